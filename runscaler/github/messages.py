@@ -1,0 +1,109 @@
+"""GitHub's wire models (protocol.md 4.3, 5.2–5.4): frozen values, read leniently.
+
+Keys are looked up without regard to case, unknown ones ignored, null taken as absent; a value of
+the wrong type is a `ValueError` that names the key. Only standard library here: the simulator
+reads this module too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The scale set's counts as GitHub sees them (protocol.md 5.4); `assigned` is the one to scale on."""
+
+    available: int = 0
+    acquired: int = 0
+    assigned: int = 0
+    running: int = 0
+    registered: int = 0
+    busy: int = 0
+    idle: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerScaleSet:
+    """A scale set at GitHub. `labels` are names only; `statistics` is None where the reply had none."""
+
+    id: int
+    name: str
+    runner_group_id: int
+    runner_group_name: str = ""
+    labels: tuple[str, ...] = ()
+    statistics: Statistics | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredRunner:
+    """A runner's registration. `scale_set_id` is 0 where the reply did not say."""
+
+    id: int
+    name: str
+    scale_set_id: int = 0
+    status: str = ""
+    busy: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobMessage:
+    """What all job messages carry (protocol.md 5.3). Times are seconds since the epoch, None for "not yet".
+
+    Texts are GitHub's, untrusted: escape and shorten them wherever they are shown.
+    """
+
+    job_id: str
+    request_id: int = 0
+    repository: str = ""
+    owner: str = ""
+    workflow_ref: str = ""
+    display_name: str = ""
+    run_id: int = 0
+    event_name: str = ""
+    request_labels: tuple[str, ...] = ()
+    queued_at: float | None = None
+    assigned_at: float | None = None
+    runner_assigned_at: float | None = None
+    finished_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobAvailable(JobMessage):
+    """Flavour B: a job may be acquired by its `request_id`."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobAssigned(JobMessage):
+    """The job counts in `Statistics.assigned` now."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStarted(JobMessage):
+    """A runner has been given the job."""
+
+    runner_id: int = 0
+    runner_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobCompleted(JobMessage):
+    """The job is over, or its assignment was withdrawn (`runner_id` 0 and no name: no runner took it)."""
+
+    result: str = ""
+    runner_id: int = 0
+    runner_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One message of the queue: its id, fresh statistics (None: unknown, not zero) and job messages.
+
+    `problems` are one-line descriptions of content that could not be read (already shortened and
+    escaped); what could be read is in `events` all the same (fault F51).
+    """
+
+    id: int
+    statistics: Statistics | None
+    events: tuple[JobAvailable | JobAssigned | JobStarted | JobCompleted, ...] = ()
+    problems: tuple[str, ...] = ()

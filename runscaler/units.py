@@ -1,0 +1,54 @@
+"""Durations and sizes as users write them, in seconds and bytes inside."""
+
+from __future__ import annotations
+
+import re
+
+_UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a Go-style duration ("90s", "6h30m", "1.5h", "0"). Raises ValueError."""
+    stripped = text.strip()
+    if stripped == "0":
+        return 0.0
+    if stripped.startswith("-"):
+        raise ValueError(f"{text!r} is negative")
+    parts = _PART.findall(stripped)
+    if not parts or "".join(number + unit for number, unit in parts) != stripped:
+        raise ValueError(f'{text!r} is not a duration: write it like "90s", "10m" or "6h30m"')
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest Go-style text: 90 → "1m30s", 0 → "0s", 0.25 → "250ms"."""
+    if 0 < seconds < 1:
+        return f"{seconds * 1000:g}ms"
+    whole, fraction = divmod(round(seconds, 3), 1)
+    minutes, rest = divmod(int(whole), 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}h" if hours else ""
+    text += f"{minutes}m" if minutes else ""
+    if rest or fraction or not text:
+        text += f"{rest + round(fraction, 3):g}s"
+    return text
+
+
+def format_uptime(seconds: float) -> str:
+    """Whole seconds as the Go tool prints them: "1h2m3s", "2m0s", "7s"."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours}h{minutes}m{rest}s"
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def format_bytes(count: float) -> str:
+    """Binary units with at most one decimal: 1536 → "1.5 KiB"."""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.1f}".removesuffix(".0") + f" {unit}"
+        size /= 1024
+    return f"{size:.1f}".removesuffix(".0") + " TiB"
