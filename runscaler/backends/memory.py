@@ -1,0 +1,321 @@
+"""Runners that are entries in a table: the fake of tests and benchmarks, and the shortest backend.
+
+`MemoryEngine` is the real thing's stand-in and outlives the backends on it, as a Docker engine
+outlives daemons: a second `MemoryBackend` with the same owner adopts, one with another is foreign.
+No threads of its own: observations are reported on the thread that makes them happen.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict, deque
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+from runscaler.backends.base import Ending, Resource, ResourceEnded, ResourceState, ThingDown, ThingUp
+from runscaler.errors import BackendDown, BackendError, StartFailed
+from runscaler.interrupt import Interrupt
+from runscaler.names import OwnerId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runscaler.backends.base import BackendContext, Observation, Progress, RunnerOrder, Sweep
+    from runscaler.clock import Clock
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.findings import Finding
+    from runscaler.names import ScaleSetKey
+
+Call = Literal["check", "prepare", "start", "remove", "inventory", "logs", "runs_a_job"]
+"""The calls that a test can make fail or block."""
+
+TEST_OWNER = OwnerId("0" * 32)
+
+
+class Gate:
+    """A call held at its door: `entered` is set once one waits there, `release` lets all through."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self._changed = threading.Condition()
+        self._open = False
+
+    def release(self) -> None:
+        self._open = True
+        self._wake()
+
+    def pass_through(self, interrupt: Interrupt) -> None:
+        with interrupt.cutting(self._wake), self._changed:
+            self.entered.set()
+            self._changed.wait_for(lambda: self._open or interrupt.is_set())
+        interrupt.wait(0)
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+
+class MemoryEngine:
+    """The table of resources, and what a test can see of it and do to it. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.jobs_running: set[str] = set()
+        """Ids of the resources in which a job runs."""
+        self.peak = 0
+        """The most resources that ever ran at once; `peaks` by scale set."""
+        self.peaks: Counter[ScaleSetKey] = Counter()
+        self.starts = 0
+        self._lock = threading.Lock()
+        self._resources: dict[str, Resource] = {}
+        self._output: dict[str, bytes] = {}
+        self._running: Counter[ScaleSetKey] = Counter()
+        self._watchers: dict[MemoryWatch, OwnerId] = {}
+        self._down: ThingDown | None = None
+
+    def resources(self, owner: OwnerId) -> list[Resource]:
+        self.answer()
+        with self._lock:
+            return [resource for resource in self._resources.values() if resource.owner == owner]
+
+    def find(self, resource_id: str) -> Resource | None:
+        with self._lock:
+            return self._resources.get(resource_id)
+
+    def add(self, resource: Resource) -> None:
+        """A new running resource; `StartFailed` where its id is taken."""
+        with self._lock:
+            if resource.id in self._resources:
+                raise StartFailed(f"cannot start {resource.id}: a resource of that name exists")
+            self._resources[resource.id] = resource
+            self.starts += 1
+            self._running[resource.key] += 1
+            self.peak = max(self.peak, self._running.total())
+            self.peaks[resource.key] = max(self.peaks[resource.key], self._running[resource.key])
+
+    def discard(self, resource_id: str) -> Resource | None:
+        """Take it away without a word to anyone; None where it is not there."""
+        with self._lock:
+            resource = self._resources.pop(resource_id, None)
+            self._output.pop(resource_id, None)
+            self.jobs_running.discard(resource_id)
+            if resource is not None and resource.state is ResourceState.RUNNING:
+                self._running[resource.key] -= 1
+            return resource
+
+    def end(self, resource_id: str, ending: Ending) -> None:
+        """Its main process ends; watchers are told. One that is not running is left as it is."""
+        with self._lock:
+            resource = self._resources.get(resource_id)
+            if resource is None or resource.state is ResourceState.ENDED:
+                return
+            self._resources[resource_id] = replace(resource, state=ResourceState.ENDED, ending=ending)
+            self._running[resource.key] -= 1
+            self.jobs_running.discard(resource_id)
+        self._tell(ResourceEnded(resource_id, ending), resource.owner)
+
+    def vanish(self, resource_id: str) -> None:
+        """Somebody removes it by hand; watchers are told that it is not there."""
+        resource = self.discard(resource_id)
+        if resource is not None:
+            self._tell(ResourceEnded(resource_id, None), resource.owner)
+
+    def write(self, resource_id: str, output: bytes) -> None:
+        """The runner prints."""
+        with self._lock:
+            self._output[resource_id] = self._output.get(resource_id, b"") + output
+
+    def output(self, resource_id: str, tail: int) -> bytes:
+        self.answer()
+        with self._lock:
+            output = self._output.get(resource_id, b"")
+        return output[-tail:] if tail > 0 else b""
+
+    def down(self, reason: str) -> None:
+        """Stop answering until `up`; watchers are told once."""
+        with self._lock:
+            known, self._down = self._down, ThingDown(reason)
+        if known is None:
+            self._tell(ThingDown(reason))
+
+    def up(self) -> None:
+        with self._lock:
+            known, self._down = self._down, None
+        if known is not None:
+            self._tell(ThingUp())
+
+    def answer(self) -> None:
+        """Raise `BackendDown` while it is down."""
+        if self._down is not None:
+            raise BackendDown(self._down.reason)
+
+    def watch(self, owner: OwnerId, report: Callable[[Observation], None]) -> MemoryWatch:
+        watch = MemoryWatch(self, report)
+        with self._lock:
+            self._watchers[watch] = owner
+            first = self._down or ThingUp()
+        report(first)
+        return watch
+
+    def unwatch(self, watch: MemoryWatch) -> None:
+        with self._lock:
+            self._watchers.pop(watch, None)
+
+    def _tell(self, observation: Observation, owner: OwnerId | None = None) -> None:
+        with self._lock:
+            told = [watch for watch, theirs in self._watchers.items() if owner in (None, theirs)]
+        for watch in told:
+            watch.report(observation)
+
+
+class MemoryWatch:
+    """A subscription to what happens in the engine."""
+
+    def __init__(self, engine: MemoryEngine, report: Callable[[Observation], None]) -> None:
+        self.report = report
+        self._engine = engine
+
+    def stop(self) -> None:
+        self._engine.unwatch(self)
+
+
+class MemoryBackend:
+    """A backend on a `MemoryEngine`.
+
+    `on_start` is called with each started resource on the thread of `start`, just before it
+    returns, so that a test can play the runner. `latency` is in seconds of the clock, for `start`
+    and `remove`. `findings` is what `check` answers.
+    """
+
+    name = "memory"
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        owner: OwnerId = TEST_OWNER,
+        engine: MemoryEngine | None = None,
+        on_start: Callable[[Resource], None] | None = None,
+        latency: float = 0.0,
+    ) -> None:
+        self.engine = engine or MemoryEngine()
+        self.on_start = on_start
+        self.latency = latency
+        self.findings: list[Finding] = []
+        self._clock = clock
+        self._owner = owner
+        self._failures: defaultdict[Call, deque[Exception]] = defaultdict(deque)
+        self._gates: dict[Call, Gate] = {}
+
+    def fail_next(self, call: Call, error: Exception) -> None:
+        """The next such call raises this; several queue up."""
+        self._failures[call].append(error)
+
+    def block(self, call: Call) -> Gate:
+        """Such calls wait until the gate is released, or end as interrupted."""
+        return self._gates.setdefault(call, Gate())
+
+    def end(
+        self,
+        resource_id: str,
+        exit_code: int | None = 0,
+        signal: int | None = None,
+        out_of_memory: bool = False,
+    ) -> None:
+        """The runner ends by itself."""
+        self.engine.end(resource_id, Ending(exit_code, signal, out_of_memory, self._clock.wall()))
+
+    def check(self, settings: ScaleSetSettings) -> list[Finding]:
+        self._enter("check")
+        return list(self.findings)
+
+    def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
+        self._enter("prepare", interrupt)
+
+    def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
+        self._enter("start", interrupt)
+        self._take_time(interrupt, order.deadline)
+        runner_id = order.jit().runner_id
+        interrupt.wait(0)
+        resource = self._resource(order, runner_id)
+        self.engine.add(resource)
+        with ExitStack() as undo:
+            undo.callback(self.engine.discard, resource.id)
+            if self.on_start is not None:
+                self.on_start(resource)
+            undo.pop_all()
+        return resource
+
+    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt) -> None:
+        self._enter("remove", interrupt)
+        self._take_time(interrupt)
+        found = self.engine.find(resource.id)
+        if found is None or found.owner != self._owner:
+            return
+        if found.state is ResourceState.RUNNING and not force:
+            raise BackendError(f"{resource.id} still runs: it is removed by force only")
+        self.engine.discard(resource.id)
+
+    def inventory(self) -> list[Resource]:
+        self._enter("inventory")
+        return self.engine.resources(self._owner)
+
+    def logs(self, resource: Resource, tail: int) -> bytes:
+        self._enter("logs")
+        return self.engine.output(resource.id, tail)
+
+    def runs_a_job(self, resource: Resource) -> bool | None:
+        self._enter("runs_a_job")
+        return resource.id in self.engine.jobs_running
+
+    def watch(self, since: float, report: Callable[[Observation], None]) -> MemoryWatch:
+        return self.engine.watch(self._owner, report)
+
+    def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
+        return []
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _enter(self, call: Call, interrupt: Interrupt | None = None) -> None:
+        interrupt = interrupt or Interrupt()
+        interrupt.wait(0)
+        if (gate := self._gates.get(call)) is not None:
+            gate.pass_through(interrupt)
+        if failures := self._failures[call]:
+            raise failures.popleft()
+        self.engine.answer()
+
+    def _take_time(self, interrupt: Interrupt, deadline: float = float("inf")) -> None:
+        left = deadline - self._clock.monotonic()
+        if self.latency > 0:
+            self._clock.pause(max(0.0, min(self.latency, left)), interrupt)
+        if self.latency >= left:
+            raise StartFailed("the runner did not run in time")
+
+    def _resource(self, order: RunnerOrder, runner_id: int) -> Resource:
+        return Resource(
+            id=f"memory-{order.runner}",
+            owner=self._owner,
+            key=order.key,
+            slot=order.slot,
+            runner=order.runner,
+            runner_id=runner_id,
+            created_at=self._clock.wall(),
+        )
+
+
+class MemoryKind:
+    """Makes backends on one engine; for tests, which hand theirs in or use the registry's `kind`."""
+
+    def __init__(self, engine: MemoryEngine | None = None) -> None:
+        self.engine = engine or MemoryEngine()
+
+    def thing(self, settings: ScaleSetSettings) -> str:
+        return "memory"
+
+    def open(self, settings: ScaleSetSettings, context: BackendContext) -> MemoryBackend:
+        return MemoryBackend(context.clock, owner=context.owner, engine=self.engine)
+
+
+kind = MemoryKind()
