@@ -52,3 +52,19 @@ def format_bytes(count: float) -> str:
             return f"{size:.1f}".removesuffix(".0") + f" {unit}"
         size /= 1024
     return f"{size:.1f}".removesuffix(".0") + " TiB"
+
+
+_SIZES = {"": 1024**2, "B": 1}
+_SIZES |= {f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)}
+_SIZES |= {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}
+_SIZES |= {letter: 1024**power for power, letter in enumerate("KMGT", 1)}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+
+
+def parse_size(text: str) -> int:
+    """Bytes of "10GiB", "512 MB", "1.5G" (binary) or a bare number of megabytes. Raises ValueError."""
+    match = _SIZE.fullmatch(text.strip())
+    units = {unit.lower(): size for unit, size in _SIZES.items()}
+    if match is None or match[2].lower() not in units:
+        raise ValueError(f'{text!r} is not a size: write it like "512MiB" or "10GiB"')
+    return int(float(match[1]) * units[match[2].lower()])
