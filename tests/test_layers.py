@@ -1,0 +1,145 @@
+"""The house rules that import-linter cannot say (design.md 1, style.md 4); it holds the layers itself."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import runscaler
+
+ROOT = Path(runscaler.__file__).parent
+
+# A library, and the only places that may import it.
+LIBRARIES = {
+    "click": ("cli",),
+    "cronsim": ("policy", "config"),
+    "docker": ("backends.docker", "backends.swarm"),
+    "filelock": ("ops", "backends"),
+    "jwt": ("github", "simulator"),
+    "loguru": ("actors", "autoscaler", "backends", "cli", "config", "github", "ops", "web"),
+    "platformdirs": ("config", "ops"),
+    "prometheus_client": ("web",),
+    "psutil": ("actors", "backends", "cli", "ops"),
+    "pydantic": ("config",),
+    "pykka": ("actors", "testing"),
+    "requests": ("cli", "github", "ops", "testing", "backends.orchard"),
+    "rich": ("cli",),
+    "time": ("clock", "simulator.agent", "testing.fake_tart"),
+    "tomlkit": ("config",),
+    "urllib3": ("github", "backends.docker"),
+    "waitress": ("simulator", "web"),
+}
+
+# A package, and the only modules of ours that it may import beside its own.
+STRANGERS = {
+    "policy": ("clock", "config", "errors", "events", "names", "status", "units"),
+    "simulator": ("clock", "errors", "github.messages", "names", "units"),
+    "simulator.agent": (),
+    "backends": (
+        "clock",
+        "config",
+        "errors",
+        "events",
+        "findings",
+        "github.base",
+        "interrupt",
+        "names",
+        "status",
+        "units",
+    ),
+    "errors": ("findings",),
+}
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Every module of the package by its name below it ("cli.run"), parsed."""
+    paths = {path: path.relative_to(ROOT).with_suffix("") for path in ROOT.rglob("*.py")}
+    return {
+        ".".join(name.parts).removesuffix(".__init__"): ast.parse(path.read_text())
+        for path, name in paths.items()
+    }
+
+
+def imports(tree: ast.Module) -> set[str]:
+    """Full names of what a module imports; `from a import b` counts as both `a` and `a.b`."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def within(name: str, places: tuple[str, ...]) -> bool:
+    return any(name == place or name.startswith(f"{place}.") for place in places)
+
+
+def names(tree: ast.Module) -> set[str]:
+    """Bare names that a module uses: `print`."""
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def attributes(tree: ast.Module) -> set[str]:
+    """Names that a module looks up on objects: the `tell` of `ref.tell(message)`."""
+    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
+@pytest.mark.parametrize(("library", "places"), LIBRARIES.items(), ids=LIBRARIES)
+def test_a_library_is_imported_only_where_it_belongs(library: str, places: tuple[str, ...]) -> None:
+    importers = {
+        name for name, tree in modules().items() if any(within(found, (library,)) for found in imports(tree))
+    }
+
+    assert {name for name in importers if not within(name, places)} == set()
+
+
+def test_every_foreign_library_has_its_place() -> None:
+    found = {name.split(".")[0] for tree in modules().values() for name in imports(tree)}
+
+    assert found - {*sys.stdlib_module_names, *LIBRARIES, "runscaler"} == set()
+
+
+@pytest.mark.parametrize(("package", "known"), STRANGERS.items(), ids=STRANGERS)
+def test_a_package_knows_no_more_of_the_house_than_it_must(package: str, known: tuple[str, ...]) -> None:
+    ours = {
+        found.removeprefix("runscaler.")
+        for name, tree in modules().items()
+        if within(name, (package,)) and name not in STRANGERS.keys() - {package}
+        for found in imports(tree)
+        if found.startswith("runscaler.")
+    }
+
+    assert {name for name in ours if not within(name, (*known, package))} == set()
+
+
+def test_only_commands_and_stand_alone_programs_print() -> None:
+    printers = {name for name, tree in modules().items() if "print" in names(tree)}
+
+    assert {
+        name for name in printers if not within(name, ("cli", "simulator.agent", "testing.fake_tart"))
+    } == set()
+
+
+def test_only_the_actors_base_and_the_facade_tell_without_minding_the_dead() -> None:
+    tellers = {name for name, tree in modules().items() if "tell" in attributes(tree)}
+
+    assert tellers <= {"actors.base", "autoscaler"}
+
+
+def test_nobody_stops_the_actors_of_an_embedding_program() -> None:
+    assert {name for name, tree in modules().items() if "stop_all" in attributes(tree) | names(tree)} == set()
+
+
+def test_nobody_imports_the_stand_alone_programs() -> None:
+    programs = ("runscaler.simulator.agent", "runscaler.testing.fake_tart")
+    importers = {
+        name for name, tree in modules().items() if any(within(found, programs) for found in imports(tree))
+    }
+
+    assert importers == set()
