@@ -1,0 +1,146 @@
+"""The `runner` command: `runscaler.cli.<name>` holds the command `<name>`, loaded when it is named.
+
+Commands import what they need inside their function: this module, `version` and the bare help know
+click and nothing else. How a command ends, and with which exit code, is in `endings`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from runscaler.cli import endings
+from runscaler.errors import RunscalerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PARTS = frozenset({"console", "endings", "logging", "options"})
+"""Modules of this package that are no commands."""
+ORDER = ("run", "init", "validate", "status", "why", "logs", "drain", "resume", "reload", "demo", "simulate")
+"""The help page's first lines; what is not named here follows in alphabetical order."""
+
+
+class Program(click.Group):
+    """The root command: its commands are the modules of this package."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        import pkgutil
+
+        names = {module.name for module in pkgutil.iter_modules(__path__)} - PARTS
+        return [name for name in ORDER if name in names] + sorted(names - set(ORDER))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if not cmd_name.isidentifier() or cmd_name in PARTS:
+            return None
+        try:
+            module = importlib.import_module(f"{__name__}.{cmd_name}")
+        except ModuleNotFoundError as error:
+            if error.name == f"{__name__}.{cmd_name}":
+                return None
+            raise
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if not args:
+            click.echo(ctx.get_help())
+            ctx.exit(0)
+        return super().parse_args(ctx, self._understood(ctx, args))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        command = self.get_command(ctx, args[0])
+        if command is not None:
+            _accept_log_level(command, ctx)
+        elif not args[0].startswith("-"):
+            raise click.UsageError(endings.unknown_command(args[0], self.list_commands(ctx)), ctx)
+        return super().resolve_command(ctx, args)
+
+    def _understood(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`help COMMAND` is `COMMAND --help`; flags of `run` without a command meant `run` to the Go tool."""
+        rest = _behind_config(args)
+        if rest[:1] == ["help"]:
+            return [word for word in rest[1:2] if word != "help"] + ["--help"]
+        if ctx.resilient_parsing or (rest and not self._is_flag_of_run(ctx, rest[0])):
+            return args
+        click.echo(f"warning: flags without a command are deprecated; write: {ctx.info_name} run …", err=True)
+        return ["run", *args]
+
+    def _is_flag_of_run(self, ctx: click.Context, word: str) -> bool:
+        if not word.startswith("--") or word in {"--help", "--version"}:
+            return False
+        run = self.get_command(ctx, "run")
+        flag = word.partition("=")[0]
+        return run is not None and any(flag in (*p.opts, *p.secondary_opts) for p in run.get_params(ctx))
+
+
+def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from runscaler import __version__
+
+        click.echo(f"runner {__version__}")
+        ctx.exit(0)
+
+
+@click.command(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Try it without an account: runner demo. About one command: runner help COMMAND.",
+)
+@click.option("--config", metavar="PATH", help="Configuration file; may stand behind the command too.")
+@click.option(
+    "-v",
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
+)
+def program(config: str | None) -> None:
+    """Run GitHub Actions jobs on machines you own: from zero to N runners and back, by demand."""
+
+
+def execute(words: Sequence[str], prog_name: str | None = None) -> int:
+    """Run one command line to its end; returns the exit code of spec.md 3."""
+    try:
+        result = program.main(list(words), prog_name, standalone_mode=False)
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort as error:
+        return endings.aborted(error)
+    except RunscalerError as error:
+        return endings.failed(error, debug=endings.wants_debug(words))
+    except BrokenPipeError:
+        return endings.unheard()
+    return result if isinstance(result, int) else 0
+
+
+def main() -> NoReturn:
+    """What the console scripts call: the one place that owns the process's streams and hooks."""
+    for stream in (sys.stdout, sys.stderr):
+        endings.tolerate_odd_characters(stream)
+    if not endings.wants_debug(sys.argv[1:]):
+        sys.excepthook = endings.one_line
+    sys.exit(execute(sys.argv[1:]))
+
+
+def _behind_config(args: list[str]) -> list[str]:
+    """What follows the root's own `--config PATH`; empty where that is all there is."""
+    rest = list(args)
+    while rest and (rest[0] == "--config" or rest[0].startswith("--config=")):
+        rest = rest[2:] if rest[0] == "--config" else rest[1:]
+    return rest
+
+
+def _accept_log_level(command: click.Command, ctx: click.Context) -> None:
+    """Each command takes `--log-level debug`, which shows a failure's traceback; hidden where that is all."""
+    if not any("--log-level" in parameter.opts for parameter in command.get_params(ctx)):
+        command.params.append(click.Option(["--log-level"], hidden=True, expose_value=False))

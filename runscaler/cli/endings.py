@@ -1,0 +1,75 @@
+"""How a command ends: one clear line and an exit code; a traceback only where debug is asked for."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from itertools import pairwise
+from typing import TYPE_CHECKING, TextIO
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import TracebackType
+
+    from runscaler.errors import RunscalerError
+
+FAILED = 1
+WRONG_USAGE = 2
+INTERRUPTED = 130
+TERMINATED = 143
+
+
+def unknown_command(name: str, known: Iterable[str]) -> str:
+    """The sentence for a command that does not exist, with the nearest one that does."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
+    return f"No such command {name!r}." + (f" Did you mean {near[0]!r}?" if near else "")
+
+
+def wants_debug(words: Sequence[str]) -> bool:
+    """Does the command line ask for tracebacks? Read by hand, as an error may come before the parsing."""
+    return "--log-level=debug" in words or ("--log-level", "debug") in pairwise(words)
+
+
+def aborted(error: click.Abort) -> int:
+    """Ctrl-C, or an input that ended where an answer was needed: click has one exception for both."""
+    if isinstance(error.__cause__ or error.__context__, EOFError):
+        click.echo("error: the input ended before all questions were answered", err=True)
+        return FAILED
+    return INTERRUPTED
+
+
+def failed(error: RunscalerError, *, debug: bool) -> int:
+    """Show an error of ours on standard error."""
+    from runscaler.cli.console import show_error
+
+    show_error(error)
+    if debug:
+        import traceback
+
+        traceback.print_exception(error)
+    return error.exit_code
+
+
+def unheard() -> int:
+    """Whoever read our output has gone: say nothing more, nor when the interpreter flushes at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+    return FAILED
+
+
+def tolerate_odd_characters(stream: TextIO) -> None:
+    """A terminal that has no ✓ gets a question mark instead of a crash."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+
+
+def one_line(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    """`sys.excepthook`: what nobody expected is a bug of ours, said in one line and how to see more."""
+    click.echo(f"error: unexpected {kind.__name__}: {error}", err=True)
+    click.echo("  → a bug in runner; the same command with --log-level debug shows the traceback", err=True)

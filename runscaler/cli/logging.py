@@ -1,0 +1,131 @@
+"""The program's log: where loguru's lines go and what they look like. Embedders never come here.
+
+Text is for people and journals, JSON (`time`, `level`, `msg` and the bound fields) for collectors.
+No variable values in tracebacks, secrets masked, and no line that a name from GitHub could forge.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from loguru import logger
+
+from runscaler.cli.console import in_colour
+from runscaler.config.secrets import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from loguru import Message, Record
+
+LEVELS = {"debug": "DEBUG", "info": "INFO", "warn": "WARNING", "error": "ERROR"}
+SHORT = {"WARNING": "WARN", "CRITICAL": "ERROR"}
+COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
+QUIET = {"pykka": logging.CRITICAL, "waitress": logging.ERROR, "urllib3": logging.ERROR}
+"""Libraries that say on their own what our log says better: a crash twice, each retried connection."""
+TOKEN = re.compile(
+    r"\b(gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|eyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?)"
+    r"|(?<=[Bb]earer )\S+|(?<=RemoteAuth )\S+"
+)
+SHORTEST_SECRET = 6
+"""Shorter values are left alone: masking "a" everywhere would make a log unreadable."""
+
+
+def configure(level: str, form: str, *, secrets: Iterable[Secret] = (), stream: TextIO | None = None) -> None:
+    """Send everything of at least `level` to standard output as `form` ("text" or "json")."""
+    out = stream or sys.stdout
+    sink = Sink(out, form, debug=level == "debug", hidden=[s.reveal() for s in secrets])
+    logger.remove()
+    logger.add(
+        sink.write, level=LEVELS[level], format="{message}", backtrace=False, diagnose=False, catch=True
+    )
+    logger.enable("runscaler")
+    intercept(LEVELS[level])
+
+
+class Sink:
+    """Renders records, one line each, and flushes, so that a crash loses none."""
+
+    def __init__(self, out: TextIO, form: str, *, debug: bool, hidden: Iterable[str] = ()) -> None:
+        self._out = out
+        self._render = self._json if form == "json" else self._text
+        self._debug = debug
+        self._colour = in_colour(out)
+        self._hidden = [value for value in hidden if len(value) >= SHORTEST_SECRET]
+
+    def write(self, message: Message) -> None:
+        self._out.write(self._masked(self._render(message.record)) + "\n")
+        self._out.flush()
+
+    def _text(self, record: Record) -> str:
+        name = record["level"].name
+        fields = "".join(f" {key}={_quoted(str(value))}" for key, value in record["extra"].items())
+        line = f"{record['time']:%Y-%m-%d %H:%M:%S.%f}"[:-3] + f" {SHORT.get(name, name):<5} "
+        line += _one_record(record["message"] + self._trouble(record)) + fields
+        if self._colour and name in COLOURS:
+            return f"\033[{COLOURS[name]}m{line}\033[0m"
+        return line
+
+    def _json(self, record: Record) -> str:
+        name = record["level"].name
+        values: dict[str, object] = {
+            "time": record["time"].isoformat(timespec="milliseconds"),
+            "level": SHORT.get(name, name),
+            "msg": record["message"] + self._trouble(record),
+        }
+        values |= {key: _plain(value) for key, value in record["extra"].items() if key not in values}
+        return json.dumps(values)
+
+    def _trouble(self, record: Record) -> str:
+        """An exception that was logged with the line: its traceback at debug, else its last words."""
+        exception = record["exception"]
+        if exception is None or exception.type is None:
+            return ""
+        if not self._debug:
+            return f": {exception.type.__name__}: {exception.value}"
+        import traceback
+
+        lines = traceback.format_exception(exception.type, exception.value, exception.traceback)
+        return "\n" + "".join(lines).rstrip()
+
+    def _masked(self, line: str) -> str:
+        for value in self._hidden:
+            line = line.replace(value, Secret.MASK)
+        return TOKEN.sub(Secret.MASK, line)
+
+
+class Interceptor(logging.Handler):
+    """Takes what libraries say through the standard logging into the same log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        name = logging.getLevelName(max(record.levelno // 10 * 10, logging.DEBUG))
+        logger.bind(library=record.name.partition(".")[0]).opt(exception=record.exc_info).log(
+            name, "{}", record.getMessage()
+        )
+
+
+def intercept(level: str) -> None:
+    """Route the standard logging here; libraries' own info is for those who debug."""
+    quietest = level if level == "DEBUG" else max(level, "WARNING", key=logging.getLevelName)
+    logging.basicConfig(handlers=[Interceptor()], level=quietest, force=True)
+    for name, at_least in QUIET.items():
+        logging.getLogger(name).setLevel(at_least)
+
+
+def _one_record(message: str) -> str:
+    """Line breaks are kept but indented, so that a second line can never look like a record of its own."""
+    lines = message.splitlines() or [""]
+    return "\n    ".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines)
+
+
+def _quoted(value: str) -> str:
+    bare = value.isprintable() and not any(c in value for c in ' "=')
+    return value if value and bare else json.dumps(value)
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

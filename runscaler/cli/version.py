@@ -1,0 +1,56 @@
+"""`runner version`: what is installed, for people, scripts and bug reports."""
+
+from __future__ import annotations
+
+import importlib
+import json
+
+import click
+
+
+@click.command()
+@click.option("--short", is_flag=True, help="The version number alone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def version(short: bool, as_json: bool) -> None:
+    """Show version, commit, build date, Python and platform."""
+    from runscaler import __version__
+
+    if short:
+        click.echo(__version__)
+        return
+    facts = build_facts()
+    if as_json:
+        click.echo(json.dumps(facts))
+        return
+    click.echo(f"runner {facts['version']}")
+    click.echo(f"  commit    {facts['commit']}")
+    click.echo(f"  built     {facts['date']}")
+    click.echo(f"  python    {facts['python']}")
+    click.echo(f"  platform  {facts['os']}/{facts['arch']}")
+
+
+def build_facts() -> dict[str, str]:
+    """Keys version, commit, date, python, os, arch; platform names as in linux/amd64 (spec.md 3)."""
+    import platform
+
+    from runscaler import __version__
+
+    commit, date = _build()
+    machine = platform.machine().lower()
+    return {
+        "version": __version__,
+        "commit": commit,
+        "date": date,
+        "python": platform.python_version(),
+        "os": platform.system().lower(),
+        "arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine),
+    }
+
+
+def _build() -> tuple[str, str]:
+    """Commit and date from `runscaler._build`, which a release build writes and nothing else has."""
+    try:
+        build = importlib.import_module("runscaler._build")
+    except ModuleNotFoundError:
+        return "unknown", "unknown"
+    return str(build.COMMIT), str(build.DATE)
