@@ -54,5 +54,5 @@ def test_a_built_in_name_cannot_be_taken(installed):
 def test_a_backend_that_cannot_be_imported_is_named_with_the_reason(installed):
     installed("broken", "broken_module:kind", "import no_such_library\n")
 
-    with pytest.raises(BackendError, match="backend broken cannot be loaded .*no_such_library"):
+    with pytest.raises(BackendError, match=r"backend broken cannot be loaded .*no_such_library"):
         kind_of("broken")

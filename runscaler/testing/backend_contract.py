@@ -1,0 +1,464 @@
+"""The specification of a backend, as tests to inherit: what every one of them promises.
+
+    class TestMyBackend(BackendContract):
+        @pytest.fixture
+        def rig(self) -> Iterator[BackendRig]:
+            yield MyRig(…)          # sweep the thing afterwards, whatever the test did
+
+The rig says how to reach the real thing; everything else is here. Real time and real threads, no
+timed assertions: what is waited for has a generous limit (`PATIENCE`).
+"""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runscaler.backends.base import Resource, ResourceState, ThingUp
+from runscaler.errors import BackendError, Interrupted, RunnerExists
+from runscaler.interrupt import Interrupt
+from runscaler.names import OwnerId
+from runscaler.testing.backend_rig import PATIENCE, BackendRig, Observed, Orders, RunnerScript
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runscaler.backends.base import Backend, RunnerOrder
+
+__all__ = ["PATIENCE", "BackendContract", "BackendRig", "Observed", "Orders", "RunnerScript"]
+
+OURS = OwnerId("0123456789abcdef" * 2)
+THEIRS = OwnerId("fedcba9876543210" * 2)
+
+SLEEPS = RunnerScript()
+CUT_MOMENTS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+"""Seconds after a start began at which it is cut; chance decides which step that hits."""
+
+
+class BackendContract:
+    """Inherit it and give the fixture `rig`."""
+
+    @pytest.fixture
+    def rig(self) -> Iterator[BackendRig]:
+        raise NotImplementedError("give a fixture `rig` that yields a BackendRig")
+
+    @pytest.fixture
+    def backend(self, rig: BackendRig) -> Iterator[Backend]:
+        yield from _opened(rig, OURS)
+
+    @pytest.fixture
+    def stranger(self, rig: BackendRig) -> Iterator[Backend]:
+        """Another daemon's backend on the same thing."""
+        yield from _opened(rig, THEIRS)
+
+    @pytest.fixture
+    def orders(self, rig: BackendRig) -> Orders:
+        return Orders(rig)
+
+    # start and inventory
+
+    def test_a_started_runner_is_listed_with_its_marks(self, backend: Backend, orders: Orders) -> None:
+        order = orders.make(slot=7)
+
+        started = backend.start(order, Interrupt())
+
+        assert started.state is ResourceState.RUNNING
+        assert _marks(started) == (OURS, order.key, 7, order.runner, orders.runner_id(order))
+        assert [_timeless(listed) for listed in backend.inventory()] == [_timeless(started)]
+
+    def test_nothing_is_listed_where_nothing_was_started(self, backend: Backend) -> None:
+        assert backend.inventory() == []
+
+    def test_a_fresh_backend_of_the_same_owner_adopts_what_runs(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        started = backend.start(orders.make(), Interrupt())
+        backend.close()
+
+        successor = rig.open(OURS)
+
+        assert [_timeless(listed) for listed in successor.inventory()] == [_timeless(started)]
+        successor.remove(started, force=True, interrupt=Interrupt())
+        assert successor.inventory() == []
+        successor.close()
+
+    def test_what_ended_is_listed_as_ended_with_its_exit_code(self, backend: Backend, orders: Orders) -> None:
+        resource = _run_to_its_end(backend, orders.make(RunnerScript(exit_code=7)))
+
+        (listed,) = backend.inventory()
+
+        assert (listed.id, listed.state) == (resource.id, ResourceState.ENDED)
+        assert listed.ending is not None
+        assert listed.ending.exit_code == 7
+        assert listed.ending.at > 0
+
+    def test_fifty_start_and_go_at_once(self, backend: Backend, orders: Orders) -> None:
+        def remove(resource: Resource) -> None:
+            backend.remove(resource, force=True, interrupt=Interrupt())
+
+        made = [orders.make(slot=slot) for slot in range(50)]
+        with ThreadPoolExecutor(50) as pool:
+            started = list(pool.map(lambda order: backend.start(order, Interrupt()), made))
+            listed = backend.inventory()
+            list(pool.map(remove, started))
+
+        assert {resource.id for resource in listed} == {resource.id for resource in started}
+        assert all(resource.state is ResourceState.RUNNING for resource in listed)
+        assert sorted(resource.slot for resource in listed) == list(range(50))
+        assert backend.inventory() == []
+
+    # the JIT configuration
+
+    def test_jit_is_called_once_on_the_thread_of_start(self, backend: Backend, orders: Orders) -> None:
+        threads: list[threading.Thread] = []
+        order = orders.make(before_jit=lambda: threads.append(threading.current_thread()))
+
+        backend.start(order, Interrupt())
+
+        assert threads == [threading.current_thread()]
+
+    def test_what_jit_raises_passes_through_and_leaves_nothing(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        def refuse() -> None:
+            raise RunnerExists("that name is taken")
+
+        with pytest.raises(RunnerExists, match="that name is taken"):
+            backend.start(orders.make(before_jit=refuse), Interrupt())
+
+        assert backend.inventory() == []
+        assert rig.leftovers() == []
+
+    # starts that fail
+
+    def test_a_start_that_cannot_succeed_leaves_nothing(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        order = replace(orders.make(), settings=rig.unusable_settings())
+
+        with pytest.raises(BackendError):
+            backend.start(order, Interrupt())
+
+        assert backend.inventory() == []
+        assert rig.leftovers() == []
+
+    def test_a_start_after_its_deadline_fails_and_leaves_nothing(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        with pytest.raises(BackendError):
+            backend.start(replace(orders.make(), deadline=0.0), Interrupt())
+
+        assert backend.inventory() == []
+        assert rig.leftovers() == []
+
+    def test_what_a_killed_daemon_left_of_a_start_can_be_cleared_by_the_next(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        """A start held in `jit` stands for a daemon that died there."""
+        held, dead = threading.Event(), threading.Event()
+
+        def die() -> None:
+            held.set()
+            dead.wait(PATIENCE)
+            raise RunnerExists("the dead daemon's thread ends here")
+
+        with ThreadPoolExecutor(1) as pool:
+            start = pool.submit(backend.start, orders.make(before_jit=die), Interrupt())
+            assert held.wait(PATIENCE)
+
+            left = _cleared_by_the_next(rig)
+
+            dead.set()
+            assert isinstance(start.exception(PATIENCE), RunnerExists)
+        assert all(resource.owner == OURS for resource in left)
+        assert rig.leftovers() == []
+
+    # interrupts
+
+    def test_an_interrupted_caller_starts_nothing(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        with pytest.raises(Interrupted):
+            backend.start(orders.make(), _set())
+
+        assert backend.inventory() == []
+        assert rig.leftovers() == []
+
+    def test_a_start_cut_while_jit_is_asked_for_leaves_nothing(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        interrupt = Interrupt()
+
+        with pytest.raises(Interrupted):
+            backend.start(orders.make(before_jit=interrupt.set), interrupt)
+
+        assert backend.inventory() == []
+        assert rig.leftovers() == []
+
+    @pytest.mark.parametrize("moment", CUT_MOMENTS)
+    def test_a_start_cut_at_any_moment_gives_a_resource_or_leaves_nothing(
+        self, rig: BackendRig, backend: Backend, orders: Orders, moment: float
+    ) -> None:
+        started = _cut_after(moment, lambda interrupt: backend.start(orders.make(), interrupt))
+
+        assert [listed.id for listed in backend.inventory()] == ([started.id] if started else [])
+        if started is None:
+            assert rig.leftovers() == []
+
+    @pytest.mark.parametrize("moment", CUT_MOMENTS)
+    def test_a_removal_cut_at_any_moment_can_be_repeated(
+        self, backend: Backend, orders: Orders, moment: float
+    ) -> None:
+        resource = backend.start(orders.make(), Interrupt())
+
+        _cut_after(moment, lambda interrupt: backend.remove(resource, force=True, interrupt=interrupt))
+        backend.remove(resource, force=True, interrupt=Interrupt())
+
+        assert backend.inventory() == []
+
+    def test_an_interrupted_caller_removes_nothing(self, backend: Backend, orders: Orders) -> None:
+        resource = backend.start(orders.make(), Interrupt())
+
+        with pytest.raises(Interrupted):
+            backend.remove(resource, force=True, interrupt=_set())
+
+        assert [listed.state for listed in backend.inventory()] == [ResourceState.RUNNING]
+
+    # remove
+
+    def test_a_removed_runner_is_gone_with_all_that_belonged_to_it(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        resource = backend.start(orders.make(), Interrupt())
+
+        backend.remove(resource, force=True, interrupt=Interrupt())
+
+        assert backend.inventory() == []
+        assert rig.leftovers() == []
+
+    def test_removing_twice_is_harmless(self, backend: Backend, orders: Orders) -> None:
+        resource = backend.start(orders.make(), Interrupt())
+
+        backend.remove(resource, force=True, interrupt=Interrupt())
+        backend.remove(resource, force=True, interrupt=Interrupt())
+        backend.remove(resource, force=False, interrupt=Interrupt())
+
+    def test_removing_the_unknown_is_harmless(self, backend: Backend, orders: Orders) -> None:
+        kept = backend.start(orders.make(), Interrupt())
+        unknown = replace(kept, id=kept.id[:-4] + "0000", runner=orders.make().runner)
+
+        backend.remove(unknown, force=True, interrupt=Interrupt())
+
+        assert [listed.id for listed in backend.inventory()] == [kept.id]
+
+    def test_a_running_one_is_removed_by_force_only(self, backend: Backend, orders: Orders) -> None:
+        resource = backend.start(orders.make(), Interrupt())
+
+        with pytest.raises(BackendError):
+            backend.remove(resource, force=False, interrupt=Interrupt())
+
+        assert [listed.state for listed in backend.inventory()] == [ResourceState.RUNNING]
+
+    def test_an_ended_one_is_removed_without_force(self, backend: Backend, orders: Orders) -> None:
+        resource = _run_to_its_end(backend, orders.make(RunnerScript(exit_code=0)))
+
+        backend.remove(resource, force=False, interrupt=Interrupt())
+
+        assert backend.inventory() == []
+
+    # strangers
+
+    def test_another_daemons_resources_are_neither_listed_nor_touched(
+        self, backend: Backend, stranger: Backend, orders: Orders
+    ) -> None:
+        foreign = stranger.start(orders.make(), Interrupt())
+        ours = backend.start(orders.make(), Interrupt())
+
+        assert [listed.id for listed in backend.inventory()] == [ours.id]
+        backend.remove(ours, force=True, interrupt=Interrupt())
+
+        assert backend.inventory() == []
+        assert [(listed.id, listed.state) for listed in stranger.inventory()] == [
+            (foreign.id, ResourceState.RUNNING)
+        ]
+
+    def test_another_daemons_ends_are_not_reported(
+        self, backend: Backend, stranger: Backend, orders: Orders
+    ) -> None:
+        observed = Observed(backend)
+
+        foreign = _run_to_its_end(stranger, orders.make(RunnerScript(exit_code=0)))
+        ours = backend.start(orders.make(RunnerScript(exit_code=0)), Interrupt())
+        observed.end_of(ours)
+
+        assert foreign.id not in {seen.resource_id for seen in observed.ends()}
+        observed.stop()
+
+    # output
+
+    def test_the_last_bytes_of_the_output_are_kept(self, backend: Backend, orders: Orders) -> None:
+        script = RunnerScript(lines=2000, exit_code=1)
+        resource = _run_to_its_end(backend, orders.make(script))
+
+        assert backend.logs(resource, 1_000_000) == script.output
+        assert backend.logs(resource, 1000) == script.output[-1000:]
+        assert backend.logs(resource, 0) == b""
+
+    def test_a_removed_runner_has_no_output(self, backend: Backend, orders: Orders) -> None:
+        resource = _run_to_its_end(backend, orders.make(RunnerScript(lines=1, exit_code=0)))
+        backend.remove(resource, force=False, interrupt=Interrupt())
+
+        assert backend.logs(resource, 1000) == b""
+
+    # watch
+
+    def test_a_watch_says_first_that_the_thing_answers(self, backend: Backend) -> None:
+        observed = Observed(backend)
+
+        assert observed.first() == ThingUp()
+        observed.stop()
+
+    @pytest.mark.parametrize("exit_code", [0, 7])
+    def test_an_end_is_observed_with_its_exit_code(
+        self, backend: Backend, orders: Orders, exit_code: int
+    ) -> None:
+        observed = Observed(backend)
+        observed.first()
+
+        resource = backend.start(orders.make(RunnerScript(exit_code=exit_code)), Interrupt())
+
+        ending = observed.end_of(resource).ending
+        assert ending is not None
+        assert ending.exit_code == exit_code
+        observed.stop()
+
+    def test_an_end_is_observed_of_what_ran_before_the_watch(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        resource = backend.start(orders.make(), Interrupt())
+        successor = rig.open(OURS)
+        observed = Observed(successor)
+        observed.first()
+
+        rig.destroy(resource)
+
+        assert observed.end_of(resource).resource_id == resource.id
+        observed.stop()
+        successor.close()
+
+    def test_what_somebody_removed_by_hand_is_no_longer_listed(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        resource = backend.start(orders.make(), Interrupt())
+
+        rig.destroy(resource)
+
+        assert backend.inventory() == []
+        backend.remove(resource, force=False, interrupt=Interrupt())
+
+    def test_a_stopped_watch_reports_no_more(self, backend: Backend, orders: Orders) -> None:
+        stopped, other = Observed(backend), Observed(backend)
+        stopped.first()
+        stopped.stop()
+        stopped.stop()
+
+        resource = backend.start(orders.make(RunnerScript(exit_code=0)), Interrupt())
+        other.end_of(resource)
+
+        assert stopped.ends() == []
+        other.stop()
+
+    # the rest
+
+    def test_no_job_is_seen_in_a_runner_that_waits(self, backend: Backend, orders: Orders) -> None:
+        resource = backend.start(orders.make(), Interrupt())
+
+        assert not backend.runs_a_job(resource)
+
+    def test_usable_settings_have_no_errors_and_unusable_ones_do(
+        self, rig: BackendRig, backend: Backend
+    ) -> None:
+        assert [found for found in backend.check(rig.settings(SLEEPS)) if found.level == "error"] == []
+        assert [found for found in backend.check(rig.unusable_settings()) if found.level == "error"] != []
+
+    def test_preparing_twice_is_harmless(self, rig: BackendRig, backend: Backend) -> None:
+        for _ in range(2):
+            backend.prepare(rig.settings(SLEEPS), _ignore, Interrupt())
+
+    def test_closing_twice_is_harmless_and_keeps_the_resources(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        resource = backend.start(orders.make(), Interrupt())
+
+        backend.close()
+        backend.close()
+
+        successor = rig.open(OURS)
+        assert [listed.id for listed in successor.inventory()] == [resource.id]
+        successor.close()
+
+
+def _opened(rig: BackendRig, owner: OwnerId) -> Iterator[Backend]:
+    backend = rig.open(owner)
+    yield backend
+    backend.close()
+    sweeper = rig.open(owner)
+    for resource in sweeper.inventory():
+        sweeper.remove(resource, force=True, interrupt=Interrupt())
+    sweeper.close()
+
+
+def _marks(resource: Resource) -> tuple[object, ...]:
+    return (resource.owner, resource.key, resource.slot, resource.runner, resource.runner_id)
+
+
+def _timeless(resource: Resource) -> Resource:
+    """Without its time of creation, which an engine and we may see differently."""
+    assert resource.created_at > 0
+    return replace(resource, created_at=0.0)
+
+
+def _ignore(_what: str, _done: int, _total: int, /) -> None:
+    pass
+
+
+def _set() -> Interrupt:
+    interrupt = Interrupt()
+    interrupt.set()
+    return interrupt
+
+
+def _run_to_its_end(backend: Backend, order: RunnerOrder) -> Resource:
+    observed = Observed(backend)
+    observed.first()
+    resource = backend.start(order, Interrupt())
+    observed.end_of(resource)
+    observed.stop()
+    return resource
+
+
+def _cleared_by_the_next(rig: BackendRig) -> list[Resource]:
+    successor = rig.open(OURS)
+    left = successor.inventory()
+    for resource in left:
+        successor.remove(resource, force=True, interrupt=Interrupt())
+    assert successor.inventory() == []
+    successor.close()
+    return left
+
+
+def _cut_after(seconds: float, call: Callable[[Interrupt], Resource | None]) -> Resource | None:
+    """What the call returned, None where it was cut before it could."""
+    interrupt = Interrupt()
+    timer = threading.Timer(seconds, interrupt.set)
+    timer.start()
+    try:
+        return call(interrupt)
+    except Interrupted:
+        return None
+    finally:
+        timer.join()

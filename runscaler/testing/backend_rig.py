@@ -1,0 +1,149 @@
+"""What `backend_contract` needs to know about a real thing, and what it orders and sees there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from runscaler.backends.base import ResourceEnded, RunnerOrder
+from runscaler.clock import SystemClock
+from runscaler.config.secrets import Secret
+from runscaler.github.base import JitConfig
+from runscaler.names import SlotNumber, new_runner_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runscaler.backends.base import Backend, Observation, Resource
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.names import OwnerId
+
+PATIENCE = 60.0
+"""Seconds that something may take before a test gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerScript:
+    """What a runner of the contract does: prints numbered lines, then ends or sleeps (None)."""
+
+    lines: int = 0
+    exit_code: int | None = None
+
+    @property
+    def shell(self) -> str:
+        """The same for a POSIX shell."""
+        count = (
+            f"i=0; while [ $i -lt {self.lines} ]; do echo line $i; i=$((i+1)); done; " if self.lines else ""
+        )
+        return count + ("exec sleep 600" if self.exit_code is None else f"exit {self.exit_code}")
+
+    @property
+    def output(self) -> bytes:
+        return "".join(f"line {number}\n" for number in range(self.lines)).encode()
+
+
+class BackendRig(Protocol):
+    """A real thing (an engine, this host) that backends can be opened on."""
+
+    def open(self, owner: OwnerId) -> Backend:
+        """A new backend on the same thing, as the next daemon of that owner would make it."""
+
+    def settings(self, script: RunnerScript) -> ScaleSetSettings:
+        """Settings whose runners do what the script says."""
+
+    def unusable_settings(self) -> ScaleSetSettings:
+        """Settings with which no runner can start (an image, a command that is not there)."""
+
+    def destroy(self, resource: Resource) -> None:
+        """Kill and remove it behind the backend's back, as a person would."""
+
+    def leftovers(self) -> list[str]:
+        """Whatever is there of runners, as the thing itself tells: containers, processes, files."""
+
+
+class Orders:
+    """Makes orders, each for a runner of its own."""
+
+    def __init__(self, rig: BackendRig) -> None:
+        self._rig = rig
+        self._clock = SystemClock()
+        self._next_id = 1024
+        self._ids: dict[str, int] = {}
+
+    def make(
+        self,
+        script: RunnerScript | None = None,
+        *,
+        slot: int = 0,
+        before_jit: Callable[[], None] | None = None,
+    ) -> RunnerOrder:
+        """`before_jit` is called in the order's `jit`, before it answers; it may raise."""
+        runner = new_runner_name()
+        self._next_id += 1
+        config = JitConfig(self._next_id, runner, encoded_jit(self._next_id, runner))
+        self._ids[runner] = config.runner_id
+
+        def jit() -> JitConfig:
+            if before_jit is not None:
+                before_jit()
+            return config
+
+        settings = self._rig.settings(script or RunnerScript())
+        deadline = self._clock.monotonic() + PATIENCE
+        return RunnerOrder(settings.key, SlotNumber(slot), runner, settings, jit, deadline)
+
+    def runner_id(self, order: RunnerOrder) -> int:
+        return self._ids[order.runner]
+
+
+def encoded_jit(runner_id: int, runner: str) -> Secret:
+    """A JIT configuration of the right shape (protocol.md 8.1) that opens no door."""
+    identity = {"AgentId": runner_id, "AgentName": runner, "PoolId": 1, "Ephemeral": True}
+    files = {".runner": identity, ".credentials": {"Scheme": "OAuth", "Data": {}}}
+    encoded = {name: _base64(json.dumps(content)) for name, content in files.items()}
+    return Secret(_base64(json.dumps(encoded)))
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+class Observed:
+    """Collects what a backend's watch reports, from now on."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._seen: list[Observation] = []
+        self._changed = threading.Condition(threading.RLock())
+        self._watch = backend.watch(SystemClock().wall(), self._report)
+
+    def _report(self, observation: Observation) -> None:
+        with self._changed:
+            self._seen.append(observation)
+            self._changed.notify_all()
+
+    def first(self) -> Observation:
+        """The first one; waits for it."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: bool(self._seen), PATIENCE), "nothing was observed"
+            return self._seen[0]
+
+    def ends(self) -> list[ResourceEnded]:
+        with self._changed:
+            return [seen for seen in self._seen if isinstance(seen, ResourceEnded)]
+
+    def end_of(self, resource: Resource) -> ResourceEnded:
+        """The first report of that resource's end; waits for it."""
+
+        def found() -> ResourceEnded | None:
+            return next((seen for seen in self.ends() if seen.resource_id == resource.id), None)
+
+        with self._changed:
+            end = self._changed.wait_for(found, PATIENCE)
+        assert end is not None, f"the end of {resource.id} was not observed"
+        return end
+
+    def stop(self) -> None:
+        self._watch.stop()
