@@ -1,0 +1,113 @@
+"""The WSGI application on the health port: read-only, and nothing on it blocks but `/livez`.
+
+A route is a method that takes nothing and returns a `Reply`; add one in `_routes`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from runscaler.web.health import health, waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from runscaler.clock import Clock
+    from runscaler.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    status: HTTPStatus
+    body: bytes
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def json(cls, value: dict[str, object], status: HTTPStatus = HTTPStatus.OK) -> Reply:
+        return cls(status, json.dumps(value).encode() + b"\n")
+
+
+class WebApp:
+    """`status` reads the latest snapshot; `alive` asks the actor system and answers within 2 s.
+
+    With `loopback_only` the Host header must name this machine, which keeps pages elsewhere from
+    reading the port through a name of theirs that resolves to 127.0.0.1 (spec.md 9.4).
+    """
+
+    def __init__(
+        self,
+        status: Callable[[], Status],
+        alive: Callable[[], bool],
+        clock: Clock,
+        *,
+        loopback_only: bool = True,
+    ) -> None:
+        self._status = status
+        self._alive = alive
+        self._clock = clock
+        self._loopback_only = loopback_only
+        self._routes: dict[str, Callable[[], Reply]] = {
+            "/healthz": self._healthz,
+            "/readyz": self._readyz,
+            "/livez": self._livez,
+        }
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        reply = self._reply(environ)
+        start_response(
+            f"{reply.status.value} {reply.status.phrase}",
+            [
+                ("Content-Type", reply.content_type),
+                ("Content-Length", str(len(reply.body))),
+                ("Cache-Control", "no-store"),
+                ("X-Content-Type-Options", "nosniff"),
+                *reply.headers,
+            ],
+        )
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [reply.body]
+
+    def _reply(self, environ: WSGIEnvironment) -> Reply:
+        if self._loopback_only and not names_loopback(environ.get("HTTP_HOST", "")):
+            return Reply.json({"error": "the Host header does not name this machine"}, HTTPStatus.FORBIDDEN)
+        route = self._routes.get(environ.get("PATH_INFO", ""))
+        if route is None:
+            known: list[str] = sorted(self._routes)
+            return Reply.json({"error": "not found", "paths": known}, HTTPStatus.NOT_FOUND)
+        if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
+            error = Reply.json({"error": "read-only: GET and HEAD"}, HTTPStatus.METHOD_NOT_ALLOWED)
+            return Reply(error.status, error.body, headers=(("Allow", "GET, HEAD"),))
+        return route()
+
+    def _healthz(self) -> Reply:
+        status = self._status()
+        code = HTTPStatus.SERVICE_UNAVAILABLE if status.given_up else HTTPStatus.OK
+        return Reply.json(health(status, self._clock.wall()), code)
+
+    def _readyz(self) -> Reply:
+        status = self._status()
+        names = waiting(status)
+        if names or status.given_up:
+            return Reply.json({"status": "not ready", "waiting": names}, HTTPStatus.SERVICE_UNAVAILABLE)
+        return Reply.json({"status": "ok"})
+
+    def _livez(self) -> Reply:
+        if self._alive():
+            return Reply.json({"status": "ok"})
+        return Reply.json({"status": "not answering"}, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def names_loopback(host: str) -> bool:
+    """Does a Host header name this machine's loopback, with any port? A missing one (HTTP/1.0) may pass."""
+    name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
+    if not host or name.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

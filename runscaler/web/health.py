@@ -1,0 +1,64 @@
+"""What `/healthz` and `/readyz` say: JSON values made from a snapshot (spec.md 9.1 and 9.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.status import SetState
+from runscaler.units import format_uptime
+
+if TYPE_CHECKING:
+    from runscaler.status import ScaleSetStatus, Status
+
+Json = dict[str, object]
+
+
+def health(status: Status, now: float) -> Json:
+    """The body of `/healthz`; `now` in wall-clock seconds. Every key is always there."""
+    return {
+        "status": _verdict(status),
+        "version": status.version,
+        "uptime": format_uptime(max(0.0, now - status.started_at)),
+        "reason": status.given_up,
+        "restarts": dict(status.restarts),
+        "scale_sets": [_scale_set(one, now) for one in status.scale_sets],
+    }
+
+
+def waiting(status: Status) -> list[str]:
+    """Names of the sets that are neither serving nor known why they do not: `/readyz` waits for them."""
+    return [one.name for one in status.scale_sets if one.state in {SetState.STARTING, SetState.STOPPED}]
+
+
+def _verdict(status: Status) -> str:
+    if status.given_up:
+        return "failed"
+    return "degraded" if status.degraded else "ok"
+
+
+def _scale_set(one: ScaleSetStatus, now: float) -> Json:
+    return {
+        "name": one.name,
+        "url": one.url,
+        "runner_group": one.runner_group,
+        "backend": one.backend,
+        "state": one.state.value,
+        "reason": one.reason,
+        "idle": one.idle,
+        "busy": one.busy,
+        "starting": one.starting,
+        "total": one.total,
+        "min": one.min,
+        "max": one.max,
+        "unmet": [{"reason": u.reason.value, "count": u.count, "detail": u.detail} for u in one.unmet],
+        "restarts": one.restarts,
+        "last_poll_seconds": None if one.last_poll is None else round(max(0.0, now - one.last_poll), 1),
+        "metrics": {
+            "jobs_started": one.jobs_started,
+            "jobs_completed": one.jobs_completed,
+            "desired_runners": one.desired_runners,
+            "available_jobs": one.available_jobs,
+            "assigned_jobs": one.assigned_jobs,
+            "running_jobs": one.running_jobs,
+        },
+    }

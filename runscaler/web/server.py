@@ -1,0 +1,149 @@
+"""The health port: claimed before anything starts, then served by waitress on threads of its own."""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+import threading
+from typing import TYPE_CHECKING, Protocol, cast
+
+from waitress.server import TcpWSGIServer, create_server
+
+from runscaler.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from wsgiref.types import WSGIApplication
+
+    from waitress.channel import HTTPChannel
+
+THREADS = 8
+"""Health must answer whatever else is open: waitress holds one thread for each reply in progress."""
+IDLE_CONNECTION = 30
+REPLIES_WITHIN = 3
+"""Seconds for the replies in progress at a stop; the slowest, `/livez`, takes 2."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; raises `HostError` that says who holds the port (spec.md 12)."""
+    family, address = _resolve(host, port)
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise _refused(host, port, error) from error
+    return listener
+
+
+def is_loopback(listener: socket.socket) -> bool:
+    """Can only this machine reach it?"""
+    return ipaddress.ip_address(str(listener.getsockname()[0])).is_loopback
+
+
+class HealthServer:
+    """Serves `app` on a duplicate of `listener`: the port stays its owner's, and a new server can follow."""
+
+    def __init__(self, listener: socket.socket, app: WSGIApplication) -> None:
+        self._listener = listener
+        self._app = app
+        self._server: TcpWSGIServer | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def serving(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def start(self) -> None:
+        """Begin to serve; returns at once."""
+        server = create_server(
+            self._app,
+            sockets=[self._listener.dup()],
+            threads=THREADS,
+            ident="runner",
+            clear_untrusted_proxy_headers=True,
+            channel_timeout=IDLE_CONNECTION,
+            asyncore_use_poll=True,
+        )
+        assert isinstance(server, TcpWSGIServer), "one socket makes one server"
+        self._server = server
+        self._thread = threading.Thread(target=server.run, name="health-server", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the replies in progress and end; harmless when repeated or before `start`."""
+        server, self._server = self._server, None
+        if server is None or self._thread is None:
+            return
+        on_loop = cast("Trigger", server.trigger).pull_trigger
+        on_loop(lambda: setattr(server, "accepting", False))
+        server.task_dispatcher.shutdown(timeout=REPLIES_WITHIN)
+        on_loop(lambda: _close(server))
+        self._thread.join(REPLIES_WITHIN)
+
+
+class Trigger(Protocol):
+    """Waitress's way to have something done on its own thread (its types leave it out)."""
+
+    def pull_trigger(self, thunk: Callable[[], None], /) -> None: ...
+
+
+def _close(server: TcpWSGIServer) -> None:
+    """On the loop's thread: with no socket left it returns.
+
+    A worker that still runs would write to the trigger's pipe when it ends; closed, its number could
+    be another file's by then. So the pipe, and with it the thread, is left to such a worker.
+    """
+    for channel in list(cast("dict[int, HTTPChannel]", server.active_channels).values()):
+        channel.close()
+    if not server.task_dispatcher.threads:
+        server.close()
+
+
+def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str | int | bytes, ...]]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise HostError(
+            f"health-host {host!r} cannot be resolved: {error.strerror or error}",
+            fixes=('use an address of this host, such as health-host = "127.0.0.1"',),
+        ) from error
+    family, _, _, _, address = found[0]
+    return family, address
+
+
+def _refused(host: str, port: int, error: OSError) -> HostError:
+    if error.errno == errno.EADDRINUSE:
+        return HostError(
+            f"health port {port} on {host} is in use{_holder(port)}",
+            fixes=("choose another with --health-port (0: none)", "stop the other program"),
+        )
+    if error.errno == errno.EACCES:
+        return HostError(
+            f"health port {port} on {host} is not allowed for this user",
+            fixes=("use a port above 1023 with --health-port",),
+        )
+    if error.errno == errno.EADDRNOTAVAIL:
+        return HostError(
+            f"health-host {host} is not an address of this host",
+            fixes=("use --health-host 127.0.0.1, or 0.0.0.0 for all addresses",),
+        )
+    return HostError(f"health port {port} on {host} cannot be opened: {error.strerror}")
+
+
+def _holder(port: int) -> str:
+    """Who listens on the port, as far as this user may know: ` by nginx (pid 12)`, or nothing."""
+    import psutil
+
+    try:
+        for one in psutil.net_connections(kind="tcp"):
+            if one.status == psutil.CONN_LISTEN and one.laddr[1:2] == (port,) and one.pid:
+                return f" by {psutil.Process(one.pid).name()} (pid {one.pid})"
+    except (psutil.Error, OSError):
+        pass
+    return ""

@@ -1,0 +1,53 @@
+"""Snapshots and a way to call the application without a server."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+
+from runscaler.status import Status
+from runscaler.testing.clock import FakeClock
+from runscaler.web.app import WebApp
+
+
+@dataclass
+class Answer:
+    code: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, object]:
+        return json.loads(self.body)
+
+
+@dataclass
+class World:
+    """What the application reads; a test changes it and asks again."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    status: Status = field(default_factory=lambda: Status(version="1.2.3", started_at=1_800_000_000.0))
+    alive: bool = True
+    loopback_only: bool = True
+
+    def app(self) -> WebApp:
+        return WebApp(lambda: self.status, lambda: self.alive, self.clock, loopback_only=self.loopback_only)
+
+    def get(self, path: str, method: str = "GET", host: str | None = "127.0.0.1:8080") -> Answer:
+        environ: dict[str, object] = {"PATH_INFO": path, "REQUEST_METHOD": method}
+        setup_testing_defaults(environ)
+        environ.pop("HTTP_HOST")
+        if host is not None:
+            environ["HTTP_HOST"] = host
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+        body = b"".join(self.app()(environ, lambda status, headers: started.append((status, headers))))
+        line, headers = started[0]
+        return Answer(int(line.split()[0]), dict(headers), body)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import threading
+
+import pytest
+
+from runscaler.errors import HostError
+from runscaler.web.server import HealthServer, bind, is_loopback
+
+
+def ok(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+
+@pytest.fixture
+def listener():
+    made = bind("127.0.0.1", 0)
+    yield made
+    made.close()
+
+
+def ask(listener: socket.socket, path: str = "/") -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", listener.getsockname()[1], timeout=20)
+    connection.request("GET", path)
+    body = connection.getresponse().read()
+    connection.close()
+    return body
+
+
+def test_it_serves_over_a_real_socket(listener, world):
+    server = HealthServer(listener, world.app())
+    server.start()
+
+    body = ask(listener, "/livez")
+
+    server.stop()
+    assert body == b'{"status": "ok"}\n'
+
+
+def test_the_port_outlives_a_server_and_a_new_one_takes_over(listener):
+    first, second = HealthServer(listener, ok), HealthServer(listener, ok)
+    first.start()
+    assert ask(listener) == b"ok"
+    first.stop()
+
+    second.start()
+
+    assert ask(listener) == b"ok"
+    second.stop()
+    assert not first.serving
+
+
+def test_stop_is_harmless_when_repeated_or_before_the_start(listener):
+    server = HealthServer(listener, ok)
+    server.stop()
+    server.start()
+
+    server.stop()
+    server.stop()
+
+    assert not server.serving
+
+
+def test_a_stop_finishes_the_reply_in_progress(listener):
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(environ, start_response):
+        asked.set()
+        go_on.wait(20)
+        return ok(environ, start_response)
+
+    server = HealthServer(listener, slow)
+    server.start()
+    bodies: list[bytes] = []
+    client = threading.Thread(target=lambda: bodies.append(ask(listener)))
+    client.start()
+    assert asked.wait(20)
+
+    stopping = threading.Thread(target=server.stop)
+    stopping.start()
+    go_on.set()
+    stopping.join(20)
+    client.join(20)
+
+    assert bodies == [b"ok"]
+    assert not server.serving
+
+
+def test_a_stop_does_not_wait_for_clients_that_only_hold_a_connection_open(listener):
+    server = HealthServer(listener, ok)
+    server.start()
+    with socket.create_connection(listener.getsockname()) as idle:
+        idle.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert idle.recv(100)
+
+        server.stop()
+
+        assert not server.serving
+
+
+def test_a_crash_in_the_application_is_a_500_and_the_next_request_is_answered(listener):
+    calls = iter([RuntimeError("bug"), None])
+
+    def app(environ, start_response):
+        if (trouble := next(calls)) is not None:
+            raise trouble
+        return ok(environ, start_response)
+
+    server = HealthServer(listener, app)
+    server.start()
+
+    first, second = ask(listener), ask(listener)
+
+    server.stop()
+    assert b"Internal Server Error" in first
+    assert b"bug" not in first
+    assert second == b"ok"
+
+
+def test_a_taken_port_is_said_with_who_holds_it(listener):
+    port = listener.getsockname()[1]
+
+    with pytest.raises(HostError) as caught:
+        bind("127.0.0.1", port)
+
+    assert f"port {port}" in str(caught.value)
+    assert f"(pid {os.getpid()})" in str(caught.value)
+    assert any("--health-port" in fix for fix in caught.value.fixes)
+
+
+def test_a_foreign_address_is_said_so():
+    with pytest.raises(HostError, match="not an address of this host"):
+        bind("192.0.2.1", 0)
+
+
+def test_a_host_that_does_not_resolve_is_said_so():
+    with pytest.raises(HostError, match="cannot be resolved"):
+        bind("no such host", 0)
+
+
+def test_loopback_is_told_from_an_open_port(listener):
+    everywhere = bind("0.0.0.0", 0)
+
+    assert is_loopback(listener)
+    assert not is_loopback(everywhere)
+    everywhere.close()
