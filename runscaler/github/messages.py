@@ -8,6 +8,7 @@ reads this module too.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,9 @@ class JobCompleted(JobMessage):
     runner_name: str = ""
 
 
+JobEvent: TypeAlias = JobAvailable | JobAssigned | JobStarted | JobCompleted
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """One message of the queue: its id, fresh statistics (None: unknown, not zero) and job messages.
@@ -105,5 +109,5 @@ class Batch:
 
     id: int
     statistics: Statistics | None
-    events: tuple[JobAvailable | JobAssigned | JobStarted | JobCompleted, ...] = ()
+    events: tuple[JobEvent, ...] = ()
     problems: tuple[str, ...] = ()
