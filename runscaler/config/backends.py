@@ -13,17 +13,28 @@ from runscaler.config.secrets import Secret
 from runscaler.config.values import (
     A_COUNT,
     A_DURATION,
+    A_LASTING,
     A_NUMBER,
     A_SWITCH,
     A_TABLE,
     A_TEXT,
+    AN_ENGINE,
+    MAYBE_INDIRECT,
     TEXTS,
     Amount,
     Count,
+    Days,
     Duration,
+    EngineUrl,
+    EngineUrls,
+    Lasting,
     MaybeSecret,
+    MountPath,
     Positive,
+    SocketPath,
     Texts,
+    WebUrl,
+    not_zero,
 )
 
 DEFAULT_SOCKET = "/var/run/docker.sock"
@@ -33,9 +44,9 @@ RUN_COMMAND = "/home/runner/run.sh"
 class RegistryCredential(Settings):
     """One host's entry in `registry-auth`."""
 
-    user: Annotated[str, Key(help="User name at the registry", accepts=A_TEXT)] = ""
+    user: Annotated[str, Key(help="User name at the registry", accepts=MAYBE_INDIRECT, indirect=True)] = ""
     password: Annotated[
-        MaybeSecret, Key(help="Password or token", accepts="a text, env:NAME or file:PATH", secret=True)
+        MaybeSecret, Key(help="Password or token", accepts=MAYBE_INDIRECT, secret=True, indirect=True)
     ] = None
 
 
@@ -43,7 +54,7 @@ class ContainerSettings(Settings):
     """What a runner's container gets, whichever engine it lives on."""
 
     shared_volume: Annotated[
-        str,
+        MountPath,
         Key(
             help="Where the volume that all runners share is mounted; empty: no such volume",
             accepts="an absolute path in the container, or an empty text",
@@ -85,21 +96,21 @@ class DockerSettings(ContainerSettings):
     """[docker]. `endpoint` is the engine to connect to; never read DOCKER_HOST yourself."""
 
     socket: Annotated[
-        str,
+        SocketPath,
         Key(help="Socket of the engine", accepts="the path of a socket", flag="docker-socket"),
     ] = DEFAULT_SOCKET
     host: Annotated[
-        str,
+        EngineUrl,
         Key(
             help="URL of the engine instead of socket",
-            accepts="a URL that begins with unix://, tcp:// or ssh://",
+            accepts=AN_ENGINE,
             default="DOCKER_HOST, when socket is not given either",
         ),
     ] = ""
     docker_host: str = ""
     """What DOCKER_HOST said when the file was read, if it counts (neither `host` nor `socket` given)."""
     hosts: Annotated[
-        Texts,
+        EngineUrls,
         Key(
             help="URLs of several engines that share the work of one set",
             accepts="a list of URLs that begin with unix://, tcp:// or ssh://",
@@ -118,7 +129,7 @@ class DockerSettings(ContainerSettings):
         ),
     ] = True
     dind_socket: Annotated[
-        str,
+        SocketPath,
         Key(
             help="What is mounted as the jobs' engine socket",
             accepts="the path of a socket",
@@ -129,14 +140,20 @@ class DockerSettings(ContainerSettings):
         Duration, Key(help="Delete files in the shared volume older than this; 0: never", accepts=A_DURATION)
     ] = 0.0
     shared_volume_cleanup_interval: Annotated[
-        Duration, Key(help="How often that is looked for", accepts=A_DURATION)
+        Duration,
+        Key(help="How often that is looked for", accepts=A_LASTING),
+        not_zero("shared-volume-ttl = 0"),
     ] = 6 * 3600.0
     buildx_cleanup: Annotated[bool, Key(help="Remove old buildx builders", accepts=A_SWITCH)] = True
     buildx_cleanup_ttl: Annotated[
-        Duration, Key(help="A builder is old when last started this long ago", accepts=A_DURATION)
+        Duration,
+        Key(help="A builder is old when last started this long ago", accepts=A_LASTING),
+        not_zero("buildx-cleanup = false"),
     ] = 24 * 3600.0
     buildx_cleanup_interval: Annotated[
-        Duration, Key(help="How often that is looked for", accepts=A_DURATION)
+        Duration,
+        Key(help="How often that is looked for", accepts=A_LASTING),
+        not_zero("buildx-cleanup = false"),
     ] = 6 * 3600.0
     prune_on_exit: Annotated[
         bool,
@@ -154,10 +171,11 @@ class DockerSettings(ContainerSettings):
     ] = "always"
     pull_interval: Annotated[
         Duration,
-        Key(help="How often a newer image is looked for while running", accepts=A_DURATION),
+        Key(help="How often a newer image is looked for while running", accepts=A_LASTING),
+        not_zero('pull = "missing"'),
     ] = 24 * 3600.0
     registry_mirror: Annotated[
-        str, Key(help="Registry mirror that runner images are pulled through", accepts="a URL")
+        WebUrl, Key(help="Registry mirror that runner images are pulled through", accepts="a URL")
     ] = ""
     pool_size: Annotated[
         Count, Key(help="Containers kept started and waiting for a job", accepts=A_COUNT)
@@ -204,20 +222,23 @@ class TartSettings(Settings):
     ] = 0
     cache_cleanup: Annotated[bool, Key(help="Prune Tart's caches", accepts=A_SWITCH)] = True
     cache_max_age: Annotated[
-        Duration,
+        Days,
         Key(
             help="What was not used for this long is pruned",
             accepts='whole days, at least one, such as "168h"',
         ),
+        not_zero("cache-cleanup = false"),
     ] = 168 * 3600.0
     cache_space_budget: Annotated[
         Count, Key(help="Prune down to this many GiB; 0: no budget", accepts=A_COUNT)
     ] = 0
     cache_cleanup_interval: Annotated[
-        Duration, Key(help="How often the caches are pruned", accepts=A_DURATION)
+        Duration,
+        Key(help="How often the caches are pruned", accepts=A_LASTING),
+        not_zero("cache-cleanup = false"),
     ] = 24 * 3600.0
     boot_timeout: Annotated[
-        Duration, Key(help="A VM whose guest agent does not answer by then has failed", accepts=A_DURATION)
+        Lasting, Key(help="A VM whose guest agent does not answer by then has failed", accepts=A_LASTING)
     ] = 120.0
     max_vms: Annotated[
         Positive,
@@ -252,10 +273,10 @@ class SwarmSettings(ContainerSettings):
     """[swarm]. The container keys have no flags here: `--docker-memory` is [docker]'s."""
 
     host: Annotated[
-        str,
+        EngineUrl,
         Key(
             help="URL of a manager's engine",
-            accepts="a URL that begins with unix://, tcp:// or ssh://",
+            accepts=AN_ENGINE,
             default="the local engine",
         ),
     ] = ""
@@ -266,14 +287,15 @@ class SwarmSettings(ContainerSettings):
 class OrchardSettings(Settings):
     """[orchard]."""
 
-    url: Annotated[str, Key(help="URL of the controller", accepts="an http:// or https:// URL")] = ""
+    url: Annotated[WebUrl, Key(help="URL of the controller", accepts="an http:// or https:// URL")] = ""
     user: Annotated[str, Key(help="Service account", accepts=A_TEXT)] = ""
     token: Annotated[
         MaybeSecret,
         Key(
             help="Its token, or a bootstrap token alone",
-            accepts="a text, env:NAME or file:PATH",
+            accepts=MAYBE_INDIRECT,
             secret=True,
+            indirect=True,
         ),
     ] = None
     ca: Annotated[str, Key(help="CA certificate of the controller", accepts="a PEM file's path")] = ""
@@ -288,7 +310,7 @@ class OrchardSettings(Settings):
     ] = Field(default_factory=dict)
     pool_size: Annotated[Count, Key(help="VMs kept booted and waiting for a job", accepts=A_COUNT)] = 0
     boot_timeout: Annotated[
-        Duration, Key(help="A VM that cannot be reached by then has failed", accepts=A_DURATION)
+        Lasting, Key(help="A VM that cannot be reached by then has failed", accepts=A_LASTING)
     ] = 120.0
     runner_dir: Annotated[
         str,
@@ -300,8 +322,9 @@ class OrchardSettings(Settings):
         MaybeSecret,
         Key(
             help="The guest's password for SSH",
-            accepts="a text, env:NAME or file:PATH",
+            accepts=MAYBE_INDIRECT,
             secret=True,
+            indirect=True,
             default="admin",
         ),
     ] = Secret("admin")

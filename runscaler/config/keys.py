@@ -23,6 +23,7 @@ class Key:
 
     `help` is one sentence without its full stop; `flag` the name of `run`'s flag, if it has one;
     `accepts` completes "accepted is …"; `scope` is that of the enclosing table inside a table.
+    `secret` values are masked; `indirect` ones may be env:NAME or file:PATH.
     `default` is what the reference shows where the field's own default does not say it.
     """
 
@@ -31,4 +32,5 @@ class Key:
     flag: str = ""
     scope: Scope = Scope.SET
     secret: bool = False
+    indirect: bool = False
     default: str = ""

@@ -22,26 +22,28 @@ from runscaler.config.backends import (
     TartSettings,
 )
 from runscaler.config.base import Settings
+from runscaler.config.globals import HostSettings, MetricsSettings
 from runscaler.config.keys import Key, Scope
 from runscaler.config.secrets import Secret
 from runscaler.config.values import (
     A_COUNT,
     A_DURATION,
-    A_NUMBER,
-    A_SIZE,
+    A_LASTING,
     A_SWITCH,
     A_TEXT,
     TEXTS,
-    Amount,
     Count,
+    Cron,
     Duration,
     FilePath,
+    Lasting,
+    Line,
+    Lines,
     MaybeSecret,
-    Numbers,
     Port,
     Positive,
-    Size,
-    Texts,
+    WebUrl,
+    Zone,
 )
 from runscaler.findings import Finding
 from runscaler.names import ScaleSetKey
@@ -76,17 +78,22 @@ class AppSettings(Settings):
     ]
     private_key: Annotated[
         Secret,
-        Key(help="Its private key", accepts="env:NAME, file:PATH or the PEM text itself", secret=True),
+        Key(
+            help="Its private key",
+            accepts="env:NAME, file:PATH or the PEM text itself",
+            secret=True,
+            indirect=True,
+        ),
     ]
 
 
 class ScheduleWindow(Settings):
     """One entry of `schedule`: while the window is open, its numbers replace the set's own."""
 
-    cron: Annotated[str, Key(help="When the window opens", accepts="a cron expression of five fields")]
-    duration: Annotated[Duration, Key(help="How long it stays open", accepts=A_DURATION)]
+    cron: Annotated[Cron, Key(help="When the window opens", accepts="a cron expression of five fields")]
+    duration: Annotated[Lasting, Key(help="How long it stays open", accepts=A_LASTING)]
     timezone: Annotated[
-        str, Key(help="The zone that cron is read in", accepts="a name such as Europe/Berlin")
+        Zone, Key(help="The zone that cron is read in", accepts="a name such as Europe/Berlin")
     ] = "UTC"
     min_runners: Annotated[Count | None, Key(help="min-runners meanwhile", accepts=A_COUNT)] = None
     max_runners: Annotated[
@@ -108,7 +115,7 @@ class ScaleSetSettings(Settings):
         ),
     ]
     name: Annotated[
-        str,
+        Line,
         Key(
             help="Name of the scale set; also its only label unless labels is given",
             accepts="a text that is not empty",
@@ -125,6 +132,7 @@ class ScaleSetSettings(Settings):
             flag="token",
             scope=Scope.IDENTITY,
             secret=True,
+            indirect=True,
             default="required unless [app] is given",
         ),
     ] = None
@@ -154,7 +162,7 @@ class ScaleSetSettings(Settings):
         ),
     ] = 0
     labels: Annotated[
-        Texts,
+        Lines,
         Key(
             help="What jobs name in runs-on",
             accepts=TEXTS,
@@ -167,7 +175,7 @@ class ScaleSetSettings(Settings):
         DEFAULT_GROUP
     )
     runner_image: Annotated[
-        str,
+        Line,
         Key(
             help="Docker or Tart image of the runners; required for tart and orchard",
             accepts="an image's name",
@@ -179,8 +187,8 @@ class ScaleSetSettings(Settings):
         Key(help="Surplus idle runners are retired after this; 0: never", accepts=A_DURATION),
     ] = 600.0
     start_timeout: Annotated[
-        Duration,
-        Key(help="A runner that does not run by then has failed and is replaced", accepts=A_DURATION),
+        Lasting,
+        Key(help="A runner that does not run by then has failed and is replaced", accepts=A_LASTING),
     ] = 300.0
     job_timeout: Annotated[Duration, Key(help="A job is killed after this; 0: never", accepts=A_DURATION)] = (
         0.0
@@ -193,7 +201,7 @@ class ScaleSetSettings(Settings):
         ),
     ] = ()
     proxy: Annotated[
-        str,
+        WebUrl,
         Key(
             help="Proxy of the daemon's calls and of the runner",
             accepts="an http:// or https:// URL",
@@ -219,68 +227,6 @@ class ScaleSetSettings(Settings):
     @property
     def key(self) -> ScaleSetKey:
         return ScaleSetKey.of(self.url, self.runner_group, self.name)
-
-
-class HostSettings(Settings):
-    """[host]: guards over all scale sets of this process (spec.md 6.4)."""
-
-    max_runners: Annotated[
-        Count, Key(help="Most runners of all scale sets together; 0: no cap", accepts=A_COUNT)
-    ] = 0
-    min_free_memory: Annotated[
-        Size, Key(help="No starts while less memory is free (bytes inside)", accepts=A_SIZE)
-    ] = 0
-    min_free_disk: Annotated[
-        Size, Key(help="No starts while less disk is free (bytes inside)", accepts=A_SIZE)
-    ] = 0
-    max_load: Annotated[
-        Amount, Key(help="No starts while the one-minute load is above this; 0: off", accepts=A_NUMBER)
-    ] = 0.0
-
-
-JOB_LABELS = (
-    "repository",
-    "organization",
-    "enterprise",
-    "job_name",
-    "event_name",
-    "job_workflow_ref",
-    "job_workflow_name",
-    "job_workflow_target",
-    "job_result",
-    "runner_id",
-    "runner_name",
-)
-
-
-class MetricsSettings(Settings):
-    """[metrics] (metrics.md 4)."""
-
-    namespace: Annotated[
-        str,
-        Key(help="Value of the namespace label of the metrics that ARC also has", accepts=A_TEXT),
-    ] = "runscaler"
-    arc_labels: Annotated[bool, Key(help="Serve ARC's labels on ARC's metrics", accepts=A_SWITCH)] = True
-    job_labels: Annotated[
-        Texts | None,
-        Key(help="Labels of the job metrics", accepts="a list of label names", default="ARC's own"),
-    ] = None
-    job_buckets: Annotated[
-        Numbers | None,
-        Key(
-            help="Buckets of the job histograms in seconds, rising",
-            accepts="a list of rising numbers",
-            default="ARC's 45",
-        ),
-    ] = None
-    disable: Annotated[Texts, Key(help="Metrics not to serve", accepts="a list of metric names")] = ()
-    max_job_series: Annotated[
-        Positive,
-        Key(
-            help='Label sets a family; what comes later is folded into job_name="_other"',
-            accepts="a whole number of at least 1",
-        ),
-    ] = 2000
 
 
 class Config(Settings):

@@ -7,13 +7,24 @@ is the reason that the user reads.
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from runscaler.config.secrets import Secret
 from runscaler.units import parse_duration, parse_size
+
+
+class Unit(StrEnum):
+    """Marks a number that users write as a text with its unit."""
+
+    SECONDS = "seconds"
+    BYTES = "bytes"
 
 
 def _seconds(value: object) -> object:
@@ -46,9 +57,81 @@ def _path(value: object) -> object:
     return Path(value).expanduser() if isinstance(value, str) and value else value
 
 
-Duration = Annotated[float, BeforeValidator(_seconds), AfterValidator(_finite), Field(ge=0)]
-"""Seconds."""
-Size = Annotated[int, BeforeValidator(_bytes), Field(ge=0)]
+def not_zero(cure: str) -> AfterValidator:
+    """Refuses 0 where it would be taken for "everything is old"; `cure` is what to write instead."""
+
+    def refuse(value: float) -> float:
+        if value == 0:
+            raise ValueError(f"0 would mean that everything is old: to switch it off write {cure}")
+        return value
+
+    return AfterValidator(refuse)
+
+
+def _whole_days(value: float) -> float:
+    if value % 86400:
+        raise ValueError("it is not a whole number of days (24h, 48h, …)")
+    return value
+
+
+def _socket(value: str) -> str:
+    path = value.removeprefix("unix://")
+    if "://" in path:
+        raise ValueError("it is a URL: write it as host, not as socket")
+    if path and not path.startswith(("/", "~")):
+        raise ValueError("it is not an absolute path")
+    return str(Path(path).expanduser()) if path else ""
+
+
+def _engine(value: str) -> str:
+    scheme, mark, rest = value.partition("://")
+    if value and (not mark or not rest or scheme not in ("unix", "tcp", "ssh")):
+        raise ValueError("it is not the URL of an engine")
+    return value
+
+
+def _web(value: str) -> str:
+    scheme, mark, rest = value.partition("://")
+    if value and (not mark or not rest or scheme not in ("http", "https")):
+        raise ValueError("it is not an http:// or https:// URL")
+    return value
+
+
+def _mount_path(value: str) -> str:
+    if value and (not value.startswith("/") or ":" in value or not value.isprintable()):
+        raise ValueError("it is not an absolute path without colons")
+    return value
+
+
+def _cron(value: str) -> str:
+    try:
+        CronSim(value, datetime(2000, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        raise ValueError(f"it is not a cron expression ({error})") from error
+    return value
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("no such time zone") from error
+    return value
+
+
+def _printable(value: str) -> str:
+    if not value.isprintable() or value != value.strip() or not value:
+        raise ValueError("it is empty, or has blanks around it or control characters in it")
+    return value
+
+
+Duration = Annotated[float, Unit.SECONDS, BeforeValidator(_seconds), AfterValidator(_finite), Field(ge=0)]
+"""Seconds; 0 means something of its own."""
+Lasting = Annotated[float, Unit.SECONDS, BeforeValidator(_seconds), AfterValidator(_finite), Field(gt=0)]
+"""Seconds; 0 makes no sense."""
+Days = Annotated[Duration, AfterValidator(_whole_days)]
+"""Seconds, a whole number of days."""
+Size = Annotated[int, Unit.BYTES, BeforeValidator(_bytes), Field(ge=0)]
 """Bytes."""
 Amount = Annotated[float, AfterValidator(_finite), Field(ge=0)]
 """A number of at least 0, fractions allowed."""
@@ -58,12 +141,25 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 Numbers = Annotated[tuple[Amount, ...], BeforeValidator(_tuple)]
 FilePath = Annotated[Path, BeforeValidator(_path)]
+SocketPath = Annotated[str, AfterValidator(_socket)]
+EngineUrl = Annotated[str, AfterValidator(_engine)]
+EngineUrls = Annotated[tuple[EngineUrl, ...], BeforeValidator(_tuple)]
+WebUrl = Annotated[str, AfterValidator(_web)]
+MountPath = Annotated[str, AfterValidator(_mount_path)]
+Cron = Annotated[str, AfterValidator(_cron)]
+Zone = Annotated[str, AfterValidator(_zone)]
+Line = Annotated[str, AfterValidator(_printable)]
+"""A text that is not empty and prints as it is."""
+Lines = Annotated[tuple[Line, ...], BeforeValidator(_tuple)]
 MaybeSecret = Secret | None
 
 A_DURATION = 'a duration such as "90s", "10m" or "6h30m", or whole seconds'
 A_SIZE = 'a size such as "10GiB" or "512MiB", or whole megabytes; 0 is off'
+A_LASTING = 'a duration above 0 such as "90s", "10m" or "6h30m", or whole seconds'
+AN_ENGINE = "a URL that begins with unix://, tcp:// or ssh://"
 A_COUNT = "a whole number of at least 0"
 A_NUMBER = "a number of at least 0"
+MAYBE_INDIRECT = "a text, env:NAME or file:PATH"
 A_TEXT = "a text"
 A_SWITCH = "true or false"
 TEXTS = "a list of texts"

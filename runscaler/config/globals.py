@@ -1,0 +1,97 @@
+"""The tables that all scale sets of a process share: [host] and [metrics]."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from runscaler.config.base import Settings
+from runscaler.config.keys import Key
+from runscaler.config.values import (
+    A_COUNT,
+    A_NUMBER,
+    A_SIZE,
+    A_SWITCH,
+    A_TEXT,
+    Amount,
+    Count,
+    Numbers,
+    Positive,
+    Size,
+    Texts,
+)
+
+
+class HostSettings(Settings):
+    """[host]: guards over all scale sets of this process (spec.md 6.4)."""
+
+    max_runners: Annotated[
+        Count, Key(help="Most runners of all scale sets together; 0: no cap", accepts=A_COUNT)
+    ] = 0
+    min_free_memory: Annotated[
+        Size, Key(help="No starts while less memory is free (bytes inside)", accepts=A_SIZE)
+    ] = 0
+    min_free_disk: Annotated[
+        Size, Key(help="No starts while less disk is free (bytes inside)", accepts=A_SIZE)
+    ] = 0
+    max_load: Annotated[
+        Amount, Key(help="No starts while the one-minute load is above this; 0: off", accepts=A_NUMBER)
+    ] = 0.0
+
+
+DEFAULT_JOB_LABELS = ("enterprise", "organization", "repository", "job_name", "event_name", "job_result")
+JOB_LABELS = (*DEFAULT_JOB_LABELS, "job_workflow_ref", "job_workflow_name", "job_workflow_target")
+JOB_BUCKETS = (
+    *(0.01, 0.05, 0.1, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 18, 20, 25, 30, 40, 50, 60, 70),
+    *(80, 90, 100, 110, 120, 150, 180, 210, 240, 300, 360, 420, 480, 540, 600, 900, 1200, 1800),
+    *(2400, 3000, 3600),
+)
+
+
+def _known_labels(value: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [label for label in value if label not in JOB_LABELS]
+    if unknown:
+        raise ValueError(f"no such label: {', '.join(unknown)}")
+    return value
+
+
+def _rising(value: tuple[float, ...]) -> tuple[float, ...]:
+    if not value or value[0] <= 0 or any(low >= high for low, high in pairwise(value)):
+        raise ValueError("the numbers do not rise, or do not begin above 0")
+    return value
+
+
+JobLabels = Annotated[Texts, AfterValidator(_known_labels)]
+Buckets = Annotated[Numbers, AfterValidator(_rising)]
+
+
+class MetricsSettings(Settings):
+    """[metrics] (metrics.md 4)."""
+
+    namespace: Annotated[
+        str,
+        Key(help="Value of the namespace label of the metrics that ARC also has", accepts=A_TEXT),
+    ] = "runscaler"
+    arc_labels: Annotated[bool, Key(help="Serve ARC's labels on ARC's metrics", accepts=A_SWITCH)] = True
+    job_labels: Annotated[
+        JobLabels,
+        Key(help="Labels of the job metrics", accepts=f"a list of {', '.join(JOB_LABELS)}"),
+    ] = DEFAULT_JOB_LABELS
+    job_buckets: Annotated[
+        Buckets,
+        Key(
+            help="Buckets of the job histograms in seconds",
+            accepts="a list of rising numbers above 0",
+            default="the 45 that ARC has",
+        ),
+    ] = JOB_BUCKETS
+    disable: Annotated[Texts, Key(help="Metrics not to serve", accepts="a list of metric names")] = ()
+    max_job_series: Annotated[
+        Positive,
+        Key(
+            help='Label sets a family; what comes later is folded into job_name="_other"',
+            accepts="a whole number of at least 1",
+        ),
+    ] = 2000
