@@ -34,7 +34,7 @@ class Program(click.Group):
         return [name for name in ORDER if name in names] + sorted(names - set(ORDER))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if not cmd_name.isidentifier() or cmd_name in PARTS:
+        if not cmd_name.isidentifier() or cmd_name.startswith("_") or cmd_name in PARTS:
             return None
         try:
             module = importlib.import_module(f"{__name__}.{cmd_name}")
@@ -46,7 +46,7 @@ class Program(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if not args:
+        if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help())
             ctx.exit(0)
         return super().parse_args(ctx, self._understood(ctx, args))
@@ -92,7 +92,12 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Try it without an account: runner demo. About one command: runner help COMMAND.",
 )
-@click.option("--config", metavar="PATH", help="Configuration file; may stand behind the command too.")
+@click.option(
+    "--config",
+    type=click.Path(),
+    metavar="PATH",
+    help="Configuration file; may stand behind the command too.",
+)
 @click.option(
     "-v",
     "--version",

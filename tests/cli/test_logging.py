@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+
+import pytest
+from loguru import logger
+
+from runscaler.cli.logging import configure
+from runscaler.config.secrets import Secret
+
+
+@pytest.fixture
+def log():
+    """`log("info", "json")` configures; the text so far is `.getvalue()` of what it returns."""
+    handlers, level = logging.root.handlers[:], logging.root.level
+
+    def start(level: str = "info", form: str = "text", secrets=()) -> io.StringIO:
+        out = io.StringIO()
+        configure(level, form, secrets=secrets, stream=out)
+        return out
+
+    yield start
+    logger.remove()
+    logger.disable("runscaler")
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+def test_a_text_line_has_time_level_sentence_and_fields(log):
+    out = log()
+
+    logger.bind(scale_set="linux", slot=3, runner="a b").info("started")
+
+    time, clock, *rest = out.getvalue().split(" ", 2)
+    assert len(time) == 10
+    assert len(clock) == 12
+    assert rest == ['INFO  started scale_set=linux slot=3 runner="a b"\n']
+
+
+def test_a_json_line_is_one_object_with_the_fields_beside_the_sentence(log):
+    out = log(form="json")
+
+    logger.bind(scale_set="linux", slot=3).warning("slow\nengine")
+
+    (line,) = out.getvalue().splitlines()
+    values = json.loads(line)
+    assert values.pop("time").startswith("2")
+    assert values == {"level": "WARN", "msg": "slow\nengine", "scale_set": "linux", "slot": 3}
+
+
+def test_what_is_below_the_level_is_not_said(log):
+    out = log("warn")
+
+    logger.info("steady state")
+
+    assert out.getvalue() == ""
+
+
+def test_a_second_line_cannot_look_like_a_record_of_its_own(log):
+    out = log()
+
+    logger.info("job {} ran", "x\n2026-01-01 00:00:00.000 ERROR forged\x1b[2J")
+
+    _first, second = out.getvalue().splitlines()
+    assert second.startswith("    2026")
+    assert "\x1b" not in out.getvalue()
+
+
+def test_known_secrets_and_what_looks_like_a_token_are_masked(log):
+    out = log(secrets=[Secret("hunter2-hunter2")])
+
+    logger.info("token hunter2-hunter2 and ghp_0123456789abcdef0123 and Bearer abc.def")
+    logger.bind(token=Secret("x" * 20)).info("bound")
+
+    text = out.getvalue()
+    assert "hunter2" not in text
+    assert "ghp_" not in text
+    assert "abc.def" not in text
+    assert "xxxx" not in text
+
+
+def test_a_traceback_is_for_debug_alone_and_shows_no_values(log):
+    for level, seen in (("info", False), ("debug", True)):
+        out = log(level)
+
+        _crash("s3cr3t-value")
+
+        text = out.getvalue()
+        assert ("Traceback" in text) is seen
+        assert "ZeroDivisionError: division by zero" in text
+        assert "s3cr3t" not in text
+
+
+def _crash(secret: str) -> None:
+    try:
+        _ = len(secret) / 0
+    except ZeroDivisionError:
+        logger.exception("it broke")
+
+
+def test_a_message_with_braces_is_printed_as_it_is(log):
+    out = log()
+
+    logger.info('{"a": 1} <red>')
+
+    assert '{"a": 1} <red>' in out.getvalue()
+
+
+def test_libraries_that_use_the_standard_logging_are_heard_from_warning_on(log):
+    out = log()
+
+    logging.getLogger("docker.api").info("chatter")
+    logging.getLogger("docker.api").warning("low %s", "disk")
+
+    assert "chatter" not in out.getvalue()
+    assert "WARN  low disk library=docker" in out.getvalue()
+
+
+def test_pykka_is_quiet_as_its_crashes_are_told_by_the_parent(log):
+    out = log()
+
+    logging.getLogger("pykka").error("Unhandled exception in Runner")
+
+    assert out.getvalue() == ""
+
+
+def test_colour_is_for_terminals(log):
+    out = log()
+
+    logger.error("bad")
+
+    assert "\033[" not in out.getvalue()

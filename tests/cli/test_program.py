@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import click
+import pytest
+
+import runscaler.cli
+from runscaler.cli import endings, execute, program
+from runscaler.errors import HostError
+
+HEAVY = {"docker", "requests", "pydantic", "loguru", "pykka", "rich", "psutil", "waitress"}
+
+
+def test_the_bare_command_prints_its_help_and_succeeds(runner):
+    ended = runner()
+
+    assert ended.code == 0
+    assert ended.out.startswith("Usage: runner")
+    assert "version" in ended.out
+    assert ended.err == ""
+
+
+@pytest.mark.parametrize("words", [["-h"], ["--help"], ["help"]])
+def test_help_is_the_same_page_however_asked(runner, words):
+    assert runner(*words).out == runner().out
+
+
+@pytest.mark.parametrize(
+    "words", [["version", "-h"], ["help", "version"], ["--config", "x", "help", "version"]]
+)
+def test_help_of_a_command_is_the_same_page_however_asked(runner, words):
+    ended = runner(*words)
+
+    assert ended.code == 0
+    assert ended.out == runner("version", "--help").out
+
+
+@pytest.mark.parametrize("flag", ["-v", "--version"])
+def test_the_version_flag_says_the_version(runner, flag):
+    assert runner(flag).out == f"runner {runscaler.__version__}\n"
+
+
+def test_every_command_has_a_help_page_that_fits_eighty_columns(runner):
+    for name in program.list_commands(click.Context(program)):
+        ended = runner(name, "--help")
+
+        assert ended.code == 0, name
+        assert all(len(line) <= 80 for line in ended.out.splitlines()), name
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("stauts", "status"), ("Version", "version"), ("complet", "completion")]
+)
+def test_an_unknown_command_is_wrong_usage_and_the_nearest_is_named(runner, typed, meant):
+    ended = runner(typed)
+
+    assert ended.code == 2
+    assert f"Did you mean '{meant}'?" in ended.err
+    assert ended.out == ""
+
+
+def test_help_of_an_unknown_command_is_wrong_usage_too(runner):
+    assert runner("help", "stauts").code == 2
+
+
+@pytest.mark.parametrize("name", ["console", "endings", "logging", "options", "__init__", "../run", ""])
+def test_what_is_not_a_command_cannot_be_run_as_one(runner, name):
+    assert runner(name).code == 2
+
+
+def test_an_unknown_flag_is_wrong_usage_and_the_nearest_is_named(runner):
+    ended = runner("version", "--shrot")
+
+    assert ended.code == 2
+    assert "--short" in ended.err
+
+
+def test_an_error_of_ours_is_one_line_with_its_cures_and_no_traceback(capsys):
+    error = HostError("the state directory is locked by pid 7", fixes=("stop it",))
+
+    code = endings.failed(error, debug=False)
+
+    said = capsys.readouterr()
+    assert code == 1
+    assert said.err == "error: the state directory is locked by pid 7\n  → stop it\n"
+    assert said.out == ""
+
+
+def test_debug_shows_the_traceback(capsys):
+    endings.failed(HostError("locked"), debug=True)
+
+    assert "HostError: locked" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["x", "--log-level", "debug"], ["--log-level=debug"]])
+def test_debug_is_asked_for_in_both_spellings(words):
+    assert endings.wants_debug(words)
+    assert not endings.wants_debug(["--log-level", "info", "debug"])
+
+
+def test_every_command_takes_a_log_level(runner):
+    assert runner("version", "--log-level", "debug").code == 0
+
+
+@pytest.mark.parametrize(("cause", "code"), [(KeyboardInterrupt(), 130), (EOFError(), 1)])
+def test_ctrl_c_is_130_and_a_closed_input_a_failure(cause, code):
+    error = click.Abort()
+    error.__cause__ = cause
+
+    assert endings.aborted(error) == code
+
+
+def test_a_bug_is_one_line_that_says_how_to_see_more(capsys):
+    endings.one_line(KeyError, KeyError("x"), None)
+
+    err = capsys.readouterr().err
+    assert err.startswith("error: unexpected KeyError")
+    assert "--log-level debug" in err
+
+
+@pytest.fixture
+def own_command(tmp_path):
+    """Put a module of this text among the commands."""
+
+    def put(name: str, text: str) -> None:
+        (tmp_path / f"{name}.py").write_text(text)
+
+    runscaler.cli.__path__.append(str(tmp_path))
+    yield put
+    runscaler.cli.__path__.remove(str(tmp_path))
+
+
+def test_a_command_is_found_by_its_name_alone(runner, own_command):
+    own_command(
+        "greet", "import click\n@click.command()\ndef greet():\n    'Greet.'\n    click.echo('hello')\n"
+    )
+
+    assert runner("greet").out == "hello\n"
+    assert "greet" in runner("--help").out
+
+
+def test_a_command_that_cannot_import_something_else_is_not_called_unknown(runner, own_command):
+    own_command("broken", "import no_such_library")
+
+    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+        runner("broken")
+
+
+def test_python_m_runscaler_is_the_same_program(process):
+    ended = process("version", "--short")
+
+    assert (ended.code, ended.out) == (0, f"{runscaler.__version__}\n")
+
+
+@pytest.mark.parametrize("words", [["version", "--short"], ["--help"], []])
+def test_version_and_bare_help_import_nothing_heavy(words):
+    code = (
+        "import sys; from runscaler.cli import execute; "
+        f"execute({words!r}); print(sorted({HEAVY!r} & set(sys.modules)), file=sys.stderr)"
+    )
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert ended.stderr.strip() == "[]"
+
+
+def test_a_reader_that_has_gone_is_no_news():
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "runscaler", "help"],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+
+    os.close(writing)
+    assert ended.stderr == b""
+
+
+def test_a_terminal_without_our_signs_gets_question_marks(process):
+    ended = process("help", "demo", env={**os.environ, "PYTHONIOENCODING": "ascii"})
+
+    assert "Traceback" not in ended.err
+
+
+def test_execute_returns_instead_of_exiting():
+    assert execute(["version", "--short"]) == 0

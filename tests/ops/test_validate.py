@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from runscaler.clock import SystemClock
+from runscaler.config.model import ScaleSetSettings
+from runscaler.errors import HostError
+from runscaler.findings import Finding, Level
+from runscaler.ops.validate import check_all, is_ok
+
+OK = Finding(Level.OK, "fine")
+
+
+def sets(*names: str) -> list[ScaleSetSettings]:
+    return [ScaleSetSettings(url="https://github.com/my-org", name=name) for name in names]
+
+
+def lines(findings: list[Finding]) -> list[tuple[str, str, str]]:
+    return [(one.level.value, one.scale_set, one.message) for one in findings]
+
+
+def test_each_set_is_asked_everything_and_the_answers_stand_in_order():
+    asks = [
+        ("backend", lambda settings, interrupt: [Finding(Level.OK, f"backend of {settings.name}")]),
+        ("GitHub", lambda settings, interrupt: [Finding(Level.WARNING, "slow")]),
+    ]
+
+    found = check_all(sets("a", "b"), asks, SystemClock())
+
+    assert lines(found) == [
+        ("ok", "a", "backend of a"),
+        ("warning", "a", "slow"),
+        ("ok", "b", "backend of b"),
+        ("warning", "b", "slow"),
+    ]
+
+
+def test_all_are_asked_at_the_same_time():
+    together = threading.Barrier(4)
+
+    def ask(settings, interrupt):
+        together.wait(20)
+        return [OK]
+
+    found = check_all(sets("a", "b"), [("backend", ask), ("GitHub", ask)], SystemClock())
+
+    assert is_ok(found)
+
+
+def test_an_error_of_ours_becomes_a_finding_with_its_cures():
+    def ask(settings, interrupt):
+        raise HostError("no engine", fixes=("start it",))
+
+    (found,) = check_all(sets("a"), [("backend", ask)], SystemClock())
+
+    assert found == Finding(Level.ERROR, "no engine", ("start it",), "a")
+
+
+def test_what_does_not_answer_is_said_and_cut_and_holds_nobody_else_back():
+    cut = threading.Event()
+
+    def hangs(settings, interrupt):
+        with interrupt.cutting(cut.set):
+            cut.wait(20)
+        return []
+
+    asks = [("GitHub", hangs), ("backend", lambda settings, interrupt: [OK])]
+
+    found = check_all(sets("a"), asks, SystemClock(), patience=0.1)
+
+    assert lines(found) == [("error", "a", "GitHub did not answer within 100ms"), ("ok", "a", "fine")]
+    assert cut.wait(20)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_check_that_crashes_is_a_finding_too():
+    def ask(settings, interrupt):
+        raise KeyError("bug")
+
+    (found,) = check_all(sets("a"), [("backend", ask)], SystemClock())
+
+    assert found.level is Level.ERROR
+    assert "bug" in found.message
+
+
+def test_warnings_alone_are_ok():
+    assert is_ok([OK, Finding(Level.WARNING, "old")])
+    assert not is_ok([OK, Finding(Level.ERROR, "bad")])
