@@ -1,0 +1,73 @@
+"""The calls of docker-py's `APIClient` that this package makes, with the shapes it relies on.
+
+docker-py leaves most of them untyped; the types end here what would else spread as `Any`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol, TypedDict
+
+Inspection = Mapping[str, object]
+
+
+class Created(TypedDict):
+    Id: str
+
+
+class MadeVolume(TypedDict):
+    CreatedAt: str
+
+
+class InspectedContainer(TypedDict):
+    Id: str
+    State: Inspection
+
+
+class Processes(TypedDict):
+    Processes: list[list[str]] | None
+
+
+class EngineApi(Protocol):
+    """See the engine's API reference; failures are docker-py's and requests' exceptions."""
+
+    @property
+    def api_version(self) -> str: ...
+
+    def ping(self) -> bool: ...
+
+    def version(self, api_version: bool = True) -> Mapping[str, str]: ...
+
+    def create_container_from_config(
+        self, config: Mapping[str, object], name: str | None = None, platform: str | None = None
+    ) -> Created: ...
+
+    def start(self, container: str) -> None: ...
+
+    def remove_container(self, container: str, v: bool = False, *, force: bool = False) -> None: ...
+
+    def containers(self, *, all: bool, filters: Mapping[str, object]) -> list[Inspection]: ...  # noqa: A002
+
+    def inspect_container(self, container: str) -> InspectedContainer: ...
+
+    def put_archive(self, container: str, path: str, data: bytes) -> bool: ...
+
+    def logs(self, container: str, *, stream: bool, follow: bool, tail: int) -> Iterable[bytes]: ...
+
+    def top(self, container: str) -> Processes: ...
+
+    def events(
+        self, *, since: int, filters: Mapping[str, Sequence[str]], decode: bool
+    ) -> Iterable[Inspection]: ...
+
+    def create_volume(self, name: str, *, labels: Mapping[str, str]) -> MadeVolume: ...
+
+    def inspect_image(self, image: str) -> Inspection: ...
+
+    def inspect_distribution(self, image: str) -> Inspection: ...
+
+    def pull(
+        self, repository: str, tag: str, *, stream: bool, decode: bool, platform: str | None
+    ) -> Iterable[Inspection]: ...
+
+    def close(self) -> None: ...

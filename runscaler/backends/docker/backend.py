@@ -1,0 +1,231 @@
+"""Runners in containers of one Docker engine (spec.md 7.1)."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from docker.errors import APIError, NotFound
+from loguru import logger
+
+from runscaler.backends.base import ResourceEnded
+from runscaler.backends.docker.check import findings
+from runscaler.backends.docker.container import CA_FILE, create_body
+from runscaler.backends.docker.engine import CALL_SECONDS
+from runscaler.backends.docker.errors import status
+from runscaler.backends.docker.images import ImageRequest, Images
+from runscaler.backends.docker.inventory import own_resources
+from runscaler.backends.docker.labels import marks_of, own_filter, resource_of
+from runscaler.backends.docker.volume import SharedVolume, file_archive
+from runscaler.backends.docker.watch import Watch
+from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from runscaler.backends.base import BackendContext, Observation, Progress, Resource, RunnerOrder, Sweep
+    from runscaler.backends.docker.api import EngineApi
+    from runscaler.backends.docker.engine import Engine
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.config.secrets import Secret
+    from runscaler.findings import Finding
+    from runscaler.interrupt import Interrupt
+
+CREATE_GRACE = 3.0
+"""How long an interrupted create may still answer. Cut at once, it could leave a container that does
+not exist yet when it is looked for; only an engine that hangs is cut off."""
+UNDO_SECONDS = 20.0
+REMOVAL_SECONDS = 30.0
+LOOK_AGAIN = 0.05
+CONFLICT = 409
+WORKER = "Runner.Worker"
+
+
+class DockerBackend:
+    """See `Backend`. One for each engine, shared by all its scale sets."""
+
+    def __init__(self, engine: Engine, context: BackendContext) -> None:
+        self._engine = engine
+        self._context = context
+        self._images = Images(engine, context.clock)
+        self._volume = SharedVolume(engine, context.owner)
+        self._told_of_dind = False
+        self._heard_of: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        return f"docker {self._engine.url}"
+
+    def check(self, settings: ScaleSetSettings) -> list[Finding]:
+        return findings(self._engine, self._images, settings)
+
+    def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
+        self._tell_of_dind(settings)
+        self._images.ensure(ImageRequest.of(settings), progress, interrupt)
+        if settings.docker.shared_volume:
+            self._volume.prepare(settings.runner_image, settings.docker.platform, interrupt)
+
+    def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
+        interrupt.wait(0)
+        jit = order.jit()
+        marks = marks_of(order, jit, self._context)
+        container = self._create(order, jit.encoded, marks, interrupt)
+        with ExitStack() as undo:
+            undo.callback(self._discard, order)
+            self._add_certificates(container, order, interrupt)
+            with self._starting(order, f"start {described(order)}", interrupt) as api:
+                api.start(container)
+            undo.pop_all()
+        resource = resource_of(container, self._context.clock.wall(), marks)
+        assert resource is not None, "the marks of an order name its runner"
+        return resource
+
+    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt) -> None:
+        if resource.owner != self._context.owner:
+            return
+        doing = f"remove container {resource.runner}"
+        with self._engine.call(doing, interrupt, gated=True) as api:
+            if _is_gone_after_removal(api, resource.id, force=force):
+                return
+        deadline = self._context.clock.monotonic() + REMOVAL_SECONDS
+        while not self._is_gone(resource, interrupt):
+            if self._context.clock.monotonic() > deadline:
+                raise BackendError(f"cannot {doing}: the engine {self._engine.url} is still removing it")
+            self._context.clock.pause(LOOK_AGAIN, interrupt)
+
+    def inventory(self) -> list[Resource]:
+        with self._engine.call("list containers") as api:
+            found = own_resources(api, self._context.owner, self._heard_of)
+        self._heard_of.intersection_update(resource.id for resource in found)
+        return found
+
+    def logs(self, resource: Resource, tail: int) -> bytes:
+        kept = b""
+        with self._engine.call(f"read the output of container {resource.runner}") as api:
+            try:
+                # Every line has a byte at least, so that as many lines hold as many bytes.
+                for piece in api.logs(resource.id, stream=True, follow=False, tail=max(tail, 1)):
+                    kept = (kept + piece)[-tail:] if tail > 0 else b""
+            except NotFound:
+                return b""
+        return kept
+
+    def runs_a_job(self, resource: Resource) -> bool | None:
+        with self._engine.call(f"look into container {resource.runner}") as api:
+            try:
+                processes = api.top(resource.id)["Processes"]
+            except APIError as error:
+                # Not there, or not running: then nothing runs in it. Else the engine cannot tell.
+                return False if status(error) in (404, CONFLICT) else None
+        return any(WORKER in field for process in processes or () for field in process)
+
+    def watch(self, since: float, report: Callable[[Observation], None]) -> Watch:
+        def heard(observation: Observation) -> None:
+            if isinstance(observation, ResourceEnded):
+                self._heard_of.add(observation.resource_id)
+            report(observation)
+
+        return Watch(self._engine, self._context.owner, self._context.clock, since, heard)
+
+    def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
+        return []
+
+    def close(self) -> None:
+        self._engine.forget()
+
+    def _create(
+        self, order: RunnerOrder, encoded_jit: Secret, marks: Mapping[str, str], interrupt: Interrupt
+    ) -> str:
+        body = create_body(order.settings, encoded_jit, marks, self._socket_group(order.settings))
+        platform = order.settings.docker.platform or None
+        doing = f"create {described(order)}"
+        try:
+            with self._starting(order, doing, interrupt, grace=CREATE_GRACE) as api:
+                return api.create_container_from_config(body, order.runner, platform)["Id"]
+        except (BackendDown, Interrupted):
+            # No answer came: the engine may have made it all the same.
+            self._discard(order)
+            raise
+
+    @contextmanager
+    def _starting(
+        self, order: RunnerOrder, doing: str, interrupt: Interrupt, grace: float = 0.0
+    ) -> Iterator[EngineApi]:
+        """A call that is part of a start: bounded by its deadline, and a refusal is a `StartFailed`."""
+        left = order.deadline - self._context.clock.monotonic()
+        if left <= 0:
+            raise StartFailed(f"cannot {doing}: its start-timeout has passed")
+        seconds = min(left, CALL_SECONDS)
+        try:
+            with self._engine.call(doing, interrupt, seconds=seconds, grace=grace, gated=True) as api:
+                yield api
+        except (BackendDown, ImageMissing, StartFailed):
+            raise
+        except BackendError as error:
+            raise StartFailed(str(error), fixes=error.fixes) from error
+
+    def _add_certificates(self, container: str, order: RunnerOrder, interrupt: Interrupt) -> None:
+        """Put the set's `ca` into the container: copied, as a remote engine does not see our files."""
+        if not order.settings.ca:
+            return
+        try:
+            content = Path(order.settings.ca).read_bytes()
+        except OSError as error:
+            raise StartFailed(f"cannot start {described(order)}: ca {order.settings.ca}: {error}") from error
+        with self._starting(order, f"copy ca into {described(order)}", interrupt) as api:
+            api.put_archive(container, "/", file_archive(CA_FILE, content))
+
+    def _discard(self, order: RunnerOrder) -> None:
+        """Undo a start, found by name and our mark, as the answer with its id may not have come."""
+        filters = {"label": own_filter(self._context.owner), "name": f"^/?{order.runner}$"}
+        doing = f"remove container {order.runner}, whose start failed"
+        try:
+            with self._engine.call(doing, seconds=UNDO_SECONDS) as api:
+                for listed in api.containers(all=True, filters=filters):
+                    _is_gone_after_removal(api, str(listed["Id"]), force=True)
+        except BackendError as error:
+            logger.warning("{}; the next inventory finds it", error)
+
+    def _is_gone(self, resource: Resource, interrupt: Interrupt) -> bool:
+        with self._engine.call(f"look for container {resource.runner}", interrupt) as api:
+            try:
+                api.inspect_container(resource.id)
+            except NotFound:
+                return True
+        return False
+
+    def _socket_group(self, settings: ScaleSetSettings) -> int | None:
+        """The group that may use the mounted engine socket; None where it lies on another host."""
+        if settings.docker.dind is not True or self._engine.address.socket_path is None:
+            return None
+        try:
+            return Path(settings.docker.dind_path).stat().st_gid
+        except OSError:
+            return None
+
+    def _tell_of_dind(self, settings: ScaleSetSettings) -> None:
+        if settings.docker.dind is True and not self._told_of_dind:
+            self._told_of_dind = True
+            logger.warning(
+                "dind = true: jobs can use the engine {} and so own its host; "
+                "set dind = false where workflows are not trusted",
+                self._engine.url,
+            )
+
+
+def described(order: RunnerOrder) -> str:
+    return f"container {order.runner} of image {order.settings.runner_image}"
+
+
+def _is_gone_after_removal(api: EngineApi, container: str, *, force: bool) -> bool:
+    """False: somebody else's removal of it is on its way."""
+    try:
+        api.remove_container(container, v=True, force=force)
+    except NotFound:
+        return True
+    except APIError as error:
+        if status(error) == CONFLICT and "already in progress" in str(error.explanation):
+            return False
+        raise
+    return True

@@ -1,0 +1,119 @@
+"""From an order to the body of the engine's create call. Pure: what the host knows is passed in."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runscaler.config.model import DockerSettings, ScaleSetSettings
+    from runscaler.config.secrets import Secret
+
+RUNNER_USER = "runner"
+ENGINE_SOCKET = "/var/run/docker.sock"
+"""Where a job looks for its engine, inside the container."""
+SHARED_VOLUME = "runner-shared"
+CA_FILE = "/usr/local/share/ca-certificates/runscaler.crt"
+"""Where the runner's own update of its certificates finds the set's `ca` (protocol.md 8.1)."""
+MEGABYTE = 1024 * 1024
+
+
+def create_body(
+    settings: ScaleSetSettings,
+    encoded_jit: Secret,
+    labels: Mapping[str, str],
+    socket_group: int | None = None,
+) -> dict[str, object]:
+    """What `POST /containers/create` takes for one runner (spec.md 7.1); it holds the JIT in clear.
+
+    `socket_group` is the group of the mounted engine socket, None where it is not on this host.
+    """
+    docker = settings.docker
+    return {
+        "Image": settings.runner_image,
+        "User": RUNNER_USER,
+        "Cmd": shlex.split(docker.run_command),
+        "Env": [f"{name}={value}" for name, value in _environment(settings, encoded_jit).items()],
+        "Labels": dict(labels),
+        "HostConfig": _host_config(docker, socket_group),
+    }
+
+
+def _environment(settings: ScaleSetSettings, encoded_jit: Secret) -> dict[str, str]:
+    """Later ones win: the user's table over ours, but never over the JIT configuration."""
+    docker = settings.docker
+    return {
+        "RUNNER_MANUALLY_TRAP_SIG": "1",
+        "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE": "1",
+        **({"SHARED_DIR": docker.shared_volume} if docker.shared_volume else {}),
+        **_proxy_variables(settings.proxy),
+        **(_CA_VARIABLES if settings.ca else {}),
+        **docker.env,
+        "ACTIONS_RUNNER_INPUT_JITCONFIG": encoded_jit.reveal(),
+    }
+
+
+_CA_VARIABLES = {
+    "NODE_EXTRA_CA_CERTS": CA_FILE,
+    "SSL_CERT_FILE": CA_FILE,
+    "RUNNER_UPDATE_CA_CERTS": "1",
+}
+
+
+def _proxy_variables(proxy: str) -> dict[str, str]:
+    """Both spellings, as some programs read only the lower one."""
+    names = ("http_proxy", "https_proxy") if proxy else ()
+    return {spelling: proxy for name in names for spelling in (name, name.upper())}
+
+
+def _host_config(docker: DockerSettings, socket_group: int | None) -> dict[str, object]:
+    config: dict[str, object] = {
+        "SecurityOpt": ["label:disable"],
+        "RestartPolicy": {"Name": "no"},
+        "Memory": docker.memory * MEGABYTE,
+        "NanoCpus": round(docker.cpu * 1e9),
+        "Privileged": docker.privileged,
+        "Mounts": _mounts(docker),
+        "Binds": list(docker.volumes),
+        "ExtraHosts": list(docker.extra_hosts),
+        "GroupAdd": _groups(docker, socket_group),
+        "DeviceRequests": _device_requests(docker.gpus),
+        "NetworkMode": docker.network,
+        "Runtime": docker.runtime,
+    }
+    return {key: value for key, value in config.items() if value}
+
+
+def _mounts(docker: DockerSettings) -> list[dict[str, object]]:
+    mounts: list[dict[str, object]] = []
+    if docker.dind is True:
+        mounts.append({"Type": "bind", "Source": docker.dind_path, "Target": ENGINE_SOCKET})
+    if docker.shared_volume:
+        mounts.append(shared_volume_mount(docker.shared_volume))
+    return mounts
+
+
+def shared_volume_mount(target: str) -> dict[str, object]:
+    """Without the engine's copying of what the image has there, which would also change the owner."""
+    return {
+        "Type": "volume",
+        "Source": SHARED_VOLUME,
+        "Target": target,
+        "VolumeOptions": {"NoCopy": True},
+    }
+
+
+def _groups(docker: DockerSettings, socket_group: int | None) -> list[str]:
+    """The socket's group, and 0, which it has inside where the engine runs in a VM (Docker Desktop)."""
+    if docker.dind is not True:
+        return []
+    return list(dict.fromkeys(str(group) for group in (socket_group, 0) if group is not None))
+
+
+def _device_requests(gpus: str) -> list[dict[str, object]]:
+    if not gpus:
+        return []
+    count = int(gpus) if gpus.isdecimal() else -1
+    return [{"Driver": "", "Count": count, "Capabilities": [["gpu"]]}]

@@ -1,0 +1,148 @@
+"""Runner images: there when they are needed, pulled as the settings say, and once for all sets."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from docker.errors import ImageNotFound
+from docker.utils import parse_repository_tag
+from loguru import logger
+
+from runscaler.backends.docker.errors import REGISTRY_FIXES
+from runscaler.errors import BackendDown, BackendError, ImageMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from runscaler.backends.base import Progress
+    from runscaler.backends.docker.api import EngineApi
+    from runscaler.backends.docker.engine import Engine
+    from runscaler.clock import Clock
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.interrupt import Interrupt
+
+PULL_SECONDS = 30 * 60.0
+PULL_SILENCE = 5 * 60.0
+"""The longest that an engine is quiet while it verifies or unpacks a large layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """What a set wants of its image: the same (image, platform) is pulled once for all sets."""
+
+    image: str
+    platform: str = ""
+    pull: Literal["always", "missing", "never"] = "always"
+    pull_interval: float = 24 * 3600.0
+
+    @classmethod
+    def of(cls, settings: ScaleSetSettings) -> ImageRequest:
+        docker = settings.docker
+        return cls(settings.runner_image, docker.platform, docker.pull, docker.pull_interval)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.image, self.platform
+
+    def __str__(self) -> str:
+        return f"image {self.image}" + (f" for {self.platform}" if self.platform else "")
+
+
+class Images:
+    """One engine's images, as far as runners need them. Thread-safe."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._turns: dict[tuple[str, str], threading.Lock] = {}
+        self._pulled: dict[tuple[str, str], float] = {}
+
+    def ensure(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
+        """Return when the image is there; `ImageMissing` when it is not and cannot be had."""
+        with self._lock:
+            turn = self._turns.setdefault(wanted.key, threading.Lock())
+        while not turn.acquire(timeout=0.1):
+            interrupt.wait(0)
+        try:
+            self._ensure(wanted, progress, interrupt)
+        finally:
+            turn.release()
+
+    def _ensure(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
+        present = self.present(wanted, interrupt)
+        if present and (wanted.pull != "always" or self._is_fresh(wanted)):
+            return
+        if not present and wanted.pull == "never":
+            raise ImageMissing(
+                f'{wanted} is not on the engine {self._engine.url}, and pull is "never"',
+                fixes=(f"pull it: `docker pull {wanted.image}`", 'or set pull = "missing"'),
+            )
+        try:
+            self._pull(wanted, progress, interrupt)
+        except BackendError as error:
+            if not present or isinstance(error, BackendDown):
+                raise
+            logger.warning("{}; the one that is there is used", error)
+        self._pulled[wanted.key] = self._clock.monotonic()
+
+    def _is_fresh(self, wanted: ImageRequest) -> bool:
+        pulled = self._pulled.get(wanted.key)
+        if pulled is None:
+            return False
+        return wanted.pull_interval <= 0 or self._clock.monotonic() - pulled < wanted.pull_interval
+
+    def present(self, wanted: ImageRequest, interrupt: Interrupt | None = None) -> bool:
+        """Is it on the engine, and for the platform that is wanted?"""
+        with self._engine.call(f"look for {wanted}", interrupt) as api:
+            try:
+                found = api.inspect_image(wanted.image)
+            except ImageNotFound:
+                return False
+        return fits(wanted.platform, found)
+
+    def registry_says(self, wanted: ImageRequest) -> None:
+        """Ask the registry for the image without pulling; its refusal is raised as `BackendError`."""
+        with self._engine.call(f"find {wanted} at its registry", seconds=30.0) as api:
+            api.inspect_distribution(wanted.image)
+
+    def _pull(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
+        limit = self._clock.monotonic() + PULL_SECONDS
+        layers: dict[str, tuple[int, int]] = {}
+        with self._engine.call(f"pull {wanted}", interrupt, seconds=PULL_SILENCE) as api:
+            for line in _pull_lines(api, wanted):
+                if "error" in line:
+                    raise _pull_refusal(wanted, self._engine.url, str(line["error"]))
+                if self._clock.monotonic() > limit:
+                    raise ImageMissing(f"the pull of {wanted} took longer than 30 minutes")
+                note_layer(layers, line)
+                done = sum(here for here, _ in layers.values())
+                progress(f"pulling {wanted.image}", done, sum(size for _, size in layers.values()))
+
+
+def _pull_lines(api: EngineApi, wanted: ImageRequest) -> Iterable[Mapping[str, object]]:
+    repository, tag = parse_repository_tag(wanted.image)
+    platform = wanted.platform or None
+    return api.pull(repository, tag or "latest", stream=True, decode=True, platform=platform)
+
+
+def note_layer(layers: dict[str, tuple[int, int]], line: Mapping[str, object]) -> None:
+    """Keep how far each layer's download is; a finished one counts in full."""
+    layer, detail = str(line.get("id", "")), line.get("progressDetail")
+    if line.get("status") == "Downloading" and isinstance(detail, dict):
+        layers[layer] = int(detail.get("current", 0)), int(detail.get("total", 0))
+    elif layer in layers:
+        layers[layer] = layers[layer][1], layers[layer][1]
+
+
+def fits(platform: str, image: Mapping[str, object]) -> bool:
+    """Is the inspected image for that platform ("linux/arm64", "linux/arm/v7"; empty: any)?"""
+    names = ("Os", "Architecture", "Variant")
+    parts = zip(platform.split("/"), names, strict=False) if platform else ()
+    return all(not image.get(name) or image[name] == part for part, name in parts)
+
+
+def _pull_refusal(wanted: ImageRequest, engine: str, words: str) -> ImageMissing:
+    return ImageMissing(f"cannot pull {wanted}: the engine {engine} says: {words}", fixes=REGISTRY_FIXES)

@@ -1,0 +1,172 @@
+"""The engine's event stream as observations: which of our containers ended, whether it answers.
+
+The stream runs from a timestamp and is taken up again where it stopped. An engine that says nothing
+for a while is asked again, because a hung one, and a remote one whose connection was forgotten by a
+router, are quiet too.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from runscaler.backends.base import Ending, ResourceEnded, ThingDown, ThingUp
+from runscaler.backends.docker.errors import is_quiet_timeout
+from runscaler.backends.docker.labels import own_filter
+from runscaler.errors import BackendDown, BackendError, Interrupted
+from runscaler.interrupt import Interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runscaler.backends.base import Observation
+    from runscaler.backends.docker.engine import Engine
+    from runscaler.clock import Clock
+    from runscaler.names import OwnerId
+
+QUIET_SECONDS = 30.0
+PING_SECONDS = 10.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+SIGNALS = range(129, 193)
+"""Exit codes by which the engine means a signal: 128 + its number."""
+
+
+class Watch:
+    """One thread that follows the engine's events until it is stopped."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        owner: OwnerId,
+        clock: Clock,
+        since: float,
+        report: Callable[[Observation], None],
+        *,
+        quiet_seconds: float = QUIET_SECONDS,
+    ) -> None:
+        self._engine = engine
+        self._owner = owner
+        self._clock = clock
+        self._report = report
+        self._quiet_seconds = quiet_seconds
+        self._since = int(since * 1e9)
+        self._stop = Interrupt()
+        self._endings = Endings()
+        self._thread = threading.Thread(target=self._run, name=f"events {engine.url}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self._await_engine()
+                self._report(ThingUp())
+                self._follow_until_broken()
+        except Interrupted:
+            return
+
+    def _await_engine(self) -> None:
+        """Return when the engine answers; its absence is reported once."""
+        pause, told = FIRST_PAUSE, False
+        while True:
+            try:
+                self._ping()
+            except BackendError as error:
+                if not told:
+                    self._report(ThingDown(str(error), error.fixes))
+                told = True
+                # Connections and API version are those of an engine that is gone.
+                self._engine.forget()
+                self._clock.pause(pause + self._clock.jitter(pause), self._stop)
+                pause = min(pause * 2, LONGEST_PAUSE)
+            else:
+                return
+
+    def _ping(self) -> None:
+        with self._engine.call("watch containers", self._stop, seconds=PING_SECONDS) as api:
+            api.ping()
+
+    def _follow_until_broken(self) -> None:
+        """Return when the stream broke; a stream that is only quiet is taken up again."""
+        while True:
+            try:
+                self._follow()
+                return
+            except BackendDown as error:
+                if not is_quiet_timeout(error):
+                    logger.debug("the event stream of {} broke: {}", self._engine.url, error)
+                    return
+            except BackendError as error:
+                logger.warning("{}", error)
+                return
+            try:
+                self._ping()
+            except BackendError:
+                return
+
+    def _follow(self) -> None:
+        filters = {
+            "type": ["container"],
+            "event": ["die", "oom", "destroy"],
+            "label": own_filter(self._owner),
+        }
+        with self._engine.call("follow events", self._stop, seconds=self._quiet_seconds) as api:
+            since = self._since // 1_000_000_000
+            for event in api.events(since=since, filters=filters, decode=True):
+                self._handle(event)
+
+    def _handle(self, event: Mapping[str, object]) -> None:
+        at = event.get("timeNano")
+        if not isinstance(at, int) or at <= self._since:
+            return
+        self._since = at
+        ended = self._endings.observe(event, at / 1e9)
+        if ended is not None:
+            self._report(ended)
+
+
+class Endings:
+    """What a sequence of events says about ends; memory running out is told before the end itself."""
+
+    def __init__(self) -> None:
+        self._out_of_memory: set[str] = set()
+        self._ended: set[str] = set()
+
+    def observe(self, event: Mapping[str, object], at: float) -> ResourceEnded | None:
+        actor = event.get("Actor")
+        if not isinstance(actor, dict) or not (container := str(actor.get("ID", ""))):
+            return None
+        match event.get("Action"):
+            case "oom":
+                self._out_of_memory.add(container)
+            case "die":
+                self._ended.add(container)
+                code = str((actor.get("Attributes") or {}).get("exitCode", ""))
+                return ResourceEnded(container, self._ending(container, code, at))
+            case "destroy":
+                return self._destroyed(container)
+        return None
+
+    def _ending(self, container: str, code: str, at: float) -> Ending:
+        out_of_memory = container in self._out_of_memory
+        self._out_of_memory.discard(container)
+        return ending_of(int(code) if code.isdecimal() else None, out_of_memory, at)
+
+    def _destroyed(self, container: str) -> ResourceEnded | None:
+        """Told only of one whose end was not: it vanished before it ran, or while nobody listened."""
+        if container in self._ended:
+            self._ended.discard(container)
+            return None
+        return ResourceEnded(container, None)
+
+
+def ending_of(exit_code: int | None, out_of_memory: bool, at: float) -> Ending:
+    """An ending as the engine states it; an exit code above 128 also tells the signal."""
+    signal = exit_code - 128 if exit_code is not None and exit_code in SIGNALS else None
+    return Ending(exit_code, signal, out_of_memory, at)

@@ -1,0 +1,223 @@
+"""A real Docker engine for tests: an image with a shell in it, what is left over, and one to stop."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from docker import APIClient
+from docker.errors import APIError, NotFound
+from support.missing import missing
+
+from runscaler.backends.base import BackendContext
+from runscaler.backends.docker import kind
+from runscaler.clock import SystemClock
+from runscaler.config.model import DockerSettings, ScaleSetSettings
+from runscaler.config.secrets import Secret
+from runscaler.testing.backend_contract import RunnerScript
+
+if TYPE_CHECKING:
+    from runscaler.backends.base import Backend, Resource
+    from runscaler.names import OwnerId
+
+URL = "https://github.com/my-org"
+SHELL_TOOLS = ("sh", "sleep", "cat", "echo", "id", "stat", "kill", "ls", "env", "touch", "head", "tail", "cp")
+START_PATIENCE = 60.0
+
+
+def connect(url: str) -> APIClient:
+    return APIClient(url, version="auto", timeout=60)
+
+
+def shell_image(url: str) -> str:
+    """The name of a local image with a shell and the user `runner` (1001:123), made when not there."""
+    busybox = shutil.which("busybox") or missing("busybox (static) for the image of runners")
+    layer = _shell_layer(Path(busybox).read_bytes())
+    name = f"runscaler-test-shell:{hashlib.sha256(layer).hexdigest()[:12]}"
+    with connect(url) as api:
+        try:
+            api.inspect_image(name)
+        except NotFound:
+            api.import_image_from_data(layer, *name.split(":"))
+    return name
+
+
+def _shell_layer(busybox: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as layer:
+        _add(layer, "bin/busybox", busybox, 0o755)
+        for tool in SHELL_TOOLS:
+            link = tarfile.TarInfo(f"bin/{tool}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            layer.addfile(link)
+        _add(layer, "etc/passwd", b"root:x:0:0::/:/bin/sh\nrunner:x:1001:123::/home/runner:/bin/sh\n")
+        _add(layer, "etc/group", b"root:x:0:\ndocker:x:123:\n")
+        home = tarfile.TarInfo("home/runner")
+        home.type, home.mode, home.uid, home.gid = tarfile.DIRTYPE, 0o755, 1001, 123
+        layer.addfile(home)
+        _add(layer, "home/runner/run.sh", b"#!/bin/sh\nexec sleep 600\n", 0o755)
+    return buffer.getvalue()
+
+
+def _add(layer: tarfile.TarFile, path: str, content: bytes, mode: int = 0o644) -> None:
+    entry = tarfile.TarInfo(path)
+    entry.mode, entry.size = mode, len(content)
+    layer.addfile(entry, io.BytesIO(content))
+
+
+class DockerRig:
+    """The backend contract's rig on a real engine; a script is the command of the container."""
+
+    def __init__(self, url: str, image: str, *owners: OwnerId) -> None:
+        self.url = url
+        self.image = image
+        self.owners = owners
+
+    def open(self, owner: OwnerId) -> Backend:
+        return kind.open(self.settings(RunnerScript()), self.context(owner))
+
+    def context(self, owner: OwnerId) -> BackendContext:
+        return BackendContext(owner, None, SystemClock())
+
+    def settings(self, script: RunnerScript, **docker: object) -> ScaleSetSettings:
+        keys: dict[str, object] = {
+            "host": self.url,
+            "dind": False,
+            "pull": "never",
+            "network": "none",
+            "run_command": f"/bin/sh -c {shlex.quote(script.shell)}",
+        }
+        return self._settings(self.image, {**keys, **docker})
+
+    def unusable_settings(self) -> ScaleSetSettings:
+        return self._settings("runscaler-test-absent:1", {"host": self.url, "dind": False, "pull": "never"})
+
+    def destroy(self, resource: Resource) -> None:
+        with connect(self.url) as api:
+            api.remove_container(resource.id, force=True)
+
+    def leftovers(self) -> list[str]:
+        """Containers of the rig's owners; others may use the engine at the same time."""
+        with connect(self.url) as api:
+            return [
+                name
+                for owner in self.owners
+                for listed in api.containers(all=True, filters={"label": f"io.runscaler.owner={owner}"})
+                for name in listed["Names"]
+            ]
+
+    def _settings(self, image: str, docker: dict[str, object]) -> ScaleSetSettings:
+        return ScaleSetSettings(
+            url=URL,
+            name="Größe \"1\" = 'a'",
+            token=Secret("t"),
+            runner_image=image,
+            docker=DockerSettings(**docker),
+        )
+
+
+class PrivateEngine:
+    """An engine of its own that a test may stop, kill and start again. Needs root and `dockerd`."""
+
+    def __init__(self) -> None:
+        if os.geteuid() != 0 or shutil.which("dockerd") is None:
+            missing("a Docker engine to stop: it takes root and dockerd")
+        # Short, as the path of a Unix socket must be.
+        self._folder = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self._folder}/docker.sock"
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        below = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+        paths = [f"--{option}={self._folder / name}" for option, name in below.items()]
+        network = ["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["dockerd", "--host", self.url, *paths, *network],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+            )
+        self._await_answer()
+
+    def stop(self) -> None:
+        """In order, so that it takes its containers with it; returns when it has ended."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """At once; its containers live on."""
+        self._end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """It keeps its connections and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """Stop it with all that it started, and take its files away."""
+        if self._process is None:
+            self.start()
+        self._remove_containers()
+        self.stop()
+        self._end_containerd()
+        for mount in self._mounts():
+            subprocess.run(["umount", "--lazy", mount], check=False)
+        shutil.rmtree(self._folder)
+
+    def _await_answer(self) -> None:
+        clock = SystemClock()
+        deadline = clock.monotonic() + START_PATIENCE
+        while clock.monotonic() < deadline:
+            assert self._process is not None
+            assert self._process.poll() is None, (self._folder / "log").read_text()[-2000:]
+            if self._answers():
+                return
+        raise AssertionError(f"dockerd did not come up:\n{(self._folder / 'log').read_text()[-2000:]}")
+
+    def _answers(self) -> bool:
+        try:
+            with connect(self.url) as api:
+                return api.ping()
+        except Exception:
+            return False
+
+    def _remove_containers(self) -> None:
+        with connect(self.url) as api:
+            for listed in api.containers(all=True):
+                try:
+                    api.remove_container(listed["Id"], force=True)
+                except APIError:
+                    continue
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(how)
+            self._process.wait(START_PATIENCE)
+            self._process = None
+
+    def _end_containerd(self) -> None:
+        pid = self._folder / "exec/containerd/containerd.pid"
+        if pid.exists():
+            os.kill(int(pid.read_text()), signal.SIGKILL)
+
+    def _mounts(self) -> list[str]:
+        mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        return sorted((mount for mount in mounts if mount.startswith(f"{self._folder}/")), reverse=True)
