@@ -15,6 +15,7 @@ ROOT = Path(runscaler.__file__).parent
 
 # A library, and the only places that may import it.
 LIBRARIES = {
+    "certifi": ("github",),
     "click": ("cli",),
     "cronsim": ("policy", "config"),
     "docker": ("backends.docker", "backends.swarm"),
@@ -23,10 +24,12 @@ LIBRARIES = {
     "loguru": ("actors", "autoscaler", "backends", "cli", "config", "github", "ops", "web"),
     "platformdirs": ("config", "ops"),
     "prometheus_client": ("web",),
-    "psutil": ("actors", "backends", "cli", "ops"),
-    "pydantic": ("config",),
+    "psutil": ("actors", "backends", "cli", "ops", "web"),
+    "pydantic": ("config", "backends.process"),
+    "pydantic_core": ("config",),
     "pykka": ("actors", "testing"),
-    "requests": ("cli", "github", "ops", "testing", "backends.orchard"),
+    "pytest": ("testing",),
+    "requests": ("cli", "github", "ops", "testing", "backends.docker", "backends.orchard"),
     "rich": ("cli",),
     "time": ("clock", "simulator.agent", "testing.fake_tart"),
     "tomlkit": ("config",),
@@ -129,7 +132,7 @@ def test_only_commands_and_stand_alone_programs_print() -> None:
 def test_only_the_actors_base_and_the_facade_tell_without_minding_the_dead() -> None:
     tellers = {name for name, tree in modules().items() if "tell" in attributes(tree)}
 
-    assert tellers <= {"actors.base", "autoscaler"}
+    assert {name for name in tellers if not within(name, ("simulator",))} <= {"actors.base", "autoscaler"}
 
 
 def test_nobody_stops_the_actors_of_an_embedding_program() -> None:
