@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +37,9 @@ LIBRARIES = {
     "urllib3": ("github", "backends.docker"),
     "waitress": ("simulator", "web"),
 }
+
+# The contract suite's users have pytest; pydantic brings its core.
+NOT_OURS_TO_DECLARE = {"pytest", "pydantic_core"}
 
 # A package, and the only modules of ours that it may import beside its own.
 STRANGERS = {
@@ -106,6 +110,14 @@ def test_every_foreign_library_has_its_place() -> None:
     found = {name.split(".")[0] for tree in modules().values() for name in imports(tree)}
 
     assert found - {*sys.stdlib_module_names, *LIBRARIES, "runscaler"} == set()
+
+
+def test_every_library_in_use_is_declared_as_a_dependency() -> None:
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
+    declared = {line.split(">=")[0] for line in project["dependencies"]}
+    in_use = {name.split(".")[0] for tree in modules().values() for name in imports(tree)}
+
+    assert in_use - {*sys.stdlib_module_names, *NOT_OURS_TO_DECLARE, "runscaler"} - declared == set()
 
 
 @pytest.mark.parametrize(("package", "known"), STRANGERS.items(), ids=STRANGERS)
