@@ -1,0 +1,237 @@
+"""The files of the demo's image: this host's Python, a shell, the runner's agent, and no more.
+
+Only paths and contents are worked out here; `demo_image` hands them to the engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from dataclasses import dataclass
+from importlib.resources import files
+from io import BytesIO
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from runscaler.errors import BackendError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+RECIPE = "1"
+"""Raised when this file changes what is made of the same sources."""
+RUNNER_UID, RUNNER_GID = 1001, 123
+PYTHON_HOME = "usr/local"
+SKIPPED_FOLDERS = frozenset(
+    (
+        "__pycache__",
+        "dist-packages",
+        "ensurepip",
+        "idlelib",
+        "lib-dynload",
+        "lib2to3",
+        "pydoc_data",
+        "site-packages",
+        "test",
+        "tests",
+        "tkinter",
+        "turtledemo",
+    )
+)
+SKIPPED_MODULES = re.compile(r"^(_test|_tkinter|_ctypes_test|xx|_xx)")
+SHELL_TOOLS = ("cat", "date", "echo", "env", "head", "id", "ls", "rm", "seq", "sh", "sleep", "tail", "true")
+LOADED = re.compile(r"(?:=>\s+|^\s*)(/\S+)\s+\(0x", re.MULTILINE)
+NAME_SERVICES = ("libnss_files.so.2", "libnss_dns.so.2")
+"""Opened by the C library at run time, so that nothing links to them (glibc before 2.34)."""
+
+PASSWD = f"root:x:0:0:root:/root:/bin/sh\nrunner:x:{RUNNER_UID}:{RUNNER_GID}::/home/runner:/bin/sh\n"
+GROUP = f"root:x:0:\ndocker:x:{RUNNER_GID}:\n"
+RUN_SH = """\
+#!/bin/sh
+# As the runner's own: it ends by a signal only where it was told to trap them.
+cd /home/runner || exit 1
+[ -n "$RUNNER_MANUALLY_TRAP_SIG" ] || trap '' TERM INT
+exec /usr/local/bin/python3 /home/runner/agent.py "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One path of the image (without the first slash): a host's file, a text, a link or a folder."""
+
+    path: str
+    source: Path | None = None
+    content: bytes | None = None
+    link: str = ""
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the entry does; a host's file is known by its size and time."""
+        text = hashlib.sha256(self.content).hexdigest() if self.content is not None else self.link
+        if self.source is not None:
+            seen = self.source.stat()
+            text = f"{seen.st_size} {seen.st_mtime_ns}"
+        return f"{self.path} {text} {self.mode} {self.uid} {self.gid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """A Python on this host, as it describes itself."""
+
+    executable: Path
+    stdlib: Path
+    extensions: Path
+    home_folder: str
+    """Where its library lies below PYTHONHOME, such as "lib/python3.11"."""
+
+
+def entries() -> list[Entry]:
+    """All of the image; raises `BackendError` where this host has no Python or `ldd` to copy from."""
+    python = find_interpreter()
+    programs = [Entry(f"{PYTHON_HOME}/bin/python3", python.executable), *_shell()]
+    library = list(_library(python))
+    binaries = [one.source for one in (*programs, *library) if _is_binary(one)]
+    unique = {one.path: one for one in (*_skeleton(), *programs, *library, *_loaded_by(binaries))}
+    return [*_parents(unique), *unique.values()]
+
+
+def fingerprint(all_entries: Iterable[Entry]) -> str:
+    """12 hex digits: images of equal fingerprints hold the same."""
+    text = "\n".join([RECIPE, *(entry.fingerprint for entry in all_entries)])
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def write_archive(all_entries: Iterable[Entry], target: IO[bytes]) -> None:
+    with tarfile.open(fileobj=target, mode="w") as archive:
+        for entry in all_entries:
+            _add(archive, entry)
+
+
+def find_interpreter() -> Interpreter:
+    """The one that runs us; a frozen program looks for `python3` instead."""
+    found = shutil.which("python3") if getattr(sys, "frozen", False) else sys.executable
+    if not found or not sys.platform.startswith("linux"):
+        raise BackendError(
+            "the demo's image is made from this host's own Python, and this host has none for Linux",
+            fixes=("run the demo without containers: `runner demo --backend process`",),
+        )
+    executable = Path(found).resolve()
+    told = json.loads(_output([str(executable), "-I", "-c", _ABOUT_ITSELF]))
+    return Interpreter(executable, Path(told["stdlib"]), Path(told["extensions"]), told["home_folder"])
+
+
+_ABOUT_ITSELF = """
+import json, sys, sysconfig
+stdlib = sysconfig.get_path("stdlib")
+extensions = [path for path in sys.path if path.endswith("lib-dynload")] or [stdlib]
+folder = f"{sys.platlibdir}/python{sys.version_info.major}.{sys.version_info.minor}"
+print(json.dumps({"stdlib": stdlib, "extensions": extensions[0], "home_folder": folder}))
+"""
+
+
+def _skeleton() -> Iterator[Entry]:
+    agent = files("runscaler.simulator").joinpath("agent.py").read_bytes()
+    yield Entry("tmp", mode=0o1777)
+    yield Entry("home/runner", uid=RUNNER_UID, gid=RUNNER_GID)
+    yield Entry("home/runner/run.sh", content=RUN_SH.encode(), uid=RUNNER_UID, gid=RUNNER_GID)
+    yield Entry("home/runner/agent.py", content=agent, uid=RUNNER_UID, gid=RUNNER_GID)
+    yield Entry("etc/passwd", content=PASSWD.encode(), mode=0o644)
+    yield Entry("etc/group", content=GROUP.encode(), mode=0o644)
+
+
+def _shell() -> Iterator[Entry]:
+    """Busybox under all its names, else the host's own shell and the tools that steps may use."""
+    if (busybox := shutil.which("busybox")) is not None:
+        yield Entry("bin/busybox", Path(busybox).resolve())
+        for name in _output([busybox, "--list"]).split():
+            if name != "busybox":
+                yield Entry(f"bin/{name}", link="busybox")
+        return
+    for name in SHELL_TOOLS:
+        if (tool := shutil.which(name)) is not None:
+            yield Entry(f"bin/{name}", Path(tool).resolve())
+
+
+def _library(python: Interpreter) -> Iterator[Entry]:
+    """The standard library without what no agent needs, with the compiled forms that are there."""
+    top = f"{PYTHON_HOME}/{python.home_folder}"
+    for path in _modules(python.stdlib):
+        yield Entry(f"{top}/{path.relative_to(python.stdlib)}", path, mode=0o644)
+    for path in sorted(python.extensions.glob("*.so")):
+        if not SKIPPED_MODULES.match(path.name):
+            yield Entry(f"{top}/lib-dynload/{path.name}", path)
+
+
+def _modules(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            if path.name not in SKIPPED_FOLDERS and not path.name.startswith("config-"):
+                yield from _modules(path)
+        elif path.suffix == ".py":
+            yield path
+            yield from sorted(folder.glob(f"__pycache__/{path.stem}.{sys.implementation.cache_tag}.pyc"))
+
+
+def _is_binary(entry: Entry) -> bool:
+    return entry.source is not None and entry.source.suffix not in (".py", ".pyc")
+
+
+def _loaded_by(binaries: Iterable[Path | None]) -> Iterator[Entry]:
+    """The shared libraries, each at the path where the host's loader finds it."""
+    told = _output(["ldd", *(str(binary) for binary in binaries)], 0, 1)
+    for path in sorted({Path(name) for name in LOADED.findall(told)}):
+        yield Entry(str(path).lstrip("/"), path)
+        if path.name.startswith("libc.so"):
+            for service in NAME_SERVICES:
+                if (beside := path.with_name(service)).exists():
+                    yield Entry(str(beside).lstrip("/"), beside)
+
+
+def _parents(paths: Iterable[str]) -> list[Entry]:
+    """The folders that no entry names, the outer ones first."""
+    named = set(paths)
+    folders = {str(parent) for path in named for parent in Path(path).parents} - named - {"."}
+    return [Entry(folder) for folder in sorted(folders)]
+
+
+def _output(command: list[str], *accepted: int) -> str:
+    """What it prints; `ldd` exits with 1 when one of its files is a static program."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BackendError(f"the demo's image needs {command[0]}, which cannot be run: {error}") from error
+    if done.returncode not in (accepted or (0,)):
+        raise BackendError(f"the demo's image cannot be made: {command[0]} says: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _add(archive: tarfile.TarFile, entry: Entry) -> None:
+    item = tarfile.TarInfo(entry.path)
+    item.mode, item.uid, item.gid = entry.mode, entry.uid, entry.gid
+    if entry.link:
+        item.type, item.linkname = tarfile.SYMTYPE, entry.link
+        archive.addfile(item)
+    elif entry.content is not None:
+        item.size = len(entry.content)
+        archive.addfile(item, BytesIO(entry.content))
+    elif entry.source is not None:
+        _add_file(archive, item, entry.source)
+    else:
+        item.type = tarfile.DIRTYPE
+        archive.addfile(item)
+
+
+def _add_file(archive: tarfile.TarFile, item: tarfile.TarInfo, source: Path) -> None:
+    """With its time in whole seconds, which is what compiled modules are checked against."""
+    seen = source.stat()
+    item.size, item.mtime = seen.st_size, int(seen.st_mtime)
+    with source.open("rb") as content:
+        archive.addfile(item, content)
