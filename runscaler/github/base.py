@@ -31,13 +31,18 @@ SessionId = NewType("SessionId", str)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A message session (protocol.md 4.5). `queue_token` is refreshed by `refresh_session` only."""
+    """A message session (protocol.md 4.5). `queue_token` is refreshed by `refresh_session` only.
+
+    `refresh_at` is when to do that early (monotonic seconds; protocol.md 5.1), None where the token
+    does not tell: then the 401 does.
+    """
 
     id: SessionId
     scale_set_id: ScaleSetId
     queue_url: str
     queue_token: Secret
     statistics: Statistics | None
+    refresh_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

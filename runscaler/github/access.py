@@ -1,0 +1,95 @@
+"""Why GitHub will not let a credential in (protocol.md 3.2, 3.3), told apart, with what to do."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from runscaler.config.urls import Kind
+from runscaler.errors import AccessDenied, GitHubError, NotFound
+from runscaler.github.fields import shown
+from runscaler.github.refusals import clock_skew, error_of, exception_of, refusal
+
+if TYPE_CHECKING:
+    from runscaler.config.urls import ConfigUrl
+    from runscaler.github.wire import Reply, Request
+
+_SSO_URL = re.compile(r"url=(https://\S+)")
+
+_RIGHTS = {
+    Kind.ORGANISATION: (
+        "a classic token needs the scope admin:org, and its owner must own the organisation",
+        "a fine-grained token needs Self-hosted runners: read and write and Administration: read",
+        "a fine-grained token may still wait for the organisation's approval",
+    ),
+    Kind.REPOSITORY: (
+        "a classic token needs the scope repo, and its owner must administer the repository",
+        "a fine-grained token needs Administration: read and write on the repository",
+    ),
+    Kind.ENTERPRISE: (
+        "a classic token needs the scope manage_runners:enterprise; fine-grained tokens and Apps do not work",
+    ),
+}
+
+
+def denial(request: Request, reply: Reply, url: ConfigUrl, now: float) -> GitHubError:
+    """The error for a REST call that failed, rate limits apart; `now` is this host's wall clock."""
+    sso = reply.headers.get("X-GitHub-SSO", "")
+    if reply.status in (403, 404) and "required" in sso.lower():
+        return _needs_sso(request, reply, sso)
+    if reply.status == 401:
+        return _bad_credentials(request, reply, url, now)
+    if reply.status == 403:
+        return _forbidden(request, reply, url)
+    if reply.status == 404:
+        return _hidden(request, reply, url)
+    return refusal(request, reply)
+
+
+def _bad_credentials(request: Request, reply: Reply, url: ConfigUrl, now: float) -> GitHubError:
+    why = f"the token is wrong, expired or revoked ({_said(reply)}){clock_skew(reply, now)}"
+    fixes = ("make a new token and give it as token or RUNNER_TOKEN", *_RIGHTS[url.kind])
+    return error_of(AccessDenied, request, reply, why, fixes)
+
+
+def _needs_sso(request: Request, reply: Reply, sso: str) -> GitHubError:
+    link = _SSO_URL.search(sso)
+    where = shown(link.group(1), 500) if link else "the token's page at GitHub, Configure SSO"
+    why = "the token is not authorised for the organisation's single sign-on"
+    return error_of(AccessDenied, request, reply, why, (f"authorise it at {where} (valid for an hour)",))
+
+
+def _forbidden(request: Request, reply: Reply, url: ConfigUrl) -> GitHubError:
+    said = _said(reply)
+    lowered = said.lower()
+    if "ip allow list" in lowered or "ip address" in lowered:
+        fix = "add this host's address to the organisation's IP allow list"
+        return error_of(AccessDenied, request, reply, f"this host's address is not allowed ({said})", (fix,))
+    if "suspended" in lowered:
+        fix = "an owner of the organisation must lift the App's suspension"
+        return error_of(AccessDenied, request, reply, f"the App's installation is suspended ({said})", (fix,))
+    return error_of(AccessDenied, request, reply, f"a right is missing ({said})", _missing_rights(reply, url))
+
+
+def _missing_rights(reply: Reply, url: ConfigUrl) -> tuple[str, ...]:
+    permissions = reply.headers.get("X-Accepted-GitHub-Permissions", "")
+    scopes = reply.headers.get("X-Accepted-OAuth-Scopes", "")
+    if permissions:
+        return (f"GitHub wants the permission {shown(permissions)}", *_RIGHTS[url.kind])
+    if scopes:
+        has = shown(reply.headers.get("X-OAuth-Scopes", "")) or "none"
+        return (f"GitHub wants the scope {shown(scopes)}; the token has {has}", *_RIGHTS[url.kind])
+    return _RIGHTS[url.kind]
+
+
+def _hidden(request: Request, reply: Reply, url: ConfigUrl) -> GitHubError:
+    why = f"{url.text} does not exist, or the credential may not see it"
+    if url.kind is Kind.ENTERPRISE:
+        why += ", or it is a GitHub App's, which no enterprise takes"
+    else:
+        why += ", or it is a GitHub App's that is not installed there"
+    return error_of(NotFound, request, reply, why, (f"check the spelling of {url.text}", *_RIGHTS[url.kind]))
+
+
+def _said(reply: Reply) -> str:
+    return exception_of(reply)[1] or "no reason given"

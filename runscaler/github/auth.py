@@ -1,0 +1,151 @@
+"""From a credential to an `Admission` (protocol.md 3.1 c and d), kept fresh for all who share it.
+
+    credential ──c──► registration token ──d──► address of the actions service + admin JWT
+
+A refresh is always both steps. It is made early, by one thread for all that need it, and once more when
+GitHub refuses the JWT before its time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from runscaler.config.secrets import Secret
+from runscaler.errors import GitHubError
+from runscaler.github.access import denial
+from runscaler.github.admission import Admission, admission
+from runscaler.github.fields import Fields
+from runscaler.github.gate import Gate
+from runscaler.github.refusals import refusal, server_time, unreadable
+from runscaler.github.wire import Authorization, Reply, Request, json_body
+
+if TYPE_CHECKING:
+    from runscaler.clock import Clock
+    from runscaler.config.urls import ConfigUrl
+    from runscaler.github.courier import Courier
+    from runscaler.github.credentials import Credential
+    from runscaler.interrupt import Interrupt
+
+REGISTER_TRIES = 5
+RENEWAL_GAP = 10.0
+POSTPONED = 30.0
+
+
+class Registrar:
+    """One per credential and config URL. `api_base` is the REST API's address without a final slash."""
+
+    def __init__(
+        self, credential: Credential, url: ConfigUrl, api_base: str, courier: Courier, clock: Clock
+    ) -> None:
+        self._credential = credential
+        self._url = url
+        self._api_base = api_base
+        self._courier = courier
+        self._clock = clock
+        self._gate = Gate(1)
+        self._admission: Admission | None = None
+        self._rounds = 0
+        self._failure: GitHubError | None = None
+        self._renewed_at: float | None = None
+
+    @property
+    def secure(self) -> bool:
+        return self._url.scheme == "https"
+
+    def current(self, user_agent: str, interrupt: Interrupt, seconds: float) -> Admission:
+        """An admission that still holds. Raises `GitHubError`, `Interrupted`."""
+        known = self._admission
+        if known is not None and self._clock.wall() < known.refresh_at:
+            return known
+        try:
+            return self._refreshed(known, user_agent, interrupt, seconds)
+        except GitHubError:
+            if known is None or self._clock.wall() >= known.expires_at:
+                raise
+            self._admission = known.postponed(self._clock.wall() + POSTPONED)
+            return self._admission
+
+    def renew(self, refused: Admission, user_agent: str, interrupt: Interrupt, seconds: float) -> Admission:
+        """Another admission than one that GitHub refused early; at most one in 10 s is fetched so."""
+        if self._renewed_at is not None and self._admission is refused:
+            gap = self._renewed_at + RENEWAL_GAP - self._clock.monotonic()
+            if gap > 0:
+                self._clock.pause(gap, interrupt)
+        if self._admission is not refused and self._admission is not None:
+            return self._admission
+        fresh = self._refreshed(refused, user_agent, interrupt, seconds)
+        self._renewed_at = self._clock.monotonic()
+        return fresh
+
+    def _refreshed(
+        self, known: Admission | None, user_agent: str, interrupt: Interrupt, seconds: float
+    ) -> Admission:
+        """One refresh at a time: whoever waited for another's takes what came of it, good or bad."""
+        before = self._rounds
+        with self._gate.passing(interrupt):
+            if self._admission is not None and self._admission is not known:
+                return self._admission
+            if self._failure is not None and self._rounds != before:
+                raise self._failure
+            try:
+                self._admission = self._register(user_agent, interrupt, seconds)
+                self._failure = None
+            except GitHubError as error:
+                self._failure = error
+                raise
+            finally:
+                self._rounds += 1
+            return self._admission
+
+    def _register(self, user_agent: str, interrupt: Interrupt, seconds: float) -> Admission:
+        """Steps c and d; a fresh registration token is refused until it has spread (fault F31), and one
+        that stays refused is fetched anew, once."""
+        for _ in range(2):
+            token = self._registration_token(user_agent, interrupt, seconds)
+            for attempt in range(REGISTER_TRIES):
+                request = self._register_request(token, user_agent)
+                reply = self._courier.send(request, interrupt, seconds)
+                if reply.status not in (401, 403):
+                    return self._admitted(request, reply)
+                self._clock.pause(self._clock.jitter(2.0**attempt), interrupt)
+        raise denial(request, reply, self._url, self._clock.wall())
+
+    def _registration_token(self, user_agent: str, interrupt: Interrupt, seconds: float) -> Secret:
+        request = Request(
+            what=f"get a registration token for {self._url.text}",
+            method="POST",
+            url=self._api_base + quote(self._url.registration_path),
+            authorization=self._credential.authorization(interrupt, seconds),
+            headers={"Content-Type": "application/vnd.github.v3+json", "User-Agent": user_agent},
+            rest=True,
+        )
+        reply = self._courier.send(request, interrupt, seconds)
+        if not reply.ok:
+            raise denial(request, reply, self._url, self._clock.wall())
+        try:
+            token = Fields(reply.json()).text("token")
+            if not token:
+                raise ValueError("token is missing")
+        except ValueError as error:
+            raise unreadable(request, reply, error) from error
+        return Secret(token)
+
+    def _register_request(self, token: Secret, user_agent: str) -> Request:
+        return Request(
+            what=f"register at {self._url.text}",
+            method="POST",
+            url=f"{self._api_base}/actions/runner-registration",
+            authorization=Authorization("RemoteAuth", token),
+            headers={"Content-Type": "application/json", "User-Agent": user_agent},
+            body=json_body({"url": self._url.text, "runner_event": "register"}),
+            rest=True,
+        )
+
+    def _admitted(self, request: Request, reply: Reply) -> Admission:
+        if not reply.ok:
+            raise refusal(request, reply)
+        try:
+            return admission(reply.json(), self._clock, server_time(reply), secure=self.secure)
+        except ValueError as error:
+            raise unreadable(request, reply, error) from error

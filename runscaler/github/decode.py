@@ -1,0 +1,128 @@
+"""Bodies of the actions service as wire models (protocol.md 4.3). `ValueError` says what is unreadable."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runscaler.config.secrets import Secret
+from runscaler.github.base import JitConfig, ScaleSetId, Session, SessionId
+from runscaler.github.fields import Fields, JsonValue
+from runscaler.github.messages import RegisteredRunner, RunnerScaleSet, Statistics
+
+if TYPE_CHECKING:
+    from runscaler.names import RunnerName
+
+MOST_COUNTED = 1_000_000
+"""A larger count than any scale set can have: GitHub is lying (fault F68)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerGroup:
+    """A runner group; repositories have only the default one."""
+
+    id: int
+    name: str
+
+
+def statistics(value: JsonValue) -> Statistics | None:
+    """None where there are none; the number to scale on must be there, and no count be absurd."""
+    if value is None:
+        return None
+    fields = Fields(value, "statistics")
+    fields.needed("totalAssignedJobs")
+    return Statistics(
+        available=_count(fields, "totalAvailableJobs"),
+        acquired=_count(fields, "totalAcquiredJobs"),
+        assigned=_count(fields, "totalAssignedJobs"),
+        running=_count(fields, "totalRunningJobs"),
+        registered=_count(fields, "totalRegisteredRunners"),
+        busy=_count(fields, "totalBusyRunners"),
+        idle=_count(fields, "totalIdleRunners"),
+    )
+
+
+def _count(fields: Fields, key: str) -> int:
+    number = fields.integer(key)
+    if not 0 <= number <= MOST_COUNTED:
+        raise ValueError(f"{key} is {number}")
+    return number
+
+
+def statistics_if_readable(value: JsonValue) -> Statistics | None:
+    """Unreadable counts are as good as none: unknown, never zero."""
+    try:
+        return statistics(value)
+    except ValueError:
+        return None
+
+
+def scale_set(value: JsonValue) -> RunnerScaleSet:
+    fields = Fields(value, "the scale set")
+    return RunnerScaleSet(
+        id=fields.needed("id"),
+        name=fields.text("name"),
+        runner_group_id=fields.integer("runnerGroupId"),
+        runner_group_name=fields.text("runnerGroupName"),
+        labels=tuple(label.text("name") for label in fields.objects("labels")),
+        statistics=statistics_if_readable(fields.raw("statistics")),
+    )
+
+
+def found(value: JsonValue) -> list[JsonValue]:
+    """The elements of a list reply, as many as its `count` says, which is what counts."""
+    fields = Fields(value)
+    elements = fields.elements("value")
+    count = fields.integer("count", len(elements))
+    if count > len(elements):
+        raise ValueError(f"count is {count}, but there are {len(elements)} values")
+    return elements[:count]
+
+
+def runner(value: JsonValue) -> RegisteredRunner:
+    fields = Fields(value, "the runner")
+    status, busy = fields.raw("status"), fields.raw("busy")
+    return RegisteredRunner(
+        id=fields.needed("id"),
+        name=fields.text("name"),
+        scale_set_id=fields.integer("runnerScaleSetId"),
+        status=status if isinstance(status, str) else "",
+        busy=busy if isinstance(busy, bool) else None,
+    )
+
+
+def runner_group(value: JsonValue) -> RunnerGroup:
+    fields = Fields(value, "the runner group")
+    return RunnerGroup(fields.needed("id"), fields.text("name"))
+
+
+def session(value: JsonValue, scale_set_id: ScaleSetId, known: SessionId | None = None) -> Session:
+    """A session of that scale set; its queue URL and token may be empty (fault F38): see the caller."""
+    fields = Fields(value, "the session")
+    return Session(
+        id=SessionId(fields.text("sessionId") or known or ""),
+        scale_set_id=scale_set_id,
+        queue_url=fields.text("messageQueueUrl"),
+        queue_token=Secret(fields.text("messageQueueAccessToken")),
+        statistics=statistics_if_readable(fields.raw("statistics")),
+    )
+
+
+def jit_config(value: JsonValue, name: RunnerName) -> JitConfig:
+    """Raises where the runner's id is missing or the configuration is no base64 (fault F73)."""
+    fields = Fields(value)
+    registration = Fields(fields.raw("runner"), "runner")
+    encoded = fields.text("encodedJITConfig")
+    try:
+        whole = bool(base64.b64decode(encoded, validate=True))
+    except binascii.Error:
+        whole = False
+    if not whole:
+        raise ValueError("encodedJITConfig is not base64")
+    return JitConfig(registration.needed("id"), name, Secret(encoded))
+
+
+def acquired(value: JsonValue) -> tuple[int, ...]:
+    return tuple(each for each in found(value) if isinstance(each, int) and not isinstance(each, bool))

@@ -1,0 +1,131 @@
+"""What went wrong on the network, as one line: foreign exceptions become `Unreachable` here, once."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import requests
+from requests.exceptions import InvalidProxyURL, InvalidSchema, InvalidURL
+from urllib3 import exceptions as urllib3
+
+from runscaler.errors import Unreachable
+from runscaler.github.fields import shown
+from runscaler.github.flight import CutOff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOREIGN = (requests.RequestException, urllib3.HTTPError, OSError)
+"""What the libraries below us raise when a call fails."""
+
+_EXPIRED, _NOT_YET, _WRONG_HOST, _WRONG_ADDRESS = 10, 9, 62, 64
+_PROXY_FIX = "check the proxy in the configuration and in HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+
+
+class NotSent(Unreachable):
+    """GitHub never saw the request: nothing can have happened there."""
+
+
+class Untrusted(NotSent):
+    """The server's certificate cannot be trusted; tried again slowly (fault F20)."""
+
+
+class Dropped(Unreachable):
+    """The connection ended before the reply began; one kept alive may just have been too old (fault F3)."""
+
+
+def unreachable(error: Exception, what: str, url: str, proxy: str | None) -> Unreachable:
+    """The `Unreachable` for an exception; `what` is the call as a verb phrase ("find the scale set")."""
+    host = urlsplit(url).netloc
+    causes = tuple(_causes(error))
+    kind, why, fixes = _cause(causes, host, proxy)
+    return kind(f"could not {what}: {why}", fixes=fixes)
+
+
+_Verdict = tuple[type[Unreachable], str, tuple[str, ...]]
+
+
+def _cause(causes: tuple[BaseException, ...], host: str, proxy: str | None) -> _Verdict:
+    if any(isinstance(each, urllib3.ProxyError | InvalidProxyURL) for each in causes):
+        return _proxy_trouble(causes, proxy or "")
+    for cause in causes:
+        verdict = _known(cause, host)
+        if verdict is not None:
+            return verdict
+    return Unreachable, f"the connection to {host} failed ({_text(causes[-1])})", ()
+
+
+def _known(cause: BaseException, host: str) -> _Verdict | None:
+    match cause:
+        case CutOff():
+            return Unreachable, f"{host} took too long", ()
+        case ssl.SSLCertVerificationError():
+            return _distrust(cause, host)
+        case urllib3.NameResolutionError() | socket.gaierror():
+            return NotSent, f"the name {host} cannot be resolved", ("check this host's DNS",)
+        case ConnectionRefusedError():
+            return NotSent, f"{host} refused the connection", ()
+        case urllib3.ConnectTimeoutError() | requests.ConnectTimeout():
+            return NotSent, f"{host} did not accept a connection in time", ()
+        case urllib3.NewConnectionError():
+            return NotSent, f"{host} cannot be reached ({_text(cause)})", ()
+        case urllib3.ReadTimeoutError() | requests.ReadTimeout():
+            return Unreachable, f"{host} did not answer in time", ()
+        case urllib3.IncompleteRead():
+            return Unreachable, f"the reply of {host} broke off", ()
+        case ConnectionResetError() | BrokenPipeError() | ConnectionAbortedError():
+            return Dropped, f"{host} dropped the connection", ()
+        case ssl.SSLError():
+            return Unreachable, f"TLS with {host} failed ({_text(cause)})", ()
+        case InvalidURL() | InvalidSchema() | urllib3.LocationValueError():
+            return Unreachable, f"GitHub gave an address that cannot be used ({_text(cause)})", ()
+    return None
+
+
+def _distrust(cause: ssl.SSLCertVerificationError, host: str) -> _Verdict:
+    fixes: tuple[str, ...] = ()
+    if cause.verify_code == _EXPIRED:
+        why, fixes = "has expired", ("check this host's clock",)
+    elif cause.verify_code == _NOT_YET:
+        why, fixes = "is not valid yet", ("check this host's clock",)
+    elif cause.verify_code in (_WRONG_HOST, _WRONG_ADDRESS):
+        why = "is for another name"
+    else:
+        why = f"is not signed by an authority that this host trusts ({cause.verify_message})"
+        fixes = ("set ca to a PEM file with the authority's certificate (the proxy's, if it opens TLS)",)
+    return Untrusted, f"the certificate of {host} {why}", fixes
+
+
+def _proxy_trouble(causes: tuple[BaseException, ...], proxy: str) -> _Verdict:
+    name = urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2] or "(malformed)"
+    text = " ".join(str(each) for each in causes)
+    if "407" in text:
+        why = "asks for a user and password (407)"
+    elif any(isinstance(each, urllib3.NameResolutionError | socket.gaierror) for each in causes):
+        why = "cannot be resolved"
+    else:
+        why = f"does not work ({_text(causes[-1])})"
+    return NotSent, f"the proxy {name} {why}", (_PROXY_FIX,)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The exception and all that it was made from, however the libraries pass it on."""
+    seen: set[int] = set()
+    waiting: list[BaseException] = [error]
+    while waiting:
+        each = waiting.pop(0)
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        inner = [*each.args, getattr(each, "reason", None), each.__cause__, each.__context__]
+        waiting.extend(one for one in inner if isinstance(one, BaseException))
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return shown(error.strerror, 100)
+    return shown(str(error), 100) or type(error).__name__

@@ -1,0 +1,104 @@
+"""Lenient reading of GitHub's JSON (protocol.md 4.1): any key casing, null as absent, byte order marks.
+
+What is of the wrong type is a `ValueError` that names the key; nothing is converted silently.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
+
+
+def parse_json(body: bytes | str) -> JsonValue:
+    """The value in a body; raises `ValueError` whatever is wrong with it, absurd nesting included."""
+    text = body.decode("utf-8-sig") if isinstance(body, bytes) else body.removeprefix("\ufeff")
+    try:
+        value: JsonValue = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("JSON is nested too deeply") from error
+    return value
+
+
+class Fields:
+    """One JSON object. Each getter's default stands for an absent or null value."""
+
+    def __init__(self, value: JsonValue, what: str = "the reply") -> None:
+        if not isinstance(value, dict):
+            raise ValueError(f"{what} is {kind_of(value)}, not an object")
+        self._values = {key.lower(): each for key, each in value.items()}
+
+    def raw(self, key: str) -> JsonValue:
+        return self._values.get(key.lower())
+
+    def text(self, key: str, default: str = "") -> str:
+        value = self.raw(key)
+        if value is None:
+            return default
+        if not isinstance(value, str):
+            raise ValueError(f"{key} is {kind_of(value)}, not a string")
+        return value
+
+    def integer(self, key: str, default: int = 0) -> int:
+        value = self.raw(key)
+        if value is None:
+            return default
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"{key} is {kind_of(value)}, not an integer")
+        return value
+
+    def needed(self, key: str) -> int:
+        """An id or count without which the object means nothing."""
+        if self.raw(key) is None:
+            raise ValueError(f"{key} is missing")
+        return self.integer(key)
+
+    def elements(self, key: str) -> list[JsonValue]:
+        value = self.raw(key)
+        if value is None:
+            return []
+        if not isinstance(value, list):
+            raise ValueError(f"{key} is {kind_of(value)}, not a list")
+        return value
+
+    def objects(self, key: str) -> Iterator[Fields]:
+        for element in self.elements(key):
+            yield Fields(element, f"an element of {key}")
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        return tuple(each for each in self.elements(key) if isinstance(each, str))
+
+    def time(self, key: str) -> float | None:
+        """Seconds since the epoch; None for the year 1 ("not yet") and for what is no time at all."""
+        value = self.raw(key)
+        return parse_time(value) if isinstance(value, str) else None
+
+
+def parse_time(text: str) -> float | None:
+    """RFC 3339 with up to 7 digits of fraction, UTC where no zone is given."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    if moment.year == 1:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def kind_of(value: JsonValue) -> str:
+    """The JSON name of a value's type, with its article."""
+    names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
+    if value is None:
+        return "null"
+    return names.get(type(value), "an object")
+
+
+def shown(text: str, limit: int = 200) -> str:
+    """Untrusted text for one line: control characters escaped, shortened."""
+    short = text if len(text) <= limit else text[:limit] + "…"
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in short)

@@ -1,0 +1,114 @@
+"""What a reply that is no success means (protocol.md 3.3, 4.4): status, headers and body become an error."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from runscaler.errors import (
+    AccessDenied,
+    GitHubError,
+    JobStillRunning,
+    NotFound,
+    Refused,
+    RunnerExists,
+    ScaleSetGone,
+    ServerTrouble,
+    SessionConflict,
+    SessionGone,
+    Unreachable,
+)
+from runscaler.github.failures import NotSent
+from runscaler.github.fields import Fields, shown
+
+if TYPE_CHECKING:
+    from runscaler.github.wire import Reply, Request
+
+SKEW = 30.0
+
+EXCEPTIONS: tuple[tuple[str, type[GitHubError]], ...] = (
+    ("AgentExistsException", RunnerExists),
+    ("AgentNotFoundException", NotFound),
+    ("JobStillRunningException", JobStillRunning),
+    ("SessionConflictException", SessionConflict),
+    ("SessionExpiredException", SessionGone),
+    ("RunnerScaleSetNotFoundException", ScaleSetGone),
+)
+"""Part of the exception's name → what it means; the status may differ between services."""
+
+
+def refusal(request: Request, reply: Reply) -> GitHubError:
+    """The error for a reply of the actions service or the queue, rate limits and 401 apart."""
+    name, message = exception_of(reply)
+    for part, kind in EXCEPTIONS:
+        if part in name:
+            return error_of(kind, request, reply, message)
+    return error_of(_by_status(reply.status), request, reply, message)
+
+
+def _by_status(status: int) -> type[GitHubError]:
+    if status == 407:
+        return NotSent
+    if status in (401, 403):
+        return AccessDenied
+    if status == 404:
+        return NotFound
+    if status >= 500 and status != 501:
+        return ServerTrouble
+    return Refused
+
+
+def error_of(
+    kind: type[GitHubError], request: Request, reply: Reply, why: str = "", fixes: tuple[str, ...] = ()
+) -> GitHubError:
+    """An error that names the call, the status, what GitHub says and its request id."""
+    said = why or shown(reply.text) or "no reason given"
+    line = f"could not {request.what}: {reply.host} answered {reply.status}: {said}"
+    if reply.request_id:
+        line += f" (request {reply.request_id})"
+    return kind(line, status=reply.status, request_id=reply.request_id, fixes=fixes)
+
+
+def exception_of(reply: Reply) -> tuple[str, str]:
+    """(type name, message) of an exception body; empty and the text for any other body (fault F12)."""
+    try:
+        fields = Fields(reply.json())
+        name = fields.text("typeName") or fields.text("typeKey")
+        message = fields.text("message")
+    except ValueError:
+        return "", shown(reply.text)
+    return name, shown(message)
+
+
+def unreadable(request: Request, reply: Reply, error: ValueError) -> Unreachable:
+    """A success whose body is not what it should be (faults F8, F9): as good as no reply."""
+    answered = f"{reply.host} answered {reply.status}"
+    kind = shown(reply.headers.get("Content-Type", "no content type"), 60)
+    line = f"could not {request.what}: {answered} with unreadable content ({kind}): "
+    line += shown(str(error))
+    if reply.text[:1] not in ("", "{", "["):  # JSON may hold a secret, even where it is broken
+        line += f"; it begins {shown(reply.text)!r}"
+    if reply.request_id:
+        line += f" (request {reply.request_id})"
+    return Unreachable(line, status=reply.status, request_id=reply.request_id)
+
+
+def server_time(reply: Reply) -> float | None:
+    """Seconds since the epoch by the `Date` header."""
+    try:
+        return parsedate_to_datetime(reply.headers.get("Date", "")).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def clock_skew(reply: Reply, now: float) -> str:
+    """ "; this host's clock is 15m0s ahead …", or empty where it is right by 30 s."""
+    theirs = server_time(reply)
+    if theirs is None or abs(now - theirs) <= SKEW:
+        return ""
+    direction = "ahead of" if now > theirs else "behind"
+    return f"; this host's clock is {_minutes(abs(now - theirs))} {direction} GitHub's"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{round(seconds / 60)} min" if seconds >= 90 else f"{round(seconds)} s"

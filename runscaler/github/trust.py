@@ -1,0 +1,42 @@
+"""Whom to trust on the wire: one TLS context per CA file for the whole process (style.md 6)."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import certifi
+
+from runscaler.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""What replaces the built-in roots; OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR."""
+
+
+def tls_context(ca: Path | None = None, environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
+    """Verifies always: the system's roots, the usual ones, and those of `ca`. Raises `HostError`."""
+    context = ssl.create_default_context()
+    bundle = next((environ[name] for name in BUNDLES if environ.get(name)), certifi.where())
+    _load(context, Path(bundle))
+    if ca is not None:
+        _load(context, ca)
+    return context
+
+
+def _load(context: ssl.SSLContext, path: Path) -> None:
+    try:
+        if path.is_dir():
+            context.load_verify_locations(capath=path)
+        else:
+            context.load_verify_locations(cafile=path)
+    except (OSError, ssl.SSLError) as error:
+        why = getattr(error, "strerror", None) or "it holds no certificate in PEM form"
+        raise HostError(
+            f"cannot read the CA certificates in {path}: {why}",
+            fixes=("ca must name a readable PEM file with the certificates to trust",),
+        ) from error
