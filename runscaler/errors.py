@@ -1,7 +1,8 @@
 """Every error that runscaler raises on purpose.
 
     RunscalerError            one clear line: what failed, why, what to do
-    ├── ConfigError           the user's file, flag or environment is wrong (holds all findings)
+    ├── ConfigError           the user's file or environment is wrong (holds all findings)
+    │   └── UsageError        a flag is wrong
     ├── HostError             this host cannot run the daemon: lock held, port taken, no state directory
     ├── GitHubError           a call to GitHub failed
     │   ├── Unreachable       no usable reply: DNS, connection, time-out, TLS, garbage (retryable)
@@ -52,6 +53,12 @@ class ConfigError(RunscalerError):
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
         super().__init__("\n".join(finding.message for finding in self.findings))
+
+
+class UsageError(ConfigError):
+    """At least one of the findings is about a flag: wrong usage (spec.md 3)."""
+
+    exit_code = 2
 
 
 class HostError(RunscalerError):

@@ -185,3 +185,14 @@ def _kind(field: FieldInfo, members: list[object], choices: tuple[str, ...]) -> 
 
 def is_required(leaf: Leaf) -> bool:
     return leaf.default is PydanticUndefined
+
+
+def leaf_of(path: TomlPath) -> Leaf | None:
+    """The declaration of a key, of what stands in an open table too; None for an unknown one."""
+    for length in range(len(path), 0, -1):
+        leaf = top_leaves().get(path[:length])
+        if leaf is not None and leaf.entry is not None and length < len(path):
+            return leaf.entry.get(path[-1], leaf)
+        if leaf is not None:
+            return leaf
+    return None

@@ -1,0 +1,108 @@
+"""Keys whose feature this version does not have (spec.md 4.4, last rule).
+
+`REFUSED…` are errors, `IDLE…` warnings; the release that brings a feature deletes its row. a value that
+differs from the default counts: the default asks for nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.config.schema import SETS, attribute, set_leaves, top_leaves
+from runscaler.findings import Finding, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runscaler.config.base import Settings
+    from runscaler.config.model import Config, ScaleSetSettings
+    from runscaler.config.schema import TomlPath
+
+REFUSED_BACKENDS = frozenset({"tart", "swarm", "orchard"})
+REFUSED_DIND = "sidecar"
+REFUSED: tuple[TomlPath, ...] = (
+    ("app", "client-id"),
+    ("schedule",),
+    ("proxy",),
+    ("ca",),
+    ("docker", "hosts"),
+    ("docker", "pool-size"),
+    ("docker", "registry-mirror"),
+    ("docker", "registry-auth"),
+    ("docker", "prune-images-after"),
+)
+REFUSED_GLOBALLY: tuple[TomlPath, ...] = (
+    ("host", "min-free-memory"),
+    ("host", "min-free-disk"),
+    ("host", "max-load"),
+)
+IDLE: tuple[TomlPath, ...] = (
+    ("docker", "shared-volume-ttl"),
+    ("docker", "shared-volume-cleanup-interval"),
+    ("docker", "buildx-cleanup"),
+    ("docker", "buildx-cleanup-ttl"),
+    ("docker", "buildx-cleanup-interval"),
+    ("docker", "prune-on-exit"),
+    ("tart", "cache-cleanup"),
+    ("tart", "cache-max-age"),
+    ("tart", "cache-space-budget"),
+    ("tart", "cache-cleanup-interval"),
+)
+IDLE_GLOBALLY = "metrics"
+
+
+def missing_features(config: Config) -> list[Finding]:
+    """What the configuration asks for and this version lacks: errors first, then warnings."""
+    findings = [*_of_process(config)]
+    for settings in config.scale_sets:
+        findings += _of_set(settings)
+    return sorted(dict.fromkeys(findings), key=lambda finding: finding.level is not Level.ERROR)
+
+
+def _of_process(config: Config) -> Iterator[Finding]:
+    for path in REFUSED_GLOBALLY:
+        if _is_changed(config, path):
+            yield _refused(top_leaves()[path].label)
+    for path, leaf in top_leaves().items():
+        if path[0] == IDLE_GLOBALLY and _is_changed(config, path):
+            yield _idle(leaf.label)
+
+
+def _of_set(settings: ScaleSetSettings) -> Iterator[Finding]:
+    if settings.backend in REFUSED_BACKENDS:
+        yield _refused(f"backend {settings.backend}", settings.name)
+    if settings.backend == "docker" and settings.docker.dind == REFUSED_DIND:
+        yield _refused(f'[docker] dind = "{REFUSED_DIND}"', settings.name)
+    for path in REFUSED:
+        if _counts(settings, path) and _is_changed(settings, path):
+            label = "[app]" if path[0] == "app" else set_leaves()[path].label
+            yield _refused(label, settings.name)
+    for path in IDLE:
+        if _counts(settings, path) and _is_changed(settings, path):
+            yield _idle(set_leaves()[path].label, settings.name)
+
+
+def _counts(settings: ScaleSetSettings, path: TomlPath) -> bool:
+    """A backend's table asks for nothing where the set lives on another backend."""
+    return len(path) == 1 or path[0] in ("app", settings.backend)
+
+
+def _is_changed(settings: Settings, path: TomlPath) -> bool:
+    value: object = settings
+    for name in path:
+        value = getattr(value, attribute(name)) if value is not None else None
+    return value is not None and value != top_leaves()[path].default
+
+
+def _refused(what: str, scale_set: str = "") -> Finding:
+    text = f"{_of(scale_set)}{what} is not available in this version"
+    return Finding(Level.ERROR, text, ("remove it, or wait for the release that brings it",), scale_set)
+
+
+def _idle(what: str, scale_set: str = "") -> Finding:
+    text = f"{_of(scale_set)}{what} has no effect in this version"
+    return Finding(Level.WARNING, text, (), scale_set)
+
+
+def _of(scale_set: str) -> str:
+    return f"{SETS} {scale_set}: " if scale_set else ""

@@ -1,0 +1,140 @@
+"""Finding and reading the configuration file (spec.md 4.1)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from runscaler.config import legacy
+from runscaler.config.positions import Positions, find_positions
+from runscaler.config.problems import Problems, Where
+from runscaler.config.schema import SETS, top_leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+
+
+@dataclass(frozen=True, slots=True)
+class Locations:
+    """Where a configuration is looked for, first to last."""
+
+    local: Path
+    user: Path
+    system: Path
+    legacy: Path
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> Self:
+        home = Path(environ["HOME"]) if environ.get("HOME") else Path("~").expanduser()
+        return cls(
+            Path("config.toml"),
+            home / ".config/runner/config.toml",
+            Path("/etc/runner/config.toml"),
+            Path("/etc/runscaler/config.toml"),
+        )
+
+    def __str__(self) -> str:
+        return f"./{self.local.name}, {self.user}, {self.system}, {self.legacy}"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A file that was read. `is_legacy`: it stands where the Go tool kept its own."""
+
+    path: Path
+    data: Mapping[str, object]
+    positions: Positions
+    is_legacy: bool = False
+    mode: int = 0
+
+    def where(self, *path: str | int) -> Where:
+        return Where(str(self.path), self.positions.line(path) if path else 0)
+
+
+def find_document(locations: Locations, problems: Problems) -> Document | None:
+    """The first file there is; a foreign ./config.toml is skipped with a line."""
+    for path in (locations.local, locations.user, locations.system, locations.legacy):
+        if _exists(path) and not (path == locations.local and path.is_dir()):
+            document = read_document(path, locations, problems)
+            if path != locations.local or document is None or _is_ours(document.data):
+                return document
+            problems.warn(Where(str(path)), "skipped, as none of its keys is runscaler's")
+    return None
+
+
+def read_document(path: Path, locations: Locations, problems: Problems) -> Document | None:
+    """The file's content, or None with the reason among the problems."""
+    where = Where(str(path))
+    try:
+        content = path.read_bytes()
+        mode = path.stat().st_mode
+    except OSError as error:
+        problems.error(where, _reason(error), fixes=_cure(error, path))
+        return None
+    try:
+        text = content.decode("utf-8-sig")
+        data = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        problems.error(
+            _place(path, content, error.start), "this is not UTF-8 text", fixes=["save it as UTF-8"]
+        )
+        return None
+    except tomllib.TOMLDecodeError as error:
+        _malformed(path, content, str(error), problems)
+        return None
+    is_legacy = path.resolve() == locations.legacy.resolve()
+    if is_legacy:
+        problems.warn(where, "this is the place of the Go tool", fixes=["run: runner migrate"])
+    return Document(path, data, find_positions(text.replace("\r\n", "\n")), is_legacy, mode)
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError:
+        return True  # reading it will say so
+
+
+def _is_ours(data: Mapping[str, object]) -> bool:
+    known = {path[0] for path in top_leaves()} | {SETS} | set(legacy.flat_keys())
+    return any(name.lower() in known for name in data)
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "there is no such file"
+    if isinstance(error, IsADirectoryError):
+        return "this is a directory, not a file"
+    return f"it cannot be read: {error.strerror}"
+
+
+def _cure(error: OSError, path: Path) -> list[str]:
+    if isinstance(error, FileNotFoundError):
+        return [f"make one with: runner init --output {path}"]
+    if isinstance(error, IsADirectoryError):
+        return [f"name the file in it, such as {path / 'config.toml'}"]
+    return ["run as the user who owns it"] if isinstance(error, PermissionError) else []
+
+
+def _place(path: Path, content: bytes, offset: int) -> Where:
+    """File, line and column of a byte."""
+    before = content[:offset]
+    column = len(before) - (before.rfind(b"\n") + 1) + 1
+    line = before.count(b"\n") + 1
+    return Where(f"{path}:{line}:{column}")
+
+
+def _malformed(path: Path, content: bytes, text: str, problems: Problems) -> None:
+    found = _AT.search(text)
+    reason = text[: found.start()] if found else text
+    if found and found[1]:
+        where = Where(f"{path}:{found[1]}:{found[2]}")
+    else:
+        where = _place(path, content, len(content))
+        reason = f"{reason} (the file ends too early)"
+    problems.error(where, f"this is not TOML: {reason[:1].lower()}{reason[1:]}")
