@@ -1,0 +1,13 @@
+"""Runners as child processes of the daemon that outlive it (spec.md 7.3).
+
+For the demo, for tests, and for hosts without a container engine. `home` is a runner's directory
+and the marks in it, `launch` what is run there, `tree` its processes, `watch` notices their ends.
+"""
+
+from __future__ import annotations
+
+from runscaler.backends.process.backend import ProcessBackend, ProcessKind
+
+__all__ = ["ProcessBackend", "ProcessKind", "kind"]
+
+kind = ProcessKind()

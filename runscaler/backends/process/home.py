@@ -1,0 +1,148 @@
+"""A runner's directory: `marks.json` (whose it is, its process), `output.log`, and `work` to run in.
+
+The marks are written before the process starts and completed after, each time at once, so that a
+daemon killed between any two steps leaves a directory that the next one understands. They are
+deleted last, so that a removal that failed half-way is listed and done again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loguru import logger
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runscaler.backends.base import Ending, Resource, ResourceState
+from runscaler.names import OwnerId, RunnerName, ScaleSetKey, SlotNumber
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MARKS = "marks.json"
+
+
+class Marks(BaseModel):
+    """What is written on a runner's directory. `pid` is 0 until its process runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    owner: str
+    url: str
+    group: str
+    scale_set: str
+    slot: int
+    runner: str
+    runner_id: int = 0
+    created_at: float
+    pid: int = 0
+    process_created: float = 0.0
+    ending: Ending | None = None
+
+    def resource(self) -> Resource:
+        return Resource(
+            id=self.runner,
+            owner=OwnerId(self.owner),
+            key=ScaleSetKey(self.url, self.group, self.scale_set),
+            slot=SlotNumber(self.slot),
+            runner=RunnerName(self.runner),
+            runner_id=self.runner_id,
+            created_at=self.created_at,
+            state=ResourceState.ENDED if self.ending else ResourceState.RUNNING,
+            ending=self.ending,
+        )
+
+
+class Home:
+    """One runner's directory; raises OSError, which the backend translates."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.work = path / "work"
+        self.output = path / "output.log"
+
+    @property
+    def id(self) -> str:
+        return self.path.name
+
+    def make(self, marks: Marks) -> None:
+        """FileExistsError where there is one of that name."""
+        self.path.mkdir(mode=0o700)
+        self.mark(marks)
+
+    def mark(self, marks: Marks) -> None:
+        """Replace the marks at once; never visible half-written, never readable by others."""
+        handle, temporary = tempfile.mkstemp(dir=self.path, prefix=MARKS)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(marks.model_dump_json())
+            Path(temporary).replace(self.path / MARKS)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+    def marks(self) -> Marks | None:
+        """None where there are none that can be read: then nothing was ever started here."""
+        try:
+            return Marks.model_validate_json((self.path / MARKS).read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError:
+            logger.warning("the marks in {} cannot be read", self.path)
+            return None
+
+    def tail(self, count: int) -> bytes:
+        """The last bytes of the output; reads no more than that."""
+        if count <= 0 or not self.output.exists():
+            return b""
+        with self.output.open("rb") as file:
+            file.seek(max(0, self.output.stat().st_size - count))
+            return file.read(count)
+
+    def clear(self) -> None:
+        """Delete all but the marks; gone already is fine."""
+        for entry in _entries(self.path):
+            if entry.name != MARKS:
+                _delete(entry)
+
+    def delete(self) -> None:
+        """After `clear`; gone already is fine."""
+        _delete(self.path)
+
+
+def _entries(directory: Path) -> Iterator[Path]:
+    try:
+        yield from sorted(directory.iterdir())
+    except FileNotFoundError:
+        return
+
+
+def _delete(path: Path) -> None:
+    try:
+        _remove(path)
+    except PermissionError:
+        _make_writable(path)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except FileNotFoundError:
+        return
+
+
+def _make_writable(tree: Path) -> None:
+    """Jobs leave directories that even their owner may not write to (Go's module cache does)."""
+    tree.chmod(0o700)
+    for directory, names, _ in os.walk(tree):
+        for name in names:
+            path = Path(directory, name)
+            if not path.is_symlink():
+                path.chmod(0o700)

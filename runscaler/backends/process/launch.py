@@ -1,0 +1,149 @@
+"""What is run for a runner, in which directory and with which environment.
+
+The environment is a choice, not the daemon's with some taken out: tokens come in variables of any
+name (`env:NAME`), and a runner must inherit none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runscaler.backends.process.tree import MARK
+from runscaler.errors import StartFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from runscaler.backends.process.home import Home
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.config.secrets import Secret
+
+DEFAULT_COMMAND = "./run.sh"
+AGENT = "agent.py"
+
+INHERITED = frozenset(
+    {
+        *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TZ", "TMPDIR"),
+        *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
+        *("http_proxy", "https_proxy", "no_proxy", "all_proxy"),
+        *("SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+        *("DOCKER_HOST", "JAVA_HOME", "ANDROID_HOME", "ANDROID_SDK_ROOT", "GOROOT"),
+        *("ImageOS", "ImageVersion", "RUNNER_TOOL_CACHE", "AGENT_TOOLSDIRECTORY"),
+    }
+)
+INHERITED_PREFIXES = ("LC_", "XDG_", "DOTNET_", "ACTIONS_RUNNER_HOOK_")
+
+IDENTITY_FILES = (".runner", ".credentials", ".credentials_rsaparams", ".runner_migrated", "_work", "_diag")
+"""What a runner that was configured by hand left in the template: never copied."""
+
+
+def command_of(settings: ScaleSetSettings) -> list[str]:
+    """The program and its arguments, relative to the work directory. Raises `StartFailed`."""
+    process = settings.process
+    if not process.run_command and not process.runner_dir:
+        return [_python(), "-I", "-S", "-B", AGENT]
+    try:
+        return shlex.split(process.run_command or DEFAULT_COMMAND)
+    except ValueError as error:
+        raise StartFailed(
+            f"[process] run-command {process.run_command!r} cannot be split into words: {error}",
+            fixes=("close its quotation marks",),
+        ) from error
+
+
+def fill(work: Path, settings: ScaleSetSettings, step: Callable[[], None]) -> None:
+    """Make the work directory. `step` is called before each file and may raise. Raises OSError."""
+    if template := settings.process.runner_dir:
+        _copy(Path(template).expanduser(), work, step)
+        return
+    work.mkdir(mode=0o700)
+    if not settings.process.run_command:
+        agent = files("runscaler").joinpath("simulator", AGENT)
+        (work / AGENT).write_bytes(agent.read_bytes())
+
+
+def environment(settings: ScaleSetSettings, mark: str, daemon: Mapping[str, str]) -> dict[str, str]:
+    """The runner's variables but for its JIT configuration (protocol.md 8.1)."""
+    chosen = {
+        name: value
+        for name, value in daemon.items()
+        if name in INHERITED or name.startswith(INHERITED_PREFIXES)
+    }
+    chosen |= {
+        MARK: mark,
+        "RUNNER_MANUALLY_TRAP_SIG": "1",
+        "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE": "1",
+    }
+    if os.geteuid() == 0:
+        chosen["RUNNER_ALLOW_RUNASROOT"] = "1"
+    if settings.proxy:
+        for name in ("http_proxy", "https_proxy"):
+            chosen |= {name: settings.proxy, name.upper(): settings.proxy}
+    if settings.ca:
+        ca = str(Path(settings.ca).expanduser().absolute())
+        chosen |= {"NODE_EXTRA_CA_CERTS": ca, "SSL_CERT_FILE": ca}
+    return chosen
+
+
+def launch(
+    home: Home, command: list[str], variables: dict[str, str], encoded: Secret
+) -> subprocess.Popen[bytes]:
+    """Run it in a session of its own, output to a file, so that it outlives us. Raises OSError."""
+    descriptor = os.open(home.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "ab") as output:
+        return subprocess.Popen(
+            command,
+            cwd=home.work,
+            env=variables | {"ACTIONS_RUNNER_INPUT_JITCONFIG": encoded.reveal()},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def require_program(settings: ScaleSetSettings) -> None:
+    """Raise `StartFailed` where the template or the command's program is not there."""
+    template = settings.process.runner_dir
+    if template and not Path(template).expanduser().is_dir():
+        raise StartFailed(
+            f"[process] runner-dir {template} is no directory",
+            fixes=("unpack the runner of https://github.com/actions/runner/releases there",),
+        )
+    program = command_of(settings)[0]
+    place = Path(template).expanduser() / program if "/" in program else program
+    if shutil.which(place) is None:
+        raise StartFailed(
+            f"[process] {program} is not there or cannot be executed",
+            fixes=("correct run-command or runner-dir in [process]",),
+        )
+
+
+def _python() -> str:
+    """A frozen executable is no interpreter: the agent then needs one of the host's."""
+    if getattr(sys, "frozen", False):
+        return shutil.which("python3") or "python3"
+    return sys.executable
+
+
+def _copy(template: Path, work: Path, step: Callable[[], None]) -> None:
+    def copy(source: str, target: str) -> object:
+        step()
+        return shutil.copy2(source, target)
+
+    shutil.copytree(
+        template,
+        work,
+        symlinks=True,
+        copy_function=copy,
+        ignore=lambda directory, names: (
+            set(IDENTITY_FILES) & set(names) if Path(directory) == template else ()
+        ),
+    )
