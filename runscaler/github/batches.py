@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
-from runscaler.github.decode import statistics
+from runscaler.github.counts import statistics
 from runscaler.github.fields import Fields, JsonValue, kind_of, parse_json, shown
 from runscaler.github.messages import (
     Batch,

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from runscaler.config.secrets import Secret
 from runscaler.github.base import JitConfig, ScaleSetId, Session, SessionId
+from runscaler.github.batches import job_available
+from runscaler.github.counts import statistics_if_readable
 from runscaler.github.fields import Fields, JsonValue
-from runscaler.github.messages import RegisteredRunner, RunnerScaleSet, Statistics
+from runscaler.github.messages import RegisteredRunner, RunnerScaleSet
 
 if TYPE_CHECKING:
+    from runscaler.github.messages import JobAvailable
     from runscaler.names import RunnerName
-
-MOST_COUNTED = 1_000_000
-"""A larger count than any scale set can have: GitHub is lying (fault F68)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,38 +25,6 @@ class RunnerGroup:
 
     id: int
     name: str
-
-
-def statistics(value: JsonValue) -> Statistics | None:
-    """None where there are none; the number to scale on must be there, and no count be absurd."""
-    if value is None:
-        return None
-    fields = Fields(value, "statistics")
-    fields.needed("totalAssignedJobs")
-    return Statistics(
-        available=_count(fields, "totalAvailableJobs"),
-        acquired=_count(fields, "totalAcquiredJobs"),
-        assigned=_count(fields, "totalAssignedJobs"),
-        running=_count(fields, "totalRunningJobs"),
-        registered=_count(fields, "totalRegisteredRunners"),
-        busy=_count(fields, "totalBusyRunners"),
-        idle=_count(fields, "totalIdleRunners"),
-    )
-
-
-def _count(fields: Fields, key: str) -> int:
-    number = fields.integer(key)
-    if not 0 <= number <= MOST_COUNTED:
-        raise ValueError(f"{key} is {number}")
-    return number
-
-
-def statistics_if_readable(value: JsonValue) -> Statistics | None:
-    """Unreadable counts are as good as none: unknown, never zero."""
-    try:
-        return statistics(value)
-    except ValueError:
-        return None
 
 
 def scale_set(value: JsonValue) -> RunnerScaleSet:
@@ -124,5 +92,26 @@ def jit_config(value: JsonValue, name: RunnerName) -> JitConfig:
     return JitConfig(registration.needed("id"), name, Secret(encoded))
 
 
+def runner_groups(value: JsonValue) -> list[RunnerGroup]:
+    return [runner_group(each) for each in found(value)]
+
+
+def scale_sets(value: JsonValue) -> list[RunnerScaleSet]:
+    return [scale_set(each) for each in found(value)]
+
+
+def runners(value: JsonValue) -> list[RegisteredRunner]:
+    return [runner(each) for each in found(value)]
+
+
+def offers(value: JsonValue) -> tuple[JobAvailable, ...]:
+    """Jobs that may be acquired; no content means none."""
+    return () if value is None else tuple(job_available(Fields(each, "an offer")) for each in found(value))
+
+
 def acquired(value: JsonValue) -> tuple[int, ...]:
     return tuple(each for each in found(value) if isinstance(each, int) and not isinstance(each, bool))
+
+
+def nothing(_value: JsonValue) -> None:
+    """For calls whose success is all that they tell."""

@@ -18,7 +18,6 @@ from runscaler.github.watchdog import Watchdog
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Hashable, Mapping
-    from pathlib import Path
 
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
@@ -35,7 +34,7 @@ class TransportPool:
         self._environ = environ
         self._lock = threading.Lock()
         self._watchdog = Watchdog(SystemClock())
-        self._contexts: dict[Path | None, ssl.SSLContext] = {}
+        self._contexts: dict[str, ssl.SSLContext] = {}
         self._couriers: dict[Hashable, Courier] = {}
         self._registrars: dict[Hashable, Registrar] = {}
 

@@ -14,11 +14,11 @@ from urllib.parse import urljoin
 import requests
 from requests.utils import get_environ_proxies, should_bypass_proxies
 
-from runscaler.errors import Interrupted, Refused, Unreachable
+from runscaler.errors import Refused, Unreachable
 from runscaler.github.connections import WireAdapter
 from runscaler.github.failures import FOREIGN, unreachable
 from runscaler.github.fields import shown
-from runscaler.github.flight import Flight, flying
+from runscaler.github.flight import CutOff, Flight, flying
 from runscaler.github.gate import Gate
 from runscaler.github.wire import (
     CALL_DEADLINE,
@@ -84,12 +84,9 @@ class Transport:
     def _fly(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
         flight = Flight()
         with interrupt.cutting(flight.cut), self._watchdog.limit(seconds, flight.cut), flying(flight):
-            reply = self._exchange(request)
-            if flight.was_cut and interrupt.is_set():
-                raise Interrupted
-            return reply
+            return self._exchange(request, flight)
 
-    def _exchange(self, request: Request) -> Reply:
+    def _exchange(self, request: Request, flight: Flight) -> Reply:
         proxy = self._proxy_for(request.url)
         try:
             with self._session.request(
@@ -104,6 +101,8 @@ class Transport:
                 stream=True,
             ) as response:
                 body = _bounded_body(response, request)
+                if flight.was_cut and not _is_framed(response):
+                    raise CutOff("the reply may have been cut short")
                 return Reply(response.status_code, response.headers, body, host_of(request.url))
         except FOREIGN as error:
             raise unreachable(error, request.what, request.url, proxy) from error
@@ -127,6 +126,11 @@ def _bounded_body(response: requests.Response, request: Request) -> bytes:
         if size > LARGEST_BODY:
             raise _too_large(request)
     return b"".join(pieces)
+
+
+def _is_framed(response: requests.Response) -> bool:
+    """The reply says where it ends, so one that was cut short cannot pass for whole."""
+    return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
 
 
 def _too_large(request: Request) -> Unreachable:

@@ -18,13 +18,13 @@ BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """What replaces the built-in roots; OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR."""
 
 
-def tls_context(ca: Path | None = None, environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """Verifies always: the system's roots, the usual ones, and those of `ca`. Raises `HostError`."""
+def tls_context(ca: str = "", environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
+    """Verifies always: the system's roots, the usual ones, and those of the file `ca`. Raises `HostError`."""
     context = ssl.create_default_context()
     bundle = next((environ[name] for name in BUNDLES if environ.get(name)), certifi.where())
     _load(context, Path(bundle))
-    if ca is not None:
-        _load(context, ca)
+    if ca:
+        _load(context, Path(ca))
     return context
 
 

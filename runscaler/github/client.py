@@ -1,0 +1,48 @@
+"""The real `ScaleSetService`: `connect` makes one for each scale set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.github.actions import Actions
+from runscaler.github.gate import Gate
+from runscaler.github.patience import Patience, Troubles
+from runscaler.github.queue import MessageQueue
+from runscaler.github.runners import RunnerCalls
+from runscaler.github.scale_sets import ScaleSetCalls
+from runscaler.github.sessions import SessionCalls
+
+if TYPE_CHECKING:
+    from runscaler.clock import Clock
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.github.base import ScaleSetService, TroubleReport
+    from runscaler.github.identity import Identity
+    from runscaler.github.pool import TransportPool
+
+JIT_CALLS_AT_ONCE = 8
+
+
+def connect(
+    settings: ScaleSetSettings,
+    *,
+    clock: Clock,
+    report: TroubleReport,
+    pool: TransportPool,
+    identity: Identity,
+) -> ScaleSetService:
+    """The service for one scale set; makes no call yet.
+
+    Raises `ConfigError` without a credential that can be used, `HostError` for an unreadable CA file,
+    `config.urls.InvalidUrl`.
+    """
+    registrar, courier = pool.registrar(settings)
+    return GitHubService(Actions(registrar, courier, Patience(clock, Troubles(report)), identity))
+
+
+class GitHubService(ScaleSetCalls, SessionCalls, RunnerCalls):
+    """`ScaleSetService` over HTTP, for any number of threads; see there what each call promises."""
+
+    def __init__(self, actions: Actions) -> None:
+        self._actions = actions
+        self._queue = MessageQueue(actions)
+        self._jit_gate = Gate(JIT_CALLS_AT_ONCE)

@@ -1,0 +1,61 @@
+"""Addresses and bodies of the actions service and the message queue (protocol.md 4.1 to 4.3, 5.1, 5.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from runscaler.github.wire import json_body
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+API_VERSION = "6.0-preview"
+SCALE_SETS = "_apis/runtime/runnerscalesets"
+RUNNER_GROUPS = "_apis/runtime/runnergroups/"
+RUNNERS = "_apis/distributedtask/pools/0/agents"
+WORK_FOLDER = "_work"
+
+SERVICE_HEADERS = {"Content-Type": "application/json", "Accept": "application/json"}
+QUEUE_ACCEPT = f"application/json; api-version={API_VERSION}"
+
+
+def service_url(base: str, path: str, query: Mapping[str, str]) -> str:
+    """Below the base's own path, with its own query and the API version, unless it names one."""
+    parts = urlsplit(base)
+    given = parse_qsl(parts.query, keep_blank_values=True)
+    full = [*given, *query.items()]
+    if all(name.lower() != "api-version" for name, _ in full):
+        full.append(("api-version", API_VERSION))
+    where = f"{parts.path.rstrip('/')}/{path}"
+    return urlunsplit((parts.scheme, parts.netloc, where, urlencode(full, quote_via=quote), ""))
+
+
+def poll_url(queue_url: str, last_message_id: int) -> str:
+    if last_message_id <= 0:
+        return queue_url
+    parts = urlsplit(queue_url)
+    query = f"{parts.query}&" if parts.query else ""
+    return urlunsplit(parts._replace(query=f"{query}lastMessageId={last_message_id}"))
+
+
+def message_url(queue_url: str, message_id: int) -> str:
+    """The id goes to the end of the path; the query stays."""
+    parts = urlsplit(queue_url)
+    return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{message_id}"))
+
+
+def scale_set_path(scale_set_id: int, *more: str) -> str:
+    return "/".join((SCALE_SETS, str(scale_set_id), *(quote(part, safe="") for part in more)))
+
+
+def scale_set_body(name: str, group_id: int, labels: Sequence[str]) -> bytes:
+    """What creating and updating send: a runner that updated itself would start twice."""
+    return json_body(
+        {
+            "name": name,
+            "runnerGroupId": group_id,
+            "labels": [{"name": label, "type": "System"} for label in labels or (name,)],
+            "RunnerSetting": {"disableUpdate": True},
+        }
+    )

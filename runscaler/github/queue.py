@@ -1,0 +1,97 @@
+"""The message queue of a session (protocol.md 5): polling it and deleting what was handled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from runscaler.errors import GitHubError, NotFound, Refused, SessionGone
+from runscaler.github.batches import batch
+from runscaler.github.endpoints import QUEUE_ACCEPT, message_url, poll_url
+from runscaler.github.identity import Subsystem
+from runscaler.github.wire import Reply, Request, bearer
+
+if TYPE_CHECKING:
+    from runscaler.github.actions import Actions
+    from runscaler.github.base import Session
+    from runscaler.github.messages import Batch
+    from runscaler.interrupt import Interrupt
+
+NOTHING_NEW = 202
+SESSION_OVER = (400, 404, 410)
+"""What the queue answers when the session is probably gone (protocol.md 5.1)."""
+
+
+class MessageQueue:
+    """One scale set's queue, whatever session it is read in."""
+
+    def __init__(self, actions: Actions) -> None:
+        self._actions = actions
+        self._said_empty = False
+
+    def poll(
+        self, session: Session, last_message_id: int, capacity: int, interrupt: Interrupt
+    ) -> Batch | None:
+        """Never retried: what went wrong is raised at once."""
+        request = Request(
+            what="poll the message queue",
+            method="GET",
+            url=poll_url(session.queue_url, last_message_id),
+            authorization=bearer(session.queue_token),
+            headers={
+                "Accept": QUEUE_ACCEPT,
+                "User-Agent": self._actions.user_agent(Subsystem.LISTENER),
+                "X-ScaleSetMaxCapacity": str(max(0, capacity)),
+            },
+            poll=True,
+        )
+        try:
+            return self._actions.ask_queue_once(request, self._read, interrupt)
+        except (NotFound, Refused) as error:
+            if error.status not in SESSION_OVER:
+                raise
+            raise _session_gone(error) from error
+
+    def delete(self, session: Session, message_id: int, interrupt: Interrupt, patience: float | None) -> None:
+        """Acknowledge a message; one that is gone already is fine."""
+        request = Request(
+            what=f"acknowledge message {message_id}",
+            method="DELETE",
+            url=message_url(session.queue_url, message_id),
+            authorization=bearer(session.queue_token),
+            headers={
+                "Content-Type": "application/json",
+                "User-Agent": self._actions.user_agent(Subsystem.LISTENER),
+            },
+        )
+        try:
+            self._actions.ask_queue(request, _success, interrupt, patience)
+        except NotFound:
+            return
+        except Refused as error:
+            if error.status not in SESSION_OVER:
+                raise
+            raise _session_gone(error) from error
+
+    def _read(self, reply: Reply) -> Batch | None:
+        if reply.status == NOTHING_NEW:
+            return None
+        if not reply.body.strip():
+            self._say_empty(reply)
+            return None
+        return batch(reply.json())
+
+    def _say_empty(self, reply: Reply) -> None:
+        """Seen for months in the wild (fault F10): said once, otherwise like nothing new."""
+        if not self._said_empty:
+            self._said_empty = True
+            logger.warning("GitHub answered a poll with an empty message (request {})", reply.request_id)
+
+
+def _success(_reply: Reply) -> None:
+    """Nothing is read from the reply to a deletion."""
+
+
+def _session_gone(error: GitHubError) -> SessionGone:
+    return SessionGone(str(error), status=error.status, request_id=error.request_id)

@@ -1,0 +1,76 @@
+"""Calls about runners' registrations (protocol.md 4.2, 4.6)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from runscaler.errors import NotFound
+from runscaler.github import decode
+from runscaler.github.actions import Call, scale_set_needed
+from runscaler.github.endpoints import RUNNERS, WORK_FOLDER, scale_set_path
+from runscaler.github.identity import Subsystem
+from runscaler.github.retries import Repeat
+from runscaler.github.wire import json_body
+
+if TYPE_CHECKING:
+    from runscaler.github.actions import Actions
+    from runscaler.github.base import JitConfig, ScaleSetId
+    from runscaler.github.fields import JsonValue
+    from runscaler.github.gate import Gate
+    from runscaler.github.messages import RegisteredRunner
+    from runscaler.interrupt import Interrupt
+    from runscaler.names import RunnerName
+
+
+class RunnerCalls:
+    """The part of `ScaleSetService` that registers, looks up and removes runners."""
+
+    _actions: Actions
+    _jit_gate: Gate
+
+    def jit_config(
+        self,
+        scale_set_id: ScaleSetId,
+        runner: RunnerName,
+        interrupt: Interrupt,
+        patience: float | None = 30.0,
+    ) -> JitConfig:
+        call = Call(
+            f"register {runner}",
+            "POST",
+            scale_set_path(scale_set_id, "generatejitconfig"),
+            body=json_body({"name": runner, "workFolder": WORK_FOLDER}),
+            subsystem=Subsystem.RUNNER,
+            repeat=Repeat.UNSENT,
+            gate=self._jit_gate,
+        )
+
+        def read(value: JsonValue) -> JitConfig:
+            return decode.jit_config(value, runner)
+
+        with scale_set_needed():
+            return self._actions.ask(call, read, interrupt, patience)
+
+    def runner(
+        self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0
+    ) -> RegisteredRunner | None:
+        path = f"{RUNNERS}/{runner_id}"
+        call = Call(f"look runner {runner_id} up", "GET", path, subsystem=Subsystem.RUNNER)
+        try:
+            return self._actions.ask(call, decode.runner, interrupt, patience)
+        except NotFound:
+            return None
+
+    def find_runner(
+        self, name: RunnerName, interrupt: Interrupt, patience: float | None = 30.0
+    ) -> RegisteredRunner | None:
+        call = Call(f"find {name}", "GET", RUNNERS, {"agentName": name}, subsystem=Subsystem.RUNNER)
+        found = self._actions.ask(call, decode.runners, interrupt, patience)
+        return next((each for each in found if each.name.lower() == name.lower()), None)
+
+    def remove_runner(self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0) -> None:
+        path = f"{RUNNERS}/{runner_id}"
+        call = Call(f"remove runner {runner_id}", "DELETE", path, subsystem=Subsystem.RUNNER)
+        with suppress(NotFound):
+            self._actions.ask(call, decode.nothing, interrupt, patience)

@@ -1,0 +1,101 @@
+"""Calls about runner groups and scale sets (protocol.md 4.2)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from runscaler.errors import GitHubError, JobStillRunning, NotFound, Refused, ScaleSetGone
+from runscaler.github import decode
+from runscaler.github.actions import Call, scale_set_needed
+from runscaler.github.endpoints import RUNNER_GROUPS, SCALE_SETS, scale_set_body, scale_set_path
+from runscaler.github.retries import Repeat
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runscaler.github.actions import Actions
+    from runscaler.github.base import ScaleSetId
+    from runscaler.github.messages import RunnerScaleSet
+    from runscaler.interrupt import Interrupt
+
+DEFAULT_GROUP = "default"
+DEFAULT_GROUP_ID = 1
+
+
+class ScaleSetCalls:
+    """The part of `ScaleSetService` that finds, makes and removes a scale set."""
+
+    _actions: Actions
+
+    def group_id(self, name: str, interrupt: Interrupt, patience: float | None = 30.0) -> int:
+        if name.lower() in ("", DEFAULT_GROUP):
+            return DEFAULT_GROUP_ID
+        what = f"find the runner group {name!r}"
+        call = Call(what, "GET", RUNNER_GROUPS, {"groupName": name})
+        groups = self._actions.ask(call, decode.runner_groups, interrupt, patience)
+        for group in groups:
+            if group.name.lower() == name.lower():
+                return group.id
+        raise self._no_such_group(name, interrupt)
+
+    def _no_such_group(self, name: str, interrupt: Interrupt) -> NotFound:
+        """Names the groups that there are, where GitHub tells (spec.md 12)."""
+        call = Call("list the runner groups", "GET", RUNNER_GROUPS)
+        names: list[str] = []
+        with suppress(GitHubError):
+            names = [group.name for group in self._actions.ask(call, decode.runner_groups, interrupt, 0.0)]
+        there = f"; there are: {', '.join(names)}" if names else ""
+        fixes = ("correct runner-group, or create the group in the organisation's settings",)
+        return NotFound(f"the runner group {name!r} does not exist{there}", status=200, fixes=fixes)
+
+    def find_scale_set(
+        self, name: str, group_id: int, interrupt: Interrupt, patience: float | None = 30.0
+    ) -> RunnerScaleSet | None:
+        query = {"runnerGroupId": str(group_id), "name": name}
+        call = Call(f"find the scale set {name!r}", "GET", SCALE_SETS, query)
+        found = self._actions.ask(call, decode.scale_sets, interrupt, patience)
+        if len(found) > 1:
+            raise Refused(f"GitHub knows {len(found)} scale sets {name!r} in one runner group", status=200)
+        return self._learnt(found[0]) if found else None
+
+    def create_scale_set(
+        self,
+        name: str,
+        group_id: int,
+        labels: Sequence[str],
+        interrupt: Interrupt,
+        patience: float | None = 30.0,
+    ) -> RunnerScaleSet:
+        body = scale_set_body(name, group_id, labels)
+        call = Call(f"create the scale set {name!r}", "POST", SCALE_SETS, body=body, repeat=Repeat.LATER)
+        return self._learnt(self._actions.ask(call, decode.scale_set, interrupt, patience))
+
+    def update_scale_set(
+        self,
+        scale_set_id: ScaleSetId,
+        name: str,
+        group_id: int,
+        labels: Sequence[str],
+        interrupt: Interrupt,
+        patience: float | None = 30.0,
+    ) -> RunnerScaleSet:
+        body = scale_set_body(name, group_id, labels)
+        call = Call(f"change the scale set {name!r}", "PATCH", scale_set_path(scale_set_id), body=body)
+        with scale_set_needed():
+            return self._learnt(self._actions.ask(call, decode.scale_set, interrupt, patience))
+
+    def delete_scale_set(
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 10.0
+    ) -> None:
+        call = Call(f"delete the scale set {scale_set_id}", "DELETE", scale_set_path(scale_set_id))
+        try:
+            self._actions.ask(call, decode.nothing, interrupt, patience)
+        except (NotFound, ScaleSetGone):
+            return
+        except JobStillRunning as error:
+            raise Refused(str(error), status=error.status, request_id=error.request_id) from error
+
+    def _learnt(self, scale_set: RunnerScaleSet) -> RunnerScaleSet:
+        self._actions.scale_set_id = scale_set.id
+        return scale_set

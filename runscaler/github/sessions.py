@@ -1,0 +1,125 @@
+"""Calls about a message session, its queue and the jobs on offer (protocol.md 4.5, 5)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from runscaler.errors import GitHubError, NotFound, ScaleSetGone, SessionGone
+from runscaler.github import decode
+from runscaler.github.actions import Call, scale_set_needed
+from runscaler.github.endpoints import scale_set_path
+from runscaler.github.retries import Repeat
+from runscaler.github.wire import json_body, usable_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runscaler.github.actions import Actions
+    from runscaler.github.base import ScaleSetId, Session, SessionId
+    from runscaler.github.fields import JsonValue
+    from runscaler.github.messages import Batch, JobAvailable
+    from runscaler.github.queue import MessageQueue
+    from runscaler.interrupt import Interrupt
+
+
+class SessionCalls:
+    """The part of `ScaleSetService` that a listener lives on."""
+
+    _actions: Actions
+    _queue: MessageQueue
+
+    def open_session(
+        self,
+        scale_set_id: ScaleSetId,
+        owner_name: str,
+        interrupt: Interrupt,
+        patience: float | None = 30.0,
+    ) -> Session:
+        """A session without a queue is of no use (fault F38): closed, and tried again."""
+        self._actions.scale_set_id = scale_set_id
+        path, body = scale_set_path(scale_set_id, "sessions"), json_body({"ownerName": owner_name})
+        call = Call("open a message session", "POST", path, body=body, repeat=Repeat.LATER)
+
+        def read(value: JsonValue) -> Session:
+            session = decode.session(value, scale_set_id)
+            try:
+                return _with_queue(session, secure=self._actions.secure)
+            except ValueError:
+                self._close_quietly(session, interrupt)
+                raise
+
+        with scale_set_needed():
+            return self._actions.ask(call, read, interrupt, patience)
+
+    def _close_quietly(self, session: Session, interrupt: Interrupt) -> None:
+        if session.id:
+            with suppress(GitHubError):
+                self.close_session(session.scale_set_id, session.id, interrupt, 0.0)
+
+    def refresh_session(
+        self, session: Session, interrupt: Interrupt, patience: float | None = 30.0
+    ) -> Session:
+        path = scale_set_path(session.scale_set_id, "sessions", session.id)
+
+        def read(value: JsonValue) -> Session:
+            fresh = decode.session(value, session.scale_set_id, session.id)
+            return _with_queue(fresh, secure=self._actions.secure)
+
+        try:
+            call = Call("refresh the message session", "PATCH", path)
+            return self._actions.ask(call, read, interrupt, patience)
+        except NotFound as error:
+            raise SessionGone(str(error), status=error.status, request_id=error.request_id) from error
+
+    def close_session(
+        self,
+        scale_set_id: ScaleSetId,
+        session_id: SessionId,
+        interrupt: Interrupt,
+        patience: float | None = 10.0,
+    ) -> None:
+        path = scale_set_path(scale_set_id, "sessions", session_id)
+        with suppress(NotFound, SessionGone, ScaleSetGone):
+            self._actions.ask(
+                Call("close the message session", "DELETE", path), decode.nothing, interrupt, patience
+            )
+
+    def poll(
+        self, session: Session, last_message_id: int, capacity: int, interrupt: Interrupt
+    ) -> Batch | None:
+        return self._queue.poll(session, last_message_id, capacity, interrupt)
+
+    def acknowledge(
+        self, session: Session, batch_id: int, interrupt: Interrupt, patience: float | None = 30.0
+    ) -> None:
+        self._queue.delete(session, batch_id, interrupt, patience)
+
+    def acquirable_jobs(
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
+    ) -> tuple[JobAvailable, ...]:
+        call = Call("list the jobs on offer", "GET", scale_set_path(scale_set_id, "acquirablejobs"))
+        with scale_set_needed():
+            return self._actions.ask(call, decode.offers, interrupt, patience)
+
+    def acquire_jobs(
+        self,
+        session: Session,
+        request_ids: Sequence[int],
+        interrupt: Interrupt,
+        patience: float | None = 30.0,
+    ) -> tuple[int, ...]:
+        if not request_ids:
+            return ()
+        path, body = scale_set_path(session.scale_set_id, "acquirejobs"), json_body(list(request_ids))
+        call = Call("acquire jobs", "POST", path, body=body, repeat=Repeat.LATER, session=session)
+        with scale_set_needed():
+            return self._actions.ask(call, decode.acquired, interrupt, patience)
+
+
+def _with_queue(session: Session, *, secure: bool) -> Session:
+    """The session, if it has a queue that can be used; else `ValueError`."""
+    usable_url(session.queue_url, "messageQueueUrl", secure=secure)
+    if not session.queue_token:
+        raise ValueError("messageQueueAccessToken is missing")
+    return session
