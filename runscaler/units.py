@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
+_PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
 
 
 def parse_duration(text: str) -> float:
     """Seconds of a Go-style duration ("90s", "6h30m", "1.5h", "0"). Raises ValueError."""
-    stripped = text.strip()
+    stripped = text.strip().removeprefix("+")
     if stripped == "0":
         return 0.0
     if stripped.startswith("-"):
@@ -58,7 +58,7 @@ _SIZES = {"": 1024**2, "B": 1}
 _SIZES |= {f"{letter}iB": 1024**power for power, letter in enumerate("KMGT", 1)}
 _SIZES |= {f"{letter}B": 1000**power for power, letter in enumerate("KMGT", 1)}
 _SIZES |= {letter: 1024**power for power, letter in enumerate("KMGT", 1)}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
 
 
 def parse_size(text: str) -> int:

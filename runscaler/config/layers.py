@@ -181,7 +181,9 @@ class _Table:
         """What was probably meant: the same key elsewhere, or the nearest one here."""
         if (*table, name) not in self._leaves and (name,) in global_leaves():
             return f": {name} belongs at the top of the file, above the first [table]"
-        if guess := _guess(name, self._names_in(table)):
+        if guess := _guess(
+            name, self._names_in(table) | ({SETS} if not table and not self._start else set())
+        ):
             return guess
         elsewhere = sorted({_label_of(path) for path in self._leaves if path[-1] == name and len(path) < 3})
         if elsewhere:

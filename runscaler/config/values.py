@@ -29,15 +29,21 @@ class Unit(StrEnum):
 
 def _seconds(value: object) -> object:
     """A Go-style text, or whole seconds; anything else is left for the type to refuse."""
-    if isinstance(value, str):
+    if not isinstance(value, str):
+        return value
+    try:
         return float(value) if value.isdecimal() else parse_duration(value)
-    return value
+    except ValueError as error:
+        raise ValueError("it is negative" if value.strip().startswith("-") else "") from error
 
 
 def _bytes(value: object) -> object:
     """A text with its unit, or whole megabytes; 0 is off."""
     if isinstance(value, str):
-        return parse_size(value)
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            raise ValueError("") from error
     if isinstance(value, int) and not isinstance(value, bool):
         return value * 1024 * 1024
     return value

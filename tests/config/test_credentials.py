@@ -1,0 +1,208 @@
+"""Tokens and other secrets (spec.md 4.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runscaler.config.load import load_config
+from runscaler.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import Complaints, Load
+
+    from runscaler.config.model import Config
+
+SINGLE = 'url = "https://github.com/my-org"\nname = "linux"\n'
+MULTI = """\
+[[scaleset]]
+url = "https://github.com/one"
+name = "a"
+token = "env:ONE"
+
+[[scaleset]]
+url = "https://github.com/two"
+name = "b"
+"""
+
+
+def tokens(config: Config) -> list[str]:
+    return [settings.token.reveal() if settings.token else "" for settings in config.scale_sets]
+
+
+def test_the_flag_comes_first_and_says_so(load: Load) -> None:
+    config = load(f'{SINGLE}token = "own"', flags={"token": "flag"}, environ={"RUNNER_TOKEN": "variable"})
+
+    assert tokens(config) == ["flag"]
+    assert config.warnings[0].message == "the token of --token is used, not that of RUNNER_TOKEN"
+
+
+def test_the_variable_comes_before_the_file_and_says_so(load: Load, tmp_path: Path) -> None:
+    config = load(f'{SINGLE}token = "own"', environ={"RUNNER_TOKEN": "variable"})
+
+    assert tokens(config) == ["variable"]
+    assert config.warnings[0].message.endswith("config.toml:3")
+
+
+def test_sources_that_agree_need_no_line(load: Load) -> None:
+    for own in ("same", "env:RUNNER_TOKEN", "env:UNSET"):
+        assert load(f'{SINGLE}token = "{own}"', environ={"RUNNER_TOKEN": "same"}).warnings == ()
+
+
+def test_a_value_may_name_a_variable_or_a_file(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from-file\n")
+
+    assert tokens(load(f'{SINGLE}token = "env:MINE"', environ={"MINE": "from-variable\n"})) == [
+        "from-variable"
+    ]
+    assert tokens(load(f'{SINGLE}token = "file:{tmp_path}/token"', environ={})) == ["from-file"]
+    assert tokens(load(f'{SINGLE}token = "file:token"', environ={})) == ["from-file"]
+
+
+def test_an_unset_variable_is_an_error_only_where_it_would_be_used(
+    load: Load, complaints: Complaints
+) -> None:
+    text = f'{SINGLE}token = "env:NOPE"'
+
+    assert complaints(text, environ={}) == ["config.toml:3: token = env:NOPE: the variable NOPE is not set"]
+    assert tokens(load(text, environ={"RUNNER_TOKEN": "x"})) == ["x"]
+
+
+def test_a_file_that_is_not_there_or_empty_is_an_error(complaints: Complaints, tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("\n")
+
+    assert "cannot be read: No such file" in complaints(f'{SINGLE}token = "file:none"', environ={})[0]
+    assert "the file is empty" in complaints(f'{SINGLE}token = "file:empty"', environ={})[0]
+
+
+def test_no_token_at_all_says_what_to_do(load: Load) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(SINGLE, environ={})
+
+    (finding,) = caught.value.findings
+    assert "the scale set linux has no token, and RUNNER_TOKEN is not set" in finding.message
+    assert finding.fixes[0] == "set the variable RUNNER_TOKEN"
+
+
+def test_the_old_variable_serves_where_nothing_else_does(load: Load) -> None:
+    old = {"RUNSCALER_TOKEN": "old"}
+
+    alone = load(SINGLE, environ=old)
+
+    assert tokens(alone) == ["old"]
+    assert alone.warnings[0].message.startswith("RUNSCALER_TOKEN: this name is old")
+    assert tokens(load(f'{SINGLE}token = "own"', environ=old)) == ["own"]
+    assert tokens(load(SINGLE, environ={**old, "RUNNER_TOKEN": "new"})) == ["new"]
+
+
+def test_with_several_sets_own_tokens_win_and_the_variable_serves_the_rest(load: Load) -> None:
+    config = load(MULTI, environ={"ONE": "first", "RUNNER_TOKEN": "variable"})
+
+    assert tokens(config) == ["first", "variable"]
+    assert config.warnings[0].message == "RUNNER_TOKEN serves b: own tokens are kept by a"
+
+
+def test_with_several_sets_an_own_unset_token_is_never_replaced(complaints: Complaints) -> None:
+    lines = complaints(MULTI, environ={"RUNNER_TOKEN": "variable"})
+
+    assert lines == ["config.toml:4: token = env:ONE: the variable ONE is not set"]
+
+
+def test_with_several_sets_each_without_a_token_is_named(complaints: Complaints) -> None:
+    assert complaints(MULTI, environ={"ONE": "x"}) == [
+        "config.toml:6: the scale set b has no token, and RUNNER_TOKEN is not set"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"), [("token", "x"), ("url", "x"), ("name", "x"), ("labels", "x"), ("min-runners", "1")]
+)
+def test_an_identity_flag_beside_scale_sets_is_wrong_usage(load: Load, flag: str, value: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(MULTI, flags={flag: value}, environ={"RUNNER_TOKEN": "x", "ONE": "y"})
+
+    assert str(caught.value).startswith(f"--{flag}: not with [[scaleset]] in the configuration")
+
+
+def test_a_token_that_others_may_read_is_warned_about(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'{SINGLE}token = "ghp_secret"\n')
+    path.chmod(0o640)
+
+    (warning,) = load_config(path, environ={}).warnings
+
+    assert "the token stands here in clear, and other users may read this file" in warning.message
+    assert "ghp_secret" not in warning.message
+    path.chmod(0o600)
+    assert load_config(path, environ={}).warnings == ()
+
+
+def test_a_reference_that_others_may_read_is_no_secret(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'{SINGLE}token = "env:MINE"\n')
+    path.chmod(0o644)
+
+    assert load_config(path, environ={"MINE": "x"}).warnings == ()
+
+
+def test_a_broken_token_is_told_without_showing_it(complaints: Complaints) -> None:
+    (line,) = complaints(f'{SINGLE}token = "ghp hunter2"', environ={})
+
+    assert line == "config.toml:3: the token holds blanks, line breaks or signs that no token has"
+
+
+def test_a_token_of_a_wrong_type_is_masked(complaints: Complaints) -> None:
+    (line,) = complaints(f'{SINGLE}token = ["hunter2"]', environ={})
+
+    assert line == "config.toml:3: token: ******** is not accepted, only a token, env:NAME or file:PATH"
+
+
+def test_token_and_app_exclude_each_other(complaints: Complaints) -> None:
+    app = '[app]\nclient-id = "x"\ninstallation-id = 1\nprivate-key = "k"\n'
+
+    assert complaints(f'{SINGLE}token = "x"\n{app}', environ={}) == [
+        "config.toml:3: token beside [app]: give one of them"
+    ]
+
+
+def test_the_flag_replaces_the_app_and_the_variable_does_not(load: Load) -> None:
+    app = '[app]\nclient-id = "x"\ninstallation-id = 1\nprivate-key = "env:UNSET"\n'
+
+    by_flag = load(f"{SINGLE}{app}", flags={"token": "flag"}, environ={})
+    by_app = load(f"{SINGLE}{app}", environ={"RUNNER_TOKEN": "x", "UNSET": "key"})
+
+    assert (tokens(by_flag), by_flag.scale_sets[0].app) == (["flag"], None)
+    assert by_flag.warnings[0].message == "--token is used, not the GitHub App of [app]"
+    assert tokens(by_app) == [""]
+    assert by_app.warnings[0].message == "the GitHub App of [app] is used, not RUNNER_TOKEN"
+
+
+def test_registry_credentials_are_resolved_where_the_backend_uses_them(load: Load) -> None:
+    text = f'{SINGLE}[docker.registry-auth."ghcr.io"]\nuser = "env:WHO"\npassword = "env:PASS"\n'
+
+    docker = load(text, environ={"RUNNER_TOKEN": "x", "WHO": "me", "PASS": "word"}).scale_sets[0].docker
+    credential = docker.registry_auth["ghcr.io"]
+
+    assert credential.user == "me"
+    assert credential.password is not None
+    assert credential.password.reveal() == "word"
+    load(f'backend = "process"\n{text}', environ={"RUNNER_TOKEN": "x"})
+
+
+def test_nothing_that_is_said_holds_a_secret(load: Load) -> None:
+    text = f"""\
+{SINGLE}token = "hunter2 hunter2"
+proxy = "ftp://me:hunter2@proxy"
+[docker.registry-auth."ghcr.io"]
+user = "me"
+password = 5
+tokn = "hunter2"
+"""
+    with pytest.raises(ConfigError) as caught:
+        load(text, environ={})
+
+    assert len(caught.value.findings) == 4
+    assert "hunter2" not in str(caught.value) + repr(caught.value.findings)

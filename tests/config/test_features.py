@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runscaler.config import features
+from runscaler.config.features import missing_features
+from runscaler.config.schema import top_leaves
+from runscaler.findings import Level
+
+if TYPE_CHECKING:
+    from conftest import Load
+
+SINGLE = 'url = "https://github.com/o"\nname = "n"\nrunner-image = "x"\n'
+
+
+def found(load: Load, text: str) -> list[tuple[Level, str]]:
+    return [(finding.level, finding.message) for finding in missing_features(load(text))]
+
+
+def test_defaults_ask_for_nothing(load: Load) -> None:
+    assert found(load, SINGLE) == []
+    assert found(load, f"{SINGLE}[docker]\npool-size = 0\nbuildx-cleanup = true\n") == []
+
+
+def test_what_is_not_built_is_refused_in_a_clear_line(load: Load) -> None:
+    assert found(load, f"{SINGLE}[docker]\npool-size = 2\n") == [
+        (Level.ERROR, "scaleset n: [docker] pool-size is not available in this version")
+    ]
+
+
+@pytest.mark.parametrize("backend", sorted(features.REFUSED_BACKENDS))
+def test_a_backend_that_is_not_built_is_refused(load: Load, backend: str) -> None:
+    assert (Level.ERROR, f"scaleset n: backend {backend} is not available in this version") in found(
+        load, f'{SINGLE}backend = "{backend}"\n'
+    )
+
+
+def test_housekeeping_keys_of_the_go_tool_only_warn(load: Load) -> None:
+    assert found(load, f"{SINGLE}[docker]\nprune-on-exit = false\n") == [
+        (Level.WARNING, "scaleset n: [docker] prune-on-exit has no effect in this version")
+    ]
+
+
+def test_tables_of_other_backends_ask_for_nothing(load: Load) -> None:
+    assert found(load, f'{SINGLE}backend = "process"\n[docker]\npool-size = 2\ndind = "sidecar"\n') == []
+
+
+def test_each_row_of_the_tables_is_a_key() -> None:
+    for path in (*features.REFUSED, *features.REFUSED_GLOBALLY, *features.IDLE):
+        assert path in top_leaves()
+
+
+def test_errors_come_before_warnings(load: Load) -> None:
+    docker = '[docker]\nbuildx-cleanup = false\ndind = "sidecar"\n'
+    text = f"{SINGLE}{docker}[host]\nmax-load = 5\n[metrics]\narc-labels = false\n"
+
+    assert [level for level, _ in found(load, text)] == [
+        Level.ERROR,
+        Level.ERROR,
+        Level.WARNING,
+        Level.WARNING,
+    ]

@@ -1,0 +1,170 @@
+"""What a scale set takes from the top level (spec.md 4.2)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runscaler.config.inherit import inherit
+from runscaler.config.keys import Scope
+from runscaler.config.problems import Given, Where
+from runscaler.config.schema import leaf_of, top_leaves
+
+if TYPE_CHECKING:
+    from conftest import Complaints, Load
+
+    from runscaler.config.schema import TomlPath
+
+IDENTITY = 'url = "https://github.com/o"\nname = "n"\n'
+
+
+def test_keys_are_inherited_one_by_one_inside_tables(load: Load) -> None:
+    text = f"""\
+max-runners = 5
+runner-group = "big"
+[docker]
+memory = 4096
+cpu = 2
+shared-volume = "/shared"
+[docker.env]
+A = "top"
+B = "top"
+[[scaleset]]
+{IDENTITY}
+[scaleset.docker]
+memory = 1
+[scaleset.docker.env]
+B = "own"
+"""
+
+    (settings,) = load(text).scale_sets
+
+    assert (settings.max_runners, settings.runner_group) == (5, "big")
+    assert (settings.docker.memory, settings.docker.cpu, settings.docker.shared_volume) == (1, 2, "/shared")
+    assert settings.docker.env == {"A": "top", "B": "own"}
+
+
+def test_absent_and_zero_are_different_things(load: Load) -> None:
+    text = f"""\
+[docker]
+dind = true
+memory = 4096
+shared-volume = "/shared"
+[[scaleset]]
+{IDENTITY}
+[scaleset.docker]
+dind = false
+memory = 0
+shared-volume = ""
+"""
+
+    docker = load(text).scale_sets[0].docker
+
+    assert (docker.dind, docker.memory, docker.shared_volume) == (False, 0, "")
+
+
+def test_a_few_empty_values_in_a_set_mean_absent(load: Load) -> None:
+    text = f"""\
+max-runners = 5
+runner-group = "big"
+runner-image = "mine"
+backend = "process"
+docker.socket = "/top"
+[[scaleset]]
+{IDENTITY}
+max-runners = 0
+runner-group = ""
+runner-image = ""
+backend = ""
+docker.socket = ""
+"""
+
+    (settings,) = load(text).scale_sets
+
+    assert (settings.max_runners, settings.runner_group, settings.runner_image) == (5, "big", "mine")
+    assert (settings.backend, settings.docker.socket) == ("process", "/top")
+
+
+def test_an_app_at_the_top_is_not_inherited(load: Load, complaints: Complaints) -> None:
+    app = '[app]\nclient-id = "x"\ninstallation-id = 1\nprivate-key = "k"\n'
+
+    assert "has no token" in complaints(f"{app}[[scaleset]]\n{IDENTITY}", environ={})[0]
+
+
+def test_flags_set_defaults_and_a_sets_own_values_win(load: Load) -> None:
+    text = f"""\
+max-runners = 5
+[[scaleset]]
+{IDENTITY}
+[[scaleset]]
+url = "https://github.com/o"
+name = "m"
+max-runners = 3
+"""
+
+    config = load(text, flags={"max-runners": 9, "docker-memory": "7"})
+
+    assert [settings.max_runners for settings in config.scale_sets] == [9, 3]
+    assert [settings.docker.memory for settings in config.scale_sets] == [7, 7]
+
+
+def test_the_nearest_way_of_naming_the_engine_wins(load: Load) -> None:
+    text = f'[docker]\nhost = "tcp://top:1"\n[[scaleset]]\n{IDENTITY}docker.socket = "/own"\n'
+
+    assert load(text).scale_sets[0].docker.endpoint == "unix:///own"
+    single = f'{IDENTITY}[docker]\nhost = "tcp://top:1"\n'
+    assert load(single, flags={"docker-socket": "/flag"}).scale_sets[0].docker.endpoint == "unix:///flag"
+
+
+def test_the_same_scale_set_twice_is_an_error(complaints: Complaints, load: Load) -> None:
+    twice = f"[[scaleset]]\n{IDENTITY}[[scaleset]]\nurl = \"https://GitHub.com/O/\"\nname = 'N'\n"
+
+    assert complaints(twice) == [
+        "config.toml:4: N is the scale set of line 1 again: url, runner-group and name agree"
+    ]
+    assert len(load(f'{twice}runner-group = "other"\n').scale_sets) == 2
+
+
+def test_a_wrong_value_at_the_top_is_told_once(complaints: Complaints) -> None:
+    text = (
+        f"max-runners = 0\n[[scaleset]]\n{IDENTITY}[[scaleset]]\nurl = 'https://github.com/o'\nname = 'm'\n"
+    )
+
+    assert len(complaints(text)) == 1
+
+
+def test_the_sets_stand_in_the_files_order(load: Load) -> None:
+    text = "".join(f'[[scaleset]]\nurl = "https://github.com/o"\nname = "{name}"\n' for name in "zax")
+
+    assert [settings.name for settings in load(text).scale_sets] == ["z", "a", "x"]
+
+
+PATHS = st.sampled_from([*top_leaves(), ("docker", "env", "A")])
+LAYERS = st.dictionaries(PATHS, st.integers().map(lambda number: Given(number, Where("f", 1))), max_size=20)
+
+
+@given(LAYERS, LAYERS)
+def test_own_keys_win_and_all_but_identity_and_global_ones_come_from_the_top(
+    top: dict[TomlPath, Given], own: dict[TomlPath, Given]
+) -> None:
+    merged = inherit(top, own)
+
+    assert {path: merged[path] for path in own} == own
+    for path in merged.keys() - own.keys():
+        leaf = leaf_of(path)
+        assert leaf is not None
+        assert leaf.key.scope is Scope.SET
+        assert merged[path] == top[path]
+    engine = {("docker", "socket"), ("docker", "host"), ("docker", "hosts")}
+    for path in top.keys() - merged.keys() - engine:
+        leaf = leaf_of(path)
+        assert leaf is not None
+        assert leaf.key.scope is not Scope.SET
+
+
+@pytest.mark.parametrize("key", ["url", "name", "token", "labels", "min-runners"])
+def test_identity_keys_are_marked_so(key: str) -> None:
+    assert top_leaves()[(key,)].key.scope is Scope.IDENTITY

@@ -1,0 +1,505 @@
+"""Sources and their order, whole-file errors, types and values (spec.md 4.1, 4.2)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runscaler.config.load import load_config
+from runscaler.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from conftest import Complaints, Load
+
+    from runscaler.config.sources import Locations
+
+MINIMAL = 'url = "https://github.com/my-org"\nname = "linux"\n'
+TOKEN = {"RUNNER_TOKEN": "ghp_of_the_environment"}
+
+
+def write(path: Path, text: str = MINIMAL) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(0o600)
+    return path
+
+
+def test_a_small_file_gives_one_scale_set_with_all_defaults(load: Load) -> None:
+    config = load(MINIMAL)
+
+    (settings,) = config.scale_sets
+    assert (settings.url, settings.name, settings.labels) == (
+        "https://github.com/my-org",
+        "linux",
+        ("linux",),
+    )
+    assert (settings.max_runners, settings.min_runners, settings.backend) == (10, 0, "docker")
+    assert (settings.idle_timeout, settings.start_timeout, settings.job_timeout) == (600, 300, 0)
+    assert settings.docker.dind is True
+    assert (config.health_port, config.drain_timeout, config.on_exit) == (8080, 30, "remove")
+    assert config.warnings == ()
+
+
+def test_five_mistakes_show_five_lines(complaints: Complaints) -> None:
+    text = """\
+url = "github.com/my-org"
+name = "linux"
+max-runers = 3
+idle-timeout = "soon"
+
+[docker]
+memory = "lots"
+dind = "maybe"
+"""
+
+    assert complaints(text) == [
+        'config.toml:1: url: "github.com/my-org" is not accepted: it has no scheme',
+        "config.toml:3: unknown key max-runers; did you mean max-runners?",
+        (
+            'config.toml:4: idle-timeout: "soon" is not accepted, only a duration such as "90s", "10m" or '
+            '"6h30m", or whole seconds'
+        ),
+        'config.toml:7: [docker] memory: "lots" is not accepted, only a whole number of at least 0',
+        'config.toml:8: [docker] dind: "maybe" is not accepted, only true, false or "sidecar"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("max-runners = 0", "max-runners: 0 is not accepted, only a whole number of at least 1"),
+        ("max-runners = true", "max-runners: true is not accepted, only a whole number of at least 1"),
+        ("max-runners = 1.5", "max-runners: 1.5 is not accepted, only a whole number of at least 1"),
+        ("min-runners = 11", "min-runners: 11 is above max-runners (10)"),
+        ("min-runners = -1", "min-runners: -1 is not accepted, only a whole number from 0 to max-runners"),
+        ("health-port = 70000", "health-port: 70000 is not accepted, only a port from 0 to 65535"),
+        ('log-level = "loud"', 'log-level: "loud" is not accepted, only debug, info, warn or error'),
+        ('on-exit = "stay"', 'on-exit: "stay" is not accepted, only remove or keep'),
+        ("dry-run = 1", "dry-run: 1 is not accepted, only true or false"),
+        ("labels = 5", "labels: 5 is not accepted, only a list of texts"),
+        ('labels = ["a", 5]', 'labels: ["a", 5] is not accepted, only a list of texts'),
+        ("runner-group = 1", "runner-group: 1 is not accepted, only a text"),
+        ("docker = 5", "[docker]: 5 is not accepted, only a table"),
+        ("scaleset = 5", "scaleset: 5 is not accepted, only tables that begin with [[scaleset]]"),
+        (
+            "docker.cpu = nan",
+            "[docker] cpu: nan is not accepted (it is not a finite number), only a number of at least 0",
+        ),
+        ("docker.env = { A = 5 }", "[docker.env] A: 5 is not accepted, only texts"),
+        (
+            'docker.host = "http://x"',
+            (
+                '[docker] host: "http://x" is not accepted (it is not the URL of an engine), '
+                "only a URL that begins with unix://, tcp:// or ssh://"
+            ),
+        ),
+        (
+            'docker.socket = "tcp://x:1"',
+            (
+                '[docker] socket: "tcp://x:1" is not accepted (it is a URL: write it as '
+                "host, not as socket), only the path of a socket"
+            ),
+        ),
+        (
+            'docker.shared-volume = "shared"',
+            (
+                '[docker] shared-volume: "shared" is not accepted (it is not an '
+                "absolute path without colons), only an absolute path in the container, or an empty text"
+            ),
+        ),
+        (
+            'metrics.job-labels = ["repo"]',
+            (
+                '[metrics] job-labels: ["repo"] is not accepted (no such label: repo), '
+                "only a list of enterprise, organization, repository, job_name, event_name, job_result, "
+                "job_workflow_ref, job_workflow_name, job_workflow_target"
+            ),
+        ),
+        (
+            "metrics.job-buckets = [1, 1]",
+            (
+                "[metrics] job-buckets: [1, 1] is not accepted (the numbers do not rise, "
+                "or do not begin above 0), only a list of rising numbers above 0"
+            ),
+        ),
+    ],
+)
+def test_a_wrong_value_names_key_value_and_what_is_accepted(
+    complaints: Complaints, line: str, complaint: str
+) -> None:
+    assert complaints(f"{line}\n{MINIMAL}") == [f"config.toml:1: {complaint}"]
+
+
+@pytest.mark.parametrize(
+    ("key", "cure"),
+    [
+        ("docker.shared-volume-cleanup-interval", "shared-volume-ttl = 0"),
+        ("docker.buildx-cleanup-ttl", "buildx-cleanup = false"),
+        ("docker.buildx-cleanup-interval", "buildx-cleanup = false"),
+        ("docker.pull-interval", 'pull = "missing"'),
+        ("tart.cache-max-age", "cache-cleanup = false"),
+        ("tart.cache-cleanup-interval", "cache-cleanup = false"),
+    ],
+)
+def test_a_zero_for_a_sweep_names_its_switch(complaints: Complaints, key: str, cure: str) -> None:
+    (line,) = complaints(f"{MINIMAL}{key} = 0")
+
+    assert f"to switch it off write {cure}" in line
+
+
+@pytest.mark.parametrize("key", ["idle-timeout", "job-timeout", "drain-timeout", "docker.shared-volume-ttl"])
+def test_other_durations_may_be_zero_but_never_negative(load: Load, complaints: Complaints, key: str) -> None:
+    load(f"{MINIMAL}{key} = 0")
+
+    assert "is not accepted" in complaints(f'{MINIMAL}{key} = "-5s"')[0]
+    assert "is not accepted" in complaints(f"{MINIMAL}{key} = -5")[0]
+
+
+def test_durations_are_go_texts_or_whole_seconds(load: Load) -> None:
+    config = load(f'drain-timeout = 45\nidle-timeout = "6h30m"\n{MINIMAL}')
+
+    assert (config.drain_timeout, config.scale_sets[0].idle_timeout) == (45, 23400)
+
+
+def test_cache_max_age_is_whole_days(complaints: Complaints) -> None:
+    assert "not a whole number of days" in complaints(f'{MINIMAL}tart.cache-max-age = "36h"')[0]
+
+
+def test_sizes_are_bytes_inside(load: Load) -> None:
+    host = load(f'{MINIMAL}[host]\nmin-free-disk = "10GiB"\nmin-free-memory = 512').host
+
+    assert (host.min_free_disk, host.min_free_memory) == (10 * 1024**3, 512 * 1024**2)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("url = \n", "config.toml:1:7: this is not TOML: invalid value"),
+        (
+            f"{MINIMAL}[docker\n",
+            "config.toml:3:8: this is not TOML: expected ']' at the end of a table declaration",
+        ),
+        ('name = "a"\nname = "b"\n', "config.toml:2:11: this is not TOML: cannot overwrite a value"),
+        ('name = """a', "config.toml:1:12: this is not TOML: unterminated string"),
+    ],
+)
+def test_malformed_toml_gives_file_line_and_column(complaints: Complaints, text: str, complaint: str) -> None:
+    (line,) = complaints(text)
+
+    assert line.startswith(complaint)
+
+
+def test_what_is_not_utf8_gives_line_and_column(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(b'name = "linux"\nurl = "\xff"\n')
+
+    with pytest.raises(ConfigError, match=r"config\.toml:2:8: this is not UTF-8 text"):
+        load_config(path, environ=TOKEN)
+
+
+def test_a_byte_order_mark_and_carriage_returns_do_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + MINIMAL.replace("\n", "\r\n").encode() + b"nmae = 1\r\n")
+
+    with pytest.raises(ConfigError, match=r"config\.toml:3: unknown key nmae; did you mean name\?"):
+        load_config(path, environ=TOKEN)
+
+
+def test_a_directory_a_missing_and_an_unreadable_file_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="this is a directory"):
+        load_config(tmp_path, environ=TOKEN)
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load_config(tmp_path / "none.toml", environ=TOKEN)
+
+
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.symlink_to(path)
+
+    with pytest.raises(ConfigError, match="it cannot be read"):
+        load_config(path, environ=TOKEN)
+
+
+def test_a_missing_file_is_fine_when_the_flags_suffice(tmp_path: Path, locations: Locations) -> None:
+    flags = {"url": "https://github.com/o", "name": "n"}
+
+    config = load_config(tmp_path / "none.toml", flags=flags, environ=TOKEN, locations=locations)
+
+    assert config.path is None
+    assert "there is no such file" in config.warnings[0].message
+
+
+def test_the_first_place_with_a_file_counts(locations: Locations) -> None:
+    order = [locations.local, locations.user, locations.system, locations.legacy]
+    for path in reversed(order):
+        write(path)
+
+        assert load_config(environ=TOKEN, locations=locations).path == path
+
+
+def test_a_foreign_file_in_this_directory_is_skipped_with_a_line(locations: Locations) -> None:
+    write(locations.local, 'title = "a blog"\n[params]\nurl = "x"\n')
+    write(locations.user)
+
+    config = load_config(environ=TOKEN, locations=locations)
+
+    assert config.path == locations.user
+    assert "skipped, as none of its keys is runscaler's" in config.warnings[0].message
+
+
+def test_without_search_no_file_is_read(locations: Locations) -> None:
+    write(locations.user)
+
+    with pytest.raises(ConfigError, match="there is no configuration"):
+        load_config(environ=TOKEN, locations=locations, search=False)
+
+
+def test_nothing_at_all_says_where_was_looked_and_what_to_do(locations: Locations) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_config(environ={}, locations=locations)
+
+    assert str(locations.user) in caught.value.findings[0].message
+    assert "run: runner init" in caught.value.findings[0].fixes
+
+
+def test_the_legacy_place_only_warns_of_keys_it_does_not_know(locations: Locations) -> None:
+    write(locations.legacy, f'{MINIMAL}dind = true\nfoo = 1\n[docker]\nbar = 2\n[tart]\nimage = "x"\n')
+
+    config = load_config(environ=TOKEN, locations=locations)
+
+    lines = [finding.message.removeprefix(str(locations.legacy)) for finding in config.warnings]
+    assert config.warnings[0].fixes == ("run: runner migrate",)
+    assert [line.split(":")[1] for line in lines[1:]] == ["3", "4", "6", "8"]
+
+
+def test_the_legacy_place_is_known_when_it_is_named_too(locations: Locations) -> None:
+    path = write(locations.legacy, f"{MINIMAL}foo = 1\n")
+
+    config = load_config(path, environ=TOKEN, locations=locations)
+
+    assert len(config.warnings) == 2
+
+
+def test_flags_come_before_the_file(load: Load) -> None:
+    config = load(
+        f'max-runners = 3\nlog-level = "debug"\n{MINIMAL}[docker]\nmemory = 1\ncpu = 2\n',
+        flags={
+            "max_runners": "7",
+            "docker-memory": 512,
+            "log-level": "warn",
+            "dind": "false",
+            "labels": ("a,linux",),
+        },
+    )
+
+    (settings,) = config.scale_sets
+    assert (settings.max_runners, settings.docker.memory, settings.docker.cpu) == (7, 512, 2)
+    assert (config.log_level, settings.docker.dind, settings.labels) == ("warn", False, ("a", "linux"))
+
+
+def test_a_bad_flag_is_wrong_usage_and_a_bad_file_a_failure(load: Load) -> None:
+    with pytest.raises(UsageError) as usage:
+        load(MINIMAL, flags={"max-runners": "many"})
+    with pytest.raises(ConfigError) as failure:
+        load(f'{MINIMAL}max-runners = "many"')
+
+    assert usage.value.exit_code == 2
+    assert str(usage.value) == '--max-runners: "many" is not accepted, only a whole number of at least 1'
+    assert failure.value.exit_code == 1
+
+
+def test_an_unknown_flag_is_a_mistake_of_the_program() -> None:
+    with pytest.raises(ValueError, match="no flag --bogus"):
+        load_config(flags={"bogus": 1}, environ=TOKEN, search=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("log_level = 'info'\n", ["config.toml:1: unknown key log_level; did you mean log-level?"]),
+        (
+            "memory = 1\n",
+            [
+                (
+                    "config.toml:1: unknown key memory; there is memory in [docker], memory in [orchard], "
+                    "memory in [swarm], memory in [tart]"
+                )
+            ],
+        ),
+        ("[dokcer]\nx = 1\n", ["config.toml:1: unknown key dokcer; did you mean docker?"]),
+        (
+            "[docker]\ndrain-timeout = 1\n",
+            [
+                (
+                    "config.toml:2: unknown key [docker] drain-timeout: drain-timeout "
+                    "belongs at the top of the file, above the first [table]"
+                )
+            ],
+        ),
+        ("[docker]\nzzzzzz = 1\n", ["config.toml:2: unknown key [docker] zzzzzz"]),
+        ("[[scale-set]]\nx = 1\n", ["config.toml:1: unknown key scale-set; did you mean scaleset?"]),
+    ],
+)
+def test_an_unknown_key_gets_the_nearest_known_one(
+    complaints: Complaints, text: str, lines: list[str]
+) -> None:
+    assert complaints(f"{text}", flags={"url": "https://github.com/o", "name": "n"}) == lines
+
+
+def test_url_and_name_are_required(complaints: Complaints) -> None:
+    assert complaints("max-runners = 1\n") == ["config.toml: url and name are missing"]
+    assert complaints('[[scaleset]]\nname = "a"\n') == ["config.toml:1: url is missing"]
+
+
+def test_a_schedule_is_checked_window_by_window(complaints: Complaints, load: Load) -> None:
+    good = '{ cron = "0 8 * * 1-5", duration = "10h", timezone = "Europe/Berlin", min-runners = 2 }'
+    bad = '{ cron = "never", duration = 0, zone = "x" }'
+
+    assert load(f"{MINIMAL}schedule = [{good}]").scale_sets[0].schedule[0].min_runners == 2
+    lines = complaints(f"{MINIMAL}schedule = [{bad}]")
+    assert [line.split(": ")[1:3] for line in lines] == [
+        ["schedule, entry 1", "cron"],
+        ["schedule, entry 1", "duration"],
+        ["schedule, entry 1", "unknown key zone; did you mean timezone?"],
+    ]
+    (above,) = complaints(
+        f'{MINIMAL}schedule = [{{ cron = "0 8 * * *", duration = "1h", min-runners = 99 }}]'
+    )
+    assert above.endswith("schedule, entry 1: min-runners (99) is above max-runners (10)")
+
+
+@pytest.mark.parametrize("backend", ["tart", "orchard"])
+def test_vms_have_no_default_image(complaints: Complaints, load: Load, backend: str) -> None:
+    text = f'{MINIMAL}backend = "{backend}"\n'
+
+    assert complaints(text) == [f"config.toml:3: runner-image is missing: {backend} has no default for it"]
+    assert load(f'{text}runner-image = "vm"\n').scale_sets[0].runner_image == "vm"
+
+
+def test_an_app_is_never_for_an_enterprise(complaints: Complaints) -> None:
+    text = """\
+url = "https://github.com/enterprises/big"
+name = "linux"
+app = { client-id = "Iv1", installation-id = 5, private-key = "env:KEY" }
+"""
+
+    (line,) = complaints(text, environ={"KEY": "pem"})
+
+    assert line.startswith("config.toml:3: [app] with an enterprise URL")
+
+
+def test_an_incomplete_app_names_what_is_missing(complaints: Complaints) -> None:
+    lines = complaints(f"{MINIMAL}[app]\nclient-id = 123\n")
+
+    assert lines == [
+        "config.toml:4: [app]: installation-id is missing",
+        "config.toml:4: [app]: private-key is missing",
+    ]
+
+
+def test_an_app_id_may_be_a_number(load: Load) -> None:
+    text = f'{MINIMAL}[app]\nclient-id = 123\ninstallation-id = 5\nprivate-key = "env:KEY"\n'
+
+    (settings,) = load(text, environ={"KEY": "pem\n"}).scale_sets
+
+    assert settings.app is not None
+    assert (settings.app.client_id, settings.app.private_key.reveal()) == ("123", "pem")
+
+
+def test_an_unknown_backend_gets_the_nearest(load: Load) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(f'{MINIMAL}backend = "dokcer"')
+
+    assert caught.value.findings[0].fixes == ("did you mean docker?",)
+
+
+def test_http_beyond_this_host_warns(load: Load) -> None:
+    text = 'url = "http://ghe.example.com/o"\nname = "n"\n'
+
+    assert "in the clear" in load(text).warnings[0].message
+
+
+def test_labels_without_the_name_say_what_will_match(load: Load) -> None:
+    config = load(f'{MINIMAL}labels = ["gpu", "x64"]')
+
+    assert config.warnings[0].message.endswith(
+        "labels do not hold the name: jobs come with runs-on [gpu, x64], not with linux"
+    )
+
+
+def test_certificate_and_key_go_together(complaints: Complaints) -> None:
+    assert "go together" in complaints(f'{MINIMAL}[docker]\ntls-cert = "x"\n')[0]
+
+
+def test_more_runners_than_vms_is_warned_about(load: Load) -> None:
+    config = load(f'{MINIMAL}backend = "tart"\nrunner-image = "x"\n')
+
+    assert "above [tart] max-vms (2)" in config.warnings[0].message
+
+
+@pytest.mark.parametrize(
+    ("docker", "environ", "endpoint"),
+    [
+        ("", {}, "unix:///var/run/docker.sock"),
+        ("", {"DOCKER_HOST": "tcp://h:1"}, "tcp://h:1"),
+        ('socket = "/s"', {"DOCKER_HOST": "tcp://h:1"}, "unix:///s"),
+        ('socket = ""', {"DOCKER_HOST": "tcp://h:1"}, "tcp://h:1"),
+        ('host = "ssh://me@h"', {"DOCKER_HOST": "tcp://h:1"}, "ssh://me@h"),
+        ('socket = "/s"\nhost = "unix:///h"', {}, "unix:///h"),
+    ],
+)
+def test_docker_host_counts_where_the_file_names_no_engine(
+    load: Load, docker: str, environ: dict[str, str], endpoint: str
+) -> None:
+    config = load(f"{MINIMAL}[docker]\n{docker}\n", environ={**TOKEN, **environ})
+
+    assert config.scale_sets[0].docker.endpoint == endpoint
+
+
+def test_docker_host_brings_its_certificates(load: Load) -> None:
+    environ = {"DOCKER_HOST": "tcp://h:1", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/certs"}
+
+    docker = load(MINIMAL, environ={**TOKEN, **environ}).scale_sets[0].docker
+
+    assert (docker.tls_ca, docker.tls_cert, docker.tls_key) == (
+        "/certs/ca.pem",
+        "/certs/cert.pem",
+        "/certs/key.pem",
+    )
+
+
+def test_a_bad_docker_host_is_told(complaints: Complaints) -> None:
+    lines = complaints(MINIMAL, environ={**TOKEN, "DOCKER_HOST": "nowhere"})
+
+    assert lines == [
+        'DOCKER_HOST: "nowhere" is not accepted, only a URL that begins with unix://, tcp:// or ssh://'
+    ]
+
+
+def test_dind_mounts_the_engines_own_socket_unless_told(load: Load) -> None:
+    def mounted(docker: str) -> str:
+        return load(f"{MINIMAL}[docker]\n{docker}\n").scale_sets[0].docker.dind_path
+
+    assert mounted("") == "/var/run/docker.sock"
+    assert mounted('socket = "/s"') == "/s"
+    assert mounted('host = "unix:///h"') == "/h"
+    assert mounted('host = "tcp://h:1"') == "/var/run/docker.sock"
+    assert mounted('dind-socket = "/d"') == "/d"
+
+
+def test_a_relative_state_dir_starts_beside_the_file(load: Load, tmp_path: Path) -> None:
+    assert load(f'state-dir = "state"\n{MINIMAL}').state_dir == tmp_path / "state"
+
+
+def test_the_shipped_examples_load() -> None:
+    conf = Path(__file__).parents[2] / "conf"
+    environ = {**TOKEN, "MY_ORG_TOKEN": "a", "OTHER_ORG_TOKEN": "b"}
+
+    single = load_config(conf / "config.example.toml", environ=environ)
+    multi = load_config(conf / "multi.example.toml", environ=environ)
+
+    assert [settings.docker.memory for settings in multi.scale_sets] == [4096, 16384]
+    assert all("RUNNER_TOKEN" in finding.message for finding in multi.warnings)
+    assert single.warnings == ()
