@@ -51,6 +51,7 @@ STRANGERS = {
         "config",
         "errors",
         "events",
+        "files",
         "findings",
         "github.base",
         "interrupt",

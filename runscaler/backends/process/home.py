@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from loguru import logger
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runscaler.backends.base import Ending, Resource, ResourceState
+from runscaler.files import replace_file
 from runscaler.names import OwnerId, RunnerName, ScaleSetKey, SlotNumber
 
 if TYPE_CHECKING:
@@ -74,15 +74,8 @@ class Home:
         self.mark(marks)
 
     def mark(self, marks: Marks) -> None:
-        """Replace the marks at once; never visible half-written, never readable by others."""
-        handle, temporary = tempfile.mkstemp(dir=self.path, prefix=MARKS)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(marks.model_dump_json())
-            Path(temporary).replace(self.path / MARKS)
-        except OSError:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        """Replace the marks at once."""
+        replace_file(self.path / MARKS, marks.model_dump_json().encode())
 
     def marks(self) -> Marks | None:
         """None where there are none that can be read: then nothing was ever started here."""

@@ -1,0 +1,60 @@
+"""Where the state directory of a configuration lives (spec.md 4.2)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from platformdirs import user_state_path
+
+from runscaler.ops.owner import OWNER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runscaler.config.model import Config
+
+SYSTEM = Path("/var/lib/runscaler")
+
+
+def source_of(config: Config) -> str:
+    """What makes this configuration another one than the next: its path, else its urls and names."""
+    if config.path is not None:
+        return str(config.path.absolute())
+    return "\n".join(sorted(f"{settings.url} {settings.name}" for settings in config.scale_sets))
+
+
+def candidates(
+    config: Config, environ: Mapping[str, str] = os.environ, *, is_root: bool | None = None
+) -> list[Path]:
+    """The directories to try, best first; only one where the configuration names it."""
+    if config.state_dir is not None:
+        return [config.state_dir.expanduser()]
+    name = _name(config)
+    places = [_standard_place(environ, os.geteuid() == 0 if is_root is None else is_root) / name]
+    if config.path is not None:
+        places.append(config.path.absolute().parent / ".runscaler" / name)
+    return places
+
+
+def existing_state_dir(config: Config, environ: Mapping[str, str] = os.environ) -> Path | None:
+    """The one that a daemon of this configuration made: for commands that talk to it."""
+    return next((path for path in candidates(config, environ) if (path / OWNER).exists()), None)
+
+
+def _standard_place(environ: Mapping[str, str], is_root: bool) -> Path:
+    """systemd gives several directories joined by colons where a unit names several."""
+    given = environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given:
+        return Path(given)
+    return SYSTEM if is_root else user_state_path("runscaler")
+
+
+def _name(config: Config) -> str:
+    """Readable, and its own for each source: several daemons live side by side on a host."""
+    named = config.path.stem if config.path else next((each.name for each in config.scale_sets), "")
+    readable = re.sub(r"[^a-z0-9]+", "-", named.lower()).strip("-")[:20] or "runner"
+    return f"{readable}-{hashlib.sha256(source_of(config).encode()).hexdigest()[:8]}"

@@ -1,0 +1,338 @@
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from loguru import logger
+
+from runscaler.backends.base import Ending
+from runscaler.config.model import Config, ScaleSetSettings
+from runscaler.config.secrets import Secret
+from runscaler.errors import HostError
+from runscaler.github.base import ScaleSetId, SessionId
+from runscaler.names import OWNER_ID, RunnerName, ScaleSetKey
+from runscaler.ops.lock import is_held
+from runscaler.ops.owner import machine_id, owner_without_state_dir, read_owner
+from runscaler.ops.sessions import SavedSession
+from runscaler.ops.state_dir import StateDir, describe_ending, kept_output, open_state_dir
+from runscaler.ops.state_path import candidates, existing_state_dir, source_of
+from runscaler.testing.clock import FakeClock
+
+KEY = ScaleSetKey.of("https://github.com/my-org", "default", 'set "x"\n')
+OTHER = ScaleSetKey.of("https://github.com/my-org", "default", "other")
+RUNNER = RunnerName("runner-0123abcd")
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "deep" / "state"
+
+
+@pytest.fixture
+def state(path, clock):
+    with StateDir.open(path, clock) as state:
+        yield state
+
+
+@pytest.fixture
+def warnings():
+    """What is logged at warning or above during the test."""
+    said = []
+    logger.enable("runscaler")
+    sink = logger.add(lambda message: said.append(str(message)), level="WARNING", format="{message}")
+    yield said
+    logger.remove(sink)
+
+
+def config_of(path=None, state_dir=None, name="builds"):
+    settings = ScaleSetSettings(url="https://github.com/my-org", name=name, token=Secret("t"))
+    return Config(path=path, state_dir=state_dir, scale_sets=(settings,))
+
+
+# the lock
+
+HOLDER = """
+import sys
+from pathlib import Path
+from runscaler.clock import SystemClock
+from runscaler.ops.state_dir import StateDir
+sys.argv = ["/usr/bin/runner", "run", "--token", "s3cr3t"]
+state = StateDir.open(Path(%r), SystemClock())
+print(state.owner, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder(path):
+    """Another process that holds the directory, and the owner it read there."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER % str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+    ) as process:
+        assert process.stdout.readline()
+        yield process
+        process.kill()
+
+
+def test_a_second_daemon_is_told_which_process_holds_the_directory(path, clock, holder):
+    with pytest.raises(HostError) as caught:
+        StateDir.open(path, clock)
+
+    assert str(caught.value) == f"state-dir {path} is in use by pid {holder.pid} (runner run)"
+    assert caught.value.fixes
+    assert is_held(path)
+
+
+def test_a_killed_holder_holds_nothing(path, clock, holder):
+    holder.kill()
+    holder.wait()
+
+    assert not is_held(path)
+    with StateDir.open(path, clock):
+        pass
+
+
+def test_two_in_one_process_exclude_each_other_too(state, path, clock):
+    with pytest.raises(HostError, match=f"pid {os.getpid()} "):
+        StateDir.open(path, clock)
+
+
+def test_a_closed_one_can_be_opened_again_and_closing_twice_is_harmless(path, clock):
+    first = StateDir.open(path, clock)
+    first.close()
+    first.close()
+
+    with StateDir.open(path, clock) as second:
+        assert second.owner == first.owner
+
+
+def test_an_unreadable_holder_is_another_process(state, path, clock):
+    (path / "holder.json").write_text("[]")
+
+    with pytest.raises(HostError, match="in use by another process"):
+        StateDir.open(path, clock)
+
+
+def test_where_no_lock_was_ever_taken_none_is_held(tmp_path):
+    assert not is_held(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# the owner
+
+
+def test_the_owner_is_made_once_and_kept_for_this_user_alone(path, clock):
+    with StateDir.open(path, clock) as first:
+        owner = first.owner
+    with StateDir.open(path, clock) as second:
+        assert second.owner == owner
+
+    assert OWNER_ID.match(owner)
+    assert read_owner(path) == owner
+    assert path.stat().st_mode & 0o777 == 0o700
+    assert (path / "owner").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("broken", [b"", b"\xff\xfe", b"0123", b"not an owner at all, but long enough"])
+def test_a_broken_owner_is_replaced_loudly_and_kept_aside(path, clock, warnings, broken):
+    path.mkdir(parents=True)
+    (path / "owner").write_bytes(broken)
+
+    with StateDir.open(path, clock) as state:
+        assert OWNER_ID.match(state.owner)
+
+    assert [file.read_bytes() for file in path.glob("owner.broken-*")] == [broken]
+    assert any("held no owner id" in said for said in warnings)
+
+
+def test_without_a_state_dir_the_owner_follows_machine_and_source():
+    owner = owner_without_state_dir("machine", "/etc/runner/config.toml")
+
+    assert OWNER_ID.match(owner)
+    assert owner == owner_without_state_dir("machine", "/etc/runner/config.toml")
+    assert owner != owner_without_state_dir("machine", "/etc/runner/other.toml")
+    assert owner != owner_without_state_dir("another", "/etc/runner/config.toml")
+
+
+def test_a_machine_has_an_id_even_without_systemd(tmp_path):
+    named = tmp_path / "machine-id"
+    named.write_text("abc\n")
+
+    assert machine_id([tmp_path / "missing", named]) == "abc"
+    assert machine_id([]) == machine_id([])
+
+
+# sessions
+
+
+def test_a_saved_session_is_there_for_the_next_daemon(path, clock):
+    session = SavedSession(ScaleSetId(7), SessionId("abc"))
+    with StateDir.open(path, clock) as first:
+        first.sessions.save(KEY, SavedSession(ScaleSetId(7), SessionId("older")))
+        first.sessions.save(KEY, session)
+
+    with StateDir.open(path, clock) as second:
+        assert second.sessions.load(KEY) == session
+        assert second.sessions.load(OTHER) is None
+        second.sessions.clear(KEY)
+        second.sessions.clear(KEY)
+        assert second.sessions.load(KEY) is None
+
+
+@pytest.mark.parametrize("broken", ["", "[]", "{}", '{"scale_set_id": "x", "session_id": 1}', "\x00"])
+def test_a_broken_session_counts_as_none(state, path, warnings, broken):
+    state.sessions.save(KEY, SavedSession(ScaleSetId(7), SessionId("abc")))
+    (file,) = (path / "sessions").iterdir()
+    file.write_text(broken)
+
+    assert state.sessions.load(KEY) is None
+    assert len(warnings) == 1
+
+
+# kept output
+
+
+def test_the_end_of_a_failed_runners_output_is_kept_below_whose_it_is(state, path):
+    kept = state.keep_output(KEY, RUNNER, b"x" * 70_000 + b"the end", Ending(exit_code=7))
+
+    head, _, tail = kept.read_bytes().partition(b"\n")
+    assert head.startswith(b"# runner-0123abcd of ")
+    assert b"exit code 7, the last 64 KiB" in head
+    assert len(tail) == 64 * 1024
+    assert tail.endswith(b"the end")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert kept_output(path, RUNNER) == kept.read_bytes()
+
+
+def test_the_newest_fifty_outputs_are_kept(state, path, clock):
+    for number in range(60):
+        clock.advance(1)
+        state.keep_output(KEY, RunnerName(f"runner-{number:08x}"), b"", None)
+
+    assert len(list((path / "logs").iterdir())) == 50
+    assert kept_output(path, "runner-00000009") is None
+    assert kept_output(path, "runner-0000000a") is not None
+    assert kept_output(path, f"runner-{59:08x}") is not None
+
+
+def test_output_that_cannot_be_kept_harms_nothing(state, path, warnings):
+    (path / "logs").write_text("in the way")
+
+    assert state.keep_output(KEY, RUNNER, b"output", None) is None
+    assert len(warnings) == 1
+    assert kept_output(path, RUNNER) is None
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        (None, "it vanished"),
+        (Ending(), "exit code unknown"),
+        (Ending(exit_code=0), "exit code 0"),
+        (Ending(signal=9, out_of_memory=True), "signal 9, out of memory"),
+    ],
+)
+def test_an_ending_is_described_in_words(ending, said):
+    assert describe_ending(ending) == said
+
+
+def test_a_batch_is_set_aside_with_the_reason(state):
+    kept = state.set_aside(KEY, 12, '{"messageId": 12}', "KeyError: 'x'")
+
+    text = kept.read_text()
+    assert '"batch": 12' in text
+    assert "KeyError: 'x'" in text
+
+
+# the place
+
+
+def test_the_standard_place_has_a_directory_for_each_configuration(tmp_path):
+    first = candidates(config_of(tmp_path / "config.toml"), {}, is_root=True)
+    second = candidates(config_of(tmp_path / "other" / "config.toml"), {}, is_root=True)
+
+    assert first[0].parent == Path("/var/lib/runscaler")
+    assert re.fullmatch(r"config-[0-9a-f]{8}", first[0].name)
+    assert first[0] != second[0]
+    assert first[1].parent == tmp_path / ".runscaler"
+
+
+def test_a_user_has_it_among_their_own_files_and_a_service_where_systemd_says(tmp_path):
+    config = config_of(tmp_path / "config.toml")
+
+    assert candidates(config, {}, is_root=False)[0].is_relative_to(Path.home())
+    given = {"STATE_DIRECTORY": "/var/lib/runner:/var/lib/more"}
+    assert candidates(config, given, is_root=True)[0].parent == Path("/var/lib/runner")
+
+
+def test_with_flags_alone_urls_and_names_tell_configurations_apart():
+    assert source_of(config_of(name="a")) != source_of(config_of(name="b"))
+    (only,) = candidates(config_of(name="Größe 1"), {}, is_root=True)
+    assert re.fullmatch(r"[a-z0-9-]+-[0-9a-f]{8}", only.name)
+
+
+def test_the_first_usable_place_is_taken_with_a_warning(tmp_path, clock, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
+    config = config_of(tmp_path / "config.toml")
+
+    state, (finding,) = open_state_dir(config, clock)
+
+    assert state.path.parent == tmp_path / ".runscaler"
+    assert str(tmp_path / "file") in finding.message
+    assert finding.level == "warning"
+    assert existing_state_dir(config) == state.path
+    state.close()
+
+
+def test_a_usable_place_is_taken_in_silence(tmp_path, clock, monkeypatch):
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    config = config_of(tmp_path / "config.toml")
+    assert existing_state_dir(config) is None
+
+    state, findings = open_state_dir(config, clock)
+
+    assert findings == []
+    assert state.path.parent == tmp_path
+    state.close()
+
+
+def test_where_no_place_can_be_had_the_daemon_does_without(tmp_path, clock, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
+
+    state, (finding,) = open_state_dir(config_of(), clock)
+
+    assert state is None
+    assert finding.level == "warning"
+    assert "no admin socket" in finding.message
+
+
+def test_a_place_that_the_configuration_names_must_be_usable(tmp_path, clock):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(HostError, match="state-dir cannot be used"):
+        open_state_dir(config_of(state_dir=tmp_path / "file" / "state"), clock)
+
+
+def test_a_held_place_is_no_reason_to_take_the_next(tmp_path, clock, monkeypatch):
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    config = config_of(tmp_path / "config.toml")
+    state, _ = open_state_dir(config, clock)
+
+    with pytest.raises(HostError, match="in use by pid"):
+        open_state_dir(config, clock)
+
+    state.close()
