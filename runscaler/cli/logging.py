@@ -47,6 +47,12 @@ def configure(level: str, form: str, *, secrets: Iterable[Secret] = (), stream: 
     intercept(LEVELS[level])
 
 
+def silence() -> None:
+    """For commands that speak for themselves: nobody hears the log."""
+    logger.remove()
+    intercept("ERROR")
+
+
 class Sink:
     """Renders records, one line each, and flushes, so that a crash loses none."""
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from runscaler.backends.base import BackendContext
+from runscaler.backends.registry import kind_of
 from runscaler.errors import Interrupted, RunscalerError
 from runscaler.findings import Finding, Level
+from runscaler.github.check import check_github
+from runscaler.github.identity import Identity
+from runscaler.github.pool import TransportPool
 from runscaler.interrupt import Interrupt
+from runscaler.names import new_owner_id
 from runscaler.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
@@ -20,8 +27,8 @@ if TYPE_CHECKING:
     Ask = Callable[[ScaleSetSettings, Interrupt], Iterable[Finding]]
     """One question about one scale set; it may block, and ends early when the interrupt is set."""
 
-PATIENCE = 12.0
-"""Seconds for all checks together: a host that does not answer is a finding, not a wait."""
+PATIENCE = 17.0
+"""Seconds for all checks together, a little more than GitHub's own takes to say why nothing answers."""
 AT_ONCE = 16
 
 
@@ -73,6 +80,37 @@ class Check(threading.Thread):
 
     def _error(self, message: str, fixes: Sequence[str] = ()) -> Finding:
         return Finding(Level.ERROR, message, tuple(fixes), self._settings.name)
+
+
+@contextmanager
+def questions(clock: Clock, version: str) -> Iterator[list[tuple[str, Ask]]]:
+    """What the world outside is asked about each set: its backend, then GitHub."""
+    pool, identity = TransportPool(clock), Identity(version)
+
+    def backend(settings: ScaleSetSettings, _interrupt: Interrupt) -> list[Finding]:
+        context = BackendContext(new_owner_id(), None, clock)
+        opened = kind_of(settings.backend).open(settings, context)
+        try:
+            return opened.check(settings)
+        finally:
+            opened.close()
+
+    def github(settings: ScaleSetSettings, interrupt: Interrupt) -> list[Finding]:
+        return check_github(settings, clock=clock, pool=pool, identity=identity, interrupt=interrupt)
+
+    try:
+        yield [("the backend", backend), ("GitHub", github)]
+    finally:
+        pool.close()
+
+
+def settings_of(settings: ScaleSetSettings) -> Finding:
+    """One line of what the set is, as its settings say it."""
+    text = (
+        f"{settings.url}: {settings.min_runners} to {settings.max_runners} runners on {settings.backend}, "
+        f"runs-on: {', '.join(settings.labels)}"
+    )
+    return Finding(Level.OK, text, (), settings.name)
 
 
 def check_all(

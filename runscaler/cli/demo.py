@@ -1,0 +1,173 @@
+"""`runner demo`: the whole system on this machine, and nothing left of it (spec.md 10.2)."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from runscaler.backends.base import Progress
+    from runscaler.cli.stage import Scene, Stage
+    from runscaler.ops.demo import Ground
+
+LOG_LINES = 20
+
+
+@click.command()
+@click.option("--jobs", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many jobs.")
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "docker", "process"]),
+    default="auto",
+    show_default=True,
+    help="Where the runners live; auto: Docker if an engine answers.",
+)
+@click.option(
+    "--max-runners", type=click.IntRange(1, 200), default=5, show_default=True, help="Most runners at once."
+)
+@click.option(
+    "--seed", type=int, default=1, show_default=True, help="Another number, another stream of jobs."
+)
+@click.option("--only-image", is_flag=True, help="Make the demo's Docker image, print its name, no more.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object at the end, nothing else.")
+@click.pass_context
+def demo(
+    ctx: click.Context,
+    /,
+    jobs: int,
+    backend: str,
+    max_runners: int,
+    seed: int,
+    only_image: bool,
+    as_json: bool,
+) -> None:
+    """Show the whole system, without an account.
+
+    A simulated GitHub, a daemon and real jobs, each on a runner of its own: a fresh container, or a
+    process in a fresh directory. At the end everything is removed, and that is checked.
+    """
+    from runscaler.ops.demo import find_ground, make_image
+    from runscaler.ops.demo_jobs import stream
+
+    if only_image:
+        click.echo(make_image(_progress(quiet=as_json)))
+        return
+    with _until_told(), _kept_log() as log:
+        ground = find_ground(backend, _progress(quiet=as_json))
+        from runscaler.cli.stage import Stage
+
+        stage = Stage(ground, stream(jobs, seed), max_runners=max_runners, seed=seed)
+        if not as_json:
+            _introduce(ground, stage)
+        last = _play(stage, log, as_json=as_json)
+    ctx.exit(_sum_up(stage, last, log, as_json=as_json))
+
+
+def _play(stage: Stage, log: io.StringIO, *, as_json: bool) -> Scene:
+    from runscaler.cli.scenery import shown
+
+    last: Scene | None = None
+    try:
+        with stage, shown(as_json=as_json) as show:
+            last = stage.play(show)
+    finally:
+        if last is None:  # an error, or Ctrl-C: whatever it is, it goes on
+            _complain(stage, log)
+    return last
+
+
+def _introduce(ground: Ground, stage: Stage) -> None:
+    from runscaler.cli.console import printable, say
+
+    if ground.instead_of:
+        say(printable(f"no Docker: {ground.instead_of}"))
+    say(f"GitHub is simulated; runners are {'containers' if ground.backend == 'docker' else 'processes'}")
+    say(f"health: http://127.0.0.1:{stage.port}/healthz")
+
+
+def _sum_up(stage: Stage, last: Scene, log: io.StringIO, *, as_json: bool) -> int:
+    """Show the figures; returns the exit code."""
+    from runscaler.cli.console import say, show_json
+
+    bad = bool(last.failed or stage.left or stage.violations)
+    if bad:
+        _complain(stage, log)
+    first = stage.first_job_seconds
+    if as_json:
+        show_json(
+            {
+                "jobs_queued": last.queued,
+                "jobs_done": last.done,
+                "jobs_failed": last.failed,
+                "runners_started": stage.runners_started,
+                "leftovers": len(stage.left),
+                "seconds": round(last.seconds, 2),
+                "violations": len(stage.violations),
+                "first_job_seconds": None if first is None else round(first, 2),
+            }
+        )
+        return int(bad)
+    say("")
+    say(f"{'✗' if last.failed else '✓'} {last.done} of {last.queued} jobs done in {last.seconds:.1f} s")
+    if first is not None:
+        say(f"✓ the first one after {first:.1f} s; {stage.runners_started} runners started, one for each job")
+    if not stage.violations:
+        say("✓ no rule of GitHub's protocol was broken")
+    if not stage.left:
+        say("✓ nothing is left: no runner, no registration, no session, no file")
+    return int(bad)
+
+
+def _complain(stage: Stage, log: io.StringIO) -> None:
+    """On standard error: what is not as it should be, and the log's last words."""
+    from runscaler.cli.console import printable, say
+
+    for what, lines in (("left behind", stage.left), ("protocol", stage.violations), ("job", stage.failures)):
+        for line in lines:
+            say(printable(f"✗ {what}: {line}"), colour="red", err=True)
+    for line in log.getvalue().splitlines()[-LOG_LINES:]:
+        say(printable(f"  {line}"), err=True)
+
+
+def _progress(*, quiet: bool) -> Progress:
+    """Says once what takes its time (the image)."""
+    told: set[str] = set()
+
+    def tell(what: str, _done: int, _total: int, /) -> None:
+        if what not in told and not quiet:
+            click.echo(f"{what} …", err=True)
+        told.add(what)
+
+    return tell
+
+
+@contextmanager
+def _kept_log() -> Iterator[io.StringIO]:
+    """Warnings and errors are kept, and shown if the demo fails; the show itself needs no log."""
+    from runscaler.cli.logging import configure
+
+    kept = io.StringIO()
+    configure("warn", "text", stream=kept)
+    yield kept
+
+
+@contextmanager
+def _until_told() -> Iterator[None]:
+    """SIGTERM takes everything down as Ctrl-C does."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

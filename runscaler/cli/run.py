@@ -1,0 +1,162 @@
+"""`runner run`: the daemon in the foreground. Signals, log and exit codes are here, the work is not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Protocol
+
+import click
+
+from runscaler.cli.options import ConfigCommand, configured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from runscaler.config.model import Config
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class System(Protocol):
+    """What the foreground needs of the facade."""
+
+    def start(self) -> None: ...
+    def request_stop(self) -> None: ...
+    def wait(self, timeout: float | None = None) -> str | None: ...
+
+
+@click.command(
+    cls=ConfigCommand,
+    epilog="Stop it with SIGTERM or Ctrl-C: runners drain; a second one ends it at once, and the next start "
+    "takes over what still runs.",
+)
+@click.option("--config", type=click.Path(), metavar="PATH", help="Configuration file; flags win over it.")
+@click.pass_context
+def run(ctx: click.Context, /, **given: object) -> None:
+    """Start the autoscaler in the foreground.
+
+    Needs url, name and a token, from the configuration or as flags; RUNNER_TOKEN keeps the token out of
+    both. Log lines go to standard output.
+    """
+    config = configured(ctx, given)
+    _refuse_unbuilt(config)
+    if config.dry_run:
+        ctx.exit(_dry_run(config))
+    _start_log(config)
+    _serve(config)
+
+
+def _refuse_unbuilt(config: Config) -> None:
+    """A key whose feature does not exist is never ignored in silence (spec.md 4.4)."""
+    from runscaler.config.features import missing_features
+    from runscaler.errors import ConfigError
+    from runscaler.ops.validate import is_ok
+
+    missing = missing_features(config)
+    if not is_ok(missing):
+        raise ConfigError(missing)
+
+
+def _dry_run(config: Config) -> int:
+    from runscaler.cli.validate import examine, report
+
+    return report(config, examine(config, offline=False), as_json=False)
+
+
+def _start_log(config: Config) -> None:
+    from runscaler.cli.logging import configure
+
+    tokens = [one.token for one in config.scale_sets if one.token is not None]
+    configure(config.log_level, config.log_format, secrets=tokens)
+
+
+def _serve(config: Config) -> None:
+    from loguru import logger
+
+    from runscaler import __version__
+    from runscaler.autoscaler import Autoscaler
+    from runscaler.errors import HostError
+
+    sets = ", ".join(f"{one.name} ({one.backend})" for one in config.scale_sets)
+    logger.info("runner {} starts: {}", __version__, sets)
+    for warning in start_warnings(config):
+        logger.warning("{}", warning)
+    reason = run_to_end(
+        Autoscaler(config), lambda heard: logger.info("{}: {}", heard.name, _answer(heard, config))
+    )
+    if reason:
+        raise HostError(reason)
+    logger.info("runner stopped")
+
+
+def start_warnings(config: Config) -> Iterator[str]:
+    """What is said once at the start: what the configuration got away with, and spec.md 11's dind line."""
+    for finding in config.warnings:
+        cure = f" ({'; or '.join(finding.fixes)})" if finding.fixes else ""
+        yield (f"[{finding.scale_set}] " if finding.scale_set else "") + finding.message + cure
+    exposed = [one.name for one in config.scale_sets if one.backend == "docker" and one.docker.dind is True]
+    if exposed:
+        yield (
+            f"dind = true: jobs of {', '.join(exposed)} have this host's Docker engine, which is as good as "
+            'root on it (dind = "sidecar" gives each runner an engine of its own, dind = false none)'
+        )
+
+
+def run_to_end(system: System, heard: Callable[[signal.Signals], None]) -> str:
+    """Start, and return why it ended: empty after a stop, else what all share and has given up.
+
+    The first SIGTERM or SIGINT begins the graceful stop, after `heard` was told.
+    """
+    news: SimpleQueue[signal.Signals | str] = SimpleQueue()
+    with _signals(news):
+        system.start()
+        threading.Thread(target=lambda: news.put(system.wait() or ""), name="end", daemon=True).start()
+        while isinstance(what := news.get(), signal.Signals):
+            heard(what)
+            if what in STOP_SIGNALS:
+                system.request_stop()
+    return what
+
+
+@contextmanager
+def _signals(news: SimpleQueue[signal.Signals | str]) -> Iterator[None]:
+    """Signals become news. The second one to stop leaves at once, whatever the program is doing.
+
+    A handler runs between any two instructions of the main thread, so it takes no lock: `put` of a
+    SimpleQueue is made for that, a log line is not.
+    """
+    asked = False
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        if number in STOP_SIGNALS:
+            if asked:
+                os._exit(128 + number)
+            asked = True
+        news.put(signal.Signals(number))
+
+    wanted = (*STOP_SIGNALS, signal.SIGHUP)
+    before = {number: signal.signal(number, handle) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _answer(heard: signal.Signals, config: Config) -> str:
+    from runscaler.units import format_duration
+
+    if heard is signal.SIGHUP:
+        return "nothing is read again: changes of the configuration take a restart"
+    if config.on_exit == "keep":
+        return "stopping; runners are kept for the next start"
+    if not config.drain_timeout:
+        return "stopping; busy runners are removed at once"
+    patience = format_duration(config.drain_timeout)
+    return f"stopping; busy runners have {patience}, a second signal ends it at once"

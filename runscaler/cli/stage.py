@@ -1,0 +1,198 @@
+"""The demo without a word printed: simulated GitHub, a daemon, a stream of jobs, then an empty stage."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Self
+
+from runscaler.autoscaler import Autoscaler
+from runscaler.clock import SystemClock
+from runscaler.errors import HostError
+from runscaler.events import Event, RunnerStarted
+from runscaler.ops.demo import ORGANISATION, SCALE_SET, demo_config, free_port, leftovers
+from runscaler.simulator.options import Options
+from runscaler.simulator.server import SimulatorServer
+from runscaler.simulator.things import JobOrder, JobState, RunnerState, Step
+from runscaler.simulator.timers import FAST
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from runscaler.ops.demo import Ground
+    from runscaler.ops.demo_jobs import DemoJob
+    from runscaler.simulator.state import Machine
+    from runscaler.simulator.things import Job
+    from runscaler.status import Status
+
+LOOK_EVERY = 0.1
+READY_WITHIN = 30.0
+STUCK_AFTER = 60.0
+"""Seconds in which no job ended before the demo gives up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What can be seen at one moment; `events` are those since the last. Job counts are GitHub's."""
+
+    seconds: float
+    total: int
+    queued: int
+    waiting: int
+    running: int
+    done: int
+    failed: int
+    status: Status
+    events: tuple[Event, ...]
+
+    @property
+    def is_over(self) -> bool:
+        return self.done + self.failed == self.total
+
+
+class Stage:
+    """Everything is started on entering and removed on leaving, however that comes about.
+
+    `left`, `violations` and `failures` are known after leaving.
+    """
+
+    def __init__(self, ground: Ground, jobs: Sequence[DemoJob], *, max_runners: int, seed: int) -> None:
+        self.clock = SystemClock(seed)
+        self.left: list[str] = []
+        self.violations: list[str] = []
+        self.failures: list[str] = []
+        self.runners_started = 0
+        self.first_job_seconds: float | None = None
+        self._ground = ground
+        self._jobs = list(jobs)
+        self._events: SimpleQueue[Event] = SimpleQueue()
+        self._home = Path(tempfile.mkdtemp(prefix="runner-demo-")).resolve()
+        port = free_port(ground.listen)
+        options = Options(timers=FAST, agent_url=f"http://{ground.agent_host}:{port}")
+        self._github = SimulatorServer(options, host=ground.listen, port=port, seed=seed)
+        self.port = free_port()
+        state_dir = self._home / "state"
+        config = demo_config(ground, self._github.url, state_dir, max_runners=max_runners, port=self.port)
+        self._state_dir = state_dir
+        self._daemon = Autoscaler(config)
+        self._began = self._began_wall = 0.0
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.callback(self._clear)
+            self._github.start()
+            self._daemon.subscribe(self._events.put)
+            self._daemon.start()
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._clear()
+
+    def play(self, show: Callable[[Scene], None]) -> Scene:
+        """Queue the jobs as they come and show every moment until the last one ended; returns that one.
+
+        Raises `HostError` when the daemon does not get ready, gives up or gets nowhere.
+        """
+        if not self._daemon.wait_ready(READY_WITHIN):
+            raise HostError(f"the daemon was not ready within {READY_WITHIN:.0f} s{self._why()}")
+        self._began, self._began_wall = self.clock.monotonic(), self.clock.wall()
+        moved, ended = self._began, 0
+        while True:
+            scene = self._look()
+            show(scene)
+            if scene.is_over:
+                return scene
+            if scene.done + scene.failed > ended:
+                moved, ended = self.clock.monotonic(), scene.done + scene.failed
+            if self.clock.monotonic() - moved > STUCK_AFTER:
+                raise HostError(f"no job ended for {STUCK_AFTER:.0f} s{self._why()}")
+            if reason := self._daemon.wait(LOOK_EVERY):
+                raise HostError(reason)
+
+    def _look(self) -> Scene:
+        now = self.clock.monotonic() - self._began
+        with self._github.gate as machine:
+            for job in [job for job in self._jobs if job.at <= now]:
+                machine.jobs.queue(_order(job))
+                self._jobs.remove(job)
+            jobs = list(machine.world.jobs.values())
+            states = Counter(job.state for job in jobs)
+            good = sum(job.result == "succeeded" for job in jobs)
+        ended, running = states[JobState.COMPLETED], states[JobState.RUNNING]
+        return Scene(
+            seconds=now,
+            total=len(jobs) + len(self._jobs),
+            queued=len(jobs),
+            waiting=len(jobs) - ended - running,
+            running=running,
+            done=good,
+            failed=ended - good,
+            status=self._daemon.status(),
+            events=tuple(self._new_events()),
+        )
+
+    def _new_events(self) -> list[Event]:
+        events: list[Event] = []
+        while True:
+            try:
+                events.append(self._events.get_nowait())
+            except Empty:
+                self.runners_started += sum(isinstance(one, RunnerStarted) for one in events)
+                return events
+
+    def _why(self) -> str:
+        reasons = [one.reason for one in self._daemon.status().scale_sets if one.reason]
+        return f": {'; '.join(reasons)}" if reasons else ""
+
+    def _clear(self) -> None:
+        """Stop the daemon, look what is left at GitHub and here, and take the stage down."""
+        self._daemon.stop()
+        self._new_events()
+        with self._github.gate as machine:
+            self._judge(machine)
+        self._github.stop()
+        self.left += leftovers(self._ground, self._state_dir)
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _judge(self, machine: Machine) -> None:
+        world = machine.world
+        self.violations = [str(one) for one in machine.final_violations()]
+        self.left += [
+            f"scale set {one.name} at GitHub" for one in world.scale_sets.values() if not one.deleted
+        ]
+        self.left += [f"session {one.id} at GitHub" for one in world.sessions.values() if one.live]
+        runners = world.runners.values()
+        self.left += [f"runner {one.name} at GitHub" for one in runners if one.state is not RunnerState.GONE]
+        ended = [job for job in world.jobs.values() if job.state is JobState.COMPLETED]
+        self.failures = [_failure(job) for job in ended if job.result != "succeeded"]
+        if good := [job.finished_at for job in ended if job.result == "succeeded"]:
+            self.first_job_seconds = min(good) - self._began_wall
+
+
+def _order(job: DemoJob) -> JobOrder:
+    return JobOrder(
+        scope=ORGANISATION,
+        labels=(SCALE_SET,),
+        steps=tuple(Step(name, script) for name, script in job.steps),
+        display_name=job.name,
+        repository=f"{ORGANISATION}/app",
+        env=(("CI", "true"),),
+    )
+
+
+def _failure(job: Job) -> str:
+    """Which job failed, at which step, and its last words."""
+    for step, record in zip(job.order.steps, job.steps, strict=True):
+        if record.state == "failed":
+            last = record.lines[-1] if record.lines else "no output"
+            return f"{job.order.display_name}: step {step.name} ended with {record.exit_code}: {last}"
+    return f"{job.order.display_name}: {job.result}"

@@ -1,0 +1,192 @@
+"""`runner status`: a running daemon as its health endpoint tells it. Needs no readable configuration."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rich.console import RenderableType
+
+EVERY = 1.0
+"""Seconds between two looks of `--watch`."""
+PATIENCE = 5.0
+LARGEST = 16 * 2**20
+HEADERS = ("SCALE SET", "IDLE", "BUSY", "STARTING", "TOTAL", "MAX", "ASSIGNED", "JOBS DONE", "STATE")
+
+Json = dict[str, object]
+
+
+@click.command()
+@click.option("--config", metavar="PATH", help="Take the port from this configuration file.")
+@click.option("--health-port", type=click.IntRange(1, 65535), help="Port of the daemon on this host.")
+@click.option("--url", metavar="URL", help="Address of the daemon, such as http://build-1:8080.")
+@click.option("--watch", is_flag=True, help="Stay and show changes, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="The health endpoint's own answer.")
+@click.pass_context
+def status(
+    ctx: click.Context,
+    config: str | None,
+    health_port: int | None,
+    url: str | None,
+    watch: bool,
+    as_json: bool,
+) -> None:
+    """Show the scale sets of a running daemon.
+
+    Without --health-port and --url the port is the configuration's, or 8080.
+    """
+    if url:
+        address = url if "://" in url else f"http://{url}"
+    elif health_port:
+        address = _address("", health_port)
+    else:
+        address = _configured_address(config or ctx.find_root().params.get("config"))
+    if watch:
+        _watch(address, as_json=as_json)
+    else:
+        _show(_ask(address), as_json=as_json)
+
+
+def _configured_address(config: str | None) -> str:
+    """Where the daemon of the configuration that `run` would take listens, as far as it can be read."""
+    import os
+    from pathlib import Path
+
+    from runscaler.config.problems import Problems
+    from runscaler.config.sources import Locations, find_document, read_document
+
+    where, unheard = Locations.of(os.environ), Problems()
+    document = read_document(Path(config), where, unheard) if config else find_document(where, unheard)
+    data = document.data if document is not None else {}
+    host, port = str(data.get("health-host", "")), str(data.get("health-port", ""))
+    return _address(host, int(port) if port.isdecimal() and int(port) else 8080)
+
+
+def _address(host: str, port: int) -> str:
+    """A daemon that listens on every address is asked over loopback."""
+    import ipaddress
+
+    try:
+        address = ipaddress.ip_address(host or "127.0.0.1")
+    except ValueError:
+        return f"http://{host}:{port}"
+    if address.version == 6:
+        return f"http://[{'::1' if address.is_unspecified else address}]:{port}"
+    return f"http://{'127.0.0.1' if address.is_unspecified else address}:{port}"
+
+
+def _ask(address: str) -> Json:
+    """The daemon's `/healthz`; raises `HostError` where nothing of that kind answers."""
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import ProxyHandler, build_opener
+
+    from runscaler.errors import HostError
+
+    fixes = ("start the daemon: runner run", "or say where it is: runner status --health-port PORT")
+    try:
+        url = address.rstrip("/").removesuffix("/healthz") + "/healthz"
+        try:
+            reply = build_opener(ProxyHandler({})).open(url, timeout=PATIENCE)
+        except HTTPError as error:  # 503 has the same body
+            reply = error
+        with reply:
+            answer = json.loads(reply.read(LARGEST))
+    except (OSError, HTTPException) as error:
+        raise HostError(f"no runner answers at {address}: {_reason(error)}", fixes=fixes) from error
+    except ValueError as error:
+        raise HostError(f"what answers at {address} is not a runner", fixes=fixes[1:]) from error
+    if not isinstance(answer, dict) or not isinstance(answer.get("scale_sets"), list):
+        raise HostError(f"what answers at {address} is not a runner", fixes=fixes[1:])
+    return answer
+
+
+def _reason(error: Exception) -> str:
+    inner = getattr(error, "reason", error)
+    return str(getattr(inner, "strerror", None) or inner or type(inner).__name__).lower()
+
+
+def _show(answer: Json, *, as_json: bool) -> None:
+    from runscaler.cli.console import console, show_json
+
+    if as_json:
+        show_json(answer)
+    else:
+        console().print(_page(answer))
+
+
+def _watch(address: str, *, as_json: bool) -> None:
+    from rich.live import Live
+
+    from runscaler.cli.console import console
+    from runscaler.clock import SystemClock
+    from runscaler.interrupt import Interrupt
+
+    clock, never, screen = SystemClock(), Interrupt(), console()
+    if as_json or not screen.is_terminal:
+        while True:
+            answer = _ask(address)
+            screen.print(json.dumps(answer) if as_json else _page(answer))
+            clock.pause(EVERY, never)
+    with Live(console=screen, auto_refresh=False) as live:
+        while True:
+            live.update(_page_or_trouble(address), refresh=True)
+            clock.pause(EVERY, never)
+
+
+def _page_or_trouble(address: str) -> RenderableType:
+    """A daemon that is being restarted is no reason to stop watching."""
+    from runscaler.cli.console import printable
+    from runscaler.errors import HostError
+
+    try:
+        return _page(_ask(address))
+    except HostError as error:
+        return printable(f"✗ {error}; asking again")
+
+
+def _page(answer: Json) -> RenderableType:
+    from rich.console import Group
+    from rich.text import Text
+
+    from runscaler.cli.console import printable, table
+
+    sets = [one for one in _list(answer.get("scale_sets")) if isinstance(one, dict)]
+    head = f"runner {answer.get('version', '?')} (uptime: {answer.get('uptime', '?')})"
+    names = [one.get("name") for one in sets]
+    several = len(set(map(str, names))) < len(names)
+    rows = [_row(one) + ([str(one.get("url", ""))] if several else []) for one in sets]
+    notes = [Text(printable(note)) for note in _notes(answer, sets)]
+    return Group(Text(printable(head)), table((*HEADERS, "URL") if several else HEADERS, rows), *notes)
+
+
+def _row(one: Mapping[str, object]) -> list[str | int]:
+    """The Go tool's answers have fewer keys: what it does not say is a dash."""
+    metrics = one.get("metrics")
+    jobs: Mapping[str, object] = metrics if isinstance(metrics, dict) else {}
+    numbers = [one.get(key) for key in ("idle", "busy", "starting", "total", "max")]
+    numbers += [jobs.get("assigned_jobs"), jobs.get("jobs_completed")]
+    cells: list[str | int] = [number if isinstance(number, int) else "-" for number in numbers]
+    return [str(one.get("name", "?")), *cells, str(one.get("state", "-"))]
+
+
+def _notes(answer: Json, sets: Iterable[Json]) -> Iterable[str]:
+    """Below the table: what is not as it should be, and why."""
+    if answer.get("reason"):
+        yield f"✗ {answer['reason']}"
+    for one in sets:
+        if one.get("reason"):
+            yield f"⚠ [{one.get('name')}] {one['reason']}"
+        for unmet in _list(one.get("unmet")):
+            if isinstance(unmet, dict):
+                detail = f": {unmet['detail']}" if unmet.get("detail") else ""
+                yield f"⚠ [{one.get('name')}] {unmet.get('count')} not started, {unmet.get('reason')}{detail}"
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,87 @@
+"""`runner validate`: everything that would keep `run` from working, in one look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from runscaler.cli.options import ConfigCommand, configured
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runscaler.config.model import Config
+    from runscaler.findings import Finding
+
+
+@click.command(cls=ConfigCommand)
+@click.option("--config", type=click.Path(), metavar="PATH", help="Configuration file.")
+@click.option("--offline", is_flag=True, help="Look at the configuration alone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_context
+def validate(ctx: click.Context, /, offline: bool, as_json: bool, **given: object) -> None:
+    """Check configuration, backends and GitHub.
+
+    Changes and pulls nothing. Takes the flags of `run`. Every problem is shown, with what to do about it.
+    """
+    from runscaler.errors import ConfigError
+
+    try:
+        config = configured(ctx, given)
+    except ConfigError as error:
+        report(None, error.findings, as_json=as_json)
+        ctx.exit(error.exit_code)
+    findings = examine(config, offline=offline)
+    ctx.exit(report(config, findings, as_json=as_json))
+
+
+def examine(config: Config, *, offline: bool) -> list[Finding]:
+    """All findings about a configuration that could be read."""
+    from runscaler import __version__
+    from runscaler.cli.logging import silence
+    from runscaler.clock import SystemClock
+    from runscaler.config.features import missing_features
+    from runscaler.ops.validate import check_all, questions, settings_of
+
+    findings = [*config.warnings, *missing_features(config), *map(settings_of, config.scale_sets)]
+    if offline:
+        return findings
+    silence()
+    clock = SystemClock()
+    with questions(clock, __version__) as asks:
+        return findings + check_all(config.scale_sets, asks, clock)
+
+
+def report(config: Config | None, findings: Sequence[Finding], *, as_json: bool) -> int:
+    """Show the findings; returns the exit code."""
+    from runscaler.cli.console import show_finding, show_json
+    from runscaler.ops.validate import is_ok
+
+    if as_json:
+        show_json(
+            {
+                "ok": is_ok(findings),
+                "findings": [_as_json(one) for one in findings],
+                "scale_sets": _settings(config),
+            }
+        )
+    else:
+        for finding in findings:
+            show_finding(finding)
+    return 0 if is_ok(findings) else 1
+
+
+def _settings(config: Config | None) -> list[dict[str, object]]:
+    from runscaler.config.masked import masked_settings
+
+    return [] if config is None else [masked_settings(one) for one in config.scale_sets]
+
+
+def _as_json(finding: Finding) -> dict[str, object]:
+    return {
+        "level": finding.level.value,
+        "scale_set": finding.scale_set,
+        "message": finding.message,
+        "fixes": list(finding.fixes),
+    }

@@ -1,0 +1,68 @@
+"""The demo's stream of jobs: what they do and when they come, the same for the same seed.
+
+Their steps are real shell, and use only what the demo's tiny image has (`demo_root.SHELL_TOOLS`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+SHORTEST, LONGEST = 0.03, 0.12
+"""Seconds of one tick: the waits in steps are a few of them, so that a job takes about a second."""
+
+CHECKOUT = (
+    "checkout",
+    """test ! -e src || { echo "this runner is not fresh"; exit 1; }
+mkdir -p src
+for line in $(seq 1 40); do echo "line $line of the program"; done > src/app.txt
+ls src""",
+)
+COMPILE = (
+    "compile",
+    'for part in core web cli; do echo "compiling $part"; sleep {tick}; done; cat src/app.txt > app.bin',
+)
+TEST = (
+    "test",
+    """test "$(tail -n 1 src/app.txt)" = "line 40 of the program"
+for case in $(seq 1 6); do echo "test $case of 6: ok"; sleep {tick}; done""",
+)
+PACKAGE = ("package", 'mkdir dist && cat app.bin > dist/app && echo "packed on $(date)" && sleep {tick}')
+LINT = ("lint", 'for file in src/*; do echo "$file: no findings"; sleep {tick}; done')
+RENDER = (
+    "render",
+    'printf "# Manual\\n" > manual.md; for page in 1 2 3; do echo "page $page"; sleep {tick}; done',
+)
+
+RECIPES = (
+    ("build", (CHECKOUT, COMPILE, PACKAGE)),
+    ("test", (CHECKOUT, TEST)),
+    ("lint", (CHECKOUT, LINT)),
+    ("docs", (RENDER,)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DemoJob:
+    """A job that comes `at` seconds after the first; each step is its name and its script."""
+
+    at: float
+    name: str
+    steps: tuple[tuple[str, str], ...]
+
+
+def stream(count: int, seed: int) -> list[DemoJob]:
+    """Half of the jobs in one burst, the rest in small ones, as commits come."""
+    random = Random(seed)
+    times = [0.0] * (count - count // 2)
+    while len(times) < count:
+        times += [times[-1] + random.uniform(0.2, 0.6)] * random.randint(1, 4)
+    return [_job(at, number, random) for number, at in enumerate(times[:count], start=1)]
+
+
+def _job(at: float, number: int, random: Random) -> DemoJob:
+    kind, steps = RECIPES[(number - 1) % len(RECIPES)]
+    tick = f"{random.uniform(SHORTEST, LONGEST):.2f}"
+    return DemoJob(
+        at, f"{kind} {number}", tuple((name, script.replace("{tick}", tick)) for name, script in steps)
+    )

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from runscaler.cli.status import HEADERS, _address
+from runscaler.status import ScaleSetStatus, SetState, Status, Unmet, UnmetDemand
+from runscaler.testing.clock import FakeClock
+from runscaler.web.app import WebApp
+from runscaler.web.server import HealthServer, bind
+
+URL = "https://github.com/my-org"
+
+
+def one(name: str = "linux", **more: object) -> ScaleSetStatus:
+    more.setdefault("state", SetState.OK)
+    return ScaleSetStatus(name=name, url=URL, runner_group="default", backend="docker", **more)
+
+
+@pytest.fixture
+def daemon():
+    """`daemon(sets…)` serves the health port of a daemon with these sets; returns the port."""
+    closing = []
+
+    def serve(*sets: ScaleSetStatus, app=None, **more: object) -> int:
+        clock = FakeClock()
+        status = Status("1.2.3", clock.wall(), sets, **more)
+        clock.advance(3723)
+        listener = bind("127.0.0.1", 0)
+        server = HealthServer(listener, app or WebApp(lambda: status, lambda: True, clock))
+        server.start()
+        closing.append((server, listener))
+        return int(listener.getsockname()[1])
+
+    yield serve
+    for server, listener in closing:
+        server.stop()
+        listener.close()
+
+
+def test_the_first_line_is_version_and_uptime_then_a_table(runner, daemon):
+    busy = one(idle=1, busy=2, starting=3, total=6, max=10, assigned_jobs=5, jobs_completed=7)
+    port = daemon(busy, one("other"))
+
+    ended = runner("status", "--health-port", str(port))
+
+    lines = ended.out.splitlines()
+    assert ended.code == 0
+    assert lines[0] == "runner 1.2.3 (uptime: 1h2m3s)"
+    assert tuple(re.split(r"\s{2,}", lines[1].strip())) == HEADERS
+    assert lines[2].split() == ["linux", "1", "2", "3", "6", "10", "5", "7", "ok"]
+    assert lines[3].split()[0] == "other"
+
+
+def test_json_is_the_endpoint_s_own_answer(runner, daemon):
+    value = runner("status", "--health-port", str(daemon(one())), "--json").json
+
+    assert value["version"] == "1.2.3"
+    assert value["scale_sets"][0]["name"] == "linux"
+
+
+def test_below_the_table_stands_what_is_not_as_it_should_be(runner, daemon):
+    unmet = (UnmetDemand(Unmet.BACKEND_DOWN, 3, "engine away"),)
+    port = daemon(one(state=SetState.DEGRADED, reason="no engine", unmet=unmet))
+
+    out = runner("status", "--health-port", str(port)).out
+
+    assert "⚠ [linux] no engine" in out
+    assert "⚠ [linux] 3 not started, backend_down: engine away" in out
+
+
+def test_a_daemon_that_has_given_up_is_shown(runner, daemon):
+    out = runner("status", "--health-port", str(daemon(one(), given_up="the host actor gave up"))).out
+
+    assert "✗ the host actor gave up" in out
+
+
+def test_sets_of_one_name_are_told_apart(runner, daemon):
+    assert URL in runner("status", "--health-port", str(daemon(one(), one()))).out
+
+
+def test_a_name_can_neither_move_the_cursor_nor_forge_a_line(runner, daemon):
+    out = runner("status", "--health-port", str(daemon(one("a\x1b[2J\nb[red]")))).out
+
+    assert "a\\x1b[2J\\nb[red]" in out
+
+
+def test_nothing_that_answers_is_one_clear_line_with_cures(runner, daemon):
+    listener = bind("127.0.0.1", 0)
+    port = listener.getsockname()[1]
+    listener.close()
+
+    ended = runner("status", "--health-port", str(port))
+
+    assert ended.code == 1
+    assert ended.err.startswith(f"error: no runner answers at http://127.0.0.1:{port}: connection refused\n")
+    assert "runner run" in ended.err
+    assert ended.out == ""
+
+
+@pytest.mark.parametrize("body", [b"hello", b"[]", b'{"scale_sets": 3}', b"\xff"])
+def test_a_stranger_on_the_port_is_called_one(runner, daemon, body):
+    def stranger(environ, start_response):
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    ended = runner("status", "--health-port", str(daemon(app=stranger)))
+
+    assert ended.code == 1
+    assert "is not a runner" in ended.err
+
+
+def test_the_go_tool_s_answer_is_shown_as_far_as_it_goes(runner, daemon):
+    body = json.dumps(
+        {
+            "status": "ok",
+            "version": "v0.9",
+            "uptime": "5s",
+            "scale_sets": [{"name": "old", "idle": 1, "busy": 0, "metrics": {"assigned_jobs": 2}}],
+        }
+    ).encode()
+
+    def go_tool(environ, start_response):
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    lines = runner("status", "--health-port", str(daemon(app=go_tool))).out.splitlines()
+
+    assert lines[0] == "runner v0.9 (uptime: 5s)"
+    assert lines[2].split() == ["old", "1", "0", "-", "-", "-", "2", "-", "-"]
+
+
+def test_the_port_is_the_configuration_s_even_where_the_rest_of_it_cannot_be_used(runner, daemon, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text(f'name = "x"\ntoken = "env:NOT_SET"\nhealth-port = {daemon(one())}\n')
+
+    assert runner("status", "--config", str(path)).code == 0
+    assert runner("--config", str(path), "status").code == 0
+
+
+def test_an_address_is_taken_with_and_without_its_scheme_and_path(runner, daemon):
+    port = daemon(one())
+
+    for url in (f"http://127.0.0.1:{port}", f"127.0.0.1:{port}", f"http://127.0.0.1:{port}/healthz"):
+        assert runner("status", "--url", url).code == 0
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.0.0.1", "10.0.0.1"), ("box", "box")],
+)
+def test_a_daemon_that_listens_everywhere_is_asked_over_loopback(host, address):
+    assert _address(host, 1) == f"http://{address}:1"
+
+
+def on_terminal(words: list[str], env: dict[str, str]) -> str:
+    """What a command prints on a terminal of its own."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "runscaler", *words]
+    subprocess.run(command, stdout=theirs, stderr=theirs, stdin=theirs, env=env, timeout=60, check=False)
+    os.close(theirs)
+    said = b""
+    try:
+        while part := os.read(ours, 65536):
+            said += part
+    except OSError:  # Linux says EIO where others say end of file
+        pass
+    os.close(ours)
+    return said.decode()
+
+
+def test_colour_is_for_terminals_that_want_it(daemon):
+    words = ["status", "--health-port", str(daemon(one()))]
+    env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
+    env.pop("NO_COLOR", None)
+
+    assert "\x1b[" in on_terminal(words, env)
+    assert "\x1b[3" not in on_terminal(words, {**env, "NO_COLOR": "1"})

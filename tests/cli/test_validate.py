@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import pytest
+
+TOKEN = "ghp_" + "a" * 36
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text: str) -> str:
+        path = tmp_path / "config.toml"
+        path.write_text(text)
+        path.chmod(0o600)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def good(file) -> str:
+    return file(f'url = "https://github.com/my-org"\nname = "linux"\ntoken = "{TOKEN}"\n')
+
+
+@pytest.fixture(autouse=True)
+def no_token(monkeypatch):
+    for name in ("RUNNER_TOKEN", "RUNSCALER_TOKEN", "DOCKER_HOST"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_good_configuration_is_one_line_a_set(runner, good):
+    ended = runner("validate", "--offline", "--config", good)
+
+    assert ended.code == 0
+    assert ended.out == ("✓ [linux] https://github.com/my-org: 0 to 10 runners on docker, runs-on: linux\n")
+
+
+@pytest.mark.parametrize("order", ["before", "behind"])
+def test_the_configuration_may_be_named_before_or_behind_the_command(runner, good, order):
+    words = ["--config", good, "validate"] if order == "before" else ["validate", "--config", good]
+
+    assert runner(*words, "--offline").code == 0
+
+
+def test_json_has_the_verdict_the_findings_and_the_effective_settings(runner, good):
+    value = runner("validate", "--offline", "--json", "--config", good).json
+
+    assert value["ok"] is True
+    assert set(value) == {"ok", "findings", "scale_sets"}
+    assert all(set(one) == {"level", "scale_set", "message", "fixes"} for one in value["findings"])
+    assert value["scale_sets"][0]["max-runners"] == 10
+    assert value["scale_sets"][0]["docker"]["dind"] is True
+
+
+def test_secrets_are_masked(runner, good):
+    ended = runner("validate", "--offline", "--json", "--config", good)
+
+    assert TOKEN not in ended.out + ended.err
+    assert ended.json["scale_sets"][0]["token"] == "********"
+
+
+def test_all_problems_are_told_in_one_run_with_their_cures(runner, file):
+    path = file('url = "https://github.com/my-org"\nnaem = "linux"\nmax-runners = "lots"\n')
+
+    ended = runner("validate", "--offline", "--config", path)
+
+    assert ended.code == 1
+    assert ended.out.count("✗") >= 3
+    assert "name" in ended.out
+    assert "  → " in ended.out
+    assert "Traceback" not in ended.err
+
+
+def test_problems_of_a_broken_file_are_json_too(runner, file):
+    ended = runner("validate", "--offline", "--json", "--config", file("name = ["))
+
+    assert ended.code == 1
+    assert ended.json["ok"] is False
+    assert ended.json["scale_sets"] == []
+    assert ended.json["findings"]
+
+
+def test_a_feature_that_is_not_built_is_an_error(runner, file):
+    text = f'url = "https://github.com/o"\nname = "mac"\ntoken = "{TOKEN}"\nbackend = "orchard"\n'
+    path = file(text + 'runner-image = "x"\n[orchard]\nurl = "https://orchard.example"\ntoken = "t"\n')
+
+    ended = runner("validate", "--offline", "--config", path)
+
+    assert ended.code == 1
+    assert "not available in this version" in ended.out
+
+
+def test_run_refuses_what_is_not_built_before_anything_starts(runner, file):
+    text = f'url = "https://github.com/o"\nname = "n"\ntoken = "{TOKEN}"\n[docker]\npool-size = 3\n'
+
+    ended = runner("run", "--config", file(text))
+
+    assert ended.code == 1
+    assert "pool-size" in ended.err
+    assert ended.out == ""
+
+
+def test_an_engine_that_is_away_is_a_finding_with_its_cure(runner, good, tmp_path):
+    words = ("validate", "--config", good, "--docker-socket", str(tmp_path / "none.sock"))
+
+    ended = runner(*words)
+
+    assert ended.code == 1
+    assert "none.sock" in ended.out
+
+
+def test_a_dry_run_looks_at_the_same_and_starts_nothing(runner, good, tmp_path):
+    ended = runner("run", "--dry-run", "--config", good, "--docker-socket", str(tmp_path / "none.sock"))
+
+    assert ended.code == 1
+    assert "none.sock" in ended.out
+
+
+def test_flags_without_a_command_mean_run_and_are_deprecated(runner, good, tmp_path):
+    ended = runner("--config", good, "--dry-run", "--docker-socket", str(tmp_path / "none.sock"))
+
+    assert ended.err.startswith("warning: flags without a command are deprecated")
+    assert "none.sock" in ended.out
+
+
+def test_a_configuration_without_a_command_means_run_too(runner, file):
+    ended = runner("--config", file("name = ["))
+
+    assert "deprecated" in ended.err
+    assert ended.code == 1
+
+
+def test_nothing_at_all_says_where_to_begin(runner, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    ended = runner("run")
+
+    assert ended.code == 1
+    assert "runner init" in ended.err
