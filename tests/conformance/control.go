@@ -1,0 +1,95 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+)
+
+// control is the simulator's control API (protocol.md 9.6).
+type control struct{ url string }
+
+// step is one shell step of a job.
+type step struct {
+	Name string `json:"name"`
+	Run  string `json:"run"`
+}
+
+// violations are the rules broken so far, with what would be left behind if this were the end.
+func (c control) violations(ctx context.Context) ([]json.RawMessage, error) {
+	var listed []json.RawMessage
+	err := c.call(ctx, http.MethodGet, "violations?final=1", nil, &listed)
+	return listed, err
+}
+
+func (c control) forgive(ctx context.Context) error {
+	return c.call(ctx, http.MethodDelete, "violations", nil, nil)
+}
+
+// queue asks for count like jobs of one step and returns their ids.
+func (c control) queue(ctx context.Context, scaleSet string, count int, run string) ([]string, error) {
+	order := map[string]any{
+		"scaleSet":    scaleSet,
+		"count":       count,
+		"displayName": "conformance",
+		"steps":       []step{{Name: "only", Run: run}},
+	}
+	var ids []string
+	err := c.call(ctx, http.MethodPost, "jobs", order, &ids)
+	return ids, err
+}
+
+func (c control) cancel(ctx context.Context, job string) error {
+	return c.call(ctx, http.MethodPost, "jobs/"+job+"/cancel", nil, nil)
+}
+
+func (c control) session(ctx context.Context, id, action string) error {
+	return c.call(ctx, http.MethodPost, "sessions/"+id, map[string]string{"action": action}, nil)
+}
+
+// fault makes the next count replies to matching calls suffer.
+func (c control) fault(ctx context.Context, name string, count int, match map[string]string, params map[string]any) error {
+	order := map[string]any{"fault": name, "count": count, "match": match, "params": params}
+	return c.call(ctx, http.MethodPost, "faults", order, nil)
+}
+
+func (c control) call(ctx context.Context, method, path string, body, reply any) error {
+	var sent io.Reader
+	if body != nil {
+		written, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		sent = bytes.NewReader(written)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, c.url+"/_sim/control/v1/"+path, sent)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("X-Sim-Control", "1")
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("User-Agent", "conformance")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	return read(response, reply)
+}
+
+func read(response *http.Response, reply any) error {
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return fmt.Errorf("control API: %s: %s", response.Status, content)
+	}
+	if reply == nil {
+		return nil
+	}
+	return json.Unmarshal(content, reply)
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/actions/scaleset"
+)
+
+// queue reads a session's messages one after the other and remembers what came.
+type queue struct {
+	session   *scaleset.MessageSessionClient
+	capacity  int
+	last      int
+	available []*scaleset.JobAvailable
+	assigned  []*scaleset.JobAssigned
+	started   []*scaleset.JobStarted
+	completed []*scaleset.JobCompleted
+	counts    scaleset.RunnerScaleSetStatistic
+}
+
+// until polls and acknowledges until enough has come.
+func (q *queue) until(ctx context.Context, enough func() bool) error {
+	for !enough() {
+		if ctx.Err() != nil {
+			return fmt.Errorf("waited in vain: %w", ctx.Err())
+		}
+		message, err := q.session.GetMessage(ctx, q.last, q.capacity)
+		if err != nil {
+			return err
+		}
+		if message == nil {
+			continue
+		}
+		q.take(message)
+		if err := q.session.DeleteMessage(ctx, message.MessageID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (q *queue) take(message *scaleset.RunnerScaleSetMessage) {
+	q.last = message.MessageID
+	q.available = append(q.available, message.JobAvailableMessages...)
+	q.assigned = append(q.assigned, message.JobAssignedMessages...)
+	q.started = append(q.started, message.JobStartedMessages...)
+	q.completed = append(q.completed, message.JobCompletedMessages...)
+	if message.Statistics != nil {
+		q.counts = *message.Statistics
+	}
+}
+
+// untilAssigned waits for count assigned jobs, acquiring what is offered.
+func (q *queue) untilAssigned(ctx context.Context, count int) error {
+	acquired := 0
+	return q.until(ctx, func() bool {
+		for ; acquired < len(q.available); acquired++ {
+			if _, err := q.session.AcquireJobs(ctx, []int64{q.available[acquired].RunnerRequestID}); err != nil {
+				panic(err)
+			}
+		}
+		return len(q.assigned) >= count
+	})
+}
