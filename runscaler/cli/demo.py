@@ -22,7 +22,14 @@ LOG_LINES = 20
 
 
 @click.command()
-@click.option("--jobs", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many jobs.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    default=20,
+    show_default=True,
+    help="How many jobs.",
+)
 @click.option(
     "--backend",
     type=click.Choice(["auto", "docker", "process"]),

@@ -23,7 +23,9 @@ Json = dict[str, object]
 
 @click.command()
 @click.option("--config", metavar="PATH", help="Take the port from this configuration file.")
-@click.option("--health-port", type=click.IntRange(1, 65535), help="Port of the daemon on this host.")
+@click.option(
+    "--health-port", type=click.IntRange(1, 65535), metavar="PORT", help="Port of the daemon on this host."
+)
 @click.option("--url", metavar="URL", help="Address of the daemon, such as http://build-1:8080.")
 @click.option("--watch", is_flag=True, help="Stay and show changes, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="The health endpoint's own answer.")

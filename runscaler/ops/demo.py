@@ -116,7 +116,7 @@ def free_port(host: str = LOOPBACK) -> int:
 
 def leftovers(ground: Ground, state_dir: Path) -> list[str]:
     """Everything of the demo's daemon that is still on this machine, a line each."""
-    left = [f"process {one.pid}: {' '.join(one.cmdline())[:80]}" for one in _processes(state_dir)]
+    left = [_described(one) for one in _processes(state_dir)]
     left += [f"directory {path}" for path in sorted(state_dir.glob("process/*/*"))]
     return left + (_at_engine(ground, state_dir) if ground.backend == "docker" else [])
 
@@ -130,7 +130,22 @@ def _processes(state_dir: Path) -> list[psutil.Process]:
                 found[one.pid] = one
         except psutil.Error:
             continue
-    return [one for one in found.values() if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    found.pop(os.getpid(), None)
+    return [one for one in found.values() if _lives(one)]
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _described(process: psutil.Process) -> str:
+    try:
+        return f"process {process.pid}: {' '.join(process.cmdline())[:80]}"
+    except psutil.Error:
+        return f"process {process.pid}"
 
 
 def _at_engine(ground: Ground, state_dir: Path) -> list[str]:

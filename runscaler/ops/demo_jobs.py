@@ -13,22 +13,21 @@ SHORTEST, LONGEST = 0.03, 0.12
 
 CHECKOUT = (
     "checkout",
-    """test ! -e src || { echo "this runner is not fresh"; exit 1; }
-mkdir -p src
-for line in $(seq 1 40); do echo "line $line of the program"; done > src/app.txt
-ls src""",
+    """test ! -e app.txt || { echo "this runner is not fresh"; exit 1; }
+for line in $(seq 1 40); do echo "line $line of the program"; done > app.txt
+ls""",
 )
 COMPILE = (
     "compile",
-    'for part in core web cli; do echo "compiling $part"; sleep {tick}; done; cat src/app.txt > app.bin',
+    'for part in core web cli; do echo "compiling $part"; sleep {tick}; done; cat app.txt > app.bin',
 )
 TEST = (
     "test",
-    """test "$(tail -n 1 src/app.txt)" = "line 40 of the program"
+    """test "$(tail -n 1 app.txt)" = "line 40 of the program"
 for case in $(seq 1 6); do echo "test $case of 6: ok"; sleep {tick}; done""",
 )
-PACKAGE = ("package", 'mkdir dist && cat app.bin > dist/app && echo "packed on $(date)" && sleep {tick}')
-LINT = ("lint", 'for file in src/*; do echo "$file: no findings"; sleep {tick}; done')
+PACKAGE = ("package", 'cat app.bin app.txt > app.pack && echo "packed on $(date)" && sleep {tick}')
+LINT = ("lint", 'for file in *; do echo "$file: no findings"; sleep {tick}; done')
 RENDER = (
     "render",
     'printf "# Manual\\n" > manual.md; for page in 1 2 3; do echo "page $page"; sleep {tick}; done',
