@@ -56,8 +56,7 @@ def test_githubs_own_client_and_listener_find_nothing_wrong(program: Path, flavo
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         completed = len(github.state().jobs)
 
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0
+    assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^\d+ passed, 0 failed$", done.stdout, re.MULTILINE)
     assert completed >= JOBS
 
