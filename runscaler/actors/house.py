@@ -1,0 +1,60 @@
+"""What the actors of one program share: plain objects and callables, made by the facade.
+
+Nothing in here is changed by an actor but through the object's own thread-safe methods.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from runscaler.backends.base import Backend, Ending, Stoppable
+    from runscaler.clock import Clock
+    from runscaler.config.model import Config, ScaleSetSettings
+    from runscaler.events import Event
+    from runscaler.github.base import ScaleSetId, ScaleSetService, SessionId, TroubleReport
+    from runscaler.names import ScaleSetKey
+    from runscaler.status import Status
+
+
+class Memory(Protocol):
+    """What outlives an actor, and with a state-dir the process (spec.md 4.2, 8.2). Thread-safe."""
+
+    def load_session(self, key: ScaleSetKey) -> tuple[ScaleSetId, SessionId] | None: ...
+
+    def save_session(self, key: ScaleSetKey, scale_set_id: ScaleSetId, session_id: SessionId) -> None: ...
+
+    def clear_session(self, key: ScaleSetKey) -> None: ...
+
+    def keep_output(self, key: ScaleSetKey, runner: str, output: bytes, ending: Ending | None) -> Path | None:
+        """Keep a failed runner's last output; None where there is no place for it."""
+
+
+class Board(Protocol):
+    """The latest snapshot: written by the health actor, read by anybody."""
+
+    def read(self) -> Status: ...
+
+    def write(self, status: Status) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """`connect` makes GitHub's side of a scale set, `open_backend` the one of a thing (and `thing_of`
+    names it), `serve` starts the health server (None: off). `host_name` is shown as session owner."""
+
+    config: Config
+    clock: Clock
+    memory: Memory
+    board: Board
+    host_name: str
+    version: str
+    connect: Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]
+    thing_of: Callable[[ScaleSetSettings], str]
+    open_backend: Callable[[ScaleSetSettings], Backend]
+    emit: Callable[[Event], None]
+    serve: Callable[[], Stoppable] | None = None

@@ -1,0 +1,286 @@
+"""The listener of one scale set: its registration at GitHub, its session, the long poll.
+
+It blocks in calls; its parent cuts them with the interrupt and says why in the message that follows.
+What it still owes GitHub (jobs to acquire, batches to acknowledge) it keeps until it is paid, so a
+call that was cut or failed loses nothing. A batch is acknowledged only after the scale set has
+handled it (protocol.md 5.5).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from loguru import logger
+
+from runscaler.actors.base import SupervisedActor
+from runscaler.actors.messages import (
+    AnnounceCapacity,
+    BatchHandled,
+    BatchReceived,
+    CloseSession,
+    GoOn,
+    ListenerMessage,
+    ListenerStopped,
+    ListenerTroubled,
+    PolledInVain,
+    Ref,
+    ScaleSetFound,
+    SessionOpened,
+    StoodBy,
+)
+from runscaler.errors import (
+    AccessDenied,
+    GitHubError,
+    Interrupted,
+    NotFound,
+    QueueTokenExpired,
+    RateLimited,
+    Refused,
+    ScaleSetGone,
+    SessionConflict,
+    SessionGone,
+)
+from runscaler.github.base import ScaleSetId, Session, Trouble
+from runscaler.policy.backoff import Backoff
+
+if TYPE_CHECKING:
+    from runscaler.actors.house import House
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.github.base import ScaleSetService
+    from runscaler.github.messages import Batch, JobAvailable, RunnerScaleSet
+    from runscaler.interrupt import Interrupt
+
+STANDBY_SECONDS = 30.0
+"""Between two tries at a session that another listener holds, plus up to half of it (spec.md 8.4)."""
+DENIED_SECONDS = 60.0
+"""Between two tries with a credential that GitHub refuses (protocol.md 3.3)."""
+_BACKOFF = Backoff(first=1.0, cap=60.0)
+
+
+class ListenerActor(SupervisedActor[ListenerMessage]):
+    """`interrupt` is its parent's to set; every message that goes with it clears it."""
+
+    def __init__(
+        self,
+        name: str,
+        parent: Ref,
+        house: House,
+        settings: ScaleSetSettings,
+        service: ScaleSetService,
+        interrupt: Interrupt,
+        capacity: int,
+    ) -> None:
+        super().__init__(name, parent, house.clock)
+        self._house, self._settings, self._service = house, settings, service
+        self._interrupt = interrupt
+        self._capacity = capacity
+        self._scale_set_id: ScaleSetId | None = None
+        self._session: Session | None = None
+        self._cursor = 0
+        self._awaiting = False
+        self._unacknowledged: list[int] = []
+        self._to_acquire: tuple[int, ...] = ()
+        self._failures = 0
+        self._turn = 0
+        self._held_session = False
+        self._log = logger.bind(scale_set=settings.name)
+
+    def started(self) -> None:
+        self._go_on()
+
+    def receive(self, message: ListenerMessage) -> None:
+        match message:
+            case GoOn(turn):
+                if turn == self._turn:
+                    self._take_turn()
+            case BatchHandled(batch_id, acquire):
+                self._handled(batch_id, acquire)
+            case AnnounceCapacity(capacity):
+                self._interrupt.clear()
+                self._capacity = capacity
+                self._go_on()
+            case CloseSession(delete_scale_set):
+                self._interrupt.clear()
+                self._close(delete_scale_set)
+            case _:
+                assert_never(message)
+
+    # -- one turn, and what its failure means ---------------------------------------------------
+
+    def _go_on(self, seconds: float = 0.0) -> None:
+        """Take the next turn after `seconds`; turns planned earlier are void."""
+        self._turn += 1
+        if seconds:
+            self.after(seconds, GoOn(self._turn))
+        else:
+            self.again(GoOn(self._turn))
+
+    def _take_turn(self) -> None:
+        try:
+            if self._session is None:
+                self._connect()
+            elif not self._awaiting:
+                self._poll(self._session)
+        except Interrupted:
+            return  # the message that says why is on its way
+        except SessionConflict as error:
+            self._stand_by(error)
+        except (SessionGone, ScaleSetGone, QueueTokenExpired) as error:
+            self._log.warning("the message session is over ({}); opening a new one", error)
+            self._drop_session()
+            self._go_on(self.clock.jitter(1.0))
+        except GitHubError as error:
+            self._troubled(error)
+        else:
+            self._well()
+
+    def _stand_by(self, error: SessionConflict) -> None:
+        wait = STANDBY_SECONDS + self.clock.jitter(STANDBY_SECONDS / 2)
+        self._drop_session()
+        self.report(StoodBy(str(error), self.clock.monotonic() + wait))
+        self._go_on(wait)
+
+    def _troubled(self, error: GitHubError) -> None:
+        self._failures += 1
+        wait = self._patience(error)
+        limited = isinstance(error, RateLimited)
+        trouble = Trouble(str(error), self.clock.monotonic() + wait, error.fixes, rate_limited=limited)
+        self.report(ListenerTroubled(trouble))
+        self._go_on(wait)
+
+    def _patience(self, error: GitHubError) -> float:
+        if isinstance(error, RateLimited):
+            return error.retry_after
+        if isinstance(error, AccessDenied | NotFound):
+            return DENIED_SECONDS
+        return _BACKOFF.delay(self._failures, self.clock.jitter(1.0))
+
+    def _well(self) -> None:
+        if self._failures:
+            self._failures = 0
+            self.report(ListenerTroubled(None))
+
+    # -- connecting -------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        scale_set = self._registered()
+        self._scale_set_id = ScaleSetId(scale_set.id)
+        self.report(ScaleSetFound(self._scale_set_id))
+        self._close_predecessor()
+        session = self._service.open_session(self._scale_set_id, self._house.host_name, self._interrupt)
+        self._house.memory.save_session(self._settings.key, self._scale_set_id, session.id)
+        self._session, self._held_session = session, True
+        self._cursor, self._unacknowledged, self._to_acquire = 0, [], ()
+        self._awaiting = True
+        self.report(
+            SessionOpened(self._scale_set_id, session.statistics, self._offers(session), scale_set.labels)
+        )
+
+    def _registered(self) -> RunnerScaleSet:
+        """Find the scale set and bring it in line, or create it: always look first (protocol.md 4.3)."""
+        settings = self._settings
+        group = self._service.group_id(settings.runner_group, self._interrupt)
+        found = self._service.find_scale_set(settings.name, group, self._interrupt)
+        if found is None:
+            found = self._created(group)
+        if set(map(str.lower, found.labels)) == set(map(str.lower, settings.labels)):
+            return found
+        return self._service.update_scale_set(
+            ScaleSetId(found.id), settings.name, group, settings.labels, self._interrupt
+        )
+
+    def _created(self, group: int) -> RunnerScaleSet:
+        name = self._settings.name
+        try:
+            return self._service.create_scale_set(name, group, self._settings.labels, self._interrupt)
+        except Refused:
+            found = self._service.find_scale_set(name, group, self._interrupt)
+            if found is None:
+                raise
+            return found
+
+    def _close_predecessor(self) -> None:
+        """Our own session from before a crash would answer 409 for minutes (protocol.md 4.5)."""
+        kept = self._house.memory.load_session(self._settings.key)
+        if kept is not None:
+            self._service.close_session(*kept, self._interrupt)
+            self._house.memory.clear_session(self._settings.key)
+
+    def _offers(self, session: Session) -> tuple[JobAvailable, ...]:
+        """Offers acknowledged in an earlier session are not repeated: ask for them (protocol.md 6)."""
+        if session.statistics is None or session.statistics.available == 0:
+            return ()
+        return self._service.acquirable_jobs(session.scale_set_id, self._interrupt)
+
+    def _drop_session(self) -> None:
+        self._session = None
+        self._awaiting = False
+        self._unacknowledged, self._to_acquire = [], ()
+
+    # -- polling ----------------------------------------------------------------------------------
+
+    def _handled(self, batch_id: int | None, acquire: tuple[int, ...]) -> None:
+        if self._session is None or not self._awaiting:
+            return  # the answer to a session that is over
+        self._awaiting = False
+        self._to_acquire = acquire
+        if batch_id is not None:
+            self._unacknowledged.append(batch_id)
+        self._go_on()
+
+    def _poll(self, session: Session) -> None:
+        """Pay what is owed, then wait for one batch."""
+        if session.refresh_at is not None and self.clock.monotonic() >= session.refresh_at:
+            self._refresh(session)
+        try:
+            batch = self._settled_poll()
+        except QueueTokenExpired:
+            self._refresh(session)
+            batch = self._settled_poll()
+        if batch is None:
+            self.report(PolledInVain())
+            self._go_on()
+            return
+        self._cursor = max(self._cursor, batch.id)
+        self._awaiting = True
+        self.report(BatchReceived(batch.id, batch.statistics, batch.events, batch.problems))
+
+    def _refresh(self, session: Session) -> None:
+        self._session = self._service.refresh_session(session, self._interrupt)
+
+    def _settled_poll(self) -> Batch | None:
+        assert self._session is not None
+        self._settle(self._session)
+        return self._service.poll(self._session, self._cursor, self._capacity, self._interrupt)
+
+    def _settle(self, session: Session) -> None:
+        """Acquire before acknowledging: a batch whose jobs could not be acquired comes again."""
+        if self._to_acquire:
+            self._service.acquire_jobs(session, self._to_acquire, self._interrupt)
+            self._to_acquire = ()
+        while self._unacknowledged:
+            self._service.acknowledge(session, self._unacknowledged[0], self._interrupt)
+            self._unacknowledged.pop(0)
+
+    # -- ending -----------------------------------------------------------------------------------
+
+    def _close(self, delete_scale_set: bool) -> None:
+        deleted = False
+        try:
+            deleted = self._closed(delete_scale_set)
+        except GitHubError as error:
+            self._log.warning("could not leave GitHub in order: {}; the next start puts it right", error)
+        except Interrupted:
+            self._log.warning("left GitHub in a hurry; the next start puts it right")
+        self.report(ListenerStopped(deleted))
+        self.stop()
+
+    def _closed(self, delete_scale_set: bool) -> bool:
+        if self._session is not None:
+            self._settle(self._session)
+            self._service.close_session(self._session.scale_set_id, self._session.id, self._interrupt)
+            self._house.memory.clear_session(self._settings.key)
+        if not delete_scale_set or not self._held_session or self._scale_set_id is None:
+            return False
+        self._service.delete_scale_set(self._scale_set_id, self._interrupt)
+        return True

@@ -1,0 +1,284 @@
+"""One slot's worker: registers, starts, retires and removes one runner at a time.
+
+It blocks in calls to GitHub and to the backend, each with a deadline, and its parent cuts them with
+the interrupt. What it may owe GitHub afterwards, a registration that nobody uses, it remembers and
+removes, however long that takes (protocol.md 4.6); the slot does not wait for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, assert_never
+
+from loguru import logger
+
+from runscaler.actors.base import SupervisedActor
+from runscaler.actors.messages import (
+    AdoptRunner,
+    CancelStart,
+    DeregisterRunner,
+    EndRunner,
+    Ref,
+    RemovalFailed,
+    RemoveRunner,
+    RetireAgreed,
+    RetireFailed,
+    RetireRefused,
+    RetireRunner,
+    RetryDeregistration,
+    RetryRemoval,
+    RunnerEnded,
+    RunnerGone,
+    RunnerMessage,
+    RunnerStartFailed,
+    RunnerUp,
+    StartRunner,
+)
+from runscaler.backends.base import RunnerOrder
+from runscaler.errors import (
+    AccessDenied,
+    BackendError,
+    GitHubError,
+    Interrupted,
+    JobStillRunning,
+    RateLimited,
+    RunscalerError,
+    ScaleSetGone,
+)
+from runscaler.policy.backoff import Backoff
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runscaler.actors.house import House
+    from runscaler.backends.base import Backend, Resource
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.github.base import JitConfig, ScaleSetService
+    from runscaler.interrupt import Interrupt
+    from runscaler.names import Generation, RunnerName, SlotNumber
+
+OUTPUT_BYTES = 64 * 1024
+"""How much of a failed runner's output is kept (spec.md 5.4)."""
+DEREGISTER_SECONDS = 30.0
+"""Between two tries at a registration that GitHub holds on to (protocol.md 7)."""
+_REMOVAL = Backoff(first=1.0, cap=30.0)
+
+
+@dataclass(slots=True)
+class _Tenancy:
+    """The runner that the slot holds now."""
+
+    generation: Generation
+    runner: RunnerName | None = None
+    runner_id: int = 0
+    resource: Resource | None = None
+    removal: RemoveRunner | None = None
+    removal_failures: int = 0
+
+
+class RunnerActor(SupervisedActor[RunnerMessage]):
+    def __init__(
+        self,
+        name: str,
+        parent: Ref,
+        house: House,
+        settings: ScaleSetSettings,
+        slot: SlotNumber,
+        service: ScaleSetService,
+        backend: Backend,
+        interrupt: Interrupt,
+    ) -> None:
+        super().__init__(name, parent, house.clock)
+        self._house, self._settings, self._slot = house, settings, slot
+        self._service, self._backend, self._interrupt = service, backend, interrupt
+        self._tenancy: _Tenancy | None = None
+        self._owed: dict[RunnerName, int] = {}
+        self._retrying = False
+        self._log = logger.bind(scale_set=settings.name, slot=slot)
+
+    def receive(self, message: RunnerMessage) -> None:
+        match message:
+            case StartRunner():
+                self._start(message)
+            case CancelStart(generation):
+                self._interrupt.clear()
+                self._cancel(generation)
+            case AdoptRunner(generation, resource):
+                self._tenancy = _Tenancy(generation, resource.runner, resource.runner_id, resource)
+            case RetireRunner(generation):
+                self._retire(generation)
+            case RemoveRunner():
+                self._begin_removal(message)
+            case RetryRemoval(generation):
+                self._remove(generation)
+            case DeregisterRunner(runner, runner_id):
+                self._owe(runner, runner_id)
+                self._settle()
+            case RetryDeregistration():
+                self._retrying = False
+                self._settle()
+            case EndRunner():
+                self._end()
+            case _:
+                assert_never(message)
+
+    # -- starting ---------------------------------------------------------------------------------
+
+    def _start(self, order: StartRunner) -> None:
+        tenancy = self._tenancy = _Tenancy(order.generation, order.runner)
+
+        def register() -> JitConfig:
+            jit = self._service.jit_config(order.scale_set_id, order.runner, self._interrupt)
+            tenancy.runner_id = jit.runner_id
+            return jit
+
+        runner_order = RunnerOrder(
+            key=self._settings.key,
+            slot=self._slot,
+            runner=order.runner,
+            settings=self._settings,
+            jit=register,
+            deadline=order.deadline,
+            place=order.place,
+        )
+        try:
+            tenancy.resource = self._backend.start(runner_order, self._interrupt)
+        except Interrupted:
+            return  # CancelStart, EndRunner or Abandon says what becomes of it
+        except RunscalerError as error:
+            self._start_failed(order, tenancy, error)
+        else:
+            self.report(RunnerUp(self._slot, order.generation, tenancy.resource))
+
+    def _start_failed(self, order: StartRunner, tenancy: _Tenancy, error: RunscalerError) -> None:
+        if _may_have_registered(error):
+            self._owe(order.runner, tenancy.runner_id)
+        self._tenancy = None
+        limited = isinstance(error, RateLimited)
+        self.report(RunnerStartFailed(self._slot, order.generation, str(error), error.fixes, limited))
+        self._settle()
+
+    def _cancel(self, generation: Generation) -> None:
+        tenancy = self._tenancy
+        if tenancy is None or tenancy.generation != generation:
+            self.report(RunnerGone(self._slot, generation))
+            return
+        self._begin_removal(RemoveRunner(generation, force=True, deregister=True, keep_output=True))
+
+    # -- retiring: GitHub first, then the backend (spec.md 6.2) -------------------------------------
+
+    def _retire(self, generation: Generation) -> None:
+        tenancy = self._tenancy
+        if tenancy is None or tenancy.generation != generation:
+            return
+        try:
+            self.report(self._asked(tenancy))
+        except Interrupted:
+            return
+        except RunscalerError as error:
+            self.report(RetireFailed(self._slot, generation, str(error)))
+
+    def _asked(self, tenancy: _Tenancy) -> RetireAgreed | RetireRefused:
+        try:
+            if tenancy.runner_id:
+                self._service.remove_runner(tenancy.runner_id, self._interrupt)
+        except JobStillRunning:
+            return RetireRefused(self._slot, tenancy.generation)
+        if tenancy.resource is not None and self._backend.runs_a_job(tenancy.resource):
+            return RetireRefused(self._slot, tenancy.generation)
+        return RetireAgreed(self._slot, tenancy.generation)
+
+    # -- removing: again and again until it is gone ---------------------------------------------------
+
+    def _begin_removal(self, order: RemoveRunner) -> None:
+        self._interrupt.clear()
+        tenancy = self._tenancy
+        if tenancy is None or tenancy.generation != order.generation:
+            self.report(RunnerGone(self._slot, order.generation))
+            return
+        tenancy.removal = order
+        self._remove(order.generation)
+
+    def _remove(self, generation: Generation) -> None:
+        tenancy = self._tenancy
+        if tenancy is None or tenancy.generation != generation or tenancy.removal is None:
+            return
+        try:
+            output = self._removed(tenancy, tenancy.removal)
+        except Interrupted:
+            return
+        except BackendError as error:
+            self._try_removal_again(tenancy, error)
+            return
+        self._tenancy = None
+        if tenancy.removal.deregister and tenancy.runner is not None:
+            self._owe(tenancy.runner, tenancy.runner_id)
+        self.report(RunnerGone(self._slot, generation, output))
+        self._settle()
+
+    def _removed(self, tenancy: _Tenancy, order: RemoveRunner) -> Path | None:
+        resource = tenancy.resource
+        if resource is None:
+            return None
+        output = self._kept(resource, order) if order.keep_output else None
+        self._backend.remove(resource, force=order.force, interrupt=self._interrupt)
+        return output
+
+    def _kept(self, resource: Resource, order: RemoveRunner) -> Path | None:
+        """Its last output, as far as it can be had: that must not hold up the removal."""
+        try:
+            output = self._backend.logs(resource, OUTPUT_BYTES)
+        except BackendError as error:
+            self._log.warning("the output of {} could not be kept: {}", resource.runner, error)
+            return None
+        if not output:
+            return None
+        return self._house.memory.keep_output(self._settings.key, resource.runner, output, order.ending)
+
+    def _try_removal_again(self, tenancy: _Tenancy, error: BackendError) -> None:
+        tenancy.removal_failures += 1
+        wait = _REMOVAL.delay(tenancy.removal_failures)
+        if tenancy.removal_failures == 1:
+            self.report(RemovalFailed(self._slot, tenancy.generation, str(error)))
+        self.after(wait, RetryRemoval(tenancy.generation))
+
+    # -- what is owed at GitHub -------------------------------------------------------------------------
+
+    def _owe(self, runner: RunnerName, runner_id: int) -> None:
+        self._owed[runner] = runner_id
+
+    def _settle(self) -> None:
+        """Try each registration once; what GitHub holds on to is tried again in 30 s."""
+        for runner, runner_id in list(self._owed.items()):
+            try:
+                self._deregister(runner, runner_id)
+            except Interrupted:
+                return
+            except GitHubError as error:
+                self._log.info("the registration of {} is still there: {}", runner, error)
+            else:
+                del self._owed[runner]
+        if self._owed and not self._retrying:
+            self._retrying = True
+            self.after(DEREGISTER_SECONDS, RetryDeregistration())
+
+    def _deregister(self, runner: RunnerName, runner_id: int) -> None:
+        if not runner_id:
+            found = self._service.find_runner(runner, self._interrupt, patience=5.0)
+            if found is None:
+                return
+            runner_id = found.id
+        self._service.remove_runner(runner_id, self._interrupt, patience=5.0)
+
+    def _end(self) -> None:
+        self._interrupt.clear()
+        self._settle()
+        if self._owed:
+            self._log.warning("left at GitHub, which removes them by itself: {}", ", ".join(self._owed))
+        self.report(RunnerEnded(self._slot))
+        self.stop()
+
+
+def _may_have_registered(error: RunscalerError) -> bool:
+    """Unless GitHub said a definite no, the registration may exist (protocol.md 4.6)."""
+    return not isinstance(error, AccessDenied | RateLimited | ScaleSetGone)

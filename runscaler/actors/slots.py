@@ -1,0 +1,184 @@
+"""The book of a scale set's slots: what is in each, counted as it changes.
+
+Nothing here costs more at a thousand slots than at ten: counts are kept by increments, idle slots
+stand in the order in which they became idle, empty ones in a heap. Only the scale set actor's own
+thread touches it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from runscaler.names import Generation, RunnerName, SlotNumber
+from runscaler.policy.lifecycle import SlotEvent, SlotState
+from runscaler.policy.scaling import Counts, IdleRunner
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runscaler.backends.base import Ending, Resource
+    from runscaler.clock import Clock
+
+_FIRST = Generation(0)
+_RETIRABLE = (SlotState.IDLE, SlotState.ADOPTED)
+
+
+@dataclass(slots=True)
+class Slot:
+    """One place. `changed_at`, `ordered_at` and `deadline` are monotonic, `since` is wall-clock seconds."""
+
+    number: SlotNumber
+    state: SlotState = SlotState.EMPTY
+    generation: Generation = _FIRST
+    changed_at: float = 0.0
+    since: float = 0.0
+    runner: RunnerName | None = None
+    runner_id: int = 0
+    resource: Resource | None = None
+    ordered_at: float = 0.0
+    started_at: float = 0.0
+    job_id: str = ""
+    job: str = ""
+    completed_job: str = ""
+    ending: Ending | None = None
+    failure: str = ""
+    reason: str = ""
+    deadline: float | None = None
+    deadline_event: SlotEvent = SlotEvent.OVERDUE
+    armed: float | None = None
+    down: bool = False
+    """Its runner actor crashed and is not back yet."""
+
+    def welcome(self, runner: RunnerName, now: float) -> None:
+        self.generation = Generation(self.generation + 1)
+        self.runner, self.runner_id, self.resource, self.ending = runner, 0, None, None
+        self.job_id = self.job = self.completed_job = self.failure = self.reason = ""
+        self.ordered_at, self.started_at = now, 0.0
+
+
+class SlotBook:
+    """All slots by number, by runner and by resource."""
+
+    def __init__(self, max_runners: int, clock: Clock) -> None:
+        self.max_runners = max_runners
+        self._clock = clock
+        self._slots: dict[SlotNumber, Slot] = {}
+        self._free = list(range(max_runners))
+        self._counts = dict.fromkeys(SlotState, 0)
+        self._retirable: OrderedDict[SlotNumber, float] = OrderedDict()
+        self._waiting: OrderedDict[SlotNumber, None] = OrderedDict()
+        self._by_runner: dict[RunnerName, Slot] = {}
+        self._by_resource: dict[str, Slot] = {}
+        self._down_empty = 0
+
+    # -- finding ------------------------------------------------------------------------------
+
+    def slot(self, number: SlotNumber) -> Slot:
+        """The slot of that number, made when first used."""
+        return self._slots.setdefault(number, Slot(number))
+
+    def of_generation(self, number: SlotNumber, generation: Generation) -> Slot | None:
+        """None for an answer about an earlier runner."""
+        slot = self._slots.get(number)
+        return slot if slot is not None and slot.generation == generation else None
+
+    def of_runner(self, runner: str) -> Slot | None:
+        return self._by_runner.get(RunnerName(runner))
+
+    def of_resource(self, resource_id: str) -> Slot | None:
+        return self._by_resource.get(resource_id)
+
+    def held(self) -> Iterator[Slot]:
+        """Every slot that is not empty, by number."""
+        return (slot for _, slot in sorted(self._slots.items()) if slot.state is not SlotState.EMPTY)
+
+    def in_state(self, *states: SlotState) -> list[Slot]:
+        return [slot for slot in self.held() if slot.state in states]
+
+    # -- counting -----------------------------------------------------------------------------
+
+    def counts(self) -> Counts:
+        return Counts(**{str(state): n for state, n in self._counts.items() if state is not SlotState.EMPTY})
+
+    @property
+    def blocked(self) -> int:
+        """Empty slots below max-runners whose actor is down."""
+        return self._down_empty
+
+    def oldest_retirable(self, count: int) -> tuple[IdleRunner, ...]:
+        """Idle and adopted ones, longest in that state first."""
+        return tuple(IdleRunner(number, at) for number, at in islice(self._retirable.items(), count))
+
+    def newest_waiting(self, count: int) -> list[Slot]:
+        return [self._slots[number] for number in list(islice(reversed(self._waiting), count))]
+
+    # -- changing -----------------------------------------------------------------------------
+
+    def take(self, runner: RunnerName) -> Slot | None:
+        """The lowest empty slot, with `runner` and a new generation in it; None when all are held."""
+        skipped: list[int] = []
+        found: Slot | None = None
+        while self._free and found is None:
+            slot = self.slot(SlotNumber(heapq.heappop(self._free)))
+            if slot.down:
+                skipped.append(slot.number)
+            elif slot.state is SlotState.EMPTY:
+                found = slot
+        for number in skipped:
+            heapq.heappush(self._free, number)
+        if found is not None:
+            self.occupy(found, runner)
+        return found
+
+    def occupy(self, slot: Slot, runner: RunnerName) -> None:
+        """A new runner in an empty slot: everything about the earlier one is forgotten."""
+        slot.welcome(runner, self._clock.monotonic())
+        self._by_runner[runner] = slot
+
+    def give(self, slot: Slot, resource: Resource) -> None:
+        """The slot's runner lives in `resource`."""
+        slot.resource = resource
+        slot.runner_id = resource.runner_id or slot.runner_id
+        slot.started_at = self._clock.monotonic()
+        self._by_resource[resource.id] = slot
+
+    def move(self, slot: Slot, state: SlotState) -> None:
+        """Put the slot into `state`; emptying it forgets its runner."""
+        self._count_down(slot, -1)
+        self._counts[slot.state] -= 1
+        self._retirable.pop(slot.number, None)
+        self._waiting.pop(slot.number, None)
+        slot.state = state
+        slot.changed_at, slot.since = self._clock.monotonic(), self._clock.wall()
+        slot.deadline = None
+        self._counts[state] += 1
+        if state in _RETIRABLE:
+            self._retirable[slot.number] = slot.changed_at
+        elif state is SlotState.WAITING:
+            self._waiting[slot.number] = None
+        elif state is SlotState.EMPTY:
+            self._vacate(slot)
+        self._count_down(slot, +1)
+
+    def set_down(self, slot: Slot, down: bool) -> None:
+        """Its actor crashed, or is back."""
+        self._count_down(slot, -1)
+        slot.down = down
+        self._count_down(slot, +1)
+
+    def _count_down(self, slot: Slot, change: int) -> None:
+        if slot.down and slot.state is SlotState.EMPTY and slot.number < self.max_runners:
+            self._down_empty += change
+
+    def _vacate(self, slot: Slot) -> None:
+        if slot.runner is not None:
+            self._by_runner.pop(slot.runner, None)
+        if slot.resource is not None:
+            self._by_resource.pop(slot.resource.id, None)
+        slot.runner, slot.resource = None, None
+        if slot.number < self.max_runners:
+            heapq.heappush(self._free, slot.number)

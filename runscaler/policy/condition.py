@@ -1,0 +1,133 @@
+"""What stands in a scale set's way: from it come the planner's gates and the state that people see.
+
+One value, changed by `dataclasses.replace`; nothing else decides whether a set is degraded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from runscaler.policy.backoff import Backoff
+from runscaler.policy.scaling import Gate
+from runscaler.status import SetState, Unmet
+
+START_BACKOFF = Backoff(first=1.0, cap=60.0)
+"""Spec.md 5.3."""
+DEGRADED_AFTER = 5
+"""Runners in a row that start and end without a job (spec.md 5.3), or starts that fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRecord:
+    """Failures in a row. `until` is when the next start may be tried (monotonic).
+
+    Fifty starts that fail together are one failure: only one that was ordered after the last
+    counted failure counts anew.
+    """
+
+    starts: int = 0
+    early_ends: int = 0
+    counted_at: float = float("-inf")
+    until: float = 0.0
+    reason: str = ""
+
+    @property
+    def in_a_row(self) -> int:
+        return max(self.starts, self.early_ends)
+
+    def start_failed(self, ordered_at: float, now: float, jitter: float, reason: str) -> Self:
+        if ordered_at < self.counted_at:
+            return replace(self, reason=reason)
+        return replace(self, starts=self.starts + 1, reason=reason)._backed_off(now, jitter)
+
+    def ended_early(self, ordered_at: float, now: float, jitter: float, reason: str) -> Self:
+        """A runner ended before any job was seen on it. Each one counts for `degraded`."""
+        counted = replace(self, early_ends=self.early_ends + 1, reason=reason)
+        return counted if ordered_at < self.counted_at else counted._backed_off(now, jitter)
+
+    def started(self) -> Self:
+        """A start succeeded."""
+        return replace(self, starts=0, until=self.until if self.early_ends else 0.0)
+
+    def proved(self) -> Self:
+        """A job ran: runners of this set are good."""
+        return type(self)()
+
+    def _backed_off(self, now: float, jitter: float) -> Self:
+        return replace(self, counted_at=now, until=now + START_BACKOFF.delay(self.in_a_row, jitter))
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Something is in the way for `reason`; `until` is monotonic, None while nobody can tell."""
+
+    reason: str
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Everything that may hold a set up. None (or empty) means: not in the way."""
+
+    session: bool = False
+    """A session has been opened since the start."""
+    standby: Hold | None = None
+    github: Hold | None = None
+    rate_limited: bool = False
+    """`github` is a wait that GitHub asked for."""
+    listener_failed: str = ""
+    backend: Hold | None = None
+    image: Hold | None = None
+    image_failed: bool = False
+    listed: bool = False
+    """The backend's first list has come: what runs already is known."""
+    failures: FailureRecord = field(default_factory=FailureRecord)
+    draining: bool = False
+
+    @property
+    def may_plan(self) -> bool:
+        """Is it known what is wanted (a session) and what there is (a list)?"""
+        return self.session and self.standby is None
+
+    def gates(self) -> tuple[Gate, ...]:
+        """What holds starts up, most telling first."""
+        found = []
+        if self.backend is not None:
+            found.append(Gate(Unmet.BACKEND_DOWN, self.backend.reason))
+        elif not self.listed:
+            found.append(Gate(Unmet.PAUSED, "waiting for the list of what runs already"))
+        if self.image is not None:
+            found.append(Gate(Unmet.PAUSED, self.image.reason))
+        if self.github is not None and self.rate_limited:
+            found.append(Gate(Unmet.RATE_LIMIT, self.github.reason, self.github.until))
+        if self.failures.in_a_row:
+            found.append(Gate(Unmet.BACKOFF, self.failures.reason, self.failures.until))
+        if self.failures.in_a_row >= DEGRADED_AFTER:
+            found.append(Gate(Unmet.BACKOFF, self.failures.reason, allowed=1))
+        return tuple(found)
+
+    def state(self) -> tuple[SetState, str]:
+        """The state that people see, with its reason."""
+        if self.draining:
+            return SetState.DRAINING, "stopping: no new jobs"
+        if self.listener_failed:
+            return SetState.FAILED, self.listener_failed
+        if (worst := self._worst()) is not None:
+            return SetState.DEGRADED, worst
+        if self.standby is not None:
+            return SetState.STANDBY, self.standby.reason
+        if not self.session or not self.listed:
+            return SetState.STARTING, "connecting"
+        return SetState.OK, "" if self.image is None else self.image.reason
+
+    def _worst(self) -> str | None:
+        if self.backend is not None:
+            return self.backend.reason
+        if self.github is not None:
+            return self.github.reason
+        if self.image is not None and self.image_failed:
+            return self.image.reason
+        if self.failures.early_ends >= DEGRADED_AFTER or self.failures.starts >= DEGRADED_AFTER:
+            return self.failures.reason
+        return None

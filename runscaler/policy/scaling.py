@@ -1,0 +1,183 @@
+"""How many runners, and why not more: the planner (spec.md 6.1–6.3, 6.6).
+
+A scale set's view is a value; `plan(view)` says what to do. The actor only carries it out, and asks
+again whenever the view has changed or `next_look` has come. One plan costs the same at ten slots
+and at a thousand: the view holds counts, and names slots only where some may have to go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runscaler.status import Unmet, UnmetDemand
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runscaler.names import SlotNumber
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Slots by state. `counted` are those that count towards the target, `held` all but empty ones."""
+
+    waiting: int = 0
+    starting: int = 0
+    idle: int = 0
+    busy: int = 0
+    retiring: int = 0
+    adopted: int = 0
+    finishing: int = 0
+    removing: int = 0
+
+    @property
+    def counted(self) -> int:
+        return self.waiting + self.starting + self.idle + self.busy + self.retiring + self.adopted
+
+    @property
+    def held(self) -> int:
+        return self.counted + self.finishing + self.removing
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What GitHub says is wanted, corrected by what we know better.
+
+    `assigned` and `running` are the statistics' numbers. `departed` are runners of ours that ended
+    with a job whose JobCompleted has not come yet: GitHub's numbers still hold those jobs.
+    """
+
+    assigned: int = 0
+    running: int = 0
+    departed: int = 0
+
+    def jobs(self, busy: int) -> int:
+        """Jobs that need a runner of ours now.
+
+        Only as many departed runners are believed in as GitHub counts running jobs beyond our busy
+        runners: so a JobCompleted that is lost for ever cannot hold demand down.
+        """
+        beyond = max(0, self.running - busy)
+        return max(0, self.assigned - min(self.departed, beyond))
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Starts are held up by `reason` until `until` (monotonic; None: until told otherwise).
+
+    `allowed` starts may be under way all the same (a probe after failures).
+    """
+
+    reason: Unmet
+    detail: str = ""
+    until: float | None = None
+    allowed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IdleRunner:
+    """A runner that may be retired; `since` on the monotonic clock."""
+
+    slot: SlotNumber
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that the planner looks at. `idle` oldest first, and only as many as the surplus could take;
+    `blocked` slots are out of use after a runner actor that gave up."""
+
+    now: float
+    min_runners: int
+    max_runners: int
+    demand: Demand
+    counts: Counts
+    idle_timeout: float = 600.0
+    idle: Sequence[IdleRunner] = ()
+    gates: Sequence[Gate] = ()
+    blocked: int = 0
+    draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do: `start` so many, let `drop` waiting slots go, `retire` these.
+
+    `unmet` is what is wanted and not being started, with the reason. `next_look` is when the plan
+    may change by time alone (monotonic), None for never. `target` is spec.md 6.1's.
+    """
+
+    target: int
+    start: int = 0
+    drop: int = 0
+    retire: tuple[SlotNumber, ...] = ()
+    unmet: tuple[UnmetDemand, ...] = ()
+    next_look: float | None = None
+
+
+def target(view: View) -> int:
+    """Spec.md 6.1: min(max-runners, min-runners + assigned jobs); nothing while draining."""
+    if view.draining:
+        return 0
+    return min(view.max_runners, view.min_runners + view.demand.jobs(view.counts.busy))
+
+
+def plan(view: View) -> Plan:
+    goal = target(view)
+    have = view.counts.counted
+    if have < goal:
+        return _grow(view, goal, goal - have)
+    if have > goal:
+        return _shrink(view, goal, have - goal)
+    return Plan(goal, unmet=_beyond_max(view))
+
+
+def _grow(view: View, goal: int, missing: int) -> Plan:
+    room = max(0, view.max_runners - view.counts.held - view.blocked)
+    startable = min(missing, room)
+    gate = _narrowest(view)
+    under_way = view.counts.waiting + view.counts.starting
+    allowed = startable if gate is None else max(0, min(startable, gate.allowed - under_way))
+    unmet = list(_beyond_max(view))
+    if gate is not None and allowed < startable:
+        unmet.append(UnmetDemand(gate.reason, startable - allowed, gate.detail))
+    if startable < missing:
+        unmet.append(UnmetDemand(Unmet.MAX_RUNNERS, missing - startable, "every slot is still held"))
+    look = gate.until if gate is not None and allowed < startable else None
+    return Plan(goal, start=allowed, unmet=tuple(unmet), next_look=look)
+
+
+def _narrowest(view: View) -> Gate | None:
+    """The gate that lets the fewest through; of equals the first."""
+    closed = [gate for gate in view.gates if gate.until is None or gate.until > view.now]
+    return min(closed, key=lambda gate: gate.allowed, default=None)
+
+
+def _beyond_max(view: View) -> tuple[UnmetDemand, ...]:
+    if view.draining:
+        return ()
+    wanted = view.min_runners + view.demand.jobs(view.counts.busy) - view.max_runners
+    if wanted <= 0:
+        return ()
+    return (UnmetDemand(Unmet.MAX_RUNNERS, wanted, f"max-runners is {view.max_runners}"),)
+
+
+def _shrink(view: View, goal: int, surplus: int) -> Plan:
+    drop = min(surplus, view.counts.waiting)
+    surplus = max(0, surplus - drop - view.counts.retiring)
+    if view.draining:
+        return Plan(goal, drop=drop, retire=tuple(one.slot for one in view.idle))
+    if view.idle_timeout == 0:
+        return Plan(goal, drop=drop, unmet=_beyond_max(view))
+    candidates = view.idle[:surplus]
+    due = tuple(one.slot for one in candidates if view.now - one.since >= view.idle_timeout)
+    later = [one.since + view.idle_timeout for one in candidates if one.slot not in due]
+    return Plan(goal, drop=drop, retire=due, unmet=_beyond_max(view), next_look=min(later, default=None))
+
+
+def to_acquire(capacity: int, acquired: int, assigned: int, offers: Sequence[int]) -> tuple[int, ...]:
+    """Which offered request ids to acquire, oldest first as given (protocol.md 6): free capacity only;
+    id 0 is the newer service's placeholder and cannot be acquired."""
+    free = max(0, capacity - acquired - assigned)
+    return tuple(one for one in offers if one != 0)[:free]
