@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -110,3 +112,28 @@ def test_the_start_repeats_what_the_configuration_got_away_with():
     assert list(start_warnings(config(docker_set("a", False), warnings=(old,)))) == [
         "[a] labels is one text (write a list)"
     ]
+
+
+NEVER_ENDS = """
+import threading
+from runscaler.cli.run import run_to_end
+
+class System:
+    def start(self): print("started", flush=True)
+    def request_stop(self): print("stopping", flush=True)
+    def wait(self, timeout=None): threading.Event().wait()
+
+run_to_end(System(), lambda heard: None)
+"""
+
+
+@pytest.mark.parametrize(("second", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_the_second_signal_leaves_at_once_whatever_still_runs(second, code):
+    with subprocess.Popen([sys.executable, "-c", NEVER_ENDS], stdout=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stdout.readline() == "started\n"
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.stdout.readline() == "stopping\n"
+
+        daemon.send_signal(second)
+
+        assert daemon.wait(30) == code
