@@ -401,3 +401,19 @@ def test_a_temporary_directory_that_others_may_write_to_is_refused(rig, tmp_path
 
     with pytest.raises(BackendError, match="not a directory of this user alone"):
         backend.start(Orders(rig).make(), Interrupt())
+
+
+# the built-in agent
+
+
+def test_without_a_template_the_built_in_agent_takes_the_jit_configuration(rig, backend):
+    """Here it is one that leads to no server, which it must say and end with 1 (protocol.md 9.5)."""
+    observed = Observed(backend)
+    order = replace(Orders(rig).make(), settings=process_settings())
+    assert [found.level for found in backend.check(order.settings)] == ["ok"]
+
+    resource = backend.start(order, Interrupt())
+
+    assert observed.end_of(resource).ending.exit_code == 1
+    assert b"An error occurred" in backend.logs(resource, 10_000)
+    observed.stop()

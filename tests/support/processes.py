@@ -10,7 +10,8 @@ import psutil
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.process import ProcessBackend
-from runscaler.backends.process.tree import MARK, Tree
+from runscaler.backends.process.census import MARK
+from runscaler.backends.process.tree import Tree
 from runscaler.clock import SystemClock
 from runscaler.config.model import ProcessSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret

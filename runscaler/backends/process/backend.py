@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import threading
 from contextlib import ExitStack, contextmanager
@@ -11,10 +10,10 @@ from typing import TYPE_CHECKING
 import psutil
 from loguru import logger
 
+from runscaler.backends.process.children import CHILDREN
 from runscaler.backends.process.home import Marks
 from runscaler.backends.process.homes import Homes
 from runscaler.backends.process.launch import command_of, environment, fill, launch, require_program
-from runscaler.backends.process.tree import CHILDREN
 from runscaler.backends.process.watch import ProcessWatch
 from runscaler.errors import BackendError, StartFailed
 from runscaler.findings import Finding, Level
@@ -61,7 +60,7 @@ class ProcessBackend:
             require_program(settings)
         except StartFailed as error:
             return [Finding(Level.ERROR, str(error), error.fixes, settings.name)]
-        said = f"runners run as processes of user {getpass.getuser()}, with all its rights"
+        said = f"runners run as processes of user {psutil.Process().username()}, with all its rights"
         return [Finding(Level.OK, said, scale_set=settings.name)]
 
     def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:

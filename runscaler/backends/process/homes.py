@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler.backends.base import Ending
+from runscaler.backends.process.children import CHILDREN
 from runscaler.backends.process.home import Home
-from runscaler.backends.process.tree import CHILDREN, Tree
+from runscaler.backends.process.tree import Tree
 from runscaler.errors import BackendError
 from runscaler.names import RUNNER_NAME
 

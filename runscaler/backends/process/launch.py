@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runscaler.backends.process.tree import MARK
+from runscaler.backends.process.census import MARK
 from runscaler.errors import StartFailed
 
 if TYPE_CHECKING:

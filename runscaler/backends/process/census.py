@@ -1,0 +1,75 @@
+"""One look at all processes of the host, shared by all who ask for one at the same time.
+
+Fifty removals at once would otherwise look through the whole table a hundred times.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+
+import psutil
+
+MARK = "RUNSCALER_RESOURCE"
+"""The environment variable that every process of a runner inherits: `OWNER/RUNNER`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A living process as it was; `mark` is empty where it has none or hides it."""
+
+    process: psutil.Process
+    parent: int
+    session: int
+    mark: str
+    created: float
+
+
+class Census:
+    """Thread-safe."""
+
+    def __init__(self) -> None:
+        self._number_lock = threading.Lock()
+        self._scan_lock = threading.Lock()
+        self._begun = 0
+        self._last: dict[int, Seen] = {}
+
+    def take(self) -> dict[int, Seen]:
+        """All that live, by pid, in a look that began after this call; no zombies, not ourselves."""
+        with self._number_lock:
+            enough = self._begun + 1
+        with self._scan_lock:
+            if self._begun < enough:
+                with self._number_lock:
+                    self._begun += 1
+                self._last = _scan()
+            return self._last
+
+
+CENSUS = Census()
+
+
+def mark_of(process: psutil.Process) -> str:
+    """Empty where it has none, hides it or is gone."""
+    try:
+        return process.environ().get(MARK, "")
+    except (psutil.Error, OSError):
+        return ""
+
+
+def _scan() -> dict[int, Seen]:
+    seen = {process.pid: _look(process) for process in psutil.process_iter()}
+    seen.pop(os.getpid(), None)
+    return {pid: found for pid, found in seen.items() if found is not None}
+
+
+def _look(process: psutil.Process) -> Seen | None:
+    try:
+        with process.oneshot():
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            session = os.getsid(process.pid)
+            return Seen(process, process.ppid(), session, mark_of(process), process.create_time())
+    except (psutil.Error, OSError):
+        return None
