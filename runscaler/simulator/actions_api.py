@@ -1,0 +1,63 @@
+"""The actions service: what all its calls share, and where each is answered (protocol.md 4)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.checks import check_api_version, check_service_token, check_user_agent, refused_body
+from runscaler.simulator.exchange import BadBody
+from runscaler.simulator.refusals import ServiceRefusal
+from runscaler.simulator.routes import Call, find_route
+from runscaler.simulator.runner_calls import RunnerCalls
+from runscaler.simulator.scale_set_calls import ScaleSetCalls
+from runscaler.simulator.session_calls import SessionCalls
+from runscaler.simulator.tokens import TokenKind
+
+if TYPE_CHECKING:
+    from runscaler.simulator.exchange import Reply, Request
+    from runscaler.simulator.gate import Gate
+
+PREFIX = "/_sim/actions/"
+TENANT = re.compile(r"/_sim/actions/([^/~]+)(?:~[^/]*)?/_apis/(.*)")
+ON_THE_QUEUE = "/acquirejobs"
+
+
+class ActionsApi:
+    """`~` and what follows it in the tenant's segment is another address of the same tenant (F32)."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._world = gate.machine.world
+        self._routes = (
+            *SessionCalls(gate.machine).routes(),
+            *RunnerCalls(gate.machine).routes(),
+            *ScaleSetCalls(gate.machine).routes(),
+        )
+
+    def handle(self, request: Request) -> Reply:
+        match = TENANT.fullmatch(request.path)
+        with self._gate:
+            scope = self._world.tenants.get(match[1]) if match else None
+            if match is None or scope is None:
+                raise not_found(request)
+            return self._answer(request, scope, match[2])
+
+    def _answer(self, request: Request, scope: str, path: str) -> Reply:
+        check_user_agent(self._world, request)
+        if not path.endswith(ON_THE_QUEUE):
+            check_service_token(self._world, request, TokenKind.ADMIN, scope)
+        check_api_version(self._world, request, request.query.get("api-version", ""))
+        found = find_route(self._routes, request.method, path)
+        if found is None:
+            raise not_found(request)
+        route, args = found
+        try:
+            return route.answer(Call(request, scope, args))
+        except BadBody as error:
+            raise refused_body(self._world, error) from None
+
+
+def not_found(request: Request) -> ServiceRefusal:
+    text = f"The controller for path {request.path} was not found."
+    return ServiceRefusal(404, "VssResourceNotFoundException", text)

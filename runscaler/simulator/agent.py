@@ -1,0 +1,588 @@
+#!/usr/bin/env python3
+"""A runner for the simulated GitHub: takes one job, runs its steps, reports, exits (protocol.md 9.5).
+
+    ACTIONS_RUNNER_INPUT_JITCONFIG=… python3 agent.py        or the JIT configuration on standard input
+
+It stands alone: one file, standard library only, any python3 from 3.8 on, imported by nobody. As the
+real runner does, it listens in one process and runs the job in a child, whose command line says
+`Runner.Worker`, so that a look at the processes tells whether a job runs.
+
+Exit codes: 0 after a job, or when the registration is gone; 1 for a bad JIT configuration; 5 when
+another session holds the runner; 7 (with ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1, else 1)
+when its version is refused; 130 and 143 after SIGINT and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import IO, Any
+
+    Json = dict[str, Any]  # what came over the wire, or goes over it
+
+VERSION = "1.0.0"
+WORKER = "Runner.Worker"
+JIT_VARIABLE = "ACTIONS_RUNNER_INPUT_JITCONFIG"
+INPUT_PREFIX = "ACTIONS_RUNNER_INPUT_"
+DEPRECATED_VARIABLE = "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE"
+CONFLICT_PATIENCE, CONFLICT_PAUSE = 240.0, 30.0
+INTERRUPT_SECONDS, TERMINATE_SECONDS = 7.5, 2.5
+STOP_SECONDS = 25.0
+"""How long a job may take to end after a signal; with the report it stays below 30 s."""
+REPORT_SECONDS = 300.0
+LOG_BYTES, LOG_LINES, LOG_SECONDS, LOG_KEPT = 48 * 1024, 500, 0.5, 10000
+SHELLS = {
+    "sh": "sh -e {0}",
+    "bash": "bash --noprofile --norc -eo pipefail {0}",
+    "python": f"{shlex.quote(sys.executable)} {{0}}",
+}
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def say_at(text: str) -> None:
+    say(time.strftime("%Y-%m-%d %H:%M:%SZ: ", time.gmtime()) + text)
+
+
+class BadConfig(Exception):
+    """The JIT configuration cannot be read or is refused."""
+
+
+class ApiError(Exception):
+    """The server said no: `status` and `kind` tell which."""
+
+    def __init__(self, status: int, kind: str, message: str) -> None:
+        super().__init__(message or kind)
+        self.status = status
+        self.kind = kind
+
+
+class Stopped(Exception):
+    """A signal asks the agent to end."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Api:
+    """Calls to the server over one connection that is kept open; one per thread."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise BadConfig("the server's URL is not usable")
+        self._parts = parts
+        self._token = token
+        self._connection: http.client.HTTPConnection | None = None
+
+    def call(
+        self, method: str, path: str, body: Json | None = None, timeout: float = 30.0
+    ) -> tuple[int, Json]:
+        """(status, value); raises ApiError for a refusal, OSError or HTTPException for the network."""
+        try:
+            return self._exchange(method, path, body, timeout)
+        except BaseException as error:
+            if not isinstance(error, ApiError):
+                self.close()
+            raise
+
+    def insist(self, method: str, path: str, body: Json, seconds: float = REPORT_SECONDS) -> None:
+        """As `call`, again and again until the server has answered."""
+        deadline, pause = time.monotonic() + seconds, 0.2
+        while True:
+            try:
+                self.call(method, path, body)
+                return
+            except ApiError as error:
+                if error.status < 500 or time.monotonic() > deadline:
+                    raise
+            except (OSError, http.client.HTTPException):
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(pause)
+            pause = min(pause * 2, 10.0)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _exchange(self, method: str, path: str, body: Json | None, timeout: float) -> tuple[int, Json]:
+        connection = self._connect(timeout)
+        headers = {"User-Agent": "runscaler-demo-agent/" + VERSION}
+        if self._token:
+            headers["Authorization"] = "Bearer " + self._token
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode()
+        connection.request(method, self._parts.path.rstrip("/") + "/" + path, data, headers)
+        reply = connection.getresponse()
+        content = reply.read()
+        if reply.status >= 300:
+            raise refusal(reply.status, content)
+        return reply.status, json.loads(content) if content else {}
+
+    def _connect(self, timeout: float) -> http.client.HTTPConnection:
+        connection = self._connection
+        if connection is None:
+            https = self._parts.scheme == "https"
+            kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
+            connection = self._connection = kind(str(self._parts.hostname), self._parts.port, timeout=timeout)
+        connection.timeout = timeout
+        if connection.sock is not None:
+            connection.sock.settimeout(timeout)
+        return connection
+
+
+def refusal(status: int, content: bytes) -> ApiError:
+    try:
+        body = json.loads(content)
+        return ApiError(status, str(body.get("errorKind", "")), str(body.get("errorMessage", "")))
+    except (ValueError, AttributeError):
+        return ApiError(status, "", content[:200].decode("utf-8", "replace"))
+
+
+class Config:
+    """What the JIT configuration holds."""
+
+    def __init__(self, encoded: str) -> None:
+        try:
+            files = json.loads(base64.b64decode(encoded.strip(), validate=True))
+            runner, credentials = (unpack(files[name]) for name in (".runner", ".credentials"))
+            self.agent_id = int(runner["AgentId"])
+            self.name = str(runner["AgentName"])
+            self.server = str(runner["ServerUrl"])
+            self.work_folder = str(Path(runner.get("WorkFolder") or "_work").absolute())
+            self.client_id = str(credentials["Data"]["clientId"])
+            self.secret = str(credentials["Data"]["secret"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadConfig(f"the JIT configuration cannot be read ({type(error).__name__})") from None
+
+
+def unpack(text: str) -> Json:
+    content: Json = json.loads(base64.b64decode(text).decode("utf-8-sig"))
+    return content
+
+
+def read_config() -> Config:
+    encoded = os.environ.get(JIT_VARIABLE) or ""
+    for name in [name for name in os.environ if name.startswith(INPUT_PREFIX)]:
+        del os.environ[name]
+    if not encoded and not sys.stdin.isatty():
+        encoded = sys.stdin.read()
+    if not encoded.strip():
+        raise BadConfig(f"no JIT configuration: neither {JIT_VARIABLE} nor standard input has one")
+    return Config(encoded)
+
+
+class Listener:
+    """The agent's main process: registers, waits for a job, has a worker run it."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._api = Api(config.server)
+        self._session: Json = {}
+        self._worker: subprocess.Popen[bytes] | None = None
+        self._stop: int | None = None
+        self._waiting = False
+
+    def run(self) -> int:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        try:
+            self._waiting = True
+            self._register()
+            job = self._wait_for_job()
+            self._waiting = False
+            code = self._run_job(job) if job is not None else 0
+        except Stopped as stopped:
+            self._waiting = False
+            self._stop = stopped.number
+            code = 0
+        self._say_goodbye()
+        return 128 + self._stop if self._stop is not None else code
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stop = number
+        if self._waiting:
+            self._waiting = False
+            raise Stopped(number)
+        if self._worker is not None and self._worker.poll() is None:
+            self._worker.send_signal(signal.SIGTERM)
+
+    def _register(self) -> None:
+        body = {
+            "agentId": self._config.agent_id,
+            "clientId": self._config.client_id,
+            "secret": self._config.secret,
+            "version": VERSION,
+            "os": sys.platform,
+        }
+        self._session = self._keep_trying(lambda: self._api.call("POST", "register", body))[1]
+        self._api.close()
+        self._api = Api(self._config.server, self._session["token"])
+        say(f"√ Connected to GitHub\n\nCurrent runner version: '{VERSION}'")
+
+    def _keep_trying(self, call: Callable[[], tuple[int, Json]]) -> tuple[int, Json]:
+        """Network trouble and server errors pass; another session may end; the rest is final."""
+        deadline, pause = time.monotonic() + CONFLICT_PATIENCE, 0.2
+        while True:
+            try:
+                return call()
+            except ApiError as error:
+                conflict = error.kind == "SessionConflict" and time.monotonic() < deadline
+                if error.status < 500 and not conflict:
+                    raise
+                trouble, wait = str(error), CONFLICT_PAUSE if conflict else pause
+            except (OSError, http.client.HTTPException) as error:
+                trouble, wait = str(error), pause
+            say_at(f"Runner connect error: {trouble}. Retrying until reconnected.")
+            time.sleep(wait)
+            pause = min(pause * 2, 10.0)
+
+    def _wait_for_job(self) -> Json | None:
+        say_at("Listening for Jobs")
+        seconds = self._session["pollSeconds"]
+        path = f"sessions/{self._session['sessionId']}/job?wait={max(1, int(seconds))}"
+        while True:
+            began = time.monotonic()
+            try:
+                status, job = self._keep_trying(lambda: self._api.call("GET", path, None, seconds + 15))
+            except ApiError as error:
+                say_at(f"The runner registration was removed: {error}")
+                return None
+            if status == 200:
+                return job
+            time.sleep(max(0.0, 0.2 - (time.monotonic() - began)))
+
+    def _run_job(self, job: Json) -> int:
+        order = {
+            "job": job,
+            "server": self._config.server,
+            "token": self._session["token"],
+            "workFolder": self._config.work_folder,
+            "runner": self._config.name,
+            "secrets": [self._config.secret, self._session["token"]],
+        }
+        command = [sys.executable, "-u", str(Path(__file__).absolute()), WORKER]
+        worker = self._worker = subprocess.Popen(command, stdin=subprocess.PIPE)
+        hand_over(worker, order)
+        if self._stop is not None:
+            worker.send_signal(signal.SIGTERM)
+        if worker.wait() != 0:
+            self._report_crash(job)
+        return 0
+
+    def _report_crash(self, job: Json) -> None:
+        say_at("The worker process ended unexpectedly")
+        try:
+            self._api.insist("POST", f"jobs/{job['jobId']}/complete", {"result": "failed"})
+        except (ApiError, OSError, http.client.HTTPException) as error:
+            say_at(f"The job could not be reported: {error}")
+
+    def _say_goodbye(self) -> None:
+        if self._session:
+            try:
+                self._api.call("DELETE", "sessions/" + self._session["sessionId"], timeout=5.0)
+            except (ApiError, OSError, http.client.HTTPException):
+                say_at("The session could not be closed")
+
+
+def hand_over(worker: subprocess.Popen[bytes], order: Json) -> None:
+    """The pipe stays open: its end tells the worker that its listener is gone."""
+    assert worker.stdin is not None
+    try:
+        worker.stdin.write(json.dumps(order).encode() + b"\n")
+        worker.stdin.flush()
+    except OSError:
+        say_at("The worker ended before it had its job")
+
+
+class Worker:
+    """The job's process: starts it at the server, runs its steps, completes it."""
+
+    def __init__(self, order: Json) -> None:
+        self._job = order["job"]
+        self._order = order
+        self._path = "jobs/" + self._job["jobId"]
+        self._temp = Path(order["workFolder"], "_temp")
+        self._api = Api(order["server"], order["token"])
+        self._masks = masks(self._job.get("secrets", []) + order["secrets"])
+        self._over = threading.Event()
+        self._cancel = threading.Event()
+        self._lost = False
+        self._step: subprocess.Popen[bytes] | None = None
+        self._deadline = time.monotonic() + float(self._job.get("timeoutSeconds") or 21600)
+
+    def run(self) -> int:
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        threading.Thread(target=self._watch_listener, daemon=True).start()
+        try:
+            self._api.insist("POST", self._path + "/start", {})
+        except ApiError as error:
+            say_at(f"Job {self._name()} was not started: {error}")
+            return 0
+        threading.Thread(target=self._renew, daemon=True).start()
+        say_at(f"Running job: {self._name()}")
+        result = self._run_steps()
+        self._over.set()
+        return self._complete(result)
+
+    def _name(self) -> str:
+        return self._mask(str(self._job.get("displayName", "")))
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._deadline = min(self._deadline, time.monotonic() + STOP_SECONDS)
+        self._cancel.set()
+
+    def _watch_listener(self) -> None:
+        while os.read(0, 1):
+            continue
+        if not self._over.is_set() and self._step is not None:
+            kill_group(self._step, signal.SIGKILL)
+        os._exit(1)
+
+    def _renew(self) -> None:
+        api = Api(self._order["server"], self._order["token"])
+        while not self._over.wait(float(self._job.get("renewSeconds") or 60)):
+            try:
+                if api.call("POST", self._path + "/renew", {})[1].get("cancel"):
+                    self._cancel.set()
+            except ApiError as error:
+                if error.status == 404:
+                    self._lost = True
+                    self._cancel.set()
+                    return
+            except (OSError, http.client.HTTPException) as error:
+                say_at(f"The job's lease could not be renewed: {error}")
+
+    def _run_steps(self) -> str:
+        self._temp.mkdir(parents=True, exist_ok=True)
+        failed = False
+        for index, step in enumerate(self._job["steps"]):
+            if self._lost:
+                break
+            if (failed or self._cancel.is_set()) and not step.get("always"):
+                self._tell(index, {"state": "skipped"})
+                continue
+            state = self._run_step(index, step)
+            failed = failed or (state == "failed" and not step.get("continueOnError"))
+        if self._cancel.is_set():
+            return "canceled"
+        return "failed" if failed else "succeeded"
+
+    def _run_step(self, index: int, step: Json) -> str:
+        began = time.monotonic()
+        self._tell(index, {"state": "started"})
+        log = Log(self._api, f"{self._path}/steps/{index}/log", self._mask)
+        code, cancelled = self._execute(index, step, log)
+        log.flush()
+        state = "canceled" if cancelled else "succeeded" if code == 0 else "failed"
+        self._tell(index, {"state": state, "exitCode": code, "seconds": round(time.monotonic() - began, 3)})
+        return state
+
+    def _execute(self, index: int, step: Json, log: Log) -> tuple[int, bool]:
+        """(exit code, whether it was cancelled)"""
+        script = self._temp / f"step-{index}"
+        script.write_text(step["run"] + "\n", encoding="utf-8")
+        shell = str(step.get("shell") or "sh")
+        words = shlex.split(SHELLS.get(shell, shell))
+        command = [str(script) if word == "{0}" else word for word in words]
+        try:
+            process = self._step = self._spawn(command)
+        except OSError as error:
+            log.add(f"{command[0]}: {error.strerror}")
+            return 127, False
+        reader = threading.Thread(target=log.read, args=(process.stdout,), daemon=True)
+        reader.start()
+        cancelled = self._await(process, float(step.get("timeoutSeconds") or 3600), bool(step.get("always")))
+        reader.join(1.0)
+        kill_group(process, signal.SIGKILL)
+        return process.wait(), cancelled
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            cwd=self._order["workFolder"],
+            env=self._environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def _await(self, process: subprocess.Popen[bytes], seconds: float, always: bool) -> bool:
+        """Wait for the step; end it when it is too late or the job is cancelled. True if cancelled."""
+        deadline = min(self._deadline, time.monotonic() + seconds)
+        was_cancelled = self._cancel.is_set()
+        while process.poll() is None:
+            if time.monotonic() > min(deadline, self._deadline):
+                end_group(process)
+                return self._cancel.is_set()
+            if self._cancel.is_set() and not (always and was_cancelled):
+                end_group(process)
+                return True
+            self._pause(process)
+        return self._cancel.is_set() and not was_cancelled and process.returncode != 0
+
+    @staticmethod
+    def _pause(process: subprocess.Popen[bytes]) -> None:
+        try:
+            process.wait(0.1)
+        except subprocess.TimeoutExpired:
+            return
+
+    def _environment(self) -> dict[str, str]:
+        job, folder = self._job, self._order["workFolder"]
+        return dict(
+            os.environ,
+            CI="true",
+            GITHUB_ACTIONS="true",
+            GITHUB_REPOSITORY=str(job.get("repository", "")),
+            GITHUB_RUN_ID=str(job.get("runId", "")),
+            GITHUB_JOB=str(job.get("displayName", "")),
+            GITHUB_WORKSPACE=folder,
+            RUNNER_NAME=self._order["runner"],
+            RUNNER_WORKSPACE=folder,
+            RUNNER_TEMP=str(self._temp),
+            RUNNER_TRACKING_ID="github_" + str(uuid.uuid4()),
+            **{str(key): str(value) for key, value in job.get("env", {}).items()},
+        )
+
+    def _tell(self, index: int, body: Json) -> None:
+        try:
+            self._api.insist("POST", f"{self._path}/steps/{index}", body, seconds=10.0)
+        except (ApiError, OSError, http.client.HTTPException) as error:
+            say_at(f"Step {index} could not be reported: {error}")
+
+    def _complete(self, result: str) -> int:
+        if self._lost:
+            say_at(f"Job {self._name()} is no longer ours")
+            return 0
+        try:
+            self._api.insist("POST", self._path + "/complete", {"result": result})
+        except (ApiError, OSError, http.client.HTTPException) as error:
+            say_at(f"The job could not be reported: {error}")
+        say_at(f"Job {self._name()} completed with result: {result.capitalize()}")
+        return 0
+
+    def _mask(self, text: str) -> str:
+        for secret in self._masks:
+            text = text.replace(secret, "***")
+        return text
+
+
+class Log:
+    """A step's output: printed, and sent in parts; what is beyond the bound is only printed."""
+
+    def __init__(self, api: Api, path: str, mask: Callable[[str], str]) -> None:
+        self._api = api
+        self._path = path
+        self._mask = mask
+        self._lock = threading.Lock()
+        self._lines: list[str] = []
+        self._bytes = 0
+        self._sent = 0
+        self._since = time.monotonic()
+
+    def read(self, stream: IO[bytes]) -> None:
+        for line in iter(lambda: stream.readline(LOG_BYTES // 4), b""):
+            self.add(line.decode("utf-8", "replace").rstrip("\r\n"))
+
+    def add(self, line: str) -> None:
+        line = self._mask(line)
+        say(line)
+        with self._lock:
+            if self._sent + len(self._lines) < LOG_KEPT:
+                self._lines.append(line)
+                self._bytes += 4 * len(line)
+        late = time.monotonic() - self._since > LOG_SECONDS
+        if late or self._bytes > LOG_BYTES or len(self._lines) >= LOG_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        with self._lock:
+            lines, self._lines, self._bytes = self._lines, [], 0
+            offset, self._sent = self._sent, self._sent + len(lines)
+            self._since = time.monotonic()
+            if not lines:
+                return
+            try:
+                self._api.insist("POST", self._path, {"offset": offset, "lines": lines}, seconds=10.0)
+            except (ApiError, OSError, http.client.HTTPException) as error:
+                say_at(f"The log could not be sent: {error}")
+
+
+def masks(secrets: list[str]) -> list[str]:
+    """What must not be shown: each secret, and each line of it; the longest first."""
+    lines = {line for secret in secrets for line in [secret, *str(secret).splitlines()] if line.strip()}
+    return sorted(lines, key=len, reverse=True)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Cancel a step as the real runner does: SIGINT, SIGTERM, SIGKILL (protocol.md 8.3)."""
+    for number, seconds in ((signal.SIGINT, INTERRUPT_SECONDS), (signal.SIGTERM, TERMINATE_SECONDS)):
+        kill_group(process, number)
+        try:
+            process.wait(seconds)
+            return
+        except subprocess.TimeoutExpired:
+            continue
+    kill_group(process, signal.SIGKILL)
+    process.wait()
+
+
+def kill_group(process: subprocess.Popen[bytes], number: int) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def listen() -> int:
+    try:
+        return Listener(read_config()).run()
+    except BadConfig as error:
+        say(f"An error occurred: {error}")
+        return 1
+    except ApiError as error:
+        say_at(f"An error occurred: {error}")
+        if error.kind == "RunnerVersionTooOld":
+            return 7 if os.environ.get(DEPRECATED_VARIABLE) == "1" else 1
+        return 5 if error.kind == "SessionConflict" else 1
+
+
+def work() -> int:
+    with open(0, "rb", buffering=0, closefd=False) as pipe:
+        line = pipe.readline()
+    try:
+        order = json.loads(line)
+    except ValueError:
+        say("An error occurred: the worker got no job")
+        return 1
+    return Worker(order).run()
+
+
+if __name__ == "__main__":
+    sys.exit(work() if sys.argv[1:2] == [WORKER] else listen())

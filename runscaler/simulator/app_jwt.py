@@ -1,0 +1,65 @@
+"""The JWT of a GitHub App, judged as GitHub does (protocol.md 3.1, 3.3)."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.exchange import BadBody, Fields
+from runscaler.simulator.refusals import RestRefusal
+
+if TYPE_CHECKING:
+    from runscaler.simulator.world import World
+
+LONGEST = 600.0
+NOT_DECODED = "A JSON web token could not be decoded"
+
+
+def check_app_jwt(world: World, text: str) -> None:
+    """Raises the refusal that GitHub would answer; the signature counts only where the key is known."""
+    try:
+        header, claims = read_jwt(text)
+        problem = _problem(header, claims, world.clock.wall())
+    except (BadBody, ValueError):
+        problem = NOT_DECODED
+        world.violations.record(1, "the call for an installation token came without the App's JWT")
+    key = world.options.app_key
+    if not problem and key and not _signed_by(text, key):
+        problem = NOT_DECODED
+    if problem:
+        raise RestRefusal(401, problem)
+
+
+def read_jwt(text: str) -> tuple[Fields, Fields]:
+    """Header and claims; the signature is not looked at."""
+    parts = text.split(".")
+    if len(parts) != 3:
+        raise BadBody("a JWT has three parts")
+    return _part(parts[0]), _part(parts[1])
+
+
+def _part(text: str) -> Fields:
+    return Fields.of(json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))))
+
+
+def _problem(header: Fields, claims: Fields, now: float) -> str:
+    if header.text("alg") != "RS256" or not claims.text("iss"):
+        return NOT_DECODED
+    if claims.integer("iat") > now:
+        text = "must be an Integer representing the time that the assertion was issued"
+        return f"'Issued at' claim ('iat') {text}"
+    if claims.integer("exp") <= now:
+        return "'Expiration time' claim ('exp') must be a numeric value representing the future time"
+    too_far = claims.integer("exp") > now + LONGEST
+    return "'Expiration time' claim ('exp') is too far in the future" if too_far else ""
+
+
+def _signed_by(text: str, key: str) -> bool:
+    jwt = importlib.import_module("jwt")
+    try:
+        jwt.decode(text, key, algorithms=["RS256"], options={"verify_exp": False, "verify_iat": False})
+    except jwt.InvalidTokenError:
+        return False
+    return True

@@ -1,0 +1,173 @@
+"""The control API: queue jobs, look, break things (protocol.md 9.6). Needs header X-Sim-Control: 1."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.deeds import change_runner, change_scale_set, change_session
+from runscaler.simulator.exchange import NO_CONTENT, BadBody, json_reply, refused
+from runscaler.simulator.faults.book import FaultBook, UnknownFault
+from runscaler.simulator.faults.row import Fault, Match
+from runscaler.simulator.orders import pairs, read_order
+from runscaler.simulator.refusals import Refusal, RestRefusal
+from runscaler.simulator.routes import Call, find_route, route
+from runscaler.simulator.view import State
+
+if TYPE_CHECKING:
+    from runscaler.simulator.exchange import Fields, Reply, Request
+    from runscaler.simulator.gate import Gate
+    from runscaler.simulator.violations import Violation
+
+PREFIX = "/_sim/control/v1/"
+
+
+def is_control(request: Request) -> bool:
+    return request.path.startswith(PREFIX)
+
+
+class ControlApi:
+    def __init__(self, gate: Gate, faults: FaultBook) -> None:
+        self._gate = gate
+        self._machine = gate.machine
+        self._world = gate.machine.world
+        self._faults = faults
+        self._routes = (
+            route("GET", "state", self._state),
+            route("GET", "events", self._events),
+            route("GET", "violations", self._violations),
+            route("DELETE", "violations", self._forgive),
+            route("POST", "jobs", self._queue),
+            route("POST", "jobs/([^/]+)/cancel", self._cancel),
+            route("POST", r"scale-sets/(\d+)", self._change_scale_set),
+            route("POST", "sessions/([^/]+)", self._change_session),
+            route("POST", r"runners/(\d+)", self._change_runner),
+            route("POST", "faults", self._add_fault),
+            route("GET", "faults", self._list_faults),
+            route("DELETE", r"faults/(\d+)", self._remove_fault),
+        )
+
+    def handle(self, request: Request) -> Reply:
+        try:
+            return self._answer(request)
+        except (BadBody, UnknownFault) as error:
+            return refused(RestRefusal(400, str(error)))
+        except LookupError:
+            return refused(RestRefusal(404, f"There is no {request.path[len(PREFIX) :]}."))
+        except Refusal as refusal:
+            return refused(refusal)
+
+    def _answer(self, request: Request) -> Reply:
+        if request.header("x-sim-control") != "1":
+            raise RestRefusal(403, "The control API needs the header X-Sim-Control: 1.")
+        found = find_route(self._routes, request.method, request.path[len(PREFIX) :])
+        if found is None:
+            raise RestRefusal(404, f"There is no {request.method} {request.path}.")
+        return found[0].answer(Call(request, "", found[1]))
+
+    def _state(self, call: Call) -> Reply:
+        with self._gate:
+            state = State(self._world).freeze()
+        return json_reply(
+            {
+                "scaleSets": [asdict(one) for one in state.scale_sets],
+                "sessions": [asdict(one) for one in state.sessions],
+                "runners": [asdict(one) for one in state.runners],
+                "jobs": [asdict(one) for one in state.jobs],
+                "jobCounts": state.job_counts,
+                "changes": state.changes,
+            }
+        )
+
+    def _events(self, call: Call) -> Reply:
+        after = int(call.request.query.get("after", "0"))
+        with self._gate:
+            events = [entry for entry in self._world.journal if int(str(entry["number"])) > after]
+        return json_reply(events)
+
+    def _violations(self, call: Call) -> Reply:
+        with self._gate:
+            final = call.request.query.get("final") == "1"
+            found = self._machine.final_violations() if final else self._world.violations.all()
+        return json_reply([violation_body(one) for one in found])
+
+    def _forgive(self, call: Call) -> Reply:
+        with self._gate:
+            self._world.violations.clear()
+        return NO_CONTENT
+
+    def _queue(self, call: Call) -> Reply:
+        with self._gate:
+            jobs = self._machine.jobs.queue(read_order(self._world, call.request.json()))
+        return json_reply([job.id for job in jobs])
+
+    def _cancel(self, call: Call) -> Reply:
+        with self._gate:
+            self._machine.jobs.cancel(self._world.jobs[call.args[0]])
+        return NO_CONTENT
+
+    def _change_scale_set(self, call: Call) -> Reply:
+        body = call.request.json()
+        with self._gate:
+            scale_set = self._world.scale_sets[call.number()]
+            change_scale_set(self._machine, scale_set, body.text("action"), body.text("value", ""))
+        return NO_CONTENT
+
+    def _change_session(self, call: Call) -> Reply:
+        with self._gate:
+            session = self._world.sessions[call.args[0]]
+            change_session(self._machine, session, call.request.json().text("action"))
+        return NO_CONTENT
+
+    def _change_runner(self, call: Call) -> Reply:
+        with self._gate:
+            runner = self._world.runners[call.number()]
+            change_runner(self._machine, runner, call.request.json().text("action"))
+        return NO_CONTENT
+
+    def _add_fault(self, call: Call) -> Reply:
+        body = call.request.json()
+        match = body.inner("match")
+        fault = self._faults.add(
+            body.text("fault"),
+            count=read_count(body),
+            after=body.integer("after", 0),
+            probability=body.number("probability", 1.0),
+            match=Match(*(match.text(key, "") for key in ("method", "path", "scaleSet", "runner"))),
+            params=dict(pairs(body, "params")),
+        )
+        return json_reply({"id": fault.id})
+
+    def _list_faults(self, call: Call) -> Reply:
+        return json_reply([fault_body(fault) for fault in self._faults.all()])
+
+    def _remove_fault(self, call: Call) -> Reply:
+        if not self._faults.remove(call.number()):
+            raise LookupError(call.number())
+        return NO_CONTENT
+
+
+def read_count(body: Fields) -> int | str | None:
+    """null is until deleted, absent the fault's own default."""
+    if "count" not in body.spelled:
+        return "default"
+    return body.integer("count") if body.has("count") else None
+
+
+def violation_body(violation: Violation) -> dict[str, object]:
+    return {"rule": f"V{violation.rule}", "text": violation.text, "at": violation.at}
+
+
+def fault_body(fault: Fault) -> dict[str, object]:
+    return {
+        "id": fault.id,
+        "fault": fault.row.name,
+        "about": fault.row.about,
+        "count": fault.count,
+        "after": fault.after,
+        "probability": fault.probability,
+        "match": asdict(fault.match),
+        "params": dict(fault.params.values),
+        "seen": fault.seen,
+        "hits": fault.hits,
+    }

@@ -1,0 +1,67 @@
+"""What the control API does to things, as GitHub's staff, other clients and bad luck would."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.exchange import BadBody
+from runscaler.simulator.scale_sets import ScaleSetWish
+from runscaler.simulator.things import SessionState
+
+if TYPE_CHECKING:
+    from runscaler.simulator.state import Machine
+    from runscaler.simulator.things import Runner, ScaleSet, Session
+
+THIEF = "another-host"
+
+
+def change_scale_set(machine: Machine, scale_set: ScaleSet, action: str, value: str) -> None:
+    """`value` is the new name, the new group's name, or the labels separated by commas."""
+    if action == "delete":
+        machine.scale_sets.end(scale_set)
+    elif action == "rename":
+        machine.scale_sets.update(scale_set, ScaleSetWish(name=value))
+    elif action == "move":
+        machine.scale_sets.update(scale_set, ScaleSetWish(group=group_id(machine, value)))
+    elif action == "relabel":
+        labels = tuple((label.strip(), "System") for label in value.split(",") if label.strip())
+        machine.scale_sets.update(scale_set, ScaleSetWish(labels=labels))
+    else:
+        raise BadBody(f"action {action} is none of delete, rename, move, relabel")
+
+
+def change_session(machine: Machine, session: Session, action: str) -> None:
+    if action == "expire":
+        machine.sessions.end(session, SessionState.EXPIRED)
+    elif action == "expire-token":
+        machine.sessions.expire_token(session)
+    elif action == "steal":
+        steal(machine, session.scale_set)
+    else:
+        raise BadBody(f"action {action} is none of expire, expire-token, steal")
+
+
+def steal(machine: Machine, scale_set: ScaleSet) -> Session:
+    """Another client ends the live session, if there is one, and holds the set with its own."""
+    if scale_set.live_session is not None:
+        machine.sessions.end(scale_set.live_session, SessionState.DELETED)
+    return machine.sessions.create(scale_set, THIEF)
+
+
+def change_runner(machine: Machine, runner: Runner, action: str) -> None:
+    """`vanish` leaves a ghost, `deregister` tells the agent, `offline` only forgets that it is there."""
+    if action == "vanish":
+        machine.agents.vanish(runner)
+    elif action == "offline":
+        machine.agents.go_offline(runner)
+    elif action == "deregister":
+        machine.runners.deregister(runner)
+    else:
+        raise BadBody(f"action {action} is none of vanish, offline, deregister")
+
+
+def group_id(machine: Machine, name: str) -> int:
+    for number, each in machine.world.groups.items():
+        if each.lower() == name.lower():
+            return number
+    raise BadBody(f"no runner group {name}")

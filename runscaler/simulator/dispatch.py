@@ -1,0 +1,164 @@
+"""Who gets which job: queued jobs go to scale sets, assigned ones to runners (protocol.md 9.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.options import Flavour
+from runscaler.simulator.things import JobState, RunnerState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runscaler.simulator.mailbox import Mailbox
+    from runscaler.simulator.things import Job, Runner, ScaleSet
+    from runscaler.simulator.world import World
+
+ATTEMPTS = 3
+NO_RUNNER: dict[str, object] = {"runnerId": 0, "runnerName": ""}
+
+
+class Dispatch:
+    """`place` looks for a job's set, `fill` for a set's jobs, `offer` for an assigned job's runner."""
+
+    def __init__(self, world: World, mailbox: Mailbox) -> None:
+        self._world = world
+        self._mailbox = mailbox
+        self._offers = world.options.flavour is Flavour.ACQUIRE
+
+    def place(self, job: Job) -> None:
+        """A job has just become queued: give it to a set that may have it."""
+        candidates = [one for one in self._world.live_sets(job.order.scope) if self._may_have(one, job)]
+        if not candidates:
+            return
+        if self._world.options.spread:
+            candidates.sort(key=lambda one: (one.assigned + one.jobs[JobState.AVAILABLE], one.id))
+        self._give(job, candidates[0])
+
+    def fill(self, scale_set: ScaleSet) -> None:
+        """A set may have more than before: give it what waits, oldest first."""
+        while scale_set.room > 0 and scale_set.acquired:
+            self._assign(next(iter(scale_set.acquired.values())), scale_set)
+        while (job := self._oldest_for(scale_set)) is not None:
+            self._give(job, scale_set)
+
+    def acquire(self, scale_set: ScaleSet, numbers: Sequence[int]) -> list[int]:
+        """Flavour B: take these offers; those that are no longer there are left out of the answer."""
+        jobs = [scale_set.offers[number] for number in numbers if number in scale_set.offers]
+        for job in jobs:
+            self._world.place_job(job, JobState.ACQUIRED, scale_set)
+        self.fill(scale_set)
+        return [job.number for job in jobs]
+
+    def offer(self, scale_set: ScaleSet) -> None:
+        """Bring waiting jobs and polling idle runners together, oldest with oldest."""
+        while scale_set.waiting and scale_set.ready:
+            self._pair(next(iter(scale_set.waiting.values())), scale_set.ready[min(scale_set.ready)])
+
+    def _pair(self, job: Job, runner: Runner) -> None:
+        del runner.scale_set.waiting[job.id]
+        del runner.scale_set.ready[runner.id]
+        job.runner, runner.job = runner, job
+        job.turn += 1
+        turn = job.turn
+        self._world.deadlines.after(self._world.timers.pick_up, lambda: self._not_picked_up(job, turn))
+        self._world.wake_runner(runner)
+
+    def take_back(self, runner: Runner) -> None:
+        """The runner will not start what it was offered: the next one may."""
+        job = runner.job
+        if job is None or job.state is not JobState.ASSIGNED or job.scale_set is None:
+            return
+        runner.job = job.runner = None
+        job.turn += 1
+        job.scale_set.waiting = {job.id: job, **job.scale_set.waiting}
+        self.offer(job.scale_set)
+
+    def _not_picked_up(self, job: Job, turn: int) -> None:
+        if job.turn == turn and job.runner is not None:
+            runner = job.runner
+            if runner.state is RunnerState.IDLE:
+                self._world.move_runner(runner, RunnerState.OFFLINE)
+            self.take_back(runner)
+
+    def _may_have(self, scale_set: ScaleSet, job: Job) -> bool:
+        if scale_set.live_session is None or not scale_set.matches(job):
+            return False
+        return scale_set.capacity > 0 if self._offers else scale_set.room > 0
+
+    def _oldest_for(self, scale_set: ScaleSet) -> Job | None:
+        if scale_set.live_session is None or (scale_set.room <= 0 and not self._offers):
+            return None
+        heads = (
+            next((job for job in jobs.values() if self._may_have(scale_set, job)), None)
+            for jobs in self._world.queued.get(scale_set.scope, {}).values()
+        )
+        return min((job for job in heads if job is not None), key=lambda job: job.number, default=None)
+
+    def _give(self, job: Job, scale_set: ScaleSet) -> None:
+        if not self._offers:
+            self._assign(job, scale_set)
+            return
+        self._world.place_job(job, JobState.AVAILABLE, scale_set)
+        acquire_url = f"/_apis/runtime/runnerscalesets/{scale_set.id}/acquirejobs"
+        self._mailbox.tell(scale_set, "JobAvailable", job, acquireJobUrl=acquire_url)
+
+    def _assign(self, job: Job, scale_set: ScaleSet) -> None:
+        job.assigned_at = self._world.clock.wall()
+        job.attempts += 1
+        self._world.place_job(job, JobState.ASSIGNED, scale_set)
+        attempt = job.attempts
+        self._world.deadlines.after(self._world.timers.start, lambda: self._not_started(job, attempt))
+        self._mailbox.tell(scale_set, "JobAssigned", job)
+        self.offer(scale_set)
+
+    def _not_started(self, job: Job, attempt: int) -> None:
+        if job.state is JobState.ASSIGNED and job.attempts == attempt:
+            self.withdraw(job)
+
+    def withdraw(self, job: Job) -> None:
+        """Nobody started it in time: back to the queue, after the third time over and failed."""
+        last = job.attempts >= ATTEMPTS
+        if last:
+            self.finish(job, "failed")
+            return
+        scale_set = self._leave_runner(job)
+        job.assigned_at = 0.0
+        self._world.place_job(job, JobState.QUEUED, None)
+        if scale_set is not None:
+            self._mailbox.tell(scale_set, "JobCompleted", job, **NO_RUNNER, result="canceled")
+        self.queue(job)
+        if scale_set is not None:
+            self.fill(scale_set)
+
+    def queue(self, job: Job) -> None:
+        """The job stands in the queue: spring the capacity trap, then look for a set."""
+        if self._world.options.capacity_trap:
+            announced_none = [
+                one.id
+                for one in self._world.live_sets(job.order.scope)
+                if one.live_session and one.announced and one.capacity == 0 and one.matches(job)
+            ]
+            job.refused_by.update(announced_none)
+        self.place(job)
+
+    def finish(self, job: Job, result: str) -> None:
+        """The job is over, whatever it was doing; its set is told, its runner is let go of."""
+        runner = job.runner if job.state is JobState.RUNNING else None
+        scale_set = self._leave_runner(job)
+        job.result = result
+        job.finished_at = self._world.clock.wall()
+        self._world.place_job(job, JobState.COMPLETED, scale_set)
+        if scale_set is None:
+            return
+        named = {"runnerId": runner.id, "runnerName": runner.name} if runner else NO_RUNNER
+        self._mailbox.tell(scale_set, "JobCompleted", job, **named, result=result)
+        self.fill(scale_set)
+
+    def _leave_runner(self, job: Job) -> ScaleSet | None:
+        if job.runner is not None and job.state is JobState.ASSIGNED:
+            runner = job.runner
+            job.runner = runner.job = None
+            if runner.state is RunnerState.IDLE and runner.agent is not None and runner.agent.polls:
+                runner.scale_set.ready[runner.id] = runner
+        return job.scale_set

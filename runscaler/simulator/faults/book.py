@@ -1,0 +1,158 @@
+"""The faults that are set, and which of them a request meets."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import threading
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.exchange import Fields
+from runscaler.simulator.faults.row import Fault, Match, Scene
+from runscaler.simulator.faults.table import TABLE
+from runscaler.simulator.faults.target import runner_of, scale_set_of
+from runscaler.simulator.faults.wire import Damage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runscaler.simulator.exchange import Reply, Request
+    from runscaler.simulator.faults.row import Outcome
+    from runscaler.simulator.gate import Gate
+
+AGENT = "/_sim/agent/"
+
+
+class UnknownFault(ValueError):
+    """No row of the table has this name."""
+
+
+class FaultBook:
+    """May be used from any thread."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._faults: dict[int, Fault] = {}
+
+    def add(
+        self,
+        name: str,
+        *,
+        count: int | str | None = "default",
+        after: int = 0,
+        probability: float = 1.0,
+        match: Match | None = None,
+        params: Mapping[str, object] | None = None,
+    ) -> Fault:
+        """Set a fault; `count` None is until removed. A row that acts at once acts now."""
+        row = TABLE.get(name)
+        if row is None:
+            raise UnknownFault(f"there is no fault {name}; there are {', '.join(TABLE)}")
+        fault = Fault(
+            id=next(self._numbers),
+            row=row,
+            match=merged(match or Match(), row.match),
+            params=Fields.of(dict(params or {})),
+            count=row.count if isinstance(count, str) else count,
+            after=after,
+            probability=probability,
+        )
+        self._begin(fault)
+        with self._lock:
+            self._faults[fault.id] = fault
+        return fault
+
+    def remove(self, number: int) -> bool:
+        """False if there is no such fault."""
+        with self._lock:
+            fault = self._faults.pop(number, None)
+        if fault is not None and fault.row.end is not None:
+            fault.row.end(Scene(self._gate, fault))
+        return fault is not None
+
+    def clear(self) -> None:
+        for fault in self.all():
+            self.remove(fault.id)
+
+    def all(self) -> list[Fault]:
+        """All that were set and not removed, those that are spent included."""
+        with self._lock:
+            return list(self._faults.values())
+
+    def matching(self, request: Request) -> Acting:
+        set_now = self.all() if self._faults else []
+        meeting = [one for one in set_now if not one.spent and self._fits(one, request)]
+        return Acting(self, self._gate, request, meeting)
+
+    def take(self, fault: Fault) -> bool:
+        """Whether the fault strikes this time; counted as a hit if so."""
+        with self._lock:
+            if fault.spent:
+                return False
+            fault.seen += 1
+            chance = self._gate.machine.world.random.random()
+            strikes = fault.seen > fault.after and chance < fault.probability
+            fault.hits += strikes
+        return strikes
+
+    def _begin(self, fault: Fault) -> None:
+        if fault.row.begin is not None:
+            scene = Scene(self._gate, fault, None, scale_set_of(self._gate, fault.match.scale_set))
+            fault.row.begin(scene)
+            fault.hits += 1
+
+    def _fits(self, fault: Fault, request: Request) -> bool:
+        match = fault.match
+        if match.method and match.method.upper() != request.method:
+            return False
+        if match.path not in request.path or (request.path.startswith(AGENT) and not match.path):
+            return False
+        if match.scale_set:
+            scale_set = scale_set_of(self._gate, request)
+            if scale_set is None or scale_set.name.lower() != match.scale_set.lower():
+                return False
+        return not match.runner or fnmatch.fnmatch(runner_of(self._gate, request), match.runner)
+
+
+class Acting:
+    """The faults that one request meets, in the order in which they were set."""
+
+    def __init__(self, book: FaultBook, gate: Gate, request: Request, faults: list[Fault]) -> None:
+        self._book = book
+        self._gate = gate
+        self._request = request
+        self._faults = faults
+
+    def before(self) -> Outcome | None:
+        """The first fault that answers in the call's place decides."""
+        for fault in self._faults:
+            if fault.row.before is not None and self._book.take(fault):
+                outcome = fault.row.before(self._scene(fault))
+                if outcome is not None:
+                    return outcome
+        return None
+
+    def after(self, reply: Reply) -> Outcome:
+        outcome: Outcome = reply
+        for fault in self._faults:
+            row = fault.row
+            if isinstance(outcome, Damage) or row.after is None or not row.fits(outcome):
+                continue
+            if self._book.take(fault):
+                outcome = row.after(self._scene(fault), outcome)
+        return outcome
+
+    def _scene(self, fault: Fault) -> Scene:
+        return Scene(self._gate, fault, self._request, scale_set_of(self._gate, self._request))
+
+
+def merged(given: Match, default: Match) -> Match:
+    """What was given, and the row's own where nothing was."""
+    return Match(
+        given.method or default.method,
+        given.path or default.path,
+        given.scale_set or default.scale_set,
+        given.runner or default.runner,
+    )

@@ -1,0 +1,85 @@
+"""What a fault is: a row of the table, and a fault that was set (protocol.md 9.6, 10)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runscaler.simulator.exchange import Fields, Reply, Request
+    from runscaler.simulator.faults.wire import Damage
+    from runscaler.simulator.gate import Gate
+    from runscaler.simulator.things import ScaleSet
+
+Outcome: TypeAlias = "Reply | Damage"
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which requests a fault is about; an empty field fits all. `path` is a part of the path,
+    `runner` a shell pattern over runner names."""
+
+    method: str = ""
+    path: str = ""
+    scale_set: str = ""
+    runner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where a fault acts. `request` is None when it acts at the moment it is set."""
+
+    gate: Gate
+    fault: Fault
+    request: Request | None = None
+    scale_set: ScaleSet | None = None
+
+    @property
+    def params(self) -> Fields:
+        return self.fault.params
+
+
+def any_success(reply: Reply) -> bool:
+    """Most faults that spoil a reply have something to spoil only then."""
+    return reply.status in (200, 201)
+
+
+def always(reply: Reply) -> bool:
+    return reply.status >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One kind of fault: what it does before the call is answered, to the answer, or when it is set."""
+
+    name: str
+    about: str
+    match: Match = field(default_factory=Match)
+    count: int | None = 1
+    before: Callable[[Scene], Outcome | None] | None = None
+    after: Callable[[Scene, Reply], Outcome] | None = None
+    fits: Callable[[Reply], bool] = any_success
+    """Whether `after` has anything to do with this answer; others do not count as hits."""
+    begin: Callable[[Scene], None] | None = None
+    end: Callable[[Scene], None] | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Fault:
+    """A fault that was set. `seen` requests matched, the first `after` of them were spared."""
+
+    id: int
+    row: Row
+    match: Match
+    params: Fields
+    count: int | None
+    after: int = 0
+    probability: float = 1.0
+    seen: int = 0
+    hits: int = 0
+
+    @property
+    def spent(self) -> bool:
+        return self.count is not None and self.hits >= self.count

@@ -1,0 +1,47 @@
+"""JIT configurations: GitHub's outer form, our own keys (protocol.md 8.1, 9.4)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runscaler.simulator.things import Runner
+
+RSA_KEYS = ("d", "dp", "dq", "exponent", "inverseQ", "modulus", "p", "q")
+
+
+def encoded_jit_config(runner: Runner, agent_url: str, config_url: str) -> str:
+    """base64 of a JSON object: file name → base64 of the file's content."""
+    files = {
+        ".runner": runner_file(runner, agent_url, config_url),
+        ".credentials": {
+            "Scheme": "RunscalerSimulator",
+            "Data": {"clientId": runner.client_id, "secret": runner.secret},
+        },
+        ".credentials_rsaparams": dict.fromkeys(RSA_KEYS, "AQAB"),
+    }
+    return encode({name: encode(content) for name, content in files.items()})
+
+
+def runner_file(runner: Runner, agent_url: str, config_url: str) -> dict[str, object]:
+    return {
+        "AgentId": runner.id,
+        "AgentName": runner.name,
+        "PoolId": 0,
+        "PoolName": "Default",
+        "ServerUrl": agent_url,
+        "ServerUrlV2": agent_url,
+        "UseV2Flow": True,
+        "UseRunnerAdminFlow": False,
+        "Ephemeral": True,
+        "DisableUpdate": runner.scale_set.disable_update,
+        "WorkFolder": runner.work_folder,
+        "SkipSessionRecover": True,
+        "GitHubUrl": config_url,
+    }
+
+
+def encode(value: object) -> str:
+    return base64.b64encode(json.dumps(value).encode()).decode()

@@ -1,0 +1,83 @@
+"""A job on a runner: started, its lease renewed, completed, or lost (protocol.md 8.4, 9.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.refusals import AgentRefusal
+from runscaler.simulator.things import JobState, RunnerState
+
+if TYPE_CHECKING:
+    from runscaler.simulator.dispatch import Dispatch
+    from runscaler.simulator.mailbox import Mailbox
+    from runscaler.simulator.things import Job, Runner
+    from runscaler.simulator.world import World
+
+
+class Leases:
+    def __init__(self, world: World, mailbox: Mailbox, dispatch: Dispatch) -> None:
+        self._world = world
+        self._mailbox = mailbox
+        self._dispatch = dispatch
+
+    def start(self, runner: Runner, job_id: str) -> Job:
+        """The runner takes the job that it was offered. Again by the same runner: as the first time."""
+        job = self._world.jobs.get(job_id)
+        if job is None or job.state not in (JobState.ASSIGNED, JobState.RUNNING):
+            raise AgentRefusal(404, "JobCancelled", f"Job {job_id} is not to be had any more.")
+        if job.runner is not runner:
+            raise AgentRefusal(409, "AlreadyAcquired", f"Job {job_id} is another runner's.")
+        if job.state is JobState.ASSIGNED:
+            self._begin(runner, job)
+        return job
+
+    def renew(self, runner: Runner, job_id: str) -> Job:
+        job = self.held(runner, job_id)
+        job.leased_until = self._world.clock.monotonic() + self._world.timers.lease
+        return job
+
+    def held(self, runner: Runner, job_id: str) -> Job:
+        """The job, if this runner runs it."""
+        job = self._world.jobs.get(job_id)
+        if job is None or job.runner is not runner or job.state is not JobState.RUNNING:
+            raise AgentRefusal(404, "LeaseLost", f"Job {job_id} is not this runner's any more.")
+        return job
+
+    def complete(self, runner: Runner, job_id: str, result: str) -> None:
+        """The runner's last word: the registration goes with it. The same word twice is fine."""
+        job = self._world.jobs.get(job_id)
+        if job is None or job.runner is not runner:
+            raise AgentRefusal(404, "LeaseLost", f"Job {job_id} is not this runner's.")
+        if job.state is JobState.COMPLETED:
+            if job.result != result:
+                raise AgentRefusal(409, "AlreadyCompleted", f"Job {job_id} is completed as {job.result}.")
+            return
+        self.end(job, result)
+
+    def end(self, job: Job, result: str) -> None:
+        """The job is over and its runner with it; its agent learns that from its next call."""
+        runner = job.runner
+        self._dispatch.finish(job, result)
+        if runner is not None and runner.state is not RunnerState.GONE:
+            self._world.move_runner(runner, RunnerState.GONE)
+
+    def _begin(self, runner: Runner, job: Job) -> None:
+        world = self._world
+        job.runner_assigned_at = world.clock.wall()
+        world.place_job(job, JobState.RUNNING, job.scale_set)
+        world.move_runner(runner, RunnerState.BUSY)
+        job.leased_until = world.clock.monotonic() + world.timers.lease
+        self._watch(job)
+        self._mailbox.tell(runner.scale_set, "JobStarted", job, runnerId=runner.id, runnerName=runner.name)
+
+    def _watch(self, job: Job) -> None:
+        seconds = job.leased_until - self._world.clock.monotonic()
+        self._world.deadlines.after(seconds, lambda: self._check(job))
+
+    def _check(self, job: Job) -> None:
+        if job.state is not JobState.RUNNING:
+            return
+        if job.leased_until > self._world.clock.monotonic():
+            self._watch(job)
+        else:
+            self.end(job, "failed")

@@ -1,0 +1,149 @@
+"""waitress, with connections that can be watched and broken, and a port that can be left for a while."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+import threading
+from typing import TYPE_CHECKING, Protocol, cast
+
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+from runscaler.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+CONNECTION = "runscaler.simulator.connection"
+STOP_SECONDS = 10
+RESET = struct.pack("ii", 1, 0)
+
+
+class Trigger(Protocol):
+    """waitress's way to have something done by its loop (its type stubs have this wrong)."""
+
+    def pull_trigger(self, thunk: Callable[[], None]) -> None: ...
+
+
+class WatchedChannel(HTTPChannel):
+    """A connection that its request can watch and break (`exchange.Connection`)."""
+
+    spared = False
+    """It outlives `leave`, for the reply that is on its way."""
+    _call: Callable[[], None] | None = None
+
+    def gone(self) -> bool:
+        return not self.connected
+
+    def when_gone(self, call: Callable[[], None] | None) -> None:
+        self._call = call
+
+    def reset_on_close(self) -> None:
+        if self.socket is not None:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+    def handle_close(self) -> None:
+        super().handle_close()
+        call = self._call
+        if call is not None:
+            call()
+
+
+class Acceptor(TcpWSGIServer):
+    channel_class = WatchedChannel
+
+
+class Listener:
+    """An application on a TCP port. `spares` says for which paths a connection outlives `leave`."""
+
+    def __init__(
+        self, app: WSGIApplication, host: str, port: int, threads: int, spares: Callable[[str], bool]
+    ) -> None:
+        self.host, self.port = host, port
+        self._app = app
+        self._threads = threads
+        self._spares = spares
+        self._dispatcher = ThreadedTaskDispatcher()
+        self._dispatcher.queue_logger.setLevel(logging.ERROR)
+        self._map: dict[int, socket.socket] = {}
+        self._acceptor: Acceptor | None = None
+        self._trigger: Trigger | None = None
+        self._loop: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Returns when it listens; `HostError` if the port is taken."""
+        acceptor = self._acceptor = self._accept()
+        self.port = int(acceptor.getsockname()[1])
+        self._trigger = cast("Trigger", acceptor.trigger)
+        self._dispatcher.set_thread_count(self._threads)
+        self._loop = threading.Thread(target=acceptor.run, name="simulator-server", daemon=True)
+        self._loop.start()
+
+    def stop(self) -> None:
+        """Complete when it returns; requests in flight must be ending by themselves."""
+        self._dispatcher.shutdown(timeout=STOP_SECONDS)
+        if self._loop is not None and self._trigger is not None:
+            self._trigger.pull_trigger(lambda: wasyncore.close_all(self._map))
+            self._loop.join()
+            self._loop = None
+
+    def leave(self) -> None:
+        """Cut all connections and refuse new ones, until `come_back`."""
+        self._in_loop(self._close_down)
+
+    def come_back(self) -> None:
+        self._in_loop(self._reopen)
+
+    def _in_loop(self, call: Callable[[], None]) -> None:
+        done = threading.Event()
+
+        def run() -> None:
+            call()
+            done.set()
+
+        if self._trigger is not None:
+            self._trigger.pull_trigger(run)
+            done.wait(STOP_SECONDS)
+
+    def _close_down(self) -> None:
+        if self._acceptor is None:
+            return
+        wasyncore.dispatcher.close(self._acceptor)
+        self._acceptor = None
+        for channel in list(self._map.values()):
+            if isinstance(channel, WatchedChannel) and not channel.spared:
+                channel.handle_close()
+
+    def _reopen(self) -> None:
+        if self._acceptor is None:
+            self._acceptor = self._accept()
+
+    def _accept(self) -> Acceptor:
+        adjustments = Adjustments(
+            host=self.host,
+            port=self.port,
+            connection_limit=4096,
+            backlog=1024,
+            channel_timeout=300,
+            channel_request_lookahead=1,
+            max_request_body_size=2 << 20,
+            asyncore_use_poll=True,
+            ident="",
+        )
+        try:
+            return Acceptor(self._serve, self._map, dispatcher=self._dispatcher, adj=adjustments)
+        except OSError as error:
+            text = f"the simulator cannot listen on {self.host}:{self.port}: {error.strerror}"
+            raise HostError(text) from error
+
+    def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        channel: WatchedChannel = environ["waitress.client_disconnected"].__self__
+        channel.spared = self._spares(environ["PATH_INFO"])
+        environ[CONNECTION] = channel
+        return self._app(environ, start_response)

@@ -1,0 +1,69 @@
+"""A scale set's messages: formed from its events, delivered until deleted (protocol.md 9.3, message)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.bodies import job_message
+from runscaler.simulator.options import Flavour
+from runscaler.simulator.refusals import ServiceRefusal
+from runscaler.simulator.things import Message
+
+if TYPE_CHECKING:
+    from runscaler.simulator.things import Job, ScaleSet
+    from runscaler.simulator.world import World
+
+EVENTS_A_MESSAGE = 50
+
+
+class Mailbox:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def tell(self, scale_set: ScaleSet, kind: str, job: Job, **more: object) -> None:
+        """An event for the scale set's listener, frozen as things are now; wakes its poll."""
+        numbered = self._world.options.flavour is Flavour.ACQUIRE
+        scale_set.events.append(job_message(kind, job, more, numbered=numbered))
+        self._world.wake_session(scale_set)
+
+    def next(self, scale_set: ScaleSet, after: int) -> Message | None:
+        """The oldest undeleted message beyond `after`, formed now if events wait; counts as delivered."""
+        for message in scale_set.messages.values():
+            if message.id > after or message.again:
+                return self._deliver(message)
+        return self._deliver(self._form(scale_set)) if scale_set.events else None
+
+    def delete(self, scale_set: ScaleSet, number: int) -> None:
+        message = scale_set.messages.get(number)
+        if message is not None and message.deliveries:
+            del scale_set.messages[number]
+            self._world.note("message-deleted", scaleSet=scale_set.id, message=number)
+        elif message is not None or number not in scale_set.formed:
+            refusal = ServiceRefusal(404, "MessageNotFoundException", f"Message {number} was not found.")
+            self._world.violations.refuse(8, refusal)
+
+    def repeat(self, scale_set: ScaleSet, events: tuple[dict[str, object], ...], number: int = 0) -> None:
+        """Deliver these once more: under a given id whatever the client's cursor says, or as new events."""
+        if number:
+            scale_set.messages[number] = Message(number, events, deliveries=1, again=True)
+        else:
+            scale_set.events.extendleft(reversed(events))
+        self._world.wake_session(scale_set)
+
+    def restart_ids(self, scale_set: ScaleSet, first: int) -> None:
+        """From now on ids count up from `first` again (fault F55)."""
+        scale_set.last_message = first - 1
+
+    def _form(self, scale_set: ScaleSet) -> Message:
+        count = min(EVENTS_A_MESSAGE, len(scale_set.events))
+        events = tuple(scale_set.events.popleft() for _ in range(count))
+        scale_set.last_message = scale_set.last_message + 1
+        message = Message(scale_set.last_message, events)
+        scale_set.messages[message.id] = message
+        scale_set.formed.add(message.id)
+        return message
+
+    def _deliver(self, message: Message) -> Message:
+        message.deliveries += 1
+        message.again = False
+        return message

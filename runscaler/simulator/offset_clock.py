@@ -1,0 +1,36 @@
+"""A clock that can be put forward: the simulated GitHub's own time (faults F22 and F30)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runscaler.clock import Clock
+    from runscaler.interrupt import Interrupt
+
+
+class OffsetClock:
+    """`skew` moves only the time of day; `pass_by` lets time pass, as a sleep of the client's host does."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._passed = 0.0
+        self._skew = 0.0
+
+    def skew(self, seconds: float) -> None:
+        self._skew += seconds
+
+    def pass_by(self, seconds: float) -> None:
+        self._passed += seconds
+
+    def monotonic(self) -> float:
+        return self._clock.monotonic() + self._passed
+
+    def wall(self) -> float:
+        return self._clock.wall() + self._passed + self._skew
+
+    def jitter(self, seconds: float) -> float:
+        return self._clock.jitter(seconds)
+
+    def pause(self, seconds: float, interrupt: Interrupt) -> None:
+        self._clock.pause(seconds, interrupt)

@@ -1,0 +1,67 @@
+"""Jobs as callers of the control and Python API ask for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.exchange import BadBody, Fields
+from runscaler.simulator.scopes import default_repository
+from runscaler.simulator.things import JobOrder, Step
+
+if TYPE_CHECKING:
+    from runscaler.simulator.world import World
+
+
+def read_order(world: World, body: Fields) -> JobOrder:
+    """`scaleSet` is a name (or `labels` are the job's), `scope` needed only where that is not unique."""
+    labels = body.texts("labels") or (body.text("scaleSet"),)
+    scope = body.text("scope", "").lower() or scope_for(world, labels[0])
+    steps = tuple(read_step(each, index) for index, each in enumerate(body.items("steps"), start=1))
+    return JobOrder(
+        scope=scope,
+        labels=labels,
+        steps=steps or (Step("hello", "echo hello"),),
+        count=body.integer("count", 1),
+        display_name=body.text("displayName", "build"),
+        repository=body.text("repository", "") or default_repository(scope),
+        env=tuple((key, str(value)) for key, value in pairs(body, "env")),
+        secrets=body.texts("secrets"),
+        timeout_seconds=body.number("timeoutSeconds", 21600.0),
+        event_name=body.text("eventName", "push"),
+    )
+
+
+def read_step(value: object, number: int) -> Step:
+    """A step is an object of protocol.md 9.5, or just what it runs."""
+    if isinstance(value, str):
+        return Step(f"step {number}", value)
+    step = Fields.of(value)
+    return Step(
+        name=step.text("name", f"step {number}"),
+        run=step.text("run"),
+        shell=step.text("shell", "sh"),
+        continue_on_error=step.truth("continueOnError", False),
+        always=step.truth("always", False),
+        timeout_seconds=step.number("timeoutSeconds", 3600.0),
+    )
+
+
+def pairs(body: Fields, key: str) -> list[tuple[str, object]]:
+    """The object at `key`, its own keys spelled as they were."""
+    value = body.values.get(key, {})
+    if not isinstance(value, dict):
+        raise BadBody(f"{key} is not an object")
+    return list(value.items())
+
+
+def scope_for(world: World, label: str) -> str:
+    """The scope of the live set of that name or label; of the only scope there is for an unknown one."""
+    wanted = label.lower()
+    for one in reversed(world.scale_sets.values()):
+        names = {one.name.lower(), *(name.lower() for name, _ in one.labels)}
+        if not one.deleted and wanted in names:
+            return one.scope
+    scopes = set(world.tenants.values())
+    if len(scopes) == 1:
+        return scopes.pop()
+    raise BadBody(f"no scale set {label}: name the scope")

@@ -1,0 +1,43 @@
+"""A table of calls: method, path, what answers. The first row that fits counts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from runscaler.simulator.exchange import Reply, Request
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request on its way to what answers it. `scope` is the tenant's where there is one."""
+
+    request: Request
+    scope: str
+    args: tuple[str, ...]
+
+    def number(self) -> int:
+        """The first part of the path that was a number."""
+        return int(self.args[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    path: re.Pattern[str]
+    answer: Callable[[Call], Reply]
+
+
+def route(method: str, path: str, answer: Callable[[Call], Reply]) -> Route:
+    return Route(method, re.compile(path), answer)
+
+
+def find_route(routes: Iterable[Route], method: str, path: str) -> tuple[Route, tuple[str, ...]] | None:
+    for each in routes:
+        if each.method == method and (match := each.path.fullmatch(path)):
+            return each, match.groups()
+    return None

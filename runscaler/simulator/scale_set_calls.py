@@ -1,0 +1,104 @@
+"""Calls about scale sets and runner groups (protocol.md 4.2, 4.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.simulator import bodies
+from runscaler.simulator.checks import check_no_body
+from runscaler.simulator.exchange import NO_CONTENT, BadBody, Fields, json_reply
+from runscaler.simulator.routes import Route, route
+from runscaler.simulator.scale_sets import ScaleSetWish
+
+if TYPE_CHECKING:
+    from runscaler.simulator.exchange import Reply
+    from runscaler.simulator.routes import Call
+    from runscaler.simulator.state import Machine
+    from runscaler.simulator.things import ScaleSet
+
+SETS = "runtime/runnerscalesets"
+
+
+class ScaleSetCalls:
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._world = machine.world
+
+    def routes(self) -> tuple[Route, ...]:
+        return (
+            route("GET", f"{SETS}/?", self._find),
+            route("POST", f"{SETS}/?", self._create),
+            route("GET", rf"{SETS}/(\d+)", self._get),
+            route("PATCH", rf"{SETS}/(\d+)", self._update),
+            route("DELETE", rf"{SETS}/(\d+)", self._delete),
+            route("GET", "runtime/runnergroups/?", self._groups),
+        )
+
+    def _find(self, call: Call) -> Reply:
+        check_no_body(self._world, call.request)
+        group = call.request.query.get("runnerGroupId")
+        found = self._machine.scale_sets.find(
+            call.scope, call.request.query.get("name"), int(group) if group and group.isdigit() else None
+        )
+        return json_reply(bodies.listing([self._body(call, one) for one in found]))
+
+    def _create(self, call: Call) -> Reply:
+        body = call.request.json()
+        if not body.text("name"):
+            raise BadBody("name is empty")
+        if body.integer("runnerGroupId") < 1:
+            raise BadBody("runnerGroupId is not a group's id")
+        repeated = (call.request.method, call.request.path) in self._world.lost_replies
+        made = self._machine.scale_sets.create(call.scope, read_wish(body), repeated=repeated)
+        return json_reply(self._body(call, made))
+
+    def _get(self, call: Call) -> Reply:
+        check_no_body(self._world, call.request)
+        return json_reply(self._body(call, self._machine.scale_sets.get(call.scope, call.number())))
+
+    def _update(self, call: Call) -> Reply:
+        scale_set = self._machine.scale_sets.get(call.scope, call.number())
+        self._machine.scale_sets.update(scale_set, read_wish(call.request.json()))
+        return json_reply(self._body(call, scale_set))
+
+    def _delete(self, call: Call) -> Reply:
+        check_no_body(self._world, call.request)
+        self._machine.scale_sets.delete(self._machine.scale_sets.get(call.scope, call.number()))
+        return NO_CONTENT
+
+    def _groups(self, call: Call) -> Reply:
+        check_no_body(self._world, call.request)
+        wanted = call.request.query.get("groupName")
+        sizes = [one.group for one in self._world.live_sets(call.scope)]
+        found = [
+            bodies.group_body(number, name, sizes.count(number))
+            for number, name in self._world.groups.items()
+            if wanted is None or name.lower() == wanted.lower()
+        ]
+        return json_reply(bodies.listing(found))
+
+    def _body(self, call: Call, scale_set: ScaleSet) -> bodies.Json:
+        return bodies.scale_set_body(scale_set, self._world.groups[scale_set.group], service_url(call))
+
+
+def service_url(call: Call) -> str:
+    """The base of the actions service as this client knows it."""
+    before, _, _ = call.request.path.partition("_apis/")
+    return f"{call.request.base_url}{before}"
+
+
+def read_wish(body: Fields) -> ScaleSetWish:
+    """What a NEW or an update asks for; the empty values of other clients mean "as it is" (4.3)."""
+    setting = body.inner("RunnerSetting")
+    labels = tuple(read_label(each) for each in body.items("labels"))
+    return ScaleSetWish(
+        name=body.text("name", "") or None,
+        group=body.integer("runnerGroupId", 0) or None,
+        labels=labels or None,
+        disable_update=setting.truth("disableUpdate") if setting.has("disableUpdate") else None,
+    )
+
+
+def read_label(value: object) -> tuple[str, str]:
+    label = Fields.of(value)
+    return label.text("name"), label.text("type", "System")

@@ -1,0 +1,130 @@
+"""Scale sets: made, found, changed, deleted (protocol.md 4.2, 4.3, 9.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.refusals import ServiceRefusal, scale_set_gone
+from runscaler.simulator.things import RunnerState, ScaleSet, SessionState
+
+if TYPE_CHECKING:
+    from runscaler.simulator.jobs import Jobs
+    from runscaler.simulator.sessions import Sessions
+    from runscaler.simulator.world import World
+
+FIRST = 42
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleSetWish:
+    """What a client wants a scale set to be. None: as it is."""
+
+    name: str | None = None
+    group: int | None = None
+    labels: tuple[tuple[str, str], ...] | None = None
+    disable_update: bool | None = None
+
+
+class ScaleSets:
+    def __init__(self, world: World, sessions: Sessions, jobs: Jobs) -> None:
+        self._world = world
+        self._sessions = sessions
+        self._jobs = jobs
+
+    def create(self, scope: str, wish: ScaleSetWish, *, repeated: bool = False) -> ScaleSet:
+        """`repeated`: the reply to an earlier try was lost, so that a taken name is no violation."""
+        name, group = wish.name or "", wish.group or 1
+        self._check_group(group)
+        self._check_free(scope, group, name, repeated=repeated)
+        number = FIRST + len(self._world.scale_sets)
+        made = ScaleSet(
+            number,
+            scope,
+            name,
+            group,
+            wish.labels or (),
+            bool(wish.disable_update),
+            self._world.clock.wall(),
+            last_session_at=self._world.clock.monotonic(),
+        )
+        self._world.scale_sets[number] = made
+        self._watch(made, self._world.timers.dormant)
+        self._world.note("scale-set", scaleSet=number, name=name, state="live")
+        return made
+
+    def find(self, scope: str, name: str | None, group: int | None) -> list[ScaleSet]:
+        return [
+            one
+            for one in self._world.live_sets(scope)
+            if (name is None or one.name.lower() == name.lower()) and (group is None or one.group == group)
+        ]
+
+    def get(self, scope: str, number: int) -> ScaleSet:
+        scale_set = self._world.scale_sets.get(number)
+        if scale_set is None or scale_set.scope != scope:
+            raise scale_set_gone(number)
+        if scale_set.deleted:
+            if self._world.is_misuse(scale_set):
+                self._world.violations.record(9, f"scale set {number} was used after it was deleted")
+            raise scale_set_gone(number)
+        return scale_set
+
+    def update(self, scale_set: ScaleSet, wish: ScaleSetWish) -> None:
+        name, group = wish.name or scale_set.name, wish.group or scale_set.group
+        self._check_group(group)
+        if (name.lower(), group) != (scale_set.name.lower(), scale_set.group):
+            self._check_free(scale_set.scope, group, name, repeated=True)
+        scale_set.name, scale_set.group = name, group
+        if wish.labels is not None:
+            scale_set.labels = wish.labels
+        if wish.disable_update is not None:
+            scale_set.disable_update = wish.disable_update
+        self._world.note("scale-set", scaleSet=scale_set.id, name=name, state="changed")
+
+    def delete(self, scale_set: ScaleSet) -> None:
+        """Refused while one of its runners has a job."""
+        if scale_set.runners[RunnerState.BUSY]:
+            text = f"The runner scale set {scale_set.name} has runners with jobs."
+            raise ServiceRefusal(400, "RunnerScaleSetInUseException", text)
+        scale_set.by_client = True
+        self.end(scale_set)
+
+    def end(self, scale_set: ScaleSet) -> None:
+        """Gone: its session dies, its runners but the busy ones go, its waiting jobs are queued again."""
+        scale_set.deleted = True
+        if scale_set.session is not None:
+            self._sessions.end(scale_set.session, SessionState.EXPIRED)
+        for runner in [one for one in self._world.runners.values() if one.scale_set is scale_set]:
+            if runner.state not in (RunnerState.BUSY, RunnerState.GONE):
+                self._world.move_runner(runner, RunnerState.GONE)
+                self._world.wake_runner(runner)
+        self._jobs.release(scale_set)
+        self._world.note("scale-set", scaleSet=scale_set.id, name=scale_set.name, state="deleted")
+
+    def _check_group(self, group: int) -> None:
+        if group not in self._world.groups:
+            raise ServiceRefusal(404, "RunnerGroupNotFoundException", f"Runner group {group} was not found.")
+
+    def _check_free(self, scope: str, group: int, name: str, *, repeated: bool) -> None:
+        if not self.find(scope, name, group):
+            return
+        text = f"The runner scale set already exists in runner group {self._world.groups[group]}."
+        if not repeated:
+            self._world.violations.record(9, f"scale set {name} was created twice")
+        raise ServiceRefusal(400, "RunnerScaleSetExistsException", text)
+
+    def _watch(self, scale_set: ScaleSet, seconds: float) -> None:
+        self._world.deadlines.after(seconds, lambda: self._check_dormant(scale_set))
+
+    def _check_dormant(self, scale_set: ScaleSet) -> None:
+        if scale_set.deleted:
+            return
+        now = self._world.clock.monotonic()
+        if scale_set.live_session is not None:
+            scale_set.last_session_at = now
+        left = scale_set.last_session_at + self._world.timers.dormant - now
+        if left > 0:
+            self._watch(scale_set, left)
+        else:
+            self.end(scale_set)

@@ -1,0 +1,81 @@
+"""Calls about message sessions and acquirable jobs (protocol.md 4.2, 4.5, 6)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.simulator import bodies
+from runscaler.simulator.checks import check_no_body, check_service_token
+from runscaler.simulator.exchange import NO_CONTENT, BadBody, json_reply
+from runscaler.simulator.refusals import session_unknown
+from runscaler.simulator.routes import Route, route
+from runscaler.simulator.scale_set_calls import SETS, service_url
+from runscaler.simulator.tokens import TokenKind
+
+if TYPE_CHECKING:
+    from runscaler.simulator.exchange import Reply
+    from runscaler.simulator.routes import Call
+    from runscaler.simulator.state import Machine
+    from runscaler.simulator.things import Session
+
+
+class SessionCalls:
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._world = machine.world
+
+    def routes(self) -> tuple[Route, ...]:
+        one = rf"{SETS}/(\d+)"
+        return (
+            route("POST", f"{one}/sessions", self._create),
+            route("PATCH", f"{one}/sessions/([^/]+)", self._refresh),
+            route("DELETE", f"{one}/sessions/([^/]+)", self._delete),
+            route("GET", f"{one}/acquirablejobs", self._acquirable),
+            route("POST", f"{one}/acquirejobs", self._acquire),
+        )
+
+    def _create(self, call: Call) -> Reply:
+        scale_set = self._machine.scale_sets.get(call.scope, call.number())
+        owner = call.request.json().text("ownerName")
+        if not owner:
+            raise BadBody("ownerName is empty")
+        return json_reply(self._body(call, self._machine.sessions.create(scale_set, owner)))
+
+    def _refresh(self, call: Call) -> Reply:
+        check_no_body(self._world, call.request)
+        scale_set = self._machine.scale_sets.get(call.scope, call.number())
+        return json_reply(self._body(call, self._machine.sessions.refresh(scale_set, call.args[1])))
+
+    def _delete(self, call: Call) -> Reply:
+        check_no_body(self._world, call.request)
+        scale_set = self._machine.scale_sets.get(call.scope, call.number())
+        self._machine.sessions.delete(scale_set, call.args[1])
+        return NO_CONTENT
+
+    def _acquirable(self, call: Call) -> Reply:
+        check_no_body(self._world, call.request)
+        scale_set = self._machine.scale_sets.get(call.scope, call.number())
+        if not scale_set.offers:
+            return NO_CONTENT
+        url = f"{service_url(call)}_apis/{SETS}/{scale_set.id}/acquirejobs"
+        offers = [bodies.acquirable_job(job, url) for job in scale_set.offers.values()]
+        return json_reply(bodies.listing(offers))
+
+    def _acquire(self, call: Call) -> Reply:
+        """With the queue token instead of the admin JWT; only what is still to be had is acquired."""
+        scale_set = self._machine.scale_sets.get(call.scope, call.number())
+        session = scale_set.live_session
+        if session is None:
+            raise session_unknown("")
+        check_service_token(self._world, call.request, TokenKind.QUEUE, session.id)
+        numbers = call.request.any_json()
+        if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
+            raise BadBody("the body is not a list of runnerRequestIds")
+        return json_reply(bodies.listing(self._machine.dispatch.acquire(scale_set, numbers)))
+
+    def _body(self, call: Call, session: Session) -> bodies.Json:
+        scale_set = session.scale_set
+        group = self._world.groups[scale_set.group]
+        queue_url = f"{call.request.base_url}/_sim/queue/{scale_set.id}/messages?sessionId={session.id}"
+        set_body = bodies.scale_set_body(scale_set, group, service_url(call))
+        return bodies.session_body(session, set_body, queue_url)

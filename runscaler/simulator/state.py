@@ -1,0 +1,67 @@
+"""The simulated GitHub as one state machine without I/O (protocol.md 9.3).
+
+    world        the things, their counts, the clock, chance, deadlines, violations, tokens
+    scale_sets   make, find, change, delete            sessions   one live one a set, polls
+    mailbox      events become messages                dispatch   jobs find sets, then runners
+    jobs         queue, cancel                         leases     start, renew, complete
+    runners      registrations                         agents     their processes' sessions
+
+Every call first lets what is due by the clock happen (`tick`). None of it may be called from two
+threads at once: the gate (`gate.py`) holds the lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.agents import Agents
+from runscaler.simulator.dispatch import Dispatch
+from runscaler.simulator.jobs import Jobs
+from runscaler.simulator.leases import Leases
+from runscaler.simulator.mailbox import Mailbox
+from runscaler.simulator.runners import Runners
+from runscaler.simulator.scale_sets import ScaleSets
+from runscaler.simulator.sessions import Sessions
+from runscaler.simulator.things import RunnerState
+from runscaler.simulator.world import World
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from runscaler.clock import Clock
+    from runscaler.simulator.options import Options
+    from runscaler.simulator.violations import Violation
+
+
+class Machine:
+    def __init__(self, clock: Clock, random: Random, options: Options) -> None:
+        self.world = World(clock, random, options)
+        self.mailbox = Mailbox(self.world)
+        self.dispatch = Dispatch(self.world, self.mailbox)
+        self.jobs = Jobs(self.world, self.dispatch)
+        self.leases = Leases(self.world, self.mailbox, self.dispatch)
+        self.sessions = Sessions(self.world, self.mailbox, self.dispatch)
+        self.scale_sets = ScaleSets(self.world, self.sessions, self.jobs)
+        self.runners = Runners(self.world)
+        self.agents = Agents(self.world, self.runners, self.dispatch)
+
+    def tick(self) -> None:
+        """Let everything happen that is due."""
+        self.world.deadlines.run_due()
+
+    def final_violations(self) -> tuple[Violation, ...]:
+        """All violations, judged as if every client had come to its orderly end (V8, V12)."""
+        kept = self.world.violations.all()
+        ledger = self.world.violations
+        for scale_set in self.world.scale_sets.values():
+            if scale_set.live_session is not None:
+                ledger.record(12, f"session {scale_set.live_session.id} of {scale_set.name} was left")
+            for message in scale_set.messages.values():
+                if message.deliveries:
+                    ledger.record(8, f"message {message.id} of {scale_set.name} was delivered, never deleted")
+        for runner in self.world.runners.values():
+            if runner.state in (RunnerState.REGISTERED, RunnerState.OFFLINE):
+                ledger.record(12, f"the registration of {runner.name} ({runner.state.value}) was left")
+        final = ledger.all()
+        ledger.replace(kept)
+        return final

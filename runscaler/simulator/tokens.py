@@ -1,0 +1,93 @@
+"""Every token that was handed out, what it is good for and until when (protocol.md 3, 5.1)."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from runscaler.clock import Clock
+
+KEPT = 20_000
+
+
+class TokenKind(StrEnum):
+    INSTALLATION = "installation token"
+    REGISTRATION = "registration token"
+    ADMIN = "admin JWT"
+    QUEUE = "queue token"
+
+
+class Verdict(StrEnum):
+    """`OVER` is an honest mistake that a refresh mends; `WRONG` is a token in another's place."""
+
+    GOOD = "good"
+    OVER = "over"
+    WRONG = "wrong"
+
+
+@dataclass(slots=True)
+class Token:
+    """`subject` is the scope, or for a queue token the session's id."""
+
+    text: str
+    kind: TokenKind
+    subject: str
+    expires_at: float
+
+
+class Tokens:
+    def __init__(self, clock: Clock, random: Random) -> None:
+        self._clock = clock
+        self._random = random
+        self._key = random.randbytes(32)
+        self._known: dict[str, Token] = {}
+
+    def issue(self, kind: TokenKind, subject: str, seconds: float) -> Token:
+        expires_at = self._clock.wall() + seconds
+        token = Token(self._text(kind, subject, expires_at), kind, subject, expires_at)
+        self._known[token.text] = token
+        while len(self._known) > KEPT:
+            del self._known[next(iter(self._known))]
+        return token
+
+    def find(self, text: str) -> Token | None:
+        return self._known.get(text)
+
+    def judge(self, text: str, kind: TokenKind) -> Verdict:
+        token = self._known.get(text)
+        if token is None or token.kind is not kind:
+            return Verdict.WRONG
+        return Verdict.GOOD if token.expires_at > self._clock.wall() else Verdict.OVER
+
+    def end(self, kind: TokenKind, subject: str | None = None) -> None:
+        """Make all tokens of a kind (and subject) expire now."""
+        for token in self._known.values():
+            if token.kind is kind and subject in (None, token.subject):
+                token.expires_at = min(token.expires_at, self._clock.wall())
+
+    def _text(self, kind: TokenKind, subject: str, expires_at: float) -> str:
+        if kind is TokenKind.REGISTRATION:
+            return base64.b32encode(self._random.randbytes(18)).decode().rstrip("=")
+        if kind is TokenKind.INSTALLATION:
+            return f"ghs_{self._random.randbytes(18).hex()}"
+        return self._jwt({"sub": subject, "iat": int(self._clock.wall()), "exp": int(expires_at)})
+
+    def _jwt(self, claims: dict[str, object]) -> str:
+        claims = {**claims, "jti": self._random.randbytes(8).hex()}
+        signed = f"{base64url({'typ': 'JWT', 'alg': 'HS256'})}.{base64url(claims)}"
+        signature = hmac.new(self._key, signed.encode(), hashlib.sha256).digest()
+        return f"{signed}.{base64.urlsafe_b64encode(signature).decode().rstrip('=')}"
+
+
+def base64url(value: object) -> str:
+    """A JSON value as one part of a JWT."""
+    text = json.dumps(value, separators=(",", ":")).encode()
+    return base64.urlsafe_b64encode(text).decode().rstrip("=")

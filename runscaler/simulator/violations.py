@@ -1,0 +1,65 @@
+"""What a client did wrong: the rules V1 to V12 of protocol.md 9.2 and the list of those broken."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runscaler.clock import Clock
+    from runscaler.simulator.refusals import Refusal
+
+KEPT = 10_000
+
+RULES = {
+    1: "scheme and token are right for the call",
+    2: "the token is of this scope",
+    3: "User-Agent is present",
+    4: "api-version is named where it belongs",
+    5: "bodies are valid, and only where they belong",
+    6: "X-ScaleSetMaxCapacity is an integer >= 0",
+    7: "lastMessageId never decreases, one poll at a time",
+    8: "messages are deleted after delivery, and all of them",
+    9: "nothing gone is used, no name twice",
+    10: "a JIT configuration registers once",
+    11: "Retry-After is obeyed, refreshes and JIT calls are bounded",
+    12: "nothing is left at the end",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """`rule` is V's number; `at` is seconds since the epoch."""
+
+    rule: int
+    text: str
+    at: float
+
+    def __str__(self) -> str:
+        return f"V{self.rule} ({RULES[self.rule]}): {self.text}"
+
+
+class Violations:
+    def __init__(self, clock: Clock, *, lenient: bool) -> None:
+        self._clock = clock
+        self._lenient = lenient
+        self._kept: deque[Violation] = deque(maxlen=KEPT)
+
+    def record(self, rule: int, text: str) -> None:
+        self._kept.append(Violation(rule, text, self._clock.wall()))
+
+    def refuse(self, rule: int, refusal: Refusal) -> None:
+        """Record the violation and refuse the call, unless the simulator is lenient."""
+        self.record(rule, refusal.message)
+        if not self._lenient:
+            raise refusal
+
+    def all(self) -> tuple[Violation, ...]:
+        return tuple(self._kept)
+
+    def replace(self, violations: tuple[Violation, ...]) -> None:
+        self._kept = deque(violations, maxlen=KEPT)
+
+    def clear(self) -> None:
+        self._kept.clear()

@@ -1,0 +1,154 @@
+"""All things of one simulated GitHub and the few changes that keep its counts true.
+
+No I/O and no thread in here: whoever calls holds the one lock (`gate.py`). Time and chance come
+in as arguments, so that a test with a fake clock and a seed sees the same world each time.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.deadlines import Deadlines
+from runscaler.simulator.patience import Patience
+from runscaler.simulator.things import JobState, RunnerState
+from runscaler.simulator.tokens import Tokens
+from runscaler.simulator.violations import Violations
+
+if TYPE_CHECKING:
+    from random import Random
+
+    from runscaler.clock import Clock
+    from runscaler.simulator.options import Options
+    from runscaler.simulator.things import Job, Runner, ScaleSet, Session
+
+JOURNAL_KEPT = 20_000
+FORGIVEN = 30.0
+
+
+class World:
+    def __init__(self, clock: Clock, random: Random, options: Options) -> None:
+        self.clock = clock
+        self.random = random
+        self.options = options
+        self.timers = options.timers
+        self.deadlines = Deadlines(clock)
+        self.violations = Violations(clock, lenient=options.lenient)
+        self.patience = Patience(clock, self.violations)
+        self.tokens = Tokens(clock, random)
+        self.scale_sets: dict[int, ScaleSet] = {}
+        self.sessions: dict[str, Session] = {}
+        self.jobs: dict[str, Job] = {}
+        self.runners: dict[int, Runner] = {}
+        self.names: dict[tuple[str, str], Runner] = {}
+        self.queued: dict[str, dict[frozenset[str], dict[str, Job]]] = {}
+        """Per scope and set of labels, so that a set looks at each kind of job once."""
+        self.groups = {1: "Default", **dict(enumerate(options.groups, start=2))}
+        self.tenants: dict[str, str] = {}
+        """Which scope a tenant of the actions service serves."""
+        self.job_counts: Counter[JobState] = Counter()
+        self.journal: deque[dict[str, object]] = deque(maxlen=JOURNAL_KEPT)
+        self.changes = 0
+        """Goes up with each entry of the journal."""
+        self.woken: set[str] = set()
+        """Who has something new; the gate wakes them and empties it."""
+        self.lost_replies: set[tuple[str, str]] = set()
+        """(method, path) of calls that acted but whose reply a fault spoilt: repeating them is right."""
+
+    def note(self, what: str, **facts: object) -> None:
+        self.changes += 1
+        self.journal.append({"number": self.changes, "at": self.clock.wall(), "event": what, **facts})
+
+    def wake_session(self, scale_set: ScaleSet) -> None:
+        if scale_set.session is not None:
+            self.woken.add(scale_set.session.id)
+
+    def wake_runner(self, runner: Runner) -> None:
+        self.woken.add(runner_key(runner.id))
+
+    def uuid(self) -> str:
+        return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
+
+    def live_sets(self, scope: str) -> list[ScaleSet]:
+        return [one for one in self.scale_sets.values() if one.scope == scope and not one.deleted]
+
+    def is_misuse(self, ended: Session | ScaleSet) -> bool:
+        """Whether using this again is the client's mistake (V9).
+
+        What a client ended itself it must not use; what GitHub ended it has to find out first,
+        in all its threads.
+        """
+        now = self.clock.monotonic()
+        if ended.told_at is None:
+            ended.told_at = now
+        return ended.by_client or now - ended.told_at > FORGIVEN
+
+    def place_job(self, job: Job, state: JobState, scale_set: ScaleSet | None) -> None:
+        """The one way in which a job changes its state: counts, indexes and timers follow."""
+        self._take_out(job)
+        job.state, job.scale_set = state, scale_set
+        job.turn += 1
+        self._put_in(job)
+        self.note("job", job=job.id, state=state.value, scaleSet=scale_set.id if scale_set else None)
+
+    def add_job(self, job: Job) -> None:
+        self.jobs[job.id] = job
+        self._put_in(job)
+        self.note("job", job=job.id, state=job.state.value, scaleSet=None)
+
+    def _take_out(self, job: Job) -> None:
+        self.job_counts[job.state] -= 1
+        scale_set = job.scale_set
+        if scale_set is not None:
+            scale_set.jobs[job.state] -= 1
+            scale_set.offers.pop(job.number, None)
+            scale_set.acquired.pop(job.id, None)
+            scale_set.waiting.pop(job.id, None)
+        elif job.state is JobState.QUEUED:
+            self._take_from_queue(job)
+
+    def _take_from_queue(self, job: Job) -> None:
+        alike = self.queued[job.order.scope]
+        jobs = alike[job.labels]
+        del jobs[job.id]
+        if not jobs:
+            del alike[job.labels]
+
+    def _put_in(self, job: Job) -> None:
+        self.job_counts[job.state] += 1
+        scale_set = job.scale_set
+        if scale_set is None:
+            if job.state is JobState.QUEUED:
+                alike = self.queued.setdefault(job.order.scope, {})
+                alike.setdefault(job.labels, {})[job.id] = job
+            return
+        scale_set.jobs[job.state] += 1
+        if job.state is JobState.AVAILABLE:
+            scale_set.offers[job.number] = job
+        elif job.state is JobState.ACQUIRED:
+            scale_set.acquired[job.id] = job
+        elif job.state is JobState.ASSIGNED:
+            scale_set.waiting[job.id] = job
+
+    def move_runner(self, runner: Runner, state: RunnerState) -> None:
+        """The one way in which a runner changes its state."""
+        runner.scale_set.runners[runner.state] -= 1
+        runner.scale_set.runners[state] += 1
+        runner.state = state
+        if state is not RunnerState.IDLE:
+            runner.scale_set.ready.pop(runner.id, None)
+        if state is RunnerState.GONE:
+            self.names.pop((runner.scale_set.scope, runner.name.lower()), None)
+        self.note("runner", runner=runner.id, name=runner.name, state=state.value)
+
+    def add_runner(self, runner: Runner) -> None:
+        self.runners[runner.id] = runner
+        self.names[runner.scale_set.scope, runner.name.lower()] = runner
+        runner.scale_set.runners[runner.state] += 1
+        self.note("runner", runner=runner.id, name=runner.name, state=runner.state.value)
+
+
+def runner_key(number: int) -> str:
+    """Under which name the gate wakes a runner's poll."""
+    return f"runner/{number}"

@@ -1,0 +1,278 @@
+"""GitHub's side for tests: the simulator on a free port, with typed ways to use it.
+
+with SimulatedGitHub(fast=True) as github:
+    start_the_client(github.config_url("my-org"))
+    github.wait_until(lambda state: state.scale_set("my-runners") is not None)
+    ids = github.queue_jobs("my-runners", 3, steps=["echo hello"])
+    github.wait_for_jobs(ids)
+assert not github.final_violations()
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from runscaler import simulator
+from runscaler.simulator.deeds import change_runner, change_scale_set, change_session
+from runscaler.simulator.faults.row import Match
+from runscaler.simulator.options import Flavour, Options
+from runscaler.simulator.scopes import default_repository
+from runscaler.simulator.server import THREADS, SimulatorServer
+from runscaler.simulator.things import JobOrder, JobState, RunnerState, Step
+from runscaler.simulator.timers import FAST, GITHUB, Timers
+from runscaler.simulator.view import JobView, RunnerView, ScaleSetView, SessionView, State
+from runscaler.simulator.violations import Violation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from types import TracebackType
+
+    from runscaler.clock import Clock
+    from runscaler.simulator.faults.row import Fault
+
+__all__ = [
+    "FAST",
+    "GITHUB",
+    "Flavour",
+    "JobState",
+    "JobView",
+    "Match",
+    "Options",
+    "RunnerState",
+    "RunnerView",
+    "ScaleSetView",
+    "SessionView",
+    "SimulatedGitHub",
+    "State",
+    "Step",
+    "Timers",
+    "Violation",
+]
+
+PATIENCE = 60.0
+
+
+class SimulatedGitHub:
+    """A simulator that runs while the context is open; all methods may be called from any thread.
+
+    `options` decides everything when given; else `fast`, `flavour` and `timers` do.
+    """
+
+    agent_path = Path(simulator.__file__).parent / "agent.py"
+    """The demo agent: one file for any `python3` from 3.8 on; the JIT configuration comes in by
+    `ACTIONS_RUNNER_INPUT_JITCONFIG` or standard input."""
+
+    def __init__(
+        self,
+        options: Options | None = None,
+        *,
+        fast: bool = True,
+        flavour: Flavour = Flavour.ASSIGN,
+        timers: Timers | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        threads: int = THREADS,
+        clock: Clock | None = None,
+        seed: int = 0,
+    ) -> None:
+        chosen = options or Options(timers=timers or (FAST if fast else GITHUB), flavour=flavour)
+        self._server = SimulatorServer(chosen, host=host, port=port, threads=threads, clock=clock, seed=seed)
+        self._machine = self._server.machine
+        self._gate = self._server.gate
+        self._faults = self._server.app.faults
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Returns when it listens; `HostError` if the port is taken."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Ends waiting polls; state and violations can still be read. May be called twice."""
+        self._server.stop()
+
+    @property
+    def url(self) -> str:
+        """Scheme, host and port, without a final slash."""
+        return self._server.url
+
+    @property
+    def control_url(self) -> str:
+        return f"{self.url}/_sim/control/v1"
+
+    def config_url(self, scope: str = "my-org") -> str:
+        """What a client takes for an organisation, `owner/repo` or `enterprises/name`."""
+        return f"{self.url}/{scope}"
+
+    def queue_jobs(
+        self,
+        scale_set: str = "",
+        count: int = 1,
+        *,
+        steps: Sequence[str | Step] = ("echo hello",),
+        labels: Sequence[str] = (),
+        scope: str = "",
+        display_name: str = "build",
+        env: Mapping[str, str] | None = None,
+        secrets: Sequence[str] = (),
+        timeout_seconds: float = 21600.0,
+    ) -> list[str]:
+        """Queue jobs of one workflow run for a scale set (or for labels); returns their ids.
+
+        `scope` defaults to that of the newest live set of the name, else to `my-org`.
+        """
+        with self._gate as machine:
+            where = scope.lower() or self._scope_of(scale_set)
+            order = JobOrder(
+                scope=where,
+                labels=tuple(labels) or (scale_set,),
+                steps=tuple(as_step(step, number) for number, step in enumerate(steps, start=1)),
+                count=count,
+                display_name=display_name,
+                repository=default_repository(where),
+                env=tuple((env or {}).items()),
+                secrets=tuple(secrets),
+                timeout_seconds=timeout_seconds,
+            )
+            return [job.id for job in machine.jobs.queue(order)]
+
+    def cancel_job(self, job_id: str) -> None:
+        with self._gate as machine:
+            machine.jobs.cancel(machine.world.jobs[job_id])
+
+    def state(self) -> State:
+        """Everything as it is now, copied."""
+        with self._gate as machine:
+            return State(machine.world).freeze()
+
+    def wait_until(self, predicate: Callable[[State], bool], timeout: float = PATIENCE) -> State:
+        """Block until `predicate` holds, woken by each change; `TimeoutError` shows what was there.
+
+        The predicate is called with the simulator's lock held: it must look, and nothing else.
+        """
+        found: list[State] = []
+
+        def holds() -> bool:
+            state = State(self._machine.world)
+            if predicate(state):
+                found.append(state.freeze())
+            return bool(found)
+
+        if not self._gate.watch(holds, timeout):
+            raise TimeoutError(f"not within {timeout:g} s; {self.summary()}")
+        return found[0]
+
+    def wait_for_jobs(
+        self, ids: Collection[str], state: JobState = JobState.COMPLETED, timeout: float = PATIENCE
+    ) -> tuple[JobView, ...]:
+        """Block until all these jobs are in that state; returns them."""
+        wanted = self._machine.world.jobs
+        found = self.wait_until(lambda _: all(wanted[each].state is state for each in ids), timeout)
+        return tuple(job for job in found.jobs if job.id in set(ids))
+
+    def summary(self) -> str:
+        """One line on what is there, for messages of tests that fail."""
+        state = self.state()
+        jobs = {name.value: count for name, count in state.job_counts.items() if count}
+        runners = {one.value: len(state.runners_in(one)) for one in RunnerState}
+        sets = [(one.name, one.capacity, bool(one.session)) for one in state.scale_sets if not one.deleted]
+        return f"jobs {jobs}, runners {runners}, scale sets (name, capacity, session) {sets}"
+
+    def inject(
+        self,
+        fault: str,
+        *,
+        count: int | str | None = "default",
+        after: int = 0,
+        probability: float = 1.0,
+        match: Match | None = None,
+        **params: object,
+    ) -> int:
+        """Set a fault of protocol.md 10 (or `delay`, with `seconds`); returns its id.
+
+        `count` None: until `remove_fault`. `params` are the fault's own: see `faults/table.py`.
+        """
+        added = self._faults.add(
+            fault, count=count, after=after, probability=probability, match=match, params=params
+        )
+        return added.id
+
+    def remove_fault(self, fault_id: int) -> None:
+        self._faults.remove(fault_id)
+
+    def clear_faults(self) -> None:
+        self._faults.clear()
+
+    def hits(self, fault_id: int) -> int:
+        """How often a fault has struck."""
+        return self._fault(fault_id).hits
+
+    def violations(self) -> tuple[Violation, ...]:
+        with self._gate as machine:
+            return machine.world.violations.all()
+
+    def final_violations(self) -> tuple[Violation, ...]:
+        """All violations, with what an orderly end would have left behind (V8, V12)."""
+        with self._gate as machine:
+            return machine.final_violations()
+
+    def clear_violations(self) -> None:
+        with self._gate as machine:
+            machine.world.violations.clear()
+
+    def client_restarted(self) -> None:
+        """The client was killed: the next one cannot know what this one was told (V11)."""
+        with self._gate as machine:
+            machine.world.patience.forget()
+
+    def change_scale_set(self, name: str, action: str, value: str = "") -> None:
+        """`delete`, `rename`, `move` (to a group) or `relabel` (names with commas), by hand."""
+        with self._gate as machine:
+            change_scale_set(machine, machine.world.scale_sets[self._set_id(name)], action, value)
+
+    def change_session(self, scale_set: str, action: str) -> None:
+        """`expire`, `expire-token` or `steal` the live session of a scale set."""
+        with self._gate as machine:
+            session = machine.world.scale_sets[self._set_id(scale_set)].live_session
+            if session is None:
+                raise LookupError(f"{scale_set} has no live session")
+            change_session(machine, session, action)
+
+    def change_runner(self, name: str, action: str) -> None:
+        """`vanish` (a ghost), `offline` or `deregister` a runner."""
+        with self._gate as machine:
+            runner = next(one for one in machine.world.runners.values() if one.name == name)
+            change_runner(machine, runner, action)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let so much time pass at GitHub at once, as when the client's host slept (F22)."""
+        self._server.clock.pass_by(seconds)
+        with self._gate:
+            pass
+
+    def _fault(self, fault_id: int) -> Fault:
+        return next(fault for fault in self._faults.all() if fault.id == fault_id)
+
+    def _scope_of(self, name: str) -> str:
+        for one in reversed(self._machine.world.scale_sets.values()):
+            if one.name.lower() == name.lower() and not one.deleted:
+                return one.scope
+        return "my-org"
+
+    def _set_id(self, name: str) -> int:
+        for one in reversed(self._machine.world.scale_sets.values()):
+            if one.name.lower() == name.lower() and not one.deleted:
+                return one.id
+        raise LookupError(f"no scale set {name}")
+
+
+def as_step(step: str | Step, number: int) -> Step:
+    return step if isinstance(step, Step) else Step(f"step {number}", step)
