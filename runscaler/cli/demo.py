@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from types import FrameType
 
     from runscaler.backends.base import Progress
-    from runscaler.cli.stage import Scene, Stage
+    from runscaler.cli.scenery import Scene
+    from runscaler.cli.stage import Stage
     from runscaler.ops.demo import Ground
 
 LOG_LINES = 20
@@ -67,10 +68,10 @@ def demo(
     if only_image:
         click.echo(make_image(_progress(quiet=as_json)))
         return
+    from runscaler.cli.stage import Stage  # brings the facade, which silences the log: before `_kept_log`
+
     with _until_told(), _kept_log() as log:
         ground = find_ground(backend, _progress(quiet=as_json))
-        from runscaler.cli.stage import Stage
-
         stage = Stage(ground, stream(jobs, seed), max_runners=max_runners, seed=seed)
         if not as_json:
             _introduce(ground, stage)
@@ -86,8 +87,8 @@ def _play(stage: Stage, log: io.StringIO, *, as_json: bool) -> Scene:
         with stage, shown(as_json=as_json) as show:
             last = stage.play(show)
     finally:
-        if last is None:  # an error, or Ctrl-C: whatever it is, it goes on
-            _complain(stage, log)
+        if last is None:  # Ctrl-C or an error, which goes on; the simulated GitHub is gone in any case
+            _complain({"left behind": stage.left_here}, log)
     return last
 
 
@@ -104,9 +105,10 @@ def _sum_up(stage: Stage, last: Scene, log: io.StringIO, *, as_json: bool) -> in
     """Show the figures; returns the exit code."""
     from runscaler.cli.console import say, show_json
 
-    bad = bool(last.failed or stage.left or stage.violations)
+    left = [*stage.left_here, *stage.left_at_github]
+    bad = bool(last.failed or left or stage.violations)
     if bad:
-        _complain(stage, log)
+        _complain({"left behind": left, "protocol": stage.violations, "job": stage.failures}, log)
     first = stage.first_job_seconds
     if as_json:
         show_json(
@@ -115,7 +117,7 @@ def _sum_up(stage: Stage, last: Scene, log: io.StringIO, *, as_json: bool) -> in
                 "jobs_done": last.done,
                 "jobs_failed": last.failed,
                 "runners_started": stage.runners_started,
-                "leftovers": len(stage.left),
+                "leftovers": len(left),
                 "seconds": round(last.seconds, 2),
                 "violations": len(stage.violations),
                 "first_job_seconds": None if first is None else round(first, 2),
@@ -125,19 +127,19 @@ def _sum_up(stage: Stage, last: Scene, log: io.StringIO, *, as_json: bool) -> in
     say("")
     say(f"{'✗' if last.failed else '✓'} {last.done} of {last.queued} jobs done in {last.seconds:.1f} s")
     if first is not None:
-        say(f"✓ the first one after {first:.1f} s; {stage.runners_started} runners started, one for each job")
+        say(f"✓ the first one after {first:.1f} s; {stage.runners_started} runners started")
     if not stage.violations:
         say("✓ no rule of GitHub's protocol was broken")
-    if not stage.left:
+    if not left:
         say("✓ nothing is left: no runner, no registration, no session, no file")
     return int(bad)
 
 
-def _complain(stage: Stage, log: io.StringIO) -> None:
+def _complain(wrong: Mapping[str, Sequence[str]], log: io.StringIO) -> None:
     """On standard error: what is not as it should be, and the log's last words."""
     from runscaler.cli.console import printable, say
 
-    for what, lines in (("left behind", stage.left), ("protocol", stage.violations), ("job", stage.failures)):
+    for what, lines in wrong.items():
         for line in lines:
             say(printable(f"✗ {what}: {line}"), colour="red", err=True)
     for line in log.getvalue().splitlines()[-LOG_LINES:]:

@@ -47,7 +47,6 @@ def run(ctx: click.Context, /, **given: object) -> None:
     _refuse_unbuilt(config)
     if config.dry_run:
         ctx.exit(_dry_run(config))
-    _start_log(config)
     _serve(config)
 
 
@@ -79,9 +78,10 @@ def _serve(config: Config) -> None:
     from loguru import logger
 
     from runscaler import __version__
-    from runscaler.autoscaler import Autoscaler
+    from runscaler.autoscaler import Autoscaler  # silences the log for embedders, so it comes first
     from runscaler.errors import HostError
 
+    _start_log(config)
     sets = ", ".join(f"{one.name} ({one.backend})" for one in config.scale_sets)
     logger.info("runner {} starts: {}", __version__, sets)
     for warning in start_warnings(config):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -18,14 +19,33 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from runscaler.cli.stage import Scene
     from runscaler.events import Event
+    from runscaler.status import Status
 
-    Show = Callable[[Scene], None]
+    Show = Callable[["Scene"], None]
 
 BAR = 40
 NEWS = 5
 """Lines of events below the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What can be seen at one moment; `events` are those since the last. Job counts are GitHub's."""
+
+    seconds: float
+    total: int
+    queued: int
+    waiting: int
+    running: int
+    done: int
+    failed: int
+    status: Status
+    events: tuple[Event, ...]
+
+    @property
+    def is_over(self) -> bool:
+        return self.done + self.failed == self.total
 
 
 @contextmanager

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from runscaler.autoscaler import Autoscaler
+from runscaler.cli.scenery import Scene
 from runscaler.clock import SystemClock
 from runscaler.errors import HostError
 from runscaler.events import Event, RunnerStarted
@@ -29,42 +28,24 @@ if TYPE_CHECKING:
     from runscaler.ops.demo_jobs import DemoJob
     from runscaler.simulator.state import Machine
     from runscaler.simulator.things import Job
-    from runscaler.status import Status
 
+GONE = RunnerState.GONE
 LOOK_EVERY = 0.1
 READY_WITHIN = 30.0
 STUCK_AFTER = 60.0
 """Seconds in which no job ended before the demo gives up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
-    """What can be seen at one moment; `events` are those since the last. Job counts are GitHub's."""
-
-    seconds: float
-    total: int
-    queued: int
-    waiting: int
-    running: int
-    done: int
-    failed: int
-    status: Status
-    events: tuple[Event, ...]
-
-    @property
-    def is_over(self) -> bool:
-        return self.done + self.failed == self.total
-
-
 class Stage:
     """Everything is started on entering and removed on leaving, however that comes about.
 
-    `left`, `violations` and `failures` are known after leaving.
+    What it found (`left_here`, `left_at_github`, `violations`, `failures`) is known after leaving.
     """
 
     def __init__(self, ground: Ground, jobs: Sequence[DemoJob], *, max_runners: int, seed: int) -> None:
         self.clock = SystemClock(seed)
-        self.left: list[str] = []
+        self.left_here: list[str] = []
+        self.left_at_github: list[str] = []
         self.violations: list[str] = []
         self.failures: list[str] = []
         self.runners_started = 0
@@ -72,12 +53,12 @@ class Stage:
         self._ground = ground
         self._jobs = list(jobs)
         self._events: SimpleQueue[Event] = SimpleQueue()
-        self._home = Path(tempfile.mkdtemp(prefix="runner-demo-")).resolve()
+        self._home = tempfile.TemporaryDirectory(prefix="runner-demo-", ignore_cleanup_errors=True)
         port = free_port(ground.listen)
         options = Options(timers=FAST, agent_url=f"http://{ground.agent_host}:{port}")
         self._github = SimulatorServer(options, host=ground.listen, port=port, seed=seed)
         self.port = free_port()
-        state_dir = self._home / "state"
+        state_dir = Path(self._home.name).resolve() / "state"
         config = demo_config(ground, self._github.url, state_dir, max_runners=max_runners, port=self.port)
         self._state_dir = state_dir
         self._daemon = Autoscaler(config)
@@ -85,17 +66,21 @@ class Stage:
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
-            undo.callback(self._clear)
+            undo.callback(self._home.cleanup)
+            undo.callback(self._look_here)
             self._github.start()
+            undo.callback(self._github.stop)
+            undo.callback(self._look_at_github)
             self._daemon.subscribe(self._events.put)
             self._daemon.start()
-            undo.pop_all()
+            undo.callback(self._daemon.stop)
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._clear()
+        self._undo.close()
 
     def play(self, show: Callable[[Scene], None]) -> Scene:
         """Queue the jobs as they come and show every moment until the last one ended; returns that one.
@@ -153,29 +138,27 @@ class Stage:
         reasons = [one.reason for one in self._daemon.status().scale_sets if one.reason]
         return f": {'; '.join(reasons)}" if reasons else ""
 
-    def _clear(self) -> None:
-        """Stop the daemon, look what is left at GitHub and here, and take the stage down."""
-        self._daemon.stop()
+    def _look_at_github(self) -> None:
+        """The daemon has stopped: what does GitHub still know, and how did the jobs end?"""
         self._new_events()
         with self._github.gate as machine:
             self._judge(machine)
-        self._github.stop()
-        self.left += leftovers(self._ground, self._state_dir)
-        shutil.rmtree(self._home, ignore_errors=True)
 
     def _judge(self, machine: Machine) -> None:
         world = machine.world
         self.violations = [str(one) for one in machine.final_violations()]
-        self.left += [
-            f"scale set {one.name} at GitHub" for one in world.scale_sets.values() if not one.deleted
+        self.left_at_github = [
+            *(f"scale set {one.name} at GitHub" for one in world.scale_sets.values() if not one.deleted),
+            *(f"session {one.id} at GitHub" for one in world.sessions.values() if one.live),
+            *(f"runner {one.name} at GitHub" for one in world.runners.values() if one.state is not GONE),
         ]
-        self.left += [f"session {one.id} at GitHub" for one in world.sessions.values() if one.live]
-        runners = world.runners.values()
-        self.left += [f"runner {one.name} at GitHub" for one in runners if one.state is not RunnerState.GONE]
         ended = [job for job in world.jobs.values() if job.state is JobState.COMPLETED]
         self.failures = [_failure(job) for job in ended if job.result != "succeeded"]
         if good := [job.finished_at for job in ended if job.result == "succeeded"]:
             self.first_job_seconds = min(good) - self._began_wall
+
+    def _look_here(self) -> None:
+        self.left_here = leftovers(self._ground, self._state_dir)
 
 
 def _order(job: DemoJob) -> JobOrder:
@@ -185,7 +168,6 @@ def _order(job: DemoJob) -> JobOrder:
         steps=tuple(Step(name, script) for name, script in job.steps),
         display_name=job.name,
         repository=f"{ORGANISATION}/app",
-        env=(("CI", "true"),),
     )
 
 

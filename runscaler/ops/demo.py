@@ -13,7 +13,7 @@ from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.labels import PREFIX
 from runscaler.backends.docker.local import way_to_host
-from runscaler.config.model import Config, DockerSettings, ScaleSetSettings
+from runscaler.config.model import DEFAULT_IMAGE, Config, DockerSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
 from runscaler.errors import BackendError
 from runscaler.ops.demo_image import ensure_demo_image
@@ -40,7 +40,7 @@ class Ground:
     """Where the demo's runners live. The simulator listens on `listen`; runners reach it as `agent_host`."""
 
     backend: str
-    image: str = ""
+    image: str = DEFAULT_IMAGE
     docker: DockerSettings = field(default_factory=DockerSettings)
     listen: str = LOOPBACK
     agent_host: str = LOOPBACK

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-SHORTEST, LONGEST = 0.03, 0.12
+SHORTEST, LONGEST = 0.05, 0.25
 """Seconds of one tick: the waits in steps are a few of them, so that a job takes about a second."""
 
 CHECKOUT = (
@@ -27,7 +27,7 @@ TEST = (
 for case in $(seq 1 6); do echo "test $case of 6: ok"; sleep {tick}; done""",
 )
 PACKAGE = ("package", 'cat app.bin app.txt > app.pack && echo "packed on $(date)" && sleep {tick}')
-LINT = ("lint", 'for file in *; do echo "$file: no findings"; sleep {tick}; done')
+LINT = ("lint", 'for file in *.txt; do echo "$file: no findings"; sleep {tick}; done')
 RENDER = (
     "render",
     'printf "# Manual\\n" > manual.md; for page in 1 2 3; do echo "page $page"; sleep {tick}; done',

@@ -1,0 +1,103 @@
+"""The demo as a real process: it is an acceptance test of everything below it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEMO = (sys.executable, "-m", "runscaler", "demo")
+KEYS = {
+    "jobs_queued",
+    "jobs_done",
+    "jobs_failed",
+    "runners_started",
+    "leftovers",
+    "seconds",
+    "violations",
+    "first_job_seconds",
+}
+
+
+@pytest.fixture
+def home(tmp_path) -> dict[str, str]:
+    """An environment whose temporary directory is the test's own."""
+    return {**os.environ, "TMPDIR": str(tmp_path)}
+
+
+def left_in(home: dict[str, str]) -> list[Path]:
+    return list(Path(home["TMPDIR"]).glob("runner-demo-*"))
+
+
+def figures(home: dict[str, str], *words: str) -> dict[str, object]:
+    ended = subprocess.run(
+        [*DEMO, "--json", *words], env=home, capture_output=True, text=True, timeout=100, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def assert_all_went_well(got: dict[str, object], jobs: int) -> None:
+    assert set(got) == KEYS
+    assert (got["jobs_queued"], got["jobs_done"], got["jobs_failed"]) == (jobs, jobs, 0)
+    assert got["runners_started"] >= jobs
+    assert (got["leftovers"], got["violations"]) == (0, 0)
+    assert 0 < got["first_job_seconds"] <= got["seconds"]
+
+
+def test_all_jobs_are_done_on_processes_and_nothing_is_left(home):
+    got = figures(home, "--backend", "process", "--jobs", "8", "--max-runners", "3")
+
+    assert_all_went_well(got, 8)
+    assert left_in(home) == []
+
+
+@pytest.mark.engine
+def test_all_jobs_are_done_in_containers_and_nothing_is_left(home, engine_url):
+    got = figures({**home, "DOCKER_HOST": engine_url}, "--backend", "docker", "--jobs", "6")
+
+    assert_all_went_well(got, 6)
+
+
+def test_without_a_terminal_it_tells_each_event_and_sums_up(home):
+    words = [*DEMO, "--backend", "process", "--jobs", "2"]
+
+    ended = subprocess.run(words, env=home, capture_output=True, text=True, timeout=100, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "GitHub is simulated" in ended.stdout
+    assert "runs build 1" in ended.stdout
+    assert "✓ 2 of 2 jobs done" in ended.stdout
+    assert "✓ nothing is left" in ended.stdout
+    assert ended.stderr == ""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_demo_takes_everything_down(home, number, code):
+    with subprocess.Popen(
+        [*DEMO, "--backend", "process", "--jobs", "500"], env=home, stdout=subprocess.PIPE, text=True
+    ) as demo:
+        for line in demo.stdout:
+            if " runs " in line:
+                break
+
+        demo.send_signal(number)
+        demo.communicate(timeout=100)
+
+    assert demo.returncode == code
+    assert left_in(home) == []
+
+
+@pytest.mark.engine
+def test_only_image_prints_its_name_last(home, engine_url):
+    words = [*DEMO, "--only-image"]
+    env = {**home, "DOCKER_HOST": engine_url}
+
+    ended = subprocess.run(words, env=env, capture_output=True, text=True, timeout=300, check=True)
+
+    assert ended.stdout.splitlines()[-1].startswith("runscaler-demo:")
