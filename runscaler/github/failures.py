@@ -22,6 +22,7 @@ FOREIGN = (requests.RequestException, urllib3.HTTPError, OSError)
 """What the libraries below us raise when a call fails."""
 
 _EXPIRED, _NOT_YET, _WRONG_HOST, _WRONG_ADDRESS = 10, 9, 62, 64
+_WANTS_A_USER = "asks for a user and password (407)"
 _PROXY_FIX = "check the proxy in the configuration and in HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 
 
@@ -34,7 +35,7 @@ class Untrusted(NotSent):
 
 
 class Dropped(Unreachable):
-    """The connection ended before the reply began; one kept alive may just have been too old (fault F3)."""
+    """The connection ended under the call; one kept alive may just have been too old (fault F3)."""
 
 
 def unreachable(error: Exception, what: str, url: str, proxy: str | None) -> Unreachable:
@@ -51,7 +52,7 @@ _Verdict = tuple[type[Unreachable], str, tuple[str, ...]]
 def _cause(causes: tuple[BaseException, ...], host: str, proxy: str | None) -> _Verdict:
     if any(isinstance(each, urllib3.ProxyError | InvalidProxyURL) for each in causes):
         return _proxy_trouble(causes, proxy or "")
-    for cause in causes:
+    for cause in reversed(causes):
         verdict = _known(cause, host)
         if verdict is not None:
             return verdict
@@ -68,10 +69,10 @@ def _known(cause: BaseException, host: str) -> _Verdict | None:
             return NotSent, f"the name {host} cannot be resolved", ("check this host's DNS",)
         case ConnectionRefusedError():
             return NotSent, f"{host} refused the connection", ()
-        case urllib3.ConnectTimeoutError() | requests.ConnectTimeout():
-            return NotSent, f"{host} did not accept a connection in time", ()
         case urllib3.NewConnectionError():
             return NotSent, f"{host} cannot be reached ({_text(cause)})", ()
+        case urllib3.ConnectTimeoutError() | requests.ConnectTimeout():
+            return NotSent, f"{host} did not accept a connection in time", ()
         case urllib3.ReadTimeoutError() | requests.ReadTimeout():
             return Unreachable, f"{host} did not answer in time", ()
         case urllib3.IncompleteRead():
@@ -99,16 +100,24 @@ def _distrust(cause: ssl.SSLCertVerificationError, host: str) -> _Verdict:
     return Untrusted, f"the certificate of {host} {why}", fixes
 
 
+def proxy_refuses(what: str, proxy: str) -> NotSent:
+    """For a 407, which is the proxy's own answer to a call that it should pass on."""
+    return NotSent(f"could not {what}: the proxy {_proxy_name(proxy)} {_WANTS_A_USER}", fixes=(_PROXY_FIX,))
+
+
 def _proxy_trouble(causes: tuple[BaseException, ...], proxy: str) -> _Verdict:
-    name = urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2] or "(malformed)"
-    text = " ".join(str(each) for each in causes)
-    if "407" in text:
-        why = "asks for a user and password (407)"
+    if "407" in " ".join(str(each) for each in causes):
+        why = _WANTS_A_USER
     elif any(isinstance(each, urllib3.NameResolutionError | socket.gaierror) for each in causes):
         why = "cannot be resolved"
     else:
         why = f"does not work ({_text(causes[-1])})"
-    return NotSent, f"the proxy {name} {why}", (_PROXY_FIX,)
+    return NotSent, f"the proxy {_proxy_name(proxy)} {why}", (_PROXY_FIX,)
+
+
+def _proxy_name(proxy: str) -> str:
+    """Host and port without the password before them."""
+    return urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2] or "(malformed)"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -18,7 +18,6 @@ from runscaler.errors import (
     SessionGone,
     Unreachable,
 )
-from runscaler.github.failures import NotSent
 from runscaler.github.fields import Fields, shown
 
 if TYPE_CHECKING:
@@ -47,8 +46,6 @@ def refusal(request: Request, reply: Reply) -> GitHubError:
 
 
 def _by_status(status: int) -> type[GitHubError]:
-    if status == 407:
-        return NotSent
     if status in (401, 403):
         return AccessDenied
     if status == 404:

@@ -16,7 +16,7 @@ from requests.utils import get_environ_proxies, should_bypass_proxies
 
 from runscaler.errors import Refused, Unreachable
 from runscaler.github.connections import WireAdapter
-from runscaler.github.failures import FOREIGN, unreachable
+from runscaler.github.failures import FOREIGN, proxy_refuses, unreachable
 from runscaler.github.fields import shown
 from runscaler.github.flight import CutOff, Flight, flying
 from runscaler.github.gate import Gate
@@ -42,6 +42,7 @@ LARGEST_BODY = 8 * 1024 * 1024
 PIECE = 64 * 1024
 CALLS_AT_ONCE = 64
 MOST_REDIRECTS = 3
+PROXY_WANTS_A_USER = 407
 _REDIRECTS = (301, 302, 307, 308)
 
 
@@ -103,9 +104,13 @@ class Transport:
                 body = _bounded_body(response, request)
                 if flight.was_cut and not _is_framed(response):
                     raise CutOff("the reply may have been cut short")
-                return Reply(response.status_code, response.headers, body, host_of(request.url))
+                reply = Reply(response.status_code, response.headers, body, host_of(request.url))
         except FOREIGN as error:
-            raise unreachable(error, request.what, request.url, proxy) from error
+            cause = CutOff() if flight.was_cut else error
+            raise unreachable(cause, request.what, request.url, proxy) from error
+        if reply.status == PROXY_WANTS_A_USER and proxy:
+            raise proxy_refuses(request.what, proxy)
+        return reply
 
     def _proxy_for(self, url: str) -> str | None:
         if self._proxy is None:

@@ -26,8 +26,7 @@ from runscaler.interrupt import Interrupt
 from runscaler.names import RunnerName
 
 if TYPE_CHECKING:
-    from conftest import Client
-
+    from support.github_client import Client
     from support.wire_server import Seen
 
 IDLE = Interrupt()
@@ -216,7 +215,7 @@ def test_a_missing_group_is_said_also_where_groups_cannot_be_listed(
     server.on("GET", "groupName=web", answer({"count": 0, "value": []}))
     server.on("GET", "runnergroups", answer(b"<html>", 500))
 
-    with pytest.raises(NotFound, match="'web' does not exist$"):
+    with pytest.raises(NotFound, match=r"'web' does not exist$"):
         client.service.group_id("web", IDLE)
 
 

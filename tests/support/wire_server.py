@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
     from types import TracebackType
-    from typing import Self
+    from typing import IO, Self
 
-Answer = "Callable[[Conversation], None]"
 TOKEN = "registration-token"
 ADMIN = "admin-token"
 
@@ -147,20 +147,17 @@ class WireServer:
         with self._lock:
             self._sockets.add(accepted)
         try:
-            wired = self.tls.wrap_socket(accepted, server_side=True) if self.tls else accepted
-            with self._lock:
-                self._sockets.add(wired)
-            reader = wired.makefile("rb")
-            while (seen := read_request(reader)) is not None:
-                self._answer(Conversation(wired, seen, self._ended))
+            if self.tls:
+                accepted = self.tls.wrap_socket(accepted, server_side=True)
+                with self._lock:
+                    self._sockets.add(accepted)
+            with accepted.makefile("rb") as reader:
+                while (seen := read_request(reader)) is not None:
+                    self._answer(Conversation(accepted, seen, self._ended))
         except (OSError, Hangup):
             pass
         finally:
-            with self._lock:
-                self._sockets.discard(accepted)
             close(accepted)
-            if "wired" in locals():
-                close(wired)
 
     def _answer(self, conversation: Conversation) -> None:
         with self._arrived:
@@ -173,7 +170,7 @@ class WireServer:
         (rule.answer if rule else answer({"message": "not scripted"}, 404))(conversation)
 
 
-def read_request(reader: object) -> Seen | None:
+def read_request(reader: IO[bytes]) -> Seen | None:
     first = reader.readline().decode()
     if not first:
         return None
@@ -238,8 +235,6 @@ def drip(conversation: Conversation) -> None:
 
 
 def close(each: socket.socket) -> None:
-    try:
+    with suppress(OSError):
         each.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
     each.close()

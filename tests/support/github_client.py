@@ -1,0 +1,50 @@
+"""Clients of a scripted or simulated GitHub, on a clock that a test moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from runscaler.config.model import ScaleSetSettings
+from runscaler.config.secrets import Secret
+from runscaler.github.client import connect
+from runscaler.github.identity import Identity
+
+if TYPE_CHECKING:
+    from runscaler.github.base import ScaleSetService, Trouble
+    from runscaler.github.pool import TransportPool
+    from runscaler.testing.clock import FakeClock
+
+IDENTITY = Identity("1.2.3", "abc1234")
+TOKEN = "ghp_the-users-token"
+
+
+@dataclass
+class Client:
+    """A service with everything that it was made from, and what it reported."""
+
+    service: ScaleSetService
+    clock: FakeClock
+    pool: TransportPool
+    settings: ScaleSetSettings
+    reports: list[Trouble | None] = field(default_factory=list)
+
+
+@dataclass
+class Connector:
+    """Makes clients that share one pool, as the sets of one process do."""
+
+    clock: FakeClock
+    pool: TransportPool
+
+    def __call__(self, url: str, name: str = "my-runners", **more: object) -> Client:
+        settings = ScaleSetSettings(url=url, name=name, **{"token": Secret(TOKEN), **more})
+        reports: list[Trouble | None] = []
+        service = connect(
+            settings,
+            clock=self.clock,
+            report=reports.append,
+            pool=self.pool,
+            identity=IDENTITY,
+        )
+        return Client(service, self.clock, self.pool, settings, reports)
