@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pykka
 
-from runscaler.backends.base import ResourceEnded, ThingDown, ThingUp
+from runscaler.backends.base import ResourceEnded as ResourceEnded
+from runscaler.backends.base import ThingDown as ThingDown
+from runscaler.backends.base import ThingUp as ThingUp
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from runscaler.status import ScaleSetStatus
 
 Ref = pykka.ActorRef[Any]
+HOST, KEEPER, HEALTH = "host", "keeper", "health"
+"""The kinds of `PeerReplaced`."""
 
 
 # -- any actor ------------------------------------------------------------------------------------
@@ -84,18 +88,13 @@ class ScaleSetStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class KeeperStopped:
-    thing: str
-
-
-@dataclass(frozen=True, slots=True)
-class RetryFailedSet:
-    """Own deadline: a scale set that was given up is tried again."""
+class SharedStopped:
+    """A shared actor (keeper, host, health) ended as ordered."""
 
     name: str
 
 
-RootMessage = ChildCrashed | RestartChild | Ping | Shutdown | ScaleSetStopped | KeeperStopped | RetryFailedSet
+RootMessage = ChildCrashed | RestartChild | Ping | Shutdown | ScaleSetStopped | SharedStopped
 
 
 # -- ScaleSet -------------------------------------------------------------------------------------
@@ -249,11 +248,12 @@ class ImagePrepared:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFailed:
-    """They are not; the keeper tries again by itself."""
+class ImageAbsent:
+    """They are not: still on their way, or `failed`; the keeper tries again by itself."""
 
     reason: str
     fixes: tuple[str, ...] = ()
+    failed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,14 +325,22 @@ class ClosingOver:
     what: str
 
 
-ScaleSetMessage = (
-    ChildCrashed | RestartChild | SessionOpened | ScaleSetFound | StoodBy | ListenerTroubled
-    | BatchReceived | PolledInVain | ListenerStopped | RunnerUp | RunnerStartFailed | RetireAgreed
-    | RetireRefused | RetireFailed | RunnerGone | RemovalFailed | Inventory | BackendDown | BackendUp
-    | ImagePrepared | ImageFailed | PlaceGranted | PeerReplaced | StopScaleSet | ResourceEnded
-    | MakePlan | LookAgain | Reconcile | Publish | SlotDue | RunnerEnded | ClosingOver
-    | SettleDeparted | DrainOver
+ListenerReport = (
+    SessionOpened | ScaleSetFound | StoodBy | ListenerTroubled | BatchReceived | PolledInVain
+    | ListenerStopped
 )  # fmt: skip
+RunnerReport = (
+    RunnerUp | RunnerStartFailed | RetireAgreed | RetireRefused | RetireFailed | RunnerGone | RemovalFailed
+    | RunnerEnded
+)  # fmt: skip
+ThingReport = Inventory | BackendDown | BackendUp | ImagePrepared | ImageAbsent | ResourceEnded | PlaceGranted
+OwnDeadline = (
+    MakePlan | LookAgain | Reconcile | Publish | SlotDue | SettleDeparted | DrainOver | ClosingOver
+    | RestartChild
+)  # fmt: skip
+ScaleSetMessage = (
+    ListenerReport | RunnerReport | ThingReport | OwnDeadline | ChildCrashed | PeerReplaced | StopScaleSet
+)
 
 
 # -- Listener -------------------------------------------------------------------------------------
@@ -506,7 +514,15 @@ class PreparingFailed:
     key: ScaleSetKey
     reason: str
     fixes: tuple[str, ...]
-    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PreparingGoesOn:
+    """From a worker: `what` is being fetched, `percent` of it is here (None: unknown)."""
+
+    key: ScaleSetKey
+    what: str
+    percent: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -534,8 +550,9 @@ class StopKeeper:
 
 
 KeeperMessage = (
-    JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | Prepared | PreparingFailed
-    | PrepareAgain | ListAgain | WorkerCrashed | StopKeeper | ResourceEnded | ThingDown | ThingUp
+    JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | ListAgain | Prepared
+    | PreparingFailed | PreparingGoesOn | PrepareAgain | WorkerCrashed | StopKeeper | ResourceEnded
+    | ThingDown | ThingUp
 )  # fmt: skip
 
 
@@ -562,7 +579,7 @@ class ReturnPlace:
 
 @dataclass(frozen=True, slots=True)
 class HoldPlaces:
-    """The scale set (new, or telling a new Host) holds these slots already."""
+    """The scale set holds these slots already (adopted, or telling a new Host), beside what Host knows."""
 
     key: ScaleSetKey
     slots: tuple[SlotNumber, ...]

@@ -87,10 +87,14 @@ class RunnerOrder:
 
 @dataclass(frozen=True, slots=True)
 class ResourceEnded:
-    """Observed: a resource of ours ended or vanished (`ending` None: it is simply not there)."""
+    """Observed: a resource of ours ended or vanished (`ending` None: it is simply not there).
+
+    `key` is its scale set where the backend knows it at once: then no other set is bothered.
+    """
 
     resource_id: str
     ending: Ending | None
+    key: ScaleSetKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

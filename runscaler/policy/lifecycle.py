@@ -100,6 +100,8 @@ _TABLE: dict[tuple[SlotState, SlotEvent], Step] = {
     (_S.IDLE, _E.ENDED): Step(_S.REMOVING, _D.FAIL),
     (_S.IDLE, _E.OVERDUE): Step(_S.REMOVING, _D.REMOVE),
     (_S.BUSY, _E.JOB_COMPLETED): Step(_S.FINISHING),
+    # GitHub said that a job runs although it had called it completed: it is asked once more.
+    (_S.BUSY, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
     (_S.BUSY, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
     (_S.BUSY, _E.OVERDUE): Step(_S.REMOVING, _D.REMOVE),
     # A start whose answer was overtaken by its job reports at last; the runner stays what it is.
@@ -108,9 +110,11 @@ _TABLE: dict[tuple[SlotState, SlotEvent], Step] = {
     (_S.FINISHING, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
     (_S.FINISHING, _E.JOB_STARTED): Step(_S.BUSY),
     (_S.FINISHING, _E.OVERDUE): Step(_S.FINISHING, _D.RETIRE),
+    (_S.FINISHING, _E.RETIRE): Step(_S.FINISHING, _D.RETIRE),
     (_S.FINISHING, _E.AGREED): Step(_S.FINISHING, _D.GRACE),
     (_S.FINISHING, _E.REFUSED): Step(_S.BUSY),
     (_S.FINISHING, _E.GRACE_OVER): Step(_S.REMOVING, _D.REMOVE),
+    (_S.RETIRING, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
     (_S.RETIRING, _E.JOB_STARTED): Step(_S.BUSY),
     (_S.RETIRING, _E.JOB_COMPLETED): Step(_S.FINISHING),
     (_S.RETIRING, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),

@@ -1,0 +1,148 @@
+"""The orderly end of a scale set, step by step (spec.md 8.3). A part of the scale set actor.
+
+    drain    no new jobs; idle runners are retired, busy ones have the drain-timeout
+    settle   runner actors end, having removed what they owe at GitHub
+    close    the session is closed and the scale set deleted
+
+Each step has a deadline, so that nothing that hangs holds the process for ever.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+from loguru import logger
+
+from runscaler.actors.messages import ClosingOver, DrainOver, EndRunner, ScaleSetMessage
+from runscaler.policy.lifecycle import SlotEvent, SlotState
+
+if TYPE_CHECKING:
+    from runscaler.actors.messages import StopScaleSet
+    from runscaler.actors.runners import Runners
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.names import SlotNumber
+
+FORCE_SECONDS = 60.0
+"""After the drain: for the engine to remove what is left, by force."""
+SETTLE_SECONDS = 10.0
+CLOSE_SECONDS = 25.0
+
+
+class Step(Enum):
+    NOT_YET = 0
+    DRAIN = 1
+    SETTLE = 2
+    CLOSE = 3
+    DONE = 4
+
+
+class Office(Protocol):
+    def after(self, seconds: float, message: ScaleSetMessage, /) -> None: ...
+    def tell_runner(self, slot: SlotNumber, message: object, /) -> bool: ...
+    def runner_actors(self) -> tuple[SlotNumber, ...]: ...
+    def forget_runner(self, slot: SlotNumber, /) -> None: ...
+    def announce_nothing(self) -> None: ...
+    def close_listener(self, *, delete: bool) -> bool: ...
+    def leave(self) -> None: ...
+
+
+class Farewell:
+    def __init__(self, office: Office, settings: ScaleSetSettings, runners: Runners) -> None:
+        self._office, self._runners = office, runners
+        self._log = logger.bind(scale_set=settings.name)
+        self._keep = False
+        self.step = Step.NOT_YET
+
+    @property
+    def begun(self) -> bool:
+        return self.step is not Step.NOT_YET
+
+    def begin(self, order: StopScaleSet) -> None:
+        if self.begun:
+            return
+        self.step, self._keep = Step.DRAIN, order.keep
+        self._runners.hurried = True
+        book = self._runners.book
+        for slot in book.in_state(SlotState.WAITING):
+            self._runners.happen(slot, SlotEvent.UNWANTED)
+        for slot in book.in_state(SlotState.STARTING):
+            self._runners.happen(slot, SlotEvent.RETIRE, "the daemon stops")
+        if not self._keep:
+            self._drain(order.drain_timeout)
+        self.check()
+
+    def _drain(self, drain_timeout: float) -> None:
+        book = self._runners.book
+        for slot in book.in_state(SlotState.IDLE, SlotState.ADOPTED):
+            self._runners.happen(slot, SlotEvent.RETIRE, "the daemon stops")
+        for slot in book.in_state(SlotState.RETIRING, SlotState.FINISHING):
+            if slot.deadline_event is SlotEvent.GRACE_OVER and slot.deadline is not None:
+                self._runners.happen(slot, SlotEvent.GRACE_OVER)
+        busy = book.counts().busy
+        if busy:
+            self._log.info("waiting up to {:g} s for {} busy runners", drain_timeout, busy)
+        if book.counts().held:
+            self._office.announce_nothing()
+        self._office.after(drain_timeout, DrainOver())
+
+    def drain_over(self) -> None:
+        """Whatever still lives goes now."""
+        if self.step is not Step.DRAIN or self._keep:
+            return
+        for slot in list(self._runners.book.held()):
+            if slot.state is SlotState.BUSY:
+                self._log.warning("{} is removed while it runs {}", slot.runner, slot.job or "a job")
+            if slot.state is SlotState.FINISHING:
+                self._runners.happen(slot, SlotEvent.GRACE_OVER)
+            else:
+                self._runners.happen(slot, SlotEvent.OVERDUE, "drain-timeout is over")
+        self._office.after(FORCE_SECONDS, ClosingOver(Step.DRAIN.name))
+        self.check()
+
+    def check(self) -> None:
+        """Go on where a step is complete."""
+        if self.step is Step.DRAIN and self._drained():
+            self._settle()
+        if self.step is Step.SETTLE and not self._office.runner_actors():
+            self._close()
+
+    def _drained(self) -> bool:
+        counts = self._runners.book.counts()
+        return not (counts.starting + counts.waiting + counts.removing if self._keep else counts.held)
+
+    def _settle(self) -> None:
+        self.step = Step.SETTLE
+        for slot in self._office.runner_actors():
+            if not self._office.tell_runner(slot, EndRunner()):
+                self._office.forget_runner(slot)
+        self._office.after(SETTLE_SECONDS, ClosingOver(Step.SETTLE.name))
+
+    def _close(self) -> None:
+        self.step = Step.CLOSE
+        if self._office.close_listener(delete=not self._keep):
+            self._office.after(CLOSE_SECONDS, ClosingOver(Step.CLOSE.name))
+        else:
+            self._done()
+
+    def listener_stopped(self) -> None:
+        self._done()
+
+    def over(self, what: str) -> None:
+        """The step's time is up: say what is left behind, go on."""
+        if what != self.step.name:
+            return
+        self._log.warning("stopping took too long ({}); the next start puts right what is left", what.lower())
+        if self.step is Step.DRAIN:
+            self._settle()
+        elif self.step is Step.SETTLE:
+            for slot in self._office.runner_actors():
+                self._office.forget_runner(slot)
+        elif self.step is Step.CLOSE:
+            self._done()
+        self.check()
+
+    def _done(self) -> None:
+        if self.step is not Step.DONE:
+            self.step = Step.DONE
+            self._office.leave()

@@ -1,0 +1,50 @@
+"""The health server and the board of latest snapshots (spec.md 9)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, assert_never
+
+from runscaler.actors import messages as m
+from runscaler.actors.base import SupervisedActor
+
+if TYPE_CHECKING:
+    from runscaler.actors.house import House
+    from runscaler.backends.base import Stoppable
+
+
+class HealthActor(SupervisedActor[m.HealthMessage]):
+    """Sole writer of the board; the server's threads only read it. A restart loses neither the board,
+    which the house owns, nor the port, of which `serve` takes a duplicate."""
+
+    def __init__(self, parent: m.Ref, house: House) -> None:
+        super().__init__("health", parent, house.clock)
+        self._house = house
+        self._server: Stoppable | None = None
+
+    def started(self) -> None:
+        if self._house.serve is not None:
+            self._server = self._house.serve()
+
+    def released(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+
+    def receive(self, message: m.HealthMessage) -> None:
+        board = self._house.board
+        match message:
+            case m.SnapshotTaken(key, status):
+                sets = tuple(
+                    status if settings.key == key else old
+                    for settings, old in zip(
+                        self._house.config.scale_sets, board.read().scale_sets, strict=True
+                    )
+                )
+                board.write(replace(board.read(), scale_sets=sets))
+            case m.RestartsCounted(shared, given_up):
+                board.write(replace(board.read(), restarts=dict(shared), given_up=given_up))
+            case m.StopHealth():
+                self.report(m.SharedStopped(self.name))
+                self.stop()
+            case _:
+                assert_never(message)

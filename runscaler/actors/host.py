@@ -1,0 +1,56 @@
+"""The host's cap on runners over all scale sets, shared fairly (spec.md 6.4)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, assert_never
+
+from runscaler.actors import messages as m
+from runscaler.actors.base import SupervisedActor
+from runscaler.backends.base import Place
+from runscaler.policy.fairness import share
+
+if TYPE_CHECKING:
+    from runscaler.actors.house import House
+    from runscaler.names import ScaleSetKey, SlotNumber
+
+
+class HostActor(SupervisedActor[m.HostMessage]):
+    """`cap` 0 means no cap: every claim is granted as it comes."""
+
+    def __init__(self, parent: m.Ref, house: House) -> None:
+        super().__init__("host", parent, house.clock)
+        self._cap = house.config.host.max_runners
+        self._held: defaultdict[ScaleSetKey, set[SlotNumber]] = defaultdict(set)
+        self._waiting: dict[tuple[ScaleSetKey, SlotNumber], m.ClaimPlace] = {}
+
+    def receive(self, message: m.HostMessage) -> None:
+        match message:
+            case m.ClaimPlace(key, _, slot, _):
+                self._waiting[key, slot] = message
+                self._grant()
+            case m.ReturnPlace(key, slot):
+                self._waiting.pop((key, slot), None)
+                self._held[key].discard(slot)
+                self._grant()
+            case m.HoldPlaces(key, slots):
+                self._held[key].update(slots)
+            case m.StopHost():
+                self.report(m.SharedStopped(self.name))
+                self.stop()
+            case _:
+                assert_never(message)
+
+    def _grant(self) -> None:
+        if not self._waiting:
+            return
+        claims = list(self._waiting.values())
+        free = len(claims) if not self._cap else self._cap - sum(map(len, self._held.values()))
+        if free <= 0:
+            return
+        held = {key: len(slots) for key, slots in self._held.items()}
+        for index in share(free, held, [claim.key for claim in claims]):
+            claim = claims[index]
+            del self._waiting[claim.key, claim.slot]
+            self._held[claim.key].add(claim.slot)
+            self.send(claim.ref, m.PlaceGranted(claim.slot, claim.generation, Place()))

@@ -1,0 +1,242 @@
+"""The top of the tree: starts everything in order, restarts what crashes, stops in reverse.
+
+Order of start: health (so that the start can be watched), host, keepers, scale sets. What all share
+and cannot be had back ends the program; one scale set never does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+from loguru import logger
+
+from runscaler import events
+from runscaler.actors import messages as m
+from runscaler.actors.base import SupervisedActor
+from runscaler.actors.health import HealthActor
+from runscaler.actors.host import HostActor
+from runscaler.actors.keeper import KeeperActor
+from runscaler.actors.past import Tally
+from runscaler.actors.scale_set import Place, ScaleSetActor
+from runscaler.status import SetState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runscaler.actors.house import House
+    from runscaler.backends.base import Backend
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.names import ScaleSetKey
+    from runscaler.status import ScaleSetStatus
+
+FAILED_SET_SECONDS = 60.0
+ORPHANS_LOOK_SECONDS = 0.1
+
+
+class RootActor(SupervisedActor[m.RootMessage]):
+    """`ended` is called once, on the actor's thread, with the reason (empty after an orderly stop)."""
+
+    def __init__(self, house: House, ended: Callable[[str], None]) -> None:
+        super().__init__("root", None, house.clock)
+        self._house, self._ended = house, ended
+        self._backends: dict[str, Backend] = {}
+        self._reason = "the root actor crashed"
+        self._stopping = False
+
+    def started(self) -> None:
+        self._launch(m.HEALTH, lambda: HealthActor.start(self.actor_ref, self._house))
+        self._launch(m.HOST, lambda: HostActor.start(self.actor_ref, self._house))
+        for settings in self._house.config.scale_sets:
+            self._start_keeper(settings)
+        for settings in self._house.config.scale_sets:
+            self._start_scale_set(settings)
+
+    def released(self) -> None:
+        for backend in self._backends.values():
+            backend.close()
+        self._ended(self._reason)
+
+    def receive(self, message: m.RootMessage) -> object:
+        match message:
+            case m.Ping():
+                return True
+            case m.ChildCrashed():
+                self._child_crashed(message)
+            case m.RestartChild(name, orphans):
+                self._restart(name, orphans)
+            case m.Shutdown():
+                self._shut_down()
+            case m.ScaleSetStopped(key):
+                self._gone(_set_name(key))
+            case m.SharedStopped(name):
+                self._gone(name)
+            case _:
+                assert_never(message)
+        return None
+
+    # -- starting -----------------------------------------------------------------------------------
+
+    def _launch(self, name: str, make: Callable[[], m.Ref]) -> None:
+        crash = self.children.start(name, make)
+        if crash is not None:
+            self._child_crashed(crash)
+
+    def _start_keeper(self, settings: ScaleSetSettings) -> None:
+        thing = self._house.thing_of(settings)
+        if thing in self._backends:
+            return
+        backend = self._backends[thing] = self._house.open_backend(settings)
+        name = _keeper_name(thing)
+        self._launch(name, lambda: KeeperActor.start(name, self.actor_ref, self._house, backend))
+
+    def _start_scale_set(self, settings: ScaleSetSettings) -> None:
+        self._launch(_set_name(settings.key), partial(self._make_scale_set, settings))
+
+    def _make_scale_set(self, settings: ScaleSetSettings) -> m.Ref:
+        """Also for a restart: the counters go on from the last snapshot."""
+        thing = self._house.thing_of(settings)
+        last = self._last_snapshot(settings.key)
+        place = Place(
+            parent=self.actor_ref,
+            keeper=self._ref(_keeper_name(thing)),
+            host=self._ref(m.HOST),
+            health=self._ref(m.HEALTH),
+            backend=self._backends[thing],
+            restarts=last.restarts + 1 if self.children.restarts(_set_name(settings.key)) else 0,
+            tally=Tally(last.jobs_started, last.jobs_completed, last.runners_started, last.runners_failed),
+        )
+        return ScaleSetActor.start(self._house, settings, place)
+
+    def _ref(self, name: str) -> m.Ref:
+        """A shared actor's ref, or this one's while that is down: `PeerReplaced` follows."""
+        return self.children.ref(name) or self.actor_ref
+
+    def _last_snapshot(self, key: ScaleSetKey) -> ScaleSetStatus:
+        position = [settings.key for settings in self._house.config.scale_sets].index(key)
+        return self._house.board.read().scale_sets[position]
+
+    # -- crashes ------------------------------------------------------------------------------------
+
+    def _child_crashed(self, crash: m.ChildCrashed) -> None:
+        verdict = self.children.crashed(crash)
+        if verdict is None:
+            return
+        reason = f"{crash.error.split(chr(10), 1)[0]} while handling {crash.handling}"
+        then = "given up" if verdict.delay is None else f"back in {verdict.delay:g} s"
+        logger.error("{} crashed: {}; {}", crash.name, reason, then)
+        logger.debug("{} crashed: {}", crash.name, crash.error)
+        self._emit(verdict.name, reason, gave_up=verdict.delay is None)
+        if verdict.delay is not None:
+            self.after(verdict.delay, m.RestartChild(verdict.name, verdict.orphans))
+        elif (settings := self._settings_of(verdict.name)) is not None:
+            self._give_up_for_now(verdict.name, settings, reason, verdict.orphans)
+        else:
+            self._give_up(f"{verdict.name} crashed again and again: {reason}")
+
+    def _emit(self, name: str, reason: str, *, gave_up: bool) -> None:
+        settings = self._settings_of(name)
+        self._house.emit(
+            events.ActorRestarted(
+                at=self.clock.wall(),
+                scale_set="" if settings is None else settings.name,
+                name=name,
+                reason=reason,
+                gave_up=gave_up,
+            )
+        )
+
+    def _give_up_for_now(
+        self, name: str, settings: ScaleSetSettings, reason: str, orphans: tuple[m.Ref, ...]
+    ) -> None:
+        """A failed set is shown and tried again; the others never notice (spec.md 8.1)."""
+        self.children.forgive(name)
+        failed = replace(self._last_snapshot(settings.key), state=SetState.FAILED, reason=reason)
+        self.send(self._ref(m.HEALTH), m.SnapshotTaken(settings.key, failed))
+        self.after(FAILED_SET_SECONDS, m.RestartChild(name, orphans))
+
+    def _restart(self, name: str, orphans: tuple[m.Ref, ...]) -> None:
+        """Not before the old one's children have ended: two of them must not work on one slot."""
+        living = tuple(ref for ref in orphans if ref.is_alive())
+        if living:
+            self.after(ORPHANS_LOOK_SECONDS, m.RestartChild(name, living))
+            return
+        if self._stopping and self._settings_of(name) is not None:
+            self._gone(name)
+            return
+        crash = self.children.restart(name)
+        if crash is not None:
+            self._child_crashed(crash)
+        elif (ref := self.children.ref(name)) is not None:
+            self._introduce(name, ref)
+
+    def _introduce(self, name: str, ref: m.Ref) -> None:
+        """A shared actor is new: those who knew the old one learn its ref."""
+        self._count_restarts()
+        for settings in self._house.config.scale_sets:
+            keeper = _keeper_name(self._house.thing_of(settings))
+            kind = m.KEEPER if name == keeper else name
+            if kind in (m.HOST, m.HEALTH, m.KEEPER):
+                self.children.tell(_set_name(settings.key), m.PeerReplaced(kind, ref))
+
+    def _count_restarts(self, given_up: str = "") -> None:
+        shared = [name for name in self.children.names() if self._settings_of(name) is None]
+        counts = tuple((name, self.children.restarts(name)) for name in shared)
+        self.send(self._ref(m.HEALTH), m.RestartsCounted(counts, given_up))
+
+    def _settings_of(self, name: str) -> ScaleSetSettings | None:
+        return next((one for one in self._house.config.scale_sets if _set_name(one.key) == name), None)
+
+    # -- ending -------------------------------------------------------------------------------------
+
+    def _give_up(self, reason: str) -> None:
+        logger.error("giving up: {}", reason)
+        self._reason = reason
+        self._count_restarts(reason)
+        self.children.abandon()
+        self.stop()
+
+    def _shut_down(self) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        order = m.StopScaleSet(self._house.config.drain_timeout, self._house.config.on_exit == "keep")
+        for settings in self._house.config.scale_sets:
+            name = _set_name(settings.key)
+            if not self.children.tell(name, order):
+                self.children.forget(name)
+        self._next_phase()
+
+    def _gone(self, name: str) -> None:
+        self.children.forget(name)
+        if self._stopping:
+            self._next_phase()
+
+    def _next_phase(self) -> None:
+        """Scale sets first, then what they stand on, the health server last, so that the end can be seen."""
+        names = self.children.names()
+        if any(self._settings_of(name) for name in names):
+            return
+        if others := [name for name in names if name != m.HEALTH]:
+            self._stop_shared(others)
+        elif m.HEALTH in names:
+            self._stop_shared([m.HEALTH])
+        else:
+            self._reason = ""
+            self.stop()
+
+    def _stop_shared(self, names: list[str]) -> None:
+        for name in names:
+            order = m.StopHealth() if name == m.HEALTH else m.StopHost() if name == m.HOST else m.StopKeeper()
+            if not self.children.tell(name, order):
+                self._gone(name)
+                return
+
+
+def _set_name(key: ScaleSetKey) -> str:
+    return f"scale-set {key}"
+
+
+def _keeper_name(thing: str) -> str:
+    return f"keeper {thing}"

@@ -1,0 +1,45 @@
+"""What outlives an actor: kept in the state directory where there is one, else for this process only."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.names import RunnerName
+from runscaler.ops.sessions import SavedSession
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runscaler.backends.base import Ending
+    from runscaler.github.base import ScaleSetId, SessionId
+    from runscaler.names import ScaleSetKey
+    from runscaler.ops.state_dir import StateDir
+
+
+class DaemonMemory:
+    """Thread-safe: every scale set has keys of its own."""
+
+    def __init__(self, state_dir: StateDir | None) -> None:
+        self._state_dir = state_dir
+        self._sessions: dict[ScaleSetKey, SavedSession] = {}
+
+    def load_session(self, key: ScaleSetKey) -> tuple[ScaleSetId, SessionId] | None:
+        saved = self._sessions.get(key)
+        if saved is None and self._state_dir is not None:
+            saved = self._state_dir.sessions.load(key)
+        return None if saved is None else (saved.scale_set_id, saved.session_id)
+
+    def save_session(self, key: ScaleSetKey, scale_set_id: ScaleSetId, session_id: SessionId) -> None:
+        saved = self._sessions[key] = SavedSession(scale_set_id, session_id)
+        if self._state_dir is not None:
+            self._state_dir.sessions.save(key, saved)
+
+    def clear_session(self, key: ScaleSetKey) -> None:
+        self._sessions.pop(key, None)
+        if self._state_dir is not None:
+            self._state_dir.sessions.clear(key)
+
+    def keep_output(self, key: ScaleSetKey, runner: str, output: bytes, ending: Ending | None) -> Path | None:
+        if self._state_dir is None:
+            return None
+        return self._state_dir.keep_output(key, RunnerName(runner), output, ending)
