@@ -56,8 +56,11 @@ func judgeMessage(ctx context.Context, j *judge, messages *queue) {
 		}
 		return want(next == nil, "got %s", text(next))
 	})
-	j.check("a message can be deleted, and again without harm", func() error {
+	j.check("a message can be deleted although the queue token has ended, and again without harm", func() error {
 		messages.take(first)
+		if err := j.control.session(ctx, messages.session.Session().SessionID.String(), "expire-token"); err != nil {
+			return err
+		}
 		if err := messages.session.DeleteMessage(ctx, first.MessageID); err != nil {
 			return err
 		}

@@ -8,17 +8,7 @@ import (
 
 // judgeRecoveries sets faults that GitHub's client survives by itself (protocol.md 10).
 func judgeRecoveries(ctx context.Context, j *judge) {
-	j.check("a registration token that has not spread yet is tried again (F31)", func() error {
-		match := map[string]string{"path": "runner-registration"}
-		if err := j.control.fault(ctx, "F31", 1, match, nil); err != nil {
-			return err
-		}
-		client, err := j.client("late-org")
-		if err != nil {
-			return err
-		}
-		return comesAndGoes(ctx, client)
-	})
+	judgeLogins(ctx, j)
 	j.withScaleSet(ctx, "recoveries", func(client *scaleset.Client, made *scaleset.RunnerScaleSet) {
 		for _, fault := range []struct {
 			name, what string
@@ -41,5 +31,37 @@ func judgeRecoveries(ctx context.Context, j *judge) {
 				return want(found != nil && found.Name == made.Name, "got %s", text(found))
 			})
 		}
+		j.check("a removal whose reply is lost can be repeated (F21)", func() error {
+			setting := &scaleset.RunnerScaleSetJitRunnerSetting{Name: "runner-0000000c"}
+			jit, err := client.GenerateJitRunnerConfig(ctx, setting, made.ID)
+			if err != nil {
+				return err
+			}
+			match := map[string]string{"method": "DELETE", "path": "agents"}
+			if err := j.control.fault(ctx, "F21", 1, match, nil); err != nil {
+				return err
+			}
+			return client.RemoveRunner(ctx, int64(jit.Runner.ID))
+		})
 	})
+}
+
+// judgeLogins spoils the last step of a login, which the client makes before its first call.
+func judgeLogins(ctx context.Context, j *judge) {
+	for _, fault := range []struct{ name, what string }{
+		{"F31", "a registration token that has not spread yet is tried again"},
+		{"F32", "another address of the actions service is used"},
+	} {
+		j.check(fault.what+" ("+fault.name+")", func() error {
+			match := map[string]string{"path": "runner-registration"}
+			if err := j.control.fault(ctx, fault.name, 1, match, nil); err != nil {
+				return err
+			}
+			client, err := j.client("late-org")
+			if err != nil {
+				return err
+			}
+			return comesAndGoes(ctx, client)
+		})
+	}
 }

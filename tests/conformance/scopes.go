@@ -29,6 +29,19 @@ func judgeScopes(ctx context.Context, j *judge) {
 		}
 		return comesAndGoes(ctx, client)
 	})
+	j.check("a client may say later which scale set it is about", func() error {
+		client, err := j.client(organisation)
+		if err != nil {
+			return err
+		}
+		info := client.SystemInfo()
+		info.ScaleSetID, info.Subsystem = 42, "listener"
+		client.SetSystemInfo(info)
+		if err := want(client.SystemInfo() == info, "got %s", client.DebugInfo()); err != nil {
+			return err
+		}
+		return comesAndGoes(ctx, client)
+	})
 }
 
 // comesAndGoes makes a scale set and deletes it.
