@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.missing import missing
-from support.wire_server import WireServer, answer, drip, hang, hang_up, head, reset
+from support.wire_server import WireServer, answer, hang_up, head, reset
 
 from runscaler.config.secrets import Secret
 from runscaler.errors import GitHubError, Interrupted, RateLimited, Refused, ServerTrouble, Unreachable
@@ -204,18 +204,6 @@ def test_a_refused_connection_is_named_and_tried_again(connector: Connector, ser
 def test_a_name_that_cannot_be_resolved_is_named(connector: Connector) -> None:
     with pytest.raises(Unreachable, match=r"the name sim.invalid cannot be resolved"):
         find(connector("http://sim.invalid/my-org"), 0.0)
-
-
-@pytest.mark.parametrize("act", [hang, drip])
-def test_a_call_has_an_overall_deadline(
-    client: Client, server: WireServer, act: Callable[[Conversation], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("runscaler.github.patience.SHORTEST_TRY", 0.3)
-    server.on(*FIND, NONE, act)
-    find(client)
-
-    with pytest.raises(Unreachable, match="took too long"):
-        find(client, 0.0)
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/x", "//evil.example/x", "http://127.0.0.1:1/x"])

@@ -1,0 +1,208 @@
+"""Cutting a call in whatever phase it is, by its deadline (F6, F7) or by its interrupt."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from support.wire_server import WireServer, answer, drip, hang, head
+
+from runscaler.clock import SystemClock
+from runscaler.config.secrets import Secret
+from runscaler.errors import Interrupted, RunscalerError, Unreachable
+from runscaler.github.flight import CutOff, Flight, connect_apart
+from runscaler.github.transport import Transport
+from runscaler.github.trust import tls_context
+from runscaler.github.watchdog import Watchdog
+from runscaler.github.wire import Request, bearer
+from runscaler.interrupt import Interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.wire_server import Conversation
+
+LIMIT = 20.0
+
+
+@pytest.fixture
+def transport() -> Iterator[Transport]:
+    watchdog = Watchdog(SystemClock())
+    made = Transport(tls_context(environ={}), watchdog)
+    yield made
+    made.close()
+    watchdog.close()
+
+
+def request(url: str, *, poll: bool = False) -> Request:
+    return Request("try", "GET", url, bearer(Secret("token")), {"User-Agent": "x"}, poll=poll)
+
+
+def half_a_body(conversation: Conversation) -> None:
+    conversation.send(head(200, {"Content-Length": "100"}) + b"half")
+    conversation.ended.wait(60)
+
+
+def body_without_end(conversation: Conversation) -> None:
+    """Framed by the end of the connection only, so a cut could pass for the end."""
+    conversation.send(head(200, {}) + b"{}")
+    conversation.ended.wait(60)
+
+
+STUCK = [hang, drip, half_a_body, body_without_end]
+
+
+class InFlight:
+    """A call on a thread of its own, and what came of it."""
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self._outcome: list[object] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._outcome.append(self._work())
+        except (RunscalerError, OSError) as error:
+            self._outcome.append(error)
+
+    def outcome(self) -> object:
+        self._thread.join(LIMIT)
+        assert self._outcome, "the call did not end"
+        return self._outcome[0]
+
+
+@pytest.mark.parametrize("act", STUCK)
+def test_a_call_has_an_overall_deadline(
+    transport: Transport, server: WireServer, act: Callable[[Conversation], None]
+) -> None:
+    server.on("GET", "/stuck", act)
+
+    with pytest.raises(Unreachable, match="took too long"):
+        transport.send(request(f"{server.url}/stuck"), Interrupt(), 0.2)
+
+
+@pytest.mark.parametrize("poll", [True, False])
+@pytest.mark.parametrize("act", STUCK)
+def test_an_interrupt_cuts_a_call_that_waits_for_its_reply(
+    transport: Transport, server: WireServer, act: Callable[[Conversation], None], poll: bool
+) -> None:
+    interrupt = Interrupt()
+    server.on("GET", "/stuck", act)
+    call = InFlight(lambda: transport.send(request(f"{server.url}/stuck", poll=poll), interrupt))
+    server.wait_for("GET", "/stuck")
+
+    interrupt.set()
+
+    assert isinstance(call.outcome(), Interrupted)
+
+
+def test_an_interrupt_cuts_a_call_on_a_connection_that_was_kept(
+    transport: Transport, server: WireServer
+) -> None:
+    interrupt = Interrupt()
+    server.on("GET", "/", answer(None, 204), hang)
+    transport.send(request(f"{server.url}/first"), interrupt)
+    call = InFlight(lambda: transport.send(request(f"{server.url}/second"), interrupt))
+    server.wait_for("GET", "/second")
+
+    interrupt.set()
+
+    assert isinstance(call.outcome(), Interrupted)
+
+
+def test_a_cut_call_does_not_spoil_the_next_one(transport: Transport, server: WireServer) -> None:
+    interrupt = Interrupt()
+    server.on("GET", "/", hang, answer(None, 204))
+    call = InFlight(lambda: transport.send(request(f"{server.url}/"), interrupt))
+    server.wait_for("GET", "/")
+    interrupt.set()
+    call.outcome()
+
+    interrupt.clear()
+
+    assert transport.send(request(f"{server.url}/"), interrupt).status == 204
+
+
+def test_an_interrupt_cuts_a_tls_handshake(transport: Transport) -> None:
+    interrupt = Interrupt()
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        call = InFlight(lambda: transport.send(request(f"https://127.0.0.1:{port}/"), interrupt))
+        accepted, _ = mute.accept()
+        with accepted:
+            assert accepted.recv(1) == b"\x16"
+
+            interrupt.set()
+
+            assert isinstance(call.outcome(), Interrupted)
+
+
+def test_an_interrupt_cuts_a_connection_that_is_not_accepted(transport: Transport) -> None:
+    interrupt = Interrupt()
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        address = full.getsockname()
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        call = InFlight(lambda: transport.send(request(f"http://127.0.0.1:{address[1]}/"), interrupt))
+
+        interrupt.set()
+
+        assert isinstance(call.outcome(), Interrupted)
+        for filler in fillers:
+            filler.close()
+
+
+def test_a_look_up_that_hangs_is_left_behind_and_its_socket_closed() -> None:
+    go_on, made = threading.Event(), socket.socket()
+    begun = threading.Event()
+
+    def connect() -> socket.socket:
+        begun.set()
+        go_on.wait(LIMIT)
+        return made
+
+    flight = Flight()
+    call = InFlight(lambda: connect_apart(connect, flight))
+    begun.wait(LIMIT)
+    flight.cut()
+
+    assert isinstance(call.outcome(), CutOff)
+    go_on.set()
+    for thread in threading.enumerate():
+        if thread.name == "github-connect":
+            thread.join(LIMIT)
+    assert made.fileno() == -1
+
+
+def test_a_cut_flight_refuses_every_later_step() -> None:
+    flight = Flight()
+
+    flight.cut()
+
+    with pytest.raises(CutOff):
+        flight.use(0)
+    with pytest.raises(CutOff), flight.waiting(lambda: None):
+        pass
+
+
+def test_descriptors_do_not_pile_up(transport: Transport, server: WireServer) -> None:
+    server.on("GET", "/", answer(None, 204), times=1000)
+    interrupt = Interrupt()
+    transport.send(request(f"{server.url}/"), interrupt)
+    lowest = _next_descriptor()
+
+    for _ in range(50):
+        transport.send(request(f"{server.url}/"), interrupt)
+
+    assert _next_descriptor() == lowest
+
+
+def _next_descriptor() -> int:
+    with socket.socket() as probe:
+        return probe.fileno()
