@@ -1,0 +1,86 @@
+"""What a scale set hears from the actors of its slots."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runscaler.backends.base import Resource
+    from runscaler.names import Generation, SlotNumber
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerUp:
+    slot: SlotNumber
+    generation: Generation
+    resource: Resource
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerStartFailed:
+    """Nothing of it is left at the backend; its registration is being removed."""
+
+    slot: SlotNumber
+    generation: Generation
+    reason: str
+    fixes: tuple[str, ...]
+    rate_limited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RetireAgreed:
+    """GitHub removed the registration and the backend sees no job inside."""
+
+    slot: SlotNumber
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class RetireRefused:
+    """A job runs: GitHub said so, or the backend saw it."""
+
+    slot: SlotNumber
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class RetireFailed:
+    """GitHub could not be asked; nothing has changed."""
+
+    slot: SlotNumber
+    generation: Generation
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerGone:
+    """The resource is gone; `output` is where its last output was kept, if that was asked for."""
+
+    slot: SlotNumber
+    generation: Generation
+    output: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerEnded:
+    """The slot's actor has ended as ordered, what it owed at GitHub being settled or given up."""
+
+    slot: SlotNumber
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalFailed:
+    """The resource could not be removed yet; tried again until it is gone."""
+
+    slot: SlotNumber
+    generation: Generation
+    reason: str
+
+
+RunnerReport = (
+    RunnerUp | RunnerStartFailed | RetireAgreed | RetireRefused | RetireFailed | RunnerGone | RemovalFailed
+    | RunnerEnded
+)  # fmt: skip

@@ -1,0 +1,55 @@
+"""What a scale set hears from its keeper and the host."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runscaler.backends.base import ResourceEnded
+
+if TYPE_CHECKING:
+    from runscaler.backends.base import Place, Resource
+    from runscaler.names import Generation, SlotNumber
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """The scale set's resources; `as_of` is when the listing began (monotonic)."""
+
+    as_of: float
+    resources: tuple[Resource, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BackendDown:
+    reason: str
+    fixes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackendUp:
+    """It answers (again): an inventory is due."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePrepared:
+    """The runner image and what belongs to it are present."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageAbsent:
+    """They are not: still on their way, or `failed`; the keeper tries again by itself."""
+
+    reason: str
+    fixes: tuple[str, ...] = ()
+    failed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceGranted:
+    slot: SlotNumber
+    generation: Generation
+    place: Place
+
+
+ThingReport = Inventory | BackendDown | BackendUp | ImagePrepared | ImageAbsent | ResourceEnded | PlaceGranted

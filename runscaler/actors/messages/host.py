@@ -1,0 +1,44 @@
+"""What the host actor receives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runscaler.actors.messages.shared import Ref
+    from runscaler.names import Generation, ScaleSetKey, SlotNumber
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimPlace:
+    """A slot wants a place under the host's cap; answered with `PlaceGranted`, perhaps much later."""
+
+    key: ScaleSetKey
+    ref: Ref
+    slot: SlotNumber
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnPlace:
+    """The slot is empty, or no longer wants one. Harmless when repeated."""
+
+    key: ScaleSetKey
+    slot: SlotNumber
+
+
+@dataclass(frozen=True, slots=True)
+class HoldPlaces:
+    """The scale set holds these slots already (adopted, or telling a new Host), beside what Host knows."""
+
+    key: ScaleSetKey
+    slots: tuple[SlotNumber, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StopHost:
+    """All scale sets are down."""
+
+
+HostMessage = ClaimPlace | ReturnPlace | HoldPlaces | StopHost

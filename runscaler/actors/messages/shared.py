@@ -1,0 +1,37 @@
+"""What any actor, and any parent, receives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pykka
+
+Ref = pykka.ActorRef[Any]
+HOST, KEEPER, HEALTH = "host", "keeper", "health"
+"""The kinds of `PeerReplaced`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Your parent died: end now, keep your resource, leave your session, tell nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildCrashed:
+    """`urn` names the dead actor, `handling` what it was at, `error` is rendered text; `orphans` are
+    its children, which have been told to end."""
+
+    urn: str
+    name: str
+    handling: str
+    error: str
+    orphans: tuple[Ref, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RestartChild:
+    """Own deadline: the backoff of a crashed child is over; `orphans` may still have to end."""
+
+    name: str
+    orphans: tuple[Ref, ...] = ()
