@@ -11,37 +11,51 @@ import signal
 import subprocess
 import tarfile
 import tempfile
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 from docker import APIClient
-from docker.errors import APIError, NotFound
+from docker.errors import NotFound
 from support.missing import missing
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.docker import kind
+from runscaler.backends.docker.address import EngineAddress
+from runscaler.backends.docker.engine import Engine
+from runscaler.backends.docker.transport import EngineAdapter, pool_for
 from runscaler.clock import SystemClock
 from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
+from runscaler.errors import BackendDown
+from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import RunnerScript
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runscaler.backends.base import Backend, Resource
     from runscaler.names import OwnerId
 
 URL = "https://github.com/my-org"
 SHELL_TOOLS = ("sh", "sleep", "cat", "echo", "id", "stat", "kill", "ls", "env", "touch", "head", "tail", "cp")
 START_PATIENCE = 60.0
+OLDEST_API = "1.41"
 
 
-def connect(url: str) -> APIClient:
-    return APIClient(url, version="auto", timeout=60)
+@contextmanager
+def connect(url: str) -> Iterator[APIClient]:
+    """docker-py's client over our transport: its own leaves sockets open."""
+    client = APIClient("unix:///engine", version=OLDEST_API)
+    client.mount("http+docker://", EngineAdapter(pool_for(EngineAddress(url), 4)))
+    with closing(client):
+        yield client
 
 
 def shell_image(url: str) -> str:
     """The name of a local image with a shell and the user `runner` (1001:123), made when not there."""
-    busybox = shutil.which("busybox") or missing("busybox (static) for the image of runners")
-    layer = _shell_layer(Path(busybox).read_bytes())
+    layer = shell_layer()
     name = f"runscaler-test-shell:{hashlib.sha256(layer).hexdigest()[:12]}"
     with connect(url) as api:
         try:
@@ -51,7 +65,11 @@ def shell_image(url: str) -> str:
     return name
 
 
-def _shell_layer(busybox: bytes) -> bytes:
+def shell_layer() -> bytes:
+    """The root file system of that image, as a tar archive; always the same bytes."""
+    busybox = Path(
+        shutil.which("busybox") or missing("busybox (static) for the image of runners")
+    ).read_bytes()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as layer:
         _add(layer, "bin/busybox", busybox, 0o755)
@@ -83,10 +101,10 @@ class DockerRig:
         self.owners = owners
 
     def open(self, owner: OwnerId) -> Backend:
-        return kind.open(self.settings(RunnerScript()), self.context(owner))
+        return self.open_with(self.settings(RunnerScript()), owner)
 
-    def context(self, owner: OwnerId) -> BackendContext:
-        return BackendContext(owner, None, SystemClock())
+    def open_with(self, settings: ScaleSetSettings, owner: OwnerId) -> Backend:
+        return kind.open(settings, BackendContext(owner, None, SystemClock()))
 
     def settings(self, script: RunnerScript, **docker: object) -> ScaleSetSettings:
         keys: dict[str, object] = {
@@ -109,7 +127,7 @@ class DockerRig:
         """Containers of the rig's owners; others may use the engine at the same time."""
         with connect(self.url) as api:
             return [
-                name
+                name.lstrip("/")
                 for owner in self.owners
                 for listed in api.containers(all=True, filters={"label": f"io.runscaler.owner={owner}"})
                 for name in listed["Names"]
@@ -160,6 +178,7 @@ class PrivateEngine:
     def kill(self) -> None:
         """At once; its containers live on."""
         self._end(signal.SIGKILL)
+        self._end_containerd()
 
     def freeze(self) -> None:
         """It keeps its connections and answers nothing."""
@@ -171,12 +190,12 @@ class PrivateEngine:
         self._process.send_signal(signal.SIGCONT)
 
     def close(self) -> None:
-        """Stop it with all that it started, and take its files away."""
-        if self._process is None:
-            self.start()
-        self._remove_containers()
-        self.stop()
+        """End it with all that it started, and take its files away."""
+        self._end(signal.SIGTERM)
         self._end_containerd()
+        for shim in self._shims():
+            for process in (*shim.children(recursive=True), shim):
+                process.kill()
         for mount in self._mounts():
             subprocess.run(["umount", "--lazy", mount], check=False)
         shutil.rmtree(self._folder)
@@ -189,22 +208,18 @@ class PrivateEngine:
             assert self._process.poll() is None, (self._folder / "log").read_text()[-2000:]
             if self._answers():
                 return
+            clock.pause(0.05, Interrupt())
         raise AssertionError(f"dockerd did not come up:\n{(self._folder / 'log').read_text()[-2000:]}")
 
     def _answers(self) -> bool:
+        engine = Engine(EngineAddress(self.url))
         try:
-            with connect(self.url) as api:
+            with engine.call("ask") as api:
                 return api.ping()
-        except Exception:
+        except BackendDown:
             return False
-
-    def _remove_containers(self) -> None:
-        with connect(self.url) as api:
-            for listed in api.containers(all=True):
-                try:
-                    api.remove_container(listed["Id"], force=True)
-                except APIError:
-                    continue
+        finally:
+            engine.forget()
 
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None:
@@ -214,9 +229,22 @@ class PrivateEngine:
             self._process = None
 
     def _end_containerd(self) -> None:
-        pid = self._folder / "exec/containerd/containerd.pid"
-        if pid.exists():
-            os.kill(int(pid.read_text()), signal.SIGKILL)
+        """The next engine takes a containerd that is dying, or dead and not yet buried, for alive."""
+        file = self._folder / "exec/containerd/containerd.pid"
+        if not file.exists():
+            return
+        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            containerd = psutil.Process(int(file.read_text()))
+            containerd.kill()
+            containerd.wait(1.0)
+        file.unlink()
+
+    def _shims(self) -> list[psutil.Process]:
+        """What stands between the engine and its containers, and outlives it."""
+        address = f"{self._folder}/exec/containerd/containerd.sock"
+        return [
+            found for found in psutil.process_iter(["cmdline"]) if address in (found.info["cmdline"] or ())
+        ]
 
     def _mounts(self) -> list[str]:
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]

@@ -6,9 +6,18 @@ docker-py leaves most of them untyped; the types end here what would else spread
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Protocol, TypedDict
 
 Inspection = Mapping[str, object]
+
+
+def seconds_of(text: str) -> float:
+    """Wall-clock seconds of a time as the engine writes it, 0 for its "never" (the year 1)."""
+    try:
+        return max(0.0, datetime.fromisoformat(text).timestamp())
+    except ValueError:
+        return 0.0
 
 
 class Created(TypedDict):
@@ -17,6 +26,7 @@ class Created(TypedDict):
 
 class MadeVolume(TypedDict):
     CreatedAt: str
+    Labels: Mapping[str, str] | None
 
 
 class InspectedContainer(TypedDict):

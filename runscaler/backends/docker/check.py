@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runscaler.backends.docker.images import ImageRequest
+from runscaler.backends.docker.images import OLD_DAYS, ImageRequest
 from runscaler.errors import BackendDown, BackendError
 from runscaler.findings import Finding, Level
 
@@ -46,8 +46,9 @@ def _engine_finding(engine: Engine, settings: ScaleSetSettings) -> Finding:
 
 def _image_finding(images: Images, engine: str, settings: ScaleSetSettings) -> Finding:
     wanted = ImageRequest.of(settings)
-    if images.present(wanted):
-        return Finding(Level.OK, f"{wanted} is on the engine {engine}", (), settings.name)
+    age = images.age_in_days(wanted)
+    if age is not None:
+        return _age_finding(wanted, age, f"{wanted} is on the engine {engine}, {age} days old", settings.name)
     missing = f"{wanted} is not on the engine {engine}"
     if wanted.pull == "never":
         fixes = (f"pull it: `docker pull {wanted.image}`", 'or set pull = "missing"')
@@ -59,6 +60,13 @@ def _image_finding(images: Images, engine: str, settings: ScaleSetSettings) -> F
     except BackendError as error:
         return Finding(Level.WARNING, f"{missing}: {error}", error.fixes, settings.name)
     return Finding(Level.WARNING, f"{missing}: its registry has it, the start pulls it", (), settings.name)
+
+
+def _age_finding(wanted: ImageRequest, days: int, text: str, name: str) -> Finding:
+    if days < OLD_DAYS:
+        return Finding(Level.OK, text, (), name)
+    fix = f"pull a newer one: `docker pull {wanted.image}`"
+    return Finding(Level.WARNING, f"{text}: GitHub refuses runners a month behind", (fix,), name)
 
 
 def _host_findings(engine: Engine, settings: ScaleSetSettings) -> list[Finding]:

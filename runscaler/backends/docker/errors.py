@@ -86,7 +86,8 @@ REGISTRY_AWAY = ("no such host", "connection refused", "i/o timeout", "client.ti
 
 
 def _away(error: BaseException, doing: str, engine: str) -> BackendDown:
-    number = next((cause.errno for cause in _causes(error) if isinstance(cause, OSError) and cause.errno), 0)
+    numbers = (cause.errno for cause in _causes(error) if isinstance(cause, OSError))
+    number = next((number for number in numbers if isinstance(number, int)), 0)
     if number in (errno.EACCES, errno.EPERM):
         return BackendDown(
             f"cannot {doing}: no permission to use the engine {engine}",

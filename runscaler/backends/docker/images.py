@@ -10,6 +10,7 @@ from docker.errors import ImageNotFound
 from docker.utils import parse_repository_tag
 from loguru import logger
 
+from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.errors import REGISTRY_FIXES
 from runscaler.errors import BackendDown, BackendError, ImageMissing
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from runscaler.interrupt import Interrupt
 
 PULL_SECONDS = 30 * 60.0
+OLD_DAYS = 25
+"""From here on an image is warned about: GitHub refuses runners a month behind (protocol.md 8.5)."""
 PULL_SILENCE = 5 * 60.0
 """The longest that an engine is quiet while it verifies or unpacks a large layer."""
 
@@ -72,7 +75,7 @@ class Images:
             turn.release()
 
     def _ensure(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
-        present = self.present(wanted, interrupt)
+        present = self.find(wanted, interrupt) is not None
         if present and (wanted.pull != "always" or self._is_fresh(wanted)):
             return
         if not present and wanted.pull == "never":
@@ -80,10 +83,21 @@ class Images:
                 f'{wanted} is not on the engine {self._engine.url}, and pull is "never"',
                 fixes=(f"pull it: `docker pull {wanted.image}`", 'or set pull = "missing"'),
             )
+        self._pull_if_possible(wanted, progress, interrupt, present=present)
+        age = self.age_in_days(wanted, interrupt)
+        if age is not None and age >= OLD_DAYS:
+            logger.warning("{} is {} days old: GitHub refuses runners a month behind", wanted, age)
+
+    def _pull_if_possible(
+        self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt, *, present: bool
+    ) -> None:
+        """A registry that is away is no reason not to start with an image that is there."""
         try:
             self._pull(wanted, progress, interrupt)
+        except BackendDown:
+            raise
         except BackendError as error:
-            if not present or isinstance(error, BackendDown):
+            if not present:
                 raise
             logger.warning("{}; the one that is there is used", error)
         self._pulled[wanted.key] = self._clock.monotonic()
@@ -94,14 +108,21 @@ class Images:
             return False
         return wanted.pull_interval <= 0 or self._clock.monotonic() - pulled < wanted.pull_interval
 
-    def present(self, wanted: ImageRequest, interrupt: Interrupt | None = None) -> bool:
-        """Is it on the engine, and for the platform that is wanted?"""
+    def find(self, wanted: ImageRequest, interrupt: Interrupt | None = None) -> float | None:
+        """When it was built, in wall-clock seconds; None where it is not there for that platform."""
         with self._engine.call(f"look for {wanted}", interrupt) as api:
             try:
                 found = api.inspect_image(wanted.image)
             except ImageNotFound:
-                return False
-        return fits(wanted.platform, found)
+                return None
+        return seconds_of(str(found.get("Created", ""))) if fits(wanted.platform, found) else None
+
+    def age_in_days(self, wanted: ImageRequest, interrupt: Interrupt | None = None) -> int | None:
+        """Whole days since it was built (0 where it does not say); None where it is not there."""
+        built = self.find(wanted, interrupt)
+        if built is None:
+            return None
+        return int((self._clock.wall() - built) // 86_400) if built > 0 else 0
 
     def registry_says(self, wanted: ImageRequest) -> None:
         """Ask the registry for the image without pulling; its refusal is raised as `BackendError`."""

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from docker.errors import NotFound
 
 from runscaler.backends.base import ResourceState
+from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.labels import own_filter, resource_of
 from runscaler.backends.docker.watch import ending_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from runscaler.backends.base import Ending, Resource
-    from runscaler.backends.docker.api import EngineApi
+    from runscaler.backends.docker.api import EngineApi, Inspection
     from runscaler.names import OwnerId
 
 LIVE = ("running", "paused", "restarting")
@@ -32,7 +32,7 @@ def own_resources(api: EngineApi, owner: OwnerId, doubtful: Collection[str]) -> 
     return [resource for resource in found if resource is not None]
 
 
-def _resource(api: EngineApi, listed: Mapping[str, object], doubtful: Collection[str]) -> Resource | None:
+def _resource(api: EngineApi, listed: Inspection, doubtful: Collection[str]) -> Resource | None:
     labels, created = listed.get("Labels"), listed.get("Created")
     if not isinstance(labels, dict) or not isinstance(created, int):
         return None
@@ -46,23 +46,15 @@ def _resource(api: EngineApi, listed: Mapping[str, object], doubtful: Collection
     return resource if state.get("Running") else ended(resource, state)
 
 
-def ended(resource: Resource, state: Mapping[str, object]) -> Resource:
+def ended(resource: Resource, state: Inspection) -> Resource:
     return replace(resource, state=ResourceState.ENDED, ending=_ending(state))
 
 
-def _ending(state: Mapping[str, object]) -> Ending:
+def _ending(state: Inspection) -> Ending:
     """From the engine's inspection; one that never started has no exit code to tell."""
     code = state.get("ExitCode") if state.get("Status") != "created" else None
     return ending_of(
         code if isinstance(code, int) else None,
         bool(state.get("OOMKilled")),
-        _seconds(str(state.get("FinishedAt", ""))),
+        seconds_of(str(state.get("FinishedAt", ""))),
     )
-
-
-def _seconds(text: str) -> float:
-    """Wall-clock seconds of the engine's time text, 0 for its "never"."""
-    try:
-        return max(0.0, datetime.fromisoformat(text).timestamp())
-    except ValueError:
-        return 0.0

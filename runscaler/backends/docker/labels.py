@@ -64,6 +64,12 @@ def resource_of(container_id: str, created_at: float, labels: Mapping[str, str])
     )
 
 
+def key_of(labels: Mapping[str, str]) -> ScaleSetKey | None:
+    """The scale set that the labels tell of."""
+    resource = resource_of("", 0.0, labels)
+    return resource.key if resource is not None else None
+
+
 def job_label(jit: JitConfig) -> str:
     """What the runner writes on the containers and networks of its job (protocol.md 8.3).
 

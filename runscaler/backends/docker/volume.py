@@ -6,12 +6,13 @@ import io
 import tarfile
 import threading
 from contextlib import suppress
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from docker.errors import NotFound
 
 from runscaler.backends.docker.container import SHARED_VOLUME, shared_volume_mount
-from runscaler.backends.docker.labels import HELPER, MANAGED_BY, OWNER, RUNNER
+from runscaler.backends.docker.labels import HELPER, MANAGED_BY, OWNER, PREFIX, RUNNER
 
 if TYPE_CHECKING:
     from runscaler.backends.docker.api import EngineApi
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 RUNNER_UID, RUNNER_GID = 1001, 123
 """The official image's user, and its docker group (protocol.md 8.1)."""
 TARGET = "runner-shared"
+MADE = f"{PREFIX}.made"
 
 
 class SharedVolume:
@@ -37,8 +39,10 @@ class SharedVolume:
         """Present and owned 1001:123 when it returns. `image` is present and lends its file system."""
         doing = f"prepare the shared volume {SHARED_VOLUME} with image {image}"
         with self._lock, self._engine.call(doing, interrupt) as api:
-            # What tells a volume from its successor of the same name is when it was made.
-            made = api.create_volume(SHARED_VOLUME, labels={MANAGED_BY: RUNNER})["CreatedAt"]
+            # The engine leaves an existing volume as it is, so that its mark tells it from a successor.
+            labels = {MANAGED_BY: RUNNER, MADE: token_hex(8)}
+            volume = api.create_volume(SHARED_VOLUME, labels=labels)
+            made = (volume["Labels"] or {}).get(MADE) or volume["CreatedAt"]
             if made != self._ready:
                 self._hand_over(api, image, platform)
                 self._ready = made

@@ -14,7 +14,7 @@ from loguru import logger
 
 from runscaler.backends.base import Ending, ResourceEnded, ThingDown, ThingUp
 from runscaler.backends.docker.errors import is_quiet_timeout
-from runscaler.backends.docker.labels import own_filter
+from runscaler.backends.docker.labels import key_of, own_filter
 from runscaler.errors import BackendDown, BackendError, Interrupted
 from runscaler.interrupt import Interrupt
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Observation
     from runscaler.backends.docker.engine import Engine
     from runscaler.clock import Clock
-    from runscaler.names import OwnerId
+    from runscaler.names import OwnerId, ScaleSetKey
 
 QUIET_SECONDS = 30.0
 PING_SECONDS = 10.0
@@ -142,15 +142,16 @@ class Endings:
         actor = event.get("Actor")
         if not isinstance(actor, dict) or not (container := str(actor.get("ID", ""))):
             return None
+        attributes = actor.get("Attributes") or {}
         match event.get("Action"):
             case "oom":
                 self._out_of_memory.add(container)
             case "die":
                 self._ended.add(container)
-                code = str((actor.get("Attributes") or {}).get("exitCode", ""))
-                return ResourceEnded(container, self._ending(container, code, at))
+                code = str(attributes.get("exitCode", ""))
+                return ResourceEnded(container, self._ending(container, code, at), key_of(attributes))
             case "destroy":
-                return self._destroyed(container)
+                return self._destroyed(container, key_of(attributes))
         return None
 
     def _ending(self, container: str, code: str, at: float) -> Ending:
@@ -158,12 +159,12 @@ class Endings:
         self._out_of_memory.discard(container)
         return ending_of(int(code) if code.isdecimal() else None, out_of_memory, at)
 
-    def _destroyed(self, container: str) -> ResourceEnded | None:
+    def _destroyed(self, container: str, key: ScaleSetKey | None) -> ResourceEnded | None:
         """Told only of one whose end was not: it vanished before it ran, or while nobody listened."""
         if container in self._ended:
             self._ended.discard(container)
             return None
-        return ResourceEnded(container, None)
+        return ResourceEnded(container, None, key)
 
 
 def ending_of(exit_code: int | None, out_of_memory: bool, at: float) -> Ending:

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import pytest
+from support.engine import RunnerScript, shell_layer
+from support.registry import Registry
+
+from runscaler.findings import Level
+from runscaler.testing.backend_contract import OURS
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.fixture
+def backend(rig):
+    backend = rig.open(OURS)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def registry():
+    registry = Registry(shell_layer())
+    yield registry
+    registry.close()
+
+
+def settings_of(rig, image=None, **docker):
+    settings = rig.settings(RunnerScript(), **docker)
+    return settings.model_copy(update={"runner_image": image}) if image else settings
+
+
+def levels(findings):
+    return [finding.level for finding in findings]
+
+
+def test_what_is_well_is_said_with_version_and_image(rig, backend):
+    engine, image = backend.check(settings_of(rig))
+
+    assert (engine.level, image.level) == (Level.OK, Level.OK)
+    assert rig.url in engine.message
+    assert "API 1." in engine.message
+    assert rig.image in image.message
+    assert engine.scale_set == image.scale_set == settings_of(rig).name
+
+
+def test_a_missing_image_that_its_registry_has_is_a_warning_and_is_not_pulled(rig, backend, registry):
+    _, image = backend.check(settings_of(rig, registry.image, pull="missing"))
+
+    assert image.level is Level.WARNING
+    assert "its registry has it" in image.message
+    assert not registry.gave_its_layer
+
+
+def test_a_missing_image_that_its_registry_refuses_is_a_warning_with_its_words(rig, backend, registry):
+    registry.refusal = (404, "MANIFEST_UNKNOWN")
+
+    _, image = backend.check(settings_of(rig, registry.image, pull="missing"))
+
+    assert image.level is Level.WARNING
+    assert "manifest unknown" in image.message.lower()
+    assert image.fixes
+
+
+def test_a_missing_image_that_may_not_be_pulled_is_an_error(rig, backend):
+    _, image = backend.check(settings_of(rig, "runscaler-test-absent:1", pull="never"))
+
+    assert image.level is Level.ERROR
+    assert any("docker pull" in fix for fix in image.fixes)
+
+
+def test_a_dind_socket_that_is_not_there_is_an_error(rig, backend):
+    findings = backend.check(settings_of(rig, dind=True, dind_socket="/no/such.sock"))
+
+    assert levels(findings) == [Level.OK, Level.OK, Level.ERROR]
+    assert "/no/such.sock" in findings[2].message
+
+
+def test_a_ca_file_that_is_not_there_is_an_error(rig, backend):
+    findings = backend.check(settings_of(rig).model_copy(update={"ca": "/no/such.pem"}))
+
+    assert levels(findings) == [Level.OK, Level.OK, Level.ERROR]
+    assert "/no/such.pem" in findings[2].message

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from runscaler.backends.docker.container import CA_FILE, create_body
+from runscaler.config.model import DockerSettings, ScaleSetSettings
+from runscaler.config.secrets import Secret
+
+
+def body(*, socket_group=None, proxy="", ca="", **docker):
+    settings = ScaleSetSettings(
+        url="https://github.com/my-org",
+        name="linux",
+        token=Secret("t"),
+        runner_image="image:1",
+        proxy=proxy,
+        ca=ca,
+        docker=DockerSettings(**{"dind": False, **docker}),
+    )
+    return create_body(settings, Secret("the-jit"), {"a": "b"}, socket_group)
+
+
+def environment(made):
+    return dict(variable.split("=", 1) for variable in made["Env"])
+
+
+def test_a_plain_runner_gets_what_the_specification_lists_and_no_more():
+    assert body() == {
+        "Image": "image:1",
+        "User": "runner",
+        "Cmd": ["/home/runner/run.sh"],
+        "Env": [
+            "RUNNER_MANUALLY_TRAP_SIG=1",
+            "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1",
+            "ACTIONS_RUNNER_INPUT_JITCONFIG=the-jit",
+        ],
+        "Labels": {"a": "b"},
+        "HostConfig": {"SecurityOpt": ["label:disable"], "RestartPolicy": {"Name": "no"}},
+    }
+
+
+def test_limits_are_in_the_engines_units():
+    host = body(memory=512, cpu=1.5)["HostConfig"]
+
+    assert host["Memory"] == 512 * 1024 * 1024
+    assert host["NanoCpus"] == 1_500_000_000
+
+
+def test_the_engines_socket_is_mounted_with_its_group_and_group_0():
+    made = body(dind=True, dind_socket="/run/mine.sock", socket_group=998)["HostConfig"]
+
+    assert made["Mounts"] == [{"Type": "bind", "Source": "/run/mine.sock", "Target": "/var/run/docker.sock"}]
+    assert made["GroupAdd"] == ["998", "0"]
+
+
+def test_the_group_of_a_socket_on_another_host_is_not_guessed():
+    assert body(dind=True)["HostConfig"]["GroupAdd"] == ["0"]
+    assert body(dind=True, socket_group=0)["HostConfig"]["GroupAdd"] == ["0"]
+
+
+def test_a_shared_volume_is_mounted_without_copying_and_named_in_the_environment():
+    made = body(shared_volume="/mnt/shared; rm -rf /")
+
+    (mount,) = made["HostConfig"]["Mounts"]
+    assert (mount["Source"], mount["Target"]) == ("runner-shared", "/mnt/shared; rm -rf /")
+    assert mount["VolumeOptions"] == {"NoCopy": True}
+    assert environment(made)["SHARED_DIR"] == "/mnt/shared; rm -rf /"
+
+
+def test_the_users_variables_win_over_ours_but_never_over_the_jit_configuration():
+    made = body(env={"RUNNER_MANUALLY_TRAP_SIG": "", "ACTIONS_RUNNER_INPUT_JITCONFIG": "theirs", "A": "b=c"})
+
+    assert environment(made)["RUNNER_MANUALLY_TRAP_SIG"] == ""
+    assert environment(made)["ACTIONS_RUNNER_INPUT_JITCONFIG"] == "the-jit"
+    assert environment(made)["A"] == "b=c"
+
+
+def test_a_proxy_is_given_in_both_spellings():
+    made = environment(body(proxy="http://proxy:3128"))
+
+    assert {made[name] for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY")} == {
+        "http://proxy:3128"
+    }
+
+
+def test_certificates_are_named_to_all_that_read_them():
+    made = environment(body(ca="/etc/corporate.pem"))
+
+    assert made["NODE_EXTRA_CA_CERTS"] == made["SSL_CERT_FILE"] == CA_FILE
+    assert made["RUNNER_UPDATE_CA_CERTS"] == "1"
+
+
+def test_the_other_keys_reach_the_engine_as_they_are():
+    host = body(
+        network="mine",
+        volumes=("cache:/cache", "/data:/data:ro"),
+        extra_hosts=("db:10.0.0.1",),
+        runtime="sysbox-runc",
+        privileged=True,
+    )["HostConfig"]
+
+    assert host["NetworkMode"] == "mine"
+    assert host["Binds"] == ["cache:/cache", "/data:/data:ro"]
+    assert host["ExtraHosts"] == ["db:10.0.0.1"]
+    assert host["Runtime"] == "sysbox-runc"
+    assert host["Privileged"] is True
+
+
+def test_gpus_are_a_number_or_all():
+    assert body(gpus="2")["HostConfig"]["DeviceRequests"][0]["Count"] == 2
+    assert body(gpus="all")["HostConfig"]["DeviceRequests"][0]["Count"] == -1
+
+
+def test_a_run_command_is_split_into_words_as_a_shell_would():
+    assert body(run_command="/bin/sh -c 'exec sleep 1'")["Cmd"] == ["/bin/sh", "-c", "exec sleep 1"]

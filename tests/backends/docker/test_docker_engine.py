@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from runscaler.backends.docker.address import EngineAddress
+from runscaler.backends.docker.engine import Engine, Gate
+from runscaler.backends.docker.transport import Call
+from runscaler.errors import BackendDown, BackendError, Interrupted
+from runscaler.interrupt import Interrupt
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def mute(tmp_path):
+    """An engine that accepts connections and answers nothing."""
+    path = tmp_path / "mute.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(64)
+        yield Engine(EngineAddress(f"unix://{path}"))
+
+
+def ping(engine, interrupt=None, **options):
+    with engine.call("ask", interrupt, **options) as api:
+        return api.ping()
+
+
+def test_a_dead_engine_fails_calls_but_not_the_making(tmp_path):
+    engine = Engine(EngineAddress(f"unix://{tmp_path}/absent.sock"))
+
+    with pytest.raises(BackendDown, match=r"cannot ask: the engine's socket .*absent\.sock does not exist"):
+        ping(engine)
+
+
+def test_an_unknown_scheme_fails_calls_with_a_clear_line():
+    with pytest.raises(BackendError, match="unknown scheme"):
+        ping(Engine(EngineAddress("gopher://there")))
+
+
+def test_a_call_to_a_mute_engine_is_cut_by_its_interrupt(mute):
+    interrupt = Interrupt()
+    timer = threading.Timer(0.05, interrupt.set)
+    timer.start()
+
+    with pytest.raises(Interrupted):
+        ping(mute, interrupt)
+
+    timer.join()
+
+
+def test_a_mute_engine_is_borne_no_longer_than_the_call_allows(mute):
+    with pytest.raises(BackendDown, match="does not answer in time"):
+        ping(mute, seconds=0.05)
+
+
+def test_who_waits_for_a_place_is_cut_too(mute):
+    engine = Engine(mute.address, width=1)
+    first, second = Interrupt(), Interrupt()
+    with ThreadPoolExecutor(2) as pool:
+        calls = [pool.submit(ping, engine, one, gated=True) for one in (first, second)]
+        second.set()
+        first.set()
+
+        assert [type(call.exception(PATIENCE)) for call in calls] == [Interrupted, Interrupted]
+
+
+def test_no_more_calls_than_its_width_pass_a_gate():
+    gate, lock = Gate(3), threading.Lock()
+    inside, most = 0, 0
+
+    def work(_number):
+        nonlocal inside, most
+        with gate.passing(Call(PATIENCE)):
+            with lock:
+                inside += 1
+                most = max(most, inside)
+            with lock:
+                inside -= 1
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, range(200)))
+
+    assert 1 <= most <= 3
+
+
+def test_waiting_at_a_gate_ends_with_the_calls_time():
+    gate = Gate(0)
+
+    with pytest.raises(TimeoutError), gate.passing(Call(0.01)):
+        pass
+
+
+@pytest.mark.engine
+def test_a_cut_that_comes_late_spares_the_next_call_on_the_same_connection(engine_url):
+    engine = Engine(EngineAddress(engine_url), width=1)
+    late = []
+
+    class Late(Interrupt):
+        def cutting(self, cut):
+            late.append(cut)
+            return super().cutting(cut)
+
+    assert ping(engine, Late())
+    with engine.call("ask") as api:
+        assert api.ping()
+        for cut in late:
+            cut()
+        assert api.ping()
+    engine.forget()
+
+
+@pytest.mark.engine
+def test_connections_are_used_again(engine_url):
+    engine = Engine(EngineAddress(engine_url))
+    for _ in range(5):
+        ping(engine)
+        with engine.call("list") as api:
+            api.containers(all=True, filters={"label": ["nobody=has"]})
+    with engine.call("look") as api:
+        pool = api.get_adapter("http+docker://localhost/").get_connection_with_tls_context(None, None)
+
+    assert pool.num_connections == 1
+    engine.forget()

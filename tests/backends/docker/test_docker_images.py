@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from support.engine import connect, shell_layer
+from support.registry import Registry
+
+from runscaler.backends.docker.address import EngineAddress
+from runscaler.backends.docker.engine import Engine
+from runscaler.backends.docker.images import ImageRequest, Images, fits, note_layer
+from runscaler.errors import ImageMissing, Interrupted
+from runscaler.interrupt import Interrupt
+from runscaler.testing.clock import FakeClock
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def registry(engine_url):
+    registry = Registry(shell_layer())
+    yield registry
+    registry.close()
+    with connect(engine_url) as api:
+        if api.images(registry.image):
+            api.remove_image(registry.image, force=True)
+
+
+@pytest.fixture
+def engine(engine_url):
+    engine = Engine(EngineAddress(engine_url))
+    yield engine
+    engine.forget()
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def images(engine, clock):
+    return Images(engine, clock)
+
+
+def ignore(what, done, total):
+    pass
+
+
+def ensure(images, request, progress=ignore):
+    images.ensure(request, progress, Interrupt())
+
+
+@pytest.mark.engine
+def test_a_missing_image_is_pulled_with_progress(images, registry):
+    seen = []
+    request = ImageRequest(registry.image, pull="missing")
+    assert images.find(request) is None
+
+    ensure(images, request, lambda *step: seen.append(step))
+
+    assert images.find(request) is not None
+    assert {what for what, _, _ in seen} == {f"pulling {registry.image}"}
+
+
+@pytest.mark.engine
+def test_always_looks_for_a_newer_image_once_and_again_after_its_interval(images, registry, clock):
+    request = ImageRequest(registry.image, pull="always", pull_interval=3600.0)
+    ensure(images, request)
+    after_first = registry.pulls
+
+    clock.advance(3599.0)
+    ensure(images, request)
+    assert registry.pulls == after_first
+
+    clock.advance(2.0)
+    ensure(images, request)
+    assert registry.pulls > after_first
+
+
+@pytest.mark.engine
+def test_missing_asks_no_registry_for_what_is_there(images, registry):
+    request = ImageRequest(registry.image, pull="missing")
+    ensure(images, request)
+    after_first = len(registry.requests)
+
+    ensure(images, request)
+
+    assert len(registry.requests) == after_first
+
+
+@pytest.mark.engine
+def test_a_failed_pull_of_a_present_image_is_no_reason_not_to_start(images, registry):
+    request = ImageRequest(registry.image, pull="always")
+    ensure(images, ImageRequest(registry.image, pull="missing"))
+    registry.refusal = (503, "UNAVAILABLE")
+
+    ensure(images, request)
+
+    assert images.find(request) is not None
+
+
+@pytest.mark.engine
+def test_an_image_that_cannot_be_had_is_missing_with_the_registrys_words(images, registry):
+    registry.refusal = (404, "MANIFEST_UNKNOWN")
+
+    with pytest.raises(ImageMissing, match=registry.image) as caught:
+        ensure(images, ImageRequest(registry.image))
+
+    assert any("docker login" in fix for fix in caught.value.fixes)
+
+
+@pytest.mark.engine
+def test_never_pulls_nothing(images, registry):
+    with pytest.raises(ImageMissing, match='pull is "never"'):
+        ensure(images, ImageRequest(registry.image, pull="never"))
+
+    assert registry.requests == []
+
+
+@pytest.mark.engine
+def test_sets_with_the_same_image_pull_it_once_together(images, registry):
+    request = ImageRequest(registry.image, pull="always")
+    threads = [threading.Thread(target=ensure, args=(images, request)) for _ in range(5)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+
+    alone = registry.pulls
+    with_another = Images(images._engine, FakeClock())
+    ensure(with_another, request)
+    assert registry.pulls <= alone * 2
+
+
+@pytest.mark.engine
+def test_an_interrupted_caller_pulls_nothing(images, registry):
+    interrupt = Interrupt()
+    interrupt.set()
+
+    with pytest.raises(Interrupted):
+        images.ensure(ImageRequest(registry.image), ignore, interrupt)
+
+    assert registry.requests == []
+
+
+def test_a_platform_fits_as_far_as_both_name_it():
+    image = {"Os": "linux", "Architecture": "arm", "Variant": "v7"}
+
+    assert fits("", image)
+    assert fits("linux/arm", image)
+    assert fits("linux/arm/v7", image)
+    assert not fits("linux/arm/v6", image)
+    assert not fits("linux/amd64", image)
+
+
+def test_progress_adds_the_layers_up_and_counts_a_finished_one_in_full():
+    layers: dict[str, tuple[int, int]] = {}
+    for line in (
+        {"status": "Pulling from runner", "id": "latest"},
+        {"status": "Downloading", "id": "a", "progressDetail": {"current": 10, "total": 100}},
+        {"status": "Downloading", "id": "b", "progressDetail": {"current": 5, "total": 50}},
+        {"status": "Download complete", "id": "a", "progressDetail": {}},
+    ):
+        note_layer(layers, line)
+
+    assert layers == {"a": (100, 100), "b": (5, 50)}

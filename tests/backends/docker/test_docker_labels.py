@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from runscaler.backends.base import BackendContext, RunnerOrder
+from runscaler.backends.docker.labels import job_label, marks_of, resource_of
+from runscaler.config.model import ScaleSetSettings
+from runscaler.config.secrets import Secret
+from runscaler.github.base import JitConfig
+from runscaler.names import RunnerName, SlotNumber, new_owner_id
+from runscaler.testing.clock import FakeClock
+
+RUNNER = RunnerName("runner-0011aabb")
+
+
+def jit_of(text: bytes, **more):
+    files = {".runner": base64.b64encode(text).decode(), **more}
+    return JitConfig(1024, RUNNER, Secret(base64.b64encode(json.dumps(files).encode()).decode()))
+
+
+def order_and_jit():
+    jit = jit_of(b'{"AgentName":"X"}')
+    settings = ScaleSetSettings(url="https://github.com/My-Org/", name="Linux", token=Secret("t"))
+    return RunnerOrder(settings.key, SlotNumber(3), RUNNER, settings, lambda: jit, 0.0), jit
+
+
+def test_a_container_carries_the_marks_of_the_specification():
+    order, jit = order_and_jit()
+    owner = new_owner_id()
+
+    marks = marks_of(order, jit, BackendContext(owner, Path("/var/lib/x"), FakeClock()))
+
+    assert marks == {
+        "managed-by": "runner",
+        "io.runscaler.owner": owner,
+        "io.runscaler.url": "https://github.com/My-Org/",
+        "io.runscaler.scale-set": "Linux",
+        "io.runscaler.runner-group": "default",
+        "io.runscaler.slot": "3",
+        "io.runscaler.runner": "runner-0011aabb",
+        "io.runscaler.runner-id": "1024",
+        "io.runscaler.state-dir": "/var/lib/x",
+        "io.runscaler.job-label": job_label(jit),
+    }
+
+
+def test_what_is_written_is_read_back():
+    order, jit = order_and_jit()
+    owner = new_owner_id()
+
+    resource = resource_of("id", 12.0, marks_of(order, jit, BackendContext(owner, None, FakeClock())))
+
+    assert resource is not None
+    assert (resource.owner, resource.key, resource.slot) == (owner, order.key, 3)
+    assert (resource.runner, resource.runner_id, resource.created_at) == (RUNNER, 1024, 12.0)
+
+
+@pytest.mark.parametrize("broken", [{"io.runscaler.slot": "x"}, {"io.runscaler.helper": "shared-volume"}])
+def test_containers_that_hold_no_runner_are_no_resources(broken):
+    order, jit = order_and_jit()
+    marks = marks_of(order, jit, BackendContext(new_owner_id(), None, FakeClock()))
+
+    assert resource_of("id", 0.0, {**marks, **broken}) is None
+    assert resource_of("id", 0.0, {}) is None
+
+
+def test_a_missing_runner_id_is_0():
+    order, jit = order_and_jit()
+    marks = marks_of(order, jit, BackendContext(new_owner_id(), None, FakeClock()))
+    del marks["io.runscaler.runner-id"]
+
+    resource = resource_of("id", 0.0, marks)
+
+    assert resource is not None
+    assert resource.runner_id == 0
+
+
+def test_the_job_label_is_the_runners_own():
+    """protocol.md 8.3: the lower-cased text of `.runner`, byte order mark off."""
+    text = '{"AgentName": "Größe"}'
+    expected = hashlib.sha256(text.lower().encode()).hexdigest()[:6]
+
+    assert job_label(jit_of(text.encode())) == expected
+    assert job_label(jit_of(b"\xef\xbb\xbf" + text.encode())) == expected
+
+
+@pytest.mark.parametrize("encoded", ["", "!", "W10=", "e30="])
+def test_an_unreadable_jit_configuration_has_no_job_label(encoded):
+    """Also base64 of `[]` and `{}`."""
+    assert job_label(JitConfig(1, RUNNER, Secret(encoded))) == ""

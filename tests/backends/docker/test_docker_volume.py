@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from docker.errors import NotFound
+from support.engine import RunnerScript, connect
+
+from runscaler.backends.docker.container import SHARED_VOLUME
+from runscaler.interrupt import Interrupt
+from runscaler.testing.backend_contract import OURS, Orders
+
+pytestmark = pytest.mark.engine
+LEFT = {"managed-by": "runner", "io.runscaler.owner": OURS, "io.runscaler.helper": "shared-volume"}
+LOOK = '/bin/sh -c "stat -c %u:%g:%a \\"$SHARED_DIR\\"; touch \\"$SHARED_DIR\\"/made; ls \\"$SHARED_DIR\\""'
+
+
+@pytest.fixture
+def api(engine_url):
+    with connect(engine_url) as api:
+        discard(api)
+        yield api
+
+
+@pytest.fixture(autouse=True)
+def no_volume_left(rig, engine_url):
+    yield
+    with connect(engine_url) as api:
+        for name in rig.leftovers():
+            api.remove_container(name, force=True)
+        discard(api)
+
+
+def discard(api):
+    with suppress(NotFound):
+        api.remove_volume(SHARED_VOLUME, force=True)
+
+
+def look(rig, backend, api, path="/shared dir; false"):
+    settings = rig.settings(RunnerScript(), shared_volume=path, run_command=LOOK)
+    backend.prepare(settings, lambda *_: None, Interrupt())
+    order = replace(Orders(rig).make(), settings=settings)
+    resource = backend.start(order, Interrupt())
+    api.wait(resource.id, timeout=60)
+    return api.logs(resource.id).decode().splitlines()
+
+
+def test_the_shared_volume_belongs_to_the_runner_before_it_starts(rig, api):
+    backend = rig.open(OURS)
+
+    assert look(rig, backend, api) == ["1001:123:2775", "made"]
+    backend.close()
+
+
+def test_what_lies_in_the_volume_stays_when_it_is_prepared_again(rig, api):
+    first, second = rig.open(OURS), rig.open(OURS)
+    look(rig, first, api)
+    first.close()
+
+    assert look(rig, second, api) == ["1001:123:2775", "made"]
+    second.close()
+
+
+def test_a_volume_that_somebody_replaced_is_handed_over_again(rig, api):
+    backend = rig.open(OURS)
+    look(rig, backend, api)
+    for name in rig.leftovers():
+        api.remove_container(name, force=True)
+    api.remove_volume(SHARED_VOLUME)
+
+    assert look(rig, backend, api) == ["1001:123:2775", "made"]
+    backend.close()
+
+
+def test_the_helper_leaves_nothing_and_is_no_runner(rig, api):
+    backend = rig.open(OURS)
+    settings = rig.settings(RunnerScript(), shared_volume="/shared")
+
+    backend.prepare(settings, lambda *_: None, Interrupt())
+
+    assert backend.inventory() == []
+    assert rig.leftovers() == []
+    backend.close()
+
+
+def test_a_helper_that_a_killed_daemon_left_is_in_nobodys_way(rig, api):
+    api.create_container_from_config(
+        {
+            "Image": rig.image,
+            "Cmd": ["/"],
+            "Labels": LEFT,
+        },
+        f"runner-shared-{OURS[:8]}",
+    )
+    backend = rig.open(OURS)
+
+    assert backend.inventory() == []
+    assert look(rig, backend, api) == ["1001:123:2775", "made"]
+    backend.close()

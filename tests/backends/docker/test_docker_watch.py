@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from support.engine import DockerRig, shell_image
+
+from runscaler.backends.base import Ending, ResourceEnded, ThingDown, ThingUp
+from runscaler.backends.docker.address import EngineAddress
+from runscaler.backends.docker.engine import Engine
+from runscaler.backends.docker.watch import Endings, Watch
+from runscaler.clock import SystemClock
+from runscaler.interrupt import Interrupt
+from runscaler.names import new_owner_id
+from runscaler.testing.backend_contract import PATIENCE, Orders
+
+
+class Seen:
+    """What was reported, in order, to wait on."""
+
+    def __init__(self):
+        self.all = []
+        self._changed = threading.Condition()
+
+    def __call__(self, observation):
+        with self._changed:
+            self.all.append(observation)
+            self._changed.notify_all()
+
+    def await_last(self, kind):
+        with self._changed:
+            ok = self._changed.wait_for(lambda: self.all and isinstance(self.all[-1], kind), PATIENCE)
+        assert ok, f"no {kind.__name__} last: {self.all}"
+        return self.all[-1]
+
+    def await_end_of(self, resource):
+        def found():
+            return next((o for o in self.all if getattr(o, "resource_id", "") == resource.id), None)
+
+        with self._changed:
+            end = self._changed.wait_for(found, PATIENCE)
+        assert end, f"no end of {resource.id}: {self.all}"
+        return end
+
+
+@pytest.fixture
+def seen():
+    return Seen()
+
+
+def event(action, container="c", **attributes):
+    return {"Action": action, "Actor": {"ID": container, "Attributes": attributes}}
+
+
+def test_an_end_tells_exit_code_and_signal():
+    endings = Endings()
+
+    assert endings.observe(event("die", exitCode="7"), 5.0) == ResourceEnded("c", Ending(7, None, False, 5.0))
+    assert endings.observe(event("die", exitCode="137"), 5.0) == ResourceEnded(
+        "c", Ending(137, 9, False, 5.0)
+    )
+
+
+def test_memory_that_ran_out_is_told_with_the_end():
+    endings = Endings()
+
+    assert endings.observe(event("oom"), 4.0) is None
+    assert endings.observe(event("die", exitCode="137"), 5.0).ending.out_of_memory
+    assert not endings.observe(event("die", "other", exitCode="137"), 5.0).ending.out_of_memory
+
+
+def test_a_destruction_is_told_only_where_the_end_was_not():
+    endings = Endings()
+    endings.observe(event("die", exitCode="0"), 5.0)
+
+    assert endings.observe(event("destroy"), 6.0) is None
+    assert endings.observe(event("destroy", "never-ran"), 6.0) == ResourceEnded("never-ran", None)
+
+
+@pytest.mark.parametrize("garbage", [{}, {"Actor": None}, {"Actor": {}, "Action": "die"}, event("rename")])
+def test_other_events_say_nothing(garbage):
+    assert Endings().observe(garbage, 1.0) is None
+
+
+@pytest.mark.engine
+def test_an_engine_that_ends_is_reported_once_and_again_when_it_is_back(private_engine, seen):
+    rig = DockerRig(private_engine.url, "unused")
+    backend = rig.open(new_owner_id())
+    watch = backend.watch(SystemClock().wall(), seen)
+    seen.await_last(ThingUp)
+
+    private_engine.stop()
+    down = seen.await_last(ThingDown)
+    private_engine.start()
+    seen.await_last(ThingUp)
+
+    watch.stop()
+    backend.close()
+    assert [type(one) for one in seen.all] == [ThingUp, ThingDown, ThingUp]
+    assert private_engine.url in down.reason
+    assert any("start the engine" in fix for fix in down.fixes)
+
+
+@pytest.mark.engine
+def test_runners_outlive_a_killed_engine_and_their_ends_are_seen_afterwards(private_engine, seen):
+    owner = new_owner_id()
+    rig = DockerRig(private_engine.url, shell_image(private_engine.url), owner)
+    backend, orders = rig.open(owner), Orders(rig)
+    resource = backend.start(orders.make(), Interrupt())
+    watch = backend.watch(SystemClock().wall(), seen)
+    seen.await_last(ThingUp)
+
+    private_engine.kill()
+    seen.await_last(ThingDown)
+    private_engine.start()
+    seen.await_last(ThingUp)
+    assert [listed.id for listed in backend.inventory()] == [resource.id]
+    after = backend.start(orders.make(), Interrupt())
+    backend.remove(after, force=True, interrupt=Interrupt())
+
+    assert seen.await_end_of(after).resource_id == after.id
+    watch.stop()
+    backend.close()
+
+
+@pytest.mark.engine
+def test_an_engine_that_hangs_is_down_until_it_goes_on(private_engine, seen, monkeypatch):
+    monkeypatch.setattr("runscaler.backends.docker.watch.PING_SECONDS", 0.2)
+    engine = Engine(EngineAddress(private_engine.url))
+    watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen, quiet_seconds=0.2)
+    seen.await_last(ThingUp)
+
+    private_engine.freeze()
+    down = seen.await_last(ThingDown)
+    private_engine.thaw()
+    seen.await_last(ThingUp)
+
+    watch.stop()
+    engine.forget()
+    assert "does not answer in time" in down.reason
+
+
+@pytest.mark.engine
+def test_a_quiet_stream_is_taken_up_again_without_a_word(rig, owner, engine_url, seen):
+    engine = Engine(EngineAddress(engine_url))
+    watch = Watch(engine, owner, SystemClock(), SystemClock().wall(), seen, quiet_seconds=0.05)
+    seen.await_last(ThingUp)
+    backend = rig.open(owner)
+
+    resource = backend.start(Orders(rig).make(), Interrupt())
+    backend.remove(resource, force=True, interrupt=Interrupt())
+
+    seen.await_end_of(resource)
+    watch.stop()
+    engine.forget()
+    backend.close()
+    assert [type(one) for one in seen.all] == [ThingUp, ResourceEnded]
