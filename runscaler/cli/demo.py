@@ -80,15 +80,23 @@ def demo(
 
 
 def _play(stage: Stage, log: io.StringIO, *, as_json: bool) -> Scene:
+    """Raises what ended it early, after everything was taken down."""
+    from runscaler.cli.console import say
     from runscaler.cli.scenery import shown
+    from runscaler.errors import HostError
 
     last: Scene | None = None
     try:
         with stage, shown(as_json=as_json) as show:
             last = stage.play(show)
+    except HostError:
+        _complain({"job": stage.failures}, log)
+        raise
     finally:
-        if last is None:  # Ctrl-C or an error, which goes on; the simulated GitHub is gone in any case
-            _complain({"left behind": stage.left_here}, log)
+        if last is None:  # the simulated GitHub is gone in any case
+            _complain({"left behind": stage.left_here})
+            if not stage.left_here:
+                say("ended early; everything was removed", err=True)
     return last
 
 
@@ -135,14 +143,14 @@ def _sum_up(stage: Stage, last: Scene, log: io.StringIO, *, as_json: bool) -> in
     return int(bad)
 
 
-def _complain(wrong: Mapping[str, Sequence[str]], log: io.StringIO) -> None:
-    """On standard error: what is not as it should be, and the log's last words."""
+def _complain(wrong: Mapping[str, Sequence[str]], log: io.StringIO | None = None) -> None:
+    """On standard error: what is not as it should be, and the last words of the log."""
     from runscaler.cli.console import printable, say
 
     for what, lines in wrong.items():
         for line in lines:
             say(printable(f"✗ {what}: {line}"), colour="red", err=True)
-    for line in log.getvalue().splitlines()[-LOG_LINES:]:
+    for line in log.getvalue().splitlines()[-LOG_LINES:] if log else ():
         say(printable(f"  {line}"), err=True)
 
 

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
@@ -64,8 +65,9 @@ class Sink:
         self._hidden = [value for value in hidden if len(value) >= SHORTEST_SECRET]
 
     def write(self, message: Message) -> None:
-        self._out.write(self._masked(self._render(message.record)) + "\n")
-        self._out.flush()
+        with suppress(BrokenPipeError):  # whoever read us has gone; the work goes on
+            self._out.write(self._masked(self._render(message.record)) + "\n")
+            self._out.flush()
 
     def _text(self, record: Record) -> str:
         name = record["level"].name

@@ -83,7 +83,7 @@ def _serve(config: Config) -> None:
 
     _start_log(config)
     sets = ", ".join(f"{one.name} ({one.backend})" for one in config.scale_sets)
-    logger.info("runner {} starts: {}", __version__, sets)
+    logger.info("runner {} starts: {}; {}", __version__, sets, _where_health_is(config))
     for warning in start_warnings(config):
         logger.warning("{}", warning)
     reason = run_to_end(
@@ -92,6 +92,13 @@ def _serve(config: Config) -> None:
     if reason:
         raise HostError(reason)
     logger.info("runner stopped")
+
+
+def _where_health_is(config: Config) -> str:
+    if not config.health_port:
+        return "health is off"
+    host = f"[{config.health_host}]" if ":" in config.health_host else config.health_host
+    return f"health on http://{host}:{config.health_port}/healthz"
 
 
 def start_warnings(config: Config) -> Iterator[str]:
@@ -136,6 +143,7 @@ def _signals(news: SimpleQueue[signal.Signals | str]) -> Iterator[None]:
         nonlocal asked
         if number in STOP_SIGNALS:
             if asked:
+                os.write(2, b"second signal: leaving at once; the next start takes over what runs\n")
                 os._exit(128 + number)
             asked = True
         news.put(signal.Signals(number))

@@ -1,0 +1,164 @@
+"""`run` as a real process: against the simulator, with runners that are processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from urllib.request import urlopen
+
+import pytest
+
+from runscaler.ops.demo import free_port
+from runscaler.simulator.options import Options
+from runscaler.simulator.server import SimulatorServer
+from runscaler.simulator.timers import FAST
+
+RUNNER = (sys.executable, "-m", "runscaler")
+TOKEN = "ghp_" + "s3cr3t" * 6
+PATIENCE = 30
+
+
+@pytest.fixture
+def github():
+    server = SimulatorServer(Options(timers=FAST))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def config(tmp_path, github):
+    """`config(port)`: a configuration file; another `name` gives another state directory."""
+
+    def write(port: int, name: str = "a") -> str:
+        path = tmp_path / f"{name}.toml"
+        path.write_text(
+            f'url = "{github.url}/my-org"\nname = "linux"\ntoken = "{TOKEN}"\nbackend = "process"\n'
+            f'health-port = {port}\nstate-dir = "{tmp_path / name}"\n'
+        )
+        path.chmod(0o600)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def daemon(github):
+    """`daemon("--config", path)` starts `run` and returns once it has a session at GitHub."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*words: str) -> subprocess.Popen[str]:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen([*RUNNER, "run", *words], **pipes)
+        started.append(process)
+        assert github.gate.watch(lambda: _sessions(github) == 1, PATIENCE)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def _sessions(github: SimulatorServer) -> int:
+    return sum(session.live for session in github.machine.world.sessions.values())
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=PATIENCE)
+    return process.returncode, out, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_graceful_stop_is_a_success_and_leaves_nothing(github, config, daemon, number):
+    process = daemon("--config", config(free_port()))
+
+    process.send_signal(number)
+    code, out, err = ended(process)
+
+    assert (code, err) == (0, "")
+    assert "runner stopped" in out
+    with github.gate as machine:
+        assert machine.final_violations() == ()
+        assert all(one.deleted for one in machine.world.scale_sets.values())
+
+
+def test_status_shows_the_daemon_of_the_configuration(config, daemon):
+    path = config(free_port())
+    daemon("--config", path)
+
+    shown = subprocess.run(
+        [*RUNNER, "status", "--config", path], capture_output=True, text=True, timeout=PATIENCE, check=True
+    )
+
+    lines = shown.stdout.splitlines()
+    assert lines[0].startswith("runner ")
+    assert "linux" in lines[2]
+
+
+def test_the_health_port_answers_while_it_runs(config, daemon):
+    port = free_port()
+    daemon("--config", config(port))
+
+    with urlopen(f"http://127.0.0.1:{port}/livez", timeout=PATIENCE) as reply:
+        assert json.load(reply) == {"status": "ok"}
+
+
+def test_a_second_one_on_the_same_state_says_who_holds_it_and_starts_nothing(config, daemon):
+    path = config(free_port())
+    first = daemon("--config", path)
+
+    again = subprocess.run(
+        [*RUNNER, "run", "--config", path], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+    assert again.returncode == 1
+    assert f"pid {first.pid}" in again.stderr
+    assert "Traceback" not in again.stderr
+
+
+def test_a_taken_port_is_said_with_its_holder(config, daemon):
+    port = free_port()
+    first = daemon("--config", config(port))
+
+    again = subprocess.run(
+        [*RUNNER, "run", "--config", config(port, "b")],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert again.returncode == 1
+    assert again.stderr.startswith(f"error: health port {port} on 127.0.0.1 is in use by ")
+    assert f"(pid {first.pid})" in again.stderr
+
+
+def test_the_log_is_json_where_asked_and_holds_no_token_even_at_debug(config, daemon):
+    process = daemon("--config", config(free_port()), "--log-format", "json", "--log-level", "debug")
+
+    process.send_signal(signal.SIGTERM)
+    _, out, err = ended(process)
+
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert {"time", "level", "msg"} <= set(lines[0])
+    assert TOKEN not in out + err
+
+
+def test_a_dry_run_beside_a_live_daemon_takes_neither_lock_nor_port(config, daemon):
+    path = config(free_port())
+    daemon("--config", path)
+
+    dry = subprocess.run(
+        [*RUNNER, "run", "--dry-run", "--config", path],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+    assert (dry.returncode, dry.stderr) == (0, "")
+    assert "✗" not in dry.stdout
