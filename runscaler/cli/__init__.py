@@ -133,7 +133,7 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         endings.tolerate_odd_characters(stream)
     if not endings.wants_debug(sys.argv[1:]):
-        sys.excepthook = endings.one_line
+        endings.speak_plainly()
     sys.exit(execute(sys.argv[1:]))
 
 

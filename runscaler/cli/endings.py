@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 from itertools import pairwise
 from typing import TYPE_CHECKING, TextIO
 
@@ -12,7 +13,6 @@ import click
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from types import TracebackType
 
     from runscaler.errors import RunscalerError
 
@@ -69,7 +69,12 @@ def tolerate_odd_characters(stream: TextIO) -> None:
         stream.reconfigure(errors="replace")
 
 
-def one_line(kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
-    """`sys.excepthook`: what nobody expected is a bug of ours, said in one line and how to see more."""
+def speak_plainly() -> None:
+    """What nobody expected is a bug of ours: one line, on whichever thread, and how to see more."""
+    sys.excepthook = lambda kind, error, _trace: _one_line(kind, error)
+    threading.excepthook = lambda args: _one_line(args.exc_type, args.exc_value)
+
+
+def _one_line(kind: type[BaseException], error: BaseException | None) -> None:
     click.echo(f"error: unexpected {kind.__name__}: {error}", err=True)
     click.echo("  → a bug in runner; the same command with --log-level debug shows the traceback", err=True)

@@ -113,12 +113,28 @@ def test_ctrl_c_is_130_and_a_closed_input_a_failure(cause, code):
     assert endings.aborted(error) == code
 
 
-def test_a_bug_is_one_line_that_says_how_to_see_more(capsys):
-    endings.one_line(KeyError, KeyError("x"), None)
+BUG = """
+import sys, threading
+from runscaler.cli import endings
+endings.speak_plainly()
+if sys.argv[1] == "thread":
+    thread = threading.Thread(target=lambda: {}["x"])
+    thread.start()
+    thread.join()
+else:
+    {}["x"]
+"""
 
-    err = capsys.readouterr().err
-    assert err.startswith("error: unexpected KeyError")
-    assert "--log-level debug" in err
+
+@pytest.mark.parametrize("place", ["thread", "main"])
+def test_a_bug_is_one_line_that_says_how_to_see_more(place):
+    words = [sys.executable, "-c", BUG, place]
+
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.stderr.startswith("error: unexpected KeyError: 'x'\n")
+    assert "--log-level debug" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 @pytest.fixture
