@@ -124,6 +124,10 @@ class Children:
         if child is not None and child.interrupt is not None:
             child.interrupt.set()
 
+    def has(self, name: str) -> bool:
+        """Is there such a child, up or down?"""
+        return name in self._children
+
     def names(self) -> tuple[str, ...]:
         return tuple(self._children)
 

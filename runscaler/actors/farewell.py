@@ -14,14 +14,21 @@ from typing import TYPE_CHECKING, Protocol
 
 from loguru import logger
 
-from runscaler.actors.messages import ClosingOver, DrainOver, EndRunner, ScaleSetMessage
+from runscaler.actors.messages import (
+    AnnounceCapacity,
+    CloseSession,
+    ClosingOver,
+    DrainOver,
+    EndRunner,
+    ScaleSetMessage,
+)
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 
 if TYPE_CHECKING:
+    from runscaler.actors.crew import Crew
     from runscaler.actors.messages import StopScaleSet
     from runscaler.actors.runners import Runners
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.names import SlotNumber
 
 FORCE_SECONDS = 60.0
 """After the drain: for the engine to remove what is left, by force."""
@@ -39,17 +46,12 @@ class Step(Enum):
 
 class Office(Protocol):
     def after(self, seconds: float, message: ScaleSetMessage, /) -> None: ...
-    def tell_runner(self, slot: SlotNumber, message: object, /) -> bool: ...
-    def runner_actors(self) -> tuple[SlotNumber, ...]: ...
-    def forget_runner(self, slot: SlotNumber, /) -> None: ...
-    def announce_nothing(self) -> None: ...
-    def close_listener(self, *, delete: bool) -> bool: ...
     def leave(self) -> None: ...
 
 
 class Farewell:
-    def __init__(self, office: Office, settings: ScaleSetSettings, runners: Runners) -> None:
-        self._office, self._runners = office, runners
+    def __init__(self, office: Office, settings: ScaleSetSettings, runners: Runners, crew: Crew) -> None:
+        self._office, self._runners, self._crew = office, runners, crew
         self._log = logger.bind(scale_set=settings.name)
         self._keep = False
         self.step = Step.NOT_YET
@@ -83,8 +85,13 @@ class Farewell:
         if busy:
             self._log.info("waiting up to {:g} s for {} busy runners", drain_timeout, busy)
         if book.counts().held:
-            self._office.announce_nothing()
+            self._announce_nothing()
         self._office.after(drain_timeout, DrainOver())
+
+    def _announce_nothing(self) -> None:
+        """No new jobs. What is queued against an announced 0 may never be offered to this set again."""
+        self._log.warning("announcing capacity 0 to GitHub: the scale set is being shut down")
+        self._crew.cut_listener(AnnounceCapacity(0))
 
     def drain_over(self) -> None:
         """Whatever still lives goes now."""
@@ -104,7 +111,7 @@ class Farewell:
         """Go on where a step is complete."""
         if self.step is Step.DRAIN and self._drained():
             self._settle()
-        if self.step is Step.SETTLE and not self._office.runner_actors():
+        if self.step is Step.SETTLE and not self._crew.slots():
             self._close()
 
     def _drained(self) -> bool:
@@ -113,19 +120,20 @@ class Farewell:
 
     def _settle(self) -> None:
         self.step = Step.SETTLE
-        for slot in self._office.runner_actors():
-            if not self._office.tell_runner(slot, EndRunner()):
-                self._office.forget_runner(slot)
+        for slot in self._crew.slots():
+            if not self._crew.tell_runner(slot, EndRunner()):
+                self._crew.forget_runner(slot)
         self._office.after(SETTLE_SECONDS, ClosingOver(Step.SETTLE.name))
 
     def _close(self) -> None:
         self.step = Step.CLOSE
-        if self._office.close_listener(delete=not self._keep):
+        if self._crew.cut_listener(CloseSession(delete_scale_set=not self._keep)):
             self._office.after(CLOSE_SECONDS, ClosingOver(Step.CLOSE.name))
         else:
             self._done()
 
     def listener_stopped(self) -> None:
+        self._crew.forget_listener()
         self._done()
 
     def over(self, what: str) -> None:
@@ -136,8 +144,8 @@ class Farewell:
         if self.step is Step.DRAIN:
             self._settle()
         elif self.step is Step.SETTLE:
-            for slot in self._office.runner_actors():
-                self._office.forget_runner(slot)
+            for slot in self._crew.slots():
+                self._crew.forget_runner(slot)
         elif self.step is Step.CLOSE:
             self._done()
         self.check()

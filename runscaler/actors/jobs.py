@@ -6,7 +6,7 @@ made busy again. A part of the scale set actor, used on its thread only.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
@@ -20,25 +20,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from runscaler.actors.house import House
+    from runscaler.actors.outlook import Outlook
     from runscaler.actors.past import PastRunner
     from runscaler.actors.runners import Runners
-    from runscaler.actors.slots import Slot
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.messages import JobEvent
 
 _SHOWN = 80
 
 
-class Office(Protocol):
-    def proved(self) -> None:
-        """A job ran: this set's runners are good."""
-
-    def after_job_timeout(self, slot: Slot, /) -> None: ...
-
-
 class Jobs:
-    def __init__(self, office: Office, house: House, settings: ScaleSetSettings, runners: Runners) -> None:
-        self._office, self._house, self._settings = office, house, settings
+    def __init__(self, house: House, settings: ScaleSetSettings, runners: Runners, outlook: Outlook) -> None:
+        self._house, self._settings, self._outlook = house, settings, outlook
         self._runners, self._past, self._tally = runners, runners.past, runners.tally
         self._log = logger.bind(scale_set=settings.name)
 
@@ -68,7 +61,8 @@ class Jobs:
         slot.job_id, slot.job = job.job_id, plain(job.display_name)
         slot.deadline = None
         self._count_start(job, slot.number)
-        self._office.after_job_timeout(slot)
+        if self._settings.job_timeout:
+            self._runners.arm(slot, self._settings.job_timeout, SlotEvent.OVERDUE)
 
     def _started_in_the_past(self, job: JobStarted) -> None:
         past = self._past.get(RunnerName(job.runner_name))
@@ -82,7 +76,7 @@ class Jobs:
 
     def _count_start(self, job: JobStarted, slot: int) -> None:
         self._tally.jobs_started += 1
-        self._office.proved()
+        self._outlook.proved()
         facts = runner_facts(self._house.clock, self._settings, slot, job.runner_name)
         self._house.emit(events.JobStarted(**facts, job_id=job.job_id, job=plain(job.display_name)))
         self._log.bind(slot=slot, runner=job.runner_name).info(
@@ -115,7 +109,7 @@ class Jobs:
 
     def _count_end(self, job: JobCompleted, slot: int) -> None:
         self._tally.jobs_completed += 1
-        self._office.proved()
+        self._outlook.proved()
         seconds = None
         if job.finished_at is not None and job.runner_assigned_at is not None:
             seconds = job.finished_at - job.runner_assigned_at

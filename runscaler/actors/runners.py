@@ -15,12 +15,15 @@ from runscaler.actors.messages import (
     AdoptRunner,
     CancelStart,
     ClaimPlace,
+    DeregisterRunner,
+    HostMessage,
     RemoveRunner,
     RetireRunner,
     ReturnPlace,
     RunnerStartFailed,
     RunnerUp,
     ScaleSetMessage,
+    SettleDeparted,
     SlotDue,
     StartRunner,
 )
@@ -43,11 +46,13 @@ if TYPE_CHECKING:
 
     from loguru import Logger
 
+    from runscaler.actors.crew import Crew
     from runscaler.actors.house import House
+    from runscaler.actors.outlook import Outlook
     from runscaler.backends.base import Ending, Place, Resource
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.names import SlotNumber
+    from runscaler.names import RunnerName, SlotNumber
 
 SETTLE_SECONDS = 10.0
 """How long a message about the job of a runner that has ended is waited for."""
@@ -61,20 +66,23 @@ class Office(Protocol):
     """What the runners need of the actor they are a part of."""
 
     def after(self, seconds: float, message: ScaleSetMessage, /) -> None: ...
-    def tell_host(self, message: object, /) -> None: ...
-    def tell_runner(self, slot: SlotNumber, message: object, /) -> bool: ...
-    def cut_runner(self, slot: SlotNumber, /) -> None: ...
+    def tell_host(self, message: HostMessage, /) -> None: ...
     def claim(self, slot: Slot, /) -> ClaimPlace: ...
-    def start_failed(self, ordered_at: float, reason: str, /) -> None: ...
-    def ended_early(self, ordered_at: float, reason: str, /) -> None: ...
-    def start_succeeded(self) -> None: ...
-    def expect_word_of(self, slot: Slot, /) -> None: ...
-    def slots_changed(self) -> None: ...
+    def changed(self) -> None: ...
 
 
 class Runners:
-    def __init__(self, office: Office, house: House, settings: ScaleSetSettings, tally: Tally) -> None:
-        self._office, self._house, self._settings = office, house, settings
+    def __init__(
+        self,
+        office: Office,
+        crew: Crew,
+        outlook: Outlook,
+        house: House,
+        settings: ScaleSetSettings,
+        tally: Tally,
+    ) -> None:
+        self._outlook = outlook
+        self._office, self._crew, self._house, self._settings = office, crew, house, settings
         self._clock = house.clock
         self.book = SlotBook(settings.max_runners, house.clock)
         self.past = Past()
@@ -118,7 +126,7 @@ class Runners:
         self._perform(slot, then.effect)
         if then.state is SlotState.FINISHING and before is not then.state:
             self.arm(slot, FINISH_SECONDS, SlotEvent.OVERDUE)
-        self._office.slots_changed()
+        self._office.changed()
         return True
 
     def _perform(self, slot: Slot, effect: Effect) -> None:
@@ -177,7 +185,7 @@ class Runners:
         )
         self.happen(slot, SlotEvent.PLACED)
         self.arm(slot, timeout, SlotEvent.OVERDUE)
-        if not self._office.tell_runner(slot.number, order):
+        if not self._crew.tell_runner(slot.number, order):
             slot.failure = "its actor is down"
             self.happen(slot, SlotEvent.START_FAILED)
 
@@ -193,7 +201,7 @@ class Runners:
         self._house.emit(
             events.RunnerStarted(**self._facts(slot), resource=report.resource.id, seconds=seconds)
         )
-        self._office.start_succeeded()
+        self._outlook.start_succeeded()
         self.happen(slot, SlotEvent.UP)
         if report.resource.id in self._early_ends:
             self.ended(report.resource.id, self._early_ends.pop(report.resource.id))
@@ -201,23 +209,22 @@ class Runners:
     def start_failed(self, slot: Slot, report: RunnerStartFailed) -> None:
         slot.failure = report.reason
         if slot.state is SlotState.STARTING:
-            self._count_failed_start(slot)
+            self._count_failed_start(slot, report.fixes)
         self.happen(slot, SlotEvent.START_FAILED)
 
-    def _count_failed_start(self, slot: Slot) -> None:
+    def _count_failed_start(self, slot: Slot, fixes: tuple[str, ...] = ()) -> None:
         self.tally.runners_failed += 1
         self._house.emit(events.RunnerFailed(**self._facts(slot), reason=slot.failure))
-        self._office.start_failed(slot.ordered_at, slot.failure)
+        self._outlook.start_failed(slot.ordered_at, slot.failure, fixes)
 
     def _cancel(self, slot: Slot) -> None:
         assert slot.runner is not None
-        self._office.cut_runner(slot.number)
-        self._office.tell_runner(slot.number, CancelStart(slot.generation, slot.runner))
+        self._crew.cut_runner(slot.number, CancelStart(slot.generation, slot.runner))
 
     # -- retiring and removing ------------------------------------------------------------------------
 
     def order_retirement(self, slot: Slot) -> None:
-        self._office.tell_runner(slot.number, RetireRunner(slot.generation))
+        self._crew.tell_runner(slot.number, RetireRunner(slot.generation))
 
     def _grant_grace(self, slot: Slot) -> None:
         if self.hurried:
@@ -251,7 +258,7 @@ class Runners:
             keep_output=bool(slot.failure),
             ending=slot.ending,
         )
-        self._office.tell_runner(slot.number, order)
+        self._crew.tell_runner(slot.number, order)
 
     def gone(self, slot: Slot, output: Path | None) -> None:
         """The resource is gone: say what it was, free the slot."""
@@ -303,7 +310,7 @@ class Runners:
         )
         self.past.add(slot.runner, past)
         if past.departed or past.unproven:
-            self._office.expect_word_of(slot)
+            self._office.after(SETTLE_SECONDS, SettleDeparted(slot.runner))
 
     def _judge_idle_end(self, slot: Slot, ending: Ending | None) -> None:
         """Before any job was seen on it. With 0 it may have had one whose messages are still to come."""
@@ -323,7 +330,20 @@ class Runners:
         self._house.emit(
             events.RunnerFailed(**runner_facts(self._clock, self._settings, number, runner), reason=reason)
         )
-        self._office.ended_early(ordered_at, reason)
+        self._outlook.ended_early(ordered_at, reason)
+
+    def settle(self, runner: RunnerName) -> None:
+        """GitHub's word about a runner that ended has not come in 10 s."""
+        past = self.past.get(runner)
+        if past is None:
+            return
+        if past.unproven:
+            past.unproven = False
+            self._log.bind(slot=past.slot, runner=runner).warning("{}", past.why)
+            self.count_early_end(past.slot, past.ordered_at, past.why, runner)
+        elif self.past.forget_departure(runner):
+            self._crew.tell_runner(past.slot, DeregisterRunner(runner, past.runner_id))
+            self._office.changed()
 
     # -- taking over ------------------------------------------------------------------------------------
 
@@ -335,7 +355,7 @@ class Runners:
         self.book.occupy(slot, resource.runner)
         self.book.give(slot, resource)
         self.happen(slot, SlotEvent.FOUND)
-        self._office.tell_runner(number, AdoptRunner(slot.generation, resource))
+        self._crew.tell_runner(number, AdoptRunner(slot.generation, resource))
         if not running:
             self.ended(resource.id, resource.ending)
             return
@@ -345,7 +365,7 @@ class Runners:
     def found(self, slot: Slot, resource: Resource) -> None:
         """A start whose outcome was not known did succeed."""
         self.book.give(slot, resource)
-        self._office.tell_runner(slot.number, AdoptRunner(slot.generation, resource))
+        self._crew.tell_runner(slot.number, AdoptRunner(slot.generation, resource))
         if slot.state is SlotState.REMOVING:
             self.order_removal(slot)
         else:

@@ -8,25 +8,24 @@ from runscaler.policy.lifecycle import SlotState
 from runscaler.status import ScaleSetStatus, SlotStatus
 
 if TYPE_CHECKING:
+    from runscaler.actors.outlook import Outlook
+    from runscaler.actors.planning import Planning
     from runscaler.actors.runners import Runners
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.github.messages import Statistics
-    from runscaler.policy.condition import Condition
-    from runscaler.policy.scaling import Plan
 
 
 def snapshot(
     settings: ScaleSetSettings,
     runners: Runners,
-    condition: Condition,
-    statistics: Statistics,
-    plan: Plan,
+    outlook: Outlook,
+    planning: Planning,
     *,
     last_poll: float | None,
     restarts: int,
 ) -> ScaleSetStatus:
     counts, tally = runners.book.counts(), runners.tally
-    state, reason = condition.state()
+    plan, statistics = planning.last, planning.statistics
+    state, reason = outlook.condition.state()
     return ScaleSetStatus(
         name=settings.name,
         url=settings.url,

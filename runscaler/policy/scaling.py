@@ -99,6 +99,21 @@ class View:
     blocked: int = 0
     draining: bool = False
 
+    @property
+    def target(self) -> int:
+        """Spec.md 6.1: min(max-runners, min-runners + assigned jobs); nothing while draining."""
+        return 0 if self.draining else min(self.max_runners, self.wanted)
+
+    @property
+    def wanted(self) -> int:
+        """What there would be without a maximum."""
+        return self.min_runners + self.demand.jobs(self.counts.busy)
+
+    @property
+    def surplus(self) -> int:
+        """Runners beyond the target; negative: missing."""
+        return self.counts.counted - self.target
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -116,24 +131,15 @@ class Plan:
     next_look: float | None = None
 
 
-def target(view: View) -> int:
-    """Spec.md 6.1: min(max-runners, min-runners + assigned jobs); nothing while draining."""
-    if view.draining:
-        return 0
-    return min(view.max_runners, view.min_runners + view.demand.jobs(view.counts.busy))
-
-
 def plan(view: View) -> Plan:
-    goal = target(view)
-    have = view.counts.counted
-    if have < goal:
-        return _grow(view, goal, goal - have)
-    if have > goal:
-        return _shrink(view, goal, have - goal)
-    return Plan(goal, unmet=_beyond_max(view))
+    if view.surplus < 0:
+        return _grow(view, -view.surplus)
+    if view.surplus > 0:
+        return _shrink(view, view.surplus)
+    return Plan(view.target, unmet=_beyond_max(view))
 
 
-def _grow(view: View, goal: int, missing: int) -> Plan:
+def _grow(view: View, missing: int) -> Plan:
     room = max(0, view.max_runners - view.counts.held - view.blocked)
     startable = min(missing, room)
     gate = _narrowest(view)
@@ -145,7 +151,7 @@ def _grow(view: View, goal: int, missing: int) -> Plan:
     if startable < missing:
         unmet.append(UnmetDemand(Unmet.MAX_RUNNERS, missing - startable, "every slot is still held"))
     look = gate.until if gate is not None and allowed < startable else None
-    return Plan(goal, start=allowed, unmet=tuple(unmet), next_look=look)
+    return Plan(view.target, start=allowed, unmet=tuple(unmet), next_look=look)
 
 
 def _narrowest(view: View) -> Gate | None:
@@ -157,23 +163,25 @@ def _narrowest(view: View) -> Gate | None:
 def _beyond_max(view: View) -> tuple[UnmetDemand, ...]:
     if view.draining:
         return ()
-    wanted = view.min_runners + view.demand.jobs(view.counts.busy) - view.max_runners
-    if wanted <= 0:
+    beyond = view.wanted - view.max_runners
+    if beyond <= 0:
         return ()
-    return (UnmetDemand(Unmet.MAX_RUNNERS, wanted, f"max-runners is {view.max_runners}"),)
+    return (UnmetDemand(Unmet.MAX_RUNNERS, beyond, f"max-runners is {view.max_runners}"),)
 
 
-def _shrink(view: View, goal: int, surplus: int) -> Plan:
+def _shrink(view: View, surplus: int) -> Plan:
     drop = min(surplus, view.counts.waiting)
     surplus = max(0, surplus - drop - view.counts.retiring)
     if view.draining:
-        return Plan(goal, drop=drop, retire=tuple(one.slot for one in view.idle))
+        return Plan(view.target, drop=drop, retire=tuple(one.slot for one in view.idle))
     if view.idle_timeout == 0:
-        return Plan(goal, drop=drop, unmet=_beyond_max(view))
+        return Plan(view.target, drop=drop, unmet=_beyond_max(view))
     candidates = view.idle[:surplus]
     due = tuple(one.slot for one in candidates if view.now - one.since >= view.idle_timeout)
     later = [one.since + view.idle_timeout for one in candidates if one.slot not in due]
-    return Plan(goal, drop=drop, retire=due, unmet=_beyond_max(view), next_look=min(later, default=None))
+    return Plan(
+        view.target, drop=drop, retire=due, unmet=_beyond_max(view), next_look=min(later, default=None)
+    )
 
 
 def to_acquire(capacity: int, acquired: int, assigned: int, offers: Sequence[int]) -> tuple[int, ...]:

@@ -1,0 +1,133 @@
+"""What stands in a scale set's way, kept up to date, and its state said once whenever it changes.
+
+A part of the scale set actor, used on its thread only; `policy.condition` decides what it all means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from runscaler import events
+from runscaler.policy.condition import Condition, Hold
+from runscaler.status import SetState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runscaler.actors.house import House
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.github.base import Trouble
+    from runscaler.policy.condition import FailureRecord
+
+
+class Outlook:
+    """`changed` is called after every change."""
+
+    def __init__(self, house: House, settings: ScaleSetSettings, changed: Callable[[], None]) -> None:
+        self._house, self._settings, self._changed = house, settings, changed
+        self._clock = house.clock
+        self.condition = Condition()
+        self._said: tuple[SetState, str] = (SetState.STARTING, "")
+        self._log = logger.bind(scale_set=settings.name)
+
+    # -- GitHub -----------------------------------------------------------------------------------
+
+    def session_opened(self) -> None:
+        self._become(
+            replace(
+                self.condition,
+                session=True,
+                standby=None,
+                github=None,
+                rate_limited=False,
+                listener_failed="",
+            )
+        )
+
+    def stood_by(self, reason: str, retry_at: float) -> None:
+        hold = Hold(reason, retry_at)
+        self._become(replace(self.condition, standby=hold, github=None, rate_limited=False))
+
+    def troubled(self, trouble: Trouble | None) -> None:
+        if trouble is None:
+            self._become(replace(self.condition, github=None, rate_limited=False))
+            return
+        hold = Hold(_with_cures(trouble.reason, trouble.fixes), trouble.retry_at)
+        self._become(replace(self.condition, github=hold, rate_limited=trouble.rate_limited))
+
+    def listener_failed(self, reason: str) -> None:
+        """Empty: it is back."""
+        self._become(replace(self.condition, listener_failed=reason))
+
+    # -- the backend ------------------------------------------------------------------------------
+
+    def listed(self) -> None:
+        if not self.condition.listed or self.condition.backend is not None:
+            self._become(replace(self.condition, listed=True, backend=None))
+
+    def backend_down(self, reason: str, fixes: Sequence[str]) -> None:
+        self._become(replace(self.condition, backend=Hold(_with_cures(reason, fixes))))
+
+    def backend_up(self) -> None:
+        self._become(replace(self.condition, backend=None))
+
+    def image_prepared(self) -> None:
+        self._become(replace(self.condition, image=None, image_failed=False))
+
+    def image_absent(self, reason: str, fixes: Sequence[str], failed: bool) -> None:
+        self._become(replace(self.condition, image=Hold(_with_cures(reason, fixes)), image_failed=failed))
+
+    # -- the runners ------------------------------------------------------------------------------
+
+    def start_failed(self, ordered_at: float, reason: str, fixes: Sequence[str]) -> None:
+        now = self._clock.monotonic()
+        why = _with_cures(reason, fixes)
+        record = self.condition.failures.start_failed(ordered_at, now, self._clock.jitter(1.0), why)
+        if record.until > self.condition.failures.until:
+            self._log.warning("{}; next try in {:.0f} s", why, max(0.0, record.until - now))
+        self._failed(record)
+
+    def ended_early(self, ordered_at: float, reason: str) -> None:
+        now, jitter = self._clock.monotonic(), self._clock.jitter(1.0)
+        self._failed(self.condition.failures.ended_early(ordered_at, now, jitter, reason))
+
+    def start_succeeded(self) -> None:
+        if self.condition.failures.starts:
+            self._failed(self.condition.failures.started())
+
+    def proved(self) -> None:
+        """A job ran: this set's runners are good."""
+        if self.condition.failures.in_a_row:
+            self._failed(self.condition.failures.proved())
+
+    def _failed(self, record: FailureRecord) -> None:
+        self._become(replace(self.condition, failures=record))
+
+    # -- the end ----------------------------------------------------------------------------------
+
+    def draining(self) -> None:
+        self._become(replace(self.condition, draining=True))
+
+    def _become(self, condition: Condition) -> None:
+        self.condition = condition
+        state, reason = condition.state()
+        if (state, reason) != self._said:
+            self._said = (state, reason)
+            self._say(state, reason)
+        self._changed()
+
+    def _say(self, state: SetState, reason: str) -> None:
+        level = "WARNING" if state in (SetState.DEGRADED, SetState.FAILED) else "INFO"
+        self._log.log(level, "scale set is {}{}", state, f": {reason}" if reason else "")
+        self._house.emit(
+            events.ScaleSetChanged(
+                at=self._clock.wall(), scale_set=self._settings.name, state=str(state), reason=reason
+            )
+        )
+
+
+def _with_cures(reason: str, fixes: Sequence[str]) -> str:
+    return f"{reason} ({'; or '.join(fixes)})" if fixes else reason

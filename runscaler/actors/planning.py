@@ -1,0 +1,106 @@
+"""When to plan, on what, and what a plan sets in motion. A part of the scale set actor.
+
+A change marks the view dirty; one `MakePlan` is in flight at most, however much changes meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from loguru import logger
+
+from runscaler.actors.messages import LookAgain, MakePlan, ScaleSetMessage
+from runscaler.github.messages import Statistics
+from runscaler.policy.scaling import Demand, Plan, View, plan, to_acquire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from runscaler.actors.outlook import Outlook
+    from runscaler.actors.runners import Runners
+    from runscaler.clock import Clock
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.github.messages import JobAvailable
+
+
+class Office(Protocol):
+    @property
+    def clock(self) -> Clock: ...
+    def after(self, seconds: float, message: ScaleSetMessage, /) -> None: ...
+    def again(self, message: ScaleSetMessage, /) -> None: ...
+
+
+class Planning:
+    def __init__(
+        self, office: Office, settings: ScaleSetSettings, runners: Runners, outlook: Outlook
+    ) -> None:
+        self._office, self._settings = office, settings
+        self._runners, self._outlook = runners, outlook
+        self.statistics = Statistics()
+        self.last = Plan(target=0)
+        self._due = False
+        self._looks_at: float | None = None
+        self._log = logger.bind(scale_set=settings.name)
+
+    def count(self, statistics: Statistics | None) -> None:
+        """Take GitHub's counts; unknown is not zero, the last good ones stay."""
+        if statistics is not None:
+            self.statistics = statistics
+
+    def acquire(self, capacity: int, offers: Iterable[JobAvailable]) -> tuple[int, ...]:
+        """Which of the offered jobs to take."""
+        known = self.statistics
+        return to_acquire(capacity, known.acquired, known.assigned, [one.request_id for one in offers])
+
+    def soon(self) -> None:
+        if not self._due:
+            self._due = True
+            self._office.again(MakePlan())
+
+    def look_again(self) -> None:
+        self._looks_at = None
+        self.soon()
+
+    def make(self, *, stopping: bool) -> None:
+        """Plan on what is known now, and carry it out."""
+        self._due = False
+        if stopping:
+            self.last = Plan(target=0)
+            return
+        if not self._outlook.condition.may_plan:
+            return
+        now = self._office.clock.monotonic()
+        made = self.last = plan(self._view(now))
+        if made.start:
+            self._say(made)
+        self._runners.start(made.start)
+        self._runners.drop(made.drop)
+        self._runners.retire(made.retire)
+        if made.next_look is not None and (self._looks_at is None or made.next_look < self._looks_at):
+            self._looks_at = made.next_look
+            self._office.after(max(0.0, made.next_look - now), LookAgain())
+
+    def _view(self, now: float) -> View:
+        book, settings = self._runners.book, self._settings
+        demand = Demand(self.statistics.assigned, self.statistics.running, self._runners.past.departed)
+        view = View(
+            now,
+            settings.min_runners,
+            settings.max_runners,
+            demand,
+            book.counts(),
+            settings.idle_timeout,
+            gates=self._outlook.condition.gates(),
+            blocked=book.blocked,
+        )
+        return replace(view, idle=book.oldest_retirable(view.surplus)) if view.surplus > 0 else view
+
+    def _say(self, made: Plan) -> None:
+        self._log.info(
+            "starting {} runners: {} jobs assigned, {} runners counted, target {}",
+            made.start,
+            self.statistics.assigned,
+            self._runners.book.counts().counted,
+            made.target,
+        )

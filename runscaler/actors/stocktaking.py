@@ -1,0 +1,83 @@
+"""What the backend lists against what the scale set believes, and the way back after a crash.
+
+`policy.inventory` compares; here each difference becomes an event for its slot. A part of the scale
+set actor, used on its thread only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from runscaler.actors import messages as m
+from runscaler.policy.inventory import Believed, Listed, reconcile
+from runscaler.policy.lifecycle import SlotEvent, SlotState
+
+if TYPE_CHECKING:
+    from runscaler.actors.crew import Crew
+    from runscaler.actors.runners import Runners
+    from runscaler.actors.slots import Slot
+    from runscaler.backends.base import Resource
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.names import SlotNumber
+
+
+class Office(Protocol):
+    def tell_host(self, message: m.HostMessage, /) -> None: ...
+    def ask_for_inventory(self) -> None: ...
+
+
+class Stocktaking:
+    def __init__(self, office: Office, settings: ScaleSetSettings, runners: Runners, crew: Crew) -> None:
+        self._office, self._settings = office, settings
+        self._runners, self._crew = runners, crew
+        self._unclear: set[SlotNumber] = set()
+
+    def take(self, inventory: m.Inventory) -> None:
+        by_id = {resource.id: resource for resource in inventory.resources}
+        listed = [Listed(r.id, r.runner, r.slot, r.ending is None) for r in inventory.resources]
+        believed = [_believed(slot) for slot in self._runners.book.held()]
+        repairs = reconcile(inventory.as_of, listed, believed, self._settings.max_runners, self._unclear)
+        for one, number in repairs.adopt:
+            self._adopt(by_id[one.resource_id], number, one.running)
+        for number in repairs.ended:
+            self._end(self._runners.book.slot(number), by_id)
+        for one, number in repairs.found:
+            self._unclear.discard(number)
+            self._runners.found(self._runners.book.slot(number), by_id[one.resource_id])
+        for number in repairs.lost:
+            self._lose(self._runners.book.slot(number))
+        self._runners.forget_early_ends()
+
+    def _adopt(self, resource: Resource, number: SlotNumber, running: bool) -> None:
+        self._runners.adopt(resource, number, running)
+        self._office.tell_host(m.HoldPlaces(self._settings.key, (number,)))
+
+    def _end(self, slot: Slot, by_id: dict[str, Resource]) -> None:
+        if slot.resource is not None:
+            seen = by_id.get(slot.resource.id)
+            self._runners.ended(slot.resource.id, None if seen is None else seen.ending)
+
+    def _lose(self, slot: Slot) -> None:
+        """A start whose actor crashed has left nothing at the backend, but perhaps a registration."""
+        self._unclear.discard(slot.number)
+        if slot.runner is not None:
+            self._crew.tell_runner(slot.number, m.DeregisterRunner(slot.runner, slot.runner_id))
+        slot.failure = slot.failure or f"the start of {slot.runner} was lost when its actor crashed"
+        self._runners.happen(slot, SlotEvent.GONE)
+
+    def runner_back(self, slot: Slot) -> None:
+        """The slot's actor is new: give it the resource and the order that its predecessor had."""
+        if slot.resource is not None:
+            self._crew.tell_runner(slot.number, m.AdoptRunner(slot.generation, slot.resource))
+            if slot.state is SlotState.RETIRING:
+                self._runners.order_retirement(slot)
+            elif slot.state is SlotState.REMOVING:
+                self._runners.order_removal(slot)
+        elif slot.state not in (SlotState.EMPTY, SlotState.WAITING):
+            self._unclear.add(slot.number)
+            self._office.ask_for_inventory()
+
+
+def _believed(slot: Slot) -> Believed:
+    resource = "" if slot.resource is None else slot.resource.id
+    return Believed(slot.number, slot.state, slot.runner, resource, slot.changed_at)
