@@ -46,6 +46,7 @@ INTERRUPT_SECONDS, TERMINATE_SECONDS = 7.5, 2.5
 STOP_SECONDS = 25.0
 """How long a job may take to end after a signal; with the report it stays below 30 s."""
 REPORT_SECONDS = 300.0
+PIPE_SECONDS = 5.0
 LOG_BYTES, LOG_LINES, LOG_SECONDS, LOG_KEPT = 48 * 1024, 500, 0.5, 10000
 SHELLS = {
     "sh": "sh -e {0}",
@@ -397,7 +398,6 @@ class Worker:
         self._tell(index, {"state": "started"})
         log = Log(self._api, f"{self._path}/steps/{index}/log", self._mask)
         code, cancelled = self._execute(index, step, log)
-        log.flush()
         state = "canceled" if cancelled else "succeeded" if code == 0 else "failed"
         self._tell(index, {"state": state, "exitCode": code, "seconds": round(time.monotonic() - began, 3)})
         return state
@@ -413,12 +413,13 @@ class Worker:
             process = self._step = self._spawn(command)
         except OSError as error:
             log.add(f"{command[0]}: {error.strerror}")
+            log.flush()
             return 127, False
         reader = threading.Thread(target=log.read, args=(process.stdout,), daemon=True)
         reader.start()
         cancelled = self._await(process, float(step.get("timeoutSeconds") or 3600), bool(step.get("always")))
-        reader.join(1.0)
         kill_group(process, signal.SIGKILL)
+        log.finish(reader)
         return process.wait(), cancelled
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
@@ -503,6 +504,7 @@ class Log:
         self._lock = threading.Lock()
         self._lines: list[str] = []
         self._bytes = 0
+        self._read = 0
         self._sent = 0
         self._since = time.monotonic()
 
@@ -510,7 +512,16 @@ class Log:
         for line in iter(lambda: stream.readline(LOG_BYTES // 4), b""):
             self.add(line.decode("utf-8", "replace").rstrip("\r\n"))
 
+    def finish(self, reader: threading.Thread) -> None:
+        """Wait for what is still in the pipe; not for a process that left the group and keeps it open."""
+        seen = -1
+        while reader.is_alive() and seen != self._read:
+            seen = self._read
+            reader.join(PIPE_SECONDS)
+        self.flush()
+
     def add(self, line: str) -> None:
+        self._read += 1
         line = self._mask(line)
         say(line)
         with self._lock:

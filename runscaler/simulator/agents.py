@@ -54,6 +54,7 @@ class Agents:
     def poll_begins(self, session: AgentSession) -> None:
         runner = session.runner
         session.polls += 1
+        self._world.note("agent-poll", runner=runner.id)
         self._hear(runner)
         if runner.state is RunnerState.OFFLINE:
             self._world.move_runner(runner, RunnerState.IDLE)

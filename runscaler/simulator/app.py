@@ -51,7 +51,8 @@ class App:
         return [outcome.body]
 
     def _outcome(self, request: Request) -> Outcome:
-        whom = f"{request.path.split('/')[2]} {request.header('authorization')}"
+        side = next((prefix for prefix, _ in self._sides if request.path.startswith(prefix)), "")
+        whom = f"{side} {request.header('authorization')}"
         with self.gate:
             self._world.patience.asked(whom, f"{request.method} {request.path}")
         outcome = self._bounded(request) if request.path.endswith(JIT) else self._faulty(request)

@@ -64,6 +64,7 @@ def check_service_token(world: World, request: Request, kind: TokenKind, subject
     text = bearer(request)
     verdict = world.tokens.judge(text, kind)
     if verdict is Verdict.OVER:
+        world.patience.excuse_refresh(subject)
         raise unauthorised(f"The {kind.value} has expired.")
     if verdict is Verdict.WRONG:
         world.violations.refuse(1, unauthorised(_wrong(world, request, text, kind)))

@@ -36,11 +36,12 @@ class Dispatch:
         self._give(job, candidates[0])
 
     def fill(self, scale_set: ScaleSet) -> None:
-        """A set may have more than before: give it what waits, oldest first."""
+        """A set may have more than before, or a runner less to do: give it what waits, oldest first."""
         while scale_set.room > 0 and scale_set.acquired:
             self._assign(next(iter(scale_set.acquired.values())), scale_set)
         while (job := self._oldest_for(scale_set)) is not None:
             self._give(job, scale_set)
+        self.offer(scale_set)
 
     def acquire(self, scale_set: ScaleSet, numbers: Sequence[int]) -> list[int]:
         """Flavour B: take these offers; those that are no longer there are left out of the answer."""
@@ -50,9 +51,16 @@ class Dispatch:
         self.fill(scale_set)
         return [job.number for job in jobs]
 
+    def snatch(self, job: Job) -> None:
+        """Flavour B: another scale set was faster (fault F56); this one is never offered the job again."""
+        if job.scale_set is not None:
+            job.refused_by.add(job.scale_set.id)
+        self._world.place_job(job, JobState.QUEUED, None)
+        self.place(job)
+
     def offer(self, scale_set: ScaleSet) -> None:
         """Bring waiting jobs and polling idle runners together, oldest with oldest."""
-        while scale_set.waiting and scale_set.ready:
+        while scale_set.waiting and scale_set.ready and not scale_set.ignored:
             self._pair(next(iter(scale_set.waiting.values())), scale_set.ready[min(scale_set.ready)])
 
     def _pair(self, job: Job, runner: Runner) -> None:

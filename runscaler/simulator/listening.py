@@ -134,6 +134,7 @@ class Listener:
             channel_request_lookahead=1,
             max_request_body_size=2 << 20,
             asyncore_use_poll=True,
+            clear_untrusted_proxy_headers=False,
             ident="",
         )
         try:

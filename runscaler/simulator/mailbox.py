@@ -10,6 +10,9 @@ from runscaler.simulator.refusals import ServiceRefusal
 from runscaler.simulator.things import Message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runscaler.simulator.bodies import Json
     from runscaler.simulator.things import Job, ScaleSet
     from runscaler.simulator.world import World
 
@@ -19,11 +22,20 @@ EVENTS_A_MESSAGE = 50
 class Mailbox:
     def __init__(self, world: World) -> None:
         self._world = world
+        self.taps: dict[int, Callable[[ScaleSet, Json], list[Json]]] = {}
+        """What faults make of each event before it is queued, by fault."""
 
     def tell(self, scale_set: ScaleSet, kind: str, job: Job, **more: object) -> None:
         """An event for the scale set's listener, frozen as things are now; wakes its poll."""
         numbered = self._world.options.flavour is Flavour.ACQUIRE
-        scale_set.events.append(job_message(kind, job, more, numbered=numbered))
+        events = [job_message(kind, job, more, numbered=numbered)]
+        for tap in self.taps.values():
+            events = [told for event in events for told in tap(scale_set, event)]
+        self.post(scale_set, *events)
+
+    def post(self, scale_set: ScaleSet, *events: Json) -> None:
+        """Put events into the queue as they are."""
+        scale_set.events.extend(events)
         self._world.wake_session(scale_set)
 
     def next(self, scale_set: ScaleSet, after: int) -> Message | None:
@@ -36,19 +48,23 @@ class Mailbox:
     def delete(self, scale_set: ScaleSet, number: int) -> None:
         message = scale_set.messages.get(number)
         if message is not None and message.deliveries:
-            del scale_set.messages[number]
+            scale_set.last_deleted = scale_set.messages.pop(number)
             self._world.note("message-deleted", scaleSet=scale_set.id, message=number)
         elif message is not None or number not in scale_set.formed:
             refusal = ServiceRefusal(404, "MessageNotFoundException", f"Message {number} was not found.")
             self._world.violations.refuse(8, refusal)
 
-    def repeat(self, scale_set: ScaleSet, events: tuple[dict[str, object], ...], number: int = 0) -> None:
-        """Deliver these once more: under a given id whatever the client's cursor says, or as new events."""
-        if number:
-            scale_set.messages[number] = Message(number, events, deliveries=1, again=True)
+    def repeat_deleted(self, scale_set: ScaleSet, *, new_id: bool) -> None:
+        """What was deleted last comes once more: as new events, or as it was, whatever the cursor says."""
+        message = scale_set.last_deleted
+        if message is None:
+            return
+        if new_id:
+            self.post(scale_set, *message.events)
         else:
-            scale_set.events.extendleft(reversed(events))
-        self._world.wake_session(scale_set)
+            message.again = True
+            scale_set.messages[message.id] = message
+            self._world.wake_session(scale_set)
 
     def restart_ids(self, scale_set: ScaleSet, first: int) -> None:
         """From now on ids count up from `first` again (fault F55)."""

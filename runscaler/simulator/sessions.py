@@ -76,6 +76,7 @@ class Sessions:
         self._check_cursor(session, cursor)
         session.poll += 1
         session.open_polls += 1
+        self._world.note("poll", session=session.id, lastMessageId=cursor)
         session.seen = self._world.clock.monotonic()
         self._world.woken.add(session.id)
         self._announce(session.scale_set, capacity)

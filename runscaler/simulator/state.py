@@ -23,14 +23,15 @@ from runscaler.simulator.runners import Runners
 from runscaler.simulator.scale_sets import ScaleSets
 from runscaler.simulator.sessions import Sessions
 from runscaler.simulator.things import RunnerState
+from runscaler.simulator.violations import Violation
 from runscaler.simulator.world import World
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from random import Random
 
     from runscaler.clock import Clock
     from runscaler.simulator.options import Options
-    from runscaler.simulator.violations import Violation
 
 
 class Machine:
@@ -51,17 +52,20 @@ class Machine:
 
     def final_violations(self) -> tuple[Violation, ...]:
         """All violations, judged as if every client had come to its orderly end (V8, V12)."""
-        kept = self.world.violations.all()
-        ledger = self.world.violations
+        now = self.world.clock.wall()
+        left = (Violation(rule, text, now) for rule, text in (*self._undeleted(), *self._left_behind()))
+        return (*self.world.violations.all(), *left)
+
+    def _undeleted(self) -> Iterator[tuple[int, str]]:
         for scale_set in self.world.scale_sets.values():
-            if scale_set.live_session is not None:
-                ledger.record(12, f"session {scale_set.live_session.id} of {scale_set.name} was left")
             for message in scale_set.messages.values():
                 if message.deliveries:
-                    ledger.record(8, f"message {message.id} of {scale_set.name} was delivered, never deleted")
+                    yield 8, f"message {message.id} of {scale_set.name} was delivered, never deleted"
+
+    def _left_behind(self) -> Iterator[tuple[int, str]]:
+        for scale_set in self.world.scale_sets.values():
+            if scale_set.live_session is not None:
+                yield 12, f"session {scale_set.live_session.id} of {scale_set.name} was left"
         for runner in self.world.runners.values():
             if runner.state in (RunnerState.REGISTERED, RunnerState.OFFLINE):
-                ledger.record(12, f"the registration of {runner.name} ({runner.state.value}) was left")
-        final = ledger.all()
-        ledger.replace(kept)
-        return final
+                yield 12, f"the registration of {runner.name} ({runner.state.value}) was left"

@@ -189,10 +189,13 @@ class ScaleSet:
     acquired: dict[str, Job] = field(default_factory=dict)
     waiting: dict[str, Job] = field(default_factory=dict)
     """Assigned jobs that are not offered to a runner yet, oldest first."""
+    ignored: bool = False
+    """Its jobs are offered to no runner (fault F83)."""
     ready: dict[int, Runner] = field(default_factory=dict)
     """Idle runners whose agent is polling at this moment."""
     events: deque[dict[str, object]] = field(default_factory=deque)
     messages: dict[int, Message] = field(default_factory=dict)
+    last_deleted: Message | None = None
     last_message: int = FIRST_MESSAGE - 1
     formed: set[int] = field(default_factory=set)
     """The ids of all messages there ever were."""

@@ -67,6 +67,12 @@ class Tokens:
             return Verdict.WRONG
         return Verdict.GOOD if token.expires_at > self._clock.wall() else Verdict.OVER
 
+    def rename(self, text: str, other: str) -> None:
+        """The token is known by another text from now on (fault F24)."""
+        token = self._known.pop(text)
+        token.text = other
+        self._known[other] = token
+
     def end(self, kind: TokenKind, subject: str | None = None) -> None:
         """Make all tokens of a kind (and subject) expire now."""
         for token in self._known.values():

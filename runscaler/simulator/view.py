@@ -12,6 +12,7 @@ from runscaler.simulator.things import JobState, RunnerState
 
 if TYPE_CHECKING:
     from runscaler.simulator.things import Job, Runner, ScaleSet, Session
+    from runscaler.simulator.violations import Violation
     from runscaler.simulator.world import World
 
 
@@ -49,6 +50,8 @@ class RunnerView:
     scale_set: str
     state: RunnerState
     job: str
+    polling: bool
+    """Its agent waits for a job at this moment."""
     created_at: float
 
 
@@ -85,7 +88,7 @@ class State:
         self.changes = world.changes
 
     def freeze(self) -> State:
-        _ = self.jobs, self.runners, self.sessions, self.scale_sets, self.job_counts
+        _ = self.jobs, self.runners, self.sessions, self.scale_sets, self.job_counts, self.violations
         return self
 
     @cached_property
@@ -112,6 +115,10 @@ class State:
     def scale_sets(self) -> tuple[ScaleSetView, ...]:
         groups = self._world.groups
         return tuple(scale_set_view(one, groups[one.group]) for one in self._world.scale_sets.values())
+
+    @cached_property
+    def violations(self) -> tuple[Violation, ...]:
+        return self._world.violations.all()
 
     def jobs_in(self, *states: JobState | str) -> tuple[JobView, ...]:
         return tuple(job for job in self.jobs if job.state in states)
@@ -146,8 +153,15 @@ def job_view(job: Job) -> JobView:
 
 
 def runner_view(runner: Runner) -> RunnerView:
-    job = runner.job.id if runner.job else ""
-    return RunnerView(runner.id, runner.name, runner.scale_set.name, runner.state, job, runner.created_at)
+    return RunnerView(
+        id=runner.id,
+        name=runner.name,
+        scale_set=runner.scale_set.name,
+        state=runner.state,
+        job=runner.job.id if runner.job else "",
+        polling=runner.agent is not None and runner.agent.polls > 0,
+        created_at=runner.created_at,
+    )
 
 
 def session_view(session: Session) -> SessionView:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runscaler.clock import Clock
     from runscaler.simulator.refusals import Refusal
 
@@ -41,13 +43,18 @@ class Violation:
 
 
 class Violations:
-    def __init__(self, clock: Clock, *, lenient: bool) -> None:
+    """`noticed` is called with each violation that is recorded."""
+
+    def __init__(self, clock: Clock, noticed: Callable[[Violation], None], *, lenient: bool) -> None:
         self._clock = clock
+        self._noticed = noticed
         self._lenient = lenient
         self._kept: deque[Violation] = deque(maxlen=KEPT)
 
     def record(self, rule: int, text: str) -> None:
-        self._kept.append(Violation(rule, text, self._clock.wall()))
+        violation = Violation(rule, text, self._clock.wall())
+        self._kept.append(violation)
+        self._noticed(violation)
 
     def refuse(self, rule: int, refusal: Refusal) -> None:
         """Record the violation and refuse the call, unless the simulator is lenient."""
@@ -57,9 +64,6 @@ class Violations:
 
     def all(self) -> tuple[Violation, ...]:
         return tuple(self._kept)
-
-    def replace(self, violations: tuple[Violation, ...]) -> None:
-        self._kept = deque(violations, maxlen=KEPT)
 
     def clear(self) -> None:
         self._kept.clear()

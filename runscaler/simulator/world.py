@@ -14,7 +14,7 @@ from runscaler.simulator.deadlines import Deadlines
 from runscaler.simulator.patience import Patience
 from runscaler.simulator.things import JobState, RunnerState
 from runscaler.simulator.tokens import Tokens
-from runscaler.simulator.violations import Violations
+from runscaler.simulator.violations import Violation, Violations
 
 if TYPE_CHECKING:
     from random import Random
@@ -34,7 +34,7 @@ class World:
         self.options = options
         self.timers = options.timers
         self.deadlines = Deadlines(clock)
-        self.violations = Violations(clock, lenient=options.lenient)
+        self.violations = Violations(clock, self._note_violation, lenient=options.lenient)
         self.patience = Patience(clock, self.violations)
         self.tokens = Tokens(clock, random)
         self.scale_sets: dict[int, ScaleSet] = {}
@@ -59,6 +59,9 @@ class World:
     def note(self, what: str, **facts: object) -> None:
         self.changes += 1
         self.journal.append({"number": self.changes, "at": self.clock.wall(), "event": what, **facts})
+
+    def _note_violation(self, violation: Violation) -> None:
+        self.note("violation", rule=violation.rule, text=violation.text)
 
     def wake_session(self, scale_set: ScaleSet) -> None:
         if scale_set.session is not None:

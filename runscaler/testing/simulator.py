@@ -80,6 +80,8 @@ class SimulatedGitHub:
         self._server = SimulatorServer(chosen, host=host, port=port, threads=threads, clock=clock, seed=seed)
         self._machine = self._server.machine
         self._gate = self._server.gate
+        self.clock: Clock = self._server.clock
+        """GitHub's own clock, which faults may put forward."""
         self._faults = self._server.app.faults
 
     def __enter__(self) -> Self:

@@ -7,7 +7,7 @@ import itertools
 import threading
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.exchange import Fields
+from runscaler.simulator.exchange import BadBody, Fields
 from runscaler.simulator.faults.row import Fault, Match, Scene
 from runscaler.simulator.faults.table import TABLE
 from runscaler.simulator.faults.target import runner_of, scale_set_of
@@ -129,10 +129,19 @@ class Acting:
         """The first fault that answers in the call's place decides."""
         for fault in self._faults:
             if fault.row.before is not None and self._book.take(fault):
-                outcome = fault.row.before(self._scene(fault))
+                self._excuse()
+                outcome = self._tried(fault)
                 if outcome is not None:
                     return outcome
         return None
+
+    def _tried(self, fault: Fault) -> Outcome | None:
+        """A fault that finds nothing to break (no session yet) lets the call pass."""
+        assert fault.row.before is not None
+        try:
+            return fault.row.before(self._scene(fault))
+        except BadBody:
+            return None
 
     def after(self, reply: Reply) -> Outcome:
         outcome: Outcome = reply
@@ -141,8 +150,16 @@ class Acting:
             if isinstance(outcome, Damage) or row.after is None or not row.fits(outcome):
                 continue
             if self._book.take(fault):
+                self._excuse()
                 outcome = row.after(self._scene(fault), outcome)
         return outcome
+
+    def _excuse(self) -> None:
+        """What the client repeats because of a fault is no violation of V9 or V11."""
+        request = self._request
+        with self._gate as machine:
+            machine.world.lost_replies.add((request.method, request.path))
+            machine.world.patience.excuse_refreshes()
 
     def _scene(self, fault: Fault) -> Scene:
         return Scene(self._gate, fault, self._request, scale_set_of(self._gate, self._request))

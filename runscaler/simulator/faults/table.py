@@ -1,12 +1,21 @@
-"""The table of faults (protocol.md 10): one row each; adding a fault is adding a row."""
+"""The table of faults (protocol.md 10): one row each; adding a fault is adding a row to its part."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.faults.wire_rows import ROWS as WIRE
+from runscaler.simulator.faults import (
+    auth_rows,
+    event_rows,
+    message_rows,
+    runner_rows,
+    session_rows,
+    set_rows,
+    wire_rows,
+)
 
 if TYPE_CHECKING:
     from runscaler.simulator.faults.row import Row
 
-TABLE: dict[str, Row] = {row.name: row for row in (*WIRE,)}
+PARTS = (wire_rows, auth_rows, session_rows, message_rows, event_rows, set_rows, runner_rows)
+TABLE: dict[str, Row] = {row.name: row for part in PARTS for row in part.ROWS}

@@ -1,0 +1,78 @@
+"""What rows of the table are made of: replies in the forms of each side, and changed replies."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.exchange import BadBody, Reply, refused
+from runscaler.simulator.refusals import PlainRefusal, RestRefusal, ServiceRefusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runscaler.simulator.bodies import Json
+    from runscaler.simulator.faults.row import Scene
+    from runscaler.simulator.things import ScaleSet, Session
+
+PROXY_PAGE = "<html><head><title>Sign in</title></head><body><h1>The proxy says hello</h1></body></html>"
+
+
+def rest(status: int, message: str, *headers: tuple[str, str]) -> Reply:
+    return refused(RestRefusal(status, message, headers))
+
+
+def service(status: int, kind: str, message: str, *headers: tuple[str, str]) -> Reply:
+    return refused(ServiceRefusal(status, kind, message, headers))
+
+
+def plain(status: int, message: str) -> Reply:
+    return refused(PlainRefusal(status, message))
+
+
+def page(status: int) -> Reply:
+    """What a proxy, or GitHub in trouble, shows to people."""
+    return Reply(status, PROXY_PAGE.encode(), "text/html; charset=utf-8")
+
+
+def altered(reply: Reply, change: Callable[[Json], Json]) -> Reply:
+    """The reply with another JSON object; one that holds none stays as it is."""
+    value = reply.json()
+    if not isinstance(value, dict):
+        return reply
+    body = json.dumps(change(value), separators=(",", ":")).encode()
+    return Reply(reply.status, body, reply.content_type, reply.headers)
+
+
+def has_key(key: str) -> Callable[[Reply], bool]:
+    """Fits successful replies that are an object with this key."""
+
+    def fits(reply: Reply) -> bool:
+        if reply.status not in (200, 201) or not reply.body:
+            return False
+        value = reply.json()
+        return isinstance(value, dict) and key in value
+
+    return fits
+
+
+is_message = has_key("messageId")
+
+
+def message_with(kind: str) -> Callable[[Reply], bool]:
+    """Fits queue messages that hold a job message of this kind."""
+    return lambda reply: is_message(reply) and f'\\"messageType\\":\\"{kind}\\"'.encode() in reply.body
+
+
+def scale_set_of_scene(scene: Scene) -> ScaleSet:
+    """The set that the fault is about: the request's, else the one matched by name, else the newest."""
+    if scene.scale_set is None:
+        raise BadBody(f"there is no scale set {scene.fault.match.scale_set}")
+    return scene.scale_set
+
+
+def live_session_of(scene: Scene) -> Session:
+    session = scale_set_of_scene(scene).live_session
+    if session is None:
+        raise BadBody("the scale set has no live session")
+    return session

@@ -1,0 +1,293 @@
+"""The demo agent as a real process against the simulator."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from support.demo_agent import JIT, output_of, start_agent, unpack
+from support.scale_set_client import ScaleSetClient
+
+from runscaler.testing.simulator import FAST, JobState, RunnerState, SimulatedGitHub, Step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runscaler.testing.simulator import JobView
+
+
+@pytest.fixture
+def github_with_room(github: SimulatedGitHub, client: ScaleSetClient) -> SimulatedGitHub:
+    """Its scale set has announced room for ten jobs."""
+    github.queue_jobs("my-runners", steps=["true"])
+    client.take(10)
+    github.cancel_job(github.state().jobs[0].id)
+    return github
+
+
+def one_job(github: SimulatedGitHub, client: ScaleSetClient, folder: Path, *steps: str | Step) -> JobView:
+    """Run a job to its end on a real agent."""
+    agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], folder)
+    ids = github.queue_jobs("my-runners", steps=steps, secrets=["s3cr3t"], env={"GREETING": "hello"})
+    (job,) = github.wait_for_jobs(ids)
+    assert output_of(agent)[0] == 0
+    return job
+
+
+def test_a_job_runs_to_its_end_and_the_agent_says_the_familiar_lines(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
+    ids = github_with_room.queue_jobs("my-runners", steps=["echo hello"], display_name="greet")
+
+    (job,) = github_with_room.wait_for_jobs(ids)
+    code, output = output_of(agent)
+
+    assert (code, job.result, job.runner) == (0, "succeeded", "runner-1")
+    assert job.steps[0].log == ("hello",)
+    for line in ("Listening for Jobs", "Running job: greet", "Job greet completed with result: Succeeded"):
+        assert line in output
+    assert github_with_room.state().runners[0].state is RunnerState.GONE
+    assert not github_with_room.violations()
+
+
+def test_steps_run_in_the_work_folder_with_the_job_s_environment_and_no_jit_configuration(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    job = one_job(
+        github_with_room, client, tmp_path, f"pwd; echo $GREETING $RUNNER_NAME; echo ${{{JIT}:-none}}"
+    )
+
+    assert job.steps[0].log == (str(tmp_path / "_work"), "hello runner-1", "none")
+
+
+def test_secrets_are_masked_in_log_and_output(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    job = one_job(github_with_room, client, tmp_path, "echo the s3cr3t is out")
+
+    assert job.steps[0].log == ("the *** is out",)
+
+
+def test_a_failing_step_fails_the_job_skips_the_rest_and_runs_what_is_always(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    job = one_job(
+        github_with_room,
+        client,
+        tmp_path,
+        Step("may fail", "exit 2", continue_on_error=True),
+        Step("fails", "exit 3"),
+        Step("skipped", "echo no"),
+        Step("always", "echo cleaned", always=True),
+    )
+
+    assert job.result == "failed"
+    assert [(step.state, step.exit_code) for step in job.steps] == [
+        ("failed", 2),
+        ("failed", 3),
+        ("skipped", None),
+        ("succeeded", 0),
+    ]
+
+
+def test_a_step_that_takes_too_long_fails(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    job = one_job(github_with_room, client, tmp_path, Step("slow", "sleep 60", timeout_seconds=0.2))
+
+    assert (job.result, job.steps[0].state) == ("failed", "failed")
+
+
+def test_a_shell_that_is_not_there_fails_the_step(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    job = one_job(github_with_room, client, tmp_path, Step("odd", "x", shell="no-such-shell {0}"))
+
+    assert (job.result, job.steps[0].exit_code) == ("failed", 127)
+
+
+def test_python_is_a_shell_too(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    job = one_job(github_with_room, client, tmp_path, Step("snake", "print(6 * 7)", shell="python"))
+
+    assert job.steps[0].log == ("42",)
+
+
+def test_a_runner_worker_is_there_while_a_job_runs_and_only_then(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
+    github_with_room.wait_until(lambda state: state.runners[0].polling)
+    idle = workers(agent)
+    go = tmp_path / "go"
+    ids = github_with_room.queue_jobs("my-runners", steps=[f"until test -e {go}; do sleep 0.05; done"])
+    github_with_room.wait_until(lambda state: any(step.state == "started" for step in state.jobs[-1].steps))
+    busy = workers(agent)
+    go.touch()
+    github_with_room.wait_for_jobs(ids)
+
+    assert output_of(agent)[0] == 0
+    assert (idle, busy) == (0, 1)
+
+
+def workers(agent: subprocess.Popen[str]) -> int:
+    family = psutil.Process(agent.pid).children(recursive=True)
+    return sum("Runner.Worker" in child.cmdline() for child in family)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_while_idle_ends_the_agent_and_its_session(
+    github: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
+    github.wait_until(lambda state: state.runners[0].polling)
+
+    agent.send_signal(number)
+
+    assert output_of(agent)[0] == code
+    assert github.state().runners[0].state is RunnerState.OFFLINE
+
+
+def test_a_signal_during_a_job_cancels_it_and_runs_what_is_always(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
+    steps = [Step("long", "sleep 60"), Step("clean", "echo cleaned", always=True)]
+    ids = github_with_room.queue_jobs("my-runners", steps=steps)
+    github_with_room.wait_until(lambda state: state.jobs[-1].steps[0].state == "started")
+
+    agent.send_signal(signal.SIGTERM)
+
+    assert output_of(agent)[0] == 143
+    (job,) = github_with_room.wait_for_jobs(ids)
+    assert (job.result, [step.state for step in job.steps]) == ("canceled", ["canceled", "succeeded"])
+
+
+def test_a_job_cancelled_at_github_is_cancelled_on_the_agent(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
+    (job_id,) = github_with_room.queue_jobs("my-runners", steps=["sleep 60"])
+    github_with_room.wait_until(lambda state: state.jobs[-1].steps[0].state == "started")
+
+    github_with_room.cancel_job(job_id)
+
+    (job,) = github_with_room.wait_for_jobs([job_id])
+    assert job.result == "canceled"
+    assert output_of(agent)[0] == 0
+
+
+def test_a_killed_agent_s_job_fails_when_its_lease_is_over(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
+    ids = github_with_room.queue_jobs("my-runners", steps=["sleep 60"])
+    github_with_room.wait_until(lambda state: state.jobs[-1].steps[0].state == "started")
+    family = psutil.Process(agent.pid).children(recursive=True)
+
+    agent.kill()
+    output_of(agent)
+    _, alive = psutil.wait_procs(family, timeout=30)
+    github_with_room.pass_time(FAST.lease + 1)
+
+    (job,) = github_with_room.wait_for_jobs(ids)
+    assert not alive
+    assert job.result == "failed"
+
+
+def test_a_worker_that_is_killed_fails_the_job_and_the_agent_ends(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
+    ids = github_with_room.queue_jobs("my-runners", steps=["sleep 0.5"])
+    github_with_room.wait_until(lambda state: state.jobs[-1].steps[0].state == "started")
+
+    (worker,) = psutil.Process(agent.pid).children()
+    worker.kill()
+
+    assert output_of(agent)[0] == 0
+    assert github_with_room.wait_for_jobs(ids)[0].result == "failed"
+
+
+def test_an_agent_whose_registration_goes_ends_with_0(
+    github: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
+    github.wait_until(lambda state: state.runners[0].polling)
+
+    client.call("DELETE", "_apis/distributedtask/pools/0/agents/1024")
+
+    code, output = output_of(agent)
+    assert code == 0
+    assert "registration was removed" in output
+
+
+def test_the_jit_configuration_may_come_on_standard_input(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    ids = github_with_room.queue_jobs("my-runners")
+    encoded = client.jit("runner-1").json()["encodedJITConfig"]
+
+    ended = subprocess.run(
+        [sys.executable, str(SimulatedGitHub.agent_path)],
+        input=encoded,
+        cwd=tmp_path,
+        env={key: value for key, value in os.environ.items() if key != JIT},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ended.returncode == 0
+    assert github_with_room.wait_for_jobs(ids)[0].state is JobState.COMPLETED
+
+
+@pytest.mark.parametrize("encoded", ["%%%", "e30=", "bm8ganNvbg=="])
+def test_a_bad_jit_configuration_is_exit_code_1(tmp_path: Path, encoded: str) -> None:
+    code, output = output_of(start_agent(encoded, tmp_path))
+
+    assert code == 1
+    assert "JIT configuration" in output
+
+
+@pytest.mark.parametrize(("wanted", "code"), [("", 1), ("1", 7)])
+def test_a_refused_version_is_7_where_that_is_asked_for(
+    github: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path, wanted: str, code: int
+) -> None:
+    github.inject("F84")
+    variable = {"ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE": wanted}
+
+    agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path, **variable)
+
+    assert output_of(agent)[0] == code
+
+
+def test_a_jit_configuration_that_was_used_is_exit_code_1(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    encoded = client.jit("runner-1").json()["encodedJITConfig"]
+    github_with_room.queue_jobs("my-runners")
+    assert output_of(start_agent(encoded, tmp_path))[0] == 0
+
+    assert output_of(start_agent(encoded, tmp_path))[0] == 1
+    assert unpack(encoded)
+
+
+def test_a_flood_of_output_is_bounded_at_github(
+    github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
+) -> None:
+    flood = "i=0; while [ $i -lt 12000 ]; do echo line $i; i=$((i+1)); done"
+
+    job = one_job(github_with_room, client, tmp_path, flood)
+
+    assert job.result == "succeeded"
+    assert len(job.steps[0].log) == 10_000
+    assert job.steps[0].log[-1] == "line 9999"

@@ -1,0 +1,480 @@
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from runscaler.simulator.options import Flavour, Options
+from runscaler.simulator.refusals import AgentRefusal, ServiceRefusal
+from runscaler.simulator.scale_sets import ScaleSetWish
+from runscaler.simulator.state import Machine
+from runscaler.simulator.things import (
+    AgentSession,
+    Job,
+    JobOrder,
+    JobState,
+    Runner,
+    RunnerState,
+    ScaleSet,
+    Session,
+)
+from runscaler.testing.clock import FakeClock
+
+SCOPE = "my-org"
+
+
+class Rig:
+    """A machine on a fake clock with one scale set and its client's session."""
+
+    def __init__(self, **options: Any) -> None:
+        self.clock = FakeClock()
+        self.machine = Machine(self.clock, Random(1), Options(**options))
+        self.scale_set = self.new_set("my-runners")
+        self.session = self.machine.sessions.create(self.scale_set, "host-a")
+
+    def new_set(self, name: str) -> ScaleSet:
+        return self.machine.scale_sets.create(SCOPE, ScaleSetWish(name=name, group=1))
+
+    def poll(self, capacity: int, session: Session | None = None, cursor: int = 0) -> None:
+        session = session or self.session
+        self.machine.sessions.poll_begins(session, cursor, capacity)
+        self.machine.sessions.poll_ends(session)
+
+    def queue(self, count: int = 1, label: str = "my-runners") -> list[Job]:
+        return self.machine.jobs.queue(JobOrder(SCOPE, (label,), count=count, repository="my-org/demo"))
+
+    def runner(self, name: str = "runner-1") -> Runner:
+        return self.machine.runners.register(self.scale_set, name, "", repeated=False)
+
+    def agent(self, name: str = "runner-1") -> AgentSession:
+        runner = self.runner(name)
+        agent = self.machine.agents.register(runner.id, (runner.client_id, runner.secret), "1")
+        self.machine.agents.poll_begins(agent)
+        return agent
+
+    def run(self, agent: AgentSession) -> Job:
+        job = self.machine.agents.next_job(agent)
+        assert job is not None
+        self.machine.agents.poll_ends(agent, lost=False)
+        return self.machine.leases.start(agent.runner, job.id)
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.machine.tick()
+
+    def told(self) -> list[object]:
+        """What happened, by the messages that wait; they are taken away."""
+        kinds: list[object] = []
+        while (message := self.machine.mailbox.next(self.scale_set, 0)) is not None:
+            kinds += [event["messageType"] for event in message.events]
+            self.machine.mailbox.delete(self.scale_set, message.id)
+        return kinds
+
+
+def states(jobs: list[Job]) -> list[str]:
+    return [job.state.value for job in jobs]
+
+
+def test_jobs_are_assigned_up_to_the_announced_capacity() -> None:
+    rig = Rig()
+    jobs = rig.queue(3)
+    assert states(jobs) == ["queued"] * 3
+
+    rig.poll(2)
+
+    assert states(jobs) == ["assigned", "assigned", "queued"]
+    assert rig.told() == ["JobAssigned", "JobAssigned"]
+
+
+def test_a_lowered_capacity_takes_nothing_back() -> None:
+    rig = Rig()
+    rig.poll(2)
+    jobs = rig.queue(2)
+
+    rig.poll(0)
+
+    assert states(jobs) == ["assigned", "assigned"]
+
+
+def test_a_job_whose_label_no_set_has_stays_queued() -> None:
+    rig = Rig()
+    rig.poll(5)
+
+    assert states(rig.queue(label="other")) == ["queued"]
+
+
+def test_labels_match_without_regard_to_case() -> None:
+    rig = Rig()
+    rig.poll(5)
+
+    assert states(rig.queue(label="My-Runners")) == ["assigned"]
+
+
+def test_the_oldest_matching_set_gets_the_job() -> None:
+    rig = Rig()
+    second = rig.new_set("second")
+    second.labels = (("my-runners", "System"),)
+    rig.poll(1)
+    rig.poll(1, rig.machine.sessions.create(second, "host-b"))
+
+    first_job, second_job = rig.queue(2)
+
+    assert first_job.scale_set is rig.scale_set
+    assert second_job.scale_set is second
+
+
+def test_spread_gives_the_job_to_the_set_with_the_fewest() -> None:
+    rig = Rig(spread=True)
+    second = rig.new_set("second")
+    second.labels = (("my-runners", "System"),)
+    rig.poll(5)
+    rig.poll(5, rig.machine.sessions.create(second, "host-b"))
+
+    rig.queue(4)
+
+    assert (rig.scale_set.assigned, second.assigned) == (2, 2)
+
+
+def test_a_job_runs_on_a_polling_idle_runner_and_takes_the_registration_along() -> None:
+    rig = Rig()
+    rig.poll(1)
+    (job,) = rig.queue()
+    agent = rig.agent()
+
+    assert rig.run(agent) is job
+    assert agent.runner.state is RunnerState.BUSY
+    rig.machine.leases.complete(agent.runner, job.id, "succeeded")
+
+    assert (job.state, job.result) == (JobState.COMPLETED, "succeeded")
+    assert agent.runner.state is RunnerState.GONE
+    assert rig.told() == ["JobAssigned", "JobStarted", "JobCompleted"]
+
+
+def test_the_oldest_idle_runner_gets_the_job() -> None:
+    rig = Rig()
+    rig.poll(1)
+    agents = [rig.agent(f"runner-{number}") for number in range(3)]
+
+    (job,) = rig.queue()
+
+    assert job.runner is agents[0].runner
+
+
+def test_completing_twice_with_the_same_word_is_fine_and_with_another_is_not() -> None:
+    rig = Rig()
+    rig.poll(1)
+    (job,) = rig.queue()
+    agent = rig.agent()
+    rig.run(agent)
+    rig.machine.leases.complete(agent.runner, job.id, "failed")
+
+    rig.machine.leases.complete(agent.runner, job.id, "failed")
+    with pytest.raises(AgentRefusal, match="completed as failed"):
+        rig.machine.leases.complete(agent.runner, job.id, "succeeded")
+
+
+def test_a_job_that_is_not_picked_up_goes_to_the_next_runner() -> None:
+    rig = Rig()
+    rig.poll(1)
+    first, second = rig.agent("runner-1"), rig.agent("runner-2")
+    (job,) = rig.queue()
+    assert job.runner is first.runner
+
+    rig.pass_time(rig.machine.world.timers.pick_up)
+
+    assert first.runner.state is RunnerState.OFFLINE
+    assert job.runner is second.runner
+
+
+def test_an_offer_to_an_agent_that_hung_up_goes_to_the_next_at_once() -> None:
+    rig = Rig()
+    rig.poll(1)
+    first, second = rig.agent("runner-1"), rig.agent("runner-2")
+    (job,) = rig.queue()
+
+    rig.machine.agents.poll_ends(first, lost=True)
+
+    assert job.runner is second.runner
+
+
+def test_a_job_that_nobody_starts_is_withdrawn_twice_and_fails_the_third_time() -> None:
+    rig = Rig()
+    rig.poll(1)
+    (job,) = rig.queue()
+
+    for attempt in range(1, 4):
+        assert (job.state, job.attempts) == (JobState.ASSIGNED, attempt)
+        for _ in range(3):
+            rig.pass_time(rig.machine.world.timers.start / 3)
+            rig.poll(1)
+
+    assert (job.state, job.result, job.attempts) == (JobState.COMPLETED, "failed", 3)
+    assert rig.told() == ["JobAssigned", "JobCompleted"] * 3
+
+
+def test_a_withdrawn_job_names_no_runner_and_was_canceled() -> None:
+    rig = Rig()
+    rig.poll(1)
+    rig.queue()
+    rig.told()
+    rig.pass_time(rig.machine.world.timers.start)
+
+    message = rig.machine.mailbox.next(rig.scale_set, 0)
+
+    assert message is not None
+    withdrawn = message.events[0]
+    assert (withdrawn["result"], withdrawn["runnerId"], withdrawn["runnerName"]) == ("canceled", 0, "")
+    assert withdrawn["runnerAssignTime"] == "0001-01-01T00:00:00Z"
+
+
+def test_a_job_whose_runner_stops_renewing_fails_when_the_lease_is_over() -> None:
+    rig = Rig()
+    rig.poll(1)
+    (job,) = rig.queue()
+    agent = rig.agent()
+    rig.run(agent)
+    lease = rig.machine.world.timers.lease
+
+    rig.pass_time(lease * 0.9)
+    rig.machine.leases.renew(agent.runner, job.id)
+    rig.pass_time(lease * 0.9)
+    assert job.state is JobState.RUNNING
+    rig.pass_time(lease * 0.2)
+
+    assert (job.state, job.result) == (JobState.COMPLETED, "failed")
+    assert agent.runner.state is RunnerState.GONE
+
+
+def test_a_busy_runner_is_not_removed_nor_one_that_was_just_given_a_job() -> None:
+    rig = Rig()
+    rig.poll(1)
+    agent = rig.agent()
+    rig.queue()
+
+    with pytest.raises(ServiceRefusal, match="cannot be removed") as offered:
+        rig.machine.runners.remove(SCOPE, agent.runner.id)
+    rig.run(agent)
+    with pytest.raises(ServiceRefusal):
+        rig.machine.runners.remove(SCOPE, agent.runner.id)
+
+    assert (offered.value.status, offered.value.kind) == (400, "TaskAgentJobStillRunningException")
+
+
+def test_removing_an_idle_runner_tells_its_agent_and_removing_it_again_is_fine() -> None:
+    rig = Rig()
+    agent = rig.agent()
+
+    rig.machine.runners.remove(SCOPE, agent.runner.id)
+    rig.machine.runners.remove(SCOPE, agent.runner.id)
+
+    with pytest.raises(AgentRefusal) as gone:
+        rig.machine.agents.next_job(agent)
+    assert gone.value.kind == "RunnerNotFound"
+
+
+def test_a_silent_agent_is_offline_comes_back_by_polling_and_is_gone_after_a_day() -> None:
+    rig = Rig()
+    agent = rig.agent()
+    rig.machine.agents.poll_ends(agent, lost=False)
+    timers = rig.machine.world.timers
+
+    rig.pass_time(timers.agent_silence)
+    assert agent.runner.state is RunnerState.OFFLINE
+    rig.machine.agents.poll_begins(agent)
+    assert agent.runner.state is RunnerState.IDLE
+    rig.machine.agents.poll_ends(agent, lost=False)
+    rig.pass_time(timers.agent_silence)
+    rig.pass_time(timers.registration)
+
+    assert agent.runner.state is RunnerState.GONE
+
+
+def test_a_registration_that_is_never_used_goes_after_a_day() -> None:
+    rig = Rig()
+    runner = rig.runner()
+
+    rig.pass_time(rig.machine.world.timers.registration)
+
+    assert runner.state is RunnerState.GONE
+
+
+def test_a_ghost_polls_on_and_gets_nothing() -> None:
+    rig = Rig()
+    rig.poll(1)
+    agent = rig.agent()
+    rig.machine.agents.vanish(agent.runner)
+
+    (job,) = rig.queue()
+
+    assert rig.machine.agents.next_job(agent) is None
+    assert job.runner is None
+
+
+def test_a_session_without_poll_or_refresh_expires_and_events_outlive_it() -> None:
+    rig = Rig()
+    rig.poll(1)
+    rig.queue()
+
+    rig.pass_time(rig.machine.world.timers.session)
+    with pytest.raises(ServiceRefusal) as gone:
+        rig.machine.sessions.refresh(rig.scale_set, rig.session.id)
+    rig.machine.sessions.create(rig.scale_set, "host-a")
+
+    assert (gone.value.status, gone.value.kind) == (404, "RunnerAdminException")
+    assert rig.told() == ["JobAssigned"]
+
+
+def test_a_second_session_is_refused_while_the_first_lives() -> None:
+    rig = Rig()
+
+    with pytest.raises(ServiceRefusal) as conflict:
+        rig.machine.sessions.create(rig.scale_set, "host-b")
+
+    assert (conflict.value.status, conflict.value.kind) == (409, "RunnerScaleSetSessionConflictException")
+
+
+def test_an_undeleted_message_comes_again_without_a_cursor_and_is_hidden_by_one() -> None:
+    rig = Rig()
+    rig.poll(1)
+    rig.queue()
+
+    first = rig.machine.mailbox.next(rig.scale_set, 0)
+    again = rig.machine.mailbox.next(rig.scale_set, 0)
+
+    assert first is not None
+    assert first is again
+    assert first.id == 100_000_001
+    assert rig.machine.mailbox.next(rig.scale_set, first.id) is None
+
+
+def test_a_message_holds_fifty_events_at_most() -> None:
+    rig = Rig()
+    rig.poll(120)
+    rig.queue(120)
+
+    sizes = []
+    while (message := rig.machine.mailbox.next(rig.scale_set, 0)) is not None:
+        sizes.append(len(message.events))
+        rig.machine.mailbox.delete(rig.scale_set, message.id)
+
+    assert sizes == [50, 50, 20]
+
+
+def test_a_deleted_set_gives_its_waiting_jobs_back_and_loses_its_idle_runners() -> None:
+    rig = Rig()
+    rig.poll(2)
+    agent, idle = rig.agent("runner-1"), rig.agent("runner-2")
+    running, waiting, queued = rig.queue(3)
+    rig.run(agent)
+
+    rig.machine.scale_sets.end(rig.scale_set)
+
+    assert states([running, waiting, queued]) == ["running", "queued", "queued"]
+    assert (agent.runner.state, idle.runner.state) == (RunnerState.BUSY, RunnerState.GONE)
+    assert not rig.session.live
+
+
+def test_deleting_a_set_with_a_busy_runner_is_refused() -> None:
+    rig = Rig()
+    rig.poll(1)
+    rig.queue()
+    rig.run(rig.agent())
+
+    with pytest.raises(ServiceRefusal, match="runners with jobs"):
+        rig.machine.scale_sets.delete(rig.scale_set)
+
+
+def test_a_set_that_nobody_connects_to_is_deleted_after_a_week() -> None:
+    rig = Rig()
+    rig.machine.sessions.delete(rig.scale_set, rig.session.id)
+
+    rig.pass_time(rig.machine.world.timers.dormant)
+
+    assert rig.scale_set.deleted
+
+
+def test_cancelling_a_waiting_job_ends_it_and_a_running_one_tells_its_agent() -> None:
+    rig = Rig()
+    rig.poll(2)
+    agent = rig.agent()
+    running, waiting = rig.queue(2)
+    rig.run(agent)
+
+    rig.machine.jobs.cancel(waiting)
+    rig.machine.jobs.cancel(running)
+
+    assert (waiting.state, waiting.result) == (JobState.COMPLETED, "canceled")
+    assert rig.machine.leases.renew(agent.runner, running.id).cancel
+
+
+def test_a_job_that_is_queued_too_long_fails() -> None:
+    rig = Rig()
+    (job,) = rig.queue(label="nobody")
+
+    rig.pass_time(rig.machine.world.timers.queue)
+
+    assert (job.state, job.result) == (JobState.COMPLETED, "failed")
+
+
+def test_the_capacity_trap_loses_a_job_that_was_queued_against_zero() -> None:
+    rig = Rig(capacity_trap=True)
+    rig.poll(0)
+    (lost,) = rig.queue()
+    rig.poll(5)
+    (had,) = rig.queue()
+    rig.machine.sessions.delete(rig.scale_set, rig.session.id)
+    rig.poll(5, rig.machine.sessions.create(rig.scale_set, "host-a"))
+
+    assert states([lost, had]) == ["queued", "assigned"]
+
+
+def test_without_the_trap_a_job_queued_against_zero_is_assigned_later() -> None:
+    rig = Rig()
+    rig.poll(0)
+    (job,) = rig.queue()
+
+    rig.poll(1)
+
+    assert job.state is JobState.ASSIGNED
+
+
+def test_offers_wait_until_they_are_acquired_and_are_assigned_as_there_is_room() -> None:
+    rig = Rig(flavour=Flavour.ACQUIRE)
+    rig.poll(1)
+    jobs = rig.queue(3)
+    assert states(jobs) == ["available"] * 3
+
+    acquired = rig.machine.dispatch.acquire(rig.scale_set, [jobs[0].number, jobs[1].number, 999])
+
+    assert acquired == [jobs[0].number, jobs[1].number]
+    assert states(jobs) == ["assigned", "acquired", "available"]
+    assert rig.told() == ["JobAvailable"] * 3 + ["JobAssigned"]
+
+
+def test_a_jit_configuration_registers_once_unless_reuse_is_allowed() -> None:
+    strict, real = Rig(), Rig(jit_reuse=True)
+
+    for rig in (strict, real):
+        agent = rig.agent()
+        rig.machine.agents.poll_ends(agent, lost=False)
+        rig.machine.agents.close(agent)
+    runner = strict.machine.world.runners[1024]
+    with pytest.raises(AgentRefusal) as refused:
+        strict.machine.agents.register(runner.id, (runner.client_id, runner.secret), "1")
+    again = real.machine.world.runners[1024]
+    real.machine.agents.register(again.id, (again.client_id, again.secret), "1")
+
+    assert refused.value.kind == "AlreadyUsed"
+    assert [one.rule for one in strict.machine.world.violations.all()] == [10]
+    assert again.state is RunnerState.IDLE
+
+
+def test_a_second_agent_beside_a_live_one_is_a_conflict() -> None:
+    rig = Rig()
+    runner = rig.agent().runner
+
+    with pytest.raises(AgentRefusal) as refused:
+        rig.machine.agents.register(runner.id, (runner.client_id, runner.secret), "1")
+
+    assert refused.value.kind == "SessionConflict"

@@ -1,0 +1,86 @@
+"""The demo agent as a real process, and its half of the protocol by hand."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from runscaler.testing.simulator import SimulatedGitHub
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JIT = "ACTIONS_RUNNER_INPUT_JITCONFIG"
+
+
+def start_agent(encoded: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
+    """The agent with this JIT configuration in its environment and `folder` as its own."""
+    return subprocess.Popen(
+        [sys.executable, str(SimulatedGitHub.agent_path)],
+        cwd=folder,
+        env={**os.environ, JIT: encoded, **environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def output_of(agent: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit code and output, when it has ended."""
+    output, _ = agent.communicate(timeout=60)
+    return agent.returncode, output
+
+
+def unpack(text: str) -> Any:
+    return json.loads(base64.b64decode(text))
+
+
+@dataclass
+class HandMadeAgent:
+    """An agent that does just what a test says."""
+
+    encoded: str
+    http: requests.Session = field(default_factory=requests.Session)
+    session: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        files = unpack(self.encoded)
+        self.runner = unpack(files[".runner"])
+        self.credentials = unpack(files[".credentials"])["Data"]
+
+    def call(self, method: str, path: str, body: object = None, **more: Any) -> requests.Response:
+        headers = {"Authorization": f"Bearer {self.session.get('token', '')}"}
+        url = f"{self.runner['ServerUrl']}/{path}"
+        return self.http.request(method, url, **{"headers": headers, "json": body, "timeout": 20, **more})
+
+    def register(self, **changes: Any) -> requests.Response:
+        body = {**self.credentials, "agentId": self.runner["AgentId"], "version": "1.0.0", "os": "linux"}
+        made = self.call("POST", "register", {**body, **changes})
+        if made.status_code == 200:
+            self.session = made.json()
+        return made
+
+    def poll(self, wait: int = 5, **more: Any) -> requests.Response:
+        return self.call("GET", f"sessions/{self.session['sessionId']}/job?wait={wait}", **more)
+
+    def start(self, job: str) -> requests.Response:
+        return self.call("POST", f"jobs/{job}/start", {})
+
+    def complete(self, job: str, result: str = "succeeded") -> requests.Response:
+        return self.call("POST", f"jobs/{job}/complete", {"result": result})
+
+    def run_job(self, result: str = "succeeded") -> str:
+        """Register, take the job that waits, run it in no time; returns its id."""
+        self.register()
+        job: str = self.poll().json()["jobId"]
+        self.start(job)
+        self.complete(job, result)
+        return job
