@@ -6,7 +6,7 @@
     ├── HostError             this host cannot run the daemon: lock held, port taken, no state directory
     ├── GitHubError           a call to GitHub failed
     │   ├── Unreachable       no usable reply: DNS, connection, time-out, TLS, garbage (retryable)
-    │   ├── ServerTrouble     5xx (retryable)
+    │   ├── ServerTrouble     5xx, or 429 that names no time (retryable)
     │   ├── RateLimited       GitHub asked us to wait
     │   ├── AccessDenied      the credential is wrong, expired, or lacks a right
     │   ├── NotFound          the thing addressed does not exist
@@ -90,7 +90,7 @@ class Unreachable(GitHubError):
 
 
 class ServerTrouble(GitHubError):
-    """GitHub answered 5xx."""
+    """GitHub answered 5xx, or 429 without saying how long to wait."""
 
     retryable = True
 

@@ -78,10 +78,21 @@ class Actions:
         call with a session.
         """
 
+        return self.ask_for_reply(call, lambda reply: read(_content(reply)), interrupt, seconds)
+
+    def ask_for_reply(
+        self,
+        call: Call,
+        read: Callable[[Reply], Result],
+        interrupt: Interrupt,
+        seconds: float | None,
+    ) -> Result:
+        """The same for what needs more of the reply than its body."""
+
         def attempt(left: float) -> Result:
             with call.gate.passing(interrupt) if call.gate else nullcontext():
                 request, reply = self._exchange(call, interrupt, left)
-            return _read(request, reply, lambda whole: read(whole.json() if whole.body else None))
+            return _read(request, reply, read)
 
         if call.repeat is Repeat.UNSENT:
             self.admit(call.subsystem, interrupt, seconds)
@@ -148,6 +159,10 @@ class Actions:
             headers={**SERVICE_HEADERS, "User-Agent": user_agent},
             body=call.body,
         )
+
+
+def _content(reply: Reply) -> JsonValue:
+    return reply.json() if reply.body else None
 
 
 def _read(request: Request, reply: Reply, read: Callable[[Reply], Result]) -> Result:

@@ -36,13 +36,15 @@ def connect(
     `config.urls.InvalidUrl`.
     """
     registrar, courier = pool.registrar(settings)
-    return GitHubService(Actions(registrar, courier, Patience(clock, Troubles(report)), identity))
+    patience = Patience(clock, Troubles(report))
+    return GitHubService(Actions(registrar, courier, patience, identity), clock)
 
 
 class GitHubService(ScaleSetCalls, SessionCalls, RunnerCalls):
     """`ScaleSetService` over HTTP, for any number of threads; see there what each call promises."""
 
-    def __init__(self, actions: Actions) -> None:
+    def __init__(self, actions: Actions, clock: Clock) -> None:
         self._actions = actions
+        self._clock = clock
         self._queue = MessageQueue(actions)
         self._jit_gate = Gate(JIT_CALLS_AT_ONCE)

@@ -40,8 +40,7 @@ class Courier:
         if asked is None:
             self._limits.passed(request)
             return reply
-        if asked > 0:
-            self._limits.note(request, asked, primary=is_primary(reply.headers))
+        self._limits.note(request, asked, primary=is_primary(reply.headers))
         raise self._limited(request, reply, asked)
 
     def close(self) -> None:
@@ -50,6 +49,6 @@ class Courier:
     @staticmethod
     def _limited(request: Request, reply: Reply, asked: float) -> RateLimited:
         why = exception_of(reply)[1] or "rate limit"
-        pause = f"asks for a pause of {format_duration(round(asked))}" if asked else "asks for a pause"
-        line = f"could not {request.what}: {request.host} {pause} ({why})"
+        pause = format_duration(round(asked))
+        line = f"could not {request.what}: {request.host} asks for a pause of {pause} ({why})"
         return RateLimited(line, retry_after=asked, status=reply.status, request_id=reply.request_id)

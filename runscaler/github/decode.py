@@ -15,6 +15,8 @@ from runscaler.github.fields import Fields, JsonValue
 from runscaler.github.messages import RegisteredRunner, RunnerScaleSet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runscaler.github.messages import JobAvailable
     from runscaler.names import RunnerName
 
@@ -66,15 +68,25 @@ def runner_group(value: JsonValue) -> RunnerGroup:
     return RunnerGroup(fields.needed("id"), fields.text("name"))
 
 
-def session(value: JsonValue, scale_set_id: ScaleSetId, known: SessionId | None = None) -> Session:
-    """A session of that scale set; its queue URL and token may be empty (fault F38): see the caller."""
+def session(
+    value: JsonValue,
+    scale_set_id: ScaleSetId,
+    known: SessionId | None,
+    refresh_at: Callable[[str], float | None],
+) -> Session:
+    """A session of that scale set; its queue URL and token may be empty (fault F38): see the caller.
+
+    `known` is its id where the reply leaves that out, `refresh_at` finds the time in the queue token.
+    """
     fields = Fields(value, "the session")
+    token = fields.text("messageQueueAccessToken")
     return Session(
         id=SessionId(fields.text("sessionId") or known or ""),
         scale_set_id=scale_set_id,
         queue_url=fields.text("messageQueueUrl"),
-        queue_token=Secret(fields.text("messageQueueAccessToken")),
+        queue_token=Secret(token),
         statistics=statistics_if_readable(fields.raw("statistics")),
+        refresh_at=refresh_at(token),
     )
 
 

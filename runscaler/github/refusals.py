@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from runscaler.github.wire import Reply, Request
 
 SKEW = 30.0
+TOO_MANY = 429
+"""Only where the reply names no time: else it is a `RateLimited` and does not come here."""
 
 EXCEPTIONS: tuple[tuple[str, type[GitHubError]], ...] = (
     ("AgentExistsException", RunnerExists),
@@ -50,7 +52,7 @@ def _by_status(status: int) -> type[GitHubError]:
         return AccessDenied
     if status == 404:
         return NotFound
-    if status >= 500 and status != 501:
+    if status == TOO_MANY or (status >= 500 and status != 501):
         return ServerTrouble
     return Refused
 

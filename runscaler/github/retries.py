@@ -43,7 +43,7 @@ def delay_before_retry(
         return None
     if repeat is Repeat.UNSENT and not isinstance(error, RateLimited | NotSent):
         return None
-    if isinstance(error, RateLimited) and error.retry_after > 0:
+    if isinstance(error, RateLimited):
         return error.retry_after + jitter(1.0)
     if isinstance(error, Untrusted):
         return SLOW_DELAY
@@ -55,7 +55,7 @@ def delay_before_retry(
 def asked_to_wait(
     status: int, headers: Mapping[str, str], text: str, *, now: float, repeats: int
 ) -> float | None:
-    """Seconds that a reply asks us to wait; None: it is no rate limit; 0: it names no time.
+    """Seconds that a reply asks us to wait; None: it asks for nothing, or names no time.
 
     `now` is the server's wall clock, `repeats` how many secondary limits came in a row before this
     one (they double without a Retry-After). Never more than 15 minutes (fault F17).
@@ -68,7 +68,7 @@ def asked_to_wait(
     if asked is None and status != 503 and _is_secondary(text):
         asked = SECONDARY_WAIT * 2.0 ** min(repeats, 10)
     if asked is None:
-        return 0.0 if status == 429 else None
+        return None
     return min(LONGEST_WAIT, max(1.0, asked))
 
 

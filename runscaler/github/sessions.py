@@ -9,24 +9,32 @@ from runscaler.errors import GitHubError, NotFound, ScaleSetGone, SessionGone
 from runscaler.github import decode
 from runscaler.github.actions import Call, scale_set_needed
 from runscaler.github.endpoints import scale_set_path
+from runscaler.github.jwt import refresh_after, seconds_left
+from runscaler.github.refusals import server_time
 from runscaler.github.retries import Repeat
 from runscaler.github.wire import json_body, usable_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from runscaler.clock import Clock
     from runscaler.github.actions import Actions
     from runscaler.github.base import ScaleSetId, Session, SessionId
-    from runscaler.github.fields import JsonValue
     from runscaler.github.messages import Batch, JobAvailable
     from runscaler.github.queue import MessageQueue
+    from runscaler.github.wire import Reply
     from runscaler.interrupt import Interrupt
+
+
+LONGEST_MARGIN = 300.0
+"""A queue token is renewed so long before its end (protocol.md 5.1)."""
 
 
 class SessionCalls:
     """The part of `ScaleSetService` that a listener lives on."""
 
     _actions: Actions
+    _clock: Clock
     _queue: MessageQueue
 
     def open_session(
@@ -41,8 +49,8 @@ class SessionCalls:
         path, body = scale_set_path(scale_set_id, "sessions"), json_body({"ownerName": owner_name})
         call = Call("open a message session", "POST", path, body=body, repeat=Repeat.LATER)
 
-        def read(value: JsonValue) -> Session:
-            session = decode.session(value, scale_set_id)
+        def read(reply: Reply) -> Session:
+            session = self._session(reply, scale_set_id, None)
             try:
                 return _with_queue(session, secure=self._actions.secure)
             except ValueError:
@@ -50,7 +58,16 @@ class SessionCalls:
                 raise
 
         with scale_set_needed():
-            return self._actions.ask(call, read, interrupt, patience)
+            return self._actions.ask_for_reply(call, read, interrupt, patience)
+
+    def _session(self, reply: Reply, scale_set_id: ScaleSetId, known: SessionId | None) -> Session:
+        def refresh_at(token: str) -> float | None:
+            left = seconds_left(token, self._clock, server_time(reply))
+            if left is None:
+                return None
+            return self._clock.monotonic() + refresh_after(left, LONGEST_MARGIN, self._clock)
+
+        return decode.session(reply.json(), scale_set_id, known, refresh_at)
 
     def _close_quietly(self, session: Session, interrupt: Interrupt) -> None:
         if session.id:
@@ -62,13 +79,13 @@ class SessionCalls:
     ) -> Session:
         path = scale_set_path(session.scale_set_id, "sessions", session.id)
 
-        def read(value: JsonValue) -> Session:
-            fresh = decode.session(value, session.scale_set_id, session.id)
+        def read(reply: Reply) -> Session:
+            fresh = self._session(reply, session.scale_set_id, session.id)
             return _with_queue(fresh, secure=self._actions.secure)
 
         try:
             call = Call("refresh the message session", "PATCH", path)
-            return self._actions.ask(call, read, interrupt, patience)
+            return self._actions.ask_for_reply(call, read, interrupt, patience)
         except NotFound as error:
             raise SessionGone(str(error), status=error.status, request_id=error.request_id) from error
 

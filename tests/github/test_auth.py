@@ -14,8 +14,9 @@ from support.wire_server import WireServer, answer
 
 from runscaler.config.secrets import Secret
 from runscaler.errors import AccessDenied, GitHubError, ServerTrouble, Unreachable
-from runscaler.github.admission import admission, jwt_expiry
+from runscaler.github.admission import admission
 from runscaler.github.base import ScaleSetId
+from runscaler.github.jwt import jwt_expiry
 from runscaler.interrupt import Interrupt
 from runscaler.names import RunnerName
 from runscaler.testing.clock import FakeClock

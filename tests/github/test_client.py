@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -266,6 +268,19 @@ def test_statistics_that_are_absent_or_absurd_are_unknown_not_zero(
     sessions = [client.service.open_session(ID, "host-a", IDLE) for _ in range(3)]
 
     assert [session.statistics for session in sessions] == [None, None, None]
+
+
+@pytest.mark.parametrize(("lifetime", "margin"), [(3600, 300 + 15), (60, 12 + 1.5)])
+def test_a_queue_token_says_when_it_should_be_refreshed_by_githubs_clock(
+    client: Client, server: WireServer, lifetime: int, margin: float
+) -> None:
+    claims = base64.urlsafe_b64encode(json.dumps({"exp": 1000 + lifetime}).encode()).decode()
+    body = session_body(server, messageQueueAccessToken=f"e30.{claims}.c2ln")
+    server.on("POST", f"{SETS}/42/sessions", answer(body, headers={"Date": formatdate(1000, usegmt=True)}))
+
+    opened = client.service.open_session(ID, "host-a", IDLE)
+
+    assert opened.refresh_at == client.clock.monotonic() + lifetime - margin
 
 
 def test_a_second_session_is_a_conflict(client: Client, server: WireServer) -> None:

@@ -64,9 +64,8 @@ def test_what_must_not_happen_twice_is_repeated_only_while_it_was_not_seen() -> 
         assert delay(unclear, 0, Repeat.UNSENT) is None
 
 
-def test_a_rate_limit_waits_as_asked_or_backs_off_where_no_time_is_named() -> None:
+def test_a_rate_limit_waits_as_asked() -> None:
     assert delay(RateLimited("x", retry_after=30.0), 3) == 31.0
-    assert delay(RateLimited("x", retry_after=0.0), 3) == 8.0
 
 
 @pytest.mark.parametrize("status", [403, 429, 503])
@@ -82,9 +81,8 @@ def test_no_wait_is_longer_than_fifteen_minutes(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["-5", "soon", "", "1.5", "٣", formatdate(NOW - 90, usegmt=True)])
 def test_a_negative_or_garbled_retry_after_is_ignored(value: str) -> None:
-    assert asked(429, Retry_After=value) == 0
-    assert asked(503, Retry_After=value) is None
-    assert asked(403, Retry_After=value) is None
+    for status in (403, 429, 503):
+        assert asked(status, Retry_After=value) is None
 
 
 def test_a_used_up_budget_waits_until_its_reset() -> None:
@@ -122,4 +120,4 @@ def test_any_headers_give_a_bounded_wait(
 
     wait = asked_to_wait(status, headers, "secondary rate limit", now=NOW, repeats=repeats)
 
-    assert wait is None or 0 <= wait <= 900
+    assert wait is None or 1 <= wait <= 900

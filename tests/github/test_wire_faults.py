@@ -71,6 +71,8 @@ SPOILED: dict[str, Callable[[Conversation], None]] = {
     "F13 502": answer(b"<html>", 502),
     "F13 503": answer(None, 503),
     "F13 504": answer(None, 504),
+    "429 that names no time": answer(None, 429),
+    "F17 429 with a garbled time": answer(None, 429, {"Retry-After": "soon"}),
     "F18 announced too large": hang_up(head(200, {"Content-Length": str(LARGE)})),
     "F18 too large": chunks_without_end,
 }

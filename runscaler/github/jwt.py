@@ -1,0 +1,43 @@
+"""How long a JWT holds, read without checking its signature (protocol.md 3.1, 5.1)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from runscaler.github.fields import Fields, parse_json
+
+if TYPE_CHECKING:
+    from runscaler.clock import Clock
+
+LONGEST_JITTER = 30.0
+
+
+def jwt_expiry(token: str) -> float | None:
+    """The `exp` claim in seconds since the epoch; None where it cannot be read."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
+        expiry = Fields(parse_json(claims)).raw("exp")
+    except (ValueError, binascii.Error):
+        return None
+    return float(expiry) if isinstance(expiry, int | float) and not isinstance(expiry, bool) else None
+
+
+def seconds_left(token: str, clock: Clock, server_now: float | None) -> float | None:
+    """None where the token does not tell or is over on arrival (fault F24).
+
+    Counted from the reply's own `Date`, where it has one, so a wrong clock here does no harm.
+    """
+    expiry = jwt_expiry(token)
+    left = 0.0 if expiry is None else expiry - (clock.wall() if server_now is None else server_now)
+    return left if left > 0 else None
+
+
+def refresh_after(left: float, longest_margin: float, clock: Clock) -> float:
+    """Seconds until a token with `left` to live should be renewed: a fifth of that early, or the
+    margin if that is less, and a little more so that not all come at once."""
+    return left - min(longest_margin, left / 5) - clock.jitter(min(LONGEST_JITTER, left / 20))
