@@ -148,11 +148,13 @@ def _skeleton() -> Iterator[Entry]:
 
 
 def _shell() -> Iterator[Entry]:
-    """Busybox under all its names, else the host's own shell and the tools that steps may use."""
+    """Busybox under all its names, else the host's own shell and the tools that steps may use; bash too."""
+    if (bash := shutil.which("bash")) is not None:
+        yield Entry("bin/bash", Path(bash).resolve())
     if (busybox := shutil.which("busybox")) is not None:
         yield Entry("bin/busybox", Path(busybox).resolve())
         for name in _output([busybox, "--list"]).split():
-            if name != "busybox":
+            if name not in ("busybox", "bash"):
                 yield Entry(f"bin/{name}", link="busybox")
         return
     for name in SHELL_TOOLS:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CREATE_GRACE = 3.0
 """How long an interrupted create may still answer. Cut at once, it could leave a container that does
 not exist yet when it is looked for; only an engine that hangs is cut off."""
-UNDO_SECONDS = 20.0
+UNDO_SECONDS = 10.0
 REMOVAL_SECONDS = 30.0
 LOOK_AGAIN = 0.05
 CONFLICT = 409

@@ -79,7 +79,8 @@ class Engine:
         """The client for the body's calls, whose failures become `BackendError`s or `Interrupted`.
 
         `doing` reads on from "cannot". `seconds` is the longest silence borne. `grace` is how long a
-        call that was interrupted may still finish. `gated` calls wait for one of the engine's places.
+        request that is under way may still take when interrupted. `gated` calls wait for one of the
+        engine's places.
         """
         interrupt = interrupt or Interrupt()
         call = Call(seconds)
@@ -101,7 +102,7 @@ class Engine:
             client.close()
 
     def _cut(self, call: Call, grace: float) -> None:
-        if grace <= 0:
+        if grace <= 0 or not call.is_under_way:
             self._cut_now(call)
             return
         timer = threading.Timer(grace, self._cut_now, (call,))

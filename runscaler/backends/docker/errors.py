@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import ssl
 from typing import TYPE_CHECKING
 
 from docker.errors import APIError, DockerException, InvalidVersion, StreamParseError
@@ -55,15 +56,16 @@ def _refusal(error: APIError, doing: str, engine: str) -> BackendError:
     lower = words.lower()
     if NO_SPACE in lower:
         return BackendError(f"cannot {doing}: the disk of the engine {engine} is full", fixes=DISK_FIXES)
-    if "no such image" in lower:
+    if "no such image" in lower or "does not match the specified platform" in lower:
         return ImageMissing(line, fixes=IMAGE_FIXES)
     if any(sign in lower for sign in REGISTRY_DENIES):
         return ImageMissing(line, fixes=REGISTRY_FIXES)
     if any(sign in lower for sign in REGISTRY_AWAY):
         return ImageMissing(line, fixes=("check this engine's way to the registry (DNS, proxy, firewall)",))
-    return BackendError(line)
+    return BackendError(line, fixes=USER_FIXES if "unable to find user" in lower else ())
 
 
+USER_FIXES = ("use an image that has a user called runner, as GitHub's own actions-runner image does",)
 DISK_FIXES = ("free space: `docker system df` shows what takes it, `docker system prune` frees it",)
 IMAGE_FIXES = (
     'pull it: `docker pull IMAGE`, or set pull = "missing"',
@@ -86,6 +88,12 @@ REGISTRY_AWAY = ("no such host", "connection refused", "i/o timeout", "client.ti
 
 
 def _away(error: BaseException, doing: str, engine: str) -> BackendDown:
+    tls = next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None)
+    if tls is not None:
+        return BackendDown(
+            f"cannot {doing}: TLS with the engine {engine} fails: {tls.reason or tls}",
+            fixes=("check [docker] tls-ca, tls-cert and tls-key, or Docker's own DOCKER_CERT_PATH",),
+        )
     numbers = (cause.errno for cause in _causes(error) if isinstance(cause, OSError))
     number = next((number for number in numbers if isinstance(number, int)), 0)
     if number in (errno.EACCES, errno.EPERM):

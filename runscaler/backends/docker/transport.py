@@ -50,6 +50,11 @@ class Call:
             if connection is not None and connection.carries is self:
                 _shut(connection.sock)
 
+    @property
+    def is_under_way(self) -> bool:
+        """Has it sent a request, which the engine may carry out even if we hang up?"""
+        return self._connection is not None
+
     def ride(self, connection: CuttableConnection) -> None:
         """The call's next request goes over this connection."""
         with _guard:
@@ -184,7 +189,8 @@ def _tcp_pool(address: EngineAddress, size: int) -> HTTPConnectionPool:
     if address.tls is None and address.parts.scheme != "https":
         return TcpPool(host, port, maxsize=size)
     try:
-        return TlsPool(host, port, maxsize=size, ssl_context=_tls_context(address))
+        context = _tls_context(address)
+        return TlsPool(host, port, maxsize=size, ssl_context=context, cert_reqs=ssl.CERT_REQUIRED)
     except (OSError, ssl.SSLError) as error:
         raise BackendError(f"the certificates for the engine {address} cannot be read: {error}") from error
 
@@ -225,6 +231,9 @@ class EngineAdapter(HTTPAdapter):
         if silence is None:
             return super().send(request, stream, (CONNECT_SECONDS, None), verify)
         return super().send(request, stream, (CONNECT_SECONDS, silence), verify)
+
+    def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
+        """The pool has its certificates; requests would take the URL's scheme for "no TLS"."""
 
     def get_connection_with_tls_context(
         self, request: PreparedRequest, verify: object, proxies: object = None, cert: object = None

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 QUIET_SECONDS = 30.0
 PING_SECONDS = 10.0
+NANOSECONDS = 1_000_000_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 SIGNALS = range(129, 193)
 """Exit codes by which the engine means a signal: 128 + its number."""
@@ -45,13 +46,16 @@ class Watch:
         report: Callable[[Observation], None],
         *,
         quiet_seconds: float = QUIET_SECONDS,
+        ping_seconds: float = PING_SECONDS,
     ) -> None:
         self._engine = engine
         self._owner = owner
         self._clock = clock
         self._report = report
         self._quiet_seconds = quiet_seconds
-        self._since = int(since * 1e9)
+        self._ping_seconds = ping_seconds
+        self._since = int(since)
+        self._last_event = 0
         self._stop = Interrupt()
         self._endings = Endings()
         self._thread = threading.Thread(target=self._run, name=f"events {engine.url}", daemon=True)
@@ -89,7 +93,7 @@ class Watch:
                 return
 
     def _ping(self) -> None:
-        with self._engine.call("watch containers", self._stop, seconds=PING_SECONDS) as api:
+        with self._engine.call("watch containers", self._stop, seconds=self._ping_seconds) as api:
             api.ping()
 
     def _follow_until_broken(self) -> None:
@@ -117,16 +121,16 @@ class Watch:
             "label": own_filter(self._owner),
         }
         with self._engine.call("follow events", self._stop, seconds=self._quiet_seconds) as api:
-            since = self._since // 1_000_000_000
-            for event in api.events(since=since, filters=filters, decode=True):
+            for event in api.events(since=self._since, filters=filters, decode=True):
                 self._handle(event)
 
     def _handle(self, event: Mapping[str, object]) -> None:
         at = event.get("timeNano")
-        if not isinstance(at, int) or at <= self._since:
+        if not isinstance(at, int) or at <= self._last_event:
             return
-        self._since = at
-        ended = self._endings.observe(event, at / 1e9)
+        # By the engine's clock from now on, which may differ from ours; it takes whole seconds.
+        self._last_event, self._since = at, at // NANOSECONDS
+        ended = self._endings.observe(event, at / NANOSECONDS)
         if ended is not None:
             self._report(ended)
 

@@ -69,6 +69,30 @@ def test_who_waits_for_a_place_is_cut_too(mute):
         assert [type(call.exception(PATIENCE)) for call in calls] == [Interrupted, Interrupted]
 
 
+def test_an_interrupted_call_that_only_waits_gets_no_grace(mute):
+    engine = Engine(mute.address, width=0)
+    interrupt = Interrupt()
+    timer = threading.Timer(0.05, interrupt.set)
+    timer.start()
+
+    with pytest.raises(Interrupted):
+        ping(engine, interrupt, gated=True, grace=PATIENCE, seconds=PATIENCE / 2)
+
+    timer.join()
+    assert [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)] == []
+
+
+def test_a_request_under_way_gets_its_grace_and_is_cut_then(mute):
+    interrupt = Interrupt()
+    timer = threading.Timer(0.05, interrupt.set)
+    timer.start()
+
+    with pytest.raises(Interrupted):
+        ping(mute, interrupt, grace=0.1)
+
+    timer.join()
+
+
 def test_no_more_calls_than_its_width_pass_a_gate():
     gate, lock = Gate(3), threading.Lock()
     inside, most = 0, 0

@@ -118,16 +118,15 @@ def test_runners_outlive_a_killed_engine_and_their_ends_are_seen_afterwards(priv
     after = backend.start(orders.make(), Interrupt())
     backend.remove(after, force=True, interrupt=Interrupt())
 
-    assert seen.await_end_of(after).resource_id == after.id
+    assert seen.await_end_of(after).key == after.key
     watch.stop()
     backend.close()
 
 
 @pytest.mark.engine
-def test_an_engine_that_hangs_is_down_until_it_goes_on(private_engine, seen, monkeypatch):
-    monkeypatch.setattr("runscaler.backends.docker.watch.PING_SECONDS", 0.2)
+def test_an_engine_that_hangs_is_down_until_it_goes_on(private_engine, seen):
     engine = Engine(EngineAddress(private_engine.url))
-    watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen, quiet_seconds=0.2)
+    watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen, quiet_seconds=0.2, ping_seconds=0.2)
     seen.await_last(ThingUp)
 
     private_engine.freeze()
