@@ -34,8 +34,9 @@ def _load(context: ssl.SSLContext, path: Path) -> None:
             context.load_verify_locations(capath=path)
         else:
             context.load_verify_locations(cafile=path)
-    except (OSError, ssl.SSLError) as error:
-        why = getattr(error, "strerror", None) or "it holds no certificate in PEM form"
+    except OSError as error:
+        no_pem = isinstance(error, ssl.SSLError)
+        why = "it holds no certificate in PEM form" if no_pem else error.strerror
         raise HostError(
             f"cannot read the CA certificates in {path}: {why}",
             fixes=("ca must name a readable PEM file with the certificates to trust",),

@@ -7,6 +7,7 @@ at GitHub, too.
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -498,8 +499,7 @@ def test_a_poll_in_flight_is_cut_and_can_be_sent_again_with_another_capacity(
 
 def test_eight_jit_calls_are_in_flight_and_no_more() -> None:
     clock = SystemClock()
-    pool = TransportPool(clock, environ={})
-    with SimulatedGitHub(threads=40) as github:
+    with closing(TransportPool(clock, environ={})) as pool, SimulatedGitHub(threads=40) as github:
         settings = ScaleSetSettings(url=github.config_url(), name=NAME, token=Secret("ghp_x"))
         service = connect(settings, clock=clock, report=lambda _: None, pool=pool, identity=IDENTITY)
         made = service.create_scale_set(NAME, 1, [], IDLE)
@@ -518,7 +518,6 @@ def test_eight_jit_calls_are_in_flight_and_no_more() -> None:
         assert len(configs) == len(threads)
         assert github.hits(delay) == len(threads)
         assert github.violations() == ()
-    pool.close()
 
 
 def test_a_busy_runner_is_not_removed(

@@ -69,6 +69,7 @@ class WireServer:
     name: str = "127.0.0.1"
     seen: list[Seen] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
+    connections: int = 0
 
     def __post_init__(self) -> None:
         self._ended = threading.Event()
@@ -146,6 +147,7 @@ class WireServer:
     def _serve(self, accepted: socket.socket) -> None:
         with self._lock:
             self._sockets.add(accepted)
+            self.connections += 1
         try:
             if self.tls:
                 accepted = self.tls.wrap_socket(accepted, server_side=True)
