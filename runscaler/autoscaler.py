@@ -18,6 +18,7 @@ from runscaler import __version__
 from runscaler.actors.house import House
 from runscaler.actors.messages import Abandon, Ping, Ref, Shutdown
 from runscaler.actors.root import RootActor
+from runscaler.actors.workers import Workers
 from runscaler.backends.base import BackendContext
 from runscaler.backends.registry import kind_of
 from runscaler.clock import SystemClock
@@ -140,6 +141,7 @@ class Autoscaler:
             thing_of=lambda settings: kind_of(settings.backend).thing(settings),
             open_backend=lambda settings: self._open(settings, context),
             emit=self._feed.emit,
+            workers=Workers,
             serve=serve,
         )
 

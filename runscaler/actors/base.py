@@ -95,8 +95,11 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
             pykka.ActorRegistry.unregister(self.actor_ref)
             raise
 
-    def on_start(self) -> None:
+    def _actor_loop(self) -> None:
         threading.current_thread().name = self.name
+        super()._actor_loop()
+
+    def on_start(self) -> None:
         self._guard(self.started, "start")
 
     def on_receive(self, message: Any) -> Any:

@@ -61,7 +61,8 @@ class Crew:
         interrupt = Interrupt()
 
         def make() -> m.Ref:
-            return ListenerActor.start(
+            return self._house.launch(
+                ListenerActor,
                 f"listener {self._settings.name}",
                 self._office.actor_ref,
                 self._house,
@@ -111,7 +112,8 @@ class Crew:
         interrupt = Interrupt()
 
         def make() -> m.Ref:
-            return RunnerActor.start(
+            return self._house.launch(
+                RunnerActor,
                 f"{name} {self._settings.name}",
                 self._office.actor_ref,
                 self._house,

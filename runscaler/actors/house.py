@@ -6,19 +6,24 @@ Nothing in here is changed by an actor but through the object's own thread-safe 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pykka
+
     from runscaler.backends.base import Backend, Ending, Stoppable
     from runscaler.clock import Clock
     from runscaler.config.model import Config, ScaleSetSettings
+    from runscaler.errors import RunscalerError
     from runscaler.events import Event
     from runscaler.github.base import ScaleSetId, ScaleSetService, SessionId, TroubleReport
     from runscaler.names import ScaleSetKey
     from runscaler.status import Status
+
+T = TypeVar("T")
 
 
 class Memory(Protocol):
@@ -42,10 +47,32 @@ class Board(Protocol):
     def write(self, status: Status) -> None: ...
 
 
+class Jobs(Protocol):
+    """Threads for what an actor must not do itself; `actors.workers.Workers`."""
+
+    def submit(
+        self,
+        call: Callable[[], T],
+        done: Callable[[T], object],
+        failed: Callable[[RunscalerError], object],
+    ) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def start(kind: type[pykka.Actor], *args: object) -> pykka.ActorRef[Any]:
+    """How actors are started but in tests without threads."""
+    return kind.start(*args)
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """`connect` makes GitHub's side of a scale set, `open_backend` the one of a thing (and `thing_of`
-    names it), `serve` starts the health server (None: off). `host_name` is shown as session owner."""
+    names it), `serve` starts the health server (None: off). `host_name` is shown as session owner.
+
+    `launch` starts an actor and `workers` makes threads (name, how many, whom to tell): both are
+    replaced in tests without threads.
+    """
 
     config: Config
     clock: Clock
@@ -57,4 +84,6 @@ class House:
     thing_of: Callable[[ScaleSetSettings], str]
     open_backend: Callable[[ScaleSetSettings], Backend]
     emit: Callable[[Event], None]
+    workers: Callable[[str, int, Callable[[object], None]], Jobs]
     serve: Callable[[], Stoppable] | None = None
+    launch: Callable[..., pykka.ActorRef[Any]] = start

@@ -14,7 +14,6 @@ from loguru import logger
 
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
-from runscaler.actors.workers import Workers
 from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
 
@@ -52,8 +51,8 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._down: m.ThingDown | None = None
         self._interrupt = Interrupt()
         self._stream: Stoppable | None = None
-        self._lister = Workers(f"{name} list", 1, self._hear)
-        self._preparers = Workers(f"{name} image", PULLS_AT_ONCE, self._hear)
+        self._lister = house.workers(f"{name} list", 1, self._hear)
+        self._preparers = house.workers(f"{name} image", PULLS_AT_ONCE, self._hear)
 
     def _hear(self, message: object) -> None:
         """From workers and the backend's own threads."""

@@ -46,8 +46,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self._stopping = False
 
     def started(self) -> None:
-        self._launch(m.HEALTH, lambda: HealthActor.start(self.actor_ref, self._house))
-        self._launch(m.HOST, lambda: HostActor.start(self.actor_ref, self._house))
+        self._launch(m.HEALTH, lambda: self._house.launch(HealthActor, self.actor_ref, self._house))
+        self._launch(m.HOST, lambda: self._house.launch(HostActor, self.actor_ref, self._house))
         for settings in self._house.config.scale_sets:
             self._start_keeper(settings)
         for settings in self._house.config.scale_sets:
@@ -89,7 +89,9 @@ class RootActor(SupervisedActor[m.RootMessage]):
             return
         backend = self._backends[thing] = self._house.open_backend(settings)
         name = _keeper_name(thing)
-        self._launch(name, lambda: KeeperActor.start(name, self.actor_ref, self._house, backend))
+        self._launch(
+            name, lambda: self._house.launch(KeeperActor, name, self.actor_ref, self._house, backend)
+        )
 
     def _start_scale_set(self, settings: ScaleSetSettings) -> None:
         self._launch(_set_name(settings.key), partial(self._make_scale_set, settings))
@@ -107,7 +109,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
             restarts=last.restarts + 1 if self.children.restarts(_set_name(settings.key)) else 0,
             tally=Tally(last.jobs_started, last.jobs_completed, last.runners_started, last.runners_failed),
         )
-        return ScaleSetActor.start(self._house, settings, place)
+        return self._house.launch(ScaleSetActor, self._house, settings, place)
 
     def _ref(self, name: str) -> m.Ref:
         """A shared actor's ref, or this one's while that is down: `PeerReplaced` follows."""

@@ -38,7 +38,7 @@ class Workers:
         failed: Callable[[RunscalerError], object],
     ) -> None:
         """Run `call`; tell what `done` or `failed` make of its outcome. For the owner's thread."""
-        self._jobs.put(lambda: self._run(call, done, failed))
+        self._jobs.put(lambda: self.run(call, done, failed))
         if len(self._threads) < self._width and not self._closed:
             thread = threading.Thread(
                 target=self._work, name=f"{self._name} {len(self._threads)}", daemon=True
@@ -56,12 +56,13 @@ class Workers:
         while (job := self._jobs.get()) is not None and not self._closed:
             job()
 
-    def _run(
+    def run(
         self,
         call: Callable[[], T],
         done: Callable[[T], object],
         failed: Callable[[RunscalerError], object],
     ) -> None:
+        """Do one piece of work on this very thread, and tell the outcome."""
         try:
             answer = done(call())
         except RunscalerError as error:

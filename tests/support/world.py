@@ -1,0 +1,230 @@
+"""A whole system without threads: GitHub, the backend and time are in memory, and the test plays them.
+
+    world = World(max_runners=5)
+    world.queue(3)                      # three jobs at GitHub
+    world.play()                        # everything that follows from it, to the end
+    assert world.backend_peak() == 3
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runscaler.actors.house import House
+from runscaler.actors.keeper import KeeperActor
+from runscaler.actors.listener import ListenerActor
+from runscaler.actors.root import RootActor
+from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.backends.memory import MemoryBackend
+from runscaler.config.model import Config, ScaleSetSettings
+from runscaler.config.secrets import Secret
+from runscaler.errors import Interrupted
+from runscaler.status import ScaleSetStatus, SetState, Status
+from runscaler.testing.clock import FakeClock
+from runscaler.testing.memory_github import MemoryGitHub
+from runscaler.testing.probe import InlineWorkers, Stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runscaler.backends.base import Ending, Resource
+    from runscaler.events import Event
+    from runscaler.github.base import ScaleSetId, ScaleSetService, SessionId, TroubleReport
+    from runscaler.github.messages import Batch
+    from runscaler.interrupt import Interrupt
+    from runscaler.names import ScaleSetKey
+
+URL = "https://github.com/my-org"
+
+
+class PatientService:
+    """A `ScaleSetService` whose long poll ends as if cut when there is nothing: the listener is quiet
+    until `World.play` lets it poll again."""
+
+    def __init__(self, inner: ScaleSetService) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def poll(self, session: Any, last: int, capacity: int, interrupt: Interrupt) -> Batch:
+        batch = self._inner.poll(session, last, capacity, interrupt)
+        if batch is None:
+            raise Interrupted
+        return batch
+
+
+class Shelf:
+    """`House.memory`, in memory."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[ScaleSetKey, tuple[ScaleSetId, SessionId]] = {}
+        self.outputs: dict[str, bytes] = {}
+
+    def load_session(self, key: ScaleSetKey) -> tuple[ScaleSetId, SessionId] | None:
+        return self.sessions.get(key)
+
+    def save_session(self, key: ScaleSetKey, scale_set_id: ScaleSetId, session_id: SessionId) -> None:
+        self.sessions[key] = (scale_set_id, session_id)
+
+    def clear_session(self, key: ScaleSetKey) -> None:
+        self.sessions.pop(key, None)
+
+    def keep_output(self, key: ScaleSetKey, runner: str, output: bytes, ending: Ending | None) -> Path | None:
+        self.outputs[runner] = output
+        return None
+
+
+class MemoryBoard:
+    def __init__(self, status: Status) -> None:
+        self.status = status
+
+    def read(self) -> Status:
+        return self.status
+
+    def write(self, status: Status) -> None:
+        self.status = status
+
+
+class World:
+    """`settings` are those of one scale set called linux, unless `scale_sets` are given."""
+
+    def __init__(self, *, scale_sets: tuple[ScaleSetSettings, ...] = (), host_cap: int = 0, **settings: Any):
+        self.clock = FakeClock()
+        self.github = MemoryGitHub(self.clock, blocking=False)
+        self.backend = MemoryBackend(self.clock, on_start=self._agent_starts)
+        self.agents_connect = True
+        self.running: dict[str, Resource] = {}
+        self.connected: set[str] = set()
+        self.events: list[Event] = []
+        self.ended: list[str] = []
+        self.shelf = Shelf()
+        sets = scale_sets or (scale_set("linux", **settings),)
+        self.config = Config(scale_sets=sets, host={"max_runners": host_cap})  # type: ignore[arg-type]
+        self.start()
+
+    def start(self) -> None:
+        """A new process: nothing in memory but what GitHub, the backend and the shelf hold."""
+        self.stage = Stage()
+        self.board = MemoryBoard(blank(self.config))
+        house = House(
+            config=self.config,
+            clock=self.clock,
+            memory=self.shelf,
+            board=self.board,
+            host_name="host-a",
+            version="0",
+            connect=self._connect,
+            thing_of=lambda _: "memory",
+            open_backend=lambda _: self.backend,
+            emit=self.events.append,
+            workers=InlineWorkers,
+            launch=self.stage.launch,
+        )
+        self.root = self.stage.add(RootActor(house, self.ended.append))
+        self.root.on_start()
+
+    def kill(self) -> None:
+        """The process dies as by kill -9: its actors are no more, nothing was told to anybody."""
+        for actor in self.stage.actors:
+            actor.actor_stopped.set()
+        for watch in list(self.backend.engine._watchers):
+            watch.stop()
+
+    def _connect(self, settings: ScaleSetSettings, report: TroubleReport) -> ScaleSetService:
+        return PatientService(self.github.connect(settings, report))  # type: ignore[return-value]
+
+    def _agent_starts(self, resource: Resource) -> None:
+        self.running[resource.runner] = resource
+
+    # -- what the test does --------------------------------------------------------------------------
+
+    def queue(self, count: int = 1, name: str = "linux") -> list[Any]:
+        return self.github.queue(name, count)
+
+    def play(self) -> None:
+        """Deliver everything; listeners poll until GitHub has no more to say."""
+        while True:
+            self.connect_agents()
+            self.stage.play()
+            before = self._progress()
+            for listener in self.stage.living(ListenerActor):
+                listener._go_on()
+            self.stage.play()
+            if self._progress() == before and not self.unconnected():
+                return
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, a second at a time, delivering what becomes due."""
+        whole, rest = divmod(seconds, 1.0)
+        for step in [1.0] * int(whole) + ([rest] if rest else []):
+            self.clock.advance(step)
+            self.play()
+
+    def _progress(self) -> tuple[int, int]:
+        """Grows with everything that happens, but not with a poll that found nothing."""
+        calls = self.github.calls
+        return sum(calls.values()) - calls["poll"], len(self.events)
+
+    def unconnected(self) -> list[Resource]:
+        if not self.agents_connect:
+            return []
+        return [one for one in self.running.values() if one.runner not in self.connected]
+
+    def connect_agents(self) -> None:
+        """Every runner that was started connects to GitHub; one that got a job begins it."""
+        for resource in self.unconnected():
+            self.connected.add(resource.runner)
+            job = self.github.runner_online(resource.runner_id, on_job=lambda _, r=resource: self._begin(r))
+            if job is not None:
+                self._begin(resource)
+
+    def _begin(self, resource: Resource) -> None:
+        self.backend.engine.jobs_running.add(resource.id)
+        self.github.start_job(resource.runner_id)
+
+    def finish(self, runner: str, *, ends: bool = True, result: str = "succeeded") -> None:
+        """The runner's job is over; `ends`: and its process too."""
+        resource = self.running.pop(runner)
+        self.backend.engine.jobs_running.discard(resource.id)
+        self.github.finish_job(resource.runner_id, result)
+        if ends:
+            self.backend.end(resource.id, 0)
+
+    def finish_all(self) -> None:
+        for slot in self.status().slots:
+            if slot.state == "busy":
+                self.finish(slot.runner)
+
+    def crash(self, kind: type[Any], number: int = 0) -> None:
+        """That actor dies of a message it does not know."""
+        self.stage.living(kind)[number].actor_ref.tell(object())
+
+    # -- what the test sees --------------------------------------------------------------------------
+
+    def status(self, number: int = 0) -> ScaleSetStatus:
+        """The latest snapshot: a publication is at most 50 ms old."""
+        self.clock.advance(0.05)
+        self.stage.play()
+        return self.board.read().scale_sets[number]
+
+    def states(self, number: int = 0) -> list[str]:
+        return [slot.state for slot in self.status(number).slots]
+
+    def resources(self) -> list[Resource]:
+        return self.backend.inventory()
+
+
+def scale_set(name: str, **settings: Any) -> ScaleSetSettings:
+    return ScaleSetSettings(url=URL, name=name, token=Secret("ghp_x"), **settings)
+
+
+def blank(config: Config) -> Status:
+    sets = tuple(
+        ScaleSetStatus(one.name, one.url, one.runner_group, one.backend, SetState.STARTING)
+        for one in config.scale_sets
+    )
+    return Status("0", 0.0, sets)
+
+
+__all__ = ["KeeperActor", "ScaleSetActor", "World", "scale_set"]
