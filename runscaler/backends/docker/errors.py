@@ -50,79 +50,83 @@ def is_quiet_timeout(error: BaseException) -> bool:
     return any("timed out" in str(cause).lower() for cause in _causes(error))
 
 
-def _refusal(error: APIError, doing: str, engine: str) -> BackendError:
-    words = explanation(error)
-    line = f"cannot {doing}: the engine {engine} says: {words}"
-    lower = words.lower()
-    if NO_SPACE in lower:
-        return BackendError(f"cannot {doing}: the disk of the engine {engine} is full", fixes=DISK_FIXES)
-    if "no such image" in lower or "does not match the specified platform" in lower:
-        return ImageMissing(line, fixes=IMAGE_FIXES)
-    if any(sign in lower for sign in REGISTRY_DENIES):
-        return ImageMissing(line, fixes=REGISTRY_FIXES)
-    if any(sign in lower for sign in REGISTRY_AWAY):
-        return ImageMissing(line, fixes=("check this engine's way to the registry (DNS, proxy, firewall)",))
-    return BackendError(line, fixes=USER_FIXES if "unable to find user" in lower else ())
+def refused_by_registry(error: BackendError) -> ImageMissing:
+    """The same line, as what it is where a registry was asked: the image cannot be had."""
+    away = any(sign in str(error).lower() for sign in REGISTRY_AWAY)
+    return ImageMissing(str(error), fixes=WAY_FIXES if away else error.fixes or REGISTRY_FIXES)
 
 
-USER_FIXES = ("use an image that has a user called runner, as GitHub's own actions-runner image does",)
-DISK_FIXES = ("free space: `docker system df` shows what takes it, `docker system prune` frees it",)
-IMAGE_FIXES = (
-    'pull it: `docker pull IMAGE`, or set pull = "missing"',
-    "check runner-image for a typing mistake",
-)
+REGISTRY_AWAY = ("no such host", "connection refused", "i/o timeout", "client.timeout exceeded", "dial tcp")
+WAY_FIXES = ("check this engine's way to the registry (DNS, proxy, firewall)",)
 REGISTRY_FIXES = (
     "check runner-image for a typing mistake",
     "log in at its registry as the user that runs this program: `docker login REGISTRY`",
 )
-REGISTRY_DENIES = (
-    "denied",
-    "unauthorized",
-    "manifest unknown",
-    "not found: manifest",
-    "repository does not exist",
-    "no matching manifest",
-    "no basic auth credentials",
+IMAGE_FIXES = (
+    'pull it: `docker pull IMAGE`, or set pull = "missing"',
+    "check runner-image for a typing mistake",
 )
-REGISTRY_AWAY = ("no such host", "connection refused", "i/o timeout", "client.timeout exceeded", "dial tcp")
+USER_FIXES = ("use an image that has a user called runner, as GitHub's own actions-runner image does",)
+DISK_FIXES = ("free space: `docker system df` shows what takes it, `docker system prune` frees it",)
+
+
+def _refusal(error: APIError, doing: str, engine: str) -> BackendError:
+    words = explanation(error)
+    line, lower = f"cannot {doing}: the engine {engine} says: {words}", words.lower()
+    if NO_SPACE in lower:
+        return BackendError(f"cannot {doing}: the disk of the engine {engine} is full", fixes=DISK_FIXES)
+    if "no such image" in lower or "does not match the specified platform" in lower:
+        return ImageMissing(line, fixes=IMAGE_FIXES)
+    return BackendError(line, fixes=USER_FIXES if "unable to find user" in lower else ())
+
+
+NOT_ALLOWED = (
+    "no permission to use the engine {engine}",
+    "put this program's user into the docker group: `sudo usermod -aG docker USER`; log in anew",
+    "or run it as root",
+)
+START_IT = "start the engine: `sudo systemctl start docker`"
+AWAY = {
+    errno.EACCES: NOT_ALLOWED,
+    errno.EPERM: NOT_ALLOWED,
+    errno.ENOENT: (
+        "the engine's socket {engine} does not exist",
+        START_IT,
+        "or set [docker] socket, host or DOCKER_HOST to where it listens",
+    ),
+    errno.ECONNREFUSED: ("nothing listens at the engine's address {engine}", START_IT),
+}
+"""What an error number of the connection means, and what to do."""
+SLOW = ("the engine {engine} does not answer in time", "look at its log: `journalctl -u docker`")
+CERTIFICATES = "check [docker] tls-ca, tls-cert and tls-key, or Docker's own DOCKER_CERT_PATH"
+TRY_SSH = "try it by hand: `ssh HOST docker version` must work without asking anything"
 
 
 def _away(error: BaseException, doing: str, engine: str) -> BackendDown:
-    tls = next((cause for cause in _causes(error) if isinstance(cause, ssl.SSLError)), None)
-    if tls is not None:
-        return BackendDown(
-            f"cannot {doing}: TLS with the engine {engine} fails: {tls.reason or tls}",
-            fixes=("check [docker] tls-ca, tls-cert and tls-key, or Docker's own DOCKER_CERT_PATH",),
-        )
-    numbers = (cause.errno for cause in _causes(error) if isinstance(cause, OSError))
+    why, *fixes = _reason(error, engine)
+    return BackendDown(f"cannot {doing}: {why.format(engine=engine)}", fixes=fixes)
+
+
+def _reason(error: BaseException, engine: str) -> tuple[str, ...]:
+    """Why no answer came, with the cures; `{engine}` stands for its address."""
+    causes = list(_causes(error))
+    for cause in causes:
+        # First, as its numbers are OpenSSL's: 1 is not EPERM there.
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS with the engine {{engine}} fails: {_braced(cause.reason or cause)}", CERTIFICATES
+    numbers = (cause.errno for cause in causes if isinstance(cause, OSError))
     number = next((number for number in numbers if isinstance(number, int)), 0)
-    if number in (errno.EACCES, errno.EPERM):
-        return BackendDown(
-            f"cannot {doing}: no permission to use the engine {engine}",
-            fixes=(
-                "put this program's user into the docker group: `sudo usermod -aG docker USER`; log in anew",
-                "or run it as root",
-            ),
-        )
-    if number == errno.ENOENT:
-        return BackendDown(
-            f"cannot {doing}: the engine's socket {engine} does not exist",
-            fixes=(
-                "start the engine: `sudo systemctl start docker`",
-                "or set [docker] socket, host or DOCKER_HOST to where it listens",
-            ),
-        )
-    if number == errno.ECONNREFUSED:
-        return BackendDown(
-            f"cannot {doing}: nothing listens at the engine's address {engine}",
-            fixes=("start the engine: `sudo systemctl start docker`",),
-        )
+    if number in AWAY:
+        return AWAY[number]
     if is_quiet_timeout(error):
-        return BackendDown(
-            f"cannot {doing}: the engine {engine} does not answer in time",
-            fixes=("look at the engine's log: `journalctl -u docker`",),
-        )
-    return BackendDown(f"cannot {doing}: the engine {engine} does not answer: {_root(error)}")
+        return SLOW
+    text = f"the engine {{engine}} does not answer: {_braced(causes[-1]) or type(causes[-1]).__name__}"
+    return (text, TRY_SSH) if engine.startswith("ssh://") else (text,)
+
+
+def _braced(words: object) -> str:
+    """On one line, and safe to format."""
+    return " ".join(str(words).split()).replace("{", "{{").replace("}", "}}")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -137,10 +141,6 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield current
         hidden = [argument for argument in current.args if isinstance(argument, BaseException)]
         reason = getattr(current, "reason", None)
-        queue += [current.__cause__, current.__context__, *hidden]
+        context = None if current.__suppress_context__ else current.__context__
+        queue += [current.__cause__, context, *hidden]
         queue.append(reason if isinstance(reason, BaseException) else None)
-
-
-def _root(error: BaseException) -> str:
-    *_, last = _causes(error)
-    return " ".join(str(last).split()) or type(last).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -11,11 +12,11 @@ from docker.utils import parse_repository_tag
 from loguru import logger
 
 from runscaler.backends.docker.api import seconds_of
-from runscaler.backends.docker.errors import REGISTRY_FIXES
+from runscaler.backends.docker.errors import refused_by_registry
 from runscaler.errors import BackendDown, BackendError, ImageMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from runscaler.backends.base import Progress
     from runscaler.backends.docker.api import EngineApi
@@ -126,16 +127,18 @@ class Images:
 
     def registry_says(self, wanted: ImageRequest) -> None:
         """Ask the registry for the image without pulling; its refusal is raised as `BackendError`."""
-        with self._engine.call(f"find {wanted} at its registry", seconds=30.0) as api:
+        with _as_registrys(), self._engine.call(f"find {wanted} at its registry", seconds=30.0) as api:
             api.inspect_distribution(wanted.image)
 
     def _pull(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
         limit = self._clock.monotonic() + PULL_SECONDS
         layers: dict[str, tuple[int, int]] = {}
-        with self._engine.call(f"pull {wanted}", interrupt, seconds=PULL_SILENCE) as api:
+        doing = f"pull {wanted}"
+        with _as_registrys(), self._engine.call(doing, interrupt, seconds=PULL_SILENCE) as api:
             for line in _pull_lines(api, wanted):
                 if "error" in line:
-                    raise _pull_refusal(wanted, self._engine.url, str(line["error"]))
+                    words = " ".join(str(line["error"]).split())
+                    raise BackendError(f"cannot {doing}: the engine {self._engine.url} says: {words}")
                 if self._clock.monotonic() > limit:
                     raise ImageMissing(f"the pull of {wanted} took longer than 30 minutes")
                 note_layer(layers, line)
@@ -165,5 +168,12 @@ def fits(platform: str, image: Mapping[str, object]) -> bool:
     return all(not image.get(name) or image[name] == part for part, name in parts)
 
 
-def _pull_refusal(wanted: ImageRequest, engine: str, words: str) -> ImageMissing:
-    return ImageMissing(f"cannot pull {wanted}: the engine {engine} says: {words}", fixes=REGISTRY_FIXES)
+@contextmanager
+def _as_registrys() -> Iterator[None]:
+    """What the engine refuses in the body is the registry's refusal."""
+    try:
+        yield
+    except (BackendDown, ImageMissing):
+        raise
+    except BackendError as error:
+        raise refused_by_registry(error) from error

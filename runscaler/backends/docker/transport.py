@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runscaler.backends.docker.address import EngineAddress
 
 CONNECT_SECONDS = 10.0
+DIAL = ("docker", "system", "dial-stdio")
 _guard = threading.Lock()
 _thread = threading.local()
 
@@ -135,14 +136,17 @@ class SshConnection(CuttableConnection):
         self.sock, far = socket.socketpair()
         command = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_SECONDS:.0f}"]
         with far:
-            self._process = subprocess.Popen(
-                [*command, *self.destination, "docker", "system", "dial-stdio"],
-                stdin=far.fileno(),
-                stdout=far.fileno(),
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            self._process = self._started([*command, *self.destination, *DIAL], far.fileno())
         self._check()
+
+    def _started(self, command: list[str], far: int) -> subprocess.Popen[bytes]:
+        try:
+            return subprocess.Popen(
+                command, stdin=far, stdout=far, stderr=subprocess.DEVNULL, start_new_session=True
+            )
+        except OSError as error:
+            # Without its number, which would be taken for the engine's socket's.
+            raise ConnectionError(f"ssh cannot be run: {error.strerror}") from None
 
     def close(self) -> None:
         super().close()

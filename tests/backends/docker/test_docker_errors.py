@@ -7,7 +7,7 @@ import requests
 from docker.errors import APIError, InvalidVersion
 from urllib3.exceptions import ProtocolError
 
-from runscaler.backends.docker.errors import is_quiet_timeout, status, translated
+from runscaler.backends.docker.errors import is_quiet_timeout, refused_by_registry, status, translated
 from runscaler.errors import BackendDown, BackendError, ImageMissing
 
 ENGINE = "unix:///run/docker.sock"
@@ -49,9 +49,8 @@ def test_an_engine_that_cannot_be_reached_is_down_with_reason_and_cure(cause, li
     ("words", "kind"),
     [
         ("No such image: a:1", ImageMissing),
-        ("pull access denied for a, repository does not exist", ImageMissing),
-        ("manifest for a:1 not found: manifest unknown", ImageMissing),
-        ("Get https://ghcr.io/v2/: dial tcp: lookup ghcr.io: no such host", ImageMissing),
+        ("image with reference a:1 was found but does not match the specified platform", ImageMissing),
+        ('exec: "/home/runner/run.sh": permission denied: unknown', BackendError),
         ("write /var/lib/docker/x: no space left on device", BackendError),
         ("something else", BackendError),
     ],
@@ -70,6 +69,24 @@ def test_a_full_disk_says_how_to_free_it():
 
     assert "disk" in str(error)
     assert "docker system df" in error.fixes[0]
+
+
+def test_an_image_without_the_runners_user_is_told_what_it_lacks():
+    error = translated(refusal(400, "unable to find user runner: no matching entries"), DOING, ENGINE)
+
+    assert "user called runner" in error.fixes[0]
+
+
+def test_what_a_registry_denies_is_told_from_a_registry_that_is_away():
+    denied = refused_by_registry(BackendError("pull access denied for a, repository does not exist"))
+    away = refused_by_registry(BackendError("Get https://ghcr.io/v2/: dial tcp: no such host"))
+
+    assert any("docker login" in fix for fix in denied.fixes)
+    assert any("DNS" in fix for fix in away.fixes)
+
+
+def test_braces_in_the_engines_words_are_kept():
+    assert "{not a field}" in str(translated(wrapped(ValueError("{not a field}")), DOING, ENGINE))
 
 
 def test_the_status_is_found_behind_a_translated_error():

@@ -184,5 +184,5 @@ def test_a_host_that_is_no_host_name_reaches_no_option_of_ssh(fake_ssh, ping):
 def test_an_ssh_that_is_not_there_is_said_to_be_missing(tmp_path, monkeypatch, ping):
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(BackendDown, match="ssh"):
+    with pytest.raises(BackendDown, match="ssh cannot be run: No such file"):
         ping(EngineAddress("ssh://there"))
