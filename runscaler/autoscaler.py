@@ -90,6 +90,7 @@ class Autoscaler:
         self._reason = ""
         self._held: list[Callable[[], None]] = []
         self._listener: socket.socket | None = None
+        self._letting_go = threading.Lock()
 
     def __enter__(self) -> Self:
         self.start()
@@ -284,8 +285,9 @@ class Autoscaler:
         self._ended.set()
 
     def _let_go(self) -> None:
-        self._root = None
-        while self._held:
-            self._held.pop()()
-        self._listener = None
-        self._feed.close()
+        with self._letting_go:
+            self._root = None
+            while self._held:
+                self._held.pop()()
+            self._listener = None
+            self._feed.close()

@@ -30,14 +30,20 @@ class Feed:
         """Call `callback` with each event from now on; returns what ends that."""
         with self._lock:
             self._subscribers = [*self._subscribers, callback]
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._deliver, name="events", daemon=True)
-                self._thread.start()
         return lambda: self._unsubscribe(callback)
 
     def emit(self, event: Event) -> None:
-        if self._subscribers:
-            self._queue.put(event)
+        if not self._subscribers:
+            return
+        if self._thread is None:
+            self._open()
+        self._queue.put(event)
+
+    def _open(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._deliver, name="events", daemon=True)
+                self._thread.start()
 
     def close(self) -> None:
         """Deliver what is queued, then end."""

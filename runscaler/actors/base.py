@@ -65,15 +65,16 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         """What was being handled, for a crash report: never content, which may hold secrets."""
         return type(message).__name__
 
-    def send(self, ref: Ref, message: object) -> None:
-        """Tell; the dead do not mind."""
+    def send(self, ref: Ref | None, message: object) -> None:
+        """Tell; the dead, and who is not there (None), do not mind."""
+        if ref is None:
+            return
         with suppress(pykka.ActorDeadError):
             ref.tell(message)
 
     def report(self, message: object) -> None:
         """Tell the parent."""
-        if self._parent is not None:
-            self.send(self._parent, message)
+        self.send(self._parent, message)
 
     def after(self, seconds: float, message: M) -> None:
         """Have `message` delivered to this actor after `seconds`."""

@@ -35,11 +35,19 @@ class HostActor(SupervisedActor[m.HostMessage]):
                 self._grant()
             case m.HoldPlaces(key, slots):
                 self._held[key].update(slots)
+            case m.ForgetPlaces(key):
+                self._forget(key)
             case m.StopHost():
                 self.report(m.SharedStopped(self.name))
                 self.stop()
             case _:
                 assert_never(message)
+
+    def _forget(self, key: ScaleSetKey) -> None:
+        self._held.pop(key, None)
+        for claim in [claim for claim in self._waiting if claim[0] == key]:
+            del self._waiting[claim]
+        self._grant()
 
     def _grant(self) -> None:
         if not self._waiting:

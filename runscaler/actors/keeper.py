@@ -96,12 +96,12 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
 
     def _went_down(self, down: m.ThingDown) -> None:
         self._down = down
-        logger.warning("{} does not answer: {}; trying again by itself", self._backend.name, down.reason)
+        logger.debug("{} does not answer: {}; trying again by itself", self._backend.name, down.reason)
         self._tell_tenants(m.BackendDown(down.reason, down.fixes))
 
     def _came_up(self) -> None:
         if self._down is not None:
-            logger.info("{} answers again", self._backend.name)
+            logger.debug("{} answers again", self._backend.name)
         self._down = None
         self._tell_tenants(m.BackendUp())
         for key, tenant in self._tenants.items():
@@ -161,7 +161,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._listing = set()
         self._list_failures += 1
         if self._list_failures == 1 and self._down is None:
-            logger.warning("the runners on {} cannot be listed: {}", self._backend.name, reason)
+            logger.debug("the runners on {} cannot be listed: {}", self._backend.name, reason)
             self._tell_tenants(m.BackendDown(reason, fixes))
         self.after(_BACKOFF.delay(self._list_failures), m.ListAgain())
 

@@ -17,6 +17,7 @@ from runscaler.policy.scaling import Demand, Plan, View, plan, to_acquire
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from runscaler.actors.house import House
     from runscaler.actors.outlook import Outlook
     from runscaler.actors.runners import Runners
     from runscaler.clock import Clock
@@ -33,8 +34,14 @@ class Office(Protocol):
 
 class Planning:
     def __init__(
-        self, office: Office, settings: ScaleSetSettings, runners: Runners, outlook: Outlook
+        self,
+        office: Office,
+        house: House,
+        settings: ScaleSetSettings,
+        runners: Runners,
+        outlook: Outlook,
     ) -> None:
+        self._capped = house.config.host.max_runners > 0
         self._office, self._settings = office, settings
         self._runners, self._outlook = runners, outlook
         self.statistics = Statistics()
@@ -93,6 +100,7 @@ class Planning:
             settings.idle_timeout,
             gates=self._outlook.condition.gates(),
             blocked=book.blocked,
+            capped=self._capped,
         )
         return replace(view, idle=book.oldest_retirable(view.surplus)) if view.surplus > 0 else view
 

@@ -102,18 +102,14 @@ class RootActor(SupervisedActor[m.RootMessage]):
         last = self._last_snapshot(settings.key)
         place = Place(
             parent=self.actor_ref,
-            keeper=self._ref(_keeper_name(thing)),
-            host=self._ref(m.HOST),
-            health=self._ref(m.HEALTH),
+            keeper=self.children.ref(_keeper_name(thing)),
+            host=self.children.ref(m.HOST),
+            health=self.children.ref(m.HEALTH),
             backend=self._backends[thing],
             restarts=last.restarts + 1 if self.children.restarts(_set_name(settings.key)) else 0,
             tally=Tally(last.jobs_started, last.jobs_completed, last.runners_started, last.runners_failed),
         )
         return self._house.launch(ScaleSetActor, self._house, settings, place)
-
-    def _ref(self, name: str) -> m.Ref:
-        """A shared actor's ref, or this one's while that is down: `PeerReplaced` follows."""
-        return self.children.ref(name) or self.actor_ref
 
     def _last_snapshot(self, key: ScaleSetKey) -> ScaleSetStatus:
         position = [settings.key for settings in self._house.config.scale_sets].index(key)
@@ -155,7 +151,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         """A failed set is shown and tried again; the others never notice (spec.md 8.1)."""
         self.children.forgive(name)
         failed = replace(self._last_snapshot(settings.key), state=SetState.FAILED, reason=reason)
-        self.send(self._ref(m.HEALTH), m.SnapshotTaken(settings.key, failed))
+        self.send(self.children.ref(m.HEALTH), m.SnapshotTaken(settings.key, failed))
         self.after(FAILED_SET_SECONDS, m.RestartChild(name, orphans))
 
     def _restart(self, name: str, orphans: tuple[m.Ref, ...]) -> None:
@@ -185,7 +181,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def _count_restarts(self, given_up: str = "") -> None:
         shared = [name for name in self.children.names() if self._settings_of(name) is None]
         counts = tuple((name, self.children.restarts(name)) for name in shared)
-        self.send(self._ref(m.HEALTH), m.RestartsCounted(counts, given_up))
+        self.send(self.children.ref(m.HEALTH), m.RestartsCounted(counts, given_up))
 
     def _settings_of(self, name: str) -> ScaleSetSettings | None:
         return next((one for one in self._house.config.scale_sets if _set_name(one.key) == name), None)

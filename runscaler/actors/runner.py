@@ -45,6 +45,7 @@ from runscaler.errors import (
     RunscalerError,
     ScaleSetGone,
 )
+from runscaler.github.base import ScaleSetId
 from runscaler.policy.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         self._house, self._settings, self._slot = house, settings, slot
         self._service, self._backend, self._interrupt = service, backend, interrupt
         self._tenancy: _Tenancy | None = None
+        self._scale_set_id = ScaleSetId(0)
         self._owed: dict[RunnerName, int] = {}
         self._retrying = False
         self._log = logger.bind(scale_set=settings.name, slot=slot)
@@ -111,7 +113,8 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
                 self._begin_removal(message)
             case RetryRemoval(generation):
                 self._remove(generation)
-            case DeregisterRunner(runner, runner_id):
+            case DeregisterRunner(runner, runner_id, scale_set_id):
+                self._scale_set_id = scale_set_id
                 self._owe(runner, runner_id)
                 self._settle()
             case RetryDeregistration():
@@ -125,6 +128,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
     # -- starting ---------------------------------------------------------------------------------
 
     def _start(self, order: StartRunner) -> None:
+        self._scale_set_id = order.scale_set_id
         tenancy = self._tenancy = _Tenancy(order.generation, order.runner)
 
         def register() -> JitConfig:
@@ -265,8 +269,8 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
     def _deregister(self, runner: RunnerName, runner_id: int) -> None:
         if not runner_id:
             found = self._service.find_runner(runner, self._interrupt, patience=5.0)
-            if found is None:
-                return
+            if found is None or found.scale_set_id not in (0, self._scale_set_id):
+                return  # never another scale set's runner (protocol.md 4.6)
             runner_id = found.id
         self._service.remove_runner(runner_id, self._interrupt, patience=5.0)
 

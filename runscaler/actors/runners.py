@@ -342,7 +342,8 @@ class Runners:
             self._log.bind(slot=past.slot, runner=runner).warning("{}", past.why)
             self.count_early_end(past.slot, past.ordered_at, past.why, runner)
         elif self.past.forget_departure(runner):
-            self._crew.tell_runner(past.slot, DeregisterRunner(runner, past.runner_id))
+            owed = DeregisterRunner(runner, past.runner_id, self.scale_set_id)
+            self._crew.tell_runner(past.slot, owed)
             self._office.changed()
 
     # -- taking over ------------------------------------------------------------------------------------

@@ -48,13 +48,14 @@ PUBLISH_SECONDS = 0.05
 class Place:
     """Where a scale set actor stands: what it is made with beside its settings.
 
-    `restarts` counts its own; `tally` goes on from where its predecessor was.
+    A peer that is down is None: `PeerReplaced` brings the new one. `restarts` counts its own; `tally`
+    goes on from where its predecessor was.
     """
 
     parent: m.Ref
-    keeper: m.Ref
-    host: m.Ref
-    health: m.Ref
+    keeper: m.Ref | None
+    host: m.Ref | None
+    health: m.Ref | None
     backend: Backend
     restarts: int = 0
     tally: Tally | None = None
@@ -72,13 +73,14 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._outlook = Outlook(house, settings, self.changed)
         self._crew = Crew(self, house, settings, service, place.backend)
         self._runners = Runners(self, self._crew, self._outlook, house, settings, place.tally or Tally())
-        self._planning = Planning(self, settings, self._runners, self._outlook)
+        self._planning = Planning(self, house, settings, self._runners, self._outlook)
         self._jobs = Jobs(house, settings, self._runners, self._outlook)
         self._stocktaking = Stocktaking(self, settings, self._runners, self._crew)
         self._farewell = Farewell(self, settings, self._runners, self._crew)
         self._log = logger.bind(scale_set=settings.name)
 
     def started(self) -> None:
+        self.tell_host(m.ForgetPlaces(self._settings.key))
         self._join_keeper()
         self._crew.start_listener(self._capacity())
         self.after(RECONCILE_SECONDS, m.Reconcile())

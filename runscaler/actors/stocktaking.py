@@ -61,7 +61,8 @@ class Stocktaking:
         """A start whose actor crashed has left nothing at the backend, but perhaps a registration."""
         self._unclear.discard(slot.number)
         if slot.runner is not None:
-            self._crew.tell_runner(slot.number, m.DeregisterRunner(slot.runner, slot.runner_id))
+            owed = m.DeregisterRunner(slot.runner, slot.runner_id, self._runners.scale_set_id)
+            self._crew.tell_runner(slot.number, owed)
         slot.failure = slot.failure or f"the start of {slot.runner} was lost when its actor crashed"
         self._runners.happen(slot, SlotEvent.GONE)
 

@@ -112,13 +112,13 @@ class MemoryEngine:
             self._resources[resource_id] = replace(resource, state=ResourceState.ENDED, ending=ending)
             self._running[resource.key] -= 1
             self.jobs_running.discard(resource_id)
-        self._tell(ResourceEnded(resource_id, ending), resource.owner)
+        self._tell(ResourceEnded(resource_id, ending, resource.key), resource.owner)
 
     def vanish(self, resource_id: str) -> None:
         """Somebody removes it by hand; watchers are told that it is not there."""
         resource = self.discard(resource_id)
         if resource is not None:
-            self._tell(ResourceEnded(resource_id, None), resource.owner)
+            self._tell(ResourceEnded(resource_id, None, resource.key), resource.owner)
 
     def write(self, resource_id: str, output: bytes) -> None:
         """The runner prints."""

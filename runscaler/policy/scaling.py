@@ -98,6 +98,8 @@ class View:
     gates: Sequence[Gate] = ()
     blocked: int = 0
     draining: bool = False
+    capped: bool = False
+    """The host has a cap: slots that wait, wait for it."""
 
     @property
     def target(self) -> int:
@@ -136,7 +138,7 @@ def plan(view: View) -> Plan:
         return _grow(view, -view.surplus)
     if view.surplus > 0:
         return _shrink(view, view.surplus)
-    return Plan(view.target, unmet=_beyond_max(view))
+    return Plan(view.target, unmet=_held_up(view))
 
 
 def _grow(view: View, missing: int) -> Plan:
@@ -145,7 +147,7 @@ def _grow(view: View, missing: int) -> Plan:
     gate = _narrowest(view)
     under_way = view.counts.waiting + view.counts.starting
     allowed = startable if gate is None else max(0, min(startable, gate.allowed - under_way))
-    unmet = list(_beyond_max(view))
+    unmet = list(_held_up(view))
     if gate is not None and allowed < startable:
         unmet.append(UnmetDemand(gate.reason, startable - allowed, gate.detail))
     if startable < missing:
@@ -160,13 +162,15 @@ def _narrowest(view: View) -> Gate | None:
     return min(closed, key=lambda gate: gate.allowed, default=None)
 
 
-def _beyond_max(view: View) -> tuple[UnmetDemand, ...]:
-    if view.draining:
-        return ()
+def _held_up(view: View) -> tuple[UnmetDemand, ...]:
+    """What is wanted and out of reach whatever the gates: beyond max-runners, or under the host's cap."""
+    found = []
     beyond = view.wanted - view.max_runners
-    if beyond <= 0:
-        return ()
-    return (UnmetDemand(Unmet.MAX_RUNNERS, beyond, f"max-runners is {view.max_runners}"),)
+    if beyond > 0 and not view.draining:
+        found.append(UnmetDemand(Unmet.MAX_RUNNERS, beyond, f"max-runners is {view.max_runners}"))
+    if view.capped and view.counts.waiting:
+        found.append(UnmetDemand(Unmet.HOST_CAP, view.counts.waiting, "the host's max-runners are in use"))
+    return tuple(found)
 
 
 def _shrink(view: View, surplus: int) -> Plan:
@@ -175,13 +179,11 @@ def _shrink(view: View, surplus: int) -> Plan:
     if view.draining:
         return Plan(view.target, drop=drop, retire=tuple(one.slot for one in view.idle))
     if view.idle_timeout == 0:
-        return Plan(view.target, drop=drop, unmet=_beyond_max(view))
+        return Plan(view.target, drop=drop, unmet=_held_up(view))
     candidates = view.idle[:surplus]
     due = tuple(one.slot for one in candidates if view.now - one.since >= view.idle_timeout)
     later = [one.since + view.idle_timeout for one in candidates if one.slot not in due]
-    return Plan(
-        view.target, drop=drop, retire=due, unmet=_beyond_max(view), next_look=min(later, default=None)
-    )
+    return Plan(view.target, drop=drop, retire=due, unmet=_held_up(view), next_look=min(later, default=None))
 
 
 def to_acquire(capacity: int, acquired: int, assigned: int, offers: Sequence[int]) -> tuple[int, ...]:

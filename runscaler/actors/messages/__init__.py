@@ -42,6 +42,7 @@ from runscaler.actors.messages.health import (
 )
 from runscaler.actors.messages.host import (
     ClaimPlace,
+    ForgetPlaces,
     HoldPlaces,
     HostMessage,
     ReturnPlace,
@@ -132,6 +133,7 @@ __all__ = [
     "DeregisterRunner",
     "DrainOver",
     "EndRunner",
+    "ForgetPlaces",
     "GoOn",
     "HealthMessage",
     "HoldPlaces",

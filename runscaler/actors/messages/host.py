@@ -37,8 +37,15 @@ class HoldPlaces:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetPlaces:
+    """The scale set's actor is new: what its predecessor held is told anew as it is adopted."""
+
+    key: ScaleSetKey
+
+
+@dataclass(frozen=True, slots=True)
 class StopHost:
     """All scale sets are down."""
 
 
-HostMessage = ClaimPlace | ReturnPlace | HoldPlaces | StopHost
+HostMessage = ClaimPlace | ReturnPlace | HoldPlaces | ForgetPlaces | StopHost

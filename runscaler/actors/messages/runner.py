@@ -59,10 +59,12 @@ class RemoveRunner:
 
 @dataclass(frozen=True, slots=True)
 class DeregisterRunner:
-    """Remove a registration at GitHub, by name where the id is not known (0)."""
+    """Remove a registration at GitHub, by name where the id is not known (0), and then only if it
+    is of that scale set."""
 
     runner: RunnerName
     runner_id: int
+    scale_set_id: ScaleSetId
 
 
 @dataclass(frozen=True, slots=True)

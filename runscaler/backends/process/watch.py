@@ -136,7 +136,8 @@ class ProcessWatch:
         if resource is not None and resource.state is ResourceState.RUNNING:
             return
         self._unfollow(resource_id)
-        self._report(ResourceEnded(resource_id, resource.ending if resource else None))
+        ending, key = (resource.ending, resource.key) if resource else (None, None)
+        self._report(ResourceEnded(resource_id, ending, key))
 
     def _unfollow(self, resource_id: str) -> None:
         descriptor = self._followed.pop(resource_id)
