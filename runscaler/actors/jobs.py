@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from runscaler.actors.outlook import Outlook
     from runscaler.actors.past import PastRunner
     from runscaler.actors.runners import Runners
+    from runscaler.actors.slots import Slot
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.messages import JobEvent
 
@@ -50,29 +51,30 @@ class Jobs:
 
     def _started(self, job: JobStarted) -> None:
         slot = self._runners.book.of_runner(job.runner_name)
-        if slot is None:
-            self._started_in_the_past(job)
-            return
-        if job.job_id and job.job_id in (slot.job_id, slot.completed_job):
-            return
-        before = slot.state
-        if not self._runners.happen(slot, SlotEvent.JOB_STARTED) and before is not SlotState.BUSY:
+        past = self._past.get(RunnerName(job.runner_name))
+        if past is not None:
+            self._started_in_the_past(job, past)
+        elif slot is None:
+            name = plain(job.runner_name) or "no runner"
+            self._log.warning("a job started on {}, which is not one of ours", name)
+        elif not job.job_id or job.job_id not in (slot.job_id, slot.completed_job):
+            self._started_here(job, slot)
+
+    def _started_in_the_past(self, job: JobStarted, past: PastRunner) -> None:
+        """Its resource has ended already: the job counts, the runner is never made busy again."""
+        if not past.job_id:
+            past.job_id, past.unproven = job.job_id, False
+            self._count_start(job, past.slot)
+
+    def _started_here(self, job: JobStarted, slot: Slot) -> None:
+        was_busy = slot.state is SlotState.BUSY
+        if not self._runners.happen(slot, SlotEvent.JOB_STARTED) and not was_busy:
             return
         slot.job_id, slot.job = job.job_id, plain(job.display_name)
         slot.deadline = None
         self._count_start(job, slot.number)
         if self._settings.job_timeout:
             self._runners.arm(slot, self._settings.job_timeout, SlotEvent.OVERDUE)
-
-    def _started_in_the_past(self, job: JobStarted) -> None:
-        past = self._past.get(RunnerName(job.runner_name))
-        if past is None:
-            self._log.warning(
-                "a job started on {}, which is not one of ours", plain(job.runner_name) or "no runner"
-            )
-        elif not past.job_id:
-            past.job_id, past.unproven = job.job_id, False
-            self._count_start(job, past.slot)
 
     def _count_start(self, job: JobStarted, slot: int) -> None:
         self._tally.jobs_started += 1

@@ -30,7 +30,7 @@ class Outlook:
         self._house, self._settings, self._changed = house, settings, changed
         self._clock = house.clock
         self.condition = Condition()
-        self._said: tuple[SetState, str] = (SetState.STARTING, "")
+        self._said = self.condition.state()
         self._log = logger.bind(scale_set=settings.name)
 
     # -- GitHub -----------------------------------------------------------------------------------

@@ -298,13 +298,12 @@ class Runners:
 
     def _remember(self, slot: Slot, ending: Ending | None) -> None:
         assert slot.runner is not None
-        waiting = slot.state is SlotState.BUSY and bool(slot.job_id) and slot.completed_job != slot.job_id
         past = PastRunner(
             slot.number,
             slot.runner_id,
             job_id=slot.job_id,
             completed=bool(slot.completed_job),
-            departed=waiting,
+            departed=slot.state in (SlotState.BUSY, SlotState.ADOPTED),
             unproven=slot.state is SlotState.IDLE and ending is not None and ending.exit_code == 0,
             ordered_at=slot.ordered_at,
         )

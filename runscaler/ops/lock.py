@@ -82,4 +82,5 @@ def _in_use(directory: Path) -> HostError:
 def _program() -> str:
     """The program and its command, never its flags: a token may stand there."""
     command = [word for word in sys.argv[1:2] if not word.startswith("-")]
-    return " ".join([Path(sys.argv[0]).name, *command])
+    name = Path(sys.argv[0]).name
+    return " ".join(["python -m runscaler" if name == "__main__.py" else name, *command])
