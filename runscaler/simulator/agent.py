@@ -417,7 +417,7 @@ class Worker:
             return 127, False
         reader = threading.Thread(target=log.read, args=(process.stdout,), daemon=True)
         reader.start()
-        cancelled = self._await(process, float(step.get("timeoutSeconds") or 3600), bool(step.get("always")))
+        cancelled = self._await(process, step, log)
         kill_group(process, signal.SIGKILL)
         log.finish(reader)
         return process.wait(), cancelled
@@ -433,10 +433,10 @@ class Worker:
             start_new_session=True,
         )
 
-    def _await(self, process: subprocess.Popen[bytes], seconds: float, always: bool) -> bool:
+    def _await(self, process: subprocess.Popen[bytes], step: Json, log: Log) -> bool:
         """Wait for the step; end it when it is too late or the job is cancelled. True if cancelled."""
-        deadline = min(self._deadline, time.monotonic() + seconds)
-        was_cancelled = self._cancel.is_set()
+        deadline = time.monotonic() + float(step.get("timeoutSeconds") or 3600)
+        always, was_cancelled = bool(step.get("always")), self._cancel.is_set()
         while process.poll() is None:
             if time.monotonic() > min(deadline, self._deadline):
                 end_group(process)
@@ -445,6 +445,7 @@ class Worker:
                 end_group(process)
                 return True
             self._pause(process)
+            log.flush_when_late()
         return self._cancel.is_set() and not was_cancelled and process.returncode != 0
 
     @staticmethod
@@ -528,8 +529,12 @@ class Log:
             if self._sent + len(self._lines) < LOG_KEPT:
                 self._lines.append(line)
                 self._bytes += 4 * len(line)
-        late = time.monotonic() - self._since > LOG_SECONDS
-        if late or self._bytes > LOG_BYTES or len(self._lines) >= LOG_LINES:
+        if self._bytes > LOG_BYTES or len(self._lines) >= LOG_LINES:
+            self.flush()
+        self.flush_when_late()
+
+    def flush_when_late(self) -> None:
+        if time.monotonic() - self._since > LOG_SECONDS:
             self.flush()
 
     def flush(self) -> None:

@@ -128,6 +128,7 @@ class AgentApi:
             step = self._step_record(call)
             if 0 <= offset <= len(step.lines) and offset + len(lines) <= KEPT_LINES:
                 step.lines[offset:] = lines
+                self._world.note("log", job=call.args[0], step=int(call.args[1]), lines=len(step.lines))
         return NO_CONTENT
 
     def _complete(self, call: Call) -> Reply:

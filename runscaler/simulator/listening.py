@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CONNECTION = "runscaler.simulator.connection"
 STOP_SECONDS = 10
+BACKLOG = 1024
 RESET = struct.pack("ii", 1, 0)
 
 
@@ -125,11 +126,14 @@ class Listener:
             self._acceptor = self._accept()
 
     def _accept(self) -> Acceptor:
+        try:
+            sock = socket.create_server((self.host, self.port), backlog=BACKLOG)
+        except OSError as error:
+            text = f"the simulator cannot listen on {self.host}:{self.port}: {error.strerror}"
+            raise HostError(text) from error
         adjustments = Adjustments(
-            host=self.host,
-            port=self.port,
             connection_limit=4096,
-            backlog=1024,
+            backlog=BACKLOG,
             channel_timeout=300,
             channel_request_lookahead=1,
             max_request_body_size=2 << 20,
@@ -137,11 +141,15 @@ class Listener:
             clear_untrusted_proxy_headers=False,
             ident="",
         )
-        try:
-            return Acceptor(self._serve, self._map, dispatcher=self._dispatcher, adj=adjustments)
-        except OSError as error:
-            text = f"the simulator cannot listen on {self.host}:{self.port}: {error.strerror}"
-            raise HostError(text) from error
+        return Acceptor(
+            self._serve,
+            self._map,
+            _sock=sock,
+            dispatcher=self._dispatcher,
+            adj=adjustments,
+            sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
+            bind_socket=False,
+        )
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         channel: WatchedChannel = environ["waitress.client_disconnected"].__self__

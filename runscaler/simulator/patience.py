@@ -28,6 +28,8 @@ class Patience:
         self._told: dict[str, tuple[float, float]] = {}
         self._refreshed: dict[str, float] = {}
         self._jit_calls: Counter[str] = Counter()
+        self.most_jit_calls = 0
+        """The most that were under way at once for one scale set."""
 
     def told(self, whom: str, retry_after: str) -> None:
         """A reply with this Retry-After (seconds or a date) is on its way to `whom`."""
@@ -64,6 +66,7 @@ class Patience:
 
     def jit_begins(self, path: str) -> None:
         self._jit_calls[path] += 1
+        self.most_jit_calls = max(self.most_jit_calls, self._jit_calls[path])
         if self._jit_calls[path] > JIT_CALLS:
             self._violations.record(11, f"{self._jit_calls[path]} JIT calls at once: {path}")
 

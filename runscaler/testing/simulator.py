@@ -217,6 +217,12 @@ class SimulatedGitHub:
         """How often a fault has struck."""
         return self._fault(fault_id).hits
 
+    @property
+    def most_jit_calls(self) -> int:
+        """The most JIT calls that were ever under way at once for one scale set."""
+        with self._gate as machine:
+            return machine.world.patience.most_jit_calls
+
     def violations(self) -> tuple[Violation, ...]:
         with self._gate as machine:
             return machine.world.violations.all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import signal
 import subprocess
@@ -10,13 +11,14 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from support.demo_agent import JIT, output_of, start_agent, unpack
-from support.scale_set_client import ScaleSetClient
+from support.demo_agent import JIT, AgentProcess, start_agent, unpack
 
 from runscaler.testing.simulator import FAST, JobState, RunnerState, SimulatedGitHub, Step
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from support.scale_set_client import ScaleSetClient
 
     from runscaler.testing.simulator import JobView
 
@@ -35,7 +37,7 @@ def one_job(github: SimulatedGitHub, client: ScaleSetClient, folder: Path, *step
     agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], folder)
     ids = github.queue_jobs("my-runners", steps=steps, secrets=["s3cr3t"], env={"GREETING": "hello"})
     (job,) = github.wait_for_jobs(ids)
-    assert output_of(agent)[0] == 0
+    assert agent.end()[0] == 0
     return job
 
 
@@ -46,7 +48,7 @@ def test_a_job_runs_to_its_end_and_the_agent_says_the_familiar_lines(
     ids = github_with_room.queue_jobs("my-runners", steps=["echo hello"], display_name="greet")
 
     (job,) = github_with_room.wait_for_jobs(ids)
-    code, output = output_of(agent)
+    code, output = agent.end()
 
     assert (code, job.result, job.runner) == (0, "succeeded", "runner-1")
     assert job.steps[0].log == ("hello",)
@@ -127,17 +129,19 @@ def test_a_runner_worker_is_there_while_a_job_runs_and_only_then(
     github_with_room.wait_until(lambda state: state.runners[0].polling)
     idle = workers(agent)
     go = tmp_path / "go"
-    ids = github_with_room.queue_jobs("my-runners", steps=[f"until test -e {go}; do sleep 0.05; done"])
-    github_with_room.wait_until(lambda state: any(step.state == "started" for step in state.jobs[-1].steps))
+    ids = github_with_room.queue_jobs(
+        "my-runners", steps=[f"echo here; until test -e {go}; do sleep 0.05; done"]
+    )
+    github_with_room.wait_until(lambda state: bool(state.jobs[-1].steps[0].log))
     busy = workers(agent)
     go.touch()
     github_with_room.wait_for_jobs(ids)
 
-    assert output_of(agent)[0] == 0
+    assert agent.end()[0] == 0
     assert (idle, busy) == (0, 1)
 
 
-def workers(agent: subprocess.Popen[str]) -> int:
+def workers(agent: AgentProcess) -> int:
     family = psutil.Process(agent.pid).children(recursive=True)
     return sum("Runner.Worker" in child.cmdline() for child in family)
 
@@ -149,9 +153,9 @@ def test_a_signal_while_idle_ends_the_agent_and_its_session(
     agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
     github.wait_until(lambda state: state.runners[0].polling)
 
-    agent.send_signal(number)
+    agent.signal(number)
 
-    assert output_of(agent)[0] == code
+    assert agent.end()[0] == code
     assert github.state().runners[0].state is RunnerState.OFFLINE
 
 
@@ -163,9 +167,9 @@ def test_a_signal_during_a_job_cancels_it_and_runs_what_is_always(
     ids = github_with_room.queue_jobs("my-runners", steps=steps)
     github_with_room.wait_until(lambda state: state.jobs[-1].steps[0].state == "started")
 
-    agent.send_signal(signal.SIGTERM)
+    agent.signal(signal.SIGTERM)
 
-    assert output_of(agent)[0] == 143
+    assert agent.end()[0] == 143
     (job,) = github_with_room.wait_for_jobs(ids)
     assert (job.result, [step.state for step in job.steps]) == ("canceled", ["canceled", "succeeded"])
 
@@ -181,7 +185,7 @@ def test_a_job_cancelled_at_github_is_cancelled_on_the_agent(
 
     (job,) = github_with_room.wait_for_jobs([job_id])
     assert job.result == "canceled"
-    assert output_of(agent)[0] == 0
+    assert agent.end()[0] == 0
 
 
 def test_a_killed_agent_s_job_fails_when_its_lease_is_over(
@@ -192,8 +196,8 @@ def test_a_killed_agent_s_job_fails_when_its_lease_is_over(
     github_with_room.wait_until(lambda state: state.jobs[-1].steps[0].state == "started")
     family = psutil.Process(agent.pid).children(recursive=True)
 
-    agent.kill()
-    output_of(agent)
+    agent.signal(signal.SIGKILL)
+    agent.end()
     _, alive = psutil.wait_procs(family, timeout=30)
     github_with_room.pass_time(FAST.lease + 1)
 
@@ -212,7 +216,7 @@ def test_a_worker_that_is_killed_fails_the_job_and_the_agent_ends(
     (worker,) = psutil.Process(agent.pid).children()
     worker.kill()
 
-    assert output_of(agent)[0] == 0
+    assert agent.end()[0] == 0
     assert github_with_room.wait_for_jobs(ids)[0].result == "failed"
 
 
@@ -224,7 +228,7 @@ def test_an_agent_whose_registration_goes_ends_with_0(
 
     client.call("DELETE", "_apis/distributedtask/pools/0/agents/1024")
 
-    code, output = output_of(agent)
+    code, output = agent.end()
     assert code == 0
     assert "registration was removed" in output
 
@@ -252,7 +256,7 @@ def test_the_jit_configuration_may_come_on_standard_input(
 
 @pytest.mark.parametrize("encoded", ["%%%", "e30=", "bm8ganNvbg=="])
 def test_a_bad_jit_configuration_is_exit_code_1(tmp_path: Path, encoded: str) -> None:
-    code, output = output_of(start_agent(encoded, tmp_path))
+    code, output = start_agent(encoded, tmp_path).end()
 
     assert code == 1
     assert "JIT configuration" in output
@@ -267,7 +271,7 @@ def test_a_refused_version_is_7_where_that_is_asked_for(
 
     agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path, **variable)
 
-    assert output_of(agent)[0] == code
+    assert agent.end()[0] == code
 
 
 def test_a_jit_configuration_that_was_used_is_exit_code_1(
@@ -275,9 +279,9 @@ def test_a_jit_configuration_that_was_used_is_exit_code_1(
 ) -> None:
     encoded = client.jit("runner-1").json()["encodedJITConfig"]
     github_with_room.queue_jobs("my-runners")
-    assert output_of(start_agent(encoded, tmp_path))[0] == 0
+    assert start_agent(encoded, tmp_path).end()[0] == 0
 
-    assert output_of(start_agent(encoded, tmp_path))[0] == 1
+    assert start_agent(encoded, tmp_path).end()[0] == 1
     assert unpack(encoded)
 
 
@@ -291,3 +295,12 @@ def test_a_flood_of_output_is_bounded_at_github(
     assert job.result == "succeeded"
     assert len(job.steps[0].log) == 10_000
     assert job.steps[0].log[-1] == "line 9999"
+
+
+def test_the_agent_is_python_3_8_and_imports_only_the_standard_library() -> None:
+    tree = ast.parse(SimulatedGitHub.agent_path.read_text(), feature_version=(3, 8))
+
+    imports = [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    names = {alias.name for node in imports if isinstance(node, ast.Import) for alias in node.names}
+    names |= {str(node.module) for node in imports if isinstance(node, ast.ImportFrom)}
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names

@@ -263,6 +263,8 @@ def test_two_polls_at_once_are_recorded_and_the_older_one_ends(client: ScaleSetC
         ))  # fmt: skip
         newer.start()
         older.join(20)
+        client.github.wait_until(lambda state: bool(state.violations))
+        client.github.stop()
         newer.join(20)
 
     assert answers[0].status_code == 202

@@ -20,23 +20,38 @@ if TYPE_CHECKING:
 JIT = "ACTIONS_RUNNER_INPUT_JITCONFIG"
 
 
-def start_agent(encoded: str, folder: Path, **environment: str) -> subprocess.Popen[str]:
+@dataclass(frozen=True)
+class AgentProcess:
+    """The agent, its output going to a file: nobody need read it for the agent to go on."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def end(self) -> tuple[int, str]:
+        """Exit code and output, when it has ended by itself."""
+        return self.process.wait(60), self.output.read_text()
+
+
+def start_agent(encoded: str, folder: Path, **environment: str) -> AgentProcess:
     """The agent with this JIT configuration in its environment and `folder` as its own."""
-    return subprocess.Popen(
-        [sys.executable, str(SimulatedGitHub.agent_path)],
-        cwd=folder,
-        env={**os.environ, JIT: encoded, **environment},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def output_of(agent: subprocess.Popen[str]) -> tuple[int, str]:
-    """Exit code and output, when it has ended."""
-    output, _ = agent.communicate(timeout=60)
-    return agent.returncode, output
+    output = folder / "agent.log"
+    with output.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, str(SimulatedGitHub.agent_path)],
+            cwd=folder,
+            env={**os.environ, JIT: encoded, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    return AgentProcess(process, output)
 
 
 def unpack(text: str) -> Any:

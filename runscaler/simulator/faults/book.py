@@ -101,7 +101,7 @@ class FaultBook:
         if fault.row.begin is not None:
             scene = Scene(self._gate, fault, None, scale_set_of(self._gate, fault.match.scale_set))
             fault.row.begin(scene)
-            fault.hits += 1
+            fault.hits += not fault.row.strikes_later
 
     def _fits(self, fault: Fault, request: Request) -> bool:
         match = fault.match

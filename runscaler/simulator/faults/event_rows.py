@@ -76,18 +76,27 @@ def completed_untruly(scene: Scene, result: str) -> None:
 
 
 ROWS: tuple[Row, ...] = (
-    Row("F43", "JobCompleted before JobStarted", count=2, begin=completed_first, end=release),
-    Row("F44", "JobStarted comes `seconds` late", begin=started_late, end=release),
+    Row(
+        "F43",
+        "JobCompleted before JobStarted",
+        count=2,
+        begin=completed_first,
+        end=release,
+        strikes_later=True,
+    ),
+    Row("F44", "JobStarted comes `seconds` late", begin=started_late, end=release, strikes_later=True),
     Row(
         "F45",
         "JobStarted and JobCompleted canceled at once, the runner lives on",
         begin=lambda scene: completed_untruly(scene, "canceled"),
         end=release,
+        strikes_later=True,
     ),
     Row(
         "F46",
         "JobCompleted while the job truly runs",
         begin=lambda scene: completed_untruly(scene, "succeeded"),
         end=release,
+        strikes_later=True,
     ),
 )

@@ -64,6 +64,8 @@ class Row:
     """Whether `after` has anything to do with this answer; others do not count as hits."""
     begin: Callable[[Scene], None] | None = None
     end: Callable[[Scene], None] | None = None
+    strikes_later: bool = False
+    """Being set is no hit yet: `begin` only prepares what counts its own."""
 
 
 @dataclass(slots=True, eq=False)
