@@ -15,10 +15,11 @@ LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 class Registry:
     """Serves `image`; `requests` are the paths it was asked for, `refusal` what it answers instead."""
 
-    def __init__(self, layer: bytes, *, architecture: str = "amd64") -> None:
+    def __init__(self, layer: bytes, *, created: str = "2026-12-01T00:00:00Z") -> None:
         config = json.dumps(
             {
-                "architecture": architecture,
+                "architecture": "amd64",
+                "created": created,
                 "os": "linux",
                 "config": {"Cmd": ["/bin/sh"]},
                 "rootfs": {"type": "layers", "diff_ids": [_digest(layer)]},

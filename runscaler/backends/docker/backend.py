@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 CREATE_GRACE = 3.0
 """How long an interrupted create may still answer. Cut at once, it could leave a container that does
 not exist yet when it is looked for; only an engine that hangs is cut off."""
-UNDO_SECONDS = 10.0
+UNDO_SECONDS = 5.0
 REMOVAL_SECONDS = 30.0
 LOOK_AGAIN = 0.05
 CONFLICT = 409
@@ -50,7 +50,6 @@ class DockerBackend:
         self._context = context
         self._images = Images(engine, context.clock)
         self._volume = SharedVolume(engine, context.owner)
-        self._told_of_dind = False
         self._heard_of: set[str] = set()
 
     @property
@@ -61,7 +60,6 @@ class DockerBackend:
         return findings(self._engine, self._images, settings)
 
     def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
-        self._tell_of_dind(settings)
         self._images.ensure(ImageRequest.of(settings), progress, interrupt)
         if settings.docker.shared_volume:
             self._volume.prepare(settings.runner_image, settings.docker.platform, interrupt)
@@ -203,15 +201,6 @@ class DockerBackend:
             return Path(settings.docker.dind_path).stat().st_gid
         except OSError:
             return None
-
-    def _tell_of_dind(self, settings: ScaleSetSettings) -> None:
-        if settings.docker.dind is True and not self._told_of_dind:
-            self._told_of_dind = True
-            logger.warning(
-                "dind = true: jobs can use the engine {} and so own its host; "
-                "set dind = false where workflows are not trusted",
-                self._engine.url,
-            )
 
 
 def described(order: RunnerOrder) -> str:

@@ -54,7 +54,7 @@ class Watch:
         self._report = report
         self._quiet_seconds = quiet_seconds
         self._ping_seconds = ping_seconds
-        self._since = int(since)
+        self._since = int(since * NANOSECONDS)
         self._last_event = 0
         self._stop = Interrupt()
         self._endings = Endings()
@@ -121,18 +121,23 @@ class Watch:
             "label": own_filter(self._owner),
         }
         with self._engine.call("follow events", self._stop, seconds=self._quiet_seconds) as api:
-            for event in api.events(since=self._since, filters=filters, decode=True):
+            for event in api.events(since=engine_time(self._since), filters=filters, decode=True):
                 self._handle(event)
 
     def _handle(self, event: Mapping[str, object]) -> None:
         at = event.get("timeNano")
         if not isinstance(at, int) or at <= self._last_event:
             return
-        # By the engine's clock from now on, which may differ from ours; it takes whole seconds.
-        self._last_event, self._since = at, at // NANOSECONDS
+        # By the engine's clock from now on, which may differ from ours.
+        self._last_event = self._since = at
         ended = self._endings.observe(event, at / NANOSECONDS)
         if ended is not None:
             self._report(ended)
+
+
+def engine_time(nanoseconds: int) -> str:
+    """As the engine takes a time that is finer than seconds."""
+    return "{}.{:09d}".format(*divmod(nanoseconds, NANOSECONDS))
 
 
 class Endings:

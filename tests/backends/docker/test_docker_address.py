@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from runscaler.backends.docker import kind
 from runscaler.backends.docker.address import Certificates, EngineAddress
-from runscaler.config.model import DockerSettings
+from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.errors import BackendError
 
 
@@ -45,3 +46,13 @@ def test_an_unusable_address_is_an_error_that_says_how_to_write_it(url):
         _ = EngineAddress(url).host_and_port
 
     assert "tcp://host:2376" in caught.value.fixes[0]
+
+
+def test_sets_on_the_same_engine_with_the_same_certificates_share_a_backend():
+    def thing(**docker):
+        settings = DockerSettings(**docker)
+        return kind.thing(ScaleSetSettings(url="https://github.com/o", name="n", docker=settings))
+
+    assert thing() == "docker unix:///var/run/docker.sock"
+    assert thing(memory=1) == thing()
+    assert thing(host="tcp://there:2376", tls_cert="a") != thing(host="tcp://there:2376", tls_cert="b")

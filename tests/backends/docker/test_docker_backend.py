@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.engine import RunnerScript, connect
 
-from runscaler.errors import BackendDown, ImageMissing, StartFailed
+from runscaler.errors import BackendDown, ImageMissing, Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import OURS, Orders
 
@@ -162,6 +164,23 @@ def test_a_taken_name_leaves_its_holder_alone(backend, orders, rig):
         backend.start(order, Interrupt())
 
     assert [listed.id for listed in backend.inventory()] == [holder.id]
+
+
+def test_a_mute_engine_lets_go_of_an_interrupted_start(rig, orders, tmp_path):
+    path = tmp_path / "mute.sock"
+    interrupt = Interrupt()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        settings = rig.settings(RunnerScript(), host=f"unix://{path}")
+        mute = rig.open_with(settings, OURS)
+        timer = threading.Timer(0.05, interrupt.set)
+        timer.start()
+
+        with pytest.raises(Interrupted):
+            mute.start(replace(orders.make(), settings=settings), interrupt)
+
+        timer.join()
 
 
 def test_a_dead_engine_is_down_for_every_call(rig, orders, tmp_path):

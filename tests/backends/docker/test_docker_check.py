@@ -1,11 +1,17 @@
 from __future__ import annotations
 
 import pytest
-from support.engine import RunnerScript, shell_layer
+from support.engine import RunnerScript, connect, shell_layer
 from support.registry import Registry
 
+from runscaler.backends.docker.address import EngineAddress
+from runscaler.backends.docker.check import findings
+from runscaler.backends.docker.engine import Engine
+from runscaler.backends.docker.images import ImageRequest, Images
 from runscaler.findings import Level
+from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import OURS
+from runscaler.testing.clock import FakeClock
 
 pytestmark = pytest.mark.engine
 
@@ -66,6 +72,20 @@ def test_a_missing_image_that_may_not_be_pulled_is_an_error(rig, backend):
 
     assert image.level is Level.ERROR
     assert any("docker pull" in fix for fix in image.fixes)
+
+
+def test_an_old_image_is_a_warning(rig, registry, engine_url):
+    engine, clock = Engine(EngineAddress(engine_url)), FakeClock()
+    images, settings = Images(engine, clock), settings_of(rig, registry.image, pull="missing")
+    images.ensure(ImageRequest.of(settings), lambda *_: None, Interrupt())
+
+    _, image = findings(engine, images, settings)
+
+    with connect(engine_url) as api:
+        api.remove_image(registry.image)
+    engine.forget()
+    assert image.level is Level.WARNING
+    assert "45 days old" in image.message
 
 
 def test_a_dind_socket_that_is_not_there_is_an_error(rig, backend):

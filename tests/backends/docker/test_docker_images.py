@@ -64,6 +64,25 @@ def test_a_missing_image_is_pulled_with_progress(images, registry):
 
 
 @pytest.mark.engine
+def test_the_age_of_an_image_is_known_in_days(images, registry, clock):
+    """The clock stands at 2027-01-15, the image was built on 2026-12-01."""
+    request = ImageRequest(registry.image)
+    assert images.age_in_days(request) is None
+
+    ensure(images, request)
+
+    assert images.age_in_days(request) == 45
+
+
+@pytest.mark.engine
+def test_an_image_for_another_platform_is_not_the_one_that_is_wanted(images, registry):
+    ensure(images, ImageRequest(registry.image))
+
+    with pytest.raises(ImageMissing, match="for linux/s390x"):
+        ensure(images, ImageRequest(registry.image, "linux/s390x", pull="never"))
+
+
+@pytest.mark.engine
 def test_always_looks_for_a_newer_image_once_and_again_after_its_interval(images, registry, clock):
     request = ImageRequest(registry.image, pull="always", pull_interval=3600.0)
     ensure(images, request)

@@ -8,7 +8,7 @@ from support.engine import DockerRig, shell_image
 from runscaler.backends.base import Ending, ResourceEnded, ThingDown, ThingUp
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
-from runscaler.backends.docker.watch import Endings, Watch
+from runscaler.backends.docker.watch import Endings, Watch, engine_time
 from runscaler.clock import SystemClock
 from runscaler.interrupt import Interrupt
 from runscaler.names import new_owner_id
@@ -75,6 +75,10 @@ def test_a_destruction_is_told_only_where_the_end_was_not():
 
     assert endings.observe(event("destroy"), 6.0) is None
     assert endings.observe(event("destroy", "never-ran"), 6.0) == ResourceEnded("never-ran", None)
+
+
+def test_the_engine_is_asked_from_a_time_that_is_finer_than_seconds():
+    assert engine_time(1_800_000_000_000_000_005) == "1800000000.000000005"
 
 
 @pytest.mark.parametrize("garbage", [{}, {"Actor": None}, {"Actor": {}, "Action": "die"}, event("rename")])
