@@ -333,6 +333,8 @@ class Worker:
         self._cancel = threading.Event()
         self._lost = False
         self._step: subprocess.Popen[bytes] | None = None
+        self._spawning = threading.Lock()
+        """Held while a step starts, so that one that is not known yet is not left behind."""
         self._deadline = time.monotonic() + float(self._job.get("timeoutSeconds") or 21600)
 
     def run(self) -> int:
@@ -360,9 +362,10 @@ class Worker:
     def _watch_listener(self) -> None:
         while os.read(0, 1):
             continue
-        if not self._over.is_set() and self._step is not None:
-            kill_group(self._step, signal.SIGKILL)
-        os._exit(1)
+        with self._spawning:
+            if not self._over.is_set() and self._step is not None:
+                kill_group(self._step, signal.SIGKILL)
+            os._exit(1)
 
     def _renew(self) -> None:
         api = Api(self._order["server"], self._order["token"])
@@ -410,7 +413,8 @@ class Worker:
         words = shlex.split(SHELLS.get(shell, shell))
         command = [str(script) if word == "{0}" else word for word in words]
         try:
-            process = self._step = self._spawn(command)
+            with self._spawning:
+                process = self._step = self._spawn(command)
         except OSError as error:
             log.add(f"{command[0]}: {error.strerror}")
             log.flush()
