@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--groups", default="", metavar="NAME,…", help="Runner groups besides Default.")
 @click.option("--threads", default=256, show_default=True, help="More than sessions and runners together.")
 def simulate(port: int, host: str, threads: int, **chosen: object) -> None:
-    """Simulate GitHub's side: scale sets, jobs, runners, and the faults of bad days.
+    """Simulate GitHub's side, for any client of it.
 
     Jobs are queued and faults set by the control API, which needs the header "X-Sim-Control: 1".
     """

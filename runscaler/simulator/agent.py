@@ -461,20 +461,20 @@ class Worker:
 
     def _environment(self) -> dict[str, str]:
         job, folder = self._job, self._order["workFolder"]
-        return dict(
-            os.environ,
-            CI="true",
-            GITHUB_ACTIONS="true",
-            GITHUB_REPOSITORY=str(job.get("repository", "")),
-            GITHUB_RUN_ID=str(job.get("runId", "")),
-            GITHUB_JOB=str(job.get("displayName", "")),
-            GITHUB_WORKSPACE=folder,
-            RUNNER_NAME=self._order["runner"],
-            RUNNER_WORKSPACE=folder,
-            RUNNER_TEMP=str(self._temp),
-            RUNNER_TRACKING_ID="github_" + str(uuid.uuid4()),
+        return {
+            **os.environ,
+            "CI": "true",
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_REPOSITORY": str(job.get("repository", "")),
+            "GITHUB_RUN_ID": str(job.get("runId", "")),
+            "GITHUB_JOB": str(job.get("displayName", "")),
+            "GITHUB_WORKSPACE": folder,
+            "RUNNER_NAME": self._order["runner"],
+            "RUNNER_WORKSPACE": folder,
+            "RUNNER_TEMP": str(self._temp),
+            "RUNNER_TRACKING_ID": "github_" + str(uuid.uuid4()),
             **{str(key): str(value) for key, value in job.get("env", {}).items()},
-        )
+        }
 
     def _tell(self, index: int, body: Json) -> None:
         try:

@@ -35,7 +35,9 @@ def github_with_room(github: SimulatedGitHub, client: ScaleSetClient) -> Simulat
 def one_job(github: SimulatedGitHub, client: ScaleSetClient, folder: Path, *steps: str | Step) -> JobView:
     """Run a job to its end on a real agent."""
     agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], folder)
-    ids = github.queue_jobs("my-runners", steps=steps, secrets=["s3cr3t"], env={"GREETING": "hello"})
+    ids = github.queue_jobs(
+        "my-runners", steps=steps, secrets=["s3cr3t"], env={"GREETING": "hello", "CI": "mine"}
+    )
     (job,) = github.wait_for_jobs(ids)
     assert agent.end()[0] == 0
     return job
@@ -62,10 +64,10 @@ def test_steps_run_in_the_work_folder_with_the_job_s_environment_and_no_jit_conf
     github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
 ) -> None:
     job = one_job(
-        github_with_room, client, tmp_path, f"pwd; echo $GREETING $RUNNER_NAME; echo ${{{JIT}:-none}}"
+        github_with_room, client, tmp_path, f"pwd; echo $GREETING $RUNNER_NAME $CI; echo ${{{JIT}:-none}}"
     )
 
-    assert job.steps[0].log == (str(tmp_path / "_work"), "hello runner-1", "none")
+    assert job.steps[0].log == (str(tmp_path / "_work"), "hello runner-1 mine", "none")
 
 
 def test_secrets_are_masked_in_log_and_output(
