@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _BACKOFF = Backoff(first=2.0, cap=60.0)
 PULLS_AT_ONCE = 4
+LOOK_AGAIN_SECONDS = 3600.0
+"""How often the backend is asked to look after an image that is there; it knows its pull-interval."""
 
 
 class KeeperCrashed(Exception):
@@ -38,6 +40,7 @@ class _Tenant:
     settings: ScaleSetSettings
     failures: int = 0
     preparing: bool = False
+    ready: bool = False
 
 
 class KeeperActor(SupervisedActor[m.KeeperMessage]):
@@ -175,13 +178,15 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             return
         match message:
             case m.Prepared():
-                tenant.preparing, tenant.failures = False, 0
+                tenant.preparing, tenant.failures, tenant.ready = False, 0, True
                 self.send(tenant.ref, m.ImagePrepared())
+                self.after(LOOK_AGAIN_SECONDS, m.PrepareAgain(message.key))
             case m.PreparingFailed(key, reason, fixes):
                 self._preparing_failed(key, tenant, m.ImageAbsent(reason, fixes))
             case m.PreparingGoesOn(what=what, percent=percent):
                 share = "" if percent is None else f" ({percent} %)"
-                self.send(tenant.ref, m.ImageAbsent(f"fetching {what}{share}", failed=False))
+                if not tenant.ready:
+                    self.send(tenant.ref, m.ImageAbsent(f"fetching {what}{share}", failed=False))
             case m.PrepareAgain(key):
                 self._prepare(key)
 
@@ -190,7 +195,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         if tenant.preparing:
             return
         tenant.preparing = True
-        if not tenant.failures:
+        if not tenant.failures and not tenant.ready:
             self.send(tenant.ref, m.ImageAbsent(f"preparing {tenant.settings.runner_image}", failed=False))
         shown: set[tuple[str, int | None]] = set()
 
@@ -207,7 +212,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         )
 
     def _preparing_failed(self, key: ScaleSetKey, tenant: _Tenant, absent: m.ImageAbsent) -> None:
-        tenant.preparing = False
+        tenant.preparing = tenant.ready = False
         tenant.failures += 1
         self.send(tenant.ref, absent)
         self.after(_BACKOFF.delay(tenant.failures), m.PrepareAgain(key))

@@ -39,6 +39,7 @@ from runscaler.errors import (
     AccessDenied,
     BackendError,
     GitHubError,
+    ImageMissing,
     Interrupted,
     JobStillRunning,
     RateLimited,
@@ -158,8 +159,16 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         if _may_have_registered(error):
             self._owe(order.runner, tenancy.runner_id)
         self._tenancy = None
-        limited = isinstance(error, RateLimited)
-        self.report(RunnerStartFailed(self._slot, order.generation, str(error), error.fixes, limited))
+        self.report(
+            RunnerStartFailed(
+                self._slot,
+                order.generation,
+                str(error),
+                error.fixes,
+                rate_limited=isinstance(error, RateLimited),
+                image_missing=isinstance(error, ImageMissing),
+            )
+        )
         self._settle()
 
     def _cancel(self, generation: Generation) -> None:

@@ -208,7 +208,7 @@ class Runners:
 
     def start_failed(self, slot: Slot, report: RunnerStartFailed) -> None:
         slot.failure = report.reason
-        if slot.state is SlotState.STARTING:
+        if slot.state is SlotState.STARTING and not report.rate_limited:
             self._count_failed_start(slot, report.fixes)
         self.happen(slot, SlotEvent.START_FAILED)
 

@@ -179,6 +179,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._runners.up(slot, message)
             case m.RunnerStartFailed():
                 self._runners.start_failed(slot, message)
+                if message.image_missing:
+                    self.send(self._keeper, m.PrepareAgain(self._settings.key))
             case m.RetireAgreed():
                 self._runners.happen(slot, SlotEvent.AGREED)
             case m.RetireRefused():

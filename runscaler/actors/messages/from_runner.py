@@ -28,6 +28,7 @@ class RunnerStartFailed:
     reason: str
     fixes: tuple[str, ...]
     rate_limited: bool = False
+    image_missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,7 +78,7 @@ class PreparingGoesOn:
 
 @dataclass(frozen=True, slots=True)
 class PrepareAgain:
-    """Own deadline."""
+    """Own deadline, or from a scale set whose start found the image missing."""
 
     key: ScaleSetKey
 
