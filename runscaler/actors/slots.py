@@ -96,6 +96,10 @@ class SlotBook:
         """Every slot that is not empty, by number."""
         return (slot for _, slot in sorted(self._slots.items()) if slot.state is not SlotState.EMPTY)
 
+    def used(self) -> Iterator[Slot]:
+        """Every slot that was ever used, empty or not."""
+        return iter(self._slots.values())
+
     def in_state(self, *states: SlotState) -> list[Slot]:
         return [slot for slot in self.held() if slot.state in states]
 

@@ -35,7 +35,7 @@ class Stocktaking:
     def take(self, inventory: m.Inventory) -> None:
         by_id = {resource.id: resource for resource in inventory.resources}
         listed = [Listed(r.id, r.runner, r.slot, r.ending is None) for r in inventory.resources]
-        believed = [_believed(slot) for slot in self._runners.book.held()]
+        believed = [_believed(slot) for slot in self._runners.book.used()]
         repairs = reconcile(inventory.as_of, listed, believed, self._settings.max_runners, self._unclear)
         for one, number in repairs.adopt:
             self._adopt(by_id[one.resource_id], number, one.running)
