@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler import events
-from runscaler.actors.runners import runner_facts
+from runscaler.actors.snapshot import runner_facts
 from runscaler.github.messages import JobAvailable, JobCompleted, JobStarted
 from runscaler.names import RunnerName
 from runscaler.policy.lifecycle import SlotEvent, SlotState
@@ -33,7 +33,7 @@ _SHOWN = 80
 class Jobs:
     def __init__(self, house: House, settings: ScaleSetSettings, runners: Runners, outlook: Outlook) -> None:
         self._house, self._settings, self._outlook = house, settings, outlook
-        self._runners, self._past, self._tally = runners, runners.past, runners.tally
+        self._runners, self._past, self._tally = runners, runners.departures.past, runners.tally
         self._log = logger.bind(scale_set=settings.name)
 
     def apply(self, batch: Iterable[JobEvent]) -> list[JobAvailable]:

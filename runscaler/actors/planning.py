@@ -90,7 +90,9 @@ class Planning:
 
     def _view(self, now: float) -> View:
         book, settings = self._runners.book, self._settings
-        demand = Demand(self.statistics.assigned, self.statistics.running, self._runners.past.departed)
+        demand = Demand(
+            self.statistics.assigned, self.statistics.running, self._runners.departures.past.departed
+        )
         view = View(
             now,
             settings.min_runners,

@@ -6,16 +6,16 @@ of a slot; here is what has to be done then. It decides nothing about how many t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, TypedDict
+from typing import TYPE_CHECKING, Protocol
 
 from loguru import logger
 
 from runscaler import events
+from runscaler.actors.departures import Departures
 from runscaler.actors.messages import (
     AdoptRunner,
     CancelStart,
     ClaimPlace,
-    DeregisterRunner,
     HostMessage,
     RemoveRunner,
     RetireRunner,
@@ -23,12 +23,11 @@ from runscaler.actors.messages import (
     RunnerStartFailed,
     RunnerUp,
     ScaleSetMessage,
-    SettleDeparted,
     SlotDue,
     StartRunner,
 )
-from runscaler.actors.past import Past, PastRunner, Tally
 from runscaler.actors.slots import Slot, SlotBook
+from runscaler.actors.snapshot import RunnerFacts, runner_facts
 from runscaler.github.base import ScaleSetId
 from runscaler.names import new_runner_name
 from runscaler.policy.lifecycle import (
@@ -49,17 +48,13 @@ if TYPE_CHECKING:
     from runscaler.actors.crew import Crew
     from runscaler.actors.house import House
     from runscaler.actors.outlook import Outlook
-    from runscaler.backends.base import Ending, Place, Resource
-    from runscaler.clock import Clock
+    from runscaler.actors.past import Tally
+    from runscaler.backends.base import Place, Resource
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.names import RunnerName, SlotNumber
+    from runscaler.names import SlotNumber
 
-SETTLE_SECONDS = 10.0
-"""How long a message about the job of a runner that has ended is waited for."""
 DOUBT_SECONDS = 30.0
 """After GitHub's "a job still runs" for a runner whose job is completed: ask again then."""
-YOUNG_SECONDS = 30.0
-"""An idle runner that ends with 0 later than this lost its registration: no failure (spec.md 5.2)."""
 
 
 class Office(Protocol):
@@ -85,12 +80,11 @@ class Runners:
         self._office, self._crew, self._house, self._settings = office, crew, house, settings
         self._clock = house.clock
         self.book = SlotBook(settings.max_runners, house.clock)
-        self.past = Past()
+        self.departures = Departures(office, crew, outlook, house, settings, self)
         self.tally = tally
         self.scale_set_id = ScaleSetId(0)
         self.hurried = False
         """An orderly stop is on: no grace after GitHub's agreement (spec.md 6.2)."""
-        self._early_ends: dict[str, Ending | None] = {}
         self._log = logger.bind(scale_set=settings.name)
 
     # -- what the planner orders ------------------------------------------------------------------
@@ -203,8 +197,7 @@ class Runners:
         )
         self._outlook.start_succeeded()
         self.happen(slot, SlotEvent.UP)
-        if report.resource.id in self._early_ends:
-            self.ended(report.resource.id, self._early_ends.pop(report.resource.id))
+        self.departures.catch_up(report.resource.id)
 
     def start_failed(self, slot: Slot, report: RunnerStartFailed) -> None:
         slot.failure = report.reason
@@ -276,75 +269,6 @@ class Runners:
             reason = slot.reason or slot.failure or "its job is done"
             self._house.emit(events.RunnerRemoved(**self._facts(slot), reason=reason))
 
-    # -- ends -------------------------------------------------------------------------------------------
-
-    def ended(self, resource_id: str, ending: Ending | None) -> None:
-        """The backend saw a resource end. One that no slot knows may be of a start still under way."""
-        slot = self.book.of_resource(resource_id)
-        if slot is None:
-            if self.book.counts().starting or self.book.counts().busy:
-                self._early_ends[resource_id] = ending
-            return
-        if slot.state is SlotState.REMOVING or slot.runner is None:
-            return
-        slot.ending = ending
-        state = slot.state
-        self._remember(slot, ending)
-        if state is SlotState.IDLE:
-            self._judge_idle_end(slot, ending)
-        elif state is SlotState.BUSY:
-            slot.reason = f"it ended while busy ({_how(ending)})" if ending and ending.exit_code else ""
-        self.happen(slot, SlotEvent.ENDED)
-
-    def _remember(self, slot: Slot, ending: Ending | None) -> None:
-        assert slot.runner is not None
-        past = PastRunner(
-            slot.number,
-            slot.runner_id,
-            job_id=slot.job_id,
-            completed=bool(slot.completed_job),
-            departed=slot.state in (SlotState.BUSY, SlotState.ADOPTED),
-            unproven=slot.state is SlotState.IDLE and ending is not None and ending.exit_code == 0,
-            ordered_at=slot.ordered_at,
-        )
-        self.past.add(slot.runner, past)
-        if past.departed or past.unproven:
-            self._office.after(SETTLE_SECONDS, SettleDeparted(slot.runner))
-
-    def _judge_idle_end(self, slot: Slot, ending: Ending | None) -> None:
-        """Before any job was seen on it. With 0 it may have had one whose messages are still to come."""
-        lived = self._clock.monotonic() - slot.started_at
-        slot.failure = f"{slot.runner} ended before a job after {lived:.0f} s ({_how(ending)})"
-        if ending is not None and ending.exit_code == 0:
-            past = self.past.get(slot.runner) if slot.runner else None
-            if past is not None:
-                past.why = slot.failure
-                past.unproven = lived < YOUNG_SECONDS
-            slot.reason, slot.failure = slot.failure, ""
-            return
-        self.count_early_end(slot.number, slot.ordered_at, slot.failure, slot.runner or "")
-
-    def count_early_end(self, number: SlotNumber, ordered_at: float, reason: str, runner: str) -> None:
-        self.tally.runners_failed += 1
-        self._house.emit(
-            events.RunnerFailed(**runner_facts(self._clock, self._settings, number, runner), reason=reason)
-        )
-        self._outlook.ended_early(ordered_at, reason)
-
-    def settle(self, runner: RunnerName) -> None:
-        """GitHub's word about a runner that ended has not come in 10 s."""
-        past = self.past.get(runner)
-        if past is None:
-            return
-        if past.unproven:
-            past.unproven = False
-            self._log.bind(slot=past.slot, runner=runner).warning("{}", past.why)
-            self.count_early_end(past.slot, past.ordered_at, past.why, runner)
-        elif self.past.forget_departure(runner):
-            owed = DeregisterRunner(runner, past.runner_id, self.scale_set_id)
-            self._crew.tell_runner(past.slot, owed)
-            self._office.changed()
-
     # -- taking over ------------------------------------------------------------------------------------
 
     def adopt(self, resource: Resource, number: SlotNumber, running: bool) -> None:
@@ -357,7 +281,7 @@ class Runners:
         self.happen(slot, SlotEvent.FOUND)
         self._crew.tell_runner(number, AdoptRunner(slot.generation, resource))
         if not running:
-            self.ended(resource.id, resource.ending)
+            self.departures.ended(resource.id, resource.ending)
             return
         self._note(slot).info("took over {}, which was running already", resource.runner)
         self._house.emit(events.RunnerAdopted(**self._facts(slot), resource=resource.id))
@@ -371,10 +295,6 @@ class Runners:
         else:
             self.happen(slot, SlotEvent.FOUND)
 
-    def forget_early_ends(self) -> None:
-        """An inventory has told all that they could."""
-        self._early_ends.clear()
-
     # -- words ------------------------------------------------------------------------------------------
 
     def _note(self, slot: Slot) -> Logger:
@@ -384,31 +304,7 @@ class Runners:
         return runner_facts(self._clock, self._settings, slot.number, slot.runner or "")
 
 
-class RunnerFacts(TypedDict):
-    """What every event about a runner says."""
-
-    at: float
-    scale_set: str
-    slot: int
-    runner: str
-
-
-def runner_facts(clock: Clock, settings: ScaleSetSettings, slot: int, runner: str) -> RunnerFacts:
-    return {"at": clock.wall(), "scale_set": settings.name, "slot": slot, "runner": runner}
-
-
 _OVERDUE = {
     SlotState.BUSY: "its time is up",
     SlotState.STARTING: "its start took too long",
 }
-
-
-def _how(ending: Ending | None) -> str:
-    """How it ended, in words."""
-    if ending is None:
-        return "it is not there any more"
-    if ending.out_of_memory:
-        return "out of memory"
-    if ending.signal is not None:
-        return f"signal {ending.signal}"
-    return "exit code unknown" if ending.exit_code is None else f"exit code {ending.exit_code}"

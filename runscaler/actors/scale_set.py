@@ -199,7 +199,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def _hear_thing(self, message: m.ThingReport) -> None:
         match message:
             case m.ResourceEnded(resource_id, ending):
-                self._runners.ended(resource_id, ending)
+                self._runners.departures.ended(resource_id, ending)
             case m.PlaceGranted(number, generation, place):
                 if slot := self._runners.book.of_generation(number, generation):
                     self._runners.placed(slot, place)
@@ -267,7 +267,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.SlotDue(number):
                 self._runners.due(number)
             case m.SettleDeparted(runner):
-                self._runners.settle(runner)
+                self._runners.departures.settle(runner)
             case m.DrainOver():
                 self._farewell.drain_over()
             case m.ClosingOver(what):

@@ -46,7 +46,7 @@ class Stocktaking:
             self._runners.found(self._runners.book.slot(number), by_id[one.resource_id])
         for number in repairs.lost:
             self._lose(self._runners.book.slot(number))
-        self._runners.forget_early_ends()
+        self._runners.departures.forget_early()
 
     def _adopt(self, resource: Resource, number: SlotNumber, running: bool) -> None:
         self._runners.adopt(resource, number, running)
@@ -55,7 +55,7 @@ class Stocktaking:
     def _end(self, slot: Slot, by_id: dict[str, Resource]) -> None:
         if slot.resource is not None:
             seen = by_id.get(slot.resource.id)
-            self._runners.ended(slot.resource.id, None if seen is None else seen.ending)
+            self._runners.departures.ended(slot.resource.id, None if seen is None else seen.ending)
 
     def _lose(self, slot: Slot) -> None:
         """A start whose actor crashed has left nothing at the backend, but perhaps a registration."""
