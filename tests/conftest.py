@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from support.missing import missing
 
 if TYPE_CHECKING:
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 SYSTEM = tuple(Path(__file__).parent / name for name in ("system", "conformance"))
 THREAD_PATIENCE = 10.0
+
+# Nothing here judges time; `--hypothesis-profile=long` looks twenty times as hard.
+settings.register_profile("quick", settings(), deadline=None)
+settings.register_profile("long", settings(), deadline=None, max_examples=2000)
+settings.load_profile("quick")
 
 
 def pytest_configure() -> None:

@@ -37,14 +37,14 @@ class FailureRecord:
         return max(self.starts, self.early_ends)
 
     def start_failed(self, ordered_at: float, now: float, jitter: float, reason: str) -> Self:
-        if ordered_at < self.counted_at:
+        if ordered_at <= self.counted_at:
             return replace(self, reason=reason)
         return replace(self, starts=self.starts + 1, reason=reason)._backed_off(now, jitter)
 
     def ended_early(self, ordered_at: float, now: float, jitter: float, reason: str) -> Self:
         """A runner ended before any job was seen on it. Each one counts for `degraded`."""
         counted = replace(self, early_ends=self.early_ends + 1, reason=reason)
-        return counted if ordered_at < self.counted_at else counted._backed_off(now, jitter)
+        return counted if ordered_at <= self.counted_at else counted._backed_off(now, jitter)
 
     def started(self) -> Self:
         """A start succeeded."""
@@ -87,7 +87,7 @@ class Condition:
 
     @property
     def may_plan(self) -> bool:
-        """Is it known what is wanted (a session) and what there is (a list)?"""
+        """Is it known what is wanted, and is it ours to serve? What there is, `gates` minds."""
         return self.session and self.standby is None
 
     def gates(self) -> tuple[Gate, ...]:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Believed:
-    """One slot as the scale set knows it. `changed_at` is wall-clock seconds of its last change;
-    `resource_id` is empty while it has none, `runner` while it is empty."""
+    """One slot as the scale set knows it. `changed_at` is monotonic seconds of its last change;
+    `resource_id` is empty while it has none, `runner` None while it is empty."""
 
     slot: SlotNumber
     state: SlotState
@@ -59,7 +59,9 @@ def reconcile(
     max_runners: int,
     unclear: Iterable[SlotNumber] = (),
 ) -> Repairs:
-    """Compare. `as_of` is when the listing began: slots that changed after it are left alone.
+    """Compare. `as_of` (monotonic) is when the listing began: slots that changed after it are left
+    alone, and so are resources of theirs that nobody knows: one may have been removed since. Hence
+    `believed` has empty slots, too, where they were in use.
 
     `unclear` are slots whose actor died while it started something: they wait for this very answer.
     A resource whose slot is taken, or lies beyond `max_runners`, goes to a surplus slot numbered
@@ -67,20 +69,27 @@ def reconcile(
     """
     by_resource = {one.resource_id: one for one in listed}
     by_runner = {one.runner: one for one in listed}
-    known = {one.resource_id for one in believed if one.resource_id}
-    names = {one.runner for one in believed if one.runner}
     settled = [one for one in believed if one.changed_at < as_of]
     doubtful = set(unclear)
     ended = tuple(one.slot for one in settled if _has_ended(one, by_resource))
     unclear_slots = [one for one in settled if one.slot in doubtful]
     return Repairs(
-        adopt=_places(
-            [o for o in listed if o.resource_id not in known and o.runner not in names], believed, max_runners
-        ),
+        adopt=_places(_unknown(as_of, listed, believed), believed, max_runners),
         ended=ended,
         lost=tuple(one.slot for one in unclear_slots if one.runner not in by_runner),
         found=tuple((by_runner[one.runner], one.slot) for one in unclear_slots if one.runner in by_runner),
     )
+
+
+def _unknown(as_of: float, listed: Sequence[Listed], believed: Sequence[Believed]) -> list[Listed]:
+    known = {one.resource_id for one in believed if one.resource_id}
+    names = {one.runner for one in believed if one.runner}
+    changed = {one.slot for one in believed if one.changed_at >= as_of}
+    return [
+        one
+        for one in listed
+        if one.resource_id not in known and one.runner not in names and one.slot not in changed
+    ]
 
 
 def _has_ended(one: Believed, by_resource: dict[str, Listed]) -> bool:
@@ -95,7 +104,7 @@ def _places(
 ) -> tuple[tuple[Listed, SlotNumber], ...]:
     taken = {one.slot for one in believed if one.state is not SlotState.EMPTY}
     placed: list[tuple[Listed, SlotNumber]] = []
-    for one in sorted(unknown, key=lambda one: (not one.running, one.slot)):
+    for one in sorted(unknown, key=lambda one: (not one.running, one.slot, one.resource_id)):
         slot = one.slot if one.slot not in taken and one.slot < max_runners else _surplus(taken, max_runners)
         taken.add(slot)
         placed.append((one, slot))

@@ -162,14 +162,15 @@ def _narrowest(view: View) -> Gate | None:
     return min(closed, key=lambda gate: gate.allowed, default=None)
 
 
-def _held_up(view: View) -> tuple[UnmetDemand, ...]:
+def _held_up(view: View, drop: int = 0) -> tuple[UnmetDemand, ...]:
     """What is wanted and out of reach whatever the gates: beyond max-runners, or under the host's cap."""
     found = []
     beyond = view.wanted - view.max_runners
     if beyond > 0 and not view.draining:
         found.append(UnmetDemand(Unmet.MAX_RUNNERS, beyond, f"max-runners is {view.max_runners}"))
-    if view.capped and view.counts.waiting:
-        found.append(UnmetDemand(Unmet.HOST_CAP, view.counts.waiting, "the host's max-runners are in use"))
+    waiting = view.counts.waiting - drop
+    if view.capped and waiting:
+        found.append(UnmetDemand(Unmet.HOST_CAP, waiting, "the host's max-runners are in use"))
     return tuple(found)
 
 
@@ -179,11 +180,11 @@ def _shrink(view: View, surplus: int) -> Plan:
     if view.draining:
         return Plan(view.target, drop=drop, retire=tuple(one.slot for one in view.idle))
     if view.idle_timeout == 0:
-        return Plan(view.target, drop=drop, unmet=_held_up(view))
+        return Plan(view.target, drop=drop, unmet=_held_up(view, drop))
     candidates = view.idle[:surplus]
     due = tuple(one.slot for one in candidates if view.now - one.since >= view.idle_timeout)
-    later = [one.since + view.idle_timeout for one in candidates if one.slot not in due]
-    return Plan(view.target, drop=drop, retire=due, unmet=_held_up(view), next_look=min(later, default=None))
+    look = candidates[len(due)].since + view.idle_timeout if len(due) < len(candidates) else None
+    return Plan(view.target, drop=drop, retire=due, unmet=_held_up(view, drop), next_look=look)
 
 
 def to_acquire(capacity: int, acquired: int, assigned: int, offers: Sequence[int]) -> tuple[int, ...]:
