@@ -16,8 +16,8 @@ Generation = NewType("Generation", int)
 OwnerId = NewType("OwnerId", str)
 """32 hex digits: the identity that a daemon writes on every resource it makes."""
 
-RUNNER_NAME = re.compile(r"^runner-[0-9a-f]{8}$")
-OWNER_ID = re.compile(r"^[0-9a-f]{32}$")
+RUNNER_NAME = re.compile(r"^runner-[0-9a-f]{8}\Z")
+OWNER_ID = re.compile(r"^[0-9a-f]{32}\Z")
 
 
 def new_runner_name() -> RunnerName:
