@@ -32,6 +32,11 @@ SETTLE_SECONDS = 10.0
 YOUNG_SECONDS = 30.0
 """An idle runner that ends with 0 later than this lost its registration: no failure (spec.md 5.2)."""
 
+VERSION_REFUSED = 7
+"""The exit code of a runner whose version GitHub refuses (protocol.md 8.2)."""
+SECONDS_OF_A_REFUSED = 10.0
+"""An old runner that does not know that code ends with 0 within seconds."""
+
 
 class Office(Protocol):
     def after(self, seconds: float, message: ScaleSetMessage, /) -> None: ...
@@ -69,10 +74,8 @@ class Departures:
         self._remember(slot, ending)
         if state is SlotState.IDLE:
             self._judge_idle_end(slot, ending)
-        elif state is SlotState.BUSY:
-            slot.reason = (
-                f"it ended while busy ({describe_ending(ending)})" if ending and ending.exit_code else ""
-            )
+        elif state is SlotState.BUSY and ending is not None and ending.exit_code:
+            slot.reason = f"it ended while busy ({describe_ending(ending)})"
         self._runners.happen(slot, SlotEvent.ENDED)
 
     def _remember(self, slot: Slot, ending: Ending | None) -> None:
@@ -93,12 +96,14 @@ class Departures:
     def _judge_idle_end(self, slot: Slot, ending: Ending | None) -> None:
         """Before any job was seen on it. With 0 it may have had one whose messages are still to come."""
         lived = self._clock.monotonic() - slot.started_at
-        slot.failure = f"{slot.runner} ended before a job after {lived:.0f} s ({describe_ending(ending)})"
+        how = describe_ending(ending)
+        slot.failure = f"{slot.runner} ended before a job after {lived:.0f} s ({how}){_hint(ending, lived)}"
         if ending is not None and ending.exit_code == 0:
             past = self.past.get(slot.runner) if slot.runner else None
             if past is not None:
                 past.why = slot.failure
                 past.unproven = lived < YOUNG_SECONDS
+            slot.suspect = lived < YOUNG_SECONDS
             slot.reason, slot.failure = slot.failure, ""
             return
         self._count_early_end(slot.number, slot.ordered_at, slot.failure, slot.runner or "")
@@ -132,3 +137,13 @@ class Departures:
     def forget_early(self) -> None:
         """An inventory has told all that they could."""
         self._early.clear()
+
+
+def _hint(ending: Ending | None, lived: float) -> str:
+    """What such an end usually means (protocol.md 8.2, 8.5)."""
+    code = None if ending is None else ending.exit_code
+    if code == VERSION_REFUSED:
+        return ": GitHub refuses this runner version, a newer image is needed"
+    if code == 0 and lived < SECONDS_OF_A_REFUSED:
+        return ": perhaps GitHub refuses this runner version, see its output"
+    return ""

@@ -248,7 +248,7 @@ class Runners:
             slot.generation,
             force=slot.ending is None,
             deregister=not proven,
-            keep_output=bool(slot.failure),
+            keep_output=bool(slot.failure) or slot.suspect,
             ending=slot.ending,
         )
         self._crew.tell_runner(slot.number, order)

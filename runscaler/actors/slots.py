@@ -46,6 +46,8 @@ class Slot:
     completed_job: str = ""
     ending: Ending | None = None
     failure: str = ""
+    suspect: bool = False
+    """It ended with 0 so early that its output may be wanted."""
     reason: str = ""
     deadline: float | None = None
     deadline_event: SlotEvent = SlotEvent.OVERDUE
@@ -57,7 +59,7 @@ class Slot:
         self.generation = Generation(self.generation + 1)
         self.runner, self.runner_id, self.resource, self.ending = runner, 0, None, None
         self.job_id = self.job = self.completed_job = self.failure = self.reason = ""
-        self.ordered_at, self.started_at = now, 0.0
+        self.ordered_at, self.started_at, self.suspect = now, 0.0, False
 
 
 class SlotBook:
