@@ -41,7 +41,7 @@ class WatchedService:
 
     A poll that finds nothing ends as if it had been cut, so that a listener comes to rest; the first
     `empty_polls` of them return None instead. `during` runs once inside the next call of that name.
-    `answers` replaces what a call returns.
+    `answers` makes another answer of what a call returns.
     """
 
     def __init__(self, inner: ScaleSetService) -> None:
@@ -49,7 +49,7 @@ class WatchedService:
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         self.empty_polls = 0
         self.during: dict[str, Callable[[], None]] = {}
-        self.answers: dict[str, Any] = {}
+        self.answers: dict[str, Callable[[Any], Any]] = {}
 
     def __getattr__(self, name: str) -> Any:
         call = getattr(self._inner, name)
@@ -59,7 +59,7 @@ class WatchedService:
             if (happening := self.during.pop(name, None)) is not None:
                 happening()
             answer = call(*args, **options)
-            return self.answers.get(name, answer)
+            return self.answers[name](answer) if name in self.answers else answer
 
         return watched
 

@@ -1,0 +1,587 @@
+"""The listener alone: its parent is a probe, GitHub is in memory, nothing waits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from support.solo import Solo
+
+from runscaler.actors.messages import (
+    AnnounceCapacity,
+    BatchHandled,
+    BatchReceived,
+    ChildCrashed,
+    CloseSession,
+    GoOn,
+    ListenerStopped,
+    ListenerTroubled,
+    PolledInVain,
+    ScaleSetFound,
+    SessionOpened,
+    StoodBy,
+)
+from runscaler.errors import (
+    AccessDenied,
+    GitHubError,
+    NotFound,
+    QueueTokenExpired,
+    RateLimited,
+    Refused,
+    ScaleSetGone,
+    SessionGone,
+    Unreachable,
+)
+from runscaler.github.messages import JobAvailable, Statistics
+
+if TYPE_CHECKING:
+    from runscaler.actors.listener import ListenerActor
+
+EXPIRED = QueueTokenExpired("the queue token is over", status=401)
+
+
+def opened(**settings: object) -> tuple[Solo, ListenerActor]:
+    """A listener whose session is open and answered; it is in its first poll."""
+    solo = Solo(**settings)  # type: ignore[arg-type]
+    listener = solo.listener()
+    solo.play()
+    solo.tell(listener, BatchHandled(None, ()))
+    return solo, listener
+
+
+def poll_again(solo: Solo, listener: ListenerActor) -> None:
+    """The poll was cut by a new capacity."""
+    solo.tell(listener, AnnounceCapacity(10))
+
+
+# -- the scale set at GitHub --------------------------------------------------------------------------
+
+
+def test_a_scale_set_that_is_not_there_is_looked_for_then_created() -> None:
+    solo = Solo(labels=("gpu", "linux"))
+    solo.listener()
+    solo.play()
+
+    assert solo.service.names()[:4] == ["group_id", "find_scale_set", "create_scale_set", "open_session"]
+    assert solo.registered_set().labels == ("gpu", "linux")
+    assert solo.heard(ScaleSetFound) == [ScaleSetFound(solo.registered_set().id)]
+
+
+def test_a_scale_set_that_is_there_is_used_as_it_is() -> None:
+    solo = Solo(labels=("linux", "GPU"))
+    there = solo.github.add_scale_set(solo.settings.url, "Linux", 1, ("gpu", "Linux"))
+    solo.listener()
+    solo.play()
+
+    assert solo.heard(ScaleSetFound) == [ScaleSetFound(there.id)]
+    assert not {"create_scale_set", "update_scale_set"} & set(solo.service.names())
+
+
+def test_a_scale_set_with_other_labels_is_brought_in_line() -> None:
+    solo = Solo(labels=("linux", "gpu"))
+    there = solo.github.add_scale_set(solo.settings.url, "linux", 1, ("linux",))
+    solo.listener()
+    solo.play()
+
+    assert solo.service.args("update_scale_set") == [(there.id, "linux", 1, ("linux", "gpu"))]
+    assert solo.heard(SessionOpened)[0].labels == ("linux", "gpu")
+
+
+def test_a_scale_set_created_by_another_meanwhile_is_found() -> None:
+    solo = Solo()
+    solo.github.fail_next("create_scale_set", Refused("exists already", status=400), after=True)
+    solo.listener()
+    solo.play()
+
+    assert solo.heard(SessionOpened)
+    assert not solo.heard(ListenerTroubled)
+
+
+def test_a_scale_set_that_github_will_not_have_is_trouble() -> None:
+    solo = Solo()
+    solo.github.fail_next("create_scale_set", Refused("the name is not allowed", status=400))
+    solo.listener()
+    solo.play()
+
+    (told,) = solo.heard(ListenerTroubled)
+    assert told.trouble is not None
+    assert told.trouble.reason == "the name is not allowed"
+
+
+# -- the session ------------------------------------------------------------------------------------
+
+
+def test_an_open_session_is_told_with_its_counts_and_waits_for_the_answer() -> None:
+    solo = Solo()
+    listener = solo.listener()
+    solo.play()
+
+    (told,) = solo.heard(SessionOpened)
+    assert (told.scale_set_id, told.offers) == (solo.registered_set().id, ())
+    assert told.statistics == Statistics()
+    assert solo.service.args("open_session") == [(told.scale_set_id, "host-a")]
+    assert "poll" not in solo.service.names()
+
+    solo.tell(listener, BatchHandled(None, ()))
+    assert "poll" in solo.service.names()
+
+
+def test_the_session_is_remembered_for_the_next_process() -> None:
+    solo, _ = opened()
+
+    session = solo.registered_set().session
+    assert session is not None
+    assert solo.shelf.sessions == {solo.settings.key: (solo.registered_set().id, session.id)}
+
+
+def test_the_session_of_a_predecessor_is_closed_before_one_is_opened() -> None:
+    solo, _ = opened()
+    before = solo.registered_set().session
+    solo.listener()
+    solo.play()
+
+    after = solo.registered_set().session
+    assert before is not None
+    assert after is not None
+    assert before.id != after.id
+    assert solo.service.names()[-2:] == ["close_session", "open_session"]
+    assert not solo.heard(StoodBy)
+
+
+def test_offers_from_before_the_session_are_asked_for() -> None:
+    solo = Solo()
+    solo.github.add_scale_set(solo.settings.url, "linux", 1, ("linux",))
+    solo.github.believe("linux", Statistics(available=2))
+    offers = (JobAvailable("a", 1), JobAvailable("b", 2))
+    solo.service.answers["acquirable_jobs"] = lambda _: offers
+    solo.listener()
+    solo.play()
+
+    assert solo.heard(SessionOpened)[0].offers == offers
+
+
+def test_a_session_whose_counts_are_unknown_has_no_offers() -> None:
+    solo = Solo()
+    solo.github.add_scale_set(solo.settings.url, "linux", 1, ("linux",))
+    solo.listener()
+    solo.service.answers["open_session"] = lambda session: replace(session, statistics=None)
+    solo.play()
+
+    (told,) = solo.heard(SessionOpened)
+    assert (told.statistics, told.offers) == (None, ())
+
+
+def test_a_standby_tries_again_in_half_a_minute_or_a_little_more_and_takes_over() -> None:
+    solo = Solo()
+    solo.github.add_scale_set(solo.settings.url, "linux", 1, ("linux",))
+    solo.github.hold_session("linux")
+    solo.listener()
+    solo.play()
+
+    (told,) = solo.heard(StoodBy)
+    assert told.retry_at == solo.clock.monotonic() + 37.5
+    assert "somebody-else holds a session" in told.reason
+
+    solo.advance(37)
+    assert len(solo.heard(StoodBy)) == 1
+    solo.advance(1)
+    assert len(solo.heard(StoodBy)) == 2
+
+    solo.github.end_session("linux")
+    solo.advance(38)
+    assert solo.heard(SessionOpened)
+    assert not solo.heard(ListenerTroubled)
+
+
+def test_a_session_taken_by_another_makes_it_a_standby() -> None:
+    solo, listener = opened()
+    solo.github.hold_session("linux")
+    poll_again(solo, listener)
+    solo.advance(1)
+
+    assert solo.heard(StoodBy)
+
+
+@pytest.mark.parametrize(
+    "error", [SessionGone("the session is over", status=404), ScaleSetGone("no such scale set", status=404)]
+)
+def test_a_session_that_is_over_is_followed_by_a_new_one(error: GitHubError) -> None:
+    solo, listener = opened()
+    solo.github.fail_next("poll", error)
+    poll_again(solo, listener)
+    solo.advance(1)
+
+    assert len(solo.heard(SessionOpened)) == 2
+    assert not solo.heard(StoodBy)
+    assert not solo.heard(ListenerTroubled)
+
+
+def test_a_scale_set_deleted_by_somebody_is_created_again() -> None:
+    solo, listener = opened()
+    first = solo.registered_set()
+    solo.github.delete_scale_set("linux")
+    poll_again(solo, listener)
+    solo.advance(1)
+
+    assert solo.registered_set() is not first
+    assert [one.scale_set_id for one in solo.heard(ScaleSetFound)] == [first.id, solo.registered_set().id]
+
+
+# -- polling ----------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_acknowledged_only_after_it_was_handled() -> None:
+    solo, listener = opened()
+    poll_again(solo, listener)
+    solo.github.queue("linux")
+    poll_again(solo, listener)
+
+    (batch,) = solo.heard(BatchReceived)
+    assert "acknowledge" not in solo.service.names()
+    assert list(solo.registered_set().undeleted) == [batch.batch_id]
+
+    solo.tell(listener, BatchHandled(batch.batch_id, ()))
+    assert not solo.registered_set().undeleted
+    assert "acquire_jobs" not in solo.service.names()
+
+
+def test_while_a_batch_is_handled_nothing_is_polled() -> None:
+    solo, listener = opened()
+    solo.github.queue("linux")
+    poll_again(solo, listener)
+    assert solo.heard(BatchReceived)
+    polls = solo.service.names().count("poll")
+
+    poll_again(solo, listener)
+
+    assert solo.service.names().count("poll") == polls
+
+
+def test_jobs_are_acquired_before_the_batch_is_acknowledged() -> None:
+    solo, listener = opened()
+    solo.github.queue("linux")
+    poll_again(solo, listener)
+    solo.service.calls.clear()
+
+    solo.tell(listener, BatchHandled(solo.heard(BatchReceived)[0].batch_id, (7, 8)))
+
+    assert solo.service.names() == ["acquire_jobs", "acknowledge", "poll"]
+    assert solo.service.args("acquire_jobs")[0][1] == (7, 8)
+
+
+def test_the_next_poll_begins_after_the_newest_batch_and_tells_the_capacity() -> None:
+    solo, listener = opened()
+    solo.github.queue("linux")
+    poll_again(solo, listener)
+    newest = solo.heard(BatchReceived)[0].batch_id
+    solo.tell(listener, BatchHandled(newest, ()))
+
+    assert [one[1:] for one in solo.service.args("poll")] == [(0, 10), (0, 10), (newest, 10)]
+
+
+def test_a_batch_says_what_github_said() -> None:
+    solo, listener = opened()
+    solo.github.say("linux", problems=("a message could not be read",))
+    poll_again(solo, listener)
+
+    (batch,) = solo.heard(BatchReceived)
+    assert batch.problems == ("a message could not be read",)
+    assert batch.statistics == Statistics()
+    assert batch.events == ()
+
+
+def test_a_poll_in_vain_is_told_and_polled_on() -> None:
+    solo = Solo()
+    solo.service.empty_polls = 3
+    listener = solo.listener()
+    solo.play()
+    solo.tell(listener, BatchHandled(None, ()))
+
+    assert len(solo.heard(PolledInVain)) == 3
+    assert solo.service.names().count("poll") == 4
+
+
+def test_a_new_capacity_is_told_with_the_next_poll_and_clears_the_interrupt() -> None:
+    solo, listener = opened()
+    solo.interrupt.set()
+    solo.tell(listener, AnnounceCapacity(3))
+
+    assert not solo.interrupt.is_set()
+    assert solo.registered_set().capacity == 3
+
+
+def test_an_acknowledgement_that_was_cut_is_made_up_for() -> None:
+    solo, listener = opened()
+    solo.github.queue("linux")
+    poll_again(solo, listener)
+    solo.service.during["acknowledge"] = solo.interrupt.set
+
+    solo.tell(listener, BatchHandled(solo.heard(BatchReceived)[0].batch_id, (7,)))
+    assert solo.registered_set().undeleted
+
+    solo.tell(listener, AnnounceCapacity(3))
+    assert not solo.registered_set().undeleted
+    assert solo.service.names().count("acquire_jobs") == 1
+
+
+def test_jobs_whose_acquiring_was_cut_are_acquired_before_anything_else() -> None:
+    solo, listener = opened()
+    solo.github.queue("linux")
+    poll_again(solo, listener)
+    solo.service.during["acquire_jobs"] = solo.interrupt.set
+    solo.tell(listener, BatchHandled(solo.heard(BatchReceived)[0].batch_id, (7,)))
+    solo.service.calls.clear()
+
+    solo.tell(listener, AnnounceCapacity(3))
+
+    assert solo.service.names() == ["acquire_jobs", "acknowledge", "poll"]
+
+
+def test_what_is_owed_after_a_failure_is_paid_when_github_answers_again() -> None:
+    solo, listener = opened()
+    solo.github.queue("linux")
+    poll_again(solo, listener)
+    solo.github.fail_next("acknowledge", Unreachable("connection reset"))
+    solo.tell(listener, BatchHandled(solo.heard(BatchReceived)[0].batch_id, ()))
+    assert solo.registered_set().undeleted
+
+    solo.advance(2)
+
+    assert not solo.registered_set().undeleted
+
+
+def test_there_is_never_more_than_one_chain_of_polls() -> None:
+    solo, listener = opened()
+    solo.service.calls.clear()
+    for capacity in (1, 2, 3):
+        listener.actor_ref.tell(AnnounceCapacity(capacity))
+    solo.service.empty_polls = 1
+    solo.play()
+
+    assert [one[2] for one in solo.service.args("poll")] == [3, 3]
+
+
+def test_a_turn_of_an_earlier_chain_is_void() -> None:
+    solo, listener = opened()
+    solo.service.calls.clear()
+
+    solo.tell(listener, GoOn(0))
+
+    assert solo.service.calls == []
+
+
+def test_an_answer_to_a_session_that_is_over_is_dropped() -> None:
+    solo, listener = opened()
+    solo.service.calls.clear()
+
+    solo.tell(listener, BatchHandled(99, (7,)))
+
+    assert solo.service.calls == []
+
+
+# -- the queue's token ------------------------------------------------------------------------------
+
+
+def test_an_expired_token_is_refreshed_once_and_the_poll_repeated() -> None:
+    solo, listener = opened()
+    solo.github.expire_queue_token("linux")
+    solo.service.calls.clear()
+    poll_again(solo, listener)
+
+    assert solo.service.names() == ["poll", "refresh_session", "poll"]
+    assert len(solo.heard(SessionOpened)) == 1
+
+
+def test_a_token_that_is_refused_twice_means_a_new_session() -> None:
+    solo, listener = opened()
+    solo.github.fail_next("poll", EXPIRED, times=2)
+    poll_again(solo, listener)
+    solo.advance(1)
+
+    assert len(solo.heard(SessionOpened)) == 2
+    assert not solo.heard(StoodBy)
+
+
+def test_a_token_is_refreshed_before_it_ends() -> None:
+    solo = Solo()
+    refresh_at = solo.clock.monotonic() + 100
+    solo.service.answers["open_session"] = lambda session: replace(session, refresh_at=refresh_at)
+    listener = solo.listener()
+    solo.play()
+    solo.tell(listener, BatchHandled(None, ()))
+    assert "refresh_session" not in solo.service.names()
+
+    solo.advance(101)
+    poll_again(solo, listener)
+
+    assert solo.service.names().count("refresh_session") == 1
+
+
+# -- trouble ----------------------------------------------------------------------------------------
+
+
+def test_trouble_is_told_with_what_to_do_and_tried_again_ever_later() -> None:
+    solo = Solo()
+    error = Unreachable("github.com does not answer", fixes=("look at the network",))
+    solo.github.fail_next("group_id", error, times=3)
+    solo.listener()
+    solo.play()
+    for _ in range(60):
+        solo.advance(0.5)
+
+    told = [one.trouble for one in solo.heard(ListenerTroubled)]
+    assert [one and (one.reason, one.fixes, one.rate_limited) for one in told] == [
+        *[("github.com does not answer", ("look at the network",), False)] * 3,
+        None,
+    ]
+    assert solo.heard(SessionOpened)
+
+
+def test_github_is_given_the_time_that_it_asks_for() -> None:
+    solo = Solo()
+    solo.github.fail_next("group_id", RateLimited("too many requests", retry_after=90))
+    solo.listener()
+    solo.play()
+
+    trouble = solo.heard(ListenerTroubled)[0].trouble
+    assert trouble is not None
+    assert trouble.rate_limited
+    assert trouble.retry_at == solo.clock.monotonic() + 90
+    solo.advance(89)
+    assert not solo.heard(SessionOpened)
+    solo.advance(2)
+    assert solo.heard(SessionOpened)
+    assert solo.heard(ListenerTroubled)[-1].trouble is None
+
+
+@pytest.mark.parametrize("error", [AccessDenied("bad credentials", status=401), NotFound("no", status=404)])
+def test_a_refused_credential_is_tried_once_a_minute(error: GitHubError) -> None:
+    solo = Solo()
+    solo.github.fail_next("group_id", error, times=2)
+    solo.listener()
+    solo.play()
+    solo.advance(59)
+    assert solo.github.calls["group_id"] == 1
+
+    solo.advance(2)
+    assert solo.github.calls["group_id"] == 2
+
+
+def test_calls_are_cut_while_the_interrupt_is_set_and_go_on_with_the_message() -> None:
+    solo = Solo()
+    solo.service.during["find_scale_set"] = solo.interrupt.set
+    listener = solo.listener()
+    solo.play()
+    assert not solo.heard(SessionOpened)
+    assert not solo.heard(ListenerTroubled)
+
+    solo.tell(listener, AnnounceCapacity(5))
+    assert solo.heard(SessionOpened)
+
+
+def test_what_no_call_may_raise_is_a_crash() -> None:
+    solo = Solo()
+    solo.github.fail_next("group_id", ValueError("a bug"))  # type: ignore[arg-type]
+    solo.listener()
+    solo.play()
+
+    (crash,) = solo.heard(ChildCrashed)
+    assert (crash.name, crash.handling) == ("listener linux", "GoOn")
+
+
+# -- the end ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("delete", [True, False])
+def test_the_session_is_closed_and_the_scale_set_deleted_if_told(delete: bool) -> None:
+    solo, listener = opened()
+    there = solo.registered_set()
+    solo.interrupt.set()
+    solo.tell(listener, CloseSession(delete_scale_set=delete))
+
+    assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=delete)]
+    assert there.session is None
+    assert there.live is not delete
+    assert solo.shelf.sessions == {}
+    assert listener.actor_stopped.is_set()
+
+
+def test_what_is_owed_is_paid_before_the_session_is_closed() -> None:
+    solo, listener = opened()
+    solo.github.queue("linux")
+    poll_again(solo, listener)
+    solo.service.during["acknowledge"] = solo.interrupt.set
+    solo.tell(listener, BatchHandled(solo.heard(BatchReceived)[0].batch_id, ()))
+    solo.service.calls.clear()
+
+    solo.tell(listener, CloseSession(delete_scale_set=False))
+
+    assert solo.service.names() == ["acknowledge", "close_session"]
+
+
+def test_a_standby_never_deletes_the_scale_set() -> None:
+    solo = Solo()
+    there = solo.github.add_scale_set(solo.settings.url, "linux", 1, ("linux",))
+    solo.github.hold_session("linux")
+    listener = solo.listener()
+    solo.play()
+
+    solo.tell(listener, CloseSession(delete_scale_set=True))
+
+    assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=False)]
+    assert there.live
+    assert there.session is not None
+
+
+def test_who_never_reached_github_has_nothing_to_close() -> None:
+    solo = Solo()
+    solo.github.fail_next("group_id", Unreachable("no network"))
+    listener = solo.listener()
+    solo.play()
+
+    solo.tell(listener, CloseSession(delete_scale_set=True))
+
+    assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=False)]
+
+
+def test_who_lost_its_session_for_a_moment_still_deletes_its_scale_set() -> None:
+    solo, listener = opened()
+    solo.github.fail_next("poll", SessionGone("over", status=404))
+    listener.actor_ref.tell(AnnounceCapacity(0))
+    solo.play()
+
+    solo.tell(listener, CloseSession(delete_scale_set=True))
+
+    assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=True)]
+
+
+def test_a_refusal_to_delete_is_no_failure_of_the_stop() -> None:
+    solo, listener = opened()
+    solo.github.fail_next("delete_scale_set", Refused("a job runs", status=400))
+
+    solo.tell(listener, CloseSession(delete_scale_set=True))
+
+    assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=False)]
+    assert solo.registered_set().session is None
+    assert listener.actor_stopped.is_set()
+
+
+def test_a_close_that_is_cut_ends_all_the_same() -> None:
+    solo, listener = opened()
+    solo.service.during["close_session"] = solo.interrupt.set
+
+    solo.tell(listener, CloseSession(delete_scale_set=True))
+
+    assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=False)]
+    assert listener.actor_stopped.is_set()
+
+
+def test_labels_that_github_kept_are_told() -> None:
+    solo = Solo(labels=("linux", "gpu"))
+    for call in ("create_scale_set", "update_scale_set"):
+        solo.service.answers[call] = lambda made: replace(made, labels=("linux",))
+    solo.listener()
+    solo.play()
+
+    assert solo.heard(SessionOpened)[0].labels == ("linux",)
