@@ -203,6 +203,14 @@ def test_of_two_closed_gates_the_narrower_gives_the_reason() -> None:
     assert made.next_look == NOW + 30
 
 
+def test_a_gate_is_closed_until_its_time_and_open_from_then_on() -> None:
+    held_up = quiet(assigned=3, gates=(Gate(Unmet.BACKOFF, "no space left", until=NOW + 8),))
+
+    assert plan(held_up).start == 0
+    assert plan(replace(held_up, now=NOW + 7.9)).start == 0
+    assert plan(replace(held_up, now=NOW + 8)).start == 3
+
+
 def test_one_probe_is_let_through_and_only_while_none_is_under_way() -> None:
     gate = Gate(Unmet.BACKOFF, "five failures", allowed=1)
 
