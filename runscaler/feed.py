@@ -47,11 +47,13 @@ class Feed:
 
     def close(self) -> None:
         """Deliver what is queued, then end."""
-        with self._lock:
-            thread, self._thread = self._thread, None
-        if thread is not None:
-            self._queue.put(None)
+        thread = self._thread
+        if thread is None:
+            return
+        self._queue.put(None)
+        if thread is not threading.current_thread():
             thread.join(5.0)
+        self._thread = None
 
     def _unsubscribe(self, callback: Callable[[Event], None]) -> None:
         with self._lock:

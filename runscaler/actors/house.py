@@ -35,6 +35,9 @@ class Memory(Protocol):
 
     def clear_session(self, key: ScaleSetKey) -> None: ...
 
+    def set_aside(self, key: ScaleSetKey, batch_id: int, content: str) -> Path | None:
+        """Keep a batch that crashed its scale set again and again; None where there is no place for it."""
+
     def keep_output(self, key: ScaleSetKey, runner: str, output: bytes, ending: Ending | None) -> Path | None:
         """Keep a failed runner's last output; None where there is no place for it."""
 

@@ -37,7 +37,7 @@ class Jobs:
         self._log = logger.bind(scale_set=settings.name)
 
     def apply(self, batch: Iterable[JobEvent]) -> list[JobAvailable]:
-        """Apply the messages in order; returns the offers among them, oldest first."""
+        """Apply the messages in order; returns the offers among them."""
         offers: list[JobAvailable] = []
         for one in batch:
             match one:
@@ -47,7 +47,7 @@ class Jobs:
                     self._completed(one)
                 case JobAvailable():
                     offers.append(one)
-        return sorted(offers, key=lambda offer: offer.queued_at or 0.0)
+        return offers
 
     def _started(self, job: JobStarted) -> None:
         slot = self._runners.book.of_runner(job.runner_name)

@@ -58,7 +58,9 @@ class Planning:
     def acquire(self, capacity: int, offers: Iterable[JobAvailable]) -> tuple[int, ...]:
         """Which of the offered jobs to take."""
         known = self.statistics
-        return to_acquire(capacity, known.acquired, known.assigned, [one.request_id for one in offers])
+        oldest_first = sorted(offers, key=lambda offer: offer.queued_at or 0.0)
+        wanted = [offer.request_id for offer in oldest_first]
+        return to_acquire(capacity, known.acquired, known.assigned, wanted)
 
     def soon(self) -> None:
         if not self._due:

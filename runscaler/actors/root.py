@@ -6,6 +6,7 @@ and cannot be had back ends the program; one scale set never does.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from runscaler.status import ScaleSetStatus
 
 FAILED_SET_SECONDS = 60.0
+POISON_AFTER = 3
+"""Crashes by the same batch after which it is set aside (spec.md 8.4)."""
 ORPHANS_LOOK_SECONDS = 0.1
 
 
@@ -42,6 +45,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
         super().__init__("root", None, house.clock)
         self._house, self._ended = house, ended
         self._backends: dict[str, Backend] = {}
+        self._restarts: dict[ScaleSetKey, int] = {}
+        self._crashes_by: Counter[tuple[str, str]] = Counter()
         self._reason = "the root actor crashed"
         self._stopping = False
 
@@ -106,10 +111,21 @@ class RootActor(SupervisedActor[m.RootMessage]):
             host=self.children.ref(m.HOST),
             health=self.children.ref(m.HEALTH),
             backend=self._backends[thing],
-            restarts=last.restarts + 1 if self.children.restarts(_set_name(settings.key)) else 0,
+            restarts=self._counted(settings.key, last.restarts),
+            poisonous=self._poisonous(_set_name(settings.key)),
             tally=Tally(last.jobs_started, last.jobs_completed, last.runners_started, last.runners_failed),
         )
         return self._house.launch(ScaleSetActor, self._house, settings, place)
+
+    def _counted(self, key: ScaleSetKey, shown: int) -> int:
+        """Restarts of the set so far: a crash may come before its predecessor's count was ever shown."""
+        before = self._restarts.get(key)
+        self._restarts[key] = 0 if before is None else max(before, shown) + 1
+        return self._restarts[key]
+
+    def _poisonous(self, name: str) -> frozenset[str]:
+        counted = self._crashes_by.items()
+        return frozenset(digest for (who, digest), n in counted if who == name and n >= POISON_AFTER)
 
     def _last_snapshot(self, key: ScaleSetKey) -> ScaleSetStatus:
         position = [settings.key for settings in self._house.config.scale_sets].index(key)
@@ -121,6 +137,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
         verdict = self.children.crashed(crash)
         if verdict is None:
             return
+        if crash.handling.startswith(m.BATCH):
+            self._crashes_by[verdict.name, crash.handling.removeprefix(m.BATCH).strip()] += 1
         reason = f"{crash.error.split(chr(10), 1)[0]} while handling {crash.handling}"
         then = "given up" if verdict.delay is None else f"back in {verdict.delay:g} s"
         logger.error("{} crashed: {}; {}", crash.name, reason, then)

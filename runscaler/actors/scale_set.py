@@ -59,6 +59,8 @@ class Place:
     backend: Backend
     restarts: int = 0
     tally: Tally | None = None
+    poisonous: frozenset[str] = frozenset()
+    """Digests of batches whose handling has crashed this scale set three times."""
 
 
 class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
@@ -66,6 +68,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         super().__init__(f"scale-set {settings.name}", place.parent, house.clock)
         self._settings = settings
         self._keeper, self._host, self._health = place.keeper, place.host, place.health
+        self._house, self._poisonous = house, place.poisonous
         self._restarts = place.restarts
         self._last_poll: float | None = None
         self._publish_due = False
@@ -104,6 +107,11 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._farewell.begin(message)
         else:
             assert_never(message)
+
+    def describe(self, message: m.ScaleSetMessage) -> str:
+        if isinstance(message, m.BatchReceived):
+            return f"{m.BATCH} {message.digest}"
+        return super().describe(message)
 
     def changed(self) -> None:
         """The view is not what it was: a plan and a snapshot are due."""
@@ -154,8 +162,18 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         for problem in batch.problems:
             self._log.warning("{}", problem)
         self._planning.count(batch.statistics)
-        self._answer(batch.batch_id, self._jobs.apply(batch.events))
+        events = () if self._is_poisonous(batch) else batch.events
+        self._answer(batch.batch_id, self._jobs.apply(events))
         self.changed()
+
+    def _is_poisonous(self, batch: m.BatchReceived) -> bool:
+        """Its handling has crashed three of us: it is set aside, the statistics have to do (spec.md 8.4)."""
+        if not self._poisonous or batch.digest not in self._poisonous:
+            return False
+        kept = self._house.memory.set_aside(self._settings.key, batch.batch_id, repr(batch.events))
+        where = f"kept in {kept}" if kept else "dropped"
+        self._log.error("batch {} crashed the scale set three times: {}", batch.batch_id, where)
+        return True
 
     def _answer(self, batch_id: int | None, offers: Iterable[JobAvailable]) -> None:
         wanted = self._planning.acquire(self._capacity(), offers)

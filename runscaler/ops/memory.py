@@ -39,6 +39,11 @@ class DaemonMemory:
         if self._state_dir is not None:
             self._state_dir.sessions.clear(key)
 
+    def set_aside(self, key: ScaleSetKey, batch_id: int, content: str) -> Path | None:
+        if self._state_dir is None:
+            return None
+        return self._state_dir.set_aside(key, batch_id, content, "its handling crashed three times")
+
     def keep_output(self, key: ScaleSetKey, runner: str, output: bytes, ending: Ending | None) -> Path | None:
         if self._state_dir is None:
             return None

@@ -127,6 +127,10 @@ _TABLE: dict[tuple[SlotState, SlotEvent], Step] = {
     (_S.ADOPTED, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
     (_S.ADOPTED, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
     (_S.ADOPTED, _E.OVERDUE): Step(_S.REMOVING, _D.REMOVE),
+    # Their resource was never known, and the list says that there is none.
+    (_S.BUSY, _E.GONE): Step(_S.EMPTY, _D.GIVE_BACK),
+    (_S.FINISHING, _E.GONE): Step(_S.EMPTY, _D.GIVE_BACK),
+    (_S.RETIRING, _E.GONE): Step(_S.EMPTY, _D.GIVE_BACK),
     (_S.REMOVING, _E.GONE): Step(_S.EMPTY, _D.GIVE_BACK),
     (_S.REMOVING, _E.START_FAILED): Step(_S.EMPTY, _D.GIVE_BACK),
 }

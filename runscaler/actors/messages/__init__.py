@@ -104,6 +104,7 @@ from runscaler.actors.messages.scale_set import (
     StopScaleSet,
 )
 from runscaler.actors.messages.shared import (
+    BATCH,
     HEALTH,
     HOST,
     KEEPER,
@@ -115,6 +116,7 @@ from runscaler.actors.messages.shared import (
 from runscaler.backends.base import ResourceEnded, ThingDown, ThingUp
 
 __all__ = [
+    "BATCH",
     "HEALTH",
     "HOST",
     "KEEPER",

@@ -10,6 +10,8 @@ import pykka
 Ref = pykka.ActorRef[Any]
 HOST, KEEPER, HEALTH = "host", "keeper", "health"
 """The kinds of `PeerReplaced`."""
+BATCH = "BatchReceived"
+"""How a crash report begins that is about a batch; its digest follows."""
 
 
 @dataclass(frozen=True, slots=True)
