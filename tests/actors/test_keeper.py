@@ -1,0 +1,382 @@
+"""The keeper alone: its tenants are probes, its backend is in memory, its workers work at once."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+from support.solo import Solo
+from support.world import scale_set
+
+from runscaler.actors.messages import (
+    BackendDown,
+    BackendUp,
+    ChildCrashed,
+    ImageAbsent,
+    ImagePrepared,
+    Inventory,
+    JoinKeeper,
+    LeaveKeeper,
+    ListResources,
+    PrepareAgain,
+    Prepared,
+    SharedStopped,
+    StopKeeper,
+)
+from runscaler.backends.base import Ending, Resource, ResourceEnded
+from runscaler.backends.memory import TEST_OWNER, MemoryBackend
+from runscaler.errors import BackendError, ImageMissing, Interrupted
+from runscaler.names import RunnerName, SlotNumber
+from runscaler.testing.probe import InlineWorkers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runscaler.actors.keeper import KeeperActor
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.names import ScaleSetKey
+    from runscaler.testing.probe import Probe
+
+T = TypeVar("T")
+
+
+class HeldWorkers(InlineWorkers):
+    """Work waits until the test lets it be done."""
+
+    def __init__(self, name: str, width: int, tell: Callable[[object], None]) -> None:
+        super().__init__(name, width, tell)
+        self.waiting: deque[tuple[Any, Any, Any]] = deque()
+
+    def submit(self, call: Any, done: Any, failed: Any) -> None:
+        self.waiting.append((call, done, failed))
+
+    def do_one(self) -> None:
+        super().submit(*self.waiting.popleft())
+
+
+class PullingBackend(MemoryBackend):
+    """Its images are pulled as `steps` (what, done, total) say."""
+
+    steps: tuple[tuple[str, int, int], ...] = ()
+    pulls = 0
+
+    def prepare(self, settings: ScaleSetSettings, progress: Any, interrupt: Any) -> None:
+        self.pulls += 1
+        for step in self.steps:
+            progress(*step)
+        super().prepare(settings, progress, interrupt)
+
+
+class Engine:
+    """A keeper with two scale sets on it: linux and windows. `held`: its workers wait for the test."""
+
+    def __init__(self, *, held: bool = False) -> None:
+        self.workers: list[HeldWorkers] = []
+        self.sets = (scale_set("linux"), scale_set("windows"))
+        self.solo = Solo(scale_sets=self.sets)
+        self.backend = self.solo.backend = PullingBackend(self.solo.clock)
+        if held:
+            self.solo.house = replace(self.solo.house, workers=self._hold)
+        self.keeper: KeeperActor = self.solo.keeper()
+        self.tenants = [self.solo.probe(one.name) for one in self.sets]
+
+    def _hold(self, name: str, width: int, tell: Callable[[object], None]) -> HeldWorkers:
+        self.workers.append(HeldWorkers(name, width, tell))
+        return self.workers[-1]
+
+    @property
+    def lister(self) -> HeldWorkers:
+        return self.workers[0]
+
+    @property
+    def preparers(self) -> HeldWorkers:
+        return self.workers[1]
+
+    def tell(self, *messages: object) -> None:
+        self.solo.tell(self.keeper, *messages)
+
+    def join(self, number: int = 0) -> Probe:
+        """That scale set's actor, which has joined."""
+        self.tell(JoinKeeper(self.key(number), self.tenants[number].actor_ref, self.sets[number]))
+        return self.tenants[number]
+
+    def key(self, number: int = 0) -> ScaleSetKey:
+        return self.sets[number].key
+
+    def run(self, number: int = 0, slot: int = 0) -> Resource:
+        """A runner of that scale set is on the engine."""
+        runner = RunnerName(f"runner-{number}{slot:07x}")
+        made = Resource(f"memory-{runner}", TEST_OWNER, self.key(number), SlotNumber(slot), runner, 1, 0.0)
+        self.backend.engine.add(made)
+        return made
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine()
+
+
+# -- what happens on the thing --------------------------------------------------------------------------
+
+
+def test_the_end_of_a_runner_is_told_to_its_own_scale_set(engine: Engine) -> None:
+    linux, windows = engine.join(0), engine.join(1)
+    ended = engine.run(0)
+    engine.backend.end(ended.id, 3)
+    engine.solo.play()
+
+    assert [one.resource_id for one in linux.of(ResourceEnded)] == [ended.id]
+    assert windows.of(ResourceEnded) == []
+
+
+def test_an_end_that_the_backend_cannot_assign_is_told_to_all(engine: Engine) -> None:
+    tenants = [engine.join(0), engine.join(1)]
+    ended = ResourceEnded("somebody", Ending(0))
+    engine.tell(ended)
+
+    assert [one.of(ResourceEnded) for one in tenants] == [[ended], [ended]]
+
+
+def test_all_are_told_when_the_thing_goes_down_and_comes_back(engine: Engine) -> None:
+    tenants = [engine.join(0), engine.join(1)]
+    engine.backend.engine.down("the engine does not answer")
+    engine.solo.play()
+    assert [one.of(BackendDown) for one in tenants] == [[BackendDown("the engine does not answer")]] * 2
+
+    engine.backend.engine.up()
+    engine.solo.play()
+    assert [len(one.of(BackendUp)) for one in tenants] == [1, 1]
+
+
+def test_who_joins_while_it_is_down_hears_so(engine: Engine) -> None:
+    engine.backend.engine.down("the engine does not answer")
+    engine.solo.play()
+
+    assert engine.join().received[0] == BackendDown("the engine does not answer")
+
+
+def test_who_has_left_hears_nothing_more(engine: Engine) -> None:
+    linux = engine.join()
+    engine.tell(LeaveKeeper(engine.key()), LeaveKeeper(engine.key()))
+    before = len(linux.received)
+    engine.backend.engine.down("gone")
+    engine.tell(ListResources(engine.key()), Prepared(engine.key()))
+
+    assert len(linux.received) == before
+
+
+# -- the list -----------------------------------------------------------------------------------------
+
+
+def test_a_scale_set_gets_its_own_resources_as_of_when_the_listing_began(engine: Engine) -> None:
+    linux = engine.join(0)
+    engine.join(1)
+    mine = engine.run(0)
+    engine.run(1)
+    began = engine.solo.clock.monotonic()
+    engine.tell(ListResources(engine.key()))
+
+    assert linux.of(Inventory) == [Inventory(began, (mine,))]
+
+
+def test_who_asks_during_a_listing_gets_the_next_one() -> None:
+    engine = Engine(held=True)
+    linux, windows = engine.join(0), engine.join(1)
+    engine.tell(ListResources(engine.key(0)))
+    engine.solo.advance(1)
+    engine.tell(ListResources(engine.key(1)), ListResources(engine.key(0)))
+    assert len(engine.lister.waiting) == 1
+
+    engine.lister.do_one()
+    engine.solo.play()
+    assert [one.as_of for one in linux.of(Inventory)] == [1000.0]
+    assert windows.of(Inventory) == []
+
+    engine.lister.do_one()
+    engine.solo.play()
+    assert [one.as_of for one in linux.of(Inventory)] == [1000.0, 1001.0]
+    assert [one.as_of for one in windows.of(Inventory)] == [1001.0]
+    assert not engine.lister.waiting
+
+
+def test_a_listing_that_fails_is_never_an_empty_list_and_is_answered_later(engine: Engine) -> None:
+    linux = engine.join()
+    for _ in range(2):
+        engine.backend.fail_next("inventory", BackendError("the list is broken", fixes=("mend it",)))
+    engine.tell(ListResources(engine.key()))
+    assert linux.of(Inventory) == []
+    assert linux.of(BackendDown) == [BackendDown("the list is broken", ("mend it",))]
+
+    engine.solo.advance(2)
+    assert linux.of(Inventory) == []
+    engine.solo.advance(4)
+    assert len(linux.of(Inventory)) == 1
+    assert len(linux.of(BackendDown)) == 1
+
+
+def test_a_listing_that_fails_while_it_is_known_to_be_down_is_not_told(engine: Engine) -> None:
+    linux = engine.join()
+    engine.backend.engine.down("gone")
+    engine.tell(ListResources(engine.key()))
+
+    assert linux.of(BackendDown) == [BackendDown("gone")]
+
+
+def test_what_no_backend_may_raise_crashes_the_keeper(engine: Engine) -> None:
+    engine.join()
+    engine.backend.fail_next("inventory", KeyError("a bug"))
+    engine.tell(ListResources(engine.key()))
+
+    (crash,) = engine.solo.heard(ChildCrashed)
+    assert crash.handling == "WorkerCrashed"
+    assert "KeyError: 'a bug'" in crash.error
+
+
+# -- images -------------------------------------------------------------------------------------------
+
+
+def test_an_image_is_prepared_when_a_scale_set_joins(engine: Engine) -> None:
+    linux = engine.join()
+
+    absent, prepared = linux.received
+    assert isinstance(absent, ImageAbsent)
+    assert absent.reason.startswith("preparing ghcr.io/")
+    assert not absent.failed
+    assert prepared == ImagePrepared()
+
+
+def test_progress_is_told_in_steps_of_five_percent(engine: Engine) -> None:
+    engine.backend.steps = (
+        ("an image", 0, 0),
+        *[("an image", done, 1000) for done in (0, 10, 49, 50, 51, 400, 2000)],
+    )
+    linux = engine.join()
+
+    assert [one.reason for one in linux.of(ImageAbsent)][1:] == [
+        "fetching an image",
+        *[f"fetching an image ({percent} %)" for percent in (0, 5, 40, 100)],
+    ]
+
+
+def test_an_image_that_cannot_be_had_is_tried_again_ever_later(engine: Engine) -> None:
+    for _ in range(2):
+        engine.backend.fail_next("prepare", ImageMissing("no such image", fixes=("look at runner-image",)))
+    linux = engine.join()
+    failed = ImageAbsent("no such image", ("look at runner-image",))
+    assert linux.received[-1] == failed
+
+    engine.solo.advance(2)
+    assert linux.received[-1] == failed
+    engine.solo.advance(3)
+    assert ImagePrepared() not in linux.received
+    engine.solo.advance(1)
+    assert linux.received[-1] == ImagePrepared()
+
+
+def test_an_image_that_failed_is_tried_at_once_when_the_thing_is_back(engine: Engine) -> None:
+    engine.backend.engine.down("gone")
+    engine.solo.play()
+    linux = engine.join()
+    assert linux.of(ImagePrepared) == []
+
+    engine.backend.engine.up()
+    engine.solo.play()
+
+    assert len(linux.of(ImagePrepared)) == 1
+
+
+def test_an_image_that_is_there_is_looked_after_hourly_and_in_silence(engine: Engine) -> None:
+    linux = engine.join()
+    engine.backend.steps = (("a newer image", 1, 2),)
+    engine.solo.advance(3599)
+    assert engine.backend.pulls == 1
+
+    engine.solo.advance(1)
+    assert engine.backend.pulls == 2
+    assert len(linux.of(ImageAbsent)) == 1
+    assert len(linux.of(ImagePrepared)) == 2
+
+
+def test_a_scale_set_that_misses_its_image_has_it_looked_for_at_once(engine: Engine) -> None:
+    engine.join()
+    engine.tell(PrepareAgain(engine.key()))
+
+    assert engine.backend.pulls == 2
+
+
+def test_one_image_is_prepared_once_at_a_time() -> None:
+    engine = Engine(held=True)
+    engine.join()
+    engine.tell(PrepareAgain(engine.key()))
+    assert len(engine.preparers.waiting) == 1
+
+    engine.preparers.do_one()
+    engine.solo.play()
+    engine.tell(PrepareAgain(engine.key()))
+    assert len(engine.preparers.waiting) == 1
+
+
+# -- the end ------------------------------------------------------------------------------------------
+
+
+def test_a_stop_ends_stream_and_workers_and_is_told(engine: Engine) -> None:
+    linux = engine.join()
+    engine.tell(StopKeeper())
+    assert engine.solo.heard(SharedStopped) == [SharedStopped("keeper memory")]
+    assert engine.keeper.actor_stopped.is_set()
+
+    before = len(linux.received)
+    engine.backend.engine.down("gone")
+    engine.solo.play()
+    assert len(linux.received) == before
+
+
+def test_a_pull_that_goes_on_is_cut_by_the_end() -> None:
+    engine = Engine(held=True)
+    linux = engine.join()
+    engine.tell(StopKeeper())
+
+    cut: list[type] = []
+    call, done, _ = engine.preparers.waiting.popleft()
+    InlineWorkers("x", 1, cut.append).submit(call, done, type)
+    engine.solo.play()
+
+    assert cut == [Interrupted]
+    assert linux.of(ImagePrepared) == []
+
+
+def test_a_stream_that_cannot_be_opened_is_a_crash_with_nothing_left_open() -> None:
+    solo = Solo()
+
+    class Streamless(MemoryBackend):
+        def watch(self, since: float, report: Any) -> Any:
+            raise OSError("too many open files")
+
+    solo.backend = Streamless(solo.clock)
+    with pytest.raises(Exception, match="keeper memory"):
+        solo.keeper()
+    solo.play()
+
+    (crash,) = solo.heard(ChildCrashed)
+    assert crash.handling == "start"
+
+
+def test_who_leaves_while_the_list_is_made_is_not_answered() -> None:
+    engine = Engine(held=True)
+    linux = engine.join()
+    engine.tell(ListResources(engine.key()), LeaveKeeper(engine.key()))
+    engine.lister.do_one()
+    engine.solo.play()
+
+    assert linux.of(Inventory) == []
+
+
+def test_a_thing_that_answers_leaves_images_that_are_there_alone(engine: Engine) -> None:
+    engine.join()
+    engine.backend.engine.down("gone")
+    engine.backend.engine.up()
+    engine.solo.play()
+
+    assert engine.backend.pulls == 1
