@@ -19,6 +19,7 @@ from runscaler.policy.lifecycle import SlotEvent, SlotState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from runscaler.actors.doubts import Doubts
     from runscaler.actors.house import House
     from runscaler.actors.outlook import Outlook
     from runscaler.actors.past import PastRunner
@@ -31,8 +32,16 @@ _SHOWN = 80
 
 
 class Jobs:
-    def __init__(self, house: House, settings: ScaleSetSettings, runners: Runners, outlook: Outlook) -> None:
-        self._house, self._settings, self._outlook = house, settings, outlook
+    def __init__(
+        self,
+        house: House,
+        settings: ScaleSetSettings,
+        runners: Runners,
+        outlook: Outlook,
+        doubts: Doubts,
+    ) -> None:
+        self._house, self._settings = house, settings
+        self._outlook, self._doubts = outlook, doubts
         self._runners, self._past, self._tally = runners, runners.departures.past, runners.tally
         self._log = logger.bind(scale_set=settings.name)
 
@@ -78,6 +87,7 @@ class Jobs:
 
     def _count_start(self, job: JobStarted, slot: int) -> None:
         self._tally.jobs_started += 1
+        self._doubts.job_started()
         self._outlook.proved()
         facts = runner_facts(self._house.clock, self._settings, slot, job.runner_name)
         self._house.emit(events.JobStarted(**facts, job_id=job.job_id, job=plain(job.display_name)))

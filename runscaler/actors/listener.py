@@ -15,6 +15,7 @@ from loguru import logger
 from runscaler.actors.base import SupervisedActor
 from runscaler.actors.messages import (
     AnnounceCapacity,
+    AskAgain,
     BatchHandled,
     BatchReceived,
     CloseSession,
@@ -23,8 +24,10 @@ from runscaler.actors.messages import (
     ListenerStopped,
     ListenerTroubled,
     PolledInVain,
+    Reconnect,
     Ref,
     ScaleSetFound,
+    SecondOpinion,
     SessionOpened,
     StoodBy,
 )
@@ -99,6 +102,12 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
                 self._interrupt.clear()
                 self._capacity = capacity
                 self._go_on()
+            case Reconnect():
+                self._interrupt.clear()
+                self._drop_session()
+                self._go_on()
+            case AskAgain():
+                self._ask_again()
             case CloseSession(delete_scale_set):
                 self._interrupt.clear()
                 self._close(delete_scale_set)
@@ -244,6 +253,15 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._cursor = max(self._cursor, batch.id)
         self._awaiting = True
         self.report(BatchReceived(batch.id, batch.statistics, batch.events, batch.problems))
+
+    def _ask_again(self) -> None:
+        if self._session is None:
+            return
+        try:
+            self._refresh(self._session)
+        except (GitHubError, Interrupted):
+            return  # the next poll meets the same trouble, and says so
+        self.report(SecondOpinion(self._session.statistics))
 
     def _refresh(self, session: Session) -> None:
         self._session = self._service.refresh_session(session, self._interrupt)

@@ -16,9 +16,11 @@ from runscaler.actors.base import SupervisedActor
 from runscaler.actors.messages import (
     AdoptRunner,
     CancelStart,
+    CheckRegistration,
     DeregisterRunner,
     EndRunner,
     Ref,
+    RegistrationSeen,
     RemovalFailed,
     RemoveRunner,
     RetireAgreed,
@@ -110,6 +112,8 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
                 self._tenancy = _Tenancy(generation, resource.runner, resource.runner_id, resource)
             case RetireRunner(generation):
                 self._retire(generation)
+            case CheckRegistration(generation):
+                self._check_registration(generation)
             case RemoveRunner():
                 self._begin_removal(message)
             case RetryRemoval(generation):
@@ -200,6 +204,16 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         if tenancy.resource is not None and self._backend.runs_a_job(tenancy.resource):
             return RetireRefused(self._slot, tenancy.generation)
         return RetireAgreed(self._slot, tenancy.generation)
+
+    def _check_registration(self, generation: Generation) -> None:
+        tenancy = self._tenancy
+        if tenancy is None or tenancy.generation != generation or not tenancy.runner_id:
+            return
+        try:
+            found = self._service.runner(tenancy.runner_id, self._interrupt, patience=5.0)
+        except (GitHubError, Interrupted):
+            return  # asked again at the next round
+        self.report(RegistrationSeen(self._slot, generation, found is not None))
 
     # -- removing: again and again until it is gone ---------------------------------------------------
 

@@ -17,6 +17,7 @@ from loguru import logger
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
 from runscaler.actors.crew import Crew
+from runscaler.actors.doubts import Doubts
 from runscaler.actors.farewell import Farewell
 from runscaler.actors.jobs import Jobs
 from runscaler.actors.outlook import Outlook
@@ -71,13 +72,15 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._house, self._poisonous = house, place.poisonous
         self._restarts = place.restarts
         self._last_poll: float | None = None
+        self._polled_at: float | None = None
         self._publish_due = False
         service = house.connect(settings, self._hear_trouble)
         self._outlook = Outlook(house, settings, self.changed)
         self._crew = Crew(self, house, settings, service, place.backend)
         self._runners = Runners(self, self._crew, self._outlook, house, settings, place.tally or Tally())
         self._planning = Planning(self, house, settings, self._runners, self._outlook)
-        self._jobs = Jobs(house, settings, self._runners, self._outlook)
+        self._doubts = Doubts(house, settings, self._crew, self._runners, self._planning)
+        self._jobs = Jobs(house, settings, self._runners, self._outlook, self._doubts)
         self._stocktaking = Stocktaking(self, settings, self._runners, self._crew)
         self._farewell = Farewell(self, settings, self._runners, self._crew)
         self._log = logger.bind(scale_set=settings.name)
@@ -133,7 +136,10 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.BatchReceived():
                 self._batch(message)
             case m.PolledInVain():
-                self._last_poll = self.clock.wall()
+                self._polled()
+                self.changed()
+            case m.SecondOpinion(statistics):
+                self._doubts.second_opinion(statistics)
                 self.changed()
             case m.StoodBy(reason, retry_at):
                 self._outlook.stood_by(reason, retry_at)
@@ -147,7 +153,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def _session_opened(self, opened: m.SessionOpened) -> None:
         self._runners.scale_set_id = opened.scale_set_id
         self._warn_about_labels(opened.labels)
-        self._last_poll = self.clock.wall()
+        self._polled()
         self._planning.count(opened.statistics)
         self._outlook.session_opened()
         self._answer(None, opened.offers)
@@ -158,13 +164,18 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._log.warning("GitHub dropped the labels {} without a word", ", ".join(sorted(dropped)))
 
     def _batch(self, batch: m.BatchReceived) -> None:
-        self._last_poll = self.clock.wall()
+        self._polled()
         for problem in batch.problems:
             self._log.warning("{}", problem)
         self._planning.count(batch.statistics)
+        self._doubts.weigh(batch.statistics, batch.events)
         events = () if self._is_poisonous(batch) else batch.events
         self._answer(batch.batch_id, self._jobs.apply(events))
         self.changed()
+
+    def _polled(self) -> None:
+        """The session is alive."""
+        self._last_poll, self._polled_at = self.clock.wall(), self.clock.monotonic()
 
     def _is_poisonous(self, batch: m.BatchReceived) -> bool:
         """Its handling has crashed three of us: it is set aside, the statistics have to do (spec.md 8.4)."""
@@ -205,6 +216,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._runners.retire_refused(slot)
             case m.RetireFailed(reason=reason):
                 self._runners.retire_failed(slot, reason)
+            case m.RegistrationSeen(known=known):
+                self._doubts.registration(slot, known)
             case m.RunnerGone(output=output):
                 self._runners.gone(slot, output)
             case m.RemovalFailed(reason=reason):
@@ -278,8 +291,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.LookAgain():
                 self._planning.look_again()
             case m.Reconcile():
-                self.ask_for_inventory()
-                self.after(RECONCILE_SECONDS, message)
+                self._reconcile()
             case m.Publish():
                 self._publish()
             case m.SlotDue(number):
@@ -294,6 +306,14 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._crew.restart(name)
             case _:
                 assert_never(message)
+
+    def _reconcile(self) -> None:
+        """Every 30 s: the backend's list, and a look at what is doubtful."""
+        self.ask_for_inventory()
+        self.after(RECONCILE_SECONDS, m.Reconcile())
+        doubtful = self._outlook.condition.is_serving and not self._farewell.begun
+        if doubtful and self._doubts.look(self._polled_at):
+            self._polled_at = self.clock.monotonic()
 
     # -- what becomes of its actors -------------------------------------------------------------------
 

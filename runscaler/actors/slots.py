@@ -27,7 +27,7 @@ _FIRST = Generation(0)
 _RETIRABLE = (SlotState.IDLE, SlotState.ADOPTED)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Slot:
     """One place. `changed_at`, `ordered_at` and `deadline` are monotonic, `since` is wall-clock seconds."""
 

@@ -90,6 +90,11 @@ class Condition:
         """Is it known what is wanted, and is it ours to serve? What there is, `gates` minds."""
         return self.session and self.standby is None
 
+    @property
+    def is_serving(self) -> bool:
+        """Do we hold a session, and does GitHub answer?"""
+        return self.may_plan and self.github is None and not self.listener_failed
+
     def gates(self) -> tuple[Gate, ...]:
         """What holds starts up, most telling first."""
         found = []

@@ -11,10 +11,12 @@ from runscaler.actors.messages.from_listener import (
     ListenerTroubled,
     PolledInVain,
     ScaleSetFound,
+    SecondOpinion,
     SessionOpened,
     StoodBy,
 )
 from runscaler.actors.messages.from_runner import (
+    RegistrationSeen,
     RemovalFailed,
     RetireAgreed,
     RetireFailed,
@@ -65,10 +67,12 @@ from runscaler.actors.messages.keeper import (
 )
 from runscaler.actors.messages.listener import (
     AnnounceCapacity,
+    AskAgain,
     BatchHandled,
     CloseSession,
     GoOn,
     ListenerMessage,
+    Reconnect,
 )
 from runscaler.actors.messages.root import (
     Ping,
@@ -80,6 +84,7 @@ from runscaler.actors.messages.root import (
 from runscaler.actors.messages.runner import (
     AdoptRunner,
     CancelStart,
+    CheckRegistration,
     DeregisterRunner,
     EndRunner,
     RemoveRunner,
@@ -123,11 +128,13 @@ __all__ = [
     "Abandon",
     "AdoptRunner",
     "AnnounceCapacity",
+    "AskAgain",
     "BackendDown",
     "BackendUp",
     "BatchHandled",
     "BatchReceived",
     "CancelStart",
+    "CheckRegistration",
     "ChildCrashed",
     "ClaimPlace",
     "CloseSession",
@@ -167,7 +174,9 @@ __all__ = [
     "PreparingGoesOn",
     "Publish",
     "Reconcile",
+    "Reconnect",
     "Ref",
+    "RegistrationSeen",
     "RemovalFailed",
     "RemoveRunner",
     "ResourceEnded",
@@ -190,6 +199,7 @@ __all__ = [
     "ScaleSetFound",
     "ScaleSetMessage",
     "ScaleSetStopped",
+    "SecondOpinion",
     "SessionOpened",
     "SettleDeparted",
     "SharedStopped",

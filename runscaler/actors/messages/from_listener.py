@@ -60,6 +60,13 @@ class BatchReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondOpinion:
+    """Statistics asked for because the last ones contradicted their batch."""
+
+    statistics: Statistics | None
+
+
+@dataclass(frozen=True, slots=True)
 class PolledInVain:
     """A long poll ended with nothing new: plan again on the latest statistics."""
 
@@ -73,5 +80,5 @@ class ListenerStopped:
 
 ListenerReport = (
     SessionOpened | ScaleSetFound | StoodBy | ListenerTroubled | BatchReceived | PolledInVain
-    | ListenerStopped
+    | SecondOpinion | ListenerStopped
 )  # fmt: skip

@@ -57,6 +57,15 @@ class RetireFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrationSeen:
+    """Whether GitHub knows the runner. One absence proves nothing (protocol.md 8.4)."""
+
+    slot: SlotNumber
+    generation: Generation
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunnerGone:
     """The resource is gone; `output` is where its last output was kept, if that was asked for."""
 
@@ -83,5 +92,5 @@ class RemovalFailed:
 
 RunnerReport = (
     RunnerUp | RunnerStartFailed | RetireAgreed | RetireRefused | RetireFailed | RunnerGone | RemovalFailed
-    | RunnerEnded
+    | RegistrationSeen | RunnerEnded
 )  # fmt: skip

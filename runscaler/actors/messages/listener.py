@@ -30,10 +30,20 @@ class AnnounceCapacity:
 
 
 @dataclass(frozen=True, slots=True)
+class Reconnect:
+    """The session has been mute for too long: open a new one. Goes with the listener's interrupt."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskAgain:
+    """The last statistics are not to be believed: refresh the session, whose reply has others (F66)."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloseSession:
     """End: close the session, delete the scale set if told. Goes with the listener's interrupt."""
 
     delete_scale_set: bool
 
 
-ListenerMessage = GoOn | BatchHandled | AnnounceCapacity | CloseSession
+ListenerMessage = GoOn | BatchHandled | AnnounceCapacity | Reconnect | AskAgain | CloseSession

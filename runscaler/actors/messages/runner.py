@@ -68,6 +68,13 @@ class DeregisterRunner:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckRegistration:
+    """Does GitHub still know this runner?"""
+
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
 class RetryRemoval:
     """Own deadline."""
 
@@ -86,5 +93,5 @@ class EndRunner:
 
 RunnerMessage = (
     StartRunner | CancelStart | AdoptRunner | RetireRunner | RemoveRunner | DeregisterRunner
-    | RetryRemoval | RetryDeregistration | EndRunner
+    | CheckRegistration | RetryRemoval | RetryDeregistration | EndRunner
 )  # fmt: skip
