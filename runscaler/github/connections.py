@@ -13,7 +13,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from runscaler.github.flight import connect_apart, current_flight
+from runscaler.github.flight import CutOff, connect_apart, current_flight
 
 if TYPE_CHECKING:
     import ssl
@@ -49,7 +49,11 @@ class _Cuttable(HTTPConnection):
         if flight is None:
             return super()._new_conn()
         made = connect_apart(super()._new_conn, flight)
-        flight.use(made.fileno())
+        try:
+            flight.use(made.fileno())
+        except CutOff:
+            made.close()
+            raise
         return made
 
     def request(self, *args: Any, **kwargs: Any) -> None:  # urllib3's own signature changes between versions
