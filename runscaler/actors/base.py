@@ -132,7 +132,7 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         self.actor_stopped.set()  # ends the loop now, not behind the backlog
         pykka.ActorRegistry.unregister(self.actor_ref)
         orphans = self.children.abandon()
-        with suppress(Exception):
+        with suppress(BaseException):
             self.released()
         self.report(ChildCrashed(self.actor_urn, self.name, handling, rendered(error), orphans))
 
@@ -141,4 +141,11 @@ def rendered(error: BaseException) -> str:
     """The error and where it was raised, as text without any variable's value."""
     frames = traceback.extract_tb(error.__traceback__)
     where = "".join(f"\n  {frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
-    return f"{type(error).__name__}: {error}{where}"
+    return f"{type(error).__name__}: {_words(error)}{where}"
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # a stranger's __str__
+        return "(it cannot be shown)"

@@ -41,6 +41,7 @@ class _Tenant:
     failures: int = 0
     preparing: bool = False
     ready: bool = False
+    turn: int = 0
 
 
 class KeeperActor(SupervisedActor[m.KeeperMessage]):
@@ -51,6 +52,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._wanting: set[ScaleSetKey] = set()
         self._listing: set[ScaleSetKey] = set()
         self._list_failures = 0
+        self._list_turn = 0
         self._down: m.ThingDown | None = None
         self._interrupt = Interrupt()
         self._stream: Stoppable | None = None
@@ -133,8 +135,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 self._listed(as_of, resources)
             case m.ListingFailed(reason, fixes):
                 self._listing_failed(reason, fixes)
-            case m.ListAgain():
-                self._list()
+            case m.ListAgain(turn):
+                if turn == self._list_turn:
+                    self._list()
 
     def _list(self) -> None:
         """One listing at a time answers all who asked before it began."""
@@ -166,7 +169,8 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         if self._list_failures == 1 and self._down is None:
             logger.debug("the runners on {} cannot be listed: {}", self._backend.name, reason)
             self._tell_tenants(m.BackendDown(reason, fixes))
-        self.after(_BACKOFF.delay(self._list_failures), m.ListAgain())
+        self._list_turn += 1
+        self.after(_BACKOFF.delay(self._list_failures), m.ListAgain(self._list_turn))
 
     # -- images -------------------------------------------------------------------------------------
 
@@ -180,15 +184,16 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             case m.Prepared():
                 tenant.preparing, tenant.failures, tenant.ready = False, 0, True
                 self.send(tenant.ref, m.ImagePrepared())
-                self.after(LOOK_AGAIN_SECONDS, m.PrepareAgain(message.key))
+                self._prepare_after(LOOK_AGAIN_SECONDS, message.key, tenant)
             case m.PreparingFailed(key, reason, fixes):
                 self._preparing_failed(key, tenant, m.ImageAbsent(reason, fixes))
             case m.PreparingGoesOn(what=what, percent=percent):
                 share = "" if percent is None else f" ({percent} %)"
                 if not tenant.ready:
                     self.send(tenant.ref, m.ImageAbsent(f"fetching {what}{share}", failed=False))
-            case m.PrepareAgain(key):
-                self._prepare(key)
+            case m.PrepareAgain(key, turn):
+                if turn in (None, tenant.turn):
+                    self._prepare(key)
 
     def _prepare(self, key: ScaleSetKey) -> None:
         tenant = self._tenants[key]
@@ -215,7 +220,11 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         tenant.preparing = tenant.ready = False
         tenant.failures += 1
         self.send(tenant.ref, absent)
-        self.after(_BACKOFF.delay(tenant.failures), m.PrepareAgain(key))
+        self._prepare_after(_BACKOFF.delay(tenant.failures), key, tenant)
+
+    def _prepare_after(self, seconds: float, key: ScaleSetKey, tenant: _Tenant) -> None:
+        tenant.turn += 1
+        self.after(seconds, m.PrepareAgain(key, tenant.turn))
 
 
 def _preparing_failed(key: ScaleSetKey, error: RunscalerError) -> m.PreparingFailed:

@@ -85,6 +85,8 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._to_acquire: tuple[int, ...] = ()
         self._failures = 0
         self._turn = 0
+        self._announced = False
+        self._labels: tuple[str, ...] = ()
         self._held_session = False
         self._log = logger.bind(scale_set=settings.name)
 
@@ -126,10 +128,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
 
     def _take_turn(self) -> None:
         try:
-            if self._session is None:
-                self._connect()
-            elif not self._awaiting:
-                self._poll(self._session)
+            self._next_step()
         except Interrupted:
             return  # the message that says why is on its way
         except SessionConflict as error:
@@ -142,6 +141,14 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
             self._troubled(error)
         else:
             self._well()
+
+    def _next_step(self) -> None:
+        if self._session is None:
+            self._session = self._connect()
+        if not self._announced:
+            self._announce(self._session)
+        elif not self._awaiting:
+            self._poll(self._session)
 
     def _stand_by(self, error: SessionConflict) -> None:
         wait = STANDBY_SECONDS + self.clock.jitter(STANDBY_SECONDS / 2)
@@ -171,19 +178,22 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
 
     # -- connecting -------------------------------------------------------------------------------
 
-    def _connect(self) -> None:
+    def _connect(self) -> Session:
         scale_set = self._registered()
         self._scale_set_id = ScaleSetId(scale_set.id)
         self.report(ScaleSetFound(self._scale_set_id))
         self._close_predecessor()
         session = self._service.open_session(self._scale_set_id, self._house.host_name, self._interrupt)
         self._house.memory.save_session(self._settings.key, self._scale_set_id, session.id)
-        self._session, self._held_session = session, True
+        self._held_session, self._announced, self._labels = True, False, scale_set.labels
         self._cursor, self._unacknowledged, self._to_acquire = 0, [], ()
-        self._awaiting = True
-        self.report(
-            SessionOpened(self._scale_set_id, session.statistics, self._offers(session), scale_set.labels)
-        )
+        return session
+
+    def _announce(self, session: Session) -> None:
+        """Tell the scale set, with the offers of earlier sessions, which are not repeated."""
+        offers = self._offers(session)
+        self._announced = self._awaiting = True
+        self.report(SessionOpened(session.scale_set_id, session.statistics, offers, self._labels))
 
     def _registered(self) -> RunnerScaleSet:
         """Find the scale set and bring it in line, or create it: always look first (protocol.md 4.3)."""
@@ -293,9 +303,16 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self.report(ListenerStopped(deleted))
         self.stop()
 
+    def _settle_at_last(self, session: Session) -> None:
+        """What cannot be acknowledged now comes again in the next session, which knows it."""
+        try:
+            self._settle(session)
+        except GitHubError as error:
+            self._log.warning("a batch is left unacknowledged: {}", error)
+
     def _closed(self, delete_scale_set: bool) -> bool:
         if self._session is not None:
-            self._settle(self._session)
+            self._settle_at_last(self._session)
             self._service.close_session(self._session.scale_set_id, self._session.id, self._interrupt)
             self._house.memory.clear_session(self._settings.key)
         if not delete_scale_set or not self._held_session or self._scale_set_id is None:

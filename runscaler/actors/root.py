@@ -58,9 +58,16 @@ class RootActor(SupervisedActor[m.RootMessage]):
         for settings in self._house.config.scale_sets:
             self._start_scale_set(settings)
 
+    def abandoned(self) -> None:
+        """The facade is in a hurry: everything stays as it is, for the next start to adopt."""
+        self._reason = ""
+
     def released(self) -> None:
         for backend in self._backends.values():
-            backend.close()
+            try:
+                backend.close()
+            except Exception as error:
+                logger.warning("{} could not be closed: {}", backend.name, error)
         self._ended(self._reason)
 
     def receive(self, message: m.RootMessage) -> object:
@@ -144,7 +151,9 @@ class RootActor(SupervisedActor[m.RootMessage]):
         logger.error("{} crashed: {}; {}", crash.name, reason, then)
         logger.debug("{} crashed: {}", crash.name, crash.error)
         self._emit(verdict.name, reason, gave_up=verdict.delay is None)
-        if verdict.delay is not None:
+        if self._is_done_with(verdict.name):
+            self._gone(verdict.name)
+        elif verdict.delay is not None:
             self.after(verdict.delay, m.RestartChild(verdict.name, verdict.orphans))
         elif (settings := self._settings_of(verdict.name)) is not None:
             self._give_up_for_now(verdict.name, settings, reason, verdict.orphans)
@@ -178,7 +187,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         if living:
             self.after(ORPHANS_LOOK_SECONDS, m.RestartChild(name, living))
             return
-        if self._stopping and self._settings_of(name) is not None:
+        if self._is_done_with(name):
             self._gone(name)
             return
         crash = self.children.restart(name)
@@ -208,7 +217,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
 
     def _give_up(self, reason: str) -> None:
         logger.error("giving up: {}", reason)
-        self._reason = reason
+        self._reason, self._stopping = reason, True
         self._count_restarts(reason)
         self.children.abandon()
         self.stop()
@@ -223,6 +232,13 @@ class RootActor(SupervisedActor[m.RootMessage]):
             if not self.children.tell(name, order):
                 self.children.forget(name)
         self._next_phase()
+
+    def _is_done_with(self, name: str) -> bool:
+        """Would it only come back to be stopped? Draining scale sets still need what they stand on."""
+        if not self._stopping:
+            return False
+        draining = [one for one in self.children.names() if self._settings_of(one) and one != name]
+        return self._settings_of(name) is not None or not draining
 
     def _gone(self, name: str) -> None:
         self.children.forget(name)

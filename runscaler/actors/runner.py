@@ -280,7 +280,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             try:
                 self._deregister(runner, runner_id)
             except Interrupted:
-                return
+                break
             except GitHubError as error:
                 self._log.info("the registration of {} is still there: {}", runner, error)
             else:

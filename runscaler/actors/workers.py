@@ -67,8 +67,8 @@ class Workers:
             answer = done(call())
         except RunscalerError as error:
             answer = failed(error)
-        except Exception as error:
-            logger.error("{} crashed: {}", threading.current_thread().name, error)
+        except BaseException as error:  # a library's sys.exit() must not leave the owner waiting
+            logger.error("{} crashed: {}", threading.current_thread().name, type(error).__name__)
             answer = WorkerCrashed(rendered(error))
         if not self._closed:
             self._tell(answer)

@@ -78,14 +78,18 @@ class PreparingGoesOn:
 
 @dataclass(frozen=True, slots=True)
 class PrepareAgain:
-    """Own deadline, or from a scale set whose start found the image missing."""
+    """From a scale set whose start found the image missing; with a `turn` the keeper's own deadline,
+    of which only the latest counts."""
 
     key: ScaleSetKey
+    turn: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ListAgain:
-    """Own deadline: the last listing failed."""
+    """Own deadline: the last listing failed. Only the latest `turn` counts."""
+
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
