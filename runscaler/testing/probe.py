@@ -82,7 +82,7 @@ class Stage:
     def play(self) -> None:
         """Deliver what is due until every inbox is quiet or its actor has ended."""
         for _ in range(MOST_MESSAGES):
-            waiting = [one for one in self.actors if _is_due(one)]
+            waiting = [one for one in self.actors if is_due(one)]
             if not waiting:
                 return
             for actor in waiting:
@@ -90,13 +90,14 @@ class Stage:
         raise AssertionError(f"the actors were still busy after {MOST_MESSAGES} messages")
 
 
-def _is_due(actor: SupervisedActor[Any]) -> bool:
+def is_due(actor: SupervisedActor[Any]) -> bool:
+    """Does it live, with something to handle now?"""
     return not actor.actor_stopped.is_set() and not actor.actor_inbox.empty()
 
 
 def deliver_one(actor: SupervisedActor[Any]) -> None:
     """Let the actor handle one message, as its loop would."""
-    if not _is_due(actor):
+    if not is_due(actor):
         return
     envelope = actor.actor_inbox.get()
     with suppress(ActorCrashed):

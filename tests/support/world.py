@@ -1,9 +1,9 @@
 """A whole system without threads: GitHub, the backend and time are in memory, and the test plays them.
 
-    world = World(max_runners=5)
-    world.queue(3)                      # three jobs at GitHub
-    world.play()                        # everything that follows from it, to the end
-    assert world.backend_peak() == 3
+world = World(max_runners=5)
+world.queue(3)                      # three jobs at GitHub
+world.play()                        # everything that follows from it, to the end
+assert world.backend_peak() == 3
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from runscaler.actors.house import House
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
+from runscaler.actors.messages import Shutdown
 from runscaler.actors.root import RootActor
 from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.backends.memory import MemoryBackend
@@ -22,34 +23,45 @@ from runscaler.errors import Interrupted
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.testing.clock import FakeClock
 from runscaler.testing.memory_github import MemoryGitHub
-from runscaler.testing.probe import InlineWorkers, Stage
+from runscaler.testing.probe import MOST_MESSAGES, InlineWorkers, Stage, deliver_one, is_due
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from runscaler.actors.base import SupervisedActor
     from runscaler.backends.base import Ending, Resource
     from runscaler.events import Event
     from runscaler.github.base import ScaleSetId, ScaleSetService, SessionId, TroubleReport
     from runscaler.github.messages import Batch
     from runscaler.interrupt import Interrupt
     from runscaler.names import ScaleSetKey
+    from runscaler.testing.memory_records import MemoryJob
 
+POLL_SECONDS = 50.0
 URL = "https://github.com/my-org"
 
 
 class PatientService:
     """A `ScaleSetService` whose long poll ends as if cut when there is nothing: the listener is quiet
-    until `World.play` lets it poll again."""
+    until `World.poll` lets it poll again. After `POLL_SECONDS` the poll has ended in vain."""
 
-    def __init__(self, inner: ScaleSetService) -> None:
-        self._inner = inner
+    def __init__(self, inner: ScaleSetService, clock: FakeClock) -> None:
+        self._inner, self._clock = inner, clock
+        self._since: float | None = None
+        self.quiet = False
+        """The latest poll found nothing yet."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def poll(self, session: Any, last: int, capacity: int, interrupt: Interrupt) -> Batch:
+    def poll(self, session: Any, last: int, capacity: int, interrupt: Interrupt) -> Batch | None:
+        self.quiet = False
+        now = self._clock.monotonic()
+        since = now if self._since is None else self._since
+        self._since = None
         batch = self._inner.poll(session, last, capacity, interrupt)
-        if batch is None:
+        if batch is None and now - since < POLL_SECONDS:
+            self.quiet, self._since = True, since
             raise Interrupted
         return batch
 
@@ -60,6 +72,7 @@ class Shelf:
     def __init__(self) -> None:
         self.sessions: dict[ScaleSetKey, tuple[ScaleSetId, SessionId]] = {}
         self.outputs: dict[str, bytes] = {}
+        self.aside: list[str] = []
 
     def load_session(self, key: ScaleSetKey) -> tuple[ScaleSetId, SessionId] | None:
         return self.sessions.get(key)
@@ -69,6 +82,10 @@ class Shelf:
 
     def clear_session(self, key: ScaleSetKey) -> None:
         self.sessions.pop(key, None)
+
+    def set_aside(self, key: ScaleSetKey, batch_id: int, content: str) -> Path | None:
+        self.aside.append(content)
+        return None
 
     def keep_output(self, key: ScaleSetKey, runner: str, output: bytes, ending: Ending | None) -> Path | None:
         self.outputs[runner] = output
@@ -95,7 +112,16 @@ class World:
         self.backend = MemoryBackend(self.clock, on_start=self._agent_starts)
         self.agents_connect = True
         self.running: dict[str, Resource] = {}
+        """Agents that live, by runner."""
         self.connected: set[str] = set()
+        self.started: list[str] = []
+        """Every runner that was ever started, in order."""
+        self.begun: dict[str, str] = {}
+        """The job that each runner began, by runner."""
+        self.cut_down: list[str] = []
+        """Runners that were removed, not by the test, while their job ran."""
+        self.hanging: tuple[type[Any], ...] = ()
+        """Kinds of actors that are in a call just now: they handle no message."""
         self.events: list[Event] = []
         self.ended: list[str] = []
         self.shelf = Shelf()
@@ -132,27 +158,50 @@ class World:
             watch.stop()
 
     def _connect(self, settings: ScaleSetSettings, report: TroubleReport) -> ScaleSetService:
-        return PatientService(self.github.connect(settings, report))  # type: ignore[return-value]
+        return PatientService(self.github.connect(settings, report), self.clock)  # type: ignore[return-value]
 
     def _agent_starts(self, resource: Resource) -> None:
+        self.started.append(resource.runner)
         self.running[resource.runner] = resource
 
     # -- what the test does --------------------------------------------------------------------------
 
-    def queue(self, count: int = 1, name: str = "linux") -> list[Any]:
+    def queue(self, count: int = 1, name: str = "linux") -> list[MemoryJob]:
         return self.github.queue(name, count)
 
     def play(self) -> None:
         """Deliver everything; listeners poll until GitHub has no more to say."""
         while True:
-            self.connect_agents()
-            self.stage.play()
+            self.live_agents()
+            self.deliver()
             before = self._progress()
-            for listener in self.stage.living(ListenerActor):
-                listener._go_on()
-            self.stage.play()
+            self.poll()
+            self.deliver()
+            self._bury_agents()
             if self._progress() == before and not self.unconnected():
                 return
+
+    def deliver(self) -> None:
+        """What is due now, and what follows from it, until every inbox is quiet."""
+        for _ in range(MOST_MESSAGES):
+            due = self.due()
+            if not due:
+                return
+            for actor in due:
+                deliver_one(actor)
+        raise AssertionError(f"the actors were still busy after {MOST_MESSAGES} rounds")
+
+    def due(self) -> list[SupervisedActor[Any]]:
+        """The actors that have a message to handle, in the order in which they were made."""
+        return [one for one in self.stage.actors if is_due(one) and not isinstance(one, self.hanging)]
+
+    def poll(self) -> None:
+        """Listeners whose long poll is under way poll again, once."""
+        for listener in self.stage.living(ListenerActor):
+            service: Any = listener._service
+            if service.quiet:
+                service.quiet = False
+                listener._go_on()
 
     def advance(self, seconds: float) -> None:
         """Let time pass, a second at a time, delivering what becomes due."""
@@ -171,20 +220,59 @@ class World:
             return []
         return [one for one in self.running.values() if one.runner not in self.connected]
 
-    def connect_agents(self) -> None:
-        """Every runner that was started connects to GitHub; one that got a job begins it."""
+    def live_agents(self) -> None:
+        """What happens to the agents by itself: the removed die, the started connect, jobs begin."""
+        self._bury_agents()
         for resource in self.unconnected():
             self.connected.add(resource.runner)
-            job = self.github.runner_online(resource.runner_id, on_job=lambda _, r=resource: self._begin(r))
+            try:
+                job = self.github.runner_online(
+                    resource.runner_id, on_job=lambda job, r=resource: self._begin(r, job)
+                )
+            except LookupError:  # its registration is gone: GitHub will not have it
+                self.end(resource.runner, 0)
+                continue
             if job is not None:
-                self._begin(resource)
+                self._begin(resource, job)
 
-    def _begin(self, resource: Resource) -> None:
+    def _bury_agents(self) -> None:
+        for runner, resource in list(self.running.items()):
+            if not self._lives(resource):
+                del self.running[runner]
+                if runner in self.begun:
+                    self.cut_down.append(runner)
+                self.github.runner_gone(resource.runner_id)
+
+    def _lives(self, resource: Resource) -> bool:
+        found = self.backend.engine.find(resource.id)
+        return found is not None and found.ending is None
+
+    def _begin(self, resource: Resource, job: MemoryJob) -> None:
+        if not self._lives(resource):
+            self.github.runner_gone(resource.runner_id)
+            return
         self.backend.engine.jobs_running.add(resource.id)
+        self.begun[resource.runner] = job.id
         self.github.start_job(resource.runner_id)
 
+    def working(self) -> list[str]:
+        """Runners whose job runs."""
+        return [runner for runner in self.running if runner in self.begun]
+
+    def end(self, runner: str, exit_code: int | None = 0, **how: Any) -> None:
+        """The runner's process ends by itself, whatever it was doing."""
+        resource = self.running.pop(runner)
+        self.backend.end(resource.id, exit_code, **how)
+        self.github.runner_gone(resource.runner_id)
+
+    def vanish(self, runner: str) -> None:
+        """Somebody removes the runner's resource by hand."""
+        resource = self.running.pop(runner)
+        self.backend.engine.vanish(resource.id)
+        self.github.runner_gone(resource.runner_id)
+
     def finish(self, runner: str, *, ends: bool = True, result: str = "succeeded") -> None:
-        """The runner's job is over; `ends`: and its process too."""
+        """The runner's job is over; `ends`: and its process too, else that lingers."""
         resource = self.running.pop(runner)
         self.backend.engine.jobs_running.discard(resource.id)
         self.github.finish_job(resource.runner_id, result)
@@ -192,9 +280,11 @@ class World:
             self.backend.end(resource.id, 0)
 
     def finish_all(self) -> None:
-        for slot in self.status().slots:
-            if slot.state == "busy":
-                self.finish(slot.runner)
+        for runner in self.working():
+            self.finish(runner)
+
+    def shut_down(self) -> None:
+        self.root.actor_ref.tell(Shutdown())
 
     def crash(self, kind: type[Any], number: int = 0) -> None:
         """That actor dies of a message it does not know."""
@@ -205,7 +295,7 @@ class World:
     def status(self, number: int = 0) -> ScaleSetStatus:
         """The latest snapshot: a publication is at most 50 ms old."""
         self.clock.advance(0.05)
-        self.stage.play()
+        self.deliver()
         return self.board.read().scale_sets[number]
 
     def states(self, number: int = 0) -> list[str]:
