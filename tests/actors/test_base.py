@@ -194,14 +194,28 @@ def test_a_release_that_raises_after_an_orderly_stop_is_one_crash(family: Family
     assert family.rest() == []
 
 
-def test_a_release_that_raises_after_a_crash_does_not_hide_it(family: Family) -> None:
-    def also_fail() -> None:
-        raise OSError("cannot even be closed")
+@pytest.mark.parametrize("at_end", [fail, leave])
+def test_a_release_that_raises_after_a_crash_does_not_hide_it(family: Family, at_end: Any) -> None:
+    def crash() -> None:
+        raise OSError("the first to go wrong")
 
-    ref = family.start(Frail, None, also_fail)
-    ref.tell(fail)
+    family.start(Frail, None, at_end).tell(crash)
 
-    assert family.crash().error.startswith("ValueError: broken")
+    assert family.crash().error.startswith("OSError: the first to go wrong")
+    assert family.rest() == []
+
+
+def test_an_error_that_cannot_be_shown_is_a_crash_all_the_same(family: Family) -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise TypeError("no text")
+
+    def crash() -> None:
+        raise Mute
+
+    family.start(Frail).tell(crash)
+
+    assert family.crash().error.startswith("Mute: ")
     assert family.rest() == []
 
 

@@ -57,16 +57,25 @@ class HeldWorkers(InlineWorkers):
 
 
 class PullingBackend(MemoryBackend):
-    """Its images are pulled as `steps` (what, done, total) say."""
+    """Its images are pulled as `steps` (what, done, total) say; it counts, and fails as often as told."""
 
     steps: tuple[tuple[str, int, int], ...] = ()
-    pulls = 0
+    pulls = listings = 0
+    prepare_fails = inventory_fails = False
 
     def prepare(self, settings: ScaleSetSettings, progress: Any, interrupt: Any) -> None:
         self.pulls += 1
+        if self.prepare_fails:
+            raise ImageMissing("no such image")
         for step in self.steps:
             progress(*step)
         super().prepare(settings, progress, interrupt)
+
+    def inventory(self) -> list[Resource]:
+        self.listings += 1
+        if self.inventory_fails:
+            raise BackendError("the list is broken")
+        return super().inventory()
 
 
 class Engine:
@@ -234,6 +243,29 @@ def test_what_no_backend_may_raise_crashes_the_keeper(engine: Engine) -> None:
     assert "KeyError: 'a bug'" in crash.error
 
 
+def test_who_leaves_while_the_list_is_made_is_not_answered() -> None:
+    engine = Engine(held=True)
+    linux = engine.join()
+    engine.tell(ListResources(engine.key()), LeaveKeeper(engine.key()))
+    engine.lister.do_one()
+    engine.solo.play()
+
+    assert linux.of(Inventory) == []
+
+
+def test_a_list_that_fails_for_long_is_not_made_ever_more_often(engine: Engine) -> None:
+    engine.join()
+    engine.backend.inventory_fails = True
+    for second in range(1200):
+        if second % 7 == 0:
+            engine.tell(ListResources(engine.key()))
+        if second == 1140:
+            engine.backend.listings = 0
+        engine.solo.advance(1)
+
+    assert engine.backend.listings <= 12, "one for each of nine questions, and its own"
+
+
 # -- images -------------------------------------------------------------------------------------------
 
 
@@ -318,6 +350,30 @@ def test_one_image_is_prepared_once_at_a_time() -> None:
     assert len(engine.preparers.waiting) == 1
 
 
+def test_a_thing_that_answers_leaves_images_that_are_there_alone(engine: Engine) -> None:
+    engine.join()
+    engine.backend.engine.down("gone")
+    engine.backend.engine.up()
+    engine.solo.play()
+
+    assert engine.backend.pulls == 1
+
+
+def test_an_image_that_fails_for_long_is_not_tried_ever_more_often(engine: Engine) -> None:
+    engine.backend.prepare_fails = True
+    engine.join()
+    for _ in range(20):
+        engine.backend.engine.down("away")
+        engine.backend.engine.up()
+        for _ in range(60):
+            engine.solo.advance(1)
+    engine.backend.pulls = 0
+    for _ in range(600):
+        engine.solo.advance(1)
+
+    assert engine.backend.pulls <= 11, "once a minute"
+
+
 # -- the end ------------------------------------------------------------------------------------------
 
 
@@ -361,22 +417,3 @@ def test_a_stream_that_cannot_be_opened_is_a_crash_with_nothing_left_open() -> N
 
     (crash,) = solo.heard(ChildCrashed)
     assert crash.handling == "start"
-
-
-def test_who_leaves_while_the_list_is_made_is_not_answered() -> None:
-    engine = Engine(held=True)
-    linux = engine.join()
-    engine.tell(ListResources(engine.key()), LeaveKeeper(engine.key()))
-    engine.lister.do_one()
-    engine.solo.play()
-
-    assert linux.of(Inventory) == []
-
-
-def test_a_thing_that_answers_leaves_images_that_are_there_alone(engine: Engine) -> None:
-    engine.join()
-    engine.backend.engine.down("gone")
-    engine.backend.engine.up()
-    engine.solo.play()
-
-    assert engine.backend.pulls == 1

@@ -10,6 +10,7 @@ from support.solo import Solo
 
 from runscaler.actors.messages import (
     AnnounceCapacity,
+    AskAgain,
     BatchHandled,
     BatchReceived,
     ChildCrashed,
@@ -18,7 +19,9 @@ from runscaler.actors.messages import (
     ListenerStopped,
     ListenerTroubled,
     PolledInVain,
+    Reconnect,
     ScaleSetFound,
+    SecondOpinion,
     SessionOpened,
     StoodBy,
 )
@@ -159,6 +162,70 @@ def test_offers_from_before_the_session_are_asked_for() -> None:
     solo.play()
 
     assert solo.heard(SessionOpened)[0].offers == offers
+
+
+@pytest.mark.parametrize("how", ["failed", "cut"])
+def test_offers_that_could_not_be_asked_for_are_asked_for_again(how: str) -> None:
+    solo = Solo()
+    solo.github.add_scale_set(solo.settings.url, "linux", 1, ("linux",))
+    solo.github.believe("linux", Statistics(available=1))
+    solo.service.answers["acquirable_jobs"] = lambda _: (JobAvailable("a", 1),)
+    if how == "failed":
+        solo.github.fail_next("acquirable_jobs", Unreachable("no reply"))
+    else:
+        solo.service.during["acquirable_jobs"] = solo.interrupt.set
+    listener = solo.listener()
+    solo.play()
+    assert solo.heard(SessionOpened) == []
+
+    solo.tell(listener, AnnounceCapacity(10))
+    solo.advance(2)
+
+    (told,) = solo.heard(SessionOpened)
+    assert told.offers == (JobAvailable("a", 1),)
+    assert solo.service.names().count("open_session") == 1
+
+
+def test_a_mute_session_is_closed_and_another_opened() -> None:
+    solo, listener = opened()
+    before = solo.registered_set().session
+    solo.interrupt.set()
+    solo.tell(listener, Reconnect())
+
+    after = solo.registered_set().session
+    assert before is not None
+    assert after is not None
+    assert before.id != after.id
+    assert len(solo.heard(SessionOpened)) == 2
+    assert not solo.heard(StoodBy)
+
+
+def test_asked_again_it_tells_the_counts_of_a_refreshed_session() -> None:
+    solo, listener = opened()
+    solo.github.believe("linux", Statistics(assigned=4))
+
+    solo.tell(listener, AskAgain())
+
+    assert solo.heard(SecondOpinion) == [SecondOpinion(Statistics(assigned=4))]
+    assert solo.service.names().count("refresh_session") == 1
+
+
+@pytest.mark.parametrize("how", ["failed", "cut", "without a session"])
+def test_a_second_opinion_that_cannot_be_had_is_no_trouble(how: str) -> None:
+    solo, listener = opened() if how != "without a session" else (Solo(), None)
+    if listener is None:
+        solo.github.fail_next("group_id", Unreachable("no network"))
+        listener = solo.listener()
+        solo.play()
+    solo.github.fail_next("refresh_session", Unreachable("no reply"))
+    if how == "cut":
+        solo.interrupt.set()
+    troubles = len(solo.heard(ListenerTroubled))
+
+    solo.tell(listener, AskAgain())
+
+    assert solo.heard(SecondOpinion) == []
+    assert len(solo.heard(ListenerTroubled)) == troubles
 
 
 def test_a_session_whose_counts_are_unknown_has_no_offers() -> None:
@@ -518,6 +585,21 @@ def test_what_is_owed_is_paid_before_the_session_is_closed() -> None:
     solo.tell(listener, CloseSession(delete_scale_set=False))
 
     assert solo.service.names() == ["acknowledge", "close_session"]
+
+
+def test_what_cannot_be_acknowledged_does_not_keep_the_session_open() -> None:
+    solo, listener = opened()
+    there = solo.registered_set()
+    solo.github.queue("linux")
+    poll_again(solo, listener)
+    solo.service.during["acknowledge"] = solo.interrupt.set
+    solo.tell(listener, BatchHandled(solo.heard(BatchReceived)[0].batch_id, ()))
+    solo.github.fail_next("acknowledge", Unreachable("no reply"))
+
+    solo.tell(listener, CloseSession(delete_scale_set=True))
+
+    assert there.session is None
+    assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=True)]
 
 
 def test_a_standby_never_deletes_the_scale_set() -> None:

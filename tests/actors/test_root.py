@@ -14,9 +14,11 @@ from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.messages import (
+    BATCH,
     HEALTH,
     HOST,
     KEEPER,
+    Abandon,
     ChildCrashed,
     PeerReplaced,
     Ping,
@@ -33,6 +35,7 @@ from runscaler.actors.messages import (
 from runscaler.actors.root import RootActor
 from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.backends.memory import MemoryBackend
+from runscaler.errors import BackendError
 from runscaler.status import SetState
 
 if TYPE_CHECKING:
@@ -48,11 +51,18 @@ class ClosingBackend(MemoryBackend):
         self.closed += 1
 
 
+class StubbornBackend(ClosingBackend):
+    def close(self) -> None:
+        raise BackendError("cannot be closed")
+
+
 class Troupe:
     """A root over two scale sets, each on an engine of its own; `made` are its children in the order
     in which they were made: kind, arguments, and the probe that plays the part."""
 
-    def __init__(self, *, one_engine: bool = False, **config: Any) -> None:
+    def __init__(
+        self, *, one_engine: bool = False, backend: type[ClosingBackend] = ClosingBackend, **config: Any
+    ) -> None:
         self.solo = Solo(scale_sets=(scale_set("linux"), scale_set("windows")))
         self.made: list[tuple[type[Any], tuple[Any, ...], Probe]] = []
         self.ended: list[str] = []
@@ -64,14 +74,14 @@ class Troupe:
             config=self.solo.config.model_copy(update=config),
             launch=self._launch,
             thing_of=lambda settings: "memory" if one_engine else settings.name,
-            open_backend=lambda _: self._open(),
+            open_backend=lambda _: self._open(backend),
         )
         self.root = self.solo.stage.add(RootActor(house, self.ended.append))
         self.root.on_start()
         self.solo.play()
 
-    def _open(self) -> ClosingBackend:
-        self.backends.append(ClosingBackend(self.solo.clock))
+    def _open(self, kind: type[ClosingBackend]) -> ClosingBackend:
+        self.backends.append(kind(self.solo.clock))
         return self.backends[-1]
 
     def _launch(self, kind: type[Any], *args: Any) -> Ref:
@@ -97,10 +107,20 @@ class Troupe:
         return [args[2] for kind, args, _ in self.made if kind is ScaleSetActor]
 
     def crash(self, kind: type[Any], number: int = -1, orphans: tuple[Ref, ...] = ()) -> None:
+        self.tell(self.report(kind, number, orphans))
+
+    def report(
+        self,
+        kind: type[Any],
+        number: int = -1,
+        orphans: tuple[Ref, ...] = (),
+        handling: str = "an order",
+    ) -> ChildCrashed:
+        """That child is dead: what it would have told."""
         probe = self.all(kind)[number]
         probe.actor_stopped.set()
         error = "ValueError: broken\n  somewhere.py:1 in it"
-        self.tell(ChildCrashed(probe.actor_urn, probe.name, "an order", error, orphans))
+        return ChildCrashed(probe.actor_urn, probe.name, handling, error, orphans)
 
     def crash_until_given_up(self, kind: type[Any], number: int = -1) -> None:
         for delay in (1, 2, 4, 8, 16):
@@ -243,6 +263,19 @@ def test_a_scale_set_that_was_given_up_gets_all_its_tries_again() -> None:
     assert troupe.kinds().count(ScaleSetActor) == started + 1
 
 
+def test_a_batch_that_crashed_its_scale_set_three_times_is_named_to_the_next() -> None:
+    troupe = Troupe()
+    for digest, delay in (("bad", 1), ("odd", 2), ("bad", 4), ("bad", 8)):
+        assert troupe.places()[-1].poisonous == frozenset()
+        troupe.tell(troupe.report(ScaleSetActor, handling=f"{BATCH} {digest}"))
+        troupe.solo.advance(delay)
+
+    assert troupe.places()[-1].poisonous == {"bad"}
+    troupe.crash(ScaleSetActor, 0)
+    troupe.solo.advance(1)
+    assert troupe.places()[-1].poisonous == frozenset(), "the other set never saw it"
+
+
 @pytest.mark.parametrize("kind", [HealthActor, HostActor, KeeperActor, ScaleSetActor])
 def test_a_child_that_cannot_be_made_is_made_later(kind: type[Any]) -> None:
     class Unlucky(Troupe):
@@ -312,6 +345,17 @@ def test_the_crash_of_root_itself_is_a_reason() -> None:
 
     assert troupe.ended == ["the root actor crashed"]
     assert all(one.actor_stopped.is_set() for one in troupe.all(ScaleSetActor)), "abandoned"
+
+
+def test_a_stop_that_comes_just_then_does_not_hide_why_it_gave_up() -> None:
+    troupe = Troupe()
+    for delay in (1, 2, 4, 8, 16):
+        troupe.crash(HostActor)
+        troupe.solo.advance(delay)
+    troupe.tell(troupe.report(HostActor), Shutdown())
+
+    (reason,) = troupe.ended
+    assert reason.startswith("host crashed again and again")
 
 
 # -- the end --------------------------------------------------------------------------------------------
@@ -387,3 +431,43 @@ def test_a_child_that_ended_unasked_is_forgotten() -> None:
     troupe.tell(Shutdown())
 
     assert troupe.all(HostActor)[0].of(StopHost)
+
+
+def test_what_all_share_and_crashes_during_the_stop_does_not_hold_it_up() -> None:
+    troupe = Troupe(one_engine=True)
+    troupe.tell(Shutdown())
+    troupe.stop_sets()
+    troupe.tell(SharedStopped("keeper memory"))
+    troupe.crash(HostActor)
+    troupe.solo.advance(1)
+    troupe.tell(SharedStopped("health"))
+
+    assert troupe.kinds().count(HostActor) == 1
+    assert troupe.ended == [""]
+
+
+def test_scale_sets_that_still_drain_get_a_new_keeper() -> None:
+    troupe = Troupe(one_engine=True)
+    troupe.tell(Shutdown())
+    troupe.crash(KeeperActor)
+    troupe.solo.advance(1)
+    assert troupe.kinds().count(KeeperActor) == 2
+
+    troupe.stop_sets()
+    assert troupe.all(KeeperActor)[1].of(StopKeeper)
+
+
+def test_a_hurried_end_has_no_reason_and_abandons_all() -> None:
+    troupe = Troupe()
+    troupe.tell(Abandon())
+
+    assert troupe.ended == [""]
+    assert all(one.actor_stopped.is_set() for one in troupe.all(ScaleSetActor))
+
+
+@pytest.mark.parametrize("last", [Abandon(), object()])
+def test_a_backend_that_cannot_be_closed_does_not_hold_up_the_end(last: object) -> None:
+    troupe = Troupe(backend=StubbornBackend)
+    troupe.tell(last)
+
+    assert len(troupe.ended) == 1

@@ -11,9 +11,11 @@ from support.solo import Solo
 from runscaler.actors.messages import (
     AdoptRunner,
     CancelStart,
+    CheckRegistration,
     ChildCrashed,
     DeregisterRunner,
     EndRunner,
+    RegistrationSeen,
     RemovalFailed,
     RemoveRunner,
     RetireAgreed,
@@ -512,6 +514,43 @@ def test_settling_that_is_cut_is_made_up_for(slot: Slot) -> None:
 
     assert up.resource.runner_id not in slot.solo.github.runners
     assert slot.registered() == []
+
+
+def test_settling_that_is_cut_is_tried_again_though_nothing_else_follows(slot: Slot) -> None:
+    up = slot.start()
+    slot.solo.service.during["remove_runner"] = slot.solo.interrupt.set
+    slot.tell(DeregisterRunner(NAME, up.resource.runner_id, slot.scale_set_id))
+    slot.tell(CancelStart(SECOND, RunnerName("runner-00000002")))
+
+    slot.solo.advance(30)
+
+    assert slot.registered() == []
+
+
+# -- is it still known? -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_it_tells_whether_github_still_knows_its_runner(slot: Slot, known: bool) -> None:
+    up = slot.start()
+    if not known:
+        slot.solo.github.deregister(up.resource.runner_id)
+    slot.tell(CheckRegistration(FIRST))
+
+    assert slot.solo.heard(RegistrationSeen) == [RegistrationSeen(SlotNumber(0), FIRST, known)]
+
+
+def test_it_tells_nothing_of_a_runner_that_github_cannot_be_asked_about(slot: Slot) -> None:
+    slot.tell(CheckRegistration(FIRST))
+    up = slot.start()
+    slot.solo.github.fail_next("runner", Unreachable("no reply"))
+    slot.tell(CheckRegistration(SECOND), CheckRegistration(FIRST))
+    slot.solo.interrupt.set()
+    slot.tell(CheckRegistration(FIRST))
+    slot.solo.interrupt.clear()
+    slot.tell(AdoptRunner(SECOND, replace(up.resource, runner_id=0)), CheckRegistration(SECOND))
+
+    assert slot.solo.heard(RegistrationSeen) == []
 
 
 # -- the end --------------------------------------------------------------------------------------------

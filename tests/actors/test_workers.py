@@ -84,6 +84,20 @@ def test_an_unexpected_error_is_told_as_text_without_values_and_the_worker_goes_
         assert it.hear() == ("done", 1)
 
 
+def test_a_call_that_exits_is_a_crash_and_the_worker_goes_on() -> None:
+    def leave() -> None:
+        raise SystemExit(3)
+
+    with bench() as it:
+        it.submit(leave)
+        crash = it.hear()
+        assert isinstance(crash, WorkerCrashed)
+        assert crash.error.startswith("SystemExit: 3")
+
+        it.submit(lambda: 1)
+        assert it.hear() == ("done", 1)
+
+
 def test_an_error_while_telling_of_success_is_a_crash_too() -> None:
     def no_message(_: object) -> object:
         raise TypeError("cannot be told")
