@@ -90,7 +90,7 @@ def _ask(address: str) -> Json:
 
     from runscaler.errors import HostError
 
-    fixes = ("start the daemon: runner run", "or say where it is: runner status --health-port PORT")
+    fixes = ("start the daemon: runner run", "say where it is: runner status --health-port PORT")
     try:
         url = address.rstrip("/").removesuffix("/healthz") + "/healthz"
         try:

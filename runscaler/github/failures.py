@@ -24,6 +24,7 @@ FOREIGN = (requests.RequestException, urllib3.HTTPError, OSError)
 _EXPIRED, _NOT_YET, _WRONG_HOST, _WRONG_ADDRESS = 10, 9, 62, 64
 _WANTS_A_USER = "asks for a user and password (407)"
 _PROXY_FIX = "check the proxy in the configuration and in HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
+_REACH_FIX = "check url, this host's network and firewall, and whether it takes a proxy to get out"
 
 
 class NotSent(Unreachable):
@@ -68,11 +69,11 @@ def _known(cause: BaseException, host: str) -> _Verdict | None:
         case urllib3.NameResolutionError() | socket.gaierror():
             return NotSent, f"the name {host} cannot be resolved", ("check this host's DNS",)
         case ConnectionRefusedError():
-            return NotSent, f"{host} refused the connection", ()
+            return NotSent, f"{host} refused the connection", (_REACH_FIX,)
         case urllib3.NewConnectionError():
-            return NotSent, f"{host} cannot be reached ({_text(cause)})", ()
+            return NotSent, f"{host} cannot be reached ({_text(cause)})", (_REACH_FIX,)
         case urllib3.ConnectTimeoutError() | requests.ConnectTimeout():
-            return NotSent, f"{host} did not accept a connection in time", ()
+            return NotSent, f"{host} did not accept a connection in time", (_REACH_FIX,)
         case urllib3.ReadTimeoutError() | requests.ReadTimeout():
             return Unreachable, f"{host} did not answer in time", ()
         case urllib3.IncompleteRead():

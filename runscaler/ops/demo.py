@@ -76,7 +76,7 @@ def _docker(settings: DockerSettings, progress: Progress) -> Ground:
     if way is None:
         raise BackendError(
             f"containers of the engine {url} cannot reach this host",
-            fixes=("use an engine on this host", "or runner demo --backend process"),
+            fixes=("use an engine on this host", "runner demo --backend process needs none"),
         )
     image = ensure_demo_image(url, progress)
     listen = way.address if _is_address(way.address) else LOOPBACK

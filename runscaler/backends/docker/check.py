@@ -38,7 +38,7 @@ def _engine_finding(engine: Engine, settings: ScaleSetSettings) -> Finding:
         return Finding(
             Level.ERROR,
             f"{text} is too old for platform = {settings.docker.platform!r}",
-            ("update the engine to 20.10 or later", "or leave platform empty"),
+            ("update the engine to 20.10 or later", "leave platform empty"),
             settings.name,
         )
     return Finding(Level.OK, text, (), settings.name)
@@ -51,7 +51,7 @@ def _image_finding(images: Images, engine: str, settings: ScaleSetSettings) -> F
         return _age_finding(wanted, age, f"{wanted} is on the engine {engine}, {age} days old", settings.name)
     missing = f"{wanted} is not on the engine {engine}"
     if wanted.pull == "never":
-        fixes = (f"pull it: `docker pull {wanted.image}`", 'or set pull = "missing"')
+        fixes = (f"pull it: `docker pull {wanted.image}`", 'set pull = "missing"')
         return Finding(Level.ERROR, f'{missing}, and pull is "never"', fixes, settings.name)
     try:
         images.registry_says(wanted)
@@ -79,7 +79,7 @@ def _host_findings(engine: Engine, settings: ScaleSetSettings) -> list[Finding]:
             Finding(
                 Level.ERROR,
                 f"the engine socket {docker.dind_path} that dind mounts does not exist",
-                ("set [docker] dind-socket to the engine's socket", "or set dind = false"),
+                ("set [docker] dind-socket to the engine's socket", "set dind = false"),
                 settings.name,
             )
         )

@@ -83,7 +83,7 @@ def _refusal(error: APIError, doing: str, engine: str) -> BackendError:
 NOT_ALLOWED = (
     "no permission to use the engine {engine}",
     "put this program's user into the docker group: `sudo usermod -aG docker USER`; log in anew",
-    "or run it as root",
+    "run it as root",
 )
 START_IT = "start the engine: `sudo systemctl start docker`"
 AWAY = {
@@ -92,7 +92,7 @@ AWAY = {
     errno.ENOENT: (
         "the engine's socket {engine} does not exist",
         START_IT,
-        "or set [docker] socket, host or DOCKER_HOST to where it listens",
+        "set [docker] socket, host or DOCKER_HOST to where it listens",
     ),
     errno.ECONNREFUSED: ("nothing listens at the engine's address {engine}", START_IT),
 }

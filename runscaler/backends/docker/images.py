@@ -82,7 +82,7 @@ class Images:
         if not present and wanted.pull == "never":
             raise ImageMissing(
                 f'{wanted} is not on the engine {self._engine.url}, and pull is "never"',
-                fixes=(f"pull it: `docker pull {wanted.image}`", 'or set pull = "missing"'),
+                fixes=(f"pull it: `docker pull {wanted.image}`", 'set pull = "missing"'),
             )
         self._pull_if_possible(wanted, progress, interrupt, present=present)
         age = self.age_in_days(wanted, interrupt)
