@@ -94,7 +94,7 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
 )
 @click.option(
     "--config",
-    type=click.Path(),
+    type=click.Path(readable=False),
     metavar="PATH",
     help="Configuration file; may stand behind the command too.",
 )

@@ -35,7 +35,9 @@ class System(Protocol):
     epilog="Stop it with SIGTERM or Ctrl-C: runners drain; a second one ends it at once, and the next start "
     "takes over what still runs.",
 )
-@click.option("--config", type=click.Path(), metavar="PATH", help="Configuration file; flags win over it.")
+@click.option(
+    "--config", type=click.Path(readable=False), metavar="PATH", help="Configuration file; flags win over it."
+)
 @click.pass_context
 def run(ctx: click.Context, /, **given: object) -> None:
     """Start the autoscaler in the foreground.

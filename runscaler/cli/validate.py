@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=ConfigCommand)
-@click.option("--config", type=click.Path(), metavar="PATH", help="Configuration file.")
+@click.option("--config", type=click.Path(readable=False), metavar="PATH", help="Configuration file.")
 @click.option("--offline", is_flag=True, help="Look at the configuration alone.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.pass_context
