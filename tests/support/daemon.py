@@ -1,0 +1,260 @@
+"""`runscaler run` as a real process: a configuration in a folder, its health, its log, what it leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.request import urlopen
+
+import psutil
+import tomlkit
+from docker.errors import APIError
+from support.engine import connect
+from support.missing import missing
+
+from runscaler.backends.process.census import MARK
+from runscaler.clock import SystemClock
+from runscaler.interrupt import Interrupt
+from runscaler.ops.demo import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from docker import APIClient
+
+RUNNER = (sys.executable, "-m", "runscaler")
+PATIENCE = 60.0
+GLANCE = 0.05
+"""Seconds between two looks at what can only be looked at."""
+CLOCK = SystemClock()
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+def wait_until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """The first true value of `holds`; the failure says `what` did not come."""
+    deadline = CLOCK.monotonic() + seconds
+    while not (found := holds()):
+        assert CLOCK.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        CLOCK.pause(GLANCE, Interrupt())
+    return found
+
+
+class Door:
+    """Jobs wait at it until the test opens it; runners in containers see the same folder."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="door-", dir="/tmp"))
+        self.folder.chmod(0o755)
+
+    @property
+    def step(self) -> str:
+        """A job's step that ends when the door is open."""
+        return f"until test -e {self.folder}/open; do sleep 0.05; done"
+
+    @property
+    def volume(self) -> str:
+        return f"{self.folder}:{self.folder}:ro"
+
+    def open(self) -> None:
+        (self.folder / "open").touch()
+
+    def close(self) -> None:
+        shutil.rmtree(self.folder)
+
+
+class Daemon:
+    """One configuration; may be started again and again, one process at a time.
+
+    `config` holds the file's keys; port and state directory are added. `engine_url` is where its
+    containers would be.
+    """
+
+    def __init__(self, folder: Path, config: Mapping[str, object], engine_url: str = "") -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.state_dir = folder / "state"
+        self.path = folder / "config.toml"
+        self.engine_url = engine_url
+        self.port = free_port()
+        self.before: tuple[str, ...] = ()
+        """Words before the command: what runs it."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._runs = 0
+        self.configure(config)
+
+    def configure(self, config: Mapping[str, object]) -> None:
+        own = {"health-port": self.port, "state-dir": str(self.state_dir), "update-check": False}
+        self.path.write_text(tomlkit.dumps({**own, **config}))
+        self.path.chmod(0o600)
+
+    # -- its life -----------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Returns at once."""
+        assert self._process is None or self._process.poll() is not None, "it runs already"
+        self._runs += 1
+        with self._file("out").open("wb") as out, self._file("err").open("wb") as err:
+            command = [*self.before, *RUNNER, "run", "--config", str(self.path)]
+            self._process = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "never started"
+        return self._process
+
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+
+    def ended(self) -> int:
+        """Wait for its end; the exit code."""
+        try:
+            return self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it did not end:\n{self.told()}") from None
+
+    def stop(self) -> int:
+        self.signal()
+        return self.ended()
+
+    # -- what it says -------------------------------------------------------------------------------
+
+    def health(self) -> Json | None:
+        """None while nobody answers."""
+        try:
+            with urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10) as reply:
+                body: Json = json.load(reply)
+                return body
+        except OSError:
+            return None
+
+    def wait_for(self, holds: Callable[[Json], bool], seconds: float = PATIENCE) -> Json:
+        """The first health answer for which `holds`."""
+        deadline = CLOCK.monotonic() + seconds
+        while True:
+            health = self.health()
+            if health is not None and holds(health):
+                return health
+            assert self.process.poll() is None, f"it ended with {self.process.poll()}:\n{self.told()}"
+            assert CLOCK.monotonic() < deadline, f"not within {seconds:g} s: {health}\n{self.told()}"
+            CLOCK.pause(GLANCE, Interrupt())
+
+    def wait_for_log(self, words: str, seconds: float = PATIENCE) -> None:
+        wait_until(lambda: words in self.log, f"{words!r} in\n{self.told()}", seconds)
+
+    @property
+    def log(self) -> str:
+        """Standard output of the newest run."""
+        return self._file("out").read_text()
+
+    @property
+    def errors(self) -> str:
+        return self._file("err").read_text()
+
+    def told(self) -> str:
+        return f"{self.log}\n{self.errors}"
+
+    def command(self, *words: str) -> Ended:
+        """Another command on the same configuration, to its end."""
+        return run(*words, "--config", str(self.path), before=self.before)
+
+    def _file(self, kind: str) -> Path:
+        return self.folder / f"run-{self._runs}.{kind}"
+
+    # -- what it leaves -----------------------------------------------------------------------------
+
+    def resources(self) -> list[str]:
+        """Living runners' names, as the machine itself knows them."""
+        return sorted({*(name for _, name in self._processes()), *self._containers("runner")})
+
+    def leftovers(self) -> list[str]:
+        """Everything of it that is still on this machine."""
+        folders = [str(home) for home in self.state_dir.glob("process/*/*")]
+        ours = self._process is not None and self._process.poll() is None
+        return [*folders, *self.resources(), *(["the daemon itself"] if ours else [])]
+
+    def close(self) -> None:
+        """Ends all that is left, by force."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            self._process.wait()
+        for process, _ in self._processes():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._remove_containers()
+
+    def _processes(self) -> Iterator[tuple[psutil.Process, str]]:
+        owner_file = self.state_dir / "owner"
+        owner = owner_file.read_text().strip() if owner_file.exists() else ""
+        for process in psutil.process_iter():
+            with suppress(psutil.Error, OSError):
+                whose, _, name = process.environ().get(MARK, "").partition("/")
+                if owner and whose == owner and process.status() != psutil.STATUS_ZOMBIE:
+                    yield process, name
+
+    def _containers(self, label: str) -> list[str]:
+        if not self.engine_url:
+            return []
+        with connect(self.engine_url) as api:
+            return [each["Labels"][f"io.runscaler.{label}"] for each in self._listed(api)]
+
+    def _remove_containers(self) -> None:
+        if not self.engine_url:
+            return
+        with connect(self.engine_url) as api:
+            for each in self._listed(api):
+                with suppress(APIError):
+                    api.remove_container(each["Id"], force=True)
+
+    def _listed(self, api: APIClient) -> list[Json]:
+        label = f"io.runscaler.state-dir={self.state_dir}"
+        found: list[Json] = api.containers(all=True, filters={"label": label})
+        return found
+
+
+def as_root_without_its_rights() -> tuple[str, ...]:
+    """Words before a command: who owns files may use them as their mode says, and no others."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        missing("root and setpriv, to be denied something")
+    return ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+
+def run(*words: str, before: tuple[str, ...] = (), env: Mapping[str, str] | None = None) -> Ended:
+    """Any command as a real process, to its end."""
+    done = subprocess.run(
+        [*before, *RUNNER, *words],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(env or {})},
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def of(health: Json, name: str) -> Json:
+    """One scale set of a health answer."""
+    found: Json = next(one for one in health["scale_sets"] if one["name"] == name)
+    return found
+
+
+def serving(health: Json) -> bool:
+    """Every set serves."""
+    return all(one["state"] == "ok" for one in health["scale_sets"])

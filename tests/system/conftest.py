@@ -1,0 +1,92 @@
+"""Simulated GitHub, the demo's image on a real engine, daemons that always end."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.daemon import Daemon, Door
+from support.engine import connect
+from support.missing import missing
+
+from runscaler.backends.docker.local import way_to_host
+from runscaler.ops.demo_image import ensure_demo_image
+from runscaler.testing.simulator import SimulatedGitHub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+TOKEN = "ghp_" + "s3cr3t" * 6
+
+
+@pytest.fixture
+def github() -> Iterator[SimulatedGitHub]:
+    with SimulatedGitHub() as simulated:
+        yield simulated
+
+
+@pytest.fixture(scope="session")
+def image(engine_url: str) -> Iterator[str]:
+    """The demo's image under a name of our own: another demo on this engine may replace its own."""
+    made = ensure_demo_image(engine_url, lambda _what, _done, _total: None)
+    name, tag = "runscaler-test-system", str(os.getpid())
+    with connect(engine_url) as api:
+        api.tag(made, name, tag)
+        yield f"{name}:{tag}"
+        api.remove_image(f"{name}:{tag}")
+
+
+@pytest.fixture(scope="session")
+def docker(engine_url: str, image: str) -> dict[str, Any]:
+    """Keys of a docker scale set whose runners reach this host's loopback."""
+    way = way_to_host(engine_url)
+    if way is None or way.network != "host":
+        missing("an engine whose containers can share this host's network")
+    table = {"host": engine_url, "network": "host", "dind": False, "pull": "never", "prune-on-exit": False}
+    return {"backend": "docker", "runner-image": image, "docker": table}
+
+
+@pytest.fixture
+def door() -> Iterator[Door]:
+    made = Door()
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["process", "docker"])
+def backend(request: pytest.FixtureRequest, door: Door) -> dict[str, Any]:
+    """Keys of a scale set on each backend that is cheap to have; its jobs can stand at the door."""
+    if request.param == "process":
+        return {"backend": "process"}
+    keys = request.getfixturevalue("docker")
+    return {**keys, "docker": {**keys["docker"], "volumes": [door.volume]}}
+
+
+@pytest.fixture
+def daemon(tmp_path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Daemon]]:
+    """`daemon(config)` makes one, not yet started; all are ended, whatever the test did."""
+    made: list[Daemon] = []
+
+    def make(config: dict[str, Any], name: str = "daemon") -> Daemon:
+        uses_engine = "docker" in str(config)
+        url = request.getfixturevalue("engine_url") if uses_engine else ""
+        made.append(Daemon(tmp_path / name, config, url))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def scale_set(github: SimulatedGitHub) -> Callable[..., dict[str, Any]]:
+    """`scale_set("linux", **keys)`: the keys of one; underscores stand for hyphens."""
+
+    def make(name: str, *more: dict[str, Any], **keys: Any) -> dict[str, Any]:
+        made: dict[str, Any] = {"url": github.config_url(), "name": name, "token": TOKEN}
+        for table in more:
+            made |= table
+        return made | {key.replace("_", "-"): value for key, value in keys.items()}
+
+    return make

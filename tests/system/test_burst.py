@@ -1,0 +1,36 @@
+"""Many jobs at once while GitHub takes its time: runners start side by side."""
+
+from __future__ import annotations
+
+import pytest
+from support.daemon import serving
+from support.engine_watch import EngineWatch
+
+JOBS = 50
+JIT_CALLS = 8
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(240)
+def test_fifty_runners_run_at_once_though_each_answer_of_github_takes_200_ms(
+    github, docker, daemon, scale_set, engine_url, door
+):
+    table = {**docker["docker"], "volumes": [door.volume]}
+    program = daemon(scale_set("linux", docker, docker=table, max_runners=JOBS))
+    github.inject("delay", count=None, seconds=0.2)
+
+    with EngineWatch(engine_url, program.state_dir) as watch:
+        program.start()
+        program.wait_for(serving)
+        ids = github.queue_jobs("linux", JOBS, steps=[door.step])
+        github.wait_until(lambda state: len(state.jobs_in("running")) == JOBS, timeout=120)
+        door.open()
+        jobs = github.wait_for_jobs(ids, timeout=120)
+        code = program.stop()
+        watch.settle()
+
+    assert {job.result for job in jobs} == {"succeeded"}
+    assert 1 < github.most_jit_calls <= JIT_CALLS
+    assert watch.most["linux"] == len(watch.runners) == JOBS
+    assert (code, program.errors, program.leftovers()) == (0, "", [])
+    assert github.final_violations() == ()

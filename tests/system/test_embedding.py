@@ -1,0 +1,117 @@
+"""As a library in somebody else's program (spec.md 13): quiet, several at once, gone without a trace."""
+
+from __future__ import annotations
+
+import threading
+
+import pykka
+import pytest
+from loguru import logger
+from support.daemon import wait_until
+
+from runscaler import Autoscaler, load_config
+from runscaler.events import JobCompleted, JobStarted, RunnerRemoved, RunnerStarted
+
+OURS = ("root", "health", "host", "keeper", "scale-set", "listener", "runner", "process", "events", "github")
+"""How the names of an autoscaler's threads begin; the simulated GitHub makes more of its own meanwhile."""
+
+
+class Stranger(pykka.ThreadingActor):
+    """An actor of the embedding program."""
+
+    def on_receive(self, message):
+        return f"heard {message}"
+
+
+@pytest.fixture
+def stranger():
+    ref = Stranger.start()
+    yield ref
+    ref.stop(timeout=10)
+
+
+@pytest.fixture
+def lines():
+    """What runscaler logs to a sink of the embedding program."""
+    heard = []
+    logger.remove()
+    sink = logger.add(lambda line: heard.append(str(line)), level="DEBUG")
+    yield heard
+    logger.remove(sink)
+
+
+@pytest.fixture
+def scaler(github, daemon, scale_set):
+    """`scaler("one")`: an autoscaler with a scale set of that name, not started, and its files."""
+
+    def make(name):
+        url = github.config_url(f"org-{name}")
+        files = daemon(scale_set(name, backend="process", max_runners=2, url=url), name)
+        return Autoscaler(load_config(files.path)), files
+
+    return make
+
+
+def job_runs(github, name):
+    (done,) = github.wait_for_jobs(github.queue_jobs(name))
+    return done.result == "succeeded"
+
+
+def test_two_in_one_process_work_beside_a_stranger_s_actor_without_a_word_and_leave_no_thread(
+    github, scaler, stranger, lines, capfd
+):
+    before = set(threading.enumerate())
+    (one, one_files), (two, two_files) = scaler("one"), scaler("two")
+    events = []
+    one.subscribe(events.append)
+
+    with one, two:
+        assert one.wait_ready(30)
+        assert two.wait_ready(30)
+        assert job_runs(github, "one")
+        assert job_runs(github, "two")
+        wait_until(lambda: any(isinstance(each, RunnerRemoved) for each in events), "the runner's end")
+        assert stranger.ask("a question", timeout=10) == "heard a question"
+        ports = {one.health_port, two.health_port}
+
+    assert len(ports) == 2
+    assert [type(each) for each in events if each.scale_set == "one" and hasattr(each, "slot")] == [
+        RunnerStarted,
+        JobStarted,
+        JobCompleted,
+        RunnerRemoved,
+    ]
+    assert {each.scale_set for each in events} == {"one"}
+    assert stranger.ask("another", timeout=10) == "heard another"
+    assert not [one.name for one in set(threading.enumerate()) - before if one.name.startswith(OURS)]
+    assert (capfd.readouterr(), lines) == (("", ""), [])
+    assert one_files.leftovers() + two_files.leftovers() == []
+    assert github.final_violations() == ()
+
+
+def test_it_can_be_started_again_after_its_stop_and_again(github, scaler):
+    one, files = scaler("one")
+
+    for _ in range(3):
+        github.client_restarted()
+        one.start()
+        assert one.wait_ready(30)
+        assert job_runs(github, "one")
+        one.stop()
+        assert one.wait() == ""
+        assert not one.alive()
+        assert all(each.deleted for each in github.state().scale_sets)
+
+    assert files.leftovers() == []
+    assert github.final_violations() == ()
+
+
+def test_a_stop_that_comes_before_the_start_or_twice_does_nothing(github, scaler):
+    one, _ = scaler("one")
+
+    one.stop()
+    one.start()
+    one.stop()
+    one.stop()
+
+    assert github.final_violations() == ()

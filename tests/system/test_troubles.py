@@ -1,0 +1,112 @@
+"""Trouble that mends: said once with its cure, shown while it lasts, over when it is (spec.md 8.4, 8.5)."""
+
+from __future__ import annotations
+
+import pytest
+from support.daemon import as_root_without_its_rights, of, serving
+from support.relay import Relay, ShortFolder
+
+from runscaler.ops.demo import free_port
+from runscaler.testing.simulator import Match, SimulatedGitHub
+
+TROUBLES = {
+    "away": ("refused the connection", "check url, this host's network"),
+    "refused": ("the token is wrong, expired or revoked", "make a new token"),
+    "missing": ("does not exist", "start the engine"),
+    "forbidden": ("no permission to use the engine", "into the docker group"),
+}
+MENDING_SECONDS = 150.0
+"""A refused token is tried again each minute."""
+
+
+@pytest.fixture
+def folder():
+    with ShortFolder() as made:
+        yield made
+
+
+@pytest.fixture
+def locked(engine_url, folder):
+    """A way to the engine that nobody may take yet."""
+    with Relay(engine_url.removeprefix("unix://"), folder / "locked.sock") as relay:
+        relay.path.chmod(0)
+        yield relay.path
+
+
+@pytest.fixture
+def program(github, docker, daemon, scale_set, folder, locked):
+    """Five scale sets: one is well, each of the others has a trouble of its own. And GitHub's absent port."""
+    port = free_port()
+
+    def docker_at(socket):
+        return {**docker, "docker": {**docker["docker"], "host": f"unix://{socket}"}}
+
+    sets = [
+        scale_set("well", backend="process"),
+        scale_set("away", backend="process", url=f"http://127.0.0.1:{port}/away-org"),
+        scale_set("refused", backend="process", url=github.config_url("refused-org")),
+        scale_set("missing", docker_at(folder / "engine.sock")),
+        scale_set("forbidden", docker_at(locked)),
+    ]
+    made = daemon({"scaleset": sets})
+    made.before = as_root_without_its_rights()
+    return made, port
+
+
+@pytest.fixture
+def refusal(github):
+    return github.inject("F27", count=None, admin=False, match=Match(path="/orgs/refused-org/"))
+
+
+def assert_names_every_trouble(ended):
+    assert (ended.code, ended.err) == (1, "")
+    lines = ended.out.splitlines()
+    errors = [number for number, line in enumerate(lines) if line.startswith("✗ ")]
+    assert len(errors) == len(TROUBLES)
+    for number, (name, (what, cure)) in zip(errors, TROUBLES.items(), strict=True):
+        assert lines[number].startswith(f"✗ [{name}] ")
+        assert what in lines[number]
+        assert lines[number + 1].startswith("  → ")
+        assert cure in lines[number + 1]
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("words", [("validate",), ("run", "--dry-run")])
+def test_a_look_beforehand_names_each_trouble_with_its_cure_and_fails(github, program, refusal, words):
+    ended = program[0].command(*words)
+
+    assert_names_every_trouble(ended)
+    assert github.state().scale_sets == ()
+    assert not program[0].state_dir.exists()
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(300)
+def test_each_trouble_is_said_once_and_mends_by_itself(github, program, refusal, folder, locked, engine_url):
+    daemon, port = program
+    daemon.start()
+    daemon.wait_for(lambda health: of(health, "well")["state"] == "ok")
+    health = daemon.wait_for(lambda health: all(of(health, name)["state"] == "degraded" for name in TROUBLES))
+    (job,) = github.queue_jobs("well")
+    (done,) = github.wait_for_jobs([job])
+
+    assert health["status"] == "degraded"
+    assert done.result == "succeeded"
+    for name, (what, cure) in TROUBLES.items():
+        (line,) = [each for each in daemon.log.splitlines() if f"scale_set={name}" in each]
+        assert "WARN" in line
+        assert what in line
+        assert cure in line
+        assert "or or" not in line
+        assert what in of(health, name)["reason"]
+
+    with SimulatedGitHub(port=port) as there:
+        github.remove_fault(refusal)
+        (folder / "engine.sock").symlink_to(engine_url.removeprefix("unix://"))
+        locked.chmod(0o600)
+        daemon.wait_for(serving, MENDING_SECONDS)
+        for name in ("refused", "missing", "forbidden"):
+            github.wait_for_jobs(github.queue_jobs(name))
+        there.wait_for_jobs(there.queue_jobs("away"))
+        assert (daemon.stop(), daemon.errors, daemon.leftovers()) == (0, "", [])
+        assert there.final_violations() + github.final_violations() == ()
