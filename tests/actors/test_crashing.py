@@ -1,0 +1,225 @@
+"""Every actor of a running system crashes, once and again and again (spec.md 8.1, design.md 6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.world import World, scale_set
+
+from runscaler import events
+from runscaler.actors.health import HealthActor
+from runscaler.actors.host import HostActor
+from runscaler.actors.keeper import KeeperActor
+from runscaler.actors.listener import ListenerActor
+from runscaler.actors.root import RootActor
+from runscaler.actors.runner import RunnerActor
+from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.status import SetState
+
+SHARED = (HealthActor, HostActor, KeeperActor)
+OWN = (ListenerActor, RunnerActor, ScaleSetActor)
+
+
+def crash_repeatedly(world: World, kind: type[Any], times: int) -> None:
+    """As soon as it is back, it crashes again."""
+    for _ in range(times):
+        while not world.stage.living(kind) and not world.ended:
+            world.clock.advance(0.5)
+            world.deliver()
+        if world.ended:
+            return
+        world.crash(kind)
+        world.deliver()
+
+
+@pytest.mark.parametrize("kind", SHARED + OWN)
+def test_it_is_back_after_a_second_and_jobs_go_on(kind: type[Any]) -> None:
+    world = World(max_runners=4, host_cap=4)
+    world.queue(2)
+    world.play()
+    working = set(world.working())
+
+    world.crash(kind)
+    world.deliver()
+    before = len(world.stage.living(kind))
+    world.advance(1.2)
+    assert len(world.stage.living(kind)) > before
+
+    jobs = world.queue(2)
+    world.advance(5)
+    assert working < set(world.working())
+    assert len(world.working()) == 4
+    world.finish_all()
+    world.advance(30)
+    assert (world.resources(), world.cut_down, len(world.started)) == ([], [], 4)
+    assert {job.result for job in jobs} == {"succeeded"}
+
+
+@pytest.mark.parametrize("kind", SHARED + OWN)
+def test_a_crash_is_counted_and_told(kind: type[Any]) -> None:
+    world = World(max_runners=2, min_runners=1)
+    world.play()
+    world.crash(kind)
+    world.advance(3)
+
+    own = world.status().restarts
+    shared = sum(world.board.read().restarts.values())
+    assert (own, shared) == ((1, 0) if kind in OWN else (0, 1))
+    assert len([one for one in world.events if isinstance(one, events.ActorRestarted)]) == 1
+
+
+@pytest.mark.parametrize("kind", SHARED + OWN)
+def test_an_orderly_stop_follows_a_crash(kind: type[Any]) -> None:
+    world = World(max_runners=2, min_runners=1)
+    world.play()
+    world.crash(kind)
+    world.advance(3)
+    world.shut_down()
+    world.advance(5)
+
+    assert (world.ended, world.resources()) == ([""], [])
+    assert world.github.scale_set("linux") is None
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_a_crash_of_what_all_share_while_stopping_does_not_hold_the_process(kind: type[Any]) -> None:
+    world = World(max_runners=2, min_runners=1)
+    world.play()
+    world.hanging = (kind,)
+    world.crash(kind)
+    world.shut_down()
+    world.play()
+    world.hanging = ()
+    world.advance(30)
+    assert world.ended == [""]
+
+
+def test_a_runner_that_crashes_again_and_again_blocks_its_slot_for_a_minute() -> None:
+    world = World(max_runners=1)
+    world.queue(1)
+    world.play()
+    world.finish_all()
+    world.play()
+    crash_repeatedly(world, RunnerActor, 6)
+    assert [one.gave_up for one in world.events if isinstance(one, events.ActorRestarted)][-1]
+
+    world.queue(1)
+    world.advance(50)
+    assert world.states() == []
+    assert world.status().unmet
+    world.advance(15)
+    assert world.states() == ["busy"]
+
+
+@pytest.mark.parametrize("kind", [ListenerActor, ScaleSetActor])
+def test_a_set_fails_alone_and_is_tried_again(kind: type[Any]) -> None:
+    world = World(scale_sets=(scale_set("linux", max_runners=2), scale_set("other", max_runners=2)))
+    world.queue(1)
+    world.play()
+    working = world.working()
+    for _ in range(6):
+        while len(world.stage.living(kind)) < 2:
+            world.clock.advance(0.5)
+            world.deliver()
+        number = next(n for n, one in enumerate(world.stage.living(kind)) if "linux" in one.name)
+        world.crash(kind, number)
+        world.deliver()
+
+    assert world.status(0).state is SetState.FAILED
+    world.queue(1, "other")
+    world.play()
+    assert world.states(1) == ["busy"]
+    assert world.status(1).state is SetState.OK
+
+    world.advance(62)
+    assert world.status(0).state is SetState.OK
+    assert set(working) < set(world.working())
+
+
+@pytest.mark.parametrize("kind", SHARED)
+def test_what_all_share_ends_the_program_when_it_cannot_be_had(kind: type[Any]) -> None:
+    world = World(max_runners=2, min_runners=1)
+    world.play()
+    crash_repeatedly(world, kind, 6)
+    world.deliver()
+
+    assert len(world.ended) == 1
+    assert "again and again" in world.ended[0]
+    assert len(world.resources()) == 1
+
+
+def test_the_end_of_root_is_the_end_of_the_program_and_of_all_actors() -> None:
+    world = World(max_runners=2, min_runners=1)
+    world.play()
+    world.crash(RootActor)
+    world.play()
+
+    assert world.ended == ["the root actor crashed"]
+    assert all(actor.actor_stopped.is_set() for actor in world.stage.actors)
+    assert len(world.resources()) == 1
+
+
+def test_a_place_that_was_granted_by_a_host_that_died_is_claimed_again() -> None:
+    world = World(max_runners=2, host_cap=1)
+    world.hanging = (HostActor,)
+    world.queue(1)
+    world.play()
+    assert world.states() == ["waiting"]
+
+    world.stage.living(HostActor)[0].actor_inbox.get()  # what it was told first is lost
+    world.crash(HostActor)
+    world.hanging = ()
+    world.advance(3)
+    assert world.states() == ["busy"]
+
+
+def test_a_start_whose_actor_dies_of_it_is_tried_again_under_another_name() -> None:
+    world = World(max_runners=1)
+    world.hanging = (RunnerActor,)
+    world.queue(1)
+    world.play()
+    name = world.status().slots[0].runner
+    runner = world.stage.living(RunnerActor)[0]
+    runner.actor_inbox.get()
+    runner.actor_ref.tell(object())
+    world.hanging = ()
+    world.advance(5)
+
+    assert world.states() == ["busy"]
+    assert world.working() != [name]
+
+
+def test_a_removal_whose_actor_dies_of_it_is_done_by_the_next() -> None:
+    world = World(max_runners=1)
+    world.queue(1)
+    world.play()
+    world.hanging = (RunnerActor,)
+    world.finish_all()
+    world.play()
+    assert world.states() == ["removing"]
+    runner = world.stage.living(RunnerActor)[0]
+    runner.actor_inbox.get()
+    runner.actor_ref.tell(object())
+    world.hanging = ()
+    world.advance(3)
+    assert (world.states(), world.resources()) == ([], [])
+
+
+def test_a_retirement_whose_actor_dies_of_it_is_done_by_the_next() -> None:
+    world = World(max_runners=1, idle_timeout=10.0)
+    world.agents_connect = False
+    (job,) = world.queue(1)
+    world.play()
+    world.github.cancel("linux", job)
+    world.play()
+    world.advance(9)
+    world.hanging = (RunnerActor,)
+    world.advance(2)
+    assert world.states() == ["retiring"]
+    runner = world.stage.living(RunnerActor)[0]
+    runner.actor_inbox.get()
+    runner.actor_ref.tell(object())
+    world.hanging = ()
+    world.advance(15)
+    assert (world.states(), world.resources(), list(world.github.runners)) == ([], [], [])

@@ -1,0 +1,135 @@
+"""Runners that end before they had a job (spec.md 5.2 to 5.4)."""
+
+from __future__ import annotations
+
+import pytest
+from support.world import World
+
+from runscaler.status import SetState, Unmet
+
+
+def waiting_world() -> World:
+    """Jobs are assigned, but no agent ever connects to take them."""
+    world = World(max_runners=1)
+    world.agents_connect = False
+    world.queue(1)
+    world.play()
+    return world
+
+
+def fail_one(world: World, exit_code: int = 1) -> None:
+    world.end(world.status().slots[0].runner, exit_code)
+    world.play()
+
+
+def test_one_that_fails_is_deregistered_counted_and_replaced() -> None:
+    world = waiting_world()
+    fail_one(world)
+    assert (world.states(), world.status().runners_failed) == ([], 1)
+    assert not world.github.runners
+
+    world.advance(2)
+    assert world.states() == ["idle"]
+    assert len(world.started) == 2
+
+
+def test_starts_back_off_doubling() -> None:
+    world = waiting_world()
+    for least in (0.5, 1.0, 2.0, 4.0):
+        started = len(world.started)
+        fail_one(world)
+        world.clock.advance(least * 0.9)
+        world.play()
+        assert len(world.started) == started
+        assert [one.reason for one in world.status().unmet] == [Unmet.BACKOFF]
+        world.advance(2 * least + 0.2)
+        assert len(world.started) == started + 1
+
+
+def test_five_in_a_row_degrade_the_set_with_the_reason_and_a_job_heals_it() -> None:
+    world = waiting_world()
+    for _ in range(5):
+        fail_one(world)
+        world.advance(20)
+    status = world.status()
+    assert status.state is SetState.DEGRADED
+    assert "exit code 1" in status.reason
+
+    world.agents_connect = True
+    world.advance(60)
+    assert world.status().state is SetState.OK
+
+
+def test_a_young_one_that_ends_with_zero_is_a_failure_once_no_job_was_heard_of() -> None:
+    world = waiting_world()
+    fail_one(world, exit_code=0)
+    assert world.status().runners_failed == 0
+    world.advance(11)
+    assert world.status().runners_failed == 1
+
+
+def test_an_old_one_that_ends_with_zero_lost_its_registration_and_is_no_failure() -> None:
+    world = waiting_world()
+    world.advance(31)
+    fail_one(world, exit_code=0)
+    world.advance(11)
+    assert world.status().runners_failed == 0
+    assert world.states() == ["idle"]
+
+
+def test_one_that_ended_with_zero_and_had_a_job_is_no_failure() -> None:
+    """The container's end is seen before GitHub's word about the job."""
+    world = World(max_runners=1)
+    world.queue(1)
+    world.deliver()
+    world.poll()
+    world.deliver()
+    world.live_agents()
+    world.finish_all()
+    world.deliver()
+    world.play()
+    world.advance(20)
+
+    status = world.status()
+    assert (status.jobs_started, status.jobs_completed, status.runners_failed) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"exit_code": 137, "out_of_memory": True}, "out of memory"),
+        ({"exit_code": None, "signal": 9}, "signal 9"),
+    ],
+)
+def test_the_reason_says_how_it_ended(how: dict[str, int], words: str) -> None:
+    world = waiting_world()
+    for _ in range(5):
+        world.end(world.status().slots[0].runner, **how)  # type: ignore[arg-type]
+        world.play()
+        world.advance(20)
+    assert words in world.status().reason
+
+
+def test_the_output_of_a_failed_runner_is_kept() -> None:
+    world = waiting_world()
+    runner = world.status().slots[0].runner
+    world.backend.engine.write(world.running[runner].id, b"cannot reach the proxy\n")
+    fail_one(world)
+    assert world.shelf.outputs == {runner: b"cannot reach the proxy\n"}
+
+
+def test_one_that_somebody_removed_is_replaced_within_seconds() -> None:
+    world = waiting_world()
+    world.vanish(world.status().slots[0].runner)
+    world.advance(2)
+    assert world.states() == ["idle"]
+    assert len(world.github.runners) == 1
+
+
+def test_the_same_place_is_used_again_and_never_the_same_name() -> None:
+    world = waiting_world()
+    for _ in range(4):
+        fail_one(world)
+        world.advance(20)
+    assert len(set(world.started)) == len(world.started) == 5
+    assert {slot.slot for slot in world.status().slots} == {0}

@@ -1,0 +1,167 @@
+"""An orderly stop (spec.md 8.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.world import World
+
+from runscaler.actors.runner import RunnerActor
+from runscaler.errors import BackendError, Refused
+
+
+def with_config(world: World, **changes: Any) -> World:
+    world.config = world.config.model_copy(update=changes)
+    world.kill()
+    world.start()
+    world.play()
+    return world
+
+
+def assert_nothing_is_left(world: World) -> None:
+    assert world.ended == [""]
+    assert world.resources() == []
+    assert not world.github.runners
+    assert world.github.scale_set("linux") is None
+    assert all(actor.actor_stopped.is_set() for actor in world.stage.actors)
+
+
+def test_idle_runners_go_at_once_and_nothing_is_left() -> None:
+    world = World(max_runners=4, min_runners=3)
+    world.play()
+    world.shut_down()
+    world.play()
+    assert_nothing_is_left(world)
+
+
+def test_a_stop_right_after_the_start_leaves_nothing() -> None:
+    world = World(max_runners=4, min_runners=3)
+    world.shut_down()
+    world.play()
+    assert_nothing_is_left(world)
+
+
+def test_busy_ones_may_finish() -> None:
+    world = World(max_runners=4, min_runners=1)
+    world.queue(2)
+    world.play()
+    world.shut_down()
+    world.advance(5)
+    assert world.states() == ["busy", "busy"]
+    assert world.ended == []
+
+    world.finish_all()
+    world.advance(1)
+    assert_nothing_is_left(world)
+    assert world.cut_down == []
+
+
+def test_no_new_jobs_are_taken_meanwhile() -> None:
+    world = World(max_runners=4)
+    world.queue(1)
+    world.play()
+    world.shut_down()
+    world.play()
+    (job,) = world.queue(1)
+    world.advance(5)
+    assert job.state == "queued"
+
+
+@pytest.mark.parametrize("drain_timeout", [0.0, 30.0])
+def test_busy_ones_are_removed_by_force_when_their_time_is_up(drain_timeout: float) -> None:
+    world = with_config(World(max_runners=2), drain_timeout=drain_timeout)
+    world.queue(2)
+    world.play()
+    world.shut_down()
+    world.play()
+    world.advance(drain_timeout + 1)
+
+    assert world.ended == [""]
+    assert world.resources() == []
+    assert len(world.cut_down) == 2
+
+
+def test_a_refusal_because_a_job_runs_is_no_failure() -> None:
+    world = World(max_runners=2)
+    world.play()
+    world.github.fail_next("delete_scale_set", Refused("a job runs", status=400))
+    world.shut_down()
+    world.play()
+    assert world.ended == [""]
+    assert world.github.scale_set("linux") is not None
+
+
+def test_keep_leaves_everything_but_the_session_for_the_next_start() -> None:
+    world = with_config(World(max_runners=3, min_runners=1), on_exit="keep")
+    world.queue(1)
+    world.play()
+    before = {one.id for one in world.resources()}
+    world.shut_down()
+    world.play()
+
+    assert world.ended == [""]
+    assert {one.id for one in world.resources()} == before
+    assert world.github.scale_set("linux").session is None  # type: ignore[union-attr]
+
+    world.start()
+    world.play()
+    assert {one.id for one in world.resources()} == before
+
+
+def test_starts_under_way_are_cut() -> None:
+    world = World(max_runners=2)
+    world.hanging = (RunnerActor,)
+    world.queue(2)
+    world.play()
+    assert world.states() == ["starting", "starting"]
+
+    world.shut_down()
+    world.play()
+    world.hanging = ()
+    world.play()
+    assert world.started == []
+    assert_nothing_is_left(world)
+
+
+def test_a_standby_leaves_the_scale_set_alone() -> None:
+    world = World(max_runners=2)
+    world.play()
+    world.kill()
+    world.shelf.sessions.clear()
+    world.github.hold_session("linux")
+    world.start()
+    world.play()
+    world.shut_down()
+    world.play()
+
+    assert world.ended == [""]
+    assert world.github.calls["delete_scale_set"] == 0
+
+
+def test_a_removal_that_fails_for_ever_does_not_hold_the_process_for_ever() -> None:
+    world = World(max_runners=1, min_runners=1)
+    world.play()
+    for _ in range(1000):
+        world.backend.fail_next("remove", BackendError("device busy"))
+    world.shut_down()
+    world.advance(world.config.drain_timeout + 120)
+    assert world.ended == [""]
+
+
+def test_a_slot_actor_that_hangs_does_not_hold_the_process_for_ever() -> None:
+    world = World(max_runners=1, min_runners=1)
+    world.play()
+    world.hanging = (RunnerActor,)
+    world.shut_down()
+    world.advance(world.config.drain_timeout + 120)
+    assert world.ended == [""]
+
+
+def test_stopping_twice_is_stopping_once() -> None:
+    world = World(max_runners=1, min_runners=1)
+    world.play()
+    world.shut_down()
+    world.shut_down()
+    world.play()
+    assert_nothing_is_left(world)
