@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
@@ -33,8 +34,11 @@ class Benchmark(Protocol):
 def main(words: Sequence[str]) -> int:
     arguments = _parser().parse_args(words)
     benchmark: Benchmark = arguments.benchmark
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         report = benchmark.run(arguments)
+    except KeyboardInterrupt:
+        return 130
     except RunscalerError as error:
         lines = (f"scripts/bench {arguments.name}: {error}", *(f"  {fix}" for fix in error.fixes))
         Console(stderr=True, soft_wrap=True).print("\n".join(lines), markup=False, highlight=False)

@@ -24,6 +24,7 @@ from runscaler.backends.docker.labels import marks_of
 from runscaler.clock import SystemClock
 from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
+from runscaler.errors import BackendError, HostError
 from runscaler.github.base import JitConfig
 from runscaler.names import OwnerId, SlotNumber, new_runner_name
 from runscaler.ops.demo_image import ensure_demo_image
@@ -133,7 +134,10 @@ class Ground:
             before = daemon.cpu(), github.cpu()
             began = time.perf_counter()
             github.queue(SCALE_SET, self._jobs)
-            watch.wait_for(self._jobs)
+            try:
+                watch.wait_for(self._jobs)
+            except BackendError as error:
+                raise HostError(f"{error}; the daemon said:\n{daemon.said()}") from error
             used = daemon.cpu() - before[0], github.cpu() - before[1]
             return _burst(watch, began, *used)
 

@@ -82,10 +82,10 @@ def table(report: Report) -> Table:
     words = (f"{name} {value}" for name, value in {**report.conditions, **_machine()}.items())
     shown = Table(title=f"{report.benchmark}: {', '.join(words)}", caption="\n".join(report.notes) or None)
     shown.caption_justify = "left"
-    for column in ("figure", "unit"):
-        shown.add_column(column)
+    shown.add_column("figure", overflow="fold")
+    shown.add_column("unit", no_wrap=True)
     for column in ("median", "low", "high", "goal", ""):
-        shown.add_column(column, justify="right")
+        shown.add_column(column, justify="right", no_wrap=True)
     for figure in report.figures:
         goal = figure.goal
         verdict = "" if goal is None else "✓" if goal.met_by(figure.median) else "✗"
