@@ -114,17 +114,17 @@ class Autoscaler:
         `HostError` when either is taken: then nothing has been started. GitHub or an engine that is
         away is no error: the scale sets say so and go on trying.
         """
-        if self._root is not None:
+        if self._root is not None and not self._ended.is_set():
             return
+        self._let_go()
         self._ended.clear()
         self._reason = ""
         self._board.write(self._blank())
         try:
-            house = self._build()
+            self._root = RootActor.start(self._build(), self._on_end)
         except BaseException:
             self._let_go()
             raise
-        self._root = RootActor.start(house, self._on_end)
 
     def _build(self) -> House:
         state_dir = self._take_state_dir()
@@ -250,10 +250,11 @@ class Autoscaler:
 
     def request_stop(self) -> None:
         """Begin the orderly stop (spec.md 8.3); returns at once."""
-        if self._root is None:
+        root = self._root
+        if root is None:
             return
         with suppress(pykka.ActorDeadError):
-            self._root.tell(Shutdown())
+            root.tell(Shutdown())
 
     def wait(self, timeout: float | None = None) -> str | None:
         """Block until the system has ended: empty after a stop, else why it gave up. None: not yet."""

@@ -61,6 +61,9 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
     def abandoned(self) -> None:
         """The parent died: leave everything as it is for the one who comes after."""
 
+    def crashed(self, crash: ChildCrashed) -> None:
+        """Runs before `released` when it ends by a crash; for who has no parent to tell."""
+
     def describe(self, message: M) -> str:
         """What was being handled, for a crash report: never content, which may hold secrets."""
         return type(message).__name__
@@ -109,6 +112,7 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         return self._guard(lambda: self.receive(message), message)
 
     def on_stop(self) -> None:
+        self.children.abandon()
         self._guard(self.released, "stop")
 
     # -- the guard ----------------------------------------------------------------------------
@@ -132,9 +136,15 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         self.actor_stopped.set()  # ends the loop now, not behind the backlog
         pykka.ActorRegistry.unregister(self.actor_ref)
         orphans = self.children.abandon()
+        crash = ChildCrashed(self.actor_urn, self.name, handling, rendered(error), orphans)
+        with suppress(BaseException):
+            self.crashed(crash)
         with suppress(BaseException):
             self.released()
-        self.report(ChildCrashed(self.actor_urn, self.name, handling, rendered(error), orphans))
+        self.report(crash)
+
+    def _handle_failure(self, *_: object) -> None:
+        """Pykka would log here, on an embedder's standard error; the parent has been told."""
 
 
 def rendered(error: BaseException) -> str:

@@ -18,6 +18,8 @@ from runscaler.interrupt import Interrupt
 from runscaler.names import SlotNumber
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runscaler.actors.children import Children
     from runscaler.actors.house import House
     from runscaler.backends.base import Backend
@@ -57,7 +59,7 @@ class Crew:
 
     # -- the listener ---------------------------------------------------------------------------------
 
-    def start_listener(self, capacity: int) -> None:
+    def start_listener(self, capacity: Callable[[], int]) -> None:
         interrupt = Interrupt()
 
         def make() -> m.Ref:
@@ -69,7 +71,7 @@ class Crew:
                 self._settings,
                 self._service,
                 interrupt,
-                capacity,
+                capacity(),
             )
 
         self._judge(self._office.children.start(LISTENER, make, interrupt))

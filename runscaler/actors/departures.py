@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS = 10.0
 """How long a message about the job of a runner that has ended is waited for."""
+MOMENT_SECONDS = 3.0
+"""How long an end with 0 before any job was seen is taken for the end of one: no replacement yet."""
 YOUNG_SECONDS = 30.0
 """An idle runner that ends with 0 later than this lost its registration: no failure (spec.md 5.2)."""
 
@@ -80,18 +82,20 @@ class Departures:
 
     def _remember(self, slot: Slot, ending: Ending | None) -> None:
         assert slot.runner is not None
+        quiet = slot.state is SlotState.IDLE and ending is not None and ending.exit_code == 0
         past = PastRunner(
             slot.number,
             slot.runner_id,
             job_id=slot.job_id,
             completed=bool(slot.completed_job),
             departed=slot.state in (SlotState.BUSY, SlotState.ADOPTED),
-            unproven=slot.state is SlotState.IDLE and ending is not None and ending.exit_code == 0,
+            unproven=quiet,
+            unsettled=quiet,
             ordered_at=slot.ordered_at,
         )
         self.past.add(slot.runner, past)
         if past.departed or past.unproven:
-            self._office.after(SETTLE_SECONDS, SettleDeparted(slot.runner))
+            self._office.after(MOMENT_SECONDS if quiet else SETTLE_SECONDS, SettleDeparted(slot.runner))
 
     def _judge_idle_end(self, slot: Slot, ending: Ending | None) -> None:
         """Before any job was seen on it. With 0 it may have had one whose messages are still to come."""
@@ -120,7 +124,10 @@ class Departures:
         past = self.past.get(runner)
         if past is None:
             return
-        if past.unproven:
+        if self.past.settle(runner):
+            self._office.after(SETTLE_SECONDS - MOMENT_SECONDS, SettleDeparted(runner))
+            self._office.changed()
+        elif past.unproven:
             past.unproven = False
             self._log.bind(slot=past.slot, runner=runner).warning("{}", past.why)
             self._count_early_end(past.slot, past.ordered_at, past.why, runner)

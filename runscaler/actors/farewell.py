@@ -27,11 +27,14 @@ from runscaler.policy.lifecycle import SlotEvent, SlotState
 if TYPE_CHECKING:
     from runscaler.actors.crew import Crew
     from runscaler.actors.messages import StopScaleSet
+    from runscaler.actors.outlook import Outlook
     from runscaler.actors.runners import Runners
     from runscaler.config.model import ScaleSetSettings
 
 FORCE_SECONDS = 60.0
 """After the drain: for the engine to remove what is left, by force."""
+LIST, LIST_SECONDS = "LIST", 5.0
+"""How long a stop that comes before the first list waits for it."""
 SETTLE_SECONDS = 10.0
 CLOSE_SECONDS = 25.0
 
@@ -50,8 +53,17 @@ class Office(Protocol):
 
 
 class Farewell:
-    def __init__(self, office: Office, settings: ScaleSetSettings, runners: Runners, crew: Crew) -> None:
-        self._office, self._runners, self._crew = office, runners, crew
+    def __init__(
+        self,
+        office: Office,
+        settings: ScaleSetSettings,
+        runners: Runners,
+        crew: Crew,
+        outlook: Outlook,
+    ) -> None:
+        self._office, self._runners = office, runners
+        self._crew, self._outlook = crew, outlook
+        self._waits_for_list = True
         self._log = logger.bind(scale_set=settings.name)
         self._keep = False
         self.step = Step.NOT_YET
@@ -65,12 +77,16 @@ class Farewell:
             return
         self.step, self._keep = Step.DRAIN, order.keep
         self._runners.hurried = True
+        self._office.after(LIST_SECONDS, ClosingOver(LIST))
         book = self._runners.book
         for slot in book.in_state(SlotState.WAITING):
             self._runners.happen(slot, SlotEvent.UNWANTED)
         for slot in book.in_state(SlotState.STARTING):
             self._runners.happen(slot, SlotEvent.RETIRE, "the daemon stops")
-        if not self._keep:
+        if self._keep:
+            self._office.after(FORCE_SECONDS, ClosingOver(Step.DRAIN.name))
+        else:
+            self._runners.draining = True
             self._drain(order.drain_timeout)
         self.check()
 
@@ -115,6 +131,9 @@ class Farewell:
             self._close()
 
     def _drained(self) -> bool:
+        condition = self._outlook.condition
+        if self._waits_for_list and not condition.listed and condition.backend is None:
+            return False  # what an earlier process left is not known yet
         counts = self._runners.book.counts()
         return not (counts.starting + counts.waiting + counts.removing if self._keep else counts.held)
 
@@ -138,6 +157,10 @@ class Farewell:
 
     def over(self, what: str) -> None:
         """The step's time is up: say what is left behind, go on."""
+        if what == LIST:
+            self._waits_for_list = False
+            self.check()
+            return
         if what != self.step.name:
             return
         self._log.warning("stopping took too long ({}); the next start puts right what is left", what.lower())

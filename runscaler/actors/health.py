@@ -27,8 +27,9 @@ class HealthActor(SupervisedActor[m.HealthMessage]):
             self._server = self._house.serve()
 
     def released(self) -> None:
-        if self._server is not None:
-            self._server.stop()
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()
 
     def receive(self, message: m.HealthMessage) -> None:
         board = self._house.board
@@ -44,6 +45,7 @@ class HealthActor(SupervisedActor[m.HealthMessage]):
             case m.RestartsCounted(shared, given_up):
                 board.write(replace(board.read(), restarts=dict(shared), given_up=given_up))
             case m.StopHealth():
+                self.released()  # before that is said: the port is free when the system has ended
                 self.report(m.SharedStopped(self.name))
                 self.stop()
             case _:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from runscaler.actors.house import House
     from runscaler.names import ScaleSetKey, SlotNumber
 
+UNHEARD_SECONDS = 30.0
+"""How long a cap waits for all scale sets to say what they hold already."""
+
 
 class HostActor(SupervisedActor[m.HostMessage]):
     """`cap` 0 means no cap: every claim is granted as it comes."""
@@ -23,6 +26,10 @@ class HostActor(SupervisedActor[m.HostMessage]):
         self._cap = house.config.host.max_runners
         self._held: defaultdict[ScaleSetKey, set[SlotNumber]] = defaultdict(set)
         self._waiting: dict[tuple[ScaleSetKey, SlotNumber], m.ClaimPlace] = {}
+        self._unheard = {one.key for one in house.config.scale_sets} if self._cap else set()
+
+    def started(self) -> None:
+        self.after(UNHEARD_SECONDS, m.WaitNoLonger())
 
     def receive(self, message: m.HostMessage) -> None:
         match message:
@@ -33,24 +40,28 @@ class HostActor(SupervisedActor[m.HostMessage]):
                 self._waiting.pop((key, slot), None)
                 self._held[key].discard(slot)
                 self._grant()
-            case m.HoldPlaces(key, slots):
-                self._held[key].update(slots)
-            case m.ForgetPlaces(key):
-                self._forget(key)
+            case m.HoldPlaces(key, slots, all_of_them):
+                self._hold(key, slots, all_of_them)
+            case m.WaitNoLonger():
+                self._unheard.clear()
+                self._grant()
             case m.StopHost():
                 self.report(m.SharedStopped(self.name))
                 self.stop()
             case _:
                 assert_never(message)
 
-    def _forget(self, key: ScaleSetKey) -> None:
-        self._held.pop(key, None)
-        for claim in [claim for claim in self._waiting if claim[0] == key]:
-            del self._waiting[claim]
+    def _hold(self, key: ScaleSetKey, slots: tuple[SlotNumber, ...], all_of_them: bool) -> None:
+        if all_of_them:
+            self._held[key] = set(slots)
+            self._waiting = {of: claim for of, claim in self._waiting.items() if of[0] != key}
+            self._unheard.discard(key)
+        else:
+            self._held[key].update(slots)
         self._grant()
 
     def _grant(self) -> None:
-        if not self._waiting:
+        if not self._waiting or self._unheard:
             return
         claims = list(self._waiting.values())
         free = len(claims) if not self._cap else self._cap - sum(map(len, self._held.values()))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from runscaler.github.messages import JobEvent
 
 _SHOWN = 80
+NAMELESS = "?"
+"""The id of a job that came without one."""
 
 
 class Jobs:
@@ -66,14 +68,23 @@ class Jobs:
         elif slot is None:
             name = plain(job.runner_name) or "no runner"
             self._log.warning("a job started on {}, which is not one of ours", name)
-        elif not job.job_id or job.job_id not in (slot.job_id, slot.completed_job):
+        elif job.job_id and job.job_id == slot.completed_job:
+            self._started_too_late(job, slot)
+        elif not job.job_id or job.job_id != slot.job_id:
             self._started_here(job, slot)
 
     def _started_in_the_past(self, job: JobStarted, past: PastRunner) -> None:
         """Its resource has ended already: the job counts, the runner is never made busy again."""
         if not past.job_id:
+            self._past.settle(RunnerName(job.runner_name))
             past.job_id, past.unproven = job.job_id, False
             self._count_start(job, past.slot)
+
+    def _started_too_late(self, job: JobStarted, slot: Slot) -> None:
+        """Its end was told first (fault F43): it counts, and changes nothing."""
+        if not slot.job_id:
+            slot.job_id = job.job_id
+            self._count_start(job, slot.number)
 
     def _started_here(self, job: JobStarted, slot: Slot) -> None:
         was_busy = slot.state is SlotState.BUSY
@@ -105,16 +116,16 @@ class Jobs:
             self._completed_in_the_past(job, past)
         elif slot is None:
             self._log.warning("a job ended on {}, which is not one of ours", plain(job.runner_name))
-        elif job.job_id != slot.completed_job and slot.job_id in ("", job.job_id):
-            slot.completed_job = job.job_id
+        elif not _is_old_news(job, slot):
+            slot.completed_job = job.job_id or NAMELESS
             self._runners.happen(slot, SlotEvent.JOB_COMPLETED, "its job is done")
             self._count_end(job, slot.number)
 
     def _completed_in_the_past(self, job: JobCompleted, past: PastRunner) -> None:
         """Its resource ended before the word came, which is the usual order."""
         self._past.forget_departure(RunnerName(job.runner_name))
+        self._past.settle(RunnerName(job.runner_name))
         past.unproven = False
-        past.job_id = past.job_id or job.job_id
         if not past.completed:
             past.completed = True
             self._count_end(job, past.slot)
@@ -133,6 +144,13 @@ class Jobs:
         self._log.bind(slot=slot, runner=job.runner_name).info(
             "job {} on {}: {}", name or job.job_id, job.runner_name, result or "ended"
         )
+
+
+def _is_old_news(job: JobCompleted, slot: Slot) -> bool:
+    """Told before, or about an earlier job of a runner that has taken another since (fault F45)."""
+    if not job.job_id:
+        return False
+    return job.job_id == slot.completed_job or (slot.job_id not in ("", job.job_id))
 
 
 def plain(text: str) -> str:

@@ -70,8 +70,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._interrupt.set()
         self._lister.close()
         self._preparers.close()
-        if self._stream is not None:
-            self._stream.stop()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.stop()
 
     def receive(self, message: m.KeeperMessage) -> None:
         match message:
@@ -86,6 +87,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             case m.LeaveKeeper(key):
                 self._tenants.pop(key, None)
             case m.StopKeeper():
+                self.released()  # before that is said: the backend is closed next
                 self.report(m.SharedStopped(self.name))
                 self.stop()
             case m.WorkerCrashed(error):

@@ -40,8 +40,10 @@ from runscaler.errors import (
     RateLimited,
     Refused,
     ScaleSetGone,
+    ServerTrouble,
     SessionConflict,
     SessionGone,
+    Unreachable,
 )
 from runscaler.github.base import ScaleSetId, Session, Trouble
 from runscaler.policy.backoff import Backoff
@@ -57,6 +59,7 @@ STANDBY_SECONDS = 30.0
 """Between two tries at a session that another listener holds, plus up to half of it (spec.md 8.4)."""
 DENIED_SECONDS = 60.0
 """Between two tries with a credential that GitHub refuses (protocol.md 3.3)."""
+ACKNOWLEDGE_SECONDS = 5.0
 _BACKOFF = Backoff(first=1.0, cap=60.0)
 
 
@@ -81,6 +84,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._session: Session | None = None
         self._cursor = 0
         self._awaiting = False
+        self._awaited: int | None = None
         self._unacknowledged: list[int] = []
         self._to_acquire: tuple[int, ...] = ()
         self._failures = 0
@@ -153,6 +157,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
     def _stand_by(self, error: SessionConflict) -> None:
         wait = STANDBY_SECONDS + self.clock.jitter(STANDBY_SECONDS / 2)
         self._drop_session()
+        self._held_session = False  # the scale set is another's to delete
         self.report(StoodBy(str(error), self.clock.monotonic() + wait))
         self._go_on(wait)
 
@@ -193,6 +198,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         """Tell the scale set, with the offers of earlier sessions, which are not repeated."""
         offers = self._offers(session)
         self._announced = self._awaiting = True
+        self._awaited = None
         self.report(SessionOpened(session.scale_set_id, session.statistics, offers, self._labels))
 
     def _registered(self) -> RunnerScaleSet:
@@ -239,7 +245,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
     # -- polling ----------------------------------------------------------------------------------
 
     def _handled(self, batch_id: int | None, acquire: tuple[int, ...]) -> None:
-        if self._session is None or not self._awaiting:
+        if self._session is None or not self._awaiting or batch_id != self._awaited:
             return  # the answer to a session that is over
         self._awaiting = False
         self._to_acquire = acquire
@@ -261,7 +267,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
             self._go_on()
             return
         self._cursor = max(self._cursor, batch.id)
-        self._awaiting = True
+        self._awaiting, self._awaited = True, batch.id
         self.report(BatchReceived(batch.id, batch.statistics, batch.events, batch.problems))
 
     def _ask_again(self) -> None:
@@ -286,13 +292,22 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         if self._to_acquire:
             self._service.acquire_jobs(session, self._to_acquire, self._interrupt)
             self._to_acquire = ()
-        while self._unacknowledged:
-            self._service.acknowledge(session, self._unacknowledged[0], self._interrupt)
-            self._unacknowledged.pop(0)
+        for batch_id in tuple(self._unacknowledged):
+            self._acknowledge(session, batch_id)
+
+    def _acknowledge(self, session: Session, batch_id: int) -> None:
+        """Where that fails, polling goes on from behind it, and it is tried again (protocol.md 5.5)."""
+        try:
+            self._service.acknowledge(session, batch_id, self._interrupt, patience=ACKNOWLEDGE_SECONDS)
+        except (ServerTrouble, Unreachable, Refused) as error:
+            self._log.info("batch {} cannot be acknowledged yet: {}", batch_id, error)
+        else:
+            self._unacknowledged.remove(batch_id)
 
     # -- ending -----------------------------------------------------------------------------------
 
     def _close(self, delete_scale_set: bool) -> None:
+        self._turn += 1  # turns that were planned are void
         deleted = False
         try:
             deleted = self._closed(delete_scale_set)

@@ -20,7 +20,7 @@ _REMEMBERED = 2000
 @dataclass(slots=True)
 class PastRunner:
     """A runner whose resource has ended. `departed`: with a job whose completion is still to come;
-    `unproven`: nobody knows yet whether it ever had a job."""
+    `unproven`: nobody knows yet whether it ever had a job; `unsettled`: and that for a moment only."""
 
     slot: SlotNumber
     runner_id: int
@@ -28,6 +28,7 @@ class PastRunner:
     completed: bool = False
     departed: bool = False
     unproven: bool = False
+    unsettled: bool = False
     ordered_at: float = 0.0
     why: str = ""
 
@@ -37,15 +38,29 @@ class Past:
 
     def __init__(self) -> None:
         self._runners: OrderedDict[RunnerName, PastRunner] = OrderedDict()
-        self.departed = 0
+        self.departed = self.unsettled = 0
 
     def add(self, runner: RunnerName, past: PastRunner) -> None:
-        self.forget_departure(runner)
+        self.forget(runner)
         self._runners[runner] = past
         self.departed += past.departed
+        self.unsettled += past.unsettled
         if len(self._runners) > _REMEMBERED:
-            self.forget_departure(next(iter(self._runners)))
-            self._runners.popitem(last=False)
+            self.forget(next(iter(self._runners)))
+
+    def forget(self, runner: RunnerName) -> None:
+        self.forget_departure(runner)
+        self.settle(runner)
+        self._runners.pop(runner, None)
+
+    def settle(self, runner: RunnerName) -> bool:
+        """Word of its job came, or the moment is over; True where it was unsettled."""
+        past = self._runners.get(runner)
+        if past is None or not past.unsettled:
+            return False
+        past.unsettled = False
+        self.unsettled -= 1
+        return True
 
     def get(self, runner: RunnerName) -> PastRunner | None:
         return self._runners.get(runner)

@@ -92,9 +92,8 @@ class Planning:
 
     def _view(self, now: float) -> View:
         book, settings = self._runners.book, self._settings
-        demand = Demand(
-            self.statistics.assigned, self.statistics.running, self._runners.departures.past.departed
-        )
+        past, known = self._runners.departures.past, self.statistics
+        demand = Demand(known.assigned, known.running, past.departed, past.unsettled)
         view = View(
             now,
             settings.min_runners,

@@ -16,6 +16,7 @@ from loguru import logger
 from runscaler import events
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
+from runscaler.actors.crew import first_line
 from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
@@ -57,6 +58,10 @@ class RootActor(SupervisedActor[m.RootMessage]):
             self._start_keeper(settings)
         for settings in self._house.config.scale_sets:
             self._start_scale_set(settings)
+
+    def crashed(self, crash: m.ChildCrashed) -> None:
+        self._reason = f"the root actor crashed: {first_line(crash.error)} while handling {crash.handling}"
+        logger.debug("{}", crash.error)
 
     def abandoned(self) -> None:
         """The facade is in a hurry: everything stays as it is, for the next start to adopt."""
@@ -146,7 +151,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
             return
         if crash.handling.startswith(m.BATCH):
             self._crashes_by[verdict.name, crash.handling.removeprefix(m.BATCH).strip()] += 1
-        reason = f"{crash.error.split(chr(10), 1)[0]} while handling {crash.handling}"
+        reason = f"{first_line(crash.error)} while handling {crash.handling}"
         then = "given up" if verdict.delay is None else f"back in {verdict.delay:g} s"
         logger.error("{} crashed: {}; {}", crash.name, reason, then)
         logger.debug("{} crashed: {}", crash.name, crash.error)

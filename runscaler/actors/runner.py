@@ -20,7 +20,9 @@ from runscaler.actors.messages import (
     DeregisterRunner,
     EndRunner,
     Ref,
+    RegistrationOwed,
     RegistrationSeen,
+    RegistrationSettled,
     RemovalFailed,
     RemoveRunner,
     RetireAgreed,
@@ -110,11 +112,13 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
                 self._cancel(generation)
             case AdoptRunner(generation, resource):
                 self._tenancy = _Tenancy(generation, resource.runner, resource.runner_id, resource)
-            case RetireRunner(generation):
+            case RetireRunner(generation, scale_set_id):
+                self._scale_set_id = scale_set_id
                 self._retire(generation)
             case CheckRegistration(generation):
                 self._check_registration(generation)
             case RemoveRunner():
+                self._scale_set_id = message.scale_set_id
                 self._begin_removal(message)
             case RetryRemoval(generation):
                 self._remove(generation)
@@ -180,7 +184,8 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         if tenancy is None or tenancy.generation != generation:
             self.report(RunnerGone(self._slot, generation))
             return
-        self._begin_removal(RemoveRunner(generation, force=True, deregister=True, keep_output=True))
+        order = RemoveRunner(generation, self._scale_set_id, force=True, deregister=True, keep_output=True)
+        self._begin_removal(order)
 
     # -- retiring: GitHub first, then the backend (spec.md 6.2) -------------------------------------
 
@@ -197,8 +202,8 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
 
     def _asked(self, tenancy: _Tenancy) -> RetireAgreed | RetireRefused:
         try:
-            if tenancy.runner_id:
-                self._service.remove_runner(tenancy.runner_id, self._interrupt)
+            if tenancy.runner is not None:
+                self._deregister(tenancy.runner, tenancy.runner_id)
         except JobStillRunning:
             return RetireRefused(self._slot, tenancy.generation)
         if tenancy.resource is not None and self._backend.runs_a_job(tenancy.resource):
@@ -273,6 +278,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
 
     def _owe(self, runner: RunnerName, runner_id: int) -> None:
         self._owed[runner] = runner_id
+        self.report(RegistrationOwed(self._slot, runner, runner_id))
 
     def _settle(self) -> None:
         """Try each registration once; what GitHub holds on to is tried again in 30 s."""
@@ -285,6 +291,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
                 self._log.info("the registration of {} is still there: {}", runner, error)
             else:
                 del self._owed[runner]
+                self.report(RegistrationSettled(self._slot, runner))
         if self._owed and not self._retrying:
             self._retrying = True
             self.after(DEREGISTER_SECONDS, RetryDeregistration())

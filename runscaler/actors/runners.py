@@ -83,6 +83,8 @@ class Runners:
         self.departures = Departures(office, crew, outlook, house, settings, self)
         self.tally = tally
         self.scale_set_id = ScaleSetId(0)
+        self.draining = False
+        """Whatever is idle, or found, is retired."""
         self.hurried = False
         """An orderly stop is on: no grace after GitHub's agreement (spec.md 6.2)."""
         self._log = logger.bind(scale_set=settings.name)
@@ -217,7 +219,7 @@ class Runners:
     # -- retiring and removing ------------------------------------------------------------------------
 
     def order_retirement(self, slot: Slot) -> None:
-        self._crew.tell_runner(slot.number, RetireRunner(slot.generation))
+        self._crew.tell_runner(slot.number, RetireRunner(slot.generation, self.scale_set_id))
 
     def _grant_grace(self, slot: Slot) -> None:
         if self.hurried:
@@ -246,6 +248,7 @@ class Runners:
         proven = bool(slot.completed_job) or bool(slot.job_id)
         order = RemoveRunner(
             slot.generation,
+            self.scale_set_id,
             force=slot.ending is None,
             deregister=not proven,
             keep_output=bool(slot.failure) or slot.suspect,
@@ -285,6 +288,8 @@ class Runners:
             return
         self._note(slot).info("took over {}, which was running already", resource.runner)
         self._house.emit(events.RunnerAdopted(**self._facts(slot), resource=resource.id))
+        if self.draining:
+            self.happen(slot, SlotEvent.RETIRE, "the daemon stops")
 
     def found(self, slot: Slot, resource: Resource) -> None:
         """A start whose outcome was not known did succeed."""

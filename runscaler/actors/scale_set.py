@@ -82,13 +82,12 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._doubts = Doubts(house, settings, self._crew, self._runners, self._planning)
         self._jobs = Jobs(house, settings, self._runners, self._outlook, self._doubts)
         self._stocktaking = Stocktaking(self, settings, self._runners, self._crew)
-        self._farewell = Farewell(self, settings, self._runners, self._crew)
+        self._farewell = Farewell(self, settings, self._runners, self._crew, self._outlook)
         self._log = logger.bind(scale_set=settings.name)
 
     def started(self) -> None:
-        self.tell_host(m.ForgetPlaces(self._settings.key))
         self._join_keeper()
-        self._crew.start_listener(self._capacity())
+        self._crew.start_listener(self._capacity)
         self.after(RECONCILE_SECONDS, m.Reconcile())
         self._publish_soon()
 
@@ -196,10 +195,18 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     # -- the runners' side --------------------------------------------------------------------------
 
     def _hear_runner(self, message: m.RunnerReport) -> None:
-        if isinstance(message, m.RunnerEnded):
-            self._crew.forget_runner(message.slot)
-            self._farewell.check()
-            return
+        match message:
+            case m.RunnerEnded(number):
+                self._crew.forget_runner(number)
+                self._farewell.check()
+            case m.RegistrationOwed(number, runner, runner_id):
+                self._stocktaking.owe(number, runner, runner_id)
+            case m.RegistrationSettled(number, runner):
+                self._stocktaking.settled(number, runner)
+            case _:
+                self._hear_of_slot(message)
+
+    def _hear_of_slot(self, message: m.SlotReport) -> None:
         slot = self._runners.book.of_generation(message.slot, message.generation)
         if slot is None:
             return
@@ -235,8 +242,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 if slot := self._runners.book.of_generation(number, generation):
                     self._runners.placed(slot, place)
             case m.Inventory():
-                self._stocktaking.take(message)
-                self._outlook.listed()
+                self._take_stock(message)
             case m.BackendDown(reason, fixes):
                 self._outlook.backend_down(reason, fixes)
             case m.BackendUp():
@@ -248,6 +254,13 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._outlook.image_absent(reason, fixes, failed)
             case _:
                 assert_never(message)
+
+    def _take_stock(self, inventory: m.Inventory) -> None:
+        self._stocktaking.take(inventory)
+        if not self._outlook.condition.listed:
+            self._tell_places()  # known for the first time
+        self._outlook.listed()
+        self._farewell.check()
 
     def _join_keeper(self) -> None:
         self.send(self._keeper, m.JoinKeeper(self._settings.key, self.actor_ref, self._settings))
@@ -275,11 +288,14 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
 
     def _claim_anew(self) -> None:
         """Host is new and knows nothing: what is held, and what is still waited for."""
-        waiting = self._runners.book.in_state(SlotState.WAITING)
-        held = [slot.number for slot in self._runners.book.held() if slot not in waiting]
-        self.tell_host(m.HoldPlaces(self._settings.key, tuple(held)))
-        for slot in waiting:
+        if self._outlook.condition.listed:
+            self._tell_places()
+        for slot in self._runners.book.in_state(SlotState.WAITING):
             self.tell_host(self.claim(slot))
+
+    def _tell_places(self) -> None:
+        held = [one.number for one in self._runners.book.held() if one.state is not SlotState.WAITING]
+        self.tell_host(m.HoldPlaces(self._settings.key, tuple(held), all_of_them=True))
 
     # -- own deadlines --------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runscaler.actors.slots import Slot
     from runscaler.backends.base import Resource
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.names import SlotNumber
+    from runscaler.names import Generation, RunnerName, SlotNumber
 
 
 class Office(Protocol):
@@ -30,23 +30,38 @@ class Stocktaking:
     def __init__(self, office: Office, settings: ScaleSetSettings, runners: Runners, crew: Crew) -> None:
         self._office, self._settings = office, settings
         self._runners, self._crew = runners, crew
-        self._unclear: set[SlotNumber] = set()
+        self._unclear: dict[SlotNumber, Generation] = {}
+        self._owed: dict[SlotNumber, dict[RunnerName, int]] = {}
 
     def take(self, inventory: m.Inventory) -> None:
         by_id = {resource.id: resource for resource in inventory.resources}
         listed = [Listed(r.id, r.runner, r.slot, r.ending is None) for r in inventory.resources]
         believed = [_believed(slot) for slot in self._runners.book.used()]
-        repairs = reconcile(inventory.as_of, listed, believed, self._settings.max_runners, self._unclear)
+        repairs = reconcile(
+            inventory.as_of, listed, believed, self._settings.max_runners, self._still_unclear()
+        )
         for one, number in repairs.adopt:
             self._adopt(by_id[one.resource_id], number, one.running)
         for number in repairs.ended:
             self._end(self._runners.book.slot(number), by_id)
         for one, number in repairs.found:
-            self._unclear.discard(number)
+            self._unclear.pop(number, None)
             self._runners.found(self._runners.book.slot(number), by_id[one.resource_id])
         for number in repairs.lost:
             self._lose(self._runners.book.slot(number))
         self._runners.departures.forget_early()
+
+    def owe(self, slot: SlotNumber, runner: RunnerName, runner_id: int) -> None:
+        """The slot's actor owes GitHub a removal: remembered here, in case that it crashes."""
+        self._owed.setdefault(slot, {})[runner] = runner_id
+
+    def settled(self, slot: SlotNumber, runner: RunnerName) -> None:
+        self._owed.get(slot, {}).pop(runner, None)
+
+    def _still_unclear(self) -> list[SlotNumber]:
+        """A slot in doubt is so for that one runner only."""
+        book = self._runners.book
+        return [slot for slot, generation in self._unclear.items() if book.of_generation(slot, generation)]
 
     def _adopt(self, resource: Resource, number: SlotNumber, running: bool) -> None:
         self._runners.adopt(resource, number, running)
@@ -59,7 +74,7 @@ class Stocktaking:
 
     def _lose(self, slot: Slot) -> None:
         """A start whose actor crashed has left nothing at the backend, but perhaps a registration."""
-        self._unclear.discard(slot.number)
+        self._unclear.pop(slot.number, None)
         if slot.runner is not None:
             owed = m.DeregisterRunner(slot.runner, slot.runner_id, self._runners.scale_set_id)
             self._crew.tell_runner(slot.number, owed)
@@ -67,16 +82,24 @@ class Stocktaking:
         self._runners.happen(slot, SlotEvent.GONE)
 
     def runner_back(self, slot: Slot) -> None:
-        """The slot's actor is new: give it the resource and the order that its predecessor had."""
+        """The slot's actor is new: give it what its predecessor had, the resource, the order, the debts."""
+        for runner, runner_id in self._owed.get(slot.number, {}).items():
+            owed = m.DeregisterRunner(runner, runner_id, self._runners.scale_set_id)
+            self._crew.tell_runner(slot.number, owed)
         if slot.resource is not None:
             self._crew.tell_runner(slot.number, m.AdoptRunner(slot.generation, slot.resource))
-            if slot.state is SlotState.RETIRING:
+            if slot.state is SlotState.RETIRING or _was_asked_about(slot):
                 self._runners.order_retirement(slot)
             elif slot.state is SlotState.REMOVING:
                 self._runners.order_removal(slot)
         elif slot.state not in (SlotState.EMPTY, SlotState.WAITING):
-            self._unclear.add(slot.number)
+            self._unclear[slot.number] = slot.generation
             self._office.ask_for_inventory()
+
+
+def _was_asked_about(slot: Slot) -> bool:
+    """Its 10 s after JobCompleted are over, and the answer has not come."""
+    return slot.state is SlotState.FINISHING and slot.deadline is None
 
 
 def _believed(slot: Slot) -> Believed:

@@ -51,6 +51,9 @@ class Demand:
     assigned: int = 0
     running: int = 0
     departed: int = 0
+    unsettled: int = 0
+    """Runners that ended with 0 a moment ago, before any job was seen on them: most likely they had
+    one, whose messages are on their way."""
 
     def jobs(self, busy: int) -> int:
         """Jobs that need a runner of ours now.
@@ -59,7 +62,7 @@ class Demand:
         runners: so a JobCompleted that is lost for ever cannot hold demand down.
         """
         beyond = max(0, self.running - busy)
-        return max(0, self.assigned - min(self.departed, beyond))
+        return max(0, self.assigned - min(self.departed, beyond) - self.unsettled)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from support.world import scale_set
 from runscaler.actors.host import HostActor
 from runscaler.actors.messages import (
     ClaimPlace,
-    ForgetPlaces,
     HoldPlaces,
     PlaceGranted,
     ReturnPlace,
@@ -29,11 +28,14 @@ LINUX, WINDOWS = 0, 1
 class Hotel:
     """A host actor with a cap, and two scale sets that claim its places."""
 
-    def __init__(self, cap: int) -> None:
+    def __init__(self, cap: int, heard: tuple[int, ...] = (0, 1)) -> None:
         self.sets = (scale_set("linux"), scale_set("windows"))
         self.solo = Solo(scale_sets=self.sets, host_cap=cap)
         self.actor = self.solo.stage.add(HostActor(self.solo.parent.actor_ref, self.solo.house))
+        self.actor.on_start()
         self.guests = [self.solo.probe(one.name) for one in self.sets]
+        for number in heard:
+            self.tell(HoldPlaces(self.key(number), (), all_of_them=True))
 
     def key(self, number: int) -> ScaleSetKey:
         return self.sets[number].key
@@ -138,13 +140,30 @@ def test_more_than_the_cap_may_be_held_but_nothing_is_granted_then() -> None:
     assert hotel.granted(WINDOWS) == []
 
 
-def test_what_a_dead_scale_set_actor_held_and_waited_for_is_forgotten() -> None:
+def test_what_a_dead_scale_set_actor_waited_for_is_forgotten_when_its_successor_tells_what_it_holds() -> None:
     hotel = Hotel(cap=2)
     hotel.claim(LINUX, 0, 1, 2)
     hotel.claim(WINDOWS, 0)
-    hotel.tell(ForgetPlaces(hotel.key(LINUX)), ForgetPlaces(hotel.key(LINUX)))
+    hotel.tell(HoldPlaces(hotel.key(LINUX), (SlotNumber(1),), all_of_them=True))
 
     assert (hotel.granted(LINUX), hotel.granted(WINDOWS)) == ([0, 1], [0])
+
+
+def test_a_cap_grants_nothing_before_every_scale_set_has_said_what_it_holds() -> None:
+    hotel = Hotel(cap=2, heard=(WINDOWS,))
+    hotel.claim(WINDOWS, 0, 1)
+    assert hotel.granted(WINDOWS) == []
+
+    hotel.tell(HoldPlaces(hotel.key(LINUX), (SlotNumber(3),), all_of_them=True))
+    assert hotel.granted(WINDOWS) == [0]
+
+
+def test_a_scale_set_that_cannot_say_what_it_holds_holds_nobody_up_for_longer_than_30_seconds() -> None:
+    hotel = Hotel(cap=2, heard=(WINDOWS,))
+    hotel.claim(WINDOWS, 0, 1)
+    hotel.solo.advance(31)
+
+    assert hotel.granted(WINDOWS) == [0, 1]
 
 
 def test_a_stop_is_told() -> None:

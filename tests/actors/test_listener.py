@@ -413,7 +413,7 @@ def test_what_is_owed_after_a_failure_is_paid_when_github_answers_again() -> Non
     solo.tell(listener, BatchHandled(solo.heard(BatchReceived)[0].batch_id, ()))
     assert solo.registered_set().undeleted
 
-    solo.advance(2)
+    poll_again(solo, listener)
 
     assert not solo.registered_set().undeleted
 

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
     from runscaler.actors.runner import RunnerActor
 
 FIRST, SECOND = Generation(1), Generation(2)
+SCALE_SET = ScaleSetId(42)
+"""The first that GitHub in memory makes."""
 NAME = RunnerName("runner-00000001")
 
 
@@ -106,7 +108,7 @@ def removal(
     keep_output: bool = False,
     ending: Ending | None = None,
 ) -> RemoveRunner:
-    return RemoveRunner(generation, force, deregister, keep_output, ending)
+    return RemoveRunner(generation, SCALE_SET, force, deregister, keep_output, ending)
 
 
 # -- starting -----------------------------------------------------------------------------------------
@@ -258,7 +260,7 @@ def test_cancelling_what_is_not_there_says_that_it_is_gone(slot: Slot) -> None:
 
 def test_an_idle_runner_is_deregistered_and_may_go(slot: Slot) -> None:
     slot.start()
-    slot.tell(RetireRunner(FIRST))
+    slot.tell(RetireRunner(FIRST, SCALE_SET))
 
     assert slot.solo.heard(RetireAgreed) == [RetireAgreed(SlotNumber(0), FIRST)]
     assert slot.registered() == []
@@ -267,7 +269,7 @@ def test_an_idle_runner_is_deregistered_and_may_go(slot: Slot) -> None:
 
 def test_a_runner_whose_job_github_knows_is_not_retired(slot: Slot) -> None:
     slot.begin_job(slot.start())
-    slot.tell(RetireRunner(FIRST))
+    slot.tell(RetireRunner(FIRST, SCALE_SET))
 
     assert slot.solo.heard(RetireRefused) == [RetireRefused(SlotNumber(0), FIRST)]
     assert slot.registered() == [NAME]
@@ -276,7 +278,7 @@ def test_a_runner_whose_job_github_knows_is_not_retired(slot: Slot) -> None:
 def test_a_runner_in_which_the_backend_sees_a_job_is_not_retired(slot: Slot) -> None:
     up = slot.start()
     slot.solo.backend.engine.jobs_running.add(up.resource.id)
-    slot.tell(RetireRunner(FIRST))
+    slot.tell(RetireRunner(FIRST, SCALE_SET))
 
     assert slot.solo.heard(RetireRefused) == [RetireRefused(SlotNumber(0), FIRST)]
 
@@ -288,7 +290,7 @@ def test_who_cannot_be_asked_has_not_agreed(slot: Slot, where: str) -> None:
         slot.solo.github.fail_next("remove_runner", Unreachable("no reply"))
     else:
         slot.solo.backend.fail_next("runs_a_job", BackendDown("no reply"))
-    slot.tell(RetireRunner(FIRST))
+    slot.tell(RetireRunner(FIRST, SCALE_SET))
 
     assert slot.solo.heard(RetireFailed) == [RetireFailed(SlotNumber(0), FIRST, "no reply")]
     assert slot.solo.heard(RetireAgreed) == []
@@ -297,26 +299,26 @@ def test_who_cannot_be_asked_has_not_agreed(slot: Slot, where: str) -> None:
 def test_a_retirement_that_is_cut_says_nothing(slot: Slot) -> None:
     slot.start()
     slot.solo.interrupt.set()
-    slot.tell(RetireRunner(FIRST))
+    slot.tell(RetireRunner(FIRST, SCALE_SET))
 
     assert not slot.solo.heard(RetireAgreed)
     assert not slot.solo.heard(RetireFailed)
 
 
 def test_retiring_an_earlier_runner_or_none_does_nothing(slot: Slot) -> None:
-    slot.tell(RetireRunner(FIRST))
-    slot.tell(slot.order(SECOND), RetireRunner(FIRST))
+    slot.tell(RetireRunner(FIRST, SCALE_SET))
+    slot.tell(slot.order(SECOND), RetireRunner(FIRST, SCALE_SET))
 
     assert slot.registered() == [NAME]
     assert not slot.solo.heard(RetireAgreed)
 
 
-def test_a_runner_without_an_id_is_judged_by_the_backend_alone(slot: Slot) -> None:
+def test_a_runner_without_an_id_is_removed_by_its_name(slot: Slot) -> None:
     unmarked = replace(slot.start().resource, runner_id=0)
-    slot.tell(AdoptRunner(SECOND, unmarked), RetireRunner(SECOND))
+    slot.tell(AdoptRunner(SECOND, unmarked), RetireRunner(SECOND, SCALE_SET))
 
     assert slot.solo.heard(RetireAgreed)
-    assert "remove_runner" not in slot.solo.service.names()
+    assert slot.registered() == []
 
 
 def test_a_cut_start_has_nothing_that_the_backend_could_be_asked_about(slot: Slot) -> None:
@@ -324,7 +326,7 @@ def test_a_cut_start_has_nothing_that_the_backend_could_be_asked_about(slot: Slo
     slot.tell(slot.order())
     slot.solo.interrupt.clear()
 
-    slot.tell(RetireRunner(FIRST))
+    slot.tell(RetireRunner(FIRST, SCALE_SET))
 
     assert slot.solo.heard(RetireAgreed)
 

@@ -16,7 +16,9 @@ from runscaler.actors.messages.from_listener import (
     StoodBy,
 )
 from runscaler.actors.messages.from_runner import (
+    RegistrationOwed,
     RegistrationSeen,
+    RegistrationSettled,
     RemovalFailed,
     RetireAgreed,
     RetireFailed,
@@ -26,6 +28,7 @@ from runscaler.actors.messages.from_runner import (
     RunnerReport,
     RunnerStartFailed,
     RunnerUp,
+    SlotReport,
 )
 from runscaler.actors.messages.from_thing import (
     BackendDown,
@@ -44,11 +47,11 @@ from runscaler.actors.messages.health import (
 )
 from runscaler.actors.messages.host import (
     ClaimPlace,
-    ForgetPlaces,
     HoldPlaces,
     HostMessage,
     ReturnPlace,
     StopHost,
+    WaitNoLonger,
 )
 from runscaler.actors.messages.keeper import (
     JoinKeeper,
@@ -142,7 +145,6 @@ __all__ = [
     "DeregisterRunner",
     "DrainOver",
     "EndRunner",
-    "ForgetPlaces",
     "GoOn",
     "HealthMessage",
     "HoldPlaces",
@@ -176,7 +178,9 @@ __all__ = [
     "Reconcile",
     "Reconnect",
     "Ref",
+    "RegistrationOwed",
     "RegistrationSeen",
+    "RegistrationSettled",
     "RemovalFailed",
     "RemoveRunner",
     "ResourceEnded",
@@ -205,6 +209,7 @@ __all__ = [
     "SharedStopped",
     "Shutdown",
     "SlotDue",
+    "SlotReport",
     "SnapshotTaken",
     "StartRunner",
     "StoodBy",
@@ -215,5 +220,6 @@ __all__ = [
     "ThingDown",
     "ThingReport",
     "ThingUp",
+    "WaitNoLonger",
     "WorkerCrashed",
 ]

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.backends.base import Resource
-    from runscaler.names import Generation, SlotNumber
+    from runscaler.names import Generation, RunnerName, SlotNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,23 @@ class RegistrationSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrationOwed:
+    """A registration that nobody uses is to be removed at GitHub, however long that takes."""
+
+    slot: SlotNumber
+    runner: RunnerName
+    runner_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationSettled:
+    """It is gone."""
+
+    slot: SlotNumber
+    runner: RunnerName
+
+
+@dataclass(frozen=True, slots=True)
 class RunnerGone:
     """The resource is gone; `output` is where its last output was kept, if that was asked for."""
 
@@ -90,7 +107,9 @@ class RemovalFailed:
     reason: str
 
 
-RunnerReport = (
+SlotReport = (
     RunnerUp | RunnerStartFailed | RetireAgreed | RetireRefused | RetireFailed | RunnerGone | RemovalFailed
-    | RegistrationSeen | RunnerEnded
+    | RegistrationSeen
 )  # fmt: skip
+"""About one runner in a slot: an answer about an earlier one is dropped."""
+RunnerReport = SlotReport | RegistrationOwed | RegistrationSettled | RunnerEnded

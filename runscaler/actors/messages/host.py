@@ -30,17 +30,17 @@ class ReturnPlace:
 
 @dataclass(frozen=True, slots=True)
 class HoldPlaces:
-    """The scale set holds these slots already (adopted, or telling a new Host), beside what Host knows."""
+    """The scale set holds these slots: `all_of_them` where it has just learnt what there is (or tells a
+    new Host), else one more that it adopted."""
 
     key: ScaleSetKey
     slots: tuple[SlotNumber, ...]
+    all_of_them: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class ForgetPlaces:
-    """The scale set's actor is new: what its predecessor held is told anew as it is adopted."""
-
-    key: ScaleSetKey
+class WaitNoLonger:
+    """Own deadline: scale sets that cannot say what they hold do not hold up the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +48,4 @@ class StopHost:
     """All scale sets are down."""
 
 
-HostMessage = ClaimPlace | ReturnPlace | HoldPlaces | ForgetPlaces | StopHost
+HostMessage = ClaimPlace | ReturnPlace | HoldPlaces | WaitNoLonger | StopHost

@@ -43,6 +43,7 @@ class RetireRunner:
     """Ask GitHub to remove the registration, then the backend whether a job runs inside."""
 
     generation: Generation
+    scale_set_id: ScaleSetId
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class RemoveRunner:
     there. `keep_output`: keep the last of its output first."""
 
     generation: Generation
+    scale_set_id: ScaleSetId
     force: bool
     deregister: bool
     keep_output: bool
