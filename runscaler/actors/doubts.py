@@ -49,7 +49,8 @@ class Doubts:
 
     def weigh(self, statistics: Statistics | None, events: Iterable[JobEvent]) -> None:
         """Ask for a second opinion where statistics contradict their own batch."""
-        if contradicts(statistics, sum(isinstance(one, JobAssigned) for one in events)):
+        newly_assigned = sum(isinstance(one, JobAssigned) for one in events)
+        if statistics and contradicts(statistics.assigned, statistics.running, newly_assigned):
             self._log.warning("GitHub assigned jobs and counts none: asking again")
             self._crew.tell_listener(AskAgain())
 

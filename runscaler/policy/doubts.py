@@ -10,7 +10,6 @@ from math import ceil
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from runscaler.github.messages import Statistics
     from runscaler.names import SlotNumber
 
 MUTE_SECONDS = 150.0
@@ -21,11 +20,9 @@ STARVED_SECONDS = 180.0
 """Idle runners that get nothing while jobs are assigned are replaced after this."""
 
 
-def contradicts(statistics: Statistics | None, newly_assigned: int) -> bool:
+def contradicts(assigned: int, running: int, newly_assigned: int) -> bool:
     """Statistics of nothing at all beside jobs that were just assigned (fault F66)."""
-    if statistics is None or not newly_assigned:
-        return False
-    return statistics.assigned == 0 and statistics.running == 0
+    return newly_assigned > 0 and assigned == 0 and running == 0
 
 
 def is_mute(now: float, last_poll: float | None) -> bool:
