@@ -316,4 +316,4 @@ def one_of(choices: Sequence[T], number: int) -> T:
 
 
 Life.TestCase.settings = settings(stateful_step_count=40, deadline=None)
-TestLife = Life.TestCase
+TestLife = pytest.mark.timeout(1200)(Life.TestCase)
