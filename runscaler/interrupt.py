@@ -28,11 +28,13 @@ class Interrupt:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._event = threading.Event()
+        self._times = 0
         self._cut: Callable[[], None] | None = None
 
     def set(self) -> None:
         """Cut the call in flight, if there is one, and refuse those to come."""
         with self._lock:
+            self._times += 1
             self._event.set()
             cut = self._cut
         if cut is not None:
@@ -40,8 +42,18 @@ class Interrupt:
                 cut()
 
     def clear(self) -> None:
-        """Allow calls again; for the thread that makes them."""
-        self._event.clear()
+        """Take one `set` back, for the message that went with it: calls are allowed again after the
+        last. So a second cut is not lost while the message of the first is being received."""
+        with self._lock:
+            self._times = max(0, self._times - 1)
+            if not self._times:
+                self._event.clear()
+
+    def reset(self) -> None:
+        """Take all of them back: for a new actor."""
+        with self._lock:
+            self._times = 0
+            self._event.clear()
 
     def is_set(self) -> bool:
         return self._event.is_set()

@@ -129,15 +129,6 @@ def test_a_socket_that_is_closed_already_does_no_harm_to_whoever_cuts_it() -> No
     assert interrupt.is_set()
 
 
-def test_setting_it_twice_is_as_setting_it_once() -> None:
-    interrupt = Interrupt()
-    interrupt.set()
-    interrupt.set()
-    interrupt.clear()
-
-    interrupt.wait(0.0)
-
-
 def test_a_wait_ends_as_soon_as_the_interrupt_is_set() -> None:
     interrupt, found = Interrupt(), []
 
@@ -161,3 +152,15 @@ def test_a_wait_behind_a_set_interrupt_does_not_begin() -> None:
 
     with pytest.raises(Interrupted):
         interrupt.wait(3600.0)
+
+
+def test_a_second_cut_is_not_lost_while_the_message_of_the_first_is_received() -> None:
+    interrupt = Interrupt()
+    interrupt.set()
+    interrupt.set()
+
+    interrupt.clear()
+    assert interrupt.is_set()
+
+    interrupt.clear()
+    assert not interrupt.is_set()

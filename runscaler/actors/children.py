@@ -76,7 +76,7 @@ class Children:
 
     def _launch(self, name: str, child: _Child) -> ChildCrashed | None:
         if child.interrupt is not None:
-            child.interrupt.clear()
+            child.interrupt.reset()
         try:
             child.ref = child.make()
         except BaseException as error:  # whatever stops a child from being made is the child's crash

@@ -160,7 +160,10 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         for key in self._listing:
             if tenant := self._tenants.get(key):
                 self.send(tenant.ref, m.Inventory(as_of, tuple(by_key[key])))
-        self._listing, self._list_failures = set(), 0
+        self._listing = set()
+        if self._list_failures:
+            self._list_failures = 0
+            self._tell_tenants(m.BackendUp())  # also to those who have not asked
         self._list()
 
     def _listing_failed(self, reason: str, fixes: tuple[str, ...]) -> None:

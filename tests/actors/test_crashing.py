@@ -155,7 +155,7 @@ def test_the_end_of_root_is_the_end_of_the_program_and_of_all_actors() -> None:
     world.crash(RootActor)
     world.play()
 
-    assert world.ended == ["the root actor crashed"]
+    assert [reason.split(":")[0] for reason in world.ended] == ["the root actor crashed"]
     assert all(actor.actor_stopped.is_set() for actor in world.stage.actors)
     assert len(world.resources()) == 1
 
