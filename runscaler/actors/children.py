@@ -128,6 +128,9 @@ class Children:
         """Is there such a child, up or down?"""
         return name in self._children
 
+    def __len__(self) -> int:
+        return len(self._children)
+
     def names(self) -> tuple[str, ...]:
         return tuple(self._children)
 

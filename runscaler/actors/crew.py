@@ -104,6 +104,11 @@ class Crew:
         names = self._office.children.names()
         return tuple(slot for name in names if (slot := _slot_of(name)) is not None)
 
+    def has_runners(self) -> bool:
+        """Is any slot's actor left? Asked after every end of one, so it must not look at each."""
+        children = self._office.children
+        return len(children) > children.has(LISTENER)
+
     def forget_runner(self, slot: SlotNumber) -> None:
         self._office.children.forget(_name(slot))
 

@@ -127,7 +127,7 @@ class Farewell:
         """Go on where a step is complete."""
         if self.step is Step.DRAIN and self._drained():
             self._settle()
-        if self.step is Step.SETTLE and not self._crew.slots():
+        if self.step is Step.SETTLE and not self._crew.has_runners():
             self._close()
 
     def _drained(self) -> bool:

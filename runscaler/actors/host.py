@@ -34,6 +34,9 @@ class HostActor(SupervisedActor[m.HostMessage]):
     def receive(self, message: m.HostMessage) -> None:
         match message:
             case m.ClaimPlace(key, _, slot, _):
+                if not self._cap:
+                    self._give(message)
+                    return
                 self._waiting[key, slot] = message
                 self._grant()
             case m.ReturnPlace(key, slot):
@@ -63,13 +66,16 @@ class HostActor(SupervisedActor[m.HostMessage]):
     def _grant(self) -> None:
         if not self._waiting or self._unheard:
             return
-        claims = list(self._waiting.values())
-        free = len(claims) if not self._cap else self._cap - sum(map(len, self._held.values()))
+        free = self._cap - sum(map(len, self._held.values()))
         if free <= 0:
             return
+        claims = list(self._waiting.values())
         held = {key: len(slots) for key, slots in self._held.items()}
         for index in share(free, held, [claim.key for claim in claims]):
             claim = claims[index]
             del self._waiting[claim.key, claim.slot]
-            self._held[claim.key].add(claim.slot)
-            self.send(claim.ref, m.PlaceGranted(claim.slot, claim.generation, Place()))
+            self._give(claim)
+
+    def _give(self, claim: m.ClaimPlace) -> None:
+        self._held[claim.key].add(claim.slot)
+        self.send(claim.ref, m.PlaceGranted(claim.slot, claim.generation, Place()))

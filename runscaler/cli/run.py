@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from queue import SimpleQueue
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
     from runscaler.config.model import Config
 
+SWITCH_SECONDS = 0.02
+"""How long a thread keeps the interpreter while others wait. With Python's 5 ms, a thousand runner
+actors that start at once spend half again as much processor on waking up to wait on."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -77,6 +81,7 @@ def _start_log(config: Config) -> None:
 
 
 def _serve(config: Config) -> None:
+    sys.setswitchinterval(SWITCH_SECONDS)
     from loguru import logger
 
     from runscaler import __version__

@@ -26,6 +26,7 @@ import pykka
 from benchmarks.report import Figure, Goal, Report
 from runscaler.autoscaler import Autoscaler
 from runscaler.backends.memory import MemoryBackend
+from runscaler.cli.run import SWITCH_SECONDS
 from runscaler.clock import SystemClock
 from runscaler.config.model import Config, ScaleSetSettings
 from runscaler.config.secrets import Secret
@@ -156,6 +157,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> Report:
     few, many = arguments.slots
+    sys.setswitchinterval(SWITCH_SECONDS)  # as the daemon does
     rounds = [_round(few, many, arguments.jobs) for _ in range(arguments.rounds)]
     conditions = {
         "jobs": arguments.jobs,
