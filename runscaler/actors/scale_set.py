@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from runscaler.names import SlotNumber
 
 RECONCILE_SECONDS = 30.0
-PUBLISH_SECONDS = 0.05
-"""Snapshots are taken at most this often: at a thousand slots one costs a millisecond."""
+PUBLISH_SECONDS, PUBLISH_SLOTS = 0.05, 200
+"""Snapshots are taken at most this often with that many slots, and the more seldom the more there are:
+at a thousand slots one costs a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +351,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def _publish_soon(self) -> None:
         if not self._publish_due:
             self._publish_due = True
-            self.after(PUBLISH_SECONDS, m.Publish())
+            scale = max(1.0, self._runners.book.counts().held / PUBLISH_SLOTS)
+            self.after(PUBLISH_SECONDS * scale, m.Publish())
 
     def _publish(self, state: SetState | None = None) -> None:
         self._publish_due = False
