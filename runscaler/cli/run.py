@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import threading
-from contextlib import contextmanager
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from runscaler.cli.options import ConfigCommand, configured
+from runscaler.cli.signals import STOP_SIGNALS, News, heard_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import FrameType
 
     from runscaler.config.model import Config
 
 SWITCH_SECONDS = 0.02
 """How long a thread keeps the interpreter while others wait. With Python's 5 ms, a thousand runner
 actors that start at once spend half again as much processor on waking up to wait on."""
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class System(Protocol):
@@ -126,8 +122,8 @@ def run_to_end(system: System, heard: Callable[[signal.Signals], None]) -> str:
 
     The first SIGTERM or SIGINT begins the graceful stop, after `heard` was told.
     """
-    news: SimpleQueue[signal.Signals | str] = SimpleQueue()
-    with _signals(news):
+    news = News()
+    with heard_by(news):
         system.start()
         threading.Thread(target=lambda: news.put(system.wait() or ""), name="end", daemon=True).start()
         while isinstance(what := news.get(), signal.Signals):
@@ -135,33 +131,6 @@ def run_to_end(system: System, heard: Callable[[signal.Signals], None]) -> str:
             if what in STOP_SIGNALS:
                 system.request_stop()
     return what
-
-
-@contextmanager
-def _signals(news: SimpleQueue[signal.Signals | str]) -> Iterator[None]:
-    """Signals become news. The second one to stop leaves at once, whatever the program is doing.
-
-    A handler runs between any two instructions of the main thread, so it takes no lock: `put` of a
-    SimpleQueue is made for that, a log line is not.
-    """
-    asked = False
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if number in STOP_SIGNALS:
-            if asked:
-                os.write(2, b"second signal: leaving at once; the next start takes over what runs\n")
-                os._exit(128 + number)
-            asked = True
-        news.put(signal.Signals(number))
-
-    wanted = (*STOP_SIGNALS, signal.SIGHUP)
-    before = {number: signal.signal(number, handle) for number in wanted}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _answer(heard: signal.Signals, config: Config) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
-import threading
 from typing import TYPE_CHECKING
 
 import click
+
+from runscaler.cli.signals import STOP_SIGNALS, News
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -72,14 +73,15 @@ def read_options(chosen: dict[str, object]) -> Options:
 
 def wait_for_signal() -> None:
     """Returns on SIGINT or SIGTERM; both are an orderly end."""
-    ended = threading.Event()
+    news = News()
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        ended.set()
+    def end(number: int, _frame: FrameType | None) -> None:
+        news.put(signal.Signals(number))
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, end) for number in STOP_SIGNALS}
     try:
-        ended.wait()
+        with news:
+            news.get()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

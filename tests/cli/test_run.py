@@ -114,6 +114,24 @@ def test_the_start_repeats_what_the_configuration_got_away_with():
     ]
 
 
+def test_a_signal_is_heard_though_the_waiting_main_thread_is_not_woken_by_it():
+    """As when it comes in the moment before the wait: the system tells another thread of it."""
+    heard: list[signal.Signals] = []
+
+    class Signalled(FakeSystem):
+        def wait(self, timeout: float | None = None) -> str | None:
+            main = threading.main_thread().ident
+            while sys._current_frames()[main].f_code.co_name not in ("get", "run_to_end"):
+                pass
+            threading.Event().wait(0.1)
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+            return super().wait(timeout)
+
+    run_to_end(Signalled(), heard.append)
+
+    assert heard == [signal.SIGTERM]
+
+
 NEVER_ENDS = """
 import threading
 from runscaler.cli.run import run_to_end
