@@ -16,7 +16,7 @@ import pykka
 
 from runscaler.actors.children import Children
 from runscaler.actors.inbox import Inbox
-from runscaler.actors.messages import Abandon, ChildCrashed, Ref
+from runscaler.actors.messages import Abandon, ChildCrashed, Heartbeat, HeartbeatAnswered, Ref
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,6 +109,8 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
     def on_receive(self, message: Any) -> Any:
         if isinstance(message, Abandon):
             return self._guard(self._abandon, "Abandon")
+        if isinstance(message, Heartbeat):
+            return self.report(HeartbeatAnswered(message.name))
         return self._guard(lambda: self.receive(message), message)
 
     def on_stop(self) -> None:

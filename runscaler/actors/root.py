@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from runscaler.status import ScaleSetStatus
 
 FAILED_SET_SECONDS = 60.0
+BEAT_SECONDS, HANGS_SECONDS = 10.0, 30.0
 POISON_AFTER = 3
 """Crashes by the same batch after which it is set aside (spec.md 8.4)."""
 ORPHANS_LOOK_SECONDS = 0.1
@@ -46,6 +47,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         super().__init__("root", None, house.clock)
         self._house, self._ended = house, ended
         self._backends: dict[str, Backend] = {}
+        self._unanswered: dict[str, float] = {}
         self._restarts: dict[ScaleSetKey, int] = {}
         self._crashes_by: Counter[tuple[str, str]] = Counter()
         self._reason = "the root actor crashed"
@@ -58,6 +60,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
             self._start_keeper(settings)
         for settings in self._house.config.scale_sets:
             self._start_scale_set(settings)
+        self._beat()
 
     def crashed(self, crash: m.ChildCrashed) -> None:
         self._reason = f"the root actor crashed: {first_line(crash.error)} while handling {crash.handling}"
@@ -78,7 +81,11 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def receive(self, message: m.RootMessage) -> object:
         match message:
             case m.Ping():
-                return True
+                return self._all_answer()
+            case m.Beat():
+                self._beat()
+            case m.HeartbeatAnswered(name):
+                self._unanswered.pop(name, None)
             case m.ChildCrashed():
                 self._child_crashed(message)
             case m.RestartChild(name, orphans):
@@ -217,6 +224,26 @@ class RootActor(SupervisedActor[m.RootMessage]):
 
     def _settings_of(self, name: str) -> ScaleSetSettings | None:
         return next((one for one in self._house.config.scale_sets if _set_name(one.key) == name), None)
+
+    # -- hangs --------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        """None of its children may block. One that hangs cannot be ended (a thread), nor may another do
+        its work beside it: `/livez` and the watchdog say so, and the next start adopts (design.md 6)."""
+        now = self.clock.monotonic()
+        self._unanswered = {name: at for name, at in self._unanswered.items() if self.children.ref(name)}
+        for name in self.children.names():
+            if self.children.ref(name) is not None and name not in self._unanswered:
+                self._unanswered[name] = now
+                self.children.tell(name, m.Heartbeat(name))
+        for name, at in self._unanswered.items():
+            if now - at >= HANGS_SECONDS:
+                logger.error("{} has not answered for {:.0f} s: it hangs", name, now - at)
+        self.after(BEAT_SECONDS, m.Beat())
+
+    def _all_answer(self) -> bool:
+        late = self.clock.monotonic() - HANGS_SECONDS
+        return all(at > late for at in self._unanswered.values())
 
     # -- ending -------------------------------------------------------------------------------------
 

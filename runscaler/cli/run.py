@@ -83,15 +83,25 @@ def _serve(config: Config) -> None:
     from runscaler import __version__
     from runscaler.autoscaler import Autoscaler  # silences the log for embedders, so it comes first
     from runscaler.errors import HostError
+    from runscaler.ops.notify import Notifier, keep_posted
 
     _start_log(config)
     sets = ", ".join(f"{one.name} ({one.backend})" for one in config.scale_sets)
     logger.info("runner {} starts: {}; {}", __version__, sets, _where_health_is(config))
     for warning in start_warnings(config):
         logger.warning("{}", warning)
-    reason = run_to_end(
-        Autoscaler(config), lambda heard: logger.info("{}: {}", heard.name, _answer(heard, config))
-    )
+    system, notifier = Autoscaler(config), Notifier()
+
+    def heard(signal_: signal.Signals) -> None:
+        logger.info("{}: {}", signal_.name, _answer(signal_, config))
+        if signal_ in STOP_SIGNALS:
+            notifier.stopping()
+
+    def started() -> None:
+        if notifier.wanted:
+            threading.Thread(target=keep_posted, args=(notifier, system), name="systemd", daemon=True).start()
+
+    reason = run_to_end(system, heard, started)
     if reason:
         raise HostError(reason)
     logger.info("runner stopped")
@@ -117,14 +127,20 @@ def start_warnings(config: Config) -> Iterator[str]:
         )
 
 
-def run_to_end(system: System, heard: Callable[[signal.Signals], None]) -> str:
+def run_to_end(
+    system: System,
+    heard: Callable[[signal.Signals], None],
+    started: Callable[[], None] = lambda: None,
+) -> str:
     """Start, and return why it ended: empty after a stop, else what all share and has given up.
 
-    The first SIGTERM or SIGINT begins the graceful stop, after `heard` was told.
+    The first SIGTERM or SIGINT begins the graceful stop, after `heard` was told. `started` is called
+    once the lock and the port are ours.
     """
     news = News()
     with heard_by(news):
         system.start()
+        started()
         threading.Thread(target=lambda: news.put(system.wait() or ""), name="end", daemon=True).start()
         while isinstance(what := news.get(), signal.Signals):
             heard(what)

@@ -20,6 +20,7 @@ from runscaler.actors.messages import (
     KEEPER,
     Abandon,
     ChildCrashed,
+    HeartbeatAnswered,
     PeerReplaced,
     Ping,
     RestartsCounted,
@@ -471,3 +472,26 @@ def test_a_backend_that_cannot_be_closed_does_not_hold_up_the_end(last: object) 
     troupe.tell(last)
 
     assert len(troupe.ended) == 1
+
+
+# -- hangs --------------------------------------------------------------------------------------------
+
+
+def test_a_child_that_does_not_answer_for_30_seconds_is_a_system_that_is_not_alive() -> None:
+    troupe = Troupe()
+    assert troupe.root.receive(Ping()) is True
+
+    troupe.solo.advance(29)
+    assert troupe.root.receive(Ping()) is True
+
+    troupe.solo.advance(2)
+    assert troupe.root.receive(Ping()) is False
+
+
+def test_children_that_answer_keep_the_system_alive() -> None:
+    troupe = Troupe()
+    for _ in range(10):
+        troupe.tell(*(HeartbeatAnswered(name) for name in troupe.root.children.names()))
+        troupe.solo.advance(9)
+
+    assert troupe.root.receive(Ping()) is True

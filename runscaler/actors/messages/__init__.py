@@ -78,6 +78,8 @@ from runscaler.actors.messages.listener import (
     Reconnect,
 )
 from runscaler.actors.messages.root import (
+    Beat,
+    HeartbeatAnswered,
     Ping,
     RootMessage,
     ScaleSetStopped,
@@ -118,6 +120,7 @@ from runscaler.actors.messages.shared import (
     KEEPER,
     Abandon,
     ChildCrashed,
+    Heartbeat,
     Ref,
     RestartChild,
 )
@@ -136,6 +139,7 @@ __all__ = [
     "BackendUp",
     "BatchHandled",
     "BatchReceived",
+    "Beat",
     "CancelStart",
     "CheckRegistration",
     "ChildCrashed",
@@ -147,6 +151,8 @@ __all__ = [
     "EndRunner",
     "GoOn",
     "HealthMessage",
+    "Heartbeat",
+    "HeartbeatAnswered",
     "HoldPlaces",
     "HostMessage",
     "ImageAbsent",

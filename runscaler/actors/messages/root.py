@@ -29,10 +29,22 @@ class ScaleSetStopped:
 
 
 @dataclass(frozen=True, slots=True)
+class Beat:
+    """Own deadline: ask all for a heartbeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatAnswered:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SharedStopped:
     """A shared actor (keeper, host, health) ended as ordered."""
 
     name: str
 
 
-RootMessage = ChildCrashed | RestartChild | Ping | Shutdown | ScaleSetStopped | SharedStopped
+RootMessage = (
+    ChildCrashed | RestartChild | Ping | Shutdown | ScaleSetStopped | SharedStopped | Beat | HeartbeatAnswered
+)

@@ -20,6 +20,13 @@ class Abandon:
 
 
 @dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Answer your parent with `HeartbeatAnswered`: an actor that must not block does so at once."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChildCrashed:
     """`urn` names the dead actor, `handling` what it was at, `error` is rendered text; `orphans` are
     its children, which have been told to end."""
