@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +13,7 @@ from support.missing import missing
 
 from runscaler.backends.docker.local import way_to_host
 from runscaler.ops.demo_image import ensure_demo_image
-from runscaler.testing.simulator import SimulatedGitHub
+from runscaler.testing.simulator import FAST, SimulatedGitHub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
 TOKEN = "ghp_" + "s3cr3t" * 6
 
 
+TIMERS = replace(FAST, session=60.0, agent_silence=60.0, registration=600.0, lease=60.0, pick_up=60.0)
+"""Short polls; but GitHub is as patient as the real one with runners that a busy machine keeps waiting."""
+
+
 @pytest.fixture
 def github() -> Iterator[SimulatedGitHub]:
-    with SimulatedGitHub() as simulated:
+    with SimulatedGitHub(timers=TIMERS) as simulated:
         yield simulated
 
 
