@@ -43,6 +43,7 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         self.clock = clock
         self._parent = parent
         self._dead = False
+        self._last_words: object = None
         super().__init__()
         self.children = Children(clock, self.send)
 
@@ -78,6 +79,11 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
     def report(self, message: object) -> None:
         """Tell the parent."""
         self.send(self._parent, message)
+
+    def end(self, last_words: object) -> None:
+        """End in good order, after what is queued already; the parent hears `last_words` when it is done."""
+        self._last_words = last_words
+        self.stop()
 
     def after(self, seconds: float, message: M) -> None:
         """Have `message` delivered to this actor after `seconds`."""
@@ -116,6 +122,8 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
     def on_stop(self) -> None:
         self.children.abandon()
         self._guard(self.released, "stop")
+        if self._last_words is not None:
+            self.report(self._last_words)
 
     # -- the guard ----------------------------------------------------------------------------
 

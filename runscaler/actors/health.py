@@ -45,8 +45,6 @@ class HealthActor(SupervisedActor[m.HealthMessage]):
             case m.RestartsCounted(shared, given_up):
                 board.write(replace(board.read(), restarts=dict(shared), given_up=given_up))
             case m.StopHealth():
-                self.released()  # before that is said: the port is free when the system has ended
-                self.report(m.SharedStopped(self.name))
-                self.stop()
+                self.end(m.SharedStopped(self.name))
             case _:
                 assert_never(message)

@@ -49,8 +49,7 @@ class HostActor(SupervisedActor[m.HostMessage]):
                 self._unheard.clear()
                 self._grant()
             case m.StopHost():
-                self.report(m.SharedStopped(self.name))
-                self.stop()
+                self.end(m.SharedStopped(self.name))
             case _:
                 assert_never(message)
 

@@ -87,9 +87,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             case m.LeaveKeeper(key):
                 self._tenants.pop(key, None)
             case m.StopKeeper():
-                self.released()  # before that is said: the backend is closed next
-                self.report(m.SharedStopped(self.name))
-                self.stop()
+                self.end(m.SharedStopped(self.name))
             case m.WorkerCrashed(error):
                 raise KeeperCrashed(error)
             case m.ListResources() | m.Listed() | m.ListingFailed() | m.ListAgain():

@@ -315,8 +315,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
             self._log.warning("could not leave GitHub in order: {}; the next start puts it right", error)
         except Interrupted:
             self._log.warning("left GitHub in a hurry; the next start puts it right")
-        self.report(ListenerStopped(deleted))
-        self.stop()
+        self.end(ListenerStopped(deleted))
 
     def _settle_at_last(self, session: Session) -> None:
         """What cannot be acknowledged now comes again in the next session, which knows it."""

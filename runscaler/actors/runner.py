@@ -309,8 +309,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         self._settle()
         if self._owed:
             self._log.warning("left at GitHub, which removes them by itself: {}", ", ".join(self._owed))
-        self.report(RunnerEnded(self._slot))
-        self.stop()
+        self.end(RunnerEnded(self._slot))
 
 
 def _may_have_registered(error: RunscalerError) -> bool:

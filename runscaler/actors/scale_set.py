@@ -371,5 +371,4 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def leave(self) -> None:
         self._publish(SetState.STOPPED)
         self.send(self._keeper, m.LeaveKeeper(self._settings.key))
-        self.report(m.ScaleSetStopped(self._settings.key))
-        self.stop()
+        self.end(m.ScaleSetStopped(self._settings.key))

@@ -27,6 +27,16 @@ class Seen:
             self.all.append(observation)
             self._changed.notify_all()
 
+    def await_up_again(self):
+        """Up after the last time down, whatever else was seen since."""
+
+        def is_up():
+            states = [one for one in self.all if isinstance(one, ThingUp | ThingDown)]
+            return bool(states) and isinstance(states[-1], ThingUp)
+
+        with self._changed:
+            assert self._changed.wait_for(is_up, PATIENCE), f"not up again: {self.all}"
+
     def await_last(self, kind):
         with self._changed:
             ok = self._changed.wait_for(lambda: self.all and isinstance(self.all[-1], kind), PATIENCE)
@@ -117,7 +127,7 @@ def test_runners_outlive_a_killed_engine_and_their_ends_are_seen_afterwards(priv
     private_engine.kill()
     seen.await_last(ThingDown)
     private_engine.start()
-    seen.await_last(ThingUp)
+    seen.await_up_again()
     assert [listed.id for listed in backend.inventory()] == [resource.id]
     after = backend.start(orders.make(), Interrupt())
     backend.remove(after, force=True, interrupt=Interrupt())
