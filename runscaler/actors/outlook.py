@@ -120,8 +120,9 @@ class Outlook:
         self._changed()
 
     def _say(self, state: SetState, reason: str) -> None:
-        level = "WARNING" if state in (SetState.DEGRADED, SetState.FAILED) else "INFO"
-        self._log.log(level, "scale set is {}{}", state, f": {reason}" if reason else "")
+        bad = state in (SetState.DEGRADED, SetState.FAILED)
+        why, then = f": {reason}" if reason else "", "; trying again by itself" if bad else ""
+        self._log.log("WARNING" if bad else "INFO", "scale set is {}{}{}", state, why, then)
         self._house.emit(
             events.ScaleSetChanged(
                 at=self._clock.wall(), scale_set=self._settings.name, state=str(state), reason=reason

@@ -19,6 +19,7 @@ from runscaler.actors.messages import (
     CheckRegistration,
     DeregisterRunner,
     EndRunner,
+    JobSeen,
     Ref,
     RegistrationOwed,
     RegistrationSeen,
@@ -112,6 +113,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
                 self._cancel(generation)
             case AdoptRunner(generation, resource):
                 self._tenancy = _Tenancy(generation, resource.runner, resource.runner_id, resource)
+                self._look_inside(generation, resource)
             case RetireRunner(generation, scale_set_id):
                 self._scale_set_id = scale_set_id
                 self._retire(generation)
@@ -186,6 +188,16 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             return
         order = RemoveRunner(generation, self._scale_set_id, force=True, deregister=True, keep_output=True)
         self._begin_removal(order)
+
+    def _look_inside(self, generation: Generation, resource: Resource) -> None:
+        """Is it at work? Where the backend cannot tell, GitHub's messages will."""
+        try:
+            at_work = self._backend.runs_a_job(resource)
+        except BackendError as error:
+            self._log.debug("cannot look into {}: {}", resource.runner, error)
+            return
+        if at_work:
+            self.report(JobSeen(self._slot, generation))
 
     # -- retiring: GitHub first, then the backend (spec.md 6.2) -------------------------------------
 

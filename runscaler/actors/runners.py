@@ -291,6 +291,11 @@ class Runners:
         if self.draining:
             self.happen(slot, SlotEvent.RETIRE, "the daemon stops")
 
+    def seen_at_work(self, slot: Slot) -> None:
+        """An adopted runner has a job inside: which one, GitHub may still tell."""
+        if slot.state is SlotState.ADOPTED:
+            self.happen(slot, SlotEvent.JOB_STARTED)
+
     def found(self, slot: Slot, resource: Resource) -> None:
         """A start whose outcome was not known did succeed."""
         self.book.give(slot, resource)

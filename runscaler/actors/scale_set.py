@@ -224,6 +224,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._runners.retire_refused(slot)
             case m.RetireFailed(reason=reason):
                 self._runners.retire_failed(slot, reason)
+            case m.JobSeen():
+                self._runners.seen_at_work(slot)
             case m.RegistrationSeen(known=known):
                 self._doubts.registration(slot, known)
             case m.RunnerGone(output=output):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.config.schema import SETS, attribute, set_leaves, top_leaves
+from runscaler.config.schema import attribute, set_leaves, top_leaves
 from runscaler.findings import Finding, Level
 
 if TYPE_CHECKING:
@@ -95,14 +95,10 @@ def _is_changed(settings: Settings, path: TomlPath) -> bool:
 
 
 def _refused(what: str, scale_set: str = "") -> Finding:
-    text = f"{_of(scale_set)}{what} is not available in this version"
+    text = f"{what} is not available in this version"
     return Finding(Level.ERROR, text, ("remove it, or wait for the release that brings it",), scale_set)
 
 
 def _idle(what: str, scale_set: str = "") -> Finding:
-    text = f"{_of(scale_set)}{what} has no effect in this version"
+    text = f"{what} has no effect in this version"
     return Finding(Level.WARNING, text, (), scale_set)
-
-
-def _of(scale_set: str) -> str:
-    return f"{SETS} {scale_set}: " if scale_set else ""

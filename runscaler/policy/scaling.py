@@ -59,7 +59,8 @@ class Demand:
         """Jobs that need a runner of ours now.
 
         Only as many departed runners are believed in as GitHub counts running jobs beyond our busy
-        runners: so a JobCompleted that is lost for ever cannot hold demand down.
+        runners (and adopted ones, which may be): so a JobCompleted that is lost for ever cannot hold
+        demand down.
         """
         beyond = max(0, self.running - busy)
         return max(0, self.assigned - min(self.departed, beyond) - self.unsettled)
@@ -112,7 +113,7 @@ class View:
     @property
     def wanted(self) -> int:
         """What there would be without a maximum."""
-        return self.min_runners + self.demand.jobs(self.counts.busy)
+        return self.min_runners + self.demand.jobs(self.counts.busy + self.counts.adopted)
 
     @property
     def surplus(self) -> int:

@@ -134,3 +134,29 @@ def test_many_restarts_in_a_row_lose_and_double_nothing() -> None:
 
     assert {job.result for job in jobs} == {"succeeded"}
     assert (len(world.started), world.backend.engine.peak, world.cut_down) == (6, 3, [])
+
+
+def test_an_adopted_runner_with_a_job_inside_is_busy_at_once() -> None:
+    world = World(max_runners=3, min_runners=1)
+    world.queue(1)
+    world.play()
+    world.kill()
+    world.start()
+    world.play()
+
+    assert sorted(world.states()) == ["adopted", "busy"]
+
+
+def test_an_idle_runner_found_ended_is_replaced_at_once_beside_an_adopted_busy_one() -> None:
+    world = World(max_runners=3, min_runners=2)
+    world.queue(1)
+    world.play()
+    idle = next(slot.runner for slot in world.status().slots if slot.state == "idle")
+    world.backend.engine.jobs_running.clear()  # the backend cannot tell who works
+    world.kill()
+    world.end(idle, 0)
+    world.start()
+    world.play()
+
+    assert world.status().desired_runners == 3
+    assert len(world.states()) == 3

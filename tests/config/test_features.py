@@ -26,20 +26,20 @@ def test_defaults_ask_for_nothing(load: Load) -> None:
 
 def test_what_is_not_built_is_refused_in_a_clear_line(load: Load) -> None:
     assert found(load, f"{SINGLE}[docker]\npool-size = 2\n") == [
-        (Level.ERROR, "scaleset n: [docker] pool-size is not available in this version")
+        (Level.ERROR, "[docker] pool-size is not available in this version")
     ]
 
 
 @pytest.mark.parametrize("backend", sorted(features.REFUSED_BACKENDS))
 def test_a_backend_that_is_not_built_is_refused(load: Load, backend: str) -> None:
-    assert (Level.ERROR, f"scaleset n: backend {backend} is not available in this version") in found(
+    assert (Level.ERROR, f"backend {backend} is not available in this version") in found(
         load, f'{SINGLE}backend = "{backend}"\n'
     )
 
 
 def test_housekeeping_keys_of_the_go_tool_only_warn(load: Load) -> None:
     assert found(load, f"{SINGLE}[docker]\nprune-on-exit = false\n") == [
-        (Level.WARNING, "scaleset n: [docker] prune-on-exit has no effect in this version")
+        (Level.WARNING, "[docker] prune-on-exit has no effect in this version")
     ]
 
 

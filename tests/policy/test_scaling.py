@@ -104,7 +104,7 @@ def test_the_target_is_never_above_max_runners(view: View) -> None:
 
 @given(views(SERVING))
 def test_the_target_is_min_runners_and_the_jobs_up_to_max_runners(view: View) -> None:
-    jobs = view.demand.jobs(view.counts.busy)
+    jobs = view.demand.jobs(view.counts.busy + view.counts.adopted)
 
     assert plan(view).target == min(view.max_runners, view.min_runners + jobs)
 

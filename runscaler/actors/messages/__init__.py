@@ -16,6 +16,7 @@ from runscaler.actors.messages.from_listener import (
     StoodBy,
 )
 from runscaler.actors.messages.from_runner import (
+    JobSeen,
     RegistrationOwed,
     RegistrationSeen,
     RegistrationSettled,
@@ -184,6 +185,7 @@ __all__ = [
     "Reconcile",
     "Reconnect",
     "Ref",
+    "JobSeen",
     "RegistrationOwed",
     "RegistrationSeen",
     "RegistrationSettled",

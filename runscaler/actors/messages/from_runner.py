@@ -57,6 +57,14 @@ class RetireFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class JobSeen:
+    """The backend sees a job inside an adopted runner."""
+
+    slot: SlotNumber
+    generation: Generation
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrationSeen:
     """Whether GitHub knows the runner. One absence proves nothing (protocol.md 8.4)."""
 
@@ -109,7 +117,7 @@ class RemovalFailed:
 
 SlotReport = (
     RunnerUp | RunnerStartFailed | RetireAgreed | RetireRefused | RetireFailed | RunnerGone | RemovalFailed
-    | RegistrationSeen
+    | RegistrationSeen | JobSeen
 )  # fmt: skip
 """About one runner in a slot: an answer about an earlier one is dropped."""
 RunnerReport = SlotReport | RegistrationOwed | RegistrationSettled | RunnerEnded
