@@ -8,7 +8,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
 from urllib3.exceptions import HTTPError
@@ -73,7 +73,7 @@ class BareEngine:
 
     def remove_labelled(self, label: str) -> None:
         """Every container with that label is gone when this returns."""
-        listed = json.loads(self.ask("GET", f"/containers/json?all=1&filters={_filters(label=[label])}"))
+        listed = json.loads(self.ask("GET", f"/containers/json?all=1&filters={query_filters(label=[label])}"))
         with ThreadPoolExecutor(REMOVERS) as pool:
             list(pool.map(self._remove, [str(one["Id"]) for one in listed]))
 
@@ -105,7 +105,7 @@ class StartWatch:
         self._seen: dict[str, list[float]] = {"create": [], "start": []}
 
     def __enter__(self) -> Self:
-        filters = _filters(type=["container"], event=list(self._seen), label=[self._label])
+        filters = query_filters(type=["container"], event=list(self._seen), label=[self._label])
         self._reply = self._engine.stream(f"/events?filters={filters}")
         self._thread = threading.Thread(target=self._follow, name="start-watch", daemon=True)
         self._thread.start()
@@ -130,14 +130,15 @@ class StartWatch:
         return sorted(self._seen[action])
 
     def _follow(self) -> None:
-        for event in _lines(self._reply.stream(1 << 16)):
+        for event in event_lines(self._reply.stream(1 << 16)):
             now = time.perf_counter()
             with self._changed:
                 self._seen[str(event["Action"])].append(now)
                 self._changed.notify_all()
 
 
-def _lines(pieces: Iterable[bytes]) -> Iterable[Json]:
+def event_lines(pieces: Iterable[bytes]) -> Iterable[dict[str, Any]]:
+    """The events of a stream, until it is cut."""
     rest = b""
     with suppress(HTTPError, OSError):
         for piece in pieces:
@@ -145,5 +146,6 @@ def _lines(pieces: Iterable[bytes]) -> Iterable[Json]:
             yield from (json.loads(line) for line in lines if line.strip())
 
 
-def _filters(**wanted: list[str]) -> str:
+def query_filters(**wanted: list[str]) -> str:
+    """As they stand in a query."""
     return quote(json.dumps(wanted))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -27,9 +28,10 @@ GLANCE = 0.05
 class Program:
     """`runner WORDS` as a child process, ended on leaving; its output goes to a file."""
 
-    def __init__(self, folder: Path, *words: str) -> None:
+    def __init__(self, folder: Path, *words: str, env: Mapping[str, str] | None = None) -> None:
         self._output = folder / f"{words[0]}.out"
         self._words = words
+        self._env = {**os.environ, **(env or {})}
 
     def __enter__(self) -> Self:
         with self._output.open("wb") as out:
@@ -38,19 +40,33 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,
+                env=self._env,
             )
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """As `kill -9`; returns when it is dead."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """Ask it to end, wait, at last by force; returns its exit code, also when it had ended before."""
         with suppress(psutil.NoSuchProcess):
             self._process.terminate()
         try:
             self._process.wait(READY_SECONDS)
         except psutil.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            self.kill()
+        return int(self._process.poll())
 
     def cpu(self) -> float:
         """Processor seconds so far."""

@@ -1,0 +1,1 @@
+"""A seeded plan of bad luck, the run that carries it out, and what must hold at its end (spec.md 8)."""

@@ -1,0 +1,60 @@
+"""`python -m chaos_plan --seed N --minutes M`: one run, one line; at a violation all that is known of it."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from chaos_plan.plan import make_plan
+from chaos_plan.run import MOST, run
+from runscaler.errors import RunscalerError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chaos_plan.run import Outcome
+
+
+def main(words: Sequence[str]) -> int:
+    chosen = _parser().parse_args(words)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if chosen.plan:
+        deeds = make_plan(chosen.seed, chosen.minutes * 60, tuple(MOST)).deeds
+        sys.stdout.write("".join(f"{deed}\n" for deed in deeds))
+        return 0
+    try:
+        outcome = run(chosen.seed, chosen.minutes * 60, chosen.backend)
+    except KeyboardInterrupt:
+        return 130
+    except RunscalerError as error:
+        lines = (f"scripts/chaos: {error}", *(f"  {fix}" for fix in error.fixes))
+        sys.stderr.write("\n".join(lines) + "\n")
+        return 1
+    sys.stdout.write(f"{outcome.summary}\n")
+    if outcome.breaches:
+        sys.stderr.write(_report(outcome, chosen.minutes))
+    return 1 if outcome.breaches else 0
+
+
+def _report(outcome: Outcome, minutes: float) -> str:
+    again = f"scripts/chaos --seed {outcome.plan.seed} --minutes {minutes:g} --backend {outcome.backend}"
+    found = "\n".join(f"  {breach}" for breach in outcome.breaches)
+    return f"{outcome.story}\n\nviolations:\n{found}\nlogs: {outcome.folder}\nagain: {again}\n"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/chaos", description="Break things around the real daemon, by a seeded plan."
+    )
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="which plan")
+    parser.add_argument("--minutes", type=float, default=1.0, help="how long things are broken")
+    parser.add_argument("--backend", choices=("process", "docker"), default="process")
+    parser.add_argument("--plan", action="store_true", help="only print the plan")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,115 @@
+"""What must hold at the end of every run, whatever befell it (spec.md 8). Pure: evidence to breaches."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from chaos_plan.evidence import Counters
+from runscaler.testing.simulator import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from chaos_plan.evidence import Evidence
+    from runscaler.testing.simulator import JobView
+
+WHOLE = ("start", "end")
+"""What a job writes that ran once, to its end."""
+ENCODED = re.compile(r"eyJ[A-Za-z0-9_-]{40,}")
+"""Base64 of a JSON object: a JIT configuration, or a JWT."""
+
+
+def breaches(evidence: Evidence) -> list[str]:
+    """A sentence for each thing that does not hold; none if all is well."""
+    return [breach for invariant in INVARIANTS for breach in invariant(evidence)]
+
+
+def came_to_its_end(evidence: Evidence) -> Iterator[str]:
+    if evidence.unready:
+        yield evidence.unready
+    if evidence.exit_code != 0:
+        yield f"the daemon ended with {evidence.exit_code} after SIGTERM"
+
+
+def jobs_ran_once(evidence: Evidence) -> Iterator[str]:
+    """Only a job whose own runner was killed may have failed, and that is then told, not lost."""
+    views = {job.id: job for job in evidence.github.jobs}
+    for identity in evidence.jobs:
+        job, proof = views[identity], evidence.proofs.get(identity, ())
+        if job.state is not JobState.COMPLETED:
+            yield f"{named(job)} was lost: it is {job.state.value}"
+        elif job.result == "succeeded" and proof != WHOLE:
+            yield f"{named(job)} is said to have succeeded, but it wrote {list(proof)}"
+        elif job.result != "succeeded" and job.runner not in evidence.killed:
+            yield f"{named(job)} {job.result}, yet nobody killed its runner; it wrote {list(proof)}"
+        elif proof.count("start") > 1:
+            yield f"{named(job)} ran more than once: it wrote {list(proof)}"
+
+
+def runners_fit(evidence: Evidence) -> Iterator[str]:
+    whose = {runner.name: runner.scale_set for runner in evidence.github.runners}
+    worst: Counter[str] = Counter()
+    for crowd in evidence.crowds:
+        worst |= Counter(whose[name] for name in crowd if name in whose)
+        yield from (f"runner {name} exists, GitHub never heard of it" for name in crowd - whose.keys())
+    for name, most in evidence.most.items():
+        if worst[name] > most:
+            yield f"{name} had {worst[name]} runners at once, max-runners is {most}"
+
+
+def nothing_is_left(evidence: Evidence) -> Iterator[str]:
+    yield from (f"left behind: {what}" for what in evidence.left)
+    for one in evidence.github.scale_sets:
+        if not one.deleted:
+            yield f"scale set {one.name} ({one.id}) is still registered"
+    for runner in evidence.github.runners_in("registered", "idle", "busy", "offline"):
+        yield f"the registration of {runner.name} is left, {runner.state.value}"
+
+
+def bystanders_live(evidence: Evidence) -> Iterator[str]:
+    if not evidence.bystanders_live:
+        yield "something that only looked like a runner was touched"
+
+
+def rules_were_kept(evidence: Evidence) -> Iterator[str]:
+    yield from (str(violation) for violation in evidence.violations)
+
+
+def nothing_crashed(evidence: Evidence) -> Iterator[str]:
+    yield from (f"the log tells of a bug: {line}" for line in evidence.crashes)
+
+
+def no_secret_is_told(evidence: Evidence) -> Iterator[str]:
+    for log in evidence.logs:
+        for token in evidence.tokens:
+            if token in log:
+                yield f"a log holds the token that begins with {token[:4]}"
+        if found := ENCODED.search(log):
+            yield f"a log holds what looks like a JIT configuration or a JWT: {found[0][:12]}…"
+
+
+def counters_agree(evidence: Evidence) -> Iterator[str]:
+    started = sum(job.started_at > 0 for job in evidence.github.jobs)
+    completed = len(evidence.github.jobs_in(JobState.COMPLETED))
+    true = Counters(started, completed)
+    if evidence.counted is not None and evidence.counted != true:
+        yield f"/healthz counted {evidence.counted}, GitHub {true}"
+
+
+def named(job: JobView) -> str:
+    return f"{job.display_name} of {job.scale_set} on {job.runner or 'no runner'} (attempt {job.attempts})"
+
+
+INVARIANTS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
+    came_to_its_end,
+    jobs_ran_once,
+    runners_fit,
+    nothing_is_left,
+    bystanders_live,
+    rules_were_kept,
+    nothing_crashed,
+    no_secret_is_told,
+    counters_agree,
+)

@@ -1,0 +1,35 @@
+"""What happened when, in seconds from the beginning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runscaler.clock import Clock
+
+
+@dataclass
+class Timeline:
+    """One thread writes it."""
+
+    clock: Clock
+    lines: list[tuple[float, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._began = self.clock.monotonic()
+        self._began_at = self.clock.wall()
+
+    @property
+    def now(self) -> float:
+        return self.clock.monotonic() - self._began
+
+    def note(self, text: str) -> None:
+        self.lines.append((self.now, text))
+
+    def note_at(self, wall: float, text: str) -> None:
+        """Something whose time of day is known."""
+        self.lines.append((wall - self._began_at, text))
+
+    def __str__(self) -> str:
+        return "\n".join(f"{at:8.2f} s  {text}" for at, text in sorted(self.lines))

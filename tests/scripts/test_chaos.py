@@ -1,0 +1,72 @@
+"""`scripts/chaos`: its plans are the same for the same seed, and a short run of it comes out well."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+PATIENCE = 110
+SUMMARY = re.compile(
+    r"seed 3, process, \d+ s: (\d+) of \1 jobs ended, \d+ as failed; .*; all invariants hold\n"
+)
+
+
+def chaos(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """What the launcher runs once it has its virtual environment."""
+    return subprocess.run(
+        [sys.executable, "-m", "chaos_plan", *words],
+        env={**os.environ, "PYTHONPATH": str(SCRIPTS), **env},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+
+
+def plan(seed: int) -> list[str]:
+    done = chaos("--seed", str(seed), "--minutes", "2", "--plan")
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_the_same_seed_makes_the_same_plan_and_another_seed_another_one():
+    assert plan(7) == plan(7) != plan(8)
+
+
+def test_a_plan_s_deeds_come_by_time_and_are_of_every_kind():
+    deeds = plan(7)
+
+    moments = [float(re.search(r"at=([\d.]+)", deed)[1]) for deed in deeds]
+    kinds = {deed.partition("(")[0] for deed in deeds}
+    assert moments == sorted(moments)
+    assert kinds == {"QueueJob", "BreakWire", "EndSession", "KillRunner", "EndDaemon", "StartDaemon"}
+
+
+def test_a_short_run_ends_well_says_one_line_and_leaves_no_files(tmp_path):
+    done = chaos("--seed", "3", "--minutes", "0.1", TMPDIR=str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    assert SUMMARY.fullmatch(done.stdout)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_an_engine_it_says_where_it_looked(tmp_path):
+    words = ("--minutes", "0.1", "--backend", "docker")
+    nowhere = {"RUNSCALER_TEST_DOCKER_HOST": "unix:///nowhere.sock", "TMPDIR": str(tmp_path)}
+
+    done = chaos(*words, **nowhere)
+
+    assert done.returncode == 1
+    assert "no Docker engine answers at unix:///nowhere.sock" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--seed", "--minutes", "--backend"])
+def test_wrong_words_are_refused(option):
+    assert chaos(option, "nonsense").returncode == 2
