@@ -6,6 +6,7 @@ import gc
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import pykka
 import pytest
 from loguru import logger
 from support.daemon import Daemon, wait_until
@@ -19,8 +20,6 @@ from runscaler.testing.simulator import JobState, Match, SimulatedGitHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pykka
 
     from runscaler.backends.base import BackendContext, Resource, RunnerOrder
     from runscaler.config.model import ScaleSetSettings
@@ -148,7 +147,7 @@ def actor_name(system: System, kind: str) -> str:
 def living_actors() -> list[SupervisedActor[Any]]:
     """Those with a thread. Pykka lists references, which do not know the actor's name; what other tests
     made and never started is alive to Pykka, and not listed."""
-    listed = {ref.actor_urn for ref in pykka.ActorRegistry.get_all() if ref.is_alive()}
+    listed = {ref.actor_urn for ref in pykka.ActorRegistry.get_all()}
     actors = [one for one in gc.get_objects() if isinstance(one, SupervisedActor)]
     return [one for one in actors if one.actor_urn in listed]
 
