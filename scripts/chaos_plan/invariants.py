@@ -49,14 +49,17 @@ def jobs_ran_once(evidence: Evidence) -> Iterator[str]:
 
 
 def runners_fit(evidence: Evidence) -> Iterator[str]:
+    """GitHub knows which set a runner is of, if it has come to its registration; together all must fit."""
     whose = {runner.name: runner.scale_set for runner in evidence.github.runners}
     worst: Counter[str] = Counter()
     for crowd in evidence.crowds:
         worst |= Counter(whose[name] for name in crowd if name in whose)
-        yield from (f"runner {name} exists, GitHub never heard of it" for name in crowd - whose.keys())
     for name, most in evidence.most.items():
         if worst[name] > most:
             yield f"{name} had {worst[name]} runners at once, max-runners is {most}"
+    together = max(map(len, evidence.crowds), default=0)
+    if together > sum(evidence.most.values()):
+        yield f"there were {together} runners at once, of {dict(evidence.most)}"
 
 
 def nothing_is_left(evidence: Evidence) -> Iterator[str]:
