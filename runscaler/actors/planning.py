@@ -109,8 +109,8 @@ class Planning:
 
     def _say(self, made: Plan) -> None:
         self._log.info(
-            "starting {} runners: {} jobs assigned, {} runners counted, target {}",
-            made.start,
+            "starting {}: {} jobs assigned, {} runners counted, target {}",
+            "a runner" if made.start == 1 else f"{made.start} runners",
             self.statistics.assigned,
             self._runners.book.counts().counted,
             made.target,
