@@ -478,6 +478,20 @@ def test_a_removed_fault_strikes_no_more(client: ScaleSetClient) -> None:
     assert get_set(client).status_code == 200
 
 
+def test_a_removed_fault_of_one_set_among_others_leaves_it_as_it_was(client: ScaleSetClient) -> None:
+    announce(client)
+    agent = HandMadeAgent(client.jit("runner-1").json()["encodedJITConfig"])
+    agent.register()
+    create_another(client)
+    ignoring = client.github.inject("F83", match=Match(scale_set="my-runners"))
+    client.github.queue_jobs("my-runners")
+    assert agent.poll(1).status_code == 202
+
+    client.github.remove_fault(ignoring)
+
+    assert agent.poll(20).status_code == 200
+
+
 def test_an_unknown_fault_is_refused(github: SimulatedGitHub) -> None:
     with pytest.raises(UnknownFault, match="there is no fault F99"):
         github.inject("F99")

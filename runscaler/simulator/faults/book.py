@@ -69,7 +69,7 @@ class FaultBook:
         with self._lock:
             fault = self._faults.pop(number, None)
         if fault is not None and fault.row.end is not None:
-            fault.row.end(Scene(self._gate, fault))
+            fault.row.end(self._unasked(fault))
         return fault is not None
 
     def clear(self) -> None:
@@ -99,9 +99,12 @@ class FaultBook:
 
     def _begin(self, fault: Fault) -> None:
         if fault.row.begin is not None:
-            scene = Scene(self._gate, fault, None, scale_set_of(self._gate, fault.match.scale_set))
-            fault.row.begin(scene)
+            fault.row.begin(self._unasked(fault))
             fault.hits += not fault.row.strikes_later
+
+    def _unasked(self, fault: Fault) -> Scene:
+        """Where a fault begins and ends: no request is there to say which set is meant."""
+        return Scene(self._gate, fault, None, scale_set_of(self._gate, fault.match.scale_set))
 
     def _fits(self, fault: Fault, request: Request) -> bool:
         match = fault.match
