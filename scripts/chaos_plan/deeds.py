@@ -24,9 +24,16 @@ if TYPE_CHECKING:
     from chaos_plan.timeline import Timeline
     from runscaler.testing.simulator import SimulatedGitHub
 
+DELETION = 8
+"""The rule that a delivered message is deleted."""
+
 
 class Stage:
-    """`jobs` are the ids of all that were queued, in order, `killed` the runners that a deed killed."""
+    """`jobs` are the ids of all that were queued, in order, `killed` the runners that a deed killed.
+
+    `excused` are messages that were on their way when the daemon was stopped in the middle of its
+    work: it cuts its poll, so it may not have got them, and its scale sets are gone with them.
+    """
 
     def __init__(
         self, github: SimulatedGitHub, daemon: Daemon, ground: Ground, timeline: Timeline, folder: Path
@@ -42,6 +49,7 @@ class Stage:
         self._hits = 0
         self._done: Counter[str] = Counter()
         self.killed: set[str] = set()
+        self.excused: Counter[str] = Counter()
 
     @property
     def jobs(self) -> list[str]:
@@ -111,6 +119,7 @@ class Stage:
         else:
             self._timeline.note("SIGTERM to the daemon")
             code = self._daemon.stop()
+            self.excused = unacknowledged(self._github)
             self._note("daemons stopped", f"the daemon has ended with {code}")
 
     @play.register
@@ -124,3 +133,8 @@ class Stage:
 
     def _proof(self, number: int) -> Path:
         return self._proofs / str(number)
+
+
+def unacknowledged(github: SimulatedGitHub) -> Counter[str]:
+    """What the rule of deletion would say if all were over now."""
+    return Counter(one.text for one in github.final_violations() if one.rule == DELETION)

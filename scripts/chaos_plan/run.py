@@ -27,6 +27,7 @@ from runscaler.testing.simulator import FAST, JobState, SimulatedGitHub
 if TYPE_CHECKING:
     from chaos_plan.ground import Ground
     from chaos_plan.plan import Plan
+    from runscaler.testing.simulator import State, Violation
 
 MOST = {"chaos": 4, "chaos-2": 3}
 """max-runners of the scale sets."""
@@ -114,10 +115,11 @@ class Run:
         self._stage.mend()
         try:
             self._github.wait_for_jobs(self._stage.jobs, timeout=SETTLE_SECONDS)
+            self._github.wait_until(is_quiet, timeout=SETTLE_SECONDS)
         except TimeoutError as error:
             self._timeline.note(f"!! {error}; the daemon says {self._daemon.health()}")
-            return f"jobs were not through: {error}"
-        self._timeline.note("all jobs are through")
+            return f"it did not come to rest: {error}"
+        self._timeline.note("all jobs are through, all messages deleted")
         return ""
 
     def _gathered(self, unready: str) -> Evidence:
@@ -126,7 +128,7 @@ class Run:
         self._timeline.note(f"the daemon has ended with {code}")
         return Evidence(
             github=self._github.state(),
-            violations=self._github.final_violations(),
+            violations=self._violations(),
             jobs=tuple(self._stage.jobs),
             proofs=self._stage.proofs(),
             crowds=frozenset(self._ground.crowds),
@@ -141,6 +143,16 @@ class Run:
             counted=counted,
             unready=unready,
         )
+
+    def _violations(self) -> tuple[Violation, ...]:
+        excused = self._stage.excused.copy()
+        kept = []
+        for violation in self._github.final_violations():
+            if excused[violation.text] > 0:
+                excused[violation.text] -= 1
+            else:
+                kept.append(violation)
+        return tuple(kept)
 
     def _counted(self) -> Counters | None:
         """The daemon's own counters when they have come to GitHub's, or what they stayed at."""
@@ -179,3 +191,10 @@ class Run:
             keys |= {"runner-image": image, "docker": {**table, **quiet}}
         sets = [{"name": name, "max-runners": most, "min-runners": 1, **keys} for name, most in MOST.items()]
         return {"log-level": "debug", "drain-timeout": "20s", "scaleset": sets}
+
+
+def is_quiet(state: State) -> bool:
+    """Nothing is on its way to the daemon."""
+    return not any(
+        one.undeleted_messages or one.waiting_events for one in state.scale_sets if not one.deleted
+    )
