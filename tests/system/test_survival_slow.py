@@ -1,0 +1,181 @@
+"""Faults that take their time, each on a scale set of its own of one daemon, all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from support.daemon import Daemon, wait_until
+from support.siege import Siege, blow, configured
+
+from runscaler.backends.process.census import MARK
+from runscaler.testing.simulator import FAST, JobState, Match, SimulatedGitHub
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from runscaler.testing.simulator import JobView, RunnerView
+
+TIMERS = replace(FAST, long_poll=1.0, session=10.0, agent_silence=60.0, registration=600.0)
+LONGER_THAN_DOUBT = "sleep 13"
+"""After 10 s without a word of GitHub's that a job runs, a runner that should be done may be removed."""
+LIED_ABOUT = {"F44": {"seconds": 20.0}, "F45": {}, "F46": {}}
+"""Faults of what is said about a job, by which a working runner must not be killed."""
+FOREIGN, IGNORED, KILLED, OLD = "foreign", "ignored", "killed", "old"
+WARM, ABSENT = "warm", "absent"
+ALL = (*LIED_ABOUT, FOREIGN, IGNORED, KILLED, OLD, WARM, ABSENT)
+
+
+@dataclass
+class Field:
+    """The siege and the jobs that were queued first, by scale set."""
+
+    siege: Siege
+    jobs: dict[str, list[str]]
+    ignoring: int = 0
+    """The fault by which one set's runners are offered nothing."""
+    absent: tuple[str, int] = ("", 0)
+    """The runner whom GitHub will once not find, and that fault."""
+
+    @property
+    def github(self) -> SimulatedGitHub:
+        return self.siege.github
+
+    def ended(self, name: str) -> tuple[JobView, ...]:
+        return self.github.wait_for_jobs(self.jobs[name])
+
+    def runners(self, holds: Callable[[RunnerView], bool]) -> Sequence[RunnerView]:
+        return [one for one in self.github.state().runners if holds(one)]
+
+
+@pytest.fixture(scope="module")
+def field(tmp_path_factory) -> Iterator[Field]:
+    """Everything is struck, and every job that has to be at work is so."""
+    with SimulatedGitHub(timers=TIMERS) as github:
+        sets = [
+            configured(
+                github, name, max_runners=3, min_runners=int(name in (WARM, ABSENT)), idle_timeout="2s"
+            )
+            for name in ALL
+        ]
+        files = Daemon(tmp_path_factory.mktemp("field"), {"scaleset": sets})
+        siege = Siege(github, files)
+        siege.strike(blow("F34", Match(scale_set=FOREIGN)))
+        with siege:
+            made = Field(siege, {})
+            struck(made)
+            yield made
+        siege.assert_nothing_is_left()
+
+
+def warm(name: str) -> int:
+    return 1 if name in (WARM, ABSENT) else 0
+
+
+def struck(field: Field) -> None:
+    siege, github, jobs = field.siege, field.github, field.jobs
+    siege.strike(*(blow(name, Match(scale_set=name), **LIED_ABOUT[name]) for name in LIED_ABOUT))
+    for name in (*LIED_ABOUT, KILLED):
+        step = LONGER_THAN_DOUBT if name != KILLED else "sleep 100"
+        jobs[name] = github.queue_jobs(name, 1, steps=[step])
+    github.wait_for_jobs([job for ids in jobs.values() for job in ids], JobState.RUNNING)
+    for name in (WARM, ABSENT):
+        siege.wait_for(name, lambda status: status.idle == 1)
+    (slot,) = siege.of(ABSENT).slots
+    field.absent = slot.runner, *siege.strike(blow("F80", Match(runner=slot.runner)))
+    (field.ignoring,) = siege.strike(blow("F83", Match(scale_set=IGNORED)))
+    jobs[IGNORED] = github.queue_jobs(IGNORED, 1)
+    jobs[FOREIGN] = github.queue_jobs(FOREIGN, 3)
+
+
+def test_a_runner_that_dies_in_its_job_frees_its_slot_and_the_job_is_not_run_twice(field: Field) -> None:
+    """F77."""
+    (job,) = field.github.wait_for_jobs(field.jobs[KILLED], JobState.RUNNING)
+    for process in psutil.process_iter():
+        if marked(process, job.runner):
+            process.kill()
+    field.siege.wait_for(KILLED, lambda status: status.total == 0)
+    (lost,) = field.ended(KILLED)
+
+    assert (lost.result != "succeeded", lost.attempts) == (True, 1)
+    assert {one.result for one in field.siege.jobs(KILLED, 1)} == {"succeeded"}
+
+
+def marked(process: psutil.Process, runner: str) -> bool:
+    try:
+        return process.environ().get(MARK, "").endswith(f"/{runner}")
+    except (psutil.Error, OSError):
+        return False
+
+
+def test_an_idle_runner_whose_registration_was_removed_by_hand_is_replaced(field: Field) -> None:
+    """F78."""
+    (slot,) = field.siege.of(WARM).slots
+    wait_until(lambda: field.runners(lambda one: one.name == slot.runner and one.polling), "its first poll")
+    field.siege.strike(blow("F78", Match(runner=slot.runner)))
+
+    def replaced(_: object) -> bool:
+        return any(one.runner != slot.runner and one.state == "idle" for one in field.siege.of(WARM).slots)
+
+    field.siege.wait_for(WARM, replaced)
+    assert {one.result for one in field.siege.jobs(WARM, 1)} == {"succeeded"}
+
+
+def test_assigned_jobs_that_no_runner_is_offered_leak_no_runner(field: Field) -> None:
+    """F83."""
+    siege = field.siege
+    siege.wait_for(IGNORED, lambda status: status.idle == 1)
+    assert siege.of(IGNORED).runners_started == 1
+    field.github.remove_fault(field.ignoring)
+
+    (job,) = field.ended(IGNORED)
+    assert (job.result, siege.of(IGNORED).runners_started) == ("succeeded", 1)
+
+
+@pytest.mark.parametrize("fault", LIED_ABOUT)
+def test_a_working_runner_is_not_killed_whatever_is_said_about_its_job(field: Field, fault: str) -> None:
+    (job,) = field.ended(fault)
+    field.siege.wait_for(fault, lambda status: status.total == 0 and status.state == "ok")
+
+    assert (job.result, job.attempts) == ("succeeded", 1)
+    assert {one.result for one in field.siege.jobs(fault, 1)} == {"succeeded"}
+
+
+def test_a_refused_version_degrades_its_set_alone_and_heals(field: Field) -> None:
+    """F84."""
+    siege = field.siege
+    refusing = siege.strike(blow("F84"))
+    ids = field.github.queue_jobs(OLD, 1, steps=["true"])
+    siege.wait_for(OLD, lambda status: status.state == "degraded")
+    reason = siege.of(OLD).reason
+    for each in refusing:
+        field.github.remove_fault(each)
+    (job,) = field.github.wait_for_jobs(ids)
+    siege.wait_for(OLD, lambda status: status.state == "ok")
+
+    assert "version" in reason
+    assert job.result == "succeeded"
+
+
+def test_a_session_held_by_another_is_waited_for_and_taken_over(field: Field) -> None:
+    """F34."""
+    jobs = field.ended(FOREIGN)
+    field.siege.wait_for(FOREIGN, lambda status: status.state == "ok")
+
+    assert {one.result for one in jobs} == {"succeeded"}
+
+
+def test_a_runner_that_github_once_does_not_find_stays(field: Field) -> None:
+    """F80."""
+    runner, fault = field.absent
+    field.siege.wait_for_hits([fault])
+    (job,) = field.siege.jobs(ABSENT, 1)
+
+    assert (job.runner, job.result) == (runner, "succeeded")
+
+
+def test_no_rule_was_broken_and_nothing_crashed(field: Field) -> None:
+    assert field.github.violations() == ()
+    assert [field.siege.of(name).restarts for name in ALL] == [0] * len(ALL)
