@@ -66,7 +66,7 @@ class MessageQueue:
             },
         )
         try:
-            self._actions.ask_queue(request, _success, interrupt, patience)
+            self._actions.ask_queue(request, _deleted, interrupt, patience)
         except NotFound:
             return
         except Refused as error:
@@ -89,8 +89,10 @@ class MessageQueue:
             logger.warning("GitHub answered a poll with an empty message (request {})", reply.request_id)
 
 
-def _success(_reply: Reply) -> None:
-    """Nothing is read from the reply to a deletion."""
+def _deleted(reply: Reply) -> None:
+    """A deletion is answered without a body. A page in its place is a proxy's: nothing was deleted (F8)."""
+    if reply.body.strip():
+        raise ValueError("no body was expected")
 
 
 def _session_gone(error: GitHubError) -> SessionGone:

@@ -347,6 +347,18 @@ def test_f10_an_empty_message_is_nothing_new(
     assert polled(github, service, session, "F10") is None
 
 
+def test_f8_a_proxy_s_page_is_no_acknowledgement(
+    github: SimulatedGitHub, service: ScaleSetService, session: Session
+) -> None:
+    github.queue_jobs(NAME)
+    batch = service.poll(session, 0, 10, IDLE)
+    github.inject("F8", match=Match("DELETE", "/_sim/queue/"))
+
+    service.acknowledge(session, batch.id, IDLE)
+
+    assert github.state().scale_set(NAME).undeleted_messages == 0
+
+
 @pytest.mark.parametrize(
     ("fault", "params"),
     [("F47", {}), ("F47", {"outer": True}), ("F51", {"kind": "element"}), ("F51", {"kind": "text"})],
