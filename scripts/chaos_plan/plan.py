@@ -173,5 +173,5 @@ FAULTS: Mapping[str, tuple[int, Mapping[str, tuple[object, ...]]]] = {
     "F72": (4, {"status": (0, 500), "seconds": (0.0, 0.5)}),
 }
 """Each fault's greatest count, and what its parameters may be."""
-LOSSY = frozenset({"F47", "F51"})
-"""Faults that take a message from the daemon for good: its counters may then stay behind."""
+LOSSY = frozenset({"F43", "F47", "F51"})
+"""Faults that hide a message from the daemon, or that a job began: its counters may then stay behind."""
