@@ -85,9 +85,9 @@ class Run:
             image = ensure_demo_image(self._url, lambda *_: None) if self._url else ""
             self._daemon = Daemon(self._folder, self._config(image))
             self._ground = self._made_ground(image)
+            undo.enter_context(self._ground)
             undo.callback(self._ground.clear)
             undo.callback(self._daemon.kill)
-            undo.enter_context(self._ground)
             self._timeline = Timeline(self._clock)
             self._stage = Stage(self._github, self._daemon, self._ground, self._timeline, self._folder)
             self._undo = undo.pop_all()
