@@ -103,6 +103,7 @@ CASES: dict[str, tuple[Blow, ...]] = {
     "F73 garbage": (blow("F73", kind="garbage"),),
     "F74": (blow("F74"),),
     "F84": (blow("F84", count=1),),
+    "F55": (blow("F55", first=1),),
 }
 """What strikes at once, by a name of the case."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from dataclasses import field as field_of
 from typing import TYPE_CHECKING
 
 import psutil
@@ -34,6 +35,8 @@ class Field:
 
     siege: Siege
     jobs: dict[str, list[str]]
+    lies: dict[str, int] = field_of(default_factory=dict)
+    """The faults of what is said, by name."""
     ignoring: int = 0
     """The fault by which one set's runners are offered nothing."""
     absent: tuple[str, int] = ("", 0)
@@ -76,7 +79,9 @@ def warm(name: str) -> int:
 
 def struck(field: Field) -> None:
     siege, github, jobs = field.siege, field.github, field.jobs
-    siege.strike(*(blow(name, Match(scale_set=name), **LIED_ABOUT[name]) for name in LIED_ABOUT))
+    siege.wait_for(FOREIGN, lambda status: status.state == "standby")
+    lies = [blow(name, Match(scale_set=name), **LIED_ABOUT[name]) for name in LIED_ABOUT]
+    field.lies = dict(zip(LIED_ABOUT, siege.strike(*lies), strict=True))
     for name in (*LIED_ABOUT, KILLED):
         step = LONGER_THAN_DOUBT if name != KILLED else "sleep 100"
         jobs[name] = github.queue_jobs(name, 1, steps=[step])
@@ -137,6 +142,7 @@ def test_assigned_jobs_that_no_runner_is_offered_leak_no_runner(field: Field) ->
 @pytest.mark.parametrize("fault", LIED_ABOUT)
 def test_a_working_runner_is_not_killed_whatever_is_said_about_its_job(field: Field, fault: str) -> None:
     (job,) = field.ended(fault)
+    field.siege.wait_for_hits([field.lies[fault]])
     field.siege.wait_for(fault, lambda status: status.total == 0 and status.state == "ok")
 
     assert (job.result, job.attempts) == ("succeeded", 1)
