@@ -88,6 +88,8 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._unacknowledged: list[int] = []
         self._to_acquire: tuple[int, ...] = ()
         self._failures = 0
+        self._lost = 0
+        """Sessions lost in a row, without one poll that came back."""
         self._turn = 0
         self._announced = False
         self._labels: tuple[str, ...] = ()
@@ -138,9 +140,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         except SessionConflict as error:
             self._stand_by(error)
         except (SessionGone, ScaleSetGone, QueueTokenExpired) as error:
-            self._log.warning("the message session is over ({}); opening a new one", error)
-            self._drop_session()
-            self._go_on(self.clock.jitter(1.0))
+            self._session_lost(error)
         except GitHubError as error:
             self._troubled(error)
         else:
@@ -153,6 +153,19 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
             self._announce(self._session)
         elif not self._awaiting:
             self._poll(self._session)
+
+    def _session_lost(self, error: GitHubError) -> None:
+        """A new one at once; the next only after a while, where not one poll came between (F26)."""
+        self._drop_session()
+        self._lost += 1
+        wait = self.clock.jitter(1.0)
+        if self._lost > 1:
+            wait = _BACKOFF.delay(self._lost, self.clock.jitter(1.0))
+            trouble = Trouble(str(error), self.clock.monotonic() + wait, error.fixes)
+            self.report(ListenerTroubled(trouble))
+        else:
+            self._log.warning("the message session is over ({}); opening a new one", error)
+        self._go_on(wait)
 
     def _stand_by(self, error: SessionConflict) -> None:
         wait = STANDBY_SECONDS + self.clock.jitter(STANDBY_SECONDS / 2)
@@ -262,6 +275,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         except QueueTokenExpired:
             self._refresh(session)
             batch = self._settled_poll()
+        self._lost = 0
         if batch is None:
             self.report(PolledInVain())
             self._go_on()

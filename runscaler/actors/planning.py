@@ -46,6 +46,7 @@ class Planning:
         self._runners, self._outlook = runners, outlook
         self.statistics = Statistics()
         self.last = Plan(target=0)
+        self._offers: dict[int, JobAvailable] = {}
         self._due = False
         self._looks_at: float | None = None
         self._log = logger.bind(scale_set=settings.name)
@@ -56,11 +57,23 @@ class Planning:
             self.statistics = statistics
 
     def acquire(self, capacity: int, offers: Iterable[JobAvailable]) -> tuple[int, ...]:
-        """Which of the offered jobs to take."""
+        """Which of the offered jobs to take. Those beyond free capacity are not offered again: they are
+        kept for when there is some (fault F57)."""
         known = self.statistics
-        oldest_first = sorted(offers, key=lambda offer: offer.queued_at or 0.0)
+        new = {offer.request_id: offer for offer in offers}
+        if not new and not known.available:
+            self._offers.clear()
+        self._offers.update(new)
+        oldest_first = sorted(self._offers.values(), key=lambda offer: offer.queued_at or 0.0)
         wanted = [offer.request_id for offer in oldest_first]
-        return to_acquire(capacity, known.acquired, known.assigned, wanted)
+        taken = to_acquire(capacity, known.acquired, known.assigned, wanted)
+        for request_id in taken:
+            del self._offers[request_id]
+        return taken
+
+    def forget_offers(self) -> None:
+        """A new session tells all that there are."""
+        self._offers.clear()
 
     def soon(self) -> None:
         if not self._due:

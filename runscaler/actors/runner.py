@@ -114,9 +114,9 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             case AdoptRunner(generation, resource):
                 self._tenancy = _Tenancy(generation, resource.runner, resource.runner_id, resource)
                 self._look_inside(generation, resource)
-            case RetireRunner(generation, scale_set_id):
+            case RetireRunner(generation, scale_set_id, after_job):
                 self._scale_set_id = scale_set_id
-                self._retire(generation)
+                self._retire(generation, after_job)
             case CheckRegistration(generation):
                 self._check_registration(generation)
             case RemoveRunner():
@@ -201,24 +201,25 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
 
     # -- retiring: GitHub first, then the backend (spec.md 6.2) -------------------------------------
 
-    def _retire(self, generation: Generation) -> None:
+    def _retire(self, generation: Generation, after_job: bool) -> None:
         tenancy = self._tenancy
         if tenancy is None or tenancy.generation != generation:
             return
         try:
-            self.report(self._asked(tenancy))
+            self.report(self._asked(tenancy, after_job))
         except Interrupted:
             return
         except RunscalerError as error:
             self.report(RetireFailed(self._slot, generation, str(error)))
 
-    def _asked(self, tenancy: _Tenancy) -> RetireAgreed | RetireRefused:
+    def _asked(self, tenancy: _Tenancy, after_job: bool) -> RetireAgreed | RetireRefused:
         try:
             if tenancy.runner is not None:
                 self._deregister(tenancy.runner, tenancy.runner_id)
         except JobStillRunning:
             return RetireRefused(self._slot, tenancy.generation)
-        if tenancy.resource is not None and self._backend.runs_a_job(tenancy.resource):
+        looked_into = tenancy.resource if not after_job else None
+        if looked_into is not None and self._backend.runs_a_job(looked_into):
             return RetireRefused(self._slot, tenancy.generation)
         return RetireAgreed(self._slot, tenancy.generation)
 

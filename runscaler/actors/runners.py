@@ -219,7 +219,8 @@ class Runners:
     # -- retiring and removing ------------------------------------------------------------------------
 
     def order_retirement(self, slot: Slot) -> None:
-        self._crew.tell_runner(slot.number, RetireRunner(slot.generation, self.scale_set_id))
+        after_job = slot.state is SlotState.FINISHING
+        self._crew.tell_runner(slot.number, RetireRunner(slot.generation, self.scale_set_id, after_job))
 
     def _grant_grace(self, slot: Slot) -> None:
         if self.hurried:

@@ -155,6 +155,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._warn_about_labels(opened.labels)
         self._polled()
         self._planning.count(opened.statistics)
+        self._planning.forget_offers()
         self._outlook.session_opened()
         self._answer(None, opened.offers)
 

@@ -40,10 +40,12 @@ class AdoptRunner:
 
 @dataclass(frozen=True, slots=True)
 class RetireRunner:
-    """Ask GitHub to remove the registration, then the backend whether a job runs inside."""
+    """Ask GitHub to remove the registration, then the backend whether a job runs inside; `after_job`:
+    GitHub has called its job completed, and its word alone counts (spec.md 5, step 5)."""
 
     generation: Generation
     scale_set_id: ScaleSetId
+    after_job: bool = False
 
 
 @dataclass(frozen=True, slots=True)
