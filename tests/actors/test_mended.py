@@ -282,7 +282,7 @@ def test_a_job_counts_once_as_started_in_whatever_order(ended: bool) -> None:
     assert (status.jobs_started, status.jobs_completed) == (1, 1)
 
 
-def test_image_comes_once() -> None:
+def test_an_image_that_failed_beside_an_engine_that_was_away_is_there_when_it_is_back() -> None:
     world = World(max_runners=1)
     world.backend.fail_next("prepare", BackendError("no image"))
     world.kill()
@@ -291,6 +291,10 @@ def test_image_comes_once() -> None:
     world.play()
     world.backend.engine.up()
     world.play()
+    world.advance(5)
+    world.queue(1)
+    world.play()
+    assert world.states() == ["busy"]
 
 
 def test_crashed_runner_actor_forgets_no_registration() -> None:
