@@ -137,7 +137,6 @@ class Autoscaler:
             memory=DaemonMemory(state_dir),
             board=self._board,
             host_name=socket.gethostname(),
-            version=__version__,
             connect=self._connect or self._github(),
             thing_of=lambda settings: kind_of(settings.backend).thing(settings),
             open_backend=lambda settings: self._open(settings, context),

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def with_cures(text: str, fixes: Sequence[str]) -> str:
+    """The text and what may be done about it, in one line."""
+    return f"{text} ({'; or '.join(fixes)})" if fixes else text
 
 
 class Level(StrEnum):

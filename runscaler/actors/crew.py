@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from loguru import logger
 
-from runscaler import events
 from runscaler.actors import messages as m
+from runscaler.actors.crashes import first_line, tell_crash
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.runner import RunnerActor
 from runscaler.interrupt import Interrupt
@@ -167,23 +167,15 @@ class Crew:
             self._office.listener_failed("")
 
     def _say(self, crash: m.ChildCrashed, delay: float | None) -> None:
-        then = f"given up for {BLOCKED_SECONDS:g} s" if delay is None else f"back in {delay:g} s"
-        reason = f"{first_line(crash.error)} while handling {crash.handling}"
-        self._log.error("{} crashed: {}; {}", crash.name, reason, then)
-        self._log.debug("{} crashed: {}", crash.name, crash.error)
-        self._house.emit(
-            events.ActorRestarted(
-                at=self._house.clock.wall(),
-                scale_set=self._settings.name,
-                name=crash.name,
-                reason=reason,
-                gave_up=delay is None,
-            )
+        tell_crash(
+            self._house,
+            self._log,
+            crash,
+            name=crash.name,
+            scale_set=self._settings.name,
+            then=f"given up for {BLOCKED_SECONDS:g} s" if delay is None else f"back in {delay:g} s",
+            gave_up=delay is None,
         )
-
-
-def first_line(text: str) -> str:
-    return text.split("\n", 1)[0]
 
 
 def _name(slot: SlotNumber) -> str:

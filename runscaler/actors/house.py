@@ -82,7 +82,6 @@ class House:
     memory: Memory
     board: Board
     host_name: str
-    version: str
     connect: Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]
     thing_of: Callable[[ScaleSetSettings], str]
     open_backend: Callable[[ScaleSetSettings], Backend]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler import events
+from runscaler.findings import with_cures
 from runscaler.policy.condition import Condition, Hold
 from runscaler.status import SetState
 
@@ -55,7 +56,7 @@ class Outlook:
         if trouble is None:
             self._become(replace(self.condition, github=None, rate_limited=False))
             return
-        hold = Hold(_with_cures(trouble.reason, trouble.fixes), trouble.retry_at)
+        hold = Hold(with_cures(trouble.reason, trouble.fixes), trouble.retry_at)
         self._become(replace(self.condition, github=hold, rate_limited=trouble.rate_limited))
 
     def listener_failed(self, reason: str) -> None:
@@ -69,7 +70,7 @@ class Outlook:
             self._become(replace(self.condition, listed=True, backend=None))
 
     def backend_down(self, reason: str, fixes: Sequence[str]) -> None:
-        self._become(replace(self.condition, backend=Hold(_with_cures(reason, fixes))))
+        self._become(replace(self.condition, backend=Hold(with_cures(reason, fixes))))
 
     def backend_up(self) -> None:
         self._become(replace(self.condition, backend=None))
@@ -78,13 +79,13 @@ class Outlook:
         self._become(replace(self.condition, image=None, image_failed=False))
 
     def image_absent(self, reason: str, fixes: Sequence[str], failed: bool) -> None:
-        self._become(replace(self.condition, image=Hold(_with_cures(reason, fixes)), image_failed=failed))
+        self._become(replace(self.condition, image=Hold(with_cures(reason, fixes)), image_failed=failed))
 
     # -- the runners ------------------------------------------------------------------------------
 
     def start_failed(self, ordered_at: float, reason: str, fixes: Sequence[str]) -> None:
         now = self._clock.monotonic()
-        why = _with_cures(reason, fixes)
+        why = with_cures(reason, fixes)
         record = self.condition.failures.start_failed(ordered_at, now, self._clock.jitter(1.0), why)
         if record.until > self.condition.failures.until:
             self._log.warning("{}; next try in {:.0f} s", why, max(0.0, record.until - now))
@@ -128,7 +129,3 @@ class Outlook:
                 at=self._clock.wall(), scale_set=self._settings.name, state=str(state), reason=reason
             )
         )
-
-
-def _with_cures(reason: str, fixes: Sequence[str]) -> str:
-    return f"{reason} ({'; or '.join(fixes)})" if fixes else reason

@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, assert_never
 
 from loguru import logger
 
-from runscaler import events
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
-from runscaler.actors.crew import first_line
+from runscaler.actors.crashes import first_line, tell_crash
 from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
@@ -158,31 +157,24 @@ class RootActor(SupervisedActor[m.RootMessage]):
             return
         if crash.handling.startswith(m.BATCH):
             self._crashes_by[verdict.name, crash.handling.removeprefix(m.BATCH).strip()] += 1
-        reason = f"{first_line(crash.error)} while handling {crash.handling}"
-        then = "given up" if verdict.delay is None else f"back in {verdict.delay:g} s"
-        logger.error("{} crashed: {}; {}", crash.name, reason, then)
-        logger.debug("{} crashed: {}", crash.name, crash.error)
-        self._emit(verdict.name, reason, gave_up=verdict.delay is None)
+        settings = self._settings_of(verdict.name)
+        reason = tell_crash(
+            self._house,
+            logger,
+            crash,
+            name=verdict.name,
+            scale_set="" if settings is None else settings.name,
+            then="given up" if verdict.delay is None else f"back in {verdict.delay:g} s",
+            gave_up=verdict.delay is None,
+        )
         if self._is_done_with(verdict.name):
             self._gone(verdict.name)
         elif verdict.delay is not None:
             self.after(verdict.delay, m.RestartChild(verdict.name, verdict.orphans))
-        elif (settings := self._settings_of(verdict.name)) is not None:
+        elif settings is not None:
             self._give_up_for_now(verdict.name, settings, reason, verdict.orphans)
         else:
             self._give_up(f"{verdict.name} crashed again and again: {reason}")
-
-    def _emit(self, name: str, reason: str, *, gave_up: bool) -> None:
-        settings = self._settings_of(name)
-        self._house.emit(
-            events.ActorRestarted(
-                at=self.clock.wall(),
-                scale_set="" if settings is None else settings.name,
-                name=name,
-                reason=reason,
-                gave_up=gave_up,
-            )
-        )
 
     def _give_up_for_now(
         self, name: str, settings: ScaleSetSettings, reason: str, orphans: tuple[m.Ref, ...]

@@ -36,6 +36,7 @@ from runscaler.policy.lifecycle import (
     Effect,
     SlotEvent,
     SlotState,
+    is_ignored,
     step,
 )
 
@@ -110,9 +111,9 @@ class Runners:
 
     def happen(self, slot: Slot, event: SlotEvent, reason: str = "") -> bool:
         """Take the step that the table says; False where the event changes nothing."""
-        then = step(slot.state, event)
-        if then.state is slot.state and then.effect is Effect.NOTHING:
+        if is_ignored(slot.state, event):
             return False
+        then = step(slot.state, event)
         slot.reason = reason or slot.reason
         before = slot.state
         if then.effect in (Effect.GIVE_BACK, Effect.FREE_FAILED):

@@ -116,9 +116,11 @@ def _where_health_is(config: Config) -> str:
 
 def start_warnings(config: Config) -> Iterator[str]:
     """What is said once at the start: what the configuration got away with, and spec.md 11's dind line."""
+    from runscaler.findings import with_cures
+
     for finding in config.warnings:
-        cure = f" ({'; or '.join(finding.fixes)})" if finding.fixes else ""
-        yield (f"[{finding.scale_set}] " if finding.scale_set else "") + finding.message + cure
+        place = f"[{finding.scale_set}] " if finding.scale_set else ""
+        yield place + with_cures(finding.message, finding.fixes)
     exposed = [one.name for one in config.scale_sets if one.backend == "docker" and one.docker.dind is True]
     if exposed:
         yield (

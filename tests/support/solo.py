@@ -108,7 +108,6 @@ class Solo:
             memory=self.shelf,
             board=self.board,
             host_name="host-a",
-            version="0",
             connect=lambda settings, report: self.service,  # type: ignore[arg-type,return-value]
             thing_of=lambda _: "memory",
             open_backend=lambda _: self.backend,

@@ -139,7 +139,6 @@ class World:
             memory=self.shelf,
             board=self.board,
             host_name="host-a",
-            version="0",
             connect=self._connect,
             thing_of=lambda _: "memory",
             open_backend=lambda _: self.backend,

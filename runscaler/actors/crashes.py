@@ -1,0 +1,32 @@
+"""How a parent tells of a child's crash: one line in the log, all of it at debug, and an event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler import events
+
+if TYPE_CHECKING:
+    from loguru import Logger
+
+    from runscaler.actors.house import House
+    from runscaler.actors.messages import ChildCrashed
+
+
+def tell_crash(
+    house: House, log: Logger, crash: ChildCrashed, *, name: str, scale_set: str, then: str, gave_up: bool
+) -> str:
+    """`name` is the event's, `then` what happens next. Returns the reason, in a line."""
+    reason = f"{first_line(crash.error)} while handling {crash.handling}"
+    log.error("{} crashed: {}; {}", crash.name, reason, then)
+    log.debug("{} crashed: {}", crash.name, crash.error)
+    house.emit(
+        events.ActorRestarted(
+            at=house.clock.wall(), scale_set=scale_set, name=name, reason=reason, gave_up=gave_up
+        )
+    )
+    return reason
+
+
+def first_line(text: str) -> str:
+    return text.split("\n", 1)[0]
