@@ -1,21 +1,16 @@
-"""A real Docker engine for tests: an image with a shell in it, what is left over, and one to stop."""
+"""A real Docker engine for tests: an image with a shell in it, and what is left over."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
 import shlex
 import shutil
-import signal
-import subprocess
 import tarfile
-import tempfile
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psutil
 from docker import APIClient
 from docker.errors import NotFound
 from support.missing import missing
@@ -23,13 +18,10 @@ from support.missing import missing
 from runscaler.backends.base import BackendContext
 from runscaler.backends.docker import kind
 from runscaler.backends.docker.address import EngineAddress
-from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.transport import EngineAdapter, pool_for
 from runscaler.clock import SystemClock
 from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
-from runscaler.errors import BackendDown
-from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import RunnerScript
 
 if TYPE_CHECKING:
@@ -40,7 +32,6 @@ if TYPE_CHECKING:
 
 URL = "https://github.com/my-org"
 SHELL_TOOLS = ("sh", "sleep", "cat", "echo", "id", "stat", "kill", "ls", "env", "touch", "head", "tail", "cp")
-START_PATIENCE = 60.0
 OLDEST_API = "1.41"
 
 
@@ -141,111 +132,3 @@ class DockerRig:
             runner_image=image,
             docker=DockerSettings(**docker),
         )
-
-
-class PrivateEngine:
-    """An engine of its own that a test may stop, kill and start again. Needs root and `dockerd`."""
-
-    def __init__(self) -> None:
-        if os.geteuid() != 0 or shutil.which("dockerd") is None:
-            missing("a Docker engine to stop: it takes root and dockerd")
-        # Short, as the path of a Unix socket must be.
-        self._folder = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"unix://{self._folder}/docker.sock"
-
-    def start(self) -> None:
-        """Returns when it answers."""
-        below = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
-        paths = [f"--{option}={self._folder / name}" for option, name in below.items()]
-        network = ["--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                ["dockerd", "--host", self.url, *paths, *network],
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
-        self._await_answer()
-
-    def stop(self) -> None:
-        """In order, so that it takes its containers with it; returns when it has ended."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """At once; its containers live on."""
-        self._end(signal.SIGKILL)
-        self._end_containerd()
-
-    def freeze(self) -> None:
-        """It keeps its connections and answers nothing."""
-        assert self._process is not None
-        self._process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGCONT)
-
-    def close(self) -> None:
-        """End it with all that it started, and take its files away."""
-        self._end(signal.SIGTERM)
-        self._end_containerd()
-        for shim in self._shims():
-            for process in (*shim.children(recursive=True), shim):
-                process.kill()
-        for mount in self._mounts():
-            subprocess.run(["umount", "--lazy", mount], check=False)
-        shutil.rmtree(self._folder)
-
-    def _await_answer(self) -> None:
-        clock = SystemClock()
-        deadline = clock.monotonic() + START_PATIENCE
-        while clock.monotonic() < deadline:
-            assert self._process is not None
-            assert self._process.poll() is None, (self._folder / "log").read_text()[-2000:]
-            if self._answers():
-                return
-            clock.pause(0.05, Interrupt())
-        raise AssertionError(f"dockerd did not come up:\n{(self._folder / 'log').read_text()[-2000:]}")
-
-    def _answers(self) -> bool:
-        engine = Engine(EngineAddress(self.url))
-        try:
-            with engine.call("ask") as api:
-                return api.ping()
-        except BackendDown:
-            return False
-        finally:
-            engine.forget()
-
-    def _end(self, how: signal.Signals) -> None:
-        if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.send_signal(how)
-            self._process.wait(START_PATIENCE)
-            self._process = None
-
-    def _end_containerd(self) -> None:
-        """The next engine takes a containerd that is dying, or dead and not yet buried, for alive."""
-        file = self._folder / "exec/containerd/containerd.pid"
-        if not file.exists():
-            return
-        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
-            containerd = psutil.Process(int(file.read_text()))
-            containerd.kill()
-            containerd.wait(1.0)
-        file.unlink()
-
-    def _shims(self) -> list[psutil.Process]:
-        """What stands between the engine and its containers, and outlives it."""
-        address = f"{self._folder}/exec/containerd/containerd.sock"
-        return [
-            found for found in psutil.process_iter(["cmdline"]) if address in (found.info["cmdline"] or ())
-        ]
-
-    def _mounts(self) -> list[str]:
-        mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        return sorted((mount for mount in mounts if mount.startswith(f"{self._folder}/")), reverse=True)

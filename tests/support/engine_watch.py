@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from support.daemon import wait_until
+from docker.errors import DockerException
+from requests.exceptions import RequestException
+from support.daemon import GLANCE, wait_until
 from support.engine import connect
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from docker import APIClient
     from docker.types import CancellableStream
 
 PREFIX = "io.runscaler"
@@ -21,49 +24,75 @@ PREFIX = "io.runscaler"
 
 @dataclass
 class EngineWatch:
-    """Follows the engine's event stream for the containers of one state directory; a context."""
+    """Follows the engine's event stream for the containers of one state directory; a context.
+
+    An engine that goes is waited for, and what it has then is counted as well.
+    """
 
     url: str
     state_dir: Path
-    alive: Counter[str] = field(default_factory=Counter)
+    alive: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Scale set and runner of each container that there is, by the container's id."""
     most: Counter[str] = field(default_factory=Counter)
     """The most containers that a scale set ever had at once, from create to destroy."""
     runners: list[str] = field(default_factory=list)
     """The runner of each container that was made."""
 
     def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            api = undo.enter_context(connect(self.url))
-            labels = [f"{PREFIX}.state-dir={self.state_dir}"]
-            filters = {"type": ["container"], "event": ["create", "destroy"], "label": labels}
-            self._stream: CancellableStream = api.events(decode=True, filters=filters)
-            self._thread = threading.Thread(target=self._follow, name="engine-watch", daemon=True)
-            self._thread.start()
-            undo.callback(self._end)
-            self._undo = undo.pop_all()
+        self._over, self._watches = threading.Event(), threading.Event()
+        self._stream: CancellableStream | None = None
+        self._thread = threading.Thread(target=self._watch, name="engine-watch", daemon=True)
+        self._thread.start()
+        assert self._watches.wait(60), "the engine cannot be watched"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._undo.close()
+        self._over.set()
+        if self._stream is not None:
+            self._stream.close()
+        self._thread.join()
 
     def settle(self) -> None:
         """Returns when it has seen all containers go."""
-        wait_until(lambda: not any(self.alive.values()), "the end of all containers")
+        wait_until(lambda: not self.alive, "the end of all containers")
 
-    def _end(self) -> None:
-        self._stream.close()
-        self._thread.join()
+    def names(self) -> set[str]:
+        """The runners whose containers there are."""
+        return {runner for _, runner in list(self.alive.values())}
 
-    def _follow(self) -> None:
+    def _watch(self) -> None:
+        while not self._over.is_set():
+            try:
+                with connect(self.url) as api:
+                    self._follow(api)
+            except (DockerException, RequestException):
+                pass  # it is not there
+            self._over.wait(GLANCE)
+
+    def _follow(self, api: APIClient) -> None:
+        labels = [f"{PREFIX}.state-dir={self.state_dir}"]
+        filters = {"type": ["container"], "event": ["create", "destroy"], "label": labels}
+        self._stream = api.events(decode=True, filters=filters)
+        listed = api.containers(all=True, filters={"label": labels})
+        for gone in self.alive.keys() - {each["Id"] for each in listed}:
+            del self.alive[gone]
+        for each in listed:
+            self._count(each["Id"], each["Labels"])
+        self._watches.set()
         for event in self._stream:
             self._see(event)
 
     def _see(self, event: dict[str, Any]) -> None:
-        marks = event["Actor"]["Attributes"]
-        name = marks[f"{PREFIX}.scale-set"]
         if event["Action"] == "create":
-            self.runners.append(marks[f"{PREFIX}.runner"])
-            self.alive[name] += 1
-            self.most[name] = max(self.most[name], self.alive[name])
+            self._count(event["Actor"]["ID"], event["Actor"]["Attributes"])
         else:
-            self.alive[name] -= 1
+            self.alive.pop(event["Actor"]["ID"], None)
+
+    def _count(self, container: str, marks: Mapping[str, str]) -> None:
+        if container in self.alive:
+            return
+        scale_set, runner = marks[f"{PREFIX}.scale-set"], marks[f"{PREFIX}.runner"]
+        self.alive[container] = scale_set, runner
+        self.runners.append(runner)
+        there = sum(one == scale_set for one, _ in self.alive.values())
+        self.most[scale_set] = max(self.most[scale_set], there)
