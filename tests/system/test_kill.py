@@ -2,63 +2,65 @@
 
 from __future__ import annotations
 
-import random
-import signal
-from typing import TYPE_CHECKING, Any
+import shutil
+from typing import TYPE_CHECKING
 
 import pytest
-from support.daemon import CLOCK, Daemon, serving
-
-from runscaler.interrupt import Interrupt
-from runscaler.testing.simulator import JobState
+from support.engine_watch import EngineWatch
+from support.killing import Killing, Plan, Proofs, assert_all_ran_once, assert_nothing_is_left
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
-JOBS, KILLS = 40, 5
-MOST = 6
-LONGEST_JOB, LONGEST_LIFE = 0.5, 2.0
-"""Seconds. A life may be over before the first runner is."""
-
-
-def proving_step(proof: Path, seconds: float) -> str:
-    """Writes down that it began and that it came to its end."""
-    return f"echo start >> {proof}; sleep {seconds:.2f}; echo end >> {proof}"
+PROCESSES = Plan(seed=11, jobs=40, kills=5, longest_job=0.5, longest_life=2.0)
+CONTAINERS = Plan(seed=7, jobs=100, kills=20, longest_job=1.5, longest_life=2.5)
+MOST_PROCESSES = 6
+MOST_CONTAINERS = {"small": 3, "large": 5}
 
 
-@pytest.mark.parametrize("seed", [11])
-def test_forty_jobs_run_once_each_though_the_daemon_is_killed_five_times(
-    github, daemon, scale_set, tmp_path, seed
+@pytest.fixture
+def proofs() -> Iterator[Callable[[int], Proofs]]:
+    made: list[Proofs] = []
+
+    def make(count: int) -> Proofs:
+        made.append(Proofs(count))
+        return made[-1]
+
+    yield make
+    for one in made:
+        shutil.rmtree(one.folder)
+
+
+def test_forty_jobs_run_once_each_though_the_daemon_is_killed_five_times(github, daemon, scale_set, proofs):
+    written = proofs(PROCESSES.jobs)
+    program = daemon(scale_set("linux", backend="process", max_runners=MOST_PROCESSES, min_runners=1))
+    killing = Killing(PROCESSES, program, github, written)
+
+    jobs = killing.run(["linux"], patience=60.0)
+
+    assert program.stop() == 0
+    assert_all_ran_once(jobs, killing, written)
+    assert_nothing_is_left(program, github)
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(300)
+def test_a_hundred_jobs_run_once_each_in_containers_though_the_daemon_is_killed_twenty_times(
+    github, docker, daemon, scale_set, engine_url, proofs
 ):
-    chance = random.Random(seed)
-    program = daemon(scale_set("linux", backend="process", max_runners=MOST, min_runners=1))
-    proofs = [tmp_path / f"proof-{number}" for number in range(JOBS)]
-    program.start()
-    program.wait_for(serving)
+    written = proofs(CONTAINERS.jobs)
+    keys = {**docker, "docker": {**docker["docker"], "volumes": [written.volume]}, "min-runners": 1}
+    sets = [scale_set(name, keys, max_runners=most) for name, most in MOST_CONTAINERS.items()]
+    program = daemon({"scaleset": sets})
+    killing = Killing(CONTAINERS, program, github, written)
 
-    ids = []
-    for life in range(KILLS):
-        ids += [queue(github, proof, chance) for proof in proofs[life::KILLS]]
-        CLOCK.pause(chance.uniform(0.0, LONGEST_LIFE), Interrupt())
-        restart(program, github)
-    jobs = github.wait_for_jobs(ids)
-    code = program.stop()
+    with EngineWatch(engine_url, program.state_dir) as watch:
+        jobs = killing.run(list(MOST_CONTAINERS), patience=200.0)
+        code = program.stop()
+        watch.settle()
 
-    assert {(job.result, job.state) for job in jobs} == {("succeeded", JobState.COMPLETED)}
-    assert {proof.read_text() for proof in proofs} == {"start\nend\n"}
-    assert (code, program.errors, program.leftovers()) == (0, "", [])
-    assert not github.state().runners_in("registered", "idle", "busy", "offline")
-    assert all(one.deleted for one in github.state().scale_sets)
-    assert github.final_violations() == ()
-
-
-def queue(github: Any, proof: Path, chance: random.Random) -> str:
-    (job,) = github.queue_jobs("linux", steps=[proving_step(proof, chance.uniform(0.0, LONGEST_JOB))])
-    return str(job)
-
-
-def restart(program: Daemon, github: Any) -> None:
-    program.signal(signal.SIGKILL)
-    assert program.ended() == -signal.SIGKILL
-    github.client_restarted()
-    program.start()
+    assert code == 0
+    assert_all_ran_once(jobs, killing, written)
+    assert len(set(watch.runners)) == len(watch.runners) >= len(jobs), "a runner was started twice"
+    assert [name for name, most in MOST_CONTAINERS.items() if not 1 < watch.most[name] <= most] == []
+    assert_nothing_is_left(program, github)
