@@ -1,4 +1,4 @@
-"""`runner simulate`: GitHub's side of the wire on this machine (spec.md 10.1)."""
+"""`runner simulate`: GitHub's side of the wire on this machine (spec.md 10.1, 10.4)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,24 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from runscaler.simulator.options import Options
+    from runscaler.simulator.scenarios.plan import Scenario
+    from runscaler.simulator.scenarios.player import Blow
+    from runscaler.simulator.scenarios.verdict import Verdict
+    from runscaler.simulator.server import SimulatorServer
+
+SHOWN_VIOLATIONS = 5
+
+
+def list_scenarios(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """An eager option: prints and ends."""
+    if not wanted or ctx.resilient_parsing:
+        return
+    from runscaler.simulator.scenarios.catalogue import SCENARIOS
+
+    for one in SCENARIOS:
+        click.echo(one.name)
+        click.echo(f"    {one.about}")
+    ctx.exit()
 
 
 @click.command()
@@ -35,21 +53,108 @@ if TYPE_CHECKING:
 @click.option("--token", "tokens", multiple=True, metavar="TOKEN", help="Accept this PAT only (repeatable).")
 @click.option("--groups", default="", metavar="NAME,…", help="Runner groups besides Default.")
 @click.option("--threads", default=256, show_default=True, help="More than sessions and runners together.")
-def simulate(port: int, host: str, threads: int, **chosen: object) -> None:
+@click.option("--scenario", default="", metavar="NAME", help="Play this bad day once a client is there.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(0, 10_000),
+    metavar="N",
+    default=0,
+    help="With --scenario: queue so many jobs during that day.",
+)
+@click.option("--seed", type=int, metavar="N", help="With --scenario: other moments for its blows.")
+@click.option(
+    "--list-scenarios",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=list_scenarios,
+    help="List the scenarios and exit.",
+)
+@click.pass_context
+def simulate(
+    ctx: click.Context,
+    /,
+    port: int,
+    host: str,
+    threads: int,
+    scenario: str,
+    jobs: int,
+    seed: int | None,
+    **chosen: object,
+) -> None:
     """Simulate GitHub's side, for any client of it.
 
     Jobs are queued and faults set by the control API, which needs the header "X-Sim-Control: 1".
+
+    A scenario is a bad day to test a fleet against. Each blow is told, then how the jobs fared; if
+    a job failed or waits, or a rule was broken, the exit code is 1.
     """
     from runscaler.simulator.server import SimulatorServer
 
-    server = SimulatorServer(read_options(chosen), host=host, port=port, threads=threads)
+    options = read_options(chosen)
+    day = read_scenario(scenario, jobs, seed)
+    if day is not None:
+        options = day.fitted(options)
+    server = SimulatorServer(options, host=host, port=port, threads=threads, seed=seed or 0)
+    verdicts = rehearse(server, day, jobs, seed) if day is not None else []
     server.start()
     click.echo(f"config url   {server.url}/my-org")
     click.echo(f"control url  {server.url}/_sim/control/v1  (header X-Sim-Control: 1)")
+    if day is not None:
+        introduce(day)
     try:
         wait_for_signal()
     finally:
         server.stop()
+    if server.player is not None:
+        if not verdicts:
+            conclude(verdicts, server.player.verdict())
+        ctx.exit(0 if verdicts[-1].good else 1)
+
+
+def read_scenario(name: str, jobs: int, seed: int | None) -> Scenario | None:
+    from runscaler.simulator.scenarios.catalogue import UnknownScenario, find_scenario
+
+    if not name:
+        if jobs or seed is not None:
+            raise click.UsageError("--jobs and --seed go with --scenario")
+        return None
+    try:
+        return find_scenario(name)
+    except UnknownScenario as error:
+        raise click.BadParameter(str(error), param_hint="--scenario") from None
+
+
+def rehearse(server: SimulatorServer, day: Scenario, jobs: int, seed: int | None) -> list[Verdict]:
+    """Have the scenario played and told; the list has the verdict once it is over."""
+    from runscaler.cli.console import printable, say
+
+    verdicts: list[Verdict] = []
+
+    def told(blow: Blow) -> None:
+        minutes, seconds = divmod(int(blow.at), 60)
+        say(f"{minutes:02}:{seconds:02} {day.name}: {printable(blow.text)}")
+
+    server.rehearse(day, jobs=jobs, seed=seed, told=told, ended=lambda verdict: conclude(verdicts, verdict))
+    return verdicts
+
+
+def introduce(day: Scenario) -> None:
+    click.echo(f"bad day      {day.about}")
+    click.echo(f"look for     {day.look_for}")
+
+
+def conclude(verdicts: list[Verdict], verdict: Verdict) -> None:
+    """The last lines: one of what became of the jobs, then what is wrong."""
+    from runscaler.cli.console import printable, say
+
+    verdicts.append(verdict)
+    sign, colour = ("✓", "green") if verdict.good else ("✗", "red")
+    say(f"{sign} {verdict}", colour=colour)
+    for one in verdict.violations[:SHOWN_VIOLATIONS]:
+        say(f"  {printable(str(one))}")
+    for text in verdict.to_come:
+        say(f"  never came to it: {text}")
 
 
 def read_options(chosen: dict[str, object]) -> Options:

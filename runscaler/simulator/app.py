@@ -33,7 +33,7 @@ class App:
         self.gate = gate
         self.faults = FaultBook(gate)
         self._world = gate.machine.world
-        self._control = control.ControlApi(gate, self.faults)
+        self.control = control.ControlApi(gate, self.faults)
         self._sides: tuple[tuple[str, Callable[[Request], Reply]], ...] = (
             (queue_api.PREFIX, queue_api.QueueApi(gate).handle),
             (agent_api.PREFIX, agent_api.AgentApi(gate).handle),
@@ -44,7 +44,7 @@ class App:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         connection = cast("Connection", environ.get(CONNECTION) or NoConnection())
         request = self._read(environ, connection)
-        outcome = self._control.handle(request) if control.is_control(request) else self._outcome(request)
+        outcome = self.control.handle(request) if control.is_control(request) else self._outcome(request)
         if isinstance(outcome, Damage):
             return damaged(outcome, self.gate, request, self._head(outcome.reply, request), start_response)
         start_response(status_line(outcome.status), self._head(outcome, request))

@@ -17,6 +17,7 @@ from runscaler.simulator.view import State
 if TYPE_CHECKING:
     from runscaler.simulator.exchange import Fields, Reply, Request
     from runscaler.simulator.gate import Gate
+    from runscaler.simulator.scenarios.player import Player
     from runscaler.simulator.violations import Violation
 
 PREFIX = "/_sim/control/v1/"
@@ -32,6 +33,8 @@ class ControlApi:
         self._machine = gate.machine
         self._world = gate.machine.world
         self._faults = faults
+        self.player: Player | None = None
+        """Plays the scenario, if there is one."""
         self._routes = (
             route("GET", "state", self._state),
             route("GET", "events", self._events),
@@ -45,6 +48,7 @@ class ControlApi:
             route("POST", "faults", self._add_fault),
             route("GET", "faults", self._list_faults),
             route("DELETE", r"faults/(\d+)", self._remove_fault),
+            route("GET", "scenario", self._scenario),
         )
 
     def handle(self, request: Request) -> Reply:
@@ -146,6 +150,11 @@ class ControlApi:
             raise LookupError(call.number())
         return NO_CONTENT
 
+    def _scenario(self, call: Call) -> Reply:
+        if self.player is None:
+            raise LookupError("scenario")
+        return json_reply(scenario_body(self.player))
+
 
 def read_count(body: Fields) -> int | str | None:
     """null is until deleted, absent the fault's own default."""
@@ -170,4 +179,19 @@ def fault_body(fault: Fault) -> dict[str, object]:
         "params": dict(fault.params.values),
         "seen": fault.seen,
         "hits": fault.hits,
+    }
+
+
+def scenario_body(player: Player) -> dict[str, object]:
+    progress, verdict = player.progress(), player.verdict()
+    return {
+        "name": progress.scenario.name,
+        "about": progress.scenario.about,
+        "lookFor": progress.scenario.look_for,
+        "seed": player.seed,
+        "struck": [asdict(one) for one in progress.struck],
+        "toCome": list(progress.to_come),
+        "over": progress.over,
+        "jobs": {"done": verdict.done, "failed": verdict.failed, "waiting": verdict.waiting},
+        "violations": len(verdict.violations),
     }

@@ -37,8 +37,10 @@ def change_session(machine: Machine, session: Session, action: str) -> None:
         machine.sessions.expire_token(session)
     elif action == "steal":
         steal(machine, session.scale_set)
+    elif action == "mute":
+        session.mute = True
     else:
-        raise BadBody(f"action {action} is none of expire, expire-token, steal")
+        raise BadBody(f"action {action} is none of expire, expire-token, steal, mute")
 
 
 def steal(machine: Machine, scale_set: ScaleSet) -> Session:

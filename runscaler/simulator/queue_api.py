@@ -21,6 +21,7 @@ PREFIX = "/_sim/queue/"
 QUEUE = re.compile(r"/_sim/queue/(\d+)/messages(?:/(\d+))?")
 DIGITS = re.compile(r"\d{1,18}")
 OVERTAKEN_GRACE = 0.25
+FOR_EVER = 86400.0
 
 
 class QueueApi:
@@ -57,13 +58,17 @@ class QueueApi:
                 return ACCEPTED
             if not session.live:
                 raise session_unknown(session.id)
+            if session.mute:
+                return None
             message = self._machine.sessions.next_message(session, cursor)
             return json_reply(bodies.message_body(message, session.scale_set)) if message else None
 
-        reply = self._gate.wait(session.id, ready, self._world.timers.long_poll) or ACCEPTED
+        reply = self._gate.wait(session.id, ready, self._world.timers.long_poll)
+        if reply is None and session.mute:
+            reply = self._gate.wait(session.id, ready, FOR_EVER)
         if session.poll != number:
             self._check_overtaken(request, session)
-        return reply
+        return reply or ACCEPTED
 
     def _check_overtaken(self, request: Request, session: Session) -> None:
         """A poll that its client broke off is no second one: its end may be seen a moment late (5.1)."""

@@ -12,10 +12,16 @@ from runscaler.simulator.gate import Gate
 from runscaler.simulator.listening import Listener
 from runscaler.simulator.offset_clock import OffsetClock
 from runscaler.simulator.options import Options
+from runscaler.simulator.scenarios.player import Player
 from runscaler.simulator.state import Machine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runscaler.clock import Clock
+    from runscaler.simulator.scenarios.plan import Scenario
+    from runscaler.simulator.scenarios.player import Blow
+    from runscaler.simulator.scenarios.verdict import Verdict
 
 THREADS = 256
 
@@ -41,20 +47,45 @@ class SimulatorServer:
         self.gate = Gate(self.machine)
         self.app = App(self.gate)
         self.gate.surroundings = self
+        self.player: Player | None = None
         self._listener = Listener(self.app, host, port, threads, lambda path: path.startswith(CONTROL))
 
     @property
     def url(self) -> str:
         return f"http://{self._listener.host}:{self._listener.port}"
 
+    def rehearse(
+        self,
+        scenario: Scenario,
+        *,
+        jobs: int = 0,
+        seed: int | None = None,
+        told: Callable[[Blow], None] = lambda _: None,
+        ended: Callable[[Verdict], None] = lambda _: None,
+    ) -> Player:
+        """What `start` will play, as soon as a client comes; to be called before it.
+
+        The options must have been `scenario.fitted`. With `jobs`, so many are queued meanwhile. `told`
+        and `ended` are called on a thread of the simulator.
+        """
+        self.player = Player(
+            scenario, self.gate, self.app.faults, jobs=jobs, seed=seed, told=told, ended=ended
+        )
+        self.app.control.player = self.player
+        return self.player
+
     def start(self) -> None:
         """Returns when it listens; `HostError` if the port is taken."""
         self._listener.start()
         self.gate.start()
+        if self.player is not None:
+            self.player.start()
 
     def stop(self) -> None:
         """End waiting polls and close; complete when it returns, may be called twice or before `start`."""
         self.gate.close()
+        if self.player is not None:
+            self.player.join()
         self._listener.stop()
 
     def leave(self) -> None:

@@ -144,6 +144,8 @@ class Session:
     poll: int = 0
     """The number of the newest poll; an older one that is still open ends."""
     open_polls: int = 0
+    mute: bool = False
+    """Its polls are not answered any more, while it lasts."""
     seen: float = 0.0
     ended_at: float = 0.0
     by_client: bool = False

@@ -17,6 +17,8 @@ from runscaler import simulator
 from runscaler.simulator.deeds import change_runner, change_scale_set, change_session
 from runscaler.simulator.faults.row import Match
 from runscaler.simulator.options import Flavour, Options
+from runscaler.simulator.scenarios.catalogue import find_scenario
+from runscaler.simulator.scenarios.player import Progress
 from runscaler.simulator.scopes import default_repository
 from runscaler.simulator.server import THREADS, SimulatorServer
 from runscaler.simulator.things import JobOrder, JobState, RunnerState, Step
@@ -39,6 +41,7 @@ __all__ = [
     "JobView",
     "Match",
     "Options",
+    "Progress",
     "RunnerState",
     "RunnerView",
     "ScaleSetView",
@@ -56,7 +59,8 @@ PATIENCE = 60.0
 class SimulatedGitHub:
     """A simulator that runs while the context is open; all methods may be called from any thread.
 
-    `options` decides everything when given; else `fast`, `flavour` and `timers` do.
+    `options` decides everything when given; else `fast`, `flavour` and `timers` do. `scenario` names
+    a bad day, which begins when the first client polls; `ValueError` lists the names there are.
     """
 
     agent_path = Path(simulator.__file__).parent / "agent.py"
@@ -75,9 +79,13 @@ class SimulatedGitHub:
         threads: int = THREADS,
         clock: Clock | None = None,
         seed: int = 0,
+        scenario: str = "",
     ) -> None:
         chosen = options or Options(timers=timers or (FAST if fast else GITHUB), flavour=flavour)
+        day = find_scenario(scenario) if scenario else None
+        chosen = day.fitted(chosen) if day else chosen
         self._server = SimulatorServer(chosen, host=host, port=port, threads=threads, clock=clock, seed=seed)
+        self._player = self._server.rehearse(day) if day else None
         self._machine = self._server.machine
         self._gate = self._server.gate
         self.clock: Clock = self._server.clock
@@ -223,6 +231,19 @@ class SimulatedGitHub:
         with self._gate as machine:
             return machine.world.patience.most_jit_calls
 
+    @property
+    def scenario(self) -> Progress:
+        """How far the scenario has come."""
+        assert self._player is not None, "no scenario is played"
+        return self._player.progress()
+
+    def wait_for_scenario(self, timeout: float = PATIENCE) -> None:
+        """Block until all of its plan has struck and what was to pass has passed."""
+        player = self._player
+        assert player is not None, "no scenario is played"
+        if not self._gate.watch(lambda: player.over, timeout):
+            raise TimeoutError(f"not within {timeout:g} s; to come: {', '.join(player.progress().to_come)}")
+
     def violations(self) -> tuple[Violation, ...]:
         with self._gate as machine:
             return machine.world.violations.all()
@@ -247,7 +268,7 @@ class SimulatedGitHub:
             change_scale_set(machine, machine.world.scale_sets[self._set_id(name)], action, value)
 
     def change_session(self, scale_set: str, action: str) -> None:
-        """`expire`, `expire-token` or `steal` the live session of a scale set."""
+        """`expire`, `expire-token`, `steal` or `mute` the live session of a scale set."""
         with self._gate as machine:
             session = machine.world.scale_sets[self._set_id(scale_set)].live_session
             if session is None:

@@ -132,7 +132,7 @@ class Acting:
         """The first fault that answers in the call's place decides."""
         for fault in self._faults:
             if fault.row.before is not None and self._book.take(fault):
-                self._excuse()
+                self._excuse(fault)
                 outcome = self._tried(fault)
                 if outcome is not None:
                     return outcome
@@ -153,14 +153,15 @@ class Acting:
             if isinstance(outcome, Damage) or row.after is None or not row.fits(outcome):
                 continue
             if self._book.take(fault):
-                self._excuse()
+                self._excuse(fault)
                 outcome = row.after(self._scene(fault), outcome)
         return outcome
 
-    def _excuse(self) -> None:
+    def _excuse(self, fault: Fault) -> None:
         """What the client repeats because of a fault is no violation of V9 or V11."""
         request = self._request
         with self._gate as machine:
+            machine.world.note("fault", fault=fault.row.name, method=request.method, path=request.path)
             machine.world.lost_replies.add((request.method, request.path))
             machine.world.patience.excuse_refreshes()
 

@@ -1,0 +1,204 @@
+"""The bad days themselves (spec.md 10.4), by name. Faults are those of protocol.md 10."""
+
+from __future__ import annotations
+
+from runscaler.simulator.faults.row import Match
+from runscaler.simulator.scenarios.plan import (
+    CancelJobs,
+    LiftFault,
+    QueueJob,
+    Scenario,
+    SetFault,
+    Sign,
+    Step,
+    ToSessions,
+)
+
+POLL = Match("GET", "/_sim/queue/")
+ACKNOWLEDGE = Match("DELETE", "/_sim/queue/")
+JIT = Match("POST", "/generatejitconfig")
+ALL_TOKENS_END = (ToSessions("expire-token"), SetFault("F23"), SetFault("F31", count=1))
+
+
+class UnknownScenario(ValueError):
+    """No scenario has this name."""
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario(
+        name="stale-statistics",
+        about="GitHub's counts lag behind: none, far too many, then both in turn.",
+        story="Fleets that scaled on one wrong number started nothing for hours, or everything at once.",
+        look_for="a second opinion is asked for, max-runners holds, no flapping",
+        seed=1,
+        steps=(
+            Step("counts say zero beside jobs just assigned", (SetFault("F66", count=3, lasts=60.0),), 5.0),
+            Step(
+                "counts stick at 30 assigned jobs",
+                (SetFault("F67", params={"assigned": 30}, lasts=60.0),),
+                30.0,
+            ),
+            Step("counts jump to 500 and back", (SetFault("F69", count=3, lasts=60.0),), 80.0),
+        ),
+        length=120.0,
+    ),
+    Scenario(
+        name="mute-session",
+        about="A session lives on, but its polls are never answered again.",
+        story="Listeners that looked healthy heard of no job until somebody restarted them by hand.",
+        look_for="after three poll lengths the session is cut and opened anew",
+        seed=2,
+        steps=(Step("the session goes mute", (ToSessions("mute"),), 10.0, Sign.LISTENING),),
+        length=60.0,
+    ),
+    Scenario(
+        name="session-stolen",
+        about="Another client ends our session and holds the set for a while.",
+        story="Two hosts with one configuration took the session from each other all night.",
+        look_for="standby with its reason, no tug of war, then a takeover by itself",
+        seed=3,
+        steps=(Step("another client takes the session", (ToSessions("steal"),), 10.0, Sign.LISTENING),),
+        length=60.0,
+    ),
+    Scenario(
+        name="lost-acks",
+        about="Acknowledgements get lost or fail; what was heard comes again.",
+        story="Messages told twice were counted twice, and runners started for jobs long done.",
+        look_for="what comes again has no effect; nothing is left unacknowledged",
+        seed=4,
+        steps=(
+            Step("two answers to acknowledgements get lost", (SetFault("F21", ACKNOWLEDGE, 2),), 5.0),
+            Step("two acknowledgements fail", (SetFault("F53", count=2),), sign=Sign.SPENT),
+            Step("a message comes again", (SetFault("F41"),), sign=Sign.SPENT),
+            Step("old news come under a new number", (SetFault("F42"),), sign=Sign.SPENT),
+        ),
+        length=60.0,
+    ),
+    Scenario(
+        name="registration-race",
+        about="A runner is removed as idle; 4 s later its job starts on it.",
+        story="GitHub agreed to a removal and gave the runner a job in the same moment: killed mid-job.",
+        look_for="JobStarted after the removal saves it (set a short idle-timeout)",
+        seed=5,
+        steps=(
+            Step(
+                "a job is queued, and offered to no runner yet",
+                (SetFault("F83", each_set=True), QueueJob("cancelled", "true")),
+                2.0,
+            ),
+            Step(
+                "the job is cancelled: its runner is left over",
+                (CancelJobs(), LiftFault("F83"), SetFault("F82")),
+                sign=Sign.IDLE,
+            ),
+            Step(
+                "the removed runner is given a job after all",
+                (QueueJob("late", "sleep 12"),),
+                4.0,
+                Sign.SPENT,
+                exact=True,
+            ),
+        ),
+        length=30.0,
+        quiet=True,
+    ),
+    Scenario(
+        name="early-completed",
+        about="GitHub calls jobs completed that still run, or have not begun.",
+        story="Runners were shot in the middle of a deployment because a message came too early.",
+        look_for="no working runner is killed; both sides agree at the end",
+        seed=6,
+        steps=(
+            Step("the next 2 jobs are called completed as they start", (SetFault("F46", count=2),), 5.0),
+            Step("JobCompleted overtakes JobStarted, twice", (SetFault("F43", count=2),), 10.0, Sign.SPENT),
+        ),
+        length=90.0,
+    ),
+    Scenario(
+        name="version-refused",
+        about="For five minutes GitHub refuses every runner as too old.",
+        story="An image missed an update: runners came and went all weekend, at full speed.",
+        look_for="degraded with the version as its reason, slow tries, then recovery",
+        seed=7,
+        steps=(Step("every runner is refused as too old", (SetFault("F84", count=None, lasts=300.0),), 5.0),),
+        length=200.0,
+    ),
+    Scenario(
+        name="rate-limited",
+        about="GitHub says when to come back: on a poll, then on a registration.",
+        story="Retries against a limit made it longer, until the whole organisation was locked out.",
+        look_for="no request before the time; the limit is shown while it lasts",
+        seed=8,
+        steps=(
+            Step(
+                "a poll is answered 429, come back later", (SetFault("F14", POLL, 1, {"retryAfter": 60}),), 10
+            ),
+            Step(
+                "a registration meets the secondary limit",
+                (SetFault("F15", JIT, 1, {"retryAfter": 60}),),
+                70.0,
+                Sign.SPENT,
+            ),
+        ),
+        length=180.0,
+    ),
+    Scenario(
+        name="github-away",
+        about="GitHub is unreachable for a minute, then answers 5xx for a while.",
+        story="During an outage fleets threw their runners away, and logged a line for each retry.",
+        look_for="no runner is touched; few log lines; recovery by itself",
+        seed=9,
+        steps=(
+            Step("connections are refused", (SetFault("F2", params={"seconds": 60.0}),), 10.0),
+            Step("every call is answered 5xx", (SetFault("F13", count=None, lasts=30.0),), 80.0),
+        ),
+        length=90.0,
+    ),
+    Scenario(
+        name="assigned-but-ignored",
+        about="Jobs are assigned to the set, yet for minutes offered to no runner.",
+        story="Idle runners and waiting jobs faced each other; each retry leaked one more runner.",
+        look_for="no runner too many; the first ones are replaced only after 3 min",
+        seed=10,
+        steps=(
+            Step(
+                "assigned jobs are offered to no runner",
+                (SetFault("F83", lasts=240.0, each_set=True),),
+                5.0,
+            ),
+        ),
+        length=120.0,
+    ),
+    Scenario(
+        name="capacity-trap",
+        about="No runner can be registered; who announces 0 meanwhile loses jobs.",
+        story="A set in trouble announced no room; jobs queued then were never offered to it again.",
+        look_for="the announced capacity does not dip; every job runs in the end",
+        seed=11,
+        steps=(Step("registering runners fails", (SetFault("F72", count=None, lasts=60.0),), 5.0),),
+        length=90.0,
+        capacity_trap=True,
+    ),
+    Scenario(
+        name="token-expiry-storm",
+        about="All tokens expire at once, again and again.",
+        story="After an incident every token was void; refreshing them by the thousand was the next one.",
+        look_for="one refresh for all who wait; no message lost; no job noticed",
+        seed=12,
+        steps=(
+            Step("all tokens are over", ALL_TOKENS_END, 10.0, Sign.LISTENING),
+            Step("all tokens are over again", ALL_TOKENS_END, 25.0, Sign.LISTENING),
+            Step("a token is refused though it is new", (SetFault("F26", count=2),), 25.0, Sign.LISTENING),
+            Step("all tokens are over once more", ALL_TOKENS_END, 25.0, Sign.LISTENING),
+        ),
+        length=90.0,
+    ),
+)
+BY_NAME = {one.name: one for one in SCENARIOS}
+
+
+def find_scenario(name: str) -> Scenario:
+    """`UnknownScenario` lists those that there are."""
+    if name not in BY_NAME:
+        raise UnknownScenario(f"there is no scenario {name}; there are {', '.join(BY_NAME)}")
+    return BY_NAME[name]

@@ -1,0 +1,48 @@
+"""How a scenario ended: what became of the jobs, and which rules the client broke."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runscaler.simulator.things import JobState
+
+if TYPE_CHECKING:
+    from runscaler.simulator.violations import Violation
+    from runscaler.simulator.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Jobs that were cancelled count as none of these."""
+
+    scenario: str
+    done: int
+    failed: int
+    waiting: int
+    """Queued, assigned or running."""
+    violations: tuple[Violation, ...]
+    to_come: tuple[str, ...]
+    """What of the plan has not struck."""
+
+    @property
+    def good(self) -> bool:
+        return not (self.failed or self.waiting or self.violations or self.to_come)
+
+    def __str__(self) -> str:
+        jobs = f"{self.done} jobs done, {self.failed} failed, {self.waiting} waiting"
+        rules = "no rule broken" if not self.violations else f"{len(self.violations)} violations"
+        return f"{self.scenario}: {jobs}; {rules}"
+
+
+def judge(scenario: str, world: World, to_come: tuple[str, ...]) -> Verdict:
+    """As things are now; for the gate's holder."""
+    results = Counter(job.result for job in world.jobs.values())
+    done, failed = results["succeeded"], results["failed"]
+    return Verdict(scenario, done, failed, unfinished(world), world.violations.all(), to_come)
+
+
+def unfinished(world: World) -> int:
+    """How many jobs are queued, assigned or running."""
+    return sum(count for state, count in world.job_counts.items() if state is not JobState.COMPLETED)
