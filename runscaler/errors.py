@@ -89,6 +89,10 @@ class Unreachable(GitHubError):
     retryable = True
 
 
+class Unreadable(Unreachable):
+    """A success whose content is not what it should be (faults F8, F9)."""
+
+
 class ServerTrouble(GitHubError):
     """GitHub answered 5xx, or 429 without saying how long to wait."""
 

@@ -13,7 +13,7 @@ from loguru import logger
 
 from runscaler.actors.messages import AskAgain, CheckRegistration, Reconnect
 from runscaler.github.messages import JobAssigned
-from runscaler.policy.doubts import Absence, Starvation, contradicts, is_mute, to_replace
+from runscaler.policy.doubts import LASTING_SECONDS, Absence, Starvation, contradicts, is_mute, to_replace
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 CHECKS_AT_ONCE = 5
 """Registrations asked for in one round, so that a thousand idle runners cost GitHub no storm."""
 JITTER_SECONDS = 30.0
+MOST_SAID = 100
 
 
 class Doubts:
@@ -43,9 +44,20 @@ class Doubts:
         self._absent: dict[SlotNumber, Absence] = {}
         self._starvation = Starvation()
         self._next_check = 0
+        self._said: set[str] = set()
         self._log = logger.bind(scale_set=settings.name)
 
-    # -- statistics ---------------------------------------------------------------------------------
+    # -- messages and their statistics --------------------------------------------------------------
+
+    def hear(self, problems: Iterable[str]) -> None:
+        """What could not be read in a message: said once, however often it comes (faults F47, F68)."""
+        for problem in problems:
+            if problem in self._said:
+                continue
+            if len(self._said) >= MOST_SAID:
+                self._said.clear()
+            self._said.add(problem)
+            self._log.warning("{}", problem)
 
     def weigh(self, statistics: Statistics | None, events: Iterable[JobEvent]) -> None:
         """Ask for a second opinion where statistics contradict their own batch."""
@@ -101,9 +113,17 @@ class Doubts:
         now, known = self._clock.monotonic(), self._planning.statistics
         idle = self._runners.book.counts().idle
         self._starvation = self._starvation.seen(now, known.assigned - known.running, idle)
+        if self._starvation.is_lasting(now):
+            self._starvation = self._starvation.as_told()
+            self._log.warning(
+                "for {:.0f} min no idle runner has got a job though GitHub counts {} that wait: its counts "
+                "may be wrong, or the runners may lack a label that the jobs want; none is replaced any more",
+                LASTING_SECONDS / 60,
+                known.assigned - known.running,
+            )
         if not self._starvation.is_over_the_line(now, self._clock.jitter(JITTER_SECONDS)):
             return
-        self._starvation = self._starvation.fed()
+        self._starvation = self._starvation.replaced()
         if self._all_suffer():
             self._log.warning("idle runners get no jobs in any scale set: GitHub seems to be ill")
             return

@@ -31,6 +31,7 @@ from runscaler.actors.messages import (
     SessionOpened,
     StoodBy,
 )
+from runscaler.actors.registration import Registration
 from runscaler.errors import (
     AccessDenied,
     GitHubError,
@@ -44,15 +45,17 @@ from runscaler.errors import (
     SessionConflict,
     SessionGone,
     Unreachable,
+    Unreadable,
 )
 from runscaler.github.base import ScaleSetId, Session, Trouble
 from runscaler.policy.backoff import Backoff
+from runscaler.policy.cursor import Cursor
 
 if TYPE_CHECKING:
     from runscaler.actors.house import House
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import ScaleSetService
-    from runscaler.github.messages import Batch, JobAvailable, RunnerScaleSet
+    from runscaler.github.messages import Batch, JobAvailable
     from runscaler.interrupt import Interrupt
 
 STANDBY_SECONDS = 30.0
@@ -60,6 +63,8 @@ STANDBY_SECONDS = 30.0
 DENIED_SECONDS = 60.0
 """Between two tries with a credential that GitHub refuses (protocol.md 3.3)."""
 ACKNOWLEDGE_SECONDS = 5.0
+UNREADABLE_POLLS = 3
+"""In a row, after which the session is opened anew: what cannot be read has no id to acknowledge (F9)."""
 _BACKOFF = Backoff(first=1.0, cap=60.0)
 
 
@@ -80,14 +85,14 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._house, self._settings, self._service = house, settings, service
         self._interrupt = interrupt
         self._capacity = capacity
-        self._scale_set_id: ScaleSetId | None = None
+        self._registration = Registration(settings, service, interrupt, house.clock)
         self._session: Session | None = None
-        self._cursor = 0
+        self._cursor = Cursor()
         self._awaiting = False
         self._awaited: int | None = None
         self._unacknowledged: list[int] = []
         self._to_acquire: tuple[int, ...] = ()
-        self._failures = 0
+        self._failures = self._unreadable = 0
         self._lost = 0
         """Sessions lost in a row, without one poll that came back."""
         self._turn = 0
@@ -175,12 +180,20 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._go_on(wait)
 
     def _troubled(self, error: GitHubError) -> None:
+        if self._is_unreadable_for_good(error):
+            self._session_lost(error)
+            return
         self._failures += 1
         wait = self._patience(error)
         limited = isinstance(error, RateLimited)
         trouble = Trouble(str(error), self.clock.monotonic() + wait, error.fixes, rate_limited=limited)
         self.report(ListenerTroubled(trouble))
         self._go_on(wait)
+
+    def _is_unreadable_for_good(self, error: GitHubError) -> bool:
+        unread = self._session is not None and isinstance(error, Unreadable)
+        self._unreadable = self._unreadable + 1 if unread else 0
+        return self._unreadable >= UNREADABLE_POLLS
 
     def _patience(self, error: GitHubError) -> float:
         if isinstance(error, RateLimited):
@@ -190,6 +203,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         return _BACKOFF.delay(self._failures, self.clock.jitter(1.0))
 
     def _well(self) -> None:
+        self._unreadable = 0
         if self._failures:
             self._failures = 0
             self.report(ListenerTroubled(None))
@@ -197,14 +211,15 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
     # -- connecting -------------------------------------------------------------------------------
 
     def _connect(self) -> Session:
-        scale_set = self._registered()
-        self._scale_set_id = ScaleSetId(scale_set.id)
-        self.report(ScaleSetFound(self._scale_set_id))
+        kept = self._house.memory.load_session(self._settings.key)
+        scale_set = self._registration.ensure(None if kept is None else kept[0])
+        scale_set_id = ScaleSetId(scale_set.id)
+        self.report(ScaleSetFound(scale_set_id))
         self._close_predecessor()
-        session = self._service.open_session(self._scale_set_id, self._house.host_name, self._interrupt)
-        self._house.memory.save_session(self._settings.key, self._scale_set_id, session.id)
+        session = self._service.open_session(scale_set_id, self._house.host_name, self._interrupt)
+        self._house.memory.save_session(self._settings.key, scale_set_id, session.id)
         self._held_session, self._announced, self._labels = True, False, scale_set.labels
-        self._cursor, self._unacknowledged, self._to_acquire = 0, [], ()
+        self._cursor, self._unacknowledged, self._to_acquire = Cursor(), [], ()
         return session
 
     def _announce(self, session: Session) -> None:
@@ -213,29 +228,6 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._announced = self._awaiting = True
         self._awaited = None
         self.report(SessionOpened(session.scale_set_id, session.statistics, offers, self._labels))
-
-    def _registered(self) -> RunnerScaleSet:
-        """Find the scale set and bring it in line, or create it: always look first (protocol.md 4.3)."""
-        settings = self._settings
-        group = self._service.group_id(settings.runner_group, self._interrupt)
-        found = self._service.find_scale_set(settings.name, group, self._interrupt)
-        if found is None:
-            found = self._created(group)
-        if set(map(str.lower, found.labels)) == set(map(str.lower, settings.labels)):
-            return found
-        return self._service.update_scale_set(
-            ScaleSetId(found.id), settings.name, group, settings.labels, self._interrupt
-        )
-
-    def _created(self, group: int) -> RunnerScaleSet:
-        name = self._settings.name
-        try:
-            return self._service.create_scale_set(name, group, self._settings.labels, self._interrupt)
-        except Refused:
-            found = self._service.find_scale_set(name, group, self._interrupt)
-            if found is None:
-                raise
-            return found
 
     def _close_predecessor(self) -> None:
         """Our own session from before a crash would answer 409 for minutes (protocol.md 4.5)."""
@@ -268,6 +260,8 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
 
     def _poll(self, session: Session) -> None:
         """Pay what is owed, then wait for one batch."""
+        if self._registration.is_due():
+            self._registration.check()
         if session.refresh_at is not None and self.clock.monotonic() >= session.refresh_at:
             self._refresh(session)
         try:
@@ -280,7 +274,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
             self.report(PolledInVain())
             self._go_on()
             return
-        self._cursor = max(self._cursor, batch.id)
+        self._cursor = self._cursor.follow(batch.id)
         self._awaiting, self._awaited = True, batch.id
         self.report(BatchReceived(batch.id, batch.statistics, batch.events, batch.problems))
 
@@ -299,7 +293,9 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
     def _settled_poll(self) -> Batch | None:
         assert self._session is not None
         self._settle(self._session)
-        return self._service.poll(self._session, self._cursor, self._capacity, self._interrupt)
+        if self._cursor.begun_again:
+            raise SessionGone("the ids of its messages have begun again")
+        return self._service.poll(self._session, self._cursor.last, self._capacity, self._interrupt)
 
     def _settle(self, session: Session) -> None:
         """Acquire before acknowledging: a batch whose jobs could not be acquired comes again."""
@@ -343,7 +339,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
             self._settle_at_last(self._session)
             self._service.close_session(self._session.scale_set_id, self._session.id, self._interrupt)
             self._house.memory.clear_session(self._settings.key)
-        if not delete_scale_set or not self._held_session or self._scale_set_id is None:
+        if not delete_scale_set or not self._held_session or self._registration.id is None:
             return False
-        self._service.delete_scale_set(self._scale_set_id, self._interrupt)
+        self._service.delete_scale_set(self._registration.id, self._interrupt)
         return True

@@ -166,8 +166,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
 
     def _batch(self, batch: m.BatchReceived) -> None:
         self._polled()
-        for problem in batch.problems:
-            self._log.warning("{}", problem)
+        self._doubts.hear(batch.problems)
         self._planning.count(batch.statistics)
         self._doubts.weigh(batch.statistics, batch.events)
         events = () if self._is_poisonous(batch) else batch.events

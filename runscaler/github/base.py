@@ -87,6 +87,11 @@ class ScaleSetService(Protocol):
         self, name: str, group_id: int, interrupt: Interrupt, patience: float | None = 30.0
     ) -> RunnerScaleSet | None: ...
 
+    def scale_set(
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
+    ) -> RunnerScaleSet | None:
+        """By its id, whatever its name and group are now; None where it is gone."""
+
     def create_scale_set(
         self,
         name: str,

@@ -41,6 +41,11 @@ def scale_set(value: JsonValue) -> RunnerScaleSet:
     )
 
 
+def scale_set_if_any(value: JsonValue) -> RunnerScaleSet | None:
+    """A body of `null` is as good as "not found" (protocol.md 4.2)."""
+    return None if value is None else scale_set(value)
+
+
 def found(value: JsonValue) -> list[JsonValue]:
     """The elements of a list reply, as many as its `count` says, which is what counts."""
     fields = Fields(value)

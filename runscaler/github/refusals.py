@@ -16,7 +16,7 @@ from runscaler.errors import (
     ServerTrouble,
     SessionConflict,
     SessionGone,
-    Unreachable,
+    Unreadable,
 )
 from runscaler.github.fields import Fields, shown
 
@@ -79,7 +79,7 @@ def exception_of(reply: Reply) -> tuple[str, str]:
     return name, shown(message)
 
 
-def unreadable(request: Request, reply: Reply, error: ValueError) -> Unreachable:
+def unreadable(request: Request, reply: Reply, error: ValueError) -> Unreadable:
     """A success whose body is not what it should be (faults F8, F9): as good as no reply."""
     answered = f"{reply.host} answered {reply.status}"
     kind = shown(reply.headers.get("Content-Type", "no content type"), 60)
@@ -89,7 +89,7 @@ def unreadable(request: Request, reply: Reply, error: ValueError) -> Unreachable
         line += f"; it begins {shown(reply.text)!r}"
     if reply.request_id:
         line += f" (request {reply.request_id})"
-    return Unreachable(line, status=reply.status, request_id=reply.request_id)
+    return Unreadable(line, status=reply.status, request_id=reply.request_id)
 
 
 def server_time(reply: Reply) -> float | None:

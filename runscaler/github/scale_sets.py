@@ -59,6 +59,16 @@ class ScaleSetCalls:
             raise Refused(f"GitHub knows {len(found)} scale sets {name!r} in one runner group", status=200)
         return self._learnt(found[0]) if found else None
 
+    def scale_set(
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
+    ) -> RunnerScaleSet | None:
+        call = Call(f"look scale set {scale_set_id} up", "GET", scale_set_path(scale_set_id))
+        try:
+            found = self._actions.ask(call, decode.scale_set_if_any, interrupt, patience)
+        except (NotFound, ScaleSetGone):
+            return None
+        return self._learnt(found) if found else None
+
     def create_scale_set(
         self,
         name: str,

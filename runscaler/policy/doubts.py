@@ -18,6 +18,8 @@ GHOST_SECONDS = 60.0
 """Between two looks that must both find a registration gone (protocol.md 8.4)."""
 STARVED_SECONDS = 180.0
 """Idle runners that get nothing while jobs are assigned are replaced after this."""
+LASTING_SECONDS = 600.0
+"""Where replacing has not helped for so long, the counts themselves are in doubt (fault F67)."""
 
 
 def contradicts(assigned: int, running: int, newly_assigned: int) -> bool:
@@ -45,22 +47,42 @@ class Absence:
 
 @dataclass(frozen=True, slots=True)
 class Starvation:
-    """Since when idle runners stand beside assigned jobs; None while all is as it should be."""
+    """Since when idle runners stand beside assigned jobs; None while all is as it should be.
+
+    `since` begins again when some are replaced, `first` only when a job starts or none waits.
+    """
 
     since: float | None = None
+    first: float | None = None
+    told: bool = False
 
     def seen(self, now: float, waiting: int, idle: int) -> Self:
         """`waiting` jobs are assigned and not running, `idle` runners could take them."""
-        if not waiting or not idle:
+        if not waiting:
+            return self.fed()
+        if not idle:
             return replace(self, since=None)
-        return self if self.since is not None else replace(self, since=now)
+        since = now if self.since is None else self.since
+        return replace(self, since=since, first=since if self.first is None else self.first)
+
+    def replaced(self) -> Self:
+        """Others stand there now: they get their time."""
+        return replace(self, since=None)
 
     def fed(self) -> Self:
         """A job started: whoever is idle will have his turn."""
-        return replace(self, since=None)
+        return type(self)()
+
+    def is_lasting(self, now: float) -> bool:
+        """For the first time, see `as_told`."""
+        return not self.told and self.first is not None and now - self.first >= LASTING_SECONDS
+
+    def as_told(self) -> Self:
+        return replace(self, told=True)
 
     def is_over_the_line(self, now: float, jitter: float) -> bool:
-        return self.since is not None and now - self.since >= STARVED_SECONDS + jitter
+        """Never once it is told that replacing does not help: that would go on for ever."""
+        return not self.told and self.since is not None and now - self.since >= STARVED_SECONDS + jitter
 
 
 def to_replace(idle: int) -> int:

@@ -144,6 +144,20 @@ class MemoryGitHub(MemoryWorld):
         with self.changing(set_name) as scale_set:
             self.drop(scale_set)
 
+    def change_scale_set(
+        self, set_name: str, *, name: str = "", group_id: int = 0, labels: tuple[str, ...] = ()
+    ) -> None:
+        """Somebody changes it by hand (fault F59); what is empty stays."""
+        with self.changing(set_name) as scale_set:
+            scale_set.name = name or scale_set.name
+            scale_set.group_id = group_id or scale_set.group_id
+            scale_set.labels = labels or scale_set.labels
+
+    def restart_ids(self, set_name: str, first: int = 1) -> None:
+        """From now on the ids of its batches count up from `first` again (fault F55)."""
+        with self.changing(set_name) as scale_set:
+            scale_set.last_batch_id = first - 1
+
     def deregister(self, runner_id: int) -> None:
         """Somebody removes a registration (faults F78, F79), busy or not."""
         with self.lock:

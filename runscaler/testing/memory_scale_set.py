@@ -181,7 +181,7 @@ class MemoryScaleSet:
             return None
         count = min(len(self.events), EVENTS_IN_A_BATCH)
         events = tuple(self.events.popleft() for _ in range(count))
-        self.last_batch_id = max(self.last_batch_id, after) + 1
+        self.last_batch_id += 1
         batch = Batch(self.last_batch_id, self.statistics(), events, self.problems)
         self.problems = ()
         self.undeleted[batch.id] = batch

@@ -52,6 +52,13 @@ class MemoryService:
             found = self._named(name, group_id)
             return found.described() if found else None
 
+    def scale_set(
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
+    ) -> RunnerScaleSet | None:
+        with self._world.call("scale_set", interrupt):
+            found = self._world.scale_sets.get(scale_set_id)
+            return found.described() if found is not None and found.live else None
+
     def create_scale_set(
         self,
         name: str,
@@ -76,6 +83,8 @@ class MemoryService:
     ) -> RunnerScaleSet:
         with self._world.call("update_scale_set", interrupt):
             scale_set = self._live(scale_set_id)
+            if self._named(name, group_id) not in (None, scale_set):
+                raise Refused(f"scale set {name!r} exists already", status=400)
             scale_set.name, scale_set.group_id, scale_set.labels = name, group_id, tuple(labels)
             return scale_set.described()
 

@@ -79,3 +79,25 @@ def test_nobody_is_replaced_while_every_scale_set_suffers() -> None:
     world.advance(300)
     after = {slot.runner for number in (0, 1) for slot in world.status(number).slots}
     assert before <= after
+
+
+def test_after_ten_minutes_without_a_job_the_counts_themselves_are_doubted_once(log_lines) -> None:
+    world = idle_world(2)
+    world.github.believe("linux", Statistics(assigned=2, running=0, registered=2, idle=2))
+    world.github.say("linux", JobAssigned(job_id="elsewhere"))
+
+    world.advance(590)
+    assert not [line for line in log_lines if "its counts may be wrong" in line]
+    world.advance(1500)
+    assert len([line for line in log_lines if "its counts may be wrong" in line]) == 1
+    replaced = [line for line in log_lines if "replacing 1" in line]
+    world.advance(3600)
+    assert [line for line in log_lines if "replacing 1" in line] == replaced
+
+
+def test_what_cannot_be_read_is_said_once_however_often_it_comes(log_lines) -> None:
+    world = idle_world()
+    for _ in range(5):
+        world.github.say("linux", problems=("statistics: -3 assigned jobs",))
+        world.advance(60)
+    assert log_lines.count("statistics: -3 assigned jobs\n") == 1

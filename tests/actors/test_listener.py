@@ -35,6 +35,7 @@ from runscaler.errors import (
     ScaleSetGone,
     SessionGone,
     Unreachable,
+    Unreadable,
 )
 from runscaler.github.messages import JobAvailable, Statistics
 
@@ -667,3 +668,56 @@ def test_labels_that_github_kept_are_told() -> None:
     solo.play()
 
     assert solo.heard(SessionOpened)[0].labels == ("linux",)
+
+
+# -- what cannot be read, and ids that begin again -------------------------------------------------------
+
+
+def test_a_poll_that_is_unreadable_three_times_gets_a_new_session() -> None:
+    solo, listener = opened()
+    for wait in (0, 2, 4):
+        solo.github.fail_next("poll", Unreadable("a list for an object", status=200))
+        assert solo.service.names().count("open_session") == 1
+        solo.advance(wait)
+        poll_again(solo, listener)
+
+    solo.advance(2)
+    assert solo.service.names().count("open_session") == 2
+    assert solo.service.names().count("close_session") == 1
+
+
+def test_what_is_unreadable_now_and_then_costs_no_session() -> None:
+    solo, listener = opened()
+    for _ in range(6):
+        solo.github.fail_next("poll", Unreadable("a list for an object", status=200))
+        poll_again(solo, listener)
+        solo.service.empty_polls = 1
+        poll_again(solo, listener)
+
+    assert solo.service.names().count("open_session") == 1
+
+
+def batch_of(solo: Solo, listener: ListenerActor) -> int:
+    """One more job, heard of and handled; the id of its batch."""
+    solo.github.queue("linux")
+    poll_again(solo, listener)
+    batch = solo.heard(BatchReceived)[-1]
+    solo.tell(listener, BatchHandled(batch.batch_id, ()))
+    return batch.batch_id
+
+
+def test_ids_that_begin_again_are_handled_acknowledged_and_followed_in_a_new_session() -> None:
+    solo, listener = opened()
+    batch_of(solo, listener)
+    solo.github.restart_ids("linux")
+
+    assert batch_of(solo, listener) == 1
+    assert not solo.registered_set().undeleted
+    solo.advance(2)
+    solo.tell(listener, BatchHandled(None, ()))
+
+    assert solo.service.names().count("open_session") == 2
+    assert solo.service.args("poll")[-1][1] == 0
+    assert batch_of(solo, listener) == 2
+    solo.advance(2)
+    assert solo.service.names().count("open_session") == 2

@@ -102,6 +102,19 @@ def test_a_scale_sets_whole_life_breaks_no_rule(github: SimulatedGitHub, service
     assert github.final_violations() == ()
 
 
+def test_a_scale_set_is_found_by_its_id_whatever_its_name_until_it_is_gone(
+    github: SimulatedGitHub, service: ScaleSetService
+) -> None:
+    made = service.create_scale_set(NAME, 1, [NAME], IDLE)
+    github.change_scale_set(NAME, "rename", "renamed")
+    found = service.scale_set(ScaleSetId(made.id), IDLE)
+    assert (found.id, found.name, found.labels) == (made.id, "renamed", (NAME,))
+
+    github.change_scale_set("renamed", "delete")
+    assert service.scale_set(ScaleSetId(made.id), IDLE) is None
+    assert github.final_violations() == ()
+
+
 def test_offers_are_listed_and_acquired(clock: FakeClock, connector: Connector) -> None:
     with SimulatedGitHub(clock=clock, flavour=Flavour.ACQUIRE, threads=16) as github:
         service = connector(github.config_url("my-org/app")).service

@@ -13,13 +13,14 @@ import pytest
 from support.daemon import Daemon
 from support.siege import ACKNOWLEDGE, JIT, POLL, Blow, Siege, blow, configured
 
-from runscaler.testing.simulator import FAST, SimulatedGitHub
+from runscaler.testing.simulator import FAST, Options, SimulatedGitHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 TIMERS = replace(FAST, long_poll=1.0, session=60.0, agent_silence=60.0, registration=600.0, lease=60.0)
 NAME = "linux"
+OTHER_GROUP = "Builders"
 EARLY_END = blow("F23")
 """Makes the next call of the actions service log in anew, which is done every 10 s at most."""
 NEW_SESSION = blow("F36")
@@ -35,6 +36,7 @@ CASES: dict[str, tuple[Blow, ...]] = {
     "F9 invalid": (blow("F9", POLL, shape="invalid"), blow("F9", JIT, shape="invalid")),
     "F9 list": (blow("F9", POLL, shape="list"), blow("F9", JIT, shape="list")),
     "F9 strings": (blow("F9", POLL, shape="string"), blow("F9", JIT, shape="string")),
+    "F9 for good": (blow("F9", POLL, count=4, shape="list"),),
     "F10": (blow("F10"),),
     "F11": (blow("F11"),),
     "F12 text": (blow("F12", POLL), blow("F12", JIT)),
@@ -84,9 +86,11 @@ CASES: dict[str, tuple[Blow, ...]] = {
     "F53 refused": (blow("F53", status=401),),
     "F58": (NEW_SET,),
     "F59 labels": (blow("F59", action="relabel", value="other"), NEW_SESSION),
+    "F59 name": (blow("F59", action="rename", value="renamed"), NEW_SESSION),
+    "F59 group": (blow("F59", action="move", value=OTHER_GROUP), NEW_SESSION),
     "F60": (blow("F60"), NEW_SET),
     "F61": (blow("F61", count=1), NEW_SET),
-    "F63": (blow("F63", count=1), NEW_SESSION),
+    "F63": (blow("F63", count=1), NEW_SET),
     "F65": (blow("F65", count=2),),
     "F66": (blow("F66"),),
     "F67": (blow("F67", count=2, assigned=40),),
@@ -110,7 +114,7 @@ CASES: dict[str, tuple[Blow, ...]] = {
 
 @pytest.fixture(scope="module")
 def siege(tmp_path_factory) -> Iterator[Siege]:
-    with SimulatedGitHub(timers=TIMERS) as github:
+    with SimulatedGitHub(Options(timers=TIMERS, groups=(OTHER_GROUP,))) as github:
         keys = configured(github, NAME, max_runners=3, idle_timeout="2s", labels=[NAME, "gpu"])
         made = Siege(github, Daemon(tmp_path_factory.mktemp("siege"), keys))
         with made:

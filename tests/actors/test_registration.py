@@ -1,0 +1,124 @@
+"""The scale set at GitHub stays as it is configured, whatever somebody does to it by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from support.solo import Solo
+from support.world import World
+
+from runscaler.actors.messages import AnnounceCapacity, BatchHandled
+from runscaler.actors.registration import CHECK_SECONDS
+from runscaler.errors import Unreachable
+
+if TYPE_CHECKING:
+    from runscaler.testing.memory_scale_set import MemoryScaleSet
+
+OTHER_GROUP = 3
+
+
+def serving_world() -> tuple[World, MemoryScaleSet]:
+    world = World(max_runners=2, min_runners=1, labels=("linux", "gpu"))
+    world.play()
+    found = world.github.scale_set("linux")
+    assert found is not None
+    return world, found
+
+
+def facts(scale_set: MemoryScaleSet) -> tuple[object, ...]:
+    return scale_set.name, scale_set.group_id, scale_set.labels
+
+
+AS_CONFIGURED = ("linux", 1, ("linux", "gpu"))
+CHANGES = [{"name": "renamed"}, {"group_id": OTHER_GROUP}, {"labels": ("other",)}]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
+def test_what_somebody_changed_is_put_back_at_the_next_check(change, log_lines) -> None:
+    world, scale_set = serving_world()
+    world.github.change_scale_set("linux", **change)
+    assert facts(scale_set) != AS_CONFIGURED
+
+    world.advance(CHECK_SECONDS + 60)
+
+    assert facts(scale_set) == AS_CONFIGURED
+    assert [line for line in log_lines if "somebody changed the scale set" in line]
+    assert world.github.calls["open_session"] == 1
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
+def test_a_new_session_is_opened_on_the_same_scale_set_and_puts_it_right(change) -> None:
+    world, scale_set = serving_world()
+    world.github.change_scale_set("linux", **change)
+    world.github.end_session(scale_set.name)
+    world.advance(3)
+
+    assert facts(scale_set) == AS_CONFIGURED
+    assert world.github.calls["create_scale_set"] == 1
+    world.queue(1)
+    world.play()
+    assert world.states() == ["busy", "idle"]
+
+
+def test_a_killed_daemon_finds_its_renamed_scale_set_again() -> None:
+    world, scale_set = serving_world()
+    world.kill()
+    world.github.change_scale_set("linux", name="renamed")
+    world.start()
+    world.play()
+
+    assert facts(scale_set) == AS_CONFIGURED
+    assert world.github.calls["create_scale_set"] == 1
+
+
+def test_what_is_gone_is_asked_for_by_its_id_once() -> None:
+    world, _ = serving_world()
+    world.github.delete_scale_set("linux")
+    world.github.fail_next("create_scale_set", Unreachable("no route to host"), times=4)
+    world.advance(60)
+
+    assert world.github.calls["scale_set"] == 1
+    assert world.states() == ["idle"]
+
+
+def test_labels_that_github_drops_are_not_asked_for_at_every_check(log_lines) -> None:
+    solo = Solo(labels=("linux", "gpu"))
+    for call in ("create_scale_set", "update_scale_set", "scale_set"):
+        solo.service.answers[call] = lambda found: replace(found, labels=("linux",))
+    listener = solo.listener()
+    solo.play()
+    solo.tell(listener, BatchHandled(None, ()))
+    asked = solo.service.names().count("update_scale_set")
+
+    for _ in range(3):
+        solo.clock.advance(CHECK_SECONDS)
+        solo.tell(listener, AnnounceCapacity(10))
+
+    assert solo.service.names().count("scale_set") == 3
+    assert (asked, solo.service.names().count("update_scale_set")) == (1, 1)
+    assert "somebody" not in "".join(log_lines)
+
+
+def test_a_check_that_fails_disturbs_nothing() -> None:
+    world, _ = serving_world()
+    world.github.fail_next("scale_set", Unreachable("no route to host"))
+    world.advance(CHECK_SECONDS + 60)
+    world.queue(1)
+    world.play()
+
+    assert world.github.calls["open_session"] == 1
+    assert world.states() == ["busy", "idle"]
+
+
+def test_a_name_that_somebody_took_meanwhile_is_used() -> None:
+    world, renamed = serving_world()
+    world.github.change_scale_set("linux", name="renamed")
+    url, labels = renamed.url, ("linux", "gpu")
+    other = world.github.add_scale_set(url, "linux", 1, labels)
+    world.github.end_session("renamed")
+    world.advance(3)
+
+    assert other.session is not None
+    assert renamed.name == "renamed"
