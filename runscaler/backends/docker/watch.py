@@ -15,7 +15,7 @@ from loguru import logger
 from runscaler.backends.base import Ending, ResourceEnded, ThingDown, ThingUp
 from runscaler.backends.docker.errors import is_quiet_timeout
 from runscaler.backends.docker.labels import key_of, own_filter
-from runscaler.errors import BackendDown, BackendError, Interrupted
+from runscaler.errors import BackendError, Interrupted
 from runscaler.interrupt import Interrupt
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from runscaler.clock import Clock
     from runscaler.names import OwnerId, ScaleSetKey
 
-QUIET_SECONDS = 30.0
+QUIET_SECONDS = 10.0
 PING_SECONDS = 10.0
+"""An engine that hangs is reported after so much silence, and so much more without an answer."""
 NANOSECONDS = 1_000_000_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 SIGNALS = range(129, 193)
@@ -56,6 +57,7 @@ class Watch:
         self._ping_seconds = ping_seconds
         self._since = int(since * NANOSECONDS)
         self._last_event = 0
+        self._pause = 0.0
         self._stop = Interrupt()
         self._endings = Endings()
         self._thread = threading.Thread(target=self._run, name=f"events {engine.url}", daemon=True)
@@ -68,15 +70,18 @@ class Watch:
 
     def _run(self) -> None:
         try:
+            self._await_engine()
+            self._report(ThingUp())
             while True:
-                self._await_engine()
-                self._report(ThingUp())
-                self._follow_until_broken()
+                broke = self._follow_to_its_end()
+                was_away = self._await_engine()
+                if broke or was_away:
+                    self._report(ThingUp())
         except Interrupted:
             return
 
-    def _await_engine(self) -> None:
-        """Return when the engine answers; its absence is reported once."""
+    def _await_engine(self) -> bool:
+        """Return when the engine answers; its absence is reported once. Was it away?"""
         pause, told = FIRST_PAUSE, False
         while True:
             try:
@@ -87,32 +92,34 @@ class Watch:
                 told = True
                 # Connections and API version are those of an engine that is gone.
                 self._engine.forget()
-                self._clock.pause(pause + self._clock.jitter(pause), self._stop)
+                self._rest(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
-                return
+                return told
+
+    def _rest(self, seconds: float) -> None:
+        self._clock.pause(seconds + self._clock.jitter(seconds), self._stop)
 
     def _ping(self) -> None:
         with self._engine.call("watch containers", self._stop, seconds=self._ping_seconds) as api:
             api.ping()
 
-    def _follow_until_broken(self) -> None:
-        """Return when the stream broke; a stream that is only quiet is taken up again."""
-        while True:
-            try:
-                self._follow()
-                return
-            except BackendDown as error:
-                if not is_quiet_timeout(error):
-                    logger.debug("the event stream of {} broke: {}", self._engine.url, error)
-                    return
-            except BackendError as error:
-                logger.warning("{}", error)
-                return
-            try:
-                self._ping()
-            except BackendError:
-                return
+    def _follow_to_its_end(self) -> bool:
+        """Did the stream break? False: it is only quiet, as it also would be if the engine hung.
+
+        docker-py ends a stream that the engine refuses as if it were over.
+        """
+        began = self._clock.monotonic()
+        try:
+            self._follow()
+        except BackendError as error:
+            if is_quiet_timeout(error):
+                return False
+            logger.debug("the event stream of {} broke: {}", self._engine.url, error)
+        lasted = self._clock.monotonic() - began > LONGEST_PAUSE
+        self._pause = FIRST_PAUSE if lasted else min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
+        self._rest(self._pause)
+        return True
 
     def _follow(self) -> None:
         filters = {

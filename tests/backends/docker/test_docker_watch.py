@@ -4,15 +4,18 @@ import threading
 
 import pytest
 from support.engine import DockerRig, shell_image
+from support.engine_proxy import EngineProxy
+from support.relay import ShortFolder
 
 from runscaler.backends.base import Ending, ResourceEnded, ThingDown, ThingUp
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
-from runscaler.backends.docker.watch import Endings, Watch, engine_time
+from runscaler.backends.docker.watch import LONGEST_PAUSE, Endings, Watch, engine_time
 from runscaler.clock import SystemClock
 from runscaler.interrupt import Interrupt
 from runscaler.names import new_owner_id
 from runscaler.testing.backend_contract import PATIENCE, Orders
+from runscaler.testing.clock import FakeClock
 
 
 class Seen:
@@ -37,6 +40,10 @@ class Seen:
         with self._changed:
             assert self._changed.wait_for(is_up, PATIENCE), f"not up again: {self.all}"
 
+    def await_count(self, count):
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self.all) >= count, PATIENCE), f"too few: {self.all}"
+
     def await_last(self, kind):
         with self._changed:
             ok = self._changed.wait_for(lambda: self.all and isinstance(self.all[-1], kind), PATIENCE)
@@ -56,6 +63,12 @@ class Seen:
 @pytest.fixture
 def seen():
     return Seen()
+
+
+@pytest.fixture
+def proxy(engine_url):
+    with ShortFolder() as folder, EngineProxy(engine_url, folder / "proxy.sock") as proxy:
+        yield proxy
 
 
 def event(action, container="c", **attributes):
@@ -168,3 +181,42 @@ def test_a_quiet_stream_is_taken_up_again_without_a_word(rig, owner, engine_url,
     engine.forget()
     backend.close()
     assert [type(one) for one in seen.all] == [ThingUp, ResourceEnded]
+
+
+@pytest.mark.engine
+def test_an_engine_that_refuses_its_events_is_asked_ever_more_slowly(proxy, seen):
+    refused = proxy.refuse("GET", "/events", 500, "out of watchers", times=8)
+    clock, engine = FakeClock(), Engine(EngineAddress(proxy.url))
+
+    watch = Watch(engine, new_owner_id(), clock, 0.0, seen)
+    seen.await_count(9)
+
+    watch.stop()
+    engine.forget()
+    assert refused.hits == 8
+    assert [type(one) for one in seen.all] == [ThingUp] * 9
+    assert clock.pauses == sorted(clock.pauses)
+    assert len(clock.pauses) >= 8
+    assert clock.pauses[-1] >= LONGEST_PAUSE
+
+
+@pytest.mark.engine
+def test_an_end_while_the_stream_is_cut_is_told_when_it_is_back(proxy, rig, owner, seen):
+    backend = rig.open(owner)
+    resource = backend.start(Orders(rig).make(), Interrupt())
+    engine = Engine(EngineAddress(proxy.url))
+    watch = Watch(engine, owner, SystemClock(), SystemClock().wall(), seen)
+    seen.await_last(ThingUp)
+    while not proxy.under_way("/events"):
+        pass
+
+    gap = proxy.refuse("GET", "/events", 503, "not now")
+    proxy.cut("/events")
+    backend.remove(resource, force=True, interrupt=Interrupt())
+    proxy.lift(gap)
+
+    assert seen.await_end_of(resource).ending.exit_code == 137
+    watch.stop()
+    engine.forget()
+    backend.close()
+    assert not any(isinstance(one, ThingDown) for one in seen.all)
