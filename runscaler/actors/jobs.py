@@ -93,8 +93,7 @@ class Jobs:
         slot.job_id, slot.job = job.job_id, plain(job.display_name)
         slot.deadline = None
         self._count_start(job, slot.number)
-        if self._settings.job_timeout:
-            self._runners.arm(slot, self._settings.job_timeout, SlotEvent.OVERDUE)
+        self._runners.limit_job(slot)
 
     def _count_start(self, job: JobStarted, slot: int) -> None:
         self._tally.jobs_started += 1

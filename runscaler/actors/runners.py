@@ -56,6 +56,8 @@ if TYPE_CHECKING:
 
 DOUBT_SECONDS = 30.0
 """After GitHub's "a job still runs" for a runner whose job is completed: ask again then."""
+NAMELESS_SECONDS = 600.0
+"""The same for one of whose job nothing was ever heard (fault F81)."""
 
 
 class Office(Protocol):
@@ -217,6 +219,11 @@ class Runners:
         assert slot.runner is not None
         self._crew.cut_runner(slot.number, CancelStart(slot.generation, slot.runner))
 
+    def limit_job(self, slot: Slot) -> None:
+        """The job that it runs from now on gets its `job-timeout`, if there is one."""
+        if self._settings.job_timeout:
+            self.arm(slot, self._settings.job_timeout, SlotEvent.OVERDUE)
+
     # -- retiring and removing ------------------------------------------------------------------------
 
     def order_retirement(self, slot: Slot) -> None:
@@ -234,8 +241,8 @@ class Runners:
         doubtful = bool(slot.completed_job) and slot.completed_job == (slot.job_id or slot.completed_job)
         if self.happen(slot, SlotEvent.REFUSED):
             self._note(slot).info("{} is not retired: a job still runs on it", slot.runner)
-            if doubtful:
-                self.arm(slot, DOUBT_SECONDS, SlotEvent.RETIRE)
+            if doubtful or not slot.job_id:
+                self.arm(slot, DOUBT_SECONDS if doubtful else NAMELESS_SECONDS, SlotEvent.RETIRE)
 
     def retire_failed(self, slot: Slot, reason: str) -> None:
         if slot.state in (SlotState.RETIRING, SlotState.FINISHING):
@@ -294,9 +301,10 @@ class Runners:
             self.happen(slot, SlotEvent.RETIRE, "the daemon stops")
 
     def seen_at_work(self, slot: Slot) -> None:
-        """An adopted runner has a job inside: which one, GitHub may still tell."""
+        """An adopted runner has a job inside: which one, GitHub may still tell. Its time counts anew."""
         if slot.state is SlotState.ADOPTED:
             self.happen(slot, SlotEvent.JOB_STARTED)
+            self.limit_job(slot)
 
     def found(self, slot: Slot, resource: Resource) -> None:
         """A start whose outcome was not known did succeed."""

@@ -1,0 +1,72 @@
+"""Deadlines of the user's own, and doubts that must not last for ever (spec.md 6.2)."""
+
+from __future__ import annotations
+
+from support.world import World
+
+from runscaler.actors.runners import NAMELESS_SECONDS
+from runscaler.errors import JobStillRunning
+
+STILL = JobStillRunning("a job still runs", status=400)
+
+
+def test_a_job_that_takes_too_long_is_killed() -> None:
+    world = World(max_runners=2, job_timeout=900)
+    world.queue(1)
+    world.play()
+    world.advance(890)
+    assert world.states() == ["busy"]
+
+    world.advance(20)
+    assert (world.working(), len(world.cut_down)) == ([], 1)
+
+
+def test_no_job_is_killed_without_a_job_timeout() -> None:
+    world = World(max_runners=2)
+    world.queue(1)
+    world.play()
+    world.advance(24 * 3600)
+    assert (world.states(), world.cut_down) == (["busy"], [])
+
+
+def test_the_time_of_a_job_that_was_taken_over_counts_anew() -> None:
+    world = World(max_runners=2, job_timeout=900)
+    world.queue(1)
+    world.play()
+    world.advance(600)
+    world.kill()
+    world.start()
+    world.play()
+    assert world.states() == ["busy"]
+
+    world.advance(890)
+    assert world.states() == ["busy"]
+    world.advance(20)
+    assert (world.working(), len(world.cut_down)) == ([], 1)
+
+
+def test_an_idle_runner_that_github_calls_busy_without_a_word_of_its_job_is_asked_about_again() -> None:
+    world = World(max_runners=2, idle_timeout=60)
+    world.queue(2)
+    world.play()
+    world.github.fail_next("remove_runner", STILL, times=2)
+    world.finish_all()
+    runner = stray_idle_runner(world)
+
+    world.advance(60 + 30)
+    assert [(slot.runner, slot.state) for slot in world.status().slots] == [(runner, "busy")]
+
+    world.advance(2 * NAMELESS_SECONDS + 60)
+    assert world.states() == []
+
+
+def stray_idle_runner(world: World) -> str:
+    """One that is left over: its job was cancelled before it came."""
+    (job,) = world.queue(1)
+    world.agents_connect = False
+    world.play()
+    world.github.cancel("linux", job)
+    world.agents_connect = True
+    world.play()
+    (slot,) = world.status().slots
+    return str(slot.runner)
