@@ -163,7 +163,8 @@ class Farewell:
             return
         if what != self.step.name:
             return
-        self._log.warning("stopping took too long ({}); the next start puts right what is left", what.lower())
+        left = ", ".join(str(slot.runner) for slot in self._runners.book.held()) or "what is left"
+        self._log.warning("stopping took too long ({}); the next start puts right {}", what.lower(), left)
         if self.step is Step.DRAIN:
             self._settle()
         elif self.step is Step.SETTLE:

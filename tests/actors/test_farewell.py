@@ -139,14 +139,16 @@ def test_a_standby_leaves_the_scale_set_alone() -> None:
     assert world.github.calls["delete_scale_set"] == 0
 
 
-def test_a_removal_that_fails_for_ever_does_not_hold_the_process_for_ever() -> None:
+def test_a_removal_that_fails_for_ever_does_not_hold_the_process_for_ever(log_lines: list[str]) -> None:
     world = World(max_runners=1, min_runners=1)
     world.play()
+    (left,) = world.resources()
     for _ in range(1000):
         world.backend.fail_next("remove", BackendError("device busy"))
     world.shut_down()
     world.advance(world.config.drain_timeout + 120)
     assert world.ended == [""]
+    assert [left.runner in line for line in log_lines if "stopping took too long" in line] == [True]
 
 
 def test_a_slot_actor_that_hangs_does_not_hold_the_process_for_ever() -> None:
