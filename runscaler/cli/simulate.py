@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ import click
 from runscaler.cli.signals import STOP_SIGNALS, News
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from runscaler.simulator.options import Options
@@ -97,19 +99,23 @@ def simulate(
         options = day.fitted(options)
     server = SimulatorServer(options, host=host, port=port, threads=threads, seed=seed or 0)
     verdicts = rehearse(server, day, jobs, seed) if day is not None else []
-    server.start()
-    click.echo(f"config url   {server.url}/my-org")
-    click.echo(f"control url  {server.url}/_sim/control/v1  (header X-Sim-Control: 1)")
-    if day is not None:
-        introduce(day)
-    try:
-        wait_for_signal()
-    finally:
-        server.stop()
+    serve(server, day)
     if server.player is not None:
-        if not verdicts:
-            conclude(verdicts, server.player.verdict())
-        ctx.exit(0 if verdicts[-1].good else 1)
+        last = server.player.verdict()
+        if last not in verdicts:
+            conclude(verdicts, last)
+        ctx.exit(0 if last.good else 1)
+
+
+def serve(server: SimulatorServer, day: Scenario | None) -> None:
+    """Until a signal comes."""
+    with told_to_end() as wait:
+        server.start()
+        try:
+            introduce(server, day)
+            wait()
+        finally:
+            server.stop()
 
 
 def read_scenario(name: str, jobs: int, seed: int | None) -> Scenario | None:
@@ -139,9 +145,12 @@ def rehearse(server: SimulatorServer, day: Scenario, jobs: int, seed: int | None
     return verdicts
 
 
-def introduce(day: Scenario) -> None:
-    click.echo(f"bad day      {day.about}")
-    click.echo(f"look for     {day.look_for}")
+def introduce(server: SimulatorServer, day: Scenario | None) -> None:
+    click.echo(f"config url   {server.url}/my-org")
+    click.echo(f"control url  {server.url}/_sim/control/v1  (header X-Sim-Control: 1)")
+    if day is not None:
+        click.echo(f"bad day      {day.about}")
+        click.echo(f"look for     {day.look_for}")
 
 
 def conclude(verdicts: list[Verdict], verdict: Verdict) -> None:
@@ -176,8 +185,9 @@ def read_options(chosen: dict[str, object]) -> Options:
     )
 
 
-def wait_for_signal() -> None:
-    """Returns on SIGINT or SIGTERM; both are an orderly end."""
+@contextmanager
+def told_to_end() -> Iterator[Callable[[], object]]:
+    """What it yields returns on SIGINT or SIGTERM, also on one that came before: both are an orderly end."""
     news = News()
 
     def end(number: int, _frame: FrameType | None) -> None:
@@ -186,7 +196,7 @@ def wait_for_signal() -> None:
     before = {number: signal.signal(number, end) for number in STOP_SIGNALS}
     try:
         with news:
-            news.get()
+            yield news.get
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

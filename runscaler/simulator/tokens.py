@@ -61,6 +61,9 @@ class Tokens:
     def find(self, text: str) -> Token | None:
         return self._known.get(text)
 
+    def texts(self) -> tuple[str, ...]:
+        return tuple(self._known)
+
     def judge(self, text: str, kind: TokenKind) -> Verdict:
         token = self._known.get(text)
         if token is None or token.kind is not kind:

@@ -10,6 +10,8 @@ import sys
 import pytest
 import requests
 
+from runscaler.simulator.scenarios.catalogue import SCENARIOS
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_where_it_is_answers_and_ends_with_0_on_a_signal(number: signal.Signals) -> None:
@@ -41,3 +43,45 @@ def test_a_taken_port_is_one_line_and_exit_code_1() -> None:
     assert second.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port[1]}" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+def test_the_scenarios_are_listed_with_a_line_each(runner):
+    told = runner("simulate", "--list-scenarios")
+
+    lines = told.out.splitlines()
+    assert told.code == 0
+    assert [line.strip() for line in lines] == [text for one in SCENARIOS for text in (one.name, one.about)]
+    assert max(map(len, lines)) <= 80
+
+
+def test_an_unknown_scenario_is_one_line_with_the_names(runner):
+    told = runner("simulate", "--scenario", "monday")
+
+    (line,) = [line for line in told.err.splitlines() if "monday" in line]
+    assert told.code == 2
+    assert all(one.name in line for one in SCENARIOS)
+
+
+@pytest.mark.parametrize("words", [("--jobs", "3"), ("--seed", "3")])
+def test_jobs_and_seed_need_a_scenario(runner, words: tuple[str, str]) -> None:
+    told = runner("simulate", *words)
+
+    assert (told.code, "go with --scenario" in told.err) == (2, True)
+
+
+def test_a_scenario_that_nobody_came_to_says_so_and_exits_with_1() -> None:
+    command = [sys.executable, "-m", "runscaler", "simulate", "--port", "0", "--scenario", "mute-session"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline() for _ in range(4)]
+
+        process.send_signal(signal.SIGTERM)
+
+        rest = process.stdout.read().splitlines()
+        assert process.wait(30) == 1
+    assert told[2] == "bad day      A session lives on, but its polls are never answered again.\n"
+    assert told[3].startswith("look for     ")
+    assert rest == [
+        "✗ mute-session: 0 jobs done, 0 failed, 0 waiting; no rule broken",
+        "  never came to it: the session goes mute",
+    ]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from support.daemon import Daemon
 
+    from runscaler.clock import Clock
     from runscaler.status import ScaleSetStatus
     from runscaler.testing.simulator import JobView, SimulatedGitHub
 
@@ -50,11 +51,11 @@ def configured(github: SimulatedGitHub, name: str, **keys: object) -> dict[str, 
 
 
 class Siege:
-    """An `Autoscaler` of its own on `files`; `github` strikes."""
+    """An `Autoscaler` of its own on `files`; `github` strikes. `clock` is the daemon's."""
 
-    def __init__(self, github: SimulatedGitHub, files: Daemon) -> None:
+    def __init__(self, github: SimulatedGitHub, files: Daemon, clock: Clock | None = None) -> None:
         self.github, self.files = github, files
-        self.scaler = Autoscaler(load_config(files.path))
+        self.scaler = Autoscaler(load_config(files.path), clock=clock)
 
     def __enter__(self) -> Siege:
         self.scaler.start()

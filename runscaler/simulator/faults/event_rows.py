@@ -23,8 +23,11 @@ def intercept(scene: Scene, change: Callable[[ScaleSet, Json], list[Json] | None
         if fault.spent or (wanted and scale_set.name.lower() != wanted):
             return [event]
         result = change(scale_set, event)
-        fault.hits += result is not None
-        return [event] if result is None else result
+        if result is None:
+            return [event]
+        fault.hits += 1
+        scene.gate.machine.world.note("fault", fault=fault.row.name, told=event["messageType"])
+        return result
 
     with scene.gate as machine:
         machine.mailbox.taps[fault.id] = tapped

@@ -32,13 +32,13 @@ SCENARIOS: tuple[Scenario, ...] = (
         look_for="a second opinion is asked for, max-runners holds, no flapping",
         seed=1,
         steps=(
-            Step("counts say zero beside jobs just assigned", (SetFault("F66", count=3, lasts=60.0),), 5.0),
+            Step("counts say zero beside jobs just assigned", (SetFault("F66", count=3),), 5.0),
             Step(
                 "counts stick at 30 assigned jobs",
                 (SetFault("F67", params={"assigned": 30}, lasts=60.0),),
                 30.0,
             ),
-            Step("counts jump to 500 and back", (SetFault("F69", count=3, lasts=60.0),), 80.0),
+            Step("counts jump to 500 and back", (SetFault("F69"),), 80.0),
         ),
         length=120.0,
     ),
