@@ -52,6 +52,8 @@ class Leases:
             if job.result != result:
                 raise AgentRefusal(409, "AlreadyCompleted", f"Job {job_id} is completed as {job.result}.")
             return
+        if job.state is JobState.ASSIGNED:  # its worker died before it could say that it starts
+            self._begin(runner, job)
         self.end(job, result)
 
     def end(self, job: Job, result: str) -> None:

@@ -253,6 +253,12 @@ class SimulatedGitHub:
         with self._gate as machine:
             return machine.final_violations()
 
+    def secrets(self) -> tuple[str, ...]:
+        """Every token and every runner's secret that was handed out: none may stand in a client's log."""
+        with self._gate as machine:
+            runners = [runner.secret for runner in machine.world.runners.values()]
+            return (*machine.world.tokens.texts(), *runners)
+
     def clear_violations(self) -> None:
         with self._gate as machine:
             machine.world.violations.clear()

@@ -86,3 +86,12 @@ def test_urls_handed_out_follow_the_request_unless_a_public_url_is_given() -> No
 
     assert url.startswith("http://github.example:1234/_sim/actions/")
     assert reply.status_code == 404
+
+
+def test_what_was_handed_out_can_be_looked_for(client: ScaleSetClient) -> None:
+    client.jit("runner-1")
+
+    secrets = client.github.secrets()
+
+    assert client.session["messageQueueAccessToken"] in secrets
+    assert all(len(each) >= 16 for each in secrets)

@@ -174,6 +174,19 @@ def test_completing_twice_with_the_same_word_is_fine_and_with_another_is_not() -
         rig.machine.leases.complete(agent.runner, job.id, "succeeded")
 
 
+def test_a_job_whose_worker_died_before_it_said_so_has_begun_on_its_runner() -> None:
+    rig = Rig()
+    rig.poll(1)
+    (job,) = rig.queue()
+    agent = rig.agent()
+
+    rig.machine.leases.complete(agent.runner, job.id, "failed")
+
+    assert (job.state, job.result, job.runner) == (JobState.COMPLETED, "failed", agent.runner)
+    assert job.runner_assigned_at > 0
+    assert agent.runner.state is RunnerState.GONE
+
+
 def test_a_job_that_is_not_picked_up_goes_to_the_next_runner() -> None:
     rig = Rig()
     rig.poll(1)
