@@ -58,10 +58,14 @@ class Program:
         self._process.kill()
         self._process.wait()
 
-    def stop(self) -> int:
-        """Ask it to end, wait, at last by force; returns its exit code, also when it had ended before."""
+    def ask_to_end(self) -> None:
+        """By SIGTERM; returns at once."""
         with suppress(psutil.NoSuchProcess):
             self._process.terminate()
+
+    def stop(self) -> int:
+        """Ask it to end, wait, at last by force; returns its exit code, also when it had ended before."""
+        self.ask_to_end()
         try:
             self._process.wait(READY_SECONDS)
         except psutil.TimeoutExpired:
@@ -72,6 +76,10 @@ class Program:
         """Processor seconds so far."""
         used = self._process.cpu_times()
         return float(used.user + used.system)
+
+    def holds(self) -> tuple[int, int]:
+        """How many threads and open files."""
+        return self._process.num_threads(), self._process.num_fds()
 
     def said(self) -> str:
         return self._output.read_text(errors="replace")

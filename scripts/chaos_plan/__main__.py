@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import random
 import signal
 import sys
 from typing import TYPE_CHECKING
 
-from chaos_plan.plan import make_plan
-from chaos_plan.run import MOST, run
+from chaos_plan.luck import GroundKind, make_plan
+from chaos_plan.making import MOST
+from chaos_plan.run import run
 from runscaler.errors import RunscalerError
 
 if TYPE_CHECKING:
@@ -21,12 +23,14 @@ if TYPE_CHECKING:
 def main(words: Sequence[str]) -> int:
     chosen = _parser().parse_args(words)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.getLogger("waitress").addHandler(logging.NullHandler())  # it tells of each cut reply
+    ground = GroundKind.OWN_ENGINE if chosen.own_engine else GroundKind(chosen.backend)
     if chosen.plan:
-        deeds = make_plan(chosen.seed, chosen.minutes * 60, tuple(MOST)).deeds
-        sys.stdout.write("".join(f"{deed}\n" for deed in deeds))
+        plan = make_plan(chosen.seed, chosen.minutes * 60, tuple(MOST), ground)
+        sys.stdout.write("".join(f"{line}\n" for line in (plan.setting, *plan.deeds)))
         return 0
     try:
-        outcome = run(chosen.seed, chosen.minutes * 60, chosen.backend)
+        outcome = run(chosen.seed, chosen.minutes * 60, ground)
     except KeyboardInterrupt:
         return 130
     except RunscalerError as error:
@@ -40,7 +44,8 @@ def main(words: Sequence[str]) -> int:
 
 
 def _report(outcome: Outcome, minutes: float) -> str:
-    again = f"scripts/chaos --seed {outcome.plan.seed} --minutes {minutes:g} --backend {outcome.backend}"
+    where = "--own-engine" if outcome.ground is GroundKind.OWN_ENGINE else f"--backend {outcome.ground}"
+    again = f"scripts/chaos --seed {outcome.plan.seed} --minutes {minutes:g} {where}"
     found = "\n".join(f"  {breach}" for breach in outcome.breaches)
     return f"{outcome.story}\n\nviolations:\n{found}\nlogs: {outcome.folder}\nagain: {again}\n"
 
@@ -52,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="which plan")
     parser.add_argument("--minutes", type=float, default=1.0, help="how long things are broken")
     parser.add_argument("--backend", choices=("process", "docker"), default="process")
+    parser.add_argument(
+        "--own-engine", action="store_true", help="containers, on an engine that is restarted too (as root)"
+    )
     parser.add_argument("--plan", action="store_true", help="only print the plan")
     return parser
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from chaos_plan.ground import Lodger
     from runscaler.testing.simulator import State, Violation
 
 
@@ -27,18 +28,22 @@ class Evidence:
     violations: tuple[Violation, ...]
     jobs: tuple[str, ...]
     proofs: Mapping[str, tuple[str, ...]]
-    crowds: frozenset[frozenset[str]]
+    crowds: frozenset[frozenset[Lodger]]
     most: Mapping[str, int]
     """max-runners of each scale set."""
     killed: frozenset[str]
     """Runners that the plan killed."""
-    exit_code: int
+    wrong_ends: tuple[str, ...] = ()
+    """Lives of the daemon that ended as none should."""
     left: tuple[str, ...] = ()
-    bystanders_live: bool = True
+    touched: tuple[str, ...] = ()
+    """Bystanders that are not as they were."""
     crashes: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
     tokens: tuple[str, ...] = ()
     counted: Counters | None = None
     """What the daemon counted; None where a restart or a lost message excuses it."""
+    holds: tuple[int, int] = (0, 0)
+    """The daemon's threads and open files, when all was at rest."""
     unready: str = field(default="")
     """Why the run could not come to its end in time."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 WHOLE = ("start", "end")
 """What a job writes that ran once, to its end."""
+MOST_THREADS, MOST_FILES = 60, 100
 ENCODED = re.compile(r"eyJ[A-Za-z0-9_-]{40,}")
 """Base64 of a JSON object: a JIT configuration, or a JWT."""
 
@@ -29,8 +30,7 @@ def breaches(evidence: Evidence) -> list[str]:
 def came_to_its_end(evidence: Evidence) -> Iterator[str]:
     if evidence.unready:
         yield evidence.unready
-    if evidence.exit_code != 0:
-        yield f"the daemon ended with {evidence.exit_code} after SIGTERM"
+    yield from evidence.wrong_ends
 
 
 def jobs_ran_once(evidence: Evidence) -> Iterator[str]:
@@ -49,11 +49,10 @@ def jobs_ran_once(evidence: Evidence) -> Iterator[str]:
 
 
 def runners_fit(evidence: Evidence) -> Iterator[str]:
-    """GitHub knows which set a runner is of, if it has come to its registration; together all must fit."""
-    whose = {runner.name: runner.scale_set for runner in evidence.github.runners}
+    """By what is written on a resource; one that nothing is written on yet counts for all together."""
     worst: Counter[str] = Counter()
     for crowd in evidence.crowds:
-        worst |= Counter(whose[name] for name in crowd if name in whose)
+        worst |= Counter(lodger.scale_set for lodger in crowd)
     for name, most in evidence.most.items():
         if worst[name] > most:
             yield f"{name} had {worst[name]} runners at once, max-runners is {most}"
@@ -67,13 +66,23 @@ def nothing_is_left(evidence: Evidence) -> Iterator[str]:
     for one in evidence.github.scale_sets:
         if not one.deleted:
             yield f"scale set {one.name} ({one.id}) is still registered"
+        if one.session:
+            yield f"session {one.session} of {one.name} is still open"
     for runner in evidence.github.runners_in("registered", "idle", "busy", "offline"):
         yield f"the registration of {runner.name} is left, {runner.state.value}"
 
 
-def bystanders_live(evidence: Evidence) -> Iterator[str]:
-    if not evidence.bystanders_live:
-        yield "something that only looked like a runner was touched"
+def nothing_piles_up(evidence: Evidence) -> Iterator[str]:
+    """What is never given back grows with each fault and each runner, far beyond what a daemon needs."""
+    threads, files = evidence.holds
+    if threads > MOST_THREADS:
+        yield f"the daemon at rest has {threads} threads"
+    if files > MOST_FILES:
+        yield f"the daemon at rest has {files} open files"
+
+
+def bystanders_are_as_they_were(evidence: Evidence) -> Iterator[str]:
+    yield from (f"touched, though it only looks like a runner: {what}" for what in evidence.touched)
 
 
 def rules_were_kept(evidence: Evidence) -> Iterator[str]:
@@ -88,7 +97,7 @@ def no_secret_is_told(evidence: Evidence) -> Iterator[str]:
     for log in evidence.logs:
         for token in evidence.tokens:
             if token in log:
-                yield f"a log holds the token that begins with {token[:4]}"
+                yield f"a log holds the token or secret that begins with {token[:4]}"
         if found := ENCODED.search(log):
             yield f"a log holds what looks like a JIT configuration or a JWT: {found[0][:12]}…"
 
@@ -110,7 +119,8 @@ INVARIANTS: tuple[Callable[[Evidence], Iterator[str]], ...] = (
     jobs_ran_once,
     runners_fit,
     nothing_is_left,
-    bystanders_live,
+    nothing_piles_up,
+    bystanders_are_as_they_were,
     rules_were_kept,
     nothing_crashed,
     no_secret_is_told,

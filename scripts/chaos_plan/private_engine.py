@@ -1,0 +1,130 @@
+"""A Docker engine of the run's own, which may be ended and started again. Needs root and `dockerd`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import psutil
+from benchmarks.bare_engine import BareEngine
+from urllib3.exceptions import HTTPError
+
+from runscaler.errors import BackendDown, BackendError
+from runscaler.interrupt import Interrupt
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from runscaler.clock import Clock
+
+PATIENCE = 60.0
+GLANCE = 0.1
+NO_NETWORK = ("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false")
+"""A second engine would throw away the firewall rules of the first; these containers need no network."""
+
+
+class PrivateEngine:
+    """A context: it runs from the beginning, and nothing of it is left after the end."""
+
+    def __init__(self, clock: Clock) -> None:
+        if os.geteuid() != 0 or shutil.which("dockerd") is None:
+            raise BackendDown("an engine of its own takes root and dockerd")
+        self._clock = clock
+        # Short, as the path of a Unix socket must be.
+        self._folder = Path(tempfile.mkdtemp(prefix="rs-own-", dir="/tmp"))
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"unix://{self._folder}/docker.sock"
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BackendError:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Returns when it answers."""
+        below = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+        paths = [f"--{option}={self._folder / name}" for option, name in below.items()]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["dockerd", "--host", self.url, *paths, *NO_NETWORK],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._await_answer(self._process)
+
+    def end(self, *, by_force: bool) -> None:
+        """In order it takes its containers with it, by force they go when it starts again."""
+        if self._process is None:
+            return
+        self._process.send_signal(signal.SIGKILL if by_force else signal.SIGTERM)
+        try:
+            self._process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+        if by_force:
+            self._end_containerd()
+
+    def close(self) -> None:
+        self.end(by_force=False)
+        self._end_containerd()
+        for shim in self._shims():
+            for process in (*shim.children(recursive=True), shim):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        for mount in self._mounts():
+            subprocess.run(["umount", "--lazy", mount], check=False)
+        shutil.rmtree(self._folder)
+
+    def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = self._clock.monotonic() + PATIENCE
+        while not self._answers():
+            if process.poll() is not None or self._clock.monotonic() > deadline:
+                raise BackendDown(f"dockerd did not come up:\n{(self._folder / 'log').read_text()[-2000:]}")
+            self._clock.pause(GLANCE, Interrupt())
+
+    def _answers(self) -> bool:
+        engine = BareEngine(self.url, 1)
+        with suppress(BackendError, HTTPError, OSError):
+            engine.ask("GET", "/_ping")
+            return True
+        return False
+
+    def _end_containerd(self) -> None:
+        """The next engine would take one that is dying, or dead and not yet buried, for alive."""
+        file = self._folder / "exec/containerd/containerd.pid"
+        if not file.exists():
+            return
+        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            containerd = psutil.Process(int(file.read_text()))
+            containerd.kill()
+            containerd.wait(1.0)
+        file.unlink()
+
+    def _shims(self) -> list[psutil.Process]:
+        """What stands between the engine and its containers, and outlives it."""
+        address = f"{self._folder}/exec/containerd/containerd.sock"
+        return [
+            found for found in psutil.process_iter(["cmdline"]) if address in (found.info["cmdline"] or ())
+        ]
+
+    def _mounts(self) -> list[str]:
+        mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        return sorted((mount for mount in mounts if mount.startswith(f"{self._folder}/")), reverse=True)
