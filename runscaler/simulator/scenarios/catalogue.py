@@ -5,6 +5,7 @@ from __future__ import annotations
 from runscaler.simulator.faults.row import Match
 from runscaler.simulator.scenarios.plan import (
     CancelJobs,
+    EndAdminTokens,
     LiftFault,
     QueueJob,
     Scenario,
@@ -17,7 +18,7 @@ from runscaler.simulator.scenarios.plan import (
 POLL = Match("GET", "/_sim/queue/")
 ACKNOWLEDGE = Match("DELETE", "/_sim/queue/")
 JIT = Match("POST", "/generatejitconfig")
-ALL_TOKENS_END = (ToSessions("expire-token"), SetFault("F23"), SetFault("F31", count=1))
+ALL_TOKENS_END = (ToSessions("expire-token"), EndAdminTokens(), SetFault("F31", count=1))
 
 
 class UnknownScenario(ValueError):

@@ -6,9 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from runscaler.simulator.deeds import change_session
-from runscaler.simulator.scenarios.plan import CancelJobs, LiftFault, QueueJob, SetFault, ToSessions
+from runscaler.simulator.scenarios.plan import (
+    CancelJobs,
+    EndAdminTokens,
+    LiftFault,
+    QueueJob,
+    SetFault,
+    ToSessions,
+)
 from runscaler.simulator.scenarios.stream import order_for
 from runscaler.simulator.things import JobState
+from runscaler.simulator.tokens import TokenKind
 
 if TYPE_CHECKING:
     from runscaler.simulator.faults.book import FaultBook
@@ -36,6 +44,8 @@ class Doer:
                 self.lift([one for one in self._set if one.row.name == fault])
             case ToSessions(action):
                 self._change_sessions(action)
+            case EndAdminTokens():
+                self._end_admin_tokens()
             case QueueJob(name, run):
                 self._queue(name, run)
             case CancelJobs():
@@ -71,6 +81,10 @@ class Doer:
             for scale_set in listening(machine.world):
                 assert scale_set.live_session is not None
                 change_session(machine, scale_set.live_session, action)
+
+    def _end_admin_tokens(self) -> None:
+        with self._gate as machine:
+            machine.world.tokens.end(TokenKind.ADMIN)
 
     def _queue(self, name: str, run: str) -> None:
         with self._gate as machine:

@@ -65,6 +65,11 @@ class ToSessions:
 
 
 @dataclass(frozen=True, slots=True)
+class EndAdminTokens:
+    """Every admin JWT is over now."""
+
+
+@dataclass(frozen=True, slots=True)
 class QueueJob:
     """One job with this shell step for the first scale set."""
 
@@ -77,7 +82,7 @@ class CancelJobs:
     """People cancel what the plan has queued and nobody has started."""
 
 
-Deed: TypeAlias = SetFault | LiftFault | ToSessions | QueueJob | CancelJobs
+Deed: TypeAlias = SetFault | LiftFault | ToSessions | EndAdminTokens | QueueJob | CancelJobs
 
 
 @dataclass(frozen=True, slots=True)
