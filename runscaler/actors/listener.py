@@ -91,6 +91,8 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._awaiting = False
         self._awaited: int | None = None
         self._unacknowledged: list[int] = []
+        self._said_of: int | None = None
+        """The batch that was last said to be unacknowledged still."""
         self._to_acquire: tuple[int, ...] = ()
         self._failures = self._unreadable = 0
         self._lost = 0
@@ -166,8 +168,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         wait = self.clock.jitter(1.0)
         if self._lost > 1:
             wait = _BACKOFF.delay(self._lost, self.clock.jitter(1.0))
-            trouble = Trouble(str(error), self.clock.monotonic() + wait, error.fixes)
-            self.report(ListenerTroubled(trouble))
+            self.report(ListenerTroubled(Trouble.of(error, self.clock.monotonic() + wait)))
         else:
             self._log.warning("the message session is over ({}); opening a new one", error)
         self._go_on(wait)
@@ -185,9 +186,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
             return
         self._failures += 1
         wait = self._patience(error)
-        limited = isinstance(error, RateLimited)
-        trouble = Trouble(str(error), self.clock.monotonic() + wait, error.fixes, rate_limited=limited)
-        self.report(ListenerTroubled(trouble))
+        self.report(ListenerTroubled(Trouble.of(error, self.clock.monotonic() + wait)))
         self._go_on(wait)
 
     def _is_unreadable_for_good(self, error: GitHubError) -> bool:
@@ -310,7 +309,9 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         try:
             self._service.acknowledge(session, batch_id, self._interrupt, patience=ACKNOWLEDGE_SECONDS)
         except (ServerTrouble, Unreachable, Refused) as error:
-            self._log.info("batch {} cannot be acknowledged yet: {}", batch_id, error)
+            level = "DEBUG" if batch_id == self._said_of else "INFO"
+            self._log.log(level, "batch {} cannot be acknowledged yet, trying again: {}", batch_id, error)
+            self._said_of = batch_id
         else:
             self._unacknowledged.remove(batch_id)
 

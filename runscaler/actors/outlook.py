@@ -32,11 +32,15 @@ class Outlook:
         self._clock = house.clock
         self.condition = Condition()
         self._said = self.condition.state()
+        self._listener_trouble: Trouble | None = None
+        self._calls_trouble: Trouble | None = None
+        self._shown: Trouble | None = None
         self._log = logger.bind(scale_set=settings.name)
 
     # -- GitHub -----------------------------------------------------------------------------------
 
     def session_opened(self) -> None:
+        self._forget_trouble()
         self._become(
             replace(
                 self.condition,
@@ -50,14 +54,39 @@ class Outlook:
 
     def stood_by(self, reason: str, retry_at: float) -> None:
         hold = Hold(reason, retry_at)
+        self._forget_trouble()
         self._become(replace(self.condition, standby=hold, github=None, rate_limited=False))
 
-    def troubled(self, trouble: Trouble | None) -> None:
-        if trouble is None:
+    def listener_troubled(self, trouble: Trouble | None) -> None:
+        self._listener_trouble = trouble
+        self._weigh_trouble()
+
+    def calls_troubled(self, trouble: Trouble | None) -> None:
+        """A call that got through, or was given up, is no proof that the listener's do."""
+        self._calls_trouble = trouble
+        self._weigh_trouble()
+
+    def _weigh_trouble(self) -> None:
+        """One is shown: a wait that GitHub asked for, else the listener's."""
+        both = [one for one in (self._listener_trouble, self._calls_trouble) if one is not None]
+        if not both:
+            self._shown = None
             self._become(replace(self.condition, github=None, rate_limited=False))
             return
-        hold = Hold(with_cures(trouble.reason, trouble.fixes), trouble.retry_at)
-        self._become(replace(self.condition, github=hold, rate_limited=trouble.rate_limited))
+        self._shown = self._in_known_words(next((one for one in both if one.rate_limited), both[0]))
+        reason = with_cures(self._shown.reason, self._shown.fixes)
+        hold = Hold(reason, self._shown.retry_at)
+        self._become(replace(self.condition, github=hold, rate_limited=self._shown.rate_limited))
+
+    def _in_known_words(self, trouble: Trouble) -> Trouble:
+        """What goes on keeps the words in which it was said: said once, however often it is tried."""
+        shown = self._shown
+        if shown is None or not trouble.kind or trouble.kind != shown.kind:
+            return trouble
+        return replace(shown, retry_at=trouble.retry_at)
+
+    def _forget_trouble(self) -> None:
+        self._listener_trouble = self._calls_trouble = self._shown = None
 
     def listener_failed(self, reason: str) -> None:
         """Empty: it is back."""
@@ -88,7 +117,8 @@ class Outlook:
         why = with_cures(reason, fixes)
         record = self.condition.failures.start_failed(ordered_at, now, self._clock.jitter(1.0), why)
         if record.until > self.condition.failures.until:
-            self._log.warning("{}; next try in {:.0f} s", why, max(0.0, record.until - now))
+            level = "WARNING" if self.condition.github is None else "DEBUG"
+            self._log.log(level, "{}; next try in {:.0f} s", why, max(0.0, record.until - now))
         self._failed(record)
 
     def ended_early(self, ordered_at: float, reason: str) -> None:

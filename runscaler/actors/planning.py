@@ -121,7 +121,9 @@ class Planning:
         return replace(view, idle=book.oldest_retirable(view.surplus)) if view.surplus > 0 else view
 
     def _say(self, made: Plan) -> None:
-        self._log.info(
+        """While GitHub is in trouble one start after another fails, for a reason that has been said."""
+        self._log.log(
+            "INFO" if self._outlook.condition.github is None else "DEBUG",
             "starting {}: {} jobs assigned, {} runners counted, target {}",
             "a runner" if made.start == 1 else f"{made.start} runners",
             self.statistics.assigned,

@@ -50,6 +50,8 @@ from runscaler.errors import (
     RateLimited,
     RunscalerError,
     ScaleSetGone,
+    ServerTrouble,
+    Unreachable,
 )
 from runscaler.github.base import ScaleSetId
 from runscaler.policy.backoff import Backoff
@@ -301,13 +303,18 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             except Interrupted:
                 break
             except GitHubError as error:
-                self._log.info("the registration of {} is still there: {}", runner, error)
+                self._say_owed(runner, error)
             else:
                 del self._owed[runner]
                 self.report(RegistrationSettled(self._slot, runner))
         if self._owed and not self._retrying:
             self._retrying = True
             self.after(DEREGISTER_SECONDS, RetryDeregistration())
+
+    def _say_owed(self, runner: RunnerName, error: GitHubError) -> None:
+        """What keeps GitHub from answering is the scale set's trouble, said and shown once for all calls."""
+        level = "DEBUG" if isinstance(error, Unreachable | ServerTrouble | RateLimited) else "INFO"
+        self._log.log(level, "the registration of {} is still there, trying again: {}", runner, error)
 
     def _deregister(self, runner: RunnerName, runner_id: int) -> None:
         if not runner_id:

@@ -125,7 +125,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
 
     def _hear_trouble(self, trouble: Trouble | None) -> None:
         """From the service, on whatever thread its call runs."""
-        self.send(self.actor_ref, m.ListenerTroubled(trouble))
+        self.send(self.actor_ref, m.CallsTroubled(trouble))
 
     def _hear_listener(self, message: m.ListenerReport) -> None:
         match message:
@@ -144,7 +144,9 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.StoodBy(reason, retry_at):
                 self._outlook.stood_by(reason, retry_at)
             case m.ListenerTroubled(trouble):
-                self._outlook.troubled(trouble)
+                self._outlook.listener_troubled(trouble)
+            case m.CallsTroubled(trouble):
+                self._outlook.calls_troubled(trouble)
             case m.ListenerStopped():
                 self._farewell.listener_stopped()
             case _:

@@ -9,12 +9,15 @@ bound of 8 JIT calls in flight are behind this line and nowhere else.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NewType, Protocol
+from typing import TYPE_CHECKING, NewType, Protocol, Self
+
+from runscaler.errors import RateLimited
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runscaler.config.secrets import Secret
+    from runscaler.errors import GitHubError
     from runscaler.github.messages import (
         Batch,
         JobAvailable,
@@ -65,6 +68,16 @@ class Trouble:
     retry_at: float
     fixes: tuple[str, ...] = ()
     rate_limited: bool = False
+    kind: str = ""
+    """The same for what is the same trouble in other words; empty: the reason is."""
+
+    @classmethod
+    def of(cls, error: GitHubError, retry_at: float) -> Self:
+        """What GitHub answered tells a kind by its status: request ids and names differ each time. The
+        words of a limit say how long it is, so they count."""
+        limited = isinstance(error, RateLimited)
+        kind = f"{type(error).__name__} {error.status}" if error.status and not limited else ""
+        return cls(str(error), retry_at, error.fixes, limited, kind)
 
 
 class TroubleReport(Protocol):

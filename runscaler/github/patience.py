@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
-from runscaler.errors import GitHubError, RateLimited
+from runscaler.errors import GitHubError
 from runscaler.github.base import Trouble
 from runscaler.github.retries import delay_before_retry
 from runscaler.github.wire import CALL_DEADLINE
@@ -56,8 +56,7 @@ class Troubles:
             self._waiting[mark] = reason
             if reason != self._shown:
                 self._shown = reason
-                limited = isinstance(error, RateLimited)
-                self._report(Trouble(str(error), retry_at, error.fixes, limited))
+                self._report(Trouble.of(error, retry_at))
 
     def _over(self, mark: object) -> None:
         with self._lock:

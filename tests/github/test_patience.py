@@ -50,7 +50,7 @@ def test_the_first_failure_and_the_recovery_are_told(rig: Rig) -> None:
         Failing(ServerTrouble("500", status=500, fixes=("wait",)), ServerTrouble("500 again", status=500))
     )
 
-    assert rig.reports == [Trouble("500", 1000.5, ("wait",)), None]
+    assert rig.reports == [Trouble("500", 1000.5, ("wait",), kind="ServerTrouble 500"), None]
 
 
 def test_another_reason_is_told_anew(rig: Rig) -> None:

@@ -6,6 +6,7 @@ one slot apart, so that a late answer about an earlier one is recognised and dro
 
 from runscaler.actors.messages.from_listener import (
     BatchReceived,
+    CallsTroubled,
     ListenerReport,
     ListenerStopped,
     ListenerTroubled,
@@ -141,6 +142,7 @@ __all__ = [
     "BatchHandled",
     "BatchReceived",
     "Beat",
+    "CallsTroubled",
     "CancelStart",
     "CheckRegistration",
     "ChildCrashed",

@@ -45,6 +45,13 @@ class ListenerTroubled:
 
 
 @dataclass(frozen=True, slots=True)
+class CallsTroubled:
+    """Calls to GitHub, of whichever actor, are made again and again; None: no more."""
+
+    trouble: Trouble | None
+
+
+@dataclass(frozen=True, slots=True)
 class BatchReceived:
     """A message of the queue. Answered with `BatchHandled`; acknowledged only after that."""
 
@@ -79,6 +86,6 @@ class ListenerStopped:
 
 
 ListenerReport = (
-    SessionOpened | ScaleSetFound | StoodBy | ListenerTroubled | BatchReceived | PolledInVain
+    SessionOpened | ScaleSetFound | StoodBy | ListenerTroubled | CallsTroubled | BatchReceived | PolledInVain
     | SecondOpinion | ListenerStopped
 )  # fmt: skip
