@@ -1,0 +1,82 @@
+"""The whole program in this process with time that runs faster, so that minutes of waiting are seconds.
+
+Only our own waiting is shorter: sockets, engines and runners live in real time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from runscaler.actors.inbox import Inbox
+from runscaler.autoscaler import Autoscaler
+from runscaler.clock import SystemClock
+
+if TYPE_CHECKING:
+    import pykka
+
+    from runscaler.actors.base import SupervisedActor
+    from runscaler.actors.house import House
+    from runscaler.config.model import Config
+    from runscaler.interrupt import Interrupt
+
+
+class AcceleratedClock:
+    """Runs `factor` times as fast as the real one, from when it is made."""
+
+    def __init__(self, factor: float) -> None:
+        self._factor = factor
+        self._real = SystemClock()
+        self._monotonic, self._wall = self._real.monotonic(), self._real.wall()
+
+    def monotonic(self) -> float:
+        return self._monotonic + self._passed()
+
+    def wall(self) -> float:
+        return self._wall + self._passed()
+
+    def jitter(self, seconds: float) -> float:
+        return self._real.jitter(seconds)
+
+    def pause(self, seconds: float, interrupt: Interrupt) -> None:
+        self._real.pause(self.real(seconds), interrupt)
+
+    def real(self, seconds: float) -> float:
+        """How long that is for people."""
+        return seconds / self._factor
+
+    def _passed(self) -> float:
+        return (self._real.monotonic() - self._monotonic) * self._factor
+
+
+class AcceleratedInbox(Inbox):
+    """Sleeps only as long as its clock's seconds last."""
+
+    def __init__(self, clock: AcceleratedClock) -> None:
+        super().__init__(clock)
+        self._accelerated = clock
+
+    def _wait(self) -> float | None:
+        wait = super()._wait()
+        return None if wait is None else self._accelerated.real(wait)
+
+
+class AcceleratedAutoscaler(Autoscaler):
+    """All actors but the root live by `clock`; the root's own deadlines come late, which harms nothing."""
+
+    def __init__(self, config: Config, clock: AcceleratedClock) -> None:
+        super().__init__(config, clock=clock)
+
+    def _build(self) -> House:
+        return replace(super()._build(), launch=launch)
+
+
+def launch(kind: type[SupervisedActor[Any]], *args: object) -> pykka.ActorRef[Any]:
+    return accelerated(kind).start(*args)
+
+
+@cache
+def accelerated(kind: type[SupervisedActor[Any]]) -> type[SupervisedActor[Any]]:
+    """The same actor with an inbox that keeps up with its clock."""
+    return type(kind.__name__, (kind,), {"_create_actor_inbox": lambda self: AcceleratedInbox(self.clock)})

@@ -1,0 +1,199 @@
+"""One daemon in fast time whose scale sets stand at GitHubs of their own, all of which go away at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+import psutil
+from loguru import logger
+from support.accelerated import AcceleratedAutoscaler, AcceleratedClock
+from support.daemon import wait_until
+from support.siege import POLL, configured
+
+from runscaler.config.load import load_config
+from runscaler.events import ScaleSetChanged
+from runscaler.simulator.agent import WORKER
+from runscaler.testing.simulator import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from loguru import Message
+    from support.daemon import Daemon, Door
+    from support.siege import Blow
+
+    from runscaler.events import Event
+    from runscaler.status import ScaleSetStatus
+    from runscaler.testing.simulator import JobView, SimulatedGitHub
+
+IDLE, BUSY = 2, 1
+SLOW_POLL = 2.0
+SAID_FROM = "INFO"
+Agents = set[tuple[int, str]]
+"""Pids of agents, each with its runner's name."""
+
+
+@dataclass
+class Play:
+    """What came of it, by scale set."""
+
+    outage: Outage
+    before: dict[str, Agents] = field(default_factory=dict)
+    after: dict[str, Agents] = field(default_factory=dict)
+    started_meanwhile: dict[str, int] = field(default_factory=dict)
+    states: dict[str, set[str]] = field(default_factory=dict)
+    reasons: dict[str, set[str]] = field(default_factory=dict)
+    said: dict[str, list[str]] = field(default_factory=dict)
+    """Lines of the log at info and above, while GitHub was away."""
+    more_polls_when_ok: dict[str, int] = field(default_factory=dict)
+    """How many polls but the first had begun since GitHub's return when the set was well again."""
+    jobs: dict[str, dict[str, tuple[JobView, ...]]] = field(default_factory=dict)
+
+
+class Outage:
+    """A context: the daemon runs."""
+
+    def __init__(
+        self, githubs: Mapping[str, SimulatedGitHub], files: Daemon, door: Door, factor: float
+    ) -> None:
+        self.githubs, self.files, self._door = githubs, files, door
+        self.clock = AcceleratedClock(factor)
+        self.scaler = AcceleratedAutoscaler(load_config(files.path), self.clock)
+        self._lock = threading.Lock()
+        self._said: defaultdict[str, list[str]] = defaultdict(list)
+        self._polls: dict[str, int] = {}
+        """The fault that counts a GitHub's polls since its return, but the first."""
+        self._more_polls_when_ok: dict[str, int] = {}
+
+    @staticmethod
+    def config(githubs: Mapping[str, SimulatedGitHub]) -> dict[str, object]:
+        keys = {"max_runners": 6, "min_runners": IDLE}
+        return {"scaleset": [configured(github, name, **keys) for name, github in githubs.items()]}
+
+    def __enter__(self) -> Self:
+        self._sink = logger.add(self._hear, level=SAID_FROM, format="{message}")
+        logger.enable("runscaler")
+        self.scaler.subscribe(self._see)
+        self.scaler.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for github in self.githubs.values():
+            github.clear_faults()
+        self._door.open()
+        try:
+            self.scaler.stop()
+        finally:
+            self.files.close()
+            logger.disable("runscaler")
+            logger.remove(self._sink)
+
+    # -- the play -----------------------------------------------------------------------------------
+
+    def played(self, outages: Mapping[str, Sequence[Blow]], seconds: float) -> Play:
+        play = Play(self)
+        held = self._queue(self._door.step)
+        self._reach(held, JobState.RUNNING)
+        self._wait_for(
+            lambda one: (one.idle, one.busy, one.total) == (IDLE, BUSY, IDLE + BUSY), "all at work"
+        )
+        play.before, started = self._agents(), self._started()
+        self._strike(outages)
+        meanwhile = self._queue("true")
+        self._watch(play, seconds)
+        play.after, play.said = self._agents(), self._lines()
+        play.started_meanwhile = {name: count - started[name] for name, count in self._started().items()}
+        self._return()
+        afterwards = self._queue("true")
+        self._door.open()
+        play.jobs = {
+            "before": self._reach(held),
+            "in": self._reach(meanwhile),
+            "after": self._reach(afterwards),
+        }
+        self._wait_for(lambda one: one.state == "ok", "all well again")
+        play.more_polls_when_ok = dict(self._more_polls_when_ok)
+        return play
+
+    def _strike(self, outages: Mapping[str, Sequence[Blow]]) -> None:
+        with self._lock:
+            self._said.clear()
+        for name, blows in outages.items():
+            for one in blows:
+                self.githubs[name].inject(one.fault, count=one.count, match=one.match, **one.params)
+
+    def _watch(self, play: Play, seconds: float) -> None:
+        """Look again and again from when the trouble has been noticed until its time is over."""
+        over = self.clock.monotonic() + seconds
+        self._wait_for(lambda one: one.state == "degraded", "trouble in all scale sets")
+
+        def looked() -> bool:
+            for name in self.githubs:
+                status = self._of(name)
+                play.states.setdefault(name, set()).add(str(status.state))
+                play.reasons.setdefault(name, set()).add(status.reason)
+            return self.clock.monotonic() >= over
+
+        wait_until(looked, "the end of the outage")
+
+    def _return(self) -> None:
+        """The first poll is answered at once, later ones are slow: so it is seen which of them mends."""
+        for name, github in self.githubs.items():
+            github.clear_faults()
+            self._polls[name] = github.inject("delay", after=1, count=None, seconds=SLOW_POLL, match=POLL)
+
+    # -- what is there ------------------------------------------------------------------------------
+
+    def _of(self, name: str) -> ScaleSetStatus:
+        return next(one for one in self.scaler.status().scale_sets if one.name == name)
+
+    def _wait_for(self, holds: Callable[[ScaleSetStatus], bool], what: str) -> None:
+        wait_until(lambda: all(holds(self._of(name)) for name in self.githubs), what)
+
+    def _queue(self, step: str) -> dict[str, list[str]]:
+        return {name: github.queue_jobs(name, 1, steps=[step]) for name, github in self.githubs.items()}
+
+    def _reach(
+        self, ids: Mapping[str, list[str]], state: JobState = JobState.COMPLETED
+    ) -> dict[str, tuple[JobView, ...]]:
+        return {name: self.githubs[name].wait_for_jobs(some, state) for name, some in ids.items()}
+
+    def _started(self) -> dict[str, int]:
+        return {name: self._of(name).runners_started for name in self.githubs}
+
+    def _agents(self) -> dict[str, Agents]:
+        """By scale set; agents alone, not what their jobs run."""
+        runners = {slot.runner: name for name in self.githubs for slot in self._of(name).slots}
+        found: dict[str, Agents] = {name: set() for name in self.githubs}
+        for process, runner in self.files._processes():
+            if runner in runners and is_agent(process):
+                found[runners[runner]].add((process.pid, runner))
+        return found
+
+    # -- what it says -------------------------------------------------------------------------------
+
+    def _hear(self, message: Message) -> None:
+        with self._lock:
+            self._said[message.record["extra"].get("scale_set", "")].append(message.record["message"])
+
+    def _lines(self) -> dict[str, list[str]]:
+        with self._lock:
+            return {name: list(lines) for name, lines in self._said.items()}
+
+    def _see(self, event: Event) -> None:
+        """On a thread of the daemon's."""
+        if isinstance(event, ScaleSetChanged) and event.state == "ok" and event.scale_set in self._polls:
+            hits = self.githubs[event.scale_set].hits(self._polls[event.scale_set])
+            self._more_polls_when_ok.setdefault(event.scale_set, hits)
+
+
+def is_agent(process: psutil.Process) -> bool:
+    """Its main process, which lives as long as the runner."""
+    with suppress(psutil.Error):
+        words = process.cmdline()
+        return any(word.endswith("agent.py") for word in words) and WORKER not in words
+    return False
