@@ -127,6 +127,8 @@ class Departures:
         if self.past.settle(runner):
             self._office.after(SETTLE_SECONDS - MOMENT_SECONDS, SettleDeparted(runner))
             self._office.changed()
+        elif past.unproven and not self._outlook.condition.is_serving:
+            self._office.after(SETTLE_SECONDS, SettleDeparted(runner))  # word of its job could not come
         elif past.unproven:
             past.unproven = False
             self._log.bind(slot=past.slot, runner=runner).warning("{}", past.why)
