@@ -49,7 +49,7 @@ class Call:
             self.is_cut = True
             connection = self._connection
             if connection is not None and connection.carries is self:
-                _shut(connection.sock)
+                _shut(connection.wire)
 
     @property
     def is_under_way(self) -> bool:
@@ -92,6 +92,9 @@ class CuttableConnection(HTTPConnection):
     """A connection that tells the thread's call about itself before each request."""
 
     carries: Call | None = None
+    wire: socket.socket | None = None
+    """Its newest socket. After an answer with `Connection: close`, as proxies give, urllib3 calls the
+    connection closed and sets `sock` to None, while the answer is still being read from it."""
 
     def putrequest(
         self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False
@@ -102,9 +105,10 @@ class CuttableConnection(HTTPConnection):
 
     def connect(self) -> None:
         super().connect()
-        self._check()
+        self._connected()
 
-    def _check(self) -> None:
+    def _connected(self) -> None:
+        self.wire = self.sock
         if (call := _current()) is not None:
             call.refuse_if_cut()
 
@@ -120,7 +124,7 @@ class UnixConnection(CuttableConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(CONNECT_SECONDS)
         self.sock.connect(self.path)
-        self._check()
+        self._connected()
 
 
 class SshConnection(CuttableConnection):
@@ -137,7 +141,7 @@ class SshConnection(CuttableConnection):
         command = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_SECONDS:.0f}"]
         with far:
             self._process = self._started([*command, *self.destination, *DIAL], far.fileno())
-        self._check()
+        self._connected()
 
     def _started(self, command: list[str], far: int) -> subprocess.Popen[bytes]:
         try:

@@ -220,3 +220,20 @@ def test_an_end_while_the_stream_is_cut_is_told_when_it_is_back(proxy, rig, owne
     engine.forget()
     backend.close()
     assert not any(isinstance(one, ThingDown) for one in seen.all)
+
+
+@pytest.mark.engine
+def test_a_stream_that_a_proxy_would_end_with_its_connection_is_cut_by_a_stop(proxy, rig, owner, seen):
+    engine, backend = Engine(EngineAddress(proxy.url)), rig.open(owner)
+    watch = Watch(engine, owner, SystemClock(), 0.0, seen, quiet_seconds=2 * PATIENCE)
+    resource = backend.start(Orders(rig).make(), Interrupt())
+    backend.remove(resource, force=True, interrupt=Interrupt())
+    seen.await_end_of(resource)
+
+    stopping = threading.Thread(target=watch.stop, daemon=True)
+    stopping.start()
+    stopping.join(PATIENCE)
+
+    assert not stopping.is_alive()
+    engine.forget()
+    backend.close()
