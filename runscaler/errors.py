@@ -5,7 +5,8 @@
     │   └── UsageError        a flag is wrong
     ├── HostError             this host cannot run the daemon: lock held, port taken, no state directory
     ├── GitHubError           a call to GitHub failed
-    │   ├── Unreachable       no usable reply: DNS, connection, time-out, TLS, garbage (retryable)
+    │   ├── Unreachable       no usable reply: DNS, connection, time-out, TLS (retryable)
+    │   │   └── Unreadable    a reply that is garbage (retryable)
     │   ├── ServerTrouble     5xx, or 429 that names no time (retryable)
     │   ├── RateLimited       GitHub asked us to wait
     │   ├── AccessDenied      the credential is wrong, expired, or lacks a right
