@@ -514,3 +514,13 @@ def test_an_agent_gives_up_when_its_configuration_is_refused(client: ScaleSetCli
     agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
 
     assert agent.end()[0] == 1
+
+
+def test_nobody_creates_a_set_for_a_call_that_is_about_another_thing(client: ScaleSetClient) -> None:
+    fault = client.github.inject("F60")
+
+    made = client.jit("runner-1")
+
+    assert made.status_code == 200
+    assert [one.name for one in client.github.state().scale_sets] == ["my-runners"]
+    assert client.github.hits(fault) == 0

@@ -110,7 +110,7 @@ class FaultBook:
         match = fault.match
         if match.method and match.method.upper() != request.method:
             return False
-        if match.path not in request.path or (request.path.startswith(AGENT) and not match.path):
+        if not match.fits_path(request.path) or (request.path.startswith(AGENT) and not match.path):
             return False
         if match.scale_set:
             scale_set = scale_set_of(self._gate, request)

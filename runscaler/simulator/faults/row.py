@@ -18,13 +18,16 @@ Outcome: TypeAlias = "Reply | Damage"
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which requests a fault is about; an empty field fits all. `path` is a part of the path,
-    `runner` a shell pattern over runner names."""
+    """Which requests a fault is about; an empty field fits all. `path` is a part of the path (with a
+    final `$`: its end), `runner` a shell pattern over runner names."""
 
     method: str = ""
     path: str = ""
     scale_set: str = ""
     runner: str = ""
+
+    def fits_path(self, path: str) -> bool:
+        return path.endswith(self.path[:-1]) if self.path.endswith("$") else self.path in path
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,7 @@ COUNTED = answers.has_key("statistics")
 ROWS: tuple[Row, ...] = (
     Row("F58", "the set is deleted", begin=delete),
     Row("F59", "changed by hand: `action` rename, move, relabel; `value`", begin=change_by_hand),
-    Row("F60", "somebody else has just created it", Match("POST", SETS), before=create_before),
+    Row("F60", "somebody else has just created it", Match("POST", f"{SETS}$"), before=create_before),
     Row(
         "F61",
         "extra labels vanish",
