@@ -70,15 +70,11 @@ class Run:
 
     def __enter__(self) -> Run:
         with ExitStack() as undo:
-            self._scene = made_scene(self._plan, self._kind, self._folder, undo)
-            self._stage = Stage(self._scene, self._folder)
+            self._scene = scene = made_scene(self._plan, self._kind, self._folder, undo)
+            self._stage = Stage(scene, self._folder)
             self._undo = undo.pop_all()
-        self._github, self._daemon = self._scene.github, self._scene.daemon
-        self._ground, self._timeline, self._clock = (
-            self._scene.ground,
-            self._scene.timeline,
-            self._scene.clock,
-        )
+        self._github, self._daemon, self._ground = scene.github, scene.daemon, scene.ground
+        self._timeline, self._clock = scene.timeline, scene.clock
         return self
 
     def __exit__(self, *_: object) -> None:
