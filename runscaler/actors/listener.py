@@ -343,4 +343,5 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         if not delete_scale_set or not self._held_session or self._registration.id is None:
             return False
         self._service.delete_scale_set(self._registration.id, self._interrupt)
+        self._house.memory.clear_session(self._settings.key)  # a session that was lost is gone with it
         return True

@@ -639,6 +639,18 @@ def test_who_lost_its_session_for_a_moment_still_deletes_its_scale_set() -> None
     assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=True)]
 
 
+def test_who_deleted_its_scale_set_leaves_no_word_of_it_to_the_next_process() -> None:
+    """Its session was lost just before and not closed: the next start used the deleted set's id."""
+    solo, listener = opened()
+    solo.github.fail_next("poll", SessionGone("over", status=404))
+    listener.actor_ref.tell(AnnounceCapacity(0))
+    solo.play()
+
+    solo.tell(listener, CloseSession(delete_scale_set=True))
+
+    assert solo.shelf.sessions == {}
+
+
 def test_a_refusal_to_delete_is_no_failure_of_the_stop() -> None:
     solo, listener = opened()
     solo.github.fail_next("delete_scale_set", Refused("a job runs", status=400))
