@@ -67,6 +67,7 @@ class Run:
     def __init__(self, plan: Plan, ground: GroundKind, folder: Path) -> None:
         self._plan, self._kind, self._folder = plan, ground, folder
         self._undo = ExitStack()
+        self._violations_seen = 0
 
     def __enter__(self) -> Run:
         with ExitStack() as undo:
@@ -86,12 +87,19 @@ class Run:
         for deed in self._plan.deeds:
             self._scene.pause(max(0.0, deed.at - self._timeline.now))
             self._stage.play(deed)
+            self._look_for_violations()
         evidence = self._gathered(self._settled())
-        for violation in evidence.violations:
-            self._timeline.note_at(violation.at, f"!! {violation}")
+        self._look_for_violations()
         found = breaches(evidence)
         seconds, tally = self._timeline.now, self._tally(evidence)
         return Outcome(self._plan, self._kind, seconds, tally, found, str(self._timeline), self._folder)
+
+    def _look_for_violations(self) -> None:
+        """By our clock: a fault may put GitHub's wrong."""
+        all_so_far = self._github.violations()
+        for violation in all_so_far[self._violations_seen :]:
+            self._timeline.note(f"!! {violation}")
+        self._violations_seen = len(all_so_far)
 
     # -- the end ------------------------------------------------------------------------------------
 

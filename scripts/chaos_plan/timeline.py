@@ -18,7 +18,6 @@ class Timeline:
 
     def __post_init__(self) -> None:
         self._began = self.clock.monotonic()
-        self._began_at = self.clock.wall()
 
     @property
     def now(self) -> float:
@@ -27,9 +26,5 @@ class Timeline:
     def note(self, text: str) -> None:
         self.lines.append((self.now, text))
 
-    def note_at(self, wall: float, text: str) -> None:
-        """Something whose time of day is known."""
-        self.lines.append((wall - self._began_at, text))
-
     def __str__(self) -> str:
-        return "\n".join(f"{at:8.2f} s  {text}" for at, text in sorted(self.lines))
+        return "\n".join(f"{at:8.2f} s  {text}" for at, text in self.lines)
