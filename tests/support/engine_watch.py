@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from docker.errors import DockerException
 from requests.exceptions import RequestException
@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 PREFIX = "io.runscaler"
 
 
+class Holder(NamedTuple):
+    """Whose a container is."""
+
+    scale_set: str
+    slot: str
+    runner: str
+
+
 @dataclass
 class EngineWatch:
     """Follows the engine's event stream for the containers of one state directory; a context.
@@ -31,12 +39,14 @@ class EngineWatch:
 
     url: str
     state_dir: Path
-    alive: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Scale set and runner of each container that there is, by the container's id."""
+    alive: dict[str, Holder] = field(default_factory=dict)
+    """What there is, by the container's id."""
     most: Counter[str] = field(default_factory=Counter)
     """The most containers that a scale set ever had at once, from create to destroy."""
     runners: list[str] = field(default_factory=list)
     """The runner of each container that was made."""
+    intruders: list[str] = field(default_factory=list)
+    """The runners that were made in a slot that another container still held."""
 
     def __enter__(self) -> Self:
         self._over, self._watches = threading.Event(), threading.Event()
@@ -58,7 +68,7 @@ class EngineWatch:
 
     def names(self) -> set[str]:
         """The runners whose containers there are."""
-        return {runner for _, runner in list(self.alive.values())}
+        return {one.runner for one in list(self.alive.values())}
 
     def _watch(self) -> None:
         while not self._over.is_set():
@@ -91,8 +101,10 @@ class EngineWatch:
     def _count(self, container: str, marks: Mapping[str, str]) -> None:
         if container in self.alive:
             return
-        scale_set, runner = marks[f"{PREFIX}.scale-set"], marks[f"{PREFIX}.runner"]
-        self.alive[container] = scale_set, runner
-        self.runners.append(runner)
-        there = sum(one == scale_set for one, _ in self.alive.values())
-        self.most[scale_set] = max(self.most[scale_set], there)
+        made = Holder(*(marks[f"{PREFIX}.{name}"] for name in ("scale-set", "slot", "runner")))
+        neighbours = [one for one in self.alive.values() if one.scale_set == made.scale_set]
+        if any(one.slot == made.slot for one in neighbours):
+            self.intruders.append(made.runner)
+        self.alive[container] = made
+        self.runners.append(made.runner)
+        self.most[made.scale_set] = max(self.most[made.scale_set], len(neighbours) + 1)

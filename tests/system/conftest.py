@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.daemon import Daemon, Door
 from support.engine import connect
+from support.engine_trouble import NAME, Ward
 from support.missing import missing
+from support.own_engine import PrivateEngine
 
 from runscaler.backends.docker.local import way_to_host
 from runscaler.ops.demo_image import ensure_demo_image
@@ -17,6 +20,8 @@ from runscaler.testing.simulator import FAST, SimulatedGitHub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from support.engine_proxy import EngineProxy
 
 TOKEN = "ghp_" + "s3cr3t" * 6
 
@@ -95,3 +100,45 @@ def scale_set(github: SimulatedGitHub) -> Callable[..., dict[str, Any]]:
         return made | {key.replace("_", "-"): value for key, value in keys.items()}
 
     return make
+
+
+@pytest.fixture
+def own_engine() -> Iterator[PrivateEngine]:
+    """Not yet started; the test may do to it what it likes."""
+    made = PrivateEngine()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ward(
+    github: SimulatedGitHub, tmp_path, scale_set, door: Door, own_engine
+) -> Iterator[Callable[..., Ward]]:
+    """`ward(max_runners=4)`: a daemon on the test's own engine, or on `engine` or by way of `proxy`."""
+    with ExitStack() as undo:
+
+        def make(
+            scope: str = "my-org",
+            proxy: EngineProxy | None = None,
+            engine: PrivateEngine = own_engine,
+            docker: dict[str, Any] | None = None,
+            **keys: Any,
+        ) -> Ward:
+            host = proxy.url if proxy else engine.url
+            table = {
+                "host": host,
+                "network": "host",
+                "dind": False,
+                "pull": "never",
+                "volumes": [door.volume],
+            }
+            image = ensure_demo_image(engine.url, lambda _what, _done, _total: None)
+            made = scale_set(
+                NAME,
+                {"backend": "docker", "runner-image": image, "docker": table | (docker or {})},
+                url=github.config_url(scope),
+                **keys,
+            )
+            return undo.enter_context(Ward(github, engine, tmp_path / scope, made, scope))
+
+        yield make

@@ -1,0 +1,157 @@
+"""The engine goes, comes back, hangs: real jobs on an engine of the test's own (spec.md 8.5)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from support.daemon import CLOCK
+from support.engine_trouble import assert_github_is_clear
+
+from runscaler.interrupt import Interrupt
+from runscaler.testing.simulator import FAST, SimulatedGitHub
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+LIVE_RESTORE = "--live-restore"
+AWAY_SECONDS = 20.0
+"""How long the engine is away, so that every call has been tried and has failed several times."""
+DOWN = "start the engine: `sudo systemctl start docker`"
+
+TIMERS = replace(FAST, session=60.0, agent_silence=60.0, registration=600.0, lease=10.0, pick_up=60.0)
+"""GitHub soon gives up a runner that died in its job, and is patient with all else."""
+
+
+@pytest.fixture
+def github():
+    with SimulatedGitHub(timers=TIMERS) as simulated:
+        yield simulated
+
+
+def results(jobs):
+    return [one.result for one in jobs]
+
+
+def test_after_an_engine_was_away_for_twenty_seconds_all_jobs_that_can_be_run_are_run(
+    github, own_engine, ward, door
+):
+    own_engine.start()
+    one = ward(max_runners=4, min_runners=1)
+    one.start()
+    at_work = one.queue_running(2, door.step)
+    passing = one.queue(6)
+    github.wait_until(lambda state: state.completed >= 2)
+
+    own_engine.stop()
+    died = set(one.watch.runners)
+    one.wait_for("degraded", DOWN)
+    later = one.queue(3)
+    CLOCK.pause(AWAY_SECONDS, Interrupt())
+    own_engine.start()
+    one.wait_for("ok")
+    jobs = github.wait_for_jobs([*passing, *later])
+    one.wait_until_clear(kept=1)
+
+    assert not {job.runner for job in jobs if job.result != "succeeded"} - died
+    assert results(github.wait_for_jobs(later)) == ["succeeded"] * 3
+    assert "succeeded" not in results(github.wait_for_jobs(at_work))
+    assert {job.attempts for job in jobs} == {1}
+    assert len(one.warned("scale set is degraded")) == 1
+    assert len(one.warned()) <= 2 + 2 * len(died)
+    one.end()
+    assert_github_is_clear(github)
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_jobs_go_on_while_an_engine_with_live_restore_is_down_and_their_runners_are_found_again(
+    github, own_engine, ward, door, how
+):
+    own_engine.start(LIVE_RESTORE)
+    one = ward(max_runners=4, min_runners=1)
+    one.start()
+    at_work = one.queue_running(2, door.step)
+    one.wait_for("ok", busy=2, idle=1)
+    before = one.containers()
+
+    getattr(own_engine, how)()
+    one.wait_for("degraded", total=3)
+    later = one.queue(3)
+    own_engine.start(LIVE_RESTORE)
+    one.wait_for("ok")
+    after = one.containers()
+    door.open()
+    jobs = github.wait_for_jobs([*at_work, *later])
+    one.wait_until_clear(kept=1)
+
+    assert results(jobs) == ["succeeded"] * 5
+    assert {job.attempts for job in jobs} == {1}
+    assert {job.runner for job in github.wait_for_jobs(at_work)} <= before.keys() & after.keys()
+    assert len(one.warned("scale set is degraded")) == 1
+    one.end()
+    assert_github_is_clear(github)
+
+
+def test_an_engine_that_was_killed_takes_its_runners_along_when_it_is_back_and_the_rest_is_run(
+    github, own_engine, ward, door
+):
+    own_engine.start()
+    one = ward(max_runners=4)
+    one.start()
+    at_work = one.queue_running(2, door.step)
+    one.wait_for("ok", busy=2)
+
+    own_engine.kill()
+    one.wait_for("degraded", total=2)
+    later = one.queue(5)
+    own_engine.start()
+    one.wait_for("ok")
+    jobs = github.wait_for_jobs([*at_work, *later])
+    one.wait_until_clear()
+
+    assert "succeeded" not in results(jobs[:2])
+    assert results(jobs[2:]) == ["succeeded"] * 5
+    assert {job.attempts for job in jobs} == {1}
+    assert len(one.warned("scale set is degraded")) == 1
+    one.end()
+    assert_github_is_clear(github)
+
+
+def test_while_an_engine_hangs_no_runner_is_touched_and_a_stop_ends_in_its_time(
+    github, own_engine, ward, door
+):
+    own_engine.start()
+    stays = ward(max_runners=3)
+    leaves = ward(max_runners=3, min_runners=1, scope="other-org", drain_timeout="0s")
+    for one in (stays, leaves):
+        one.start()
+    at_work, lost = (one.queue_running(1, door.step) for one in (stays, leaves))
+    stays.wait_for("ok", busy=1)
+    leaves.wait_for("ok", busy=1, idle=1)
+    before, left = stays.containers(), leaves.containers()
+
+    own_engine.freeze()
+    leaves.program.signal()
+    stays.wait_for("degraded", "does not answer in time (look at its log: `journalctl -u docker`)")
+    later = stays.queue()
+    while leaves.program.process.poll() is None:
+        assert stays.program.health() is not None
+        assert leaves.program.health() is not None or leaves.program.ended() == 0
+    own_engine.thaw()
+    stays.wait_for("ok")
+    after = stays.containers()
+    door.open()
+    jobs = github.wait_for_jobs([*at_work, *later])
+
+    assert after.items() >= before.items()
+    assert results(jobs) == ["succeeded", "succeeded"]
+    assert len(stays.warned()) == len(stays.warned("scale set is degraded")) == 1
+    assert (leaves.program.ended(), leaves.program.errors) == (0, "")
+    leaves.assert_decent_log()
+    (said,) = leaves.warned("stopping took too long (drain)")
+    assert all(runner in said for runner in left)
+
+    github.client_restarted()
+    leaves.start()
+    github.wait_for_jobs(lost)
+    for one in (leaves, stays):
+        one.end()
+    assert_github_is_clear(github)
