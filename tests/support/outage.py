@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 IDLE, BUSY = 2, 1
 SLOW_POLL = 2.0
+NOTICED_SECONDS = 60.0
+"""Of the daemon's time, in which each kind of call has met the trouble."""
 SAID_FROM = "INFO"
 Agents = set[tuple[int, str]]
 """Pids of agents, each with its runner's name."""
@@ -117,6 +119,7 @@ class Outage:
         }
         self._wait_for(lambda one: one.state == "ok", "all well again")
         play.more_polls_when_ok = dict(self._more_polls_when_ok)
+        self._calm_down()
         return play
 
     def _strike(self, outages: Mapping[str, Sequence[Blow]]) -> None:
@@ -130,6 +133,8 @@ class Outage:
         """Look again and again from when the trouble has been noticed until its time is over."""
         over = self.clock.monotonic() + seconds
         self._wait_for(lambda one: one.state == "degraded", "trouble in all scale sets")
+        noticed = self.clock.monotonic() + NOTICED_SECONDS
+        wait_until(lambda: self.clock.monotonic() >= noticed, "word of the trouble from every call")
 
         def looked() -> bool:
             for name in self.githubs:
@@ -145,6 +150,12 @@ class Outage:
         for name, github in self.githubs.items():
             github.clear_faults()
             self._polls[name] = github.inject("delay", after=1, count=None, seconds=SLOW_POLL, match=POLL)
+
+    def _calm_down(self) -> None:
+        """No poll is slow any more: one that was broken off would be looked at after its session's end."""
+        for github in self.githubs.values():
+            github.clear_faults()
+            github.wait_until(lambda state: any(one.polls_open for one in state.sessions))
 
     # -- what is there ------------------------------------------------------------------------------
 

@@ -97,16 +97,18 @@ def test_the_scale_set_is_degraded_all_the_time_and_says_why(play: Play, name: s
 def test_ten_minutes_are_a_few_lines_that_name_the_trouble_and_what_comes_next(play: Play, name: str) -> None:
     lines = play.said[name]
     told = [line for line in lines if "degraded" in line]
+    # To a GitHub that answers an acknowledgement may be given up before the first poll fails.
 
     assert len(lines) <= MOST_LINES, "\n".join(lines)
     assert 1 <= len(told) <= MOST_TOLD, "\n".join(told)
     assert all(says_why(line, name) and "trying again" in line for line in told)
-    assert not any("scale set is ok" in line for line in lines)
+    assert len([line for line in lines if "scale set is ok" in line]) <= (name == ILL)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [REFUSED, KEPT])
 def test_the_first_poll_that_comes_back_mends_it(play: Play, name: str) -> None:
-    """The next may have begun before word of it was heard."""
+    """The next may have begun before word of it was heard. Where starts failed for ten minutes, it takes
+    the next of these, which backs off for a minute at most."""
     assert play.more_polls_when_ok[name] <= 1
 
 
