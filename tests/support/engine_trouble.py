@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -45,7 +46,7 @@ class Ward:
         return self
 
     def __exit__(self, *_: object) -> None:
-        print(self.program.told())  # shown where the test fails
+        sys.stdout.write(self.program.told())  # shown where the test fails
         self._undo.close()
 
     def _end_by_force(self) -> None:
