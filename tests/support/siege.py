@@ -51,11 +51,17 @@ def configured(github: SimulatedGitHub, name: str, **keys: object) -> dict[str, 
 
 
 class Siege:
-    """An `Autoscaler` of its own on `files`; `github` strikes. `clock` is the daemon's."""
+    """An `Autoscaler` of its own on `files`; `github` strikes. `clock` is the daemon's, `kind` makes it."""
 
-    def __init__(self, github: SimulatedGitHub, files: Daemon, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        github: SimulatedGitHub,
+        files: Daemon,
+        clock: Clock | None = None,
+        kind: Callable[..., Autoscaler] = Autoscaler,
+    ) -> None:
         self.github, self.files = github, files
-        self.scaler = Autoscaler(load_config(files.path), clock=clock)
+        self.scaler = kind(load_config(files.path), clock=clock)
 
     def __enter__(self) -> Siege:
         self.scaler.start()
