@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from chaos_plan.daemon import Daemon
+    from runscaler.clock import Clock
 
 Json: TypeAlias = Any  # what came over the wire
 MARKS = "io.runscaler"
@@ -37,16 +38,19 @@ LOOKALIKES: Mapping[str, Mapping[str, str]] = {
 }
 """Labels by what the bystander is."""
 RECONNECT = 0.2
+NANOSECONDS = 1_000_000_000
+BLINK = 0.1
+"""Seconds. The engine has forgotten a container a moment before it says so: its place may be taken by then."""
 
 
 class DockerGround:
     """The engine's own events tell what exists."""
 
-    def __init__(self, daemon: Daemon, url: str, image: str, *, alone: bool) -> None:
+    def __init__(self, daemon: Daemon, url: str, image: str, clock: Clock, *, alone: bool) -> None:
         """`alone`: nobody else uses the engine, which may also end and start again."""
         self._daemon = daemon
         self._url, self._image = url, image
-        self._alone = alone
+        self._clock, self._alone = clock, alone
         self._engine = BareEngine(url, 2)
         self._ours = f"{MARKS}.state-dir={daemon.state_dir}"
         self.crowds: set[frozenset[Lodger]] = set()
@@ -82,6 +86,9 @@ class DockerGround:
 
     def resume(self, runner: str) -> None:
         self._each(runner, "POST", "/unpause")
+
+    def runners(self) -> frozenset[str]:
+        return frozenset(lodger_of(one["Labels"]).runner for one in self._listed(self._ours))
 
     def left(self) -> list[str]:
         """On an engine that others use too, only what bears our label."""
@@ -164,17 +171,24 @@ class DockerGround:
                 self._over.wait(RECONNECT)
 
     def _follow(self) -> None:
+        """Events from before the list was complete only bring it up to date: each one's last word counts."""
+        began = self._clock.wall()
+        here = {lodger_of(one["Labels"]) for one in self._listed(self._ours)}
+        since = self._clock.wall()
         wanted = query_filters(type=["container"], event=["create", "destroy"], label=[self._ours])
-        engine = BareEngine(self._url, 1)
-        stream = engine.stream(f"/events?filters={wanted}")
+        stream = BareEngine(self._url, 1).stream(f"/events?since={began:.9f}&filters={wanted}")
         with self._over.cutting(stream.shutdown):
-            here = {lodger_of(one["Labels"]) for one in self._listed(self._ours)}
-            self.crowds.add(frozenset(here))
             for event in event_lines(stream.stream(1 << 16)):
-                (here.add if event["Action"] == "create" else here.discard)(
-                    lodger_of(event["Actor"]["Attributes"])
-                )
-                self.crowds.add(frozenset(here))
+                at = event["timeNano"] / NANOSECONDS
+                self._note(here, at - since)
+                lodger = lodger_of(event["Actor"]["Attributes"])
+                (here.add if event["Action"] == "create" else here.discard)(lodger)
+                since = max(since, at)
+        self._note(here, self._clock.wall() - since)
+
+    def _note(self, here: set[Lodger], seconds: float) -> None:
+        if seconds > BLINK:
+            self.crowds.add(frozenset(here))
 
 
 def lodger_of(labels: Mapping[str, str]) -> Lodger:

@@ -216,10 +216,10 @@ class Stage:
         code = self._daemon.stop()
         self._github.client_restarted()
         self._note("daemons stopped twice", f"the daemon has ended with {code} after two SIGTERM")
-        self._judge(code, "two SIGTERM", 0, LEFT_AT_ONCE)
+        self._judge(code, "two SIGTERM", 0, LEFT_AT_ONCE, -SIGTERM)
 
     def _judge(self, code: int, after: str, *right: int) -> None:
-        """Until it listens to signals, the first one is its end as it would be any program's."""
+        """Before it listens to signals, and after its work is done, one is its end as any program's."""
         if code not in right and not (code == -SIGTERM and self._daemon.has_only_begun):
             self._wrong_end(f"the daemon ended with {code} after {after}")
 

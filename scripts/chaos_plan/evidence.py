@@ -36,6 +36,8 @@ class Evidence:
     wrong_ends: tuple[str, ...] = ()
     """Lives of the daemon that ended as none should."""
     left: tuple[str, ...] = ()
+    homeless: tuple[str, ...] = ()
+    """Registrations whose runners were not there, when all had been at rest for long enough."""
     touched: tuple[str, ...] = ()
     """Bystanders that are not as they were."""
     crashes: tuple[str, ...] = ()

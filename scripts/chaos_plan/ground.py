@@ -41,6 +41,9 @@ class Ground(Protocol):
     def resume(self, runner: str) -> None:
         """If it is still there."""
 
+    def runners(self) -> frozenset[str]:
+        """Who is there now."""
+
     def left(self) -> list[str]:
         """All that still is, but for bystanders."""
 

@@ -63,6 +63,7 @@ def runners_fit(evidence: Evidence) -> Iterator[str]:
 
 def nothing_is_left(evidence: Evidence) -> Iterator[str]:
     yield from (f"left behind: {what}" for what in evidence.left)
+    yield from (f"the registration of {name} has outlived its runner" for name in evidence.homeless)
     for one in evidence.github.scale_sets:
         if not one.deleted:
             yield f"scale set {one.name} ({one.id}) is still registered"

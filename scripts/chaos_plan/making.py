@@ -53,7 +53,7 @@ def made_scene(plan: Plan, kind: GroundKind, folder: Path, undo: ExitStack) -> S
         door = undo.enter_context(Door(beyond, clock))
         keys = {"url": url, **container_keys(door.url, image, folder)}
         daemon = Daemon(folder, configured(plan.setting, keys))
-        ground = DockerGround(daemon, beyond, image, alone=engine is not None)
+        ground = DockerGround(daemon, beyond, image, clock, alone=engine is not None)
     undo.enter_context(ground)
     undo.callback(ground.clear)
     undo.callback(daemon.kill)

@@ -75,6 +75,9 @@ class ProcessGround:
     def resume(self, runner: str) -> None:
         self._each(runner, psutil.Process.resume)
 
+    def runners(self) -> frozenset[str]:
+        return frozenset(home.name for home in self._own_homes())
+
     def left(self) -> list[str]:
         files = [*self._own_homes(), *self._daemon.temporary.iterdir()]
         return [*(str(path) for path in files), *(f"{one.pid} of {name}" for one, name in self._living())]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaos_plan.deeds import Stage
+from chaos_plan.deeds import LIVING, Stage
 from chaos_plan.evidence import Counters, Evidence
 from chaos_plan.invariants import breaches
 from chaos_plan.luck import make_plan
@@ -27,6 +27,8 @@ SETTLE_SECONDS = 180.0
 """For all jobs to be through after the last deed: longer than any one trouble of a plan can last."""
 LATEST_WORD = 3.0
 """For words about jobs that a fault holds back (F44)."""
+PAY_SECONDS = 90.0
+"""For the daemon to remove registrations that it owes GitHub: it tries again every 30 s."""
 COUNT_SECONDS = 15.0
 """For the daemon to hear of what GitHub has counted."""
 GLANCE = 0.1
@@ -68,6 +70,7 @@ class Run:
         self._plan, self._kind, self._folder = plan, ground, folder
         self._undo = ExitStack()
         self._violations_seen = 0
+        self._homeless: tuple[str, ...] = ()
 
     def __enter__(self) -> Run:
         with ExitStack() as undo:
@@ -114,7 +117,14 @@ class Run:
             self._timeline.note(f"!! {error}; the daemon says {self._daemon.health()}")
             return f"it did not come to rest: {error}"
         self._timeline.note("all jobs are through, all messages deleted")
+        self._came_true(self._all_are_housed, PAY_SECONDS)
         return ""
+
+    def _all_are_housed(self) -> bool:
+        """No registration without its runner: in the end GitHub itself deletes them with their scale set."""
+        registered = {runner.name for runner in self._github.state().runners_in(*LIVING)}
+        self._homeless = tuple(sorted(registered - self._ground.runners()))
+        return not self._homeless
 
     def _gathered(self, unready: str) -> Evidence:
         counted = self._counted() if not unready else None
@@ -132,6 +142,7 @@ class Run:
             killed=frozenset(self._stage.killed),
             wrong_ends=tuple(self._stage.wrong_ends),
             left=tuple(self._ground.left()) + tuple(self._daemon.left()),
+            homeless=self._homeless,
             touched=tuple(self._ground.touched()),
             crashes=tuple(self._daemon.crashes()),
             logs=(*self._daemon.logs(), said),

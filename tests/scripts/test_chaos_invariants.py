@@ -46,6 +46,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"holds": (MOST_THREADS + 1, 20)}, "threads"),
     ({"holds": (20, MOST_FILES + 1)}, "open files"),
     ({"left": ("a file",)}, "left behind: a file"),
+    ({"homeless": ("runner-1",)}, "registration of runner-1 has outlived its runner"),
     ({"touched": ("another's runner",)}, "touched, though it only looks like a runner: another's runner"),
     ({"crashes": ("listener crashed",)}, "listener crashed"),
     ({"logs": (f"token {TOKEN}",)}, "holds the token or secret that begins with ghp_"),
