@@ -40,7 +40,7 @@ LOOKALIKES: Mapping[str, Mapping[str, str]] = {
 RECONNECT = 0.2
 NANOSECONDS = 1_000_000_000
 BLINK = 0.1
-"""Seconds. The engine has forgotten a container a moment before it says so: its place may be taken by then."""
+"""Seconds. The engine has forgotten a container a moment before it says so: its place may be taken."""
 
 
 class DockerGround:
