@@ -8,6 +8,8 @@ import pytest
 from support.engine import connect
 from support.engine_trouble import NAME, assert_github_is_clear
 
+from runscaler.testing.simulator import JobState
+
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 VOLUME = "/shared"
 STRANGERS = {
@@ -58,12 +60,18 @@ class Strangers:
 
 @pytest.fixture
 def two(own_engine, ward):
-    """Two wards with the same scale set name in different organisations, and a volume that both use."""
+    """Two daemons with the same scale set name in different organisations, and a volume that both use."""
     own_engine.start()
-    docker = {"shared-volume": VOLUME}
-    return [
-        ward(max_runners=3, min_runners=1, scope=scope, docker=docker) for scope in ("one-org", "two-org")
-    ]
+    keys = {"max_runners": 3, "min_runners": 1, "docker": {"shared-volume": VOLUME}}
+    made = [ward(scope=scope, **keys) for scope in ("one-org", "two-org")]
+    for one in made:
+        one.start()
+    return made
+
+
+@pytest.fixture
+def strangers(own_engine, two):
+    return Strangers(own_engine.url, two[0].keys["runner-image"])
 
 
 def volumes(url):
@@ -71,48 +79,50 @@ def volumes(url):
         return [volume["Name"] for volume in api.volumes()["Volumes"] or ()]
 
 
-def test_neither_touches_what_is_the_others_or_a_strangers_though_one_is_killed_and_comes_back(
-    github, own_engine, two, door
-):
-    first, second = two
-    strangers = Strangers(own_engine.url, first.keys["runner-image"])
-    for one in two:
-        one.start()
-    standing = {one.scope: one.queue_running(1, f"touch {VOLUME}/{one.scope}; {door.step}") for one in two}
+def outcomes(jobs):
+    return {(job.result, job.attempts) for job in jobs}
+
+
+def test_a_daemon_that_is_killed_and_comes_back_takes_over_its_own_runners_only(github, two, strangers, door):
+    killed, other = two
+    ours, theirs = (one.queue_running(1, door.step) for one in two)
     passing = [job for one in two for job in one.queue(4)]
     github.wait_for_jobs(passing)
-    second.wait_for("ok", busy=1, idle=1)
-    held = second.containers()
 
-    first.program.signal(signal.SIGKILL)
-    assert first.program.ended() == -signal.SIGKILL
+    killed.program.signal(signal.SIGKILL)
+    assert killed.program.ended() == -signal.SIGKILL
     github.client_restarted()
-    meanwhile = [job for one in two for job in one.queue(3)]
-    first.start()
-    jobs = github.wait_for_jobs([*passing, *meanwhile])
-    first.wait_for("ok", total=2)
+    passing += [job for one in two for job in one.queue(3)]
+    killed.start()
+    github.wait_for_jobs(passing)
+    standing = {job.runner for job in github.wait_for_jobs([*ours, *theirs], JobState.RUNNING)}
 
-    assert held.keys() & second.containers().keys() >= {
-        job.runner for job in github.state().jobs if job.id in standing["two-org"]
-    }
-    assert {(job.result, job.attempts) for job in jobs} == {("succeeded", 1)}
+    assert standing <= killed.containers().keys() | other.containers().keys()
+    assert other.warned() == []
     door.open()
-    github.wait_for_jobs(standing["one-org"])
-    github.wait_for_jobs(standing["two-org"])
-    second.wait_for("ok", busy=0, idle=1, total=1)
-    held = second.containers()
-    assert second.warned() == []
+    github.wait_for_jobs([*ours, *theirs])
+    for one in two:
+        one.end()
+    assert outcomes(github.state().jobs) == {("succeeded", 1)}
+    strangers.assert_untouched()
+    assert_github_is_clear(github)
+
+
+def test_a_stop_removes_nothing_of_the_other_daemon_and_leaves_the_volume_that_it_uses(
+    github, own_engine, two, strangers
+):
+    first, other = two
+    github.wait_for_jobs([job for one in two for job in one.queue(2, f"touch {VOLUME}/{one.scope}")])
+    other.wait_for("ok", idle=1, total=1)
+    before = other.containers()
 
     first.end()
 
-    assert second.containers() == held
+    assert other.containers() == before
     assert volumes(own_engine.url) == ["runner-shared"]
-    (last,) = github.wait_for_jobs(second.queue(step=f"test -e {VOLUME}/one-org && test -e {VOLUME}/two-org"))
+    (last,) = github.wait_for_jobs(other.queue(step=f"test -e {VOLUME}/one-org && test -e {VOLUME}/two-org"))
+    other.end()
+    assert last.runner in before
+    assert outcomes(github.state().jobs) == {("succeeded", 1)}
     strangers.assert_untouched()
-
-    second.end()
-
-    strangers.assert_untouched()
-    assert {(job.result, job.attempts) for job in github.state().jobs} == {("succeeded", 1)}
-    assert last.runner in held
     assert_github_is_clear(github)
