@@ -211,13 +211,14 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
 
     def _connect(self) -> Session:
         kept = self._house.memory.load_session(self._settings.key)
-        scale_set = self._registration.ensure(None if kept is None else kept[0])
+        scale_set = self._registration.found(None if kept is None else kept[0])
         scale_set_id = ScaleSetId(scale_set.id)
         self.report(ScaleSetFound(scale_set_id))
         self._close_predecessor()
         session = self._service.open_session(scale_set_id, self._house.host_name, self._interrupt)
         self._house.memory.save_session(self._settings.key, scale_set_id, session.id)
-        self._held_session, self._announced, self._labels = True, False, scale_set.labels
+        self._held_session, self._announced = True, False
+        self._labels = self._registration.brought_in_line().labels
         self._cursor, self._unacknowledged, self._to_acquire = Cursor(), [], ()
         return session
 

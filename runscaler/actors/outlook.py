@@ -58,8 +58,11 @@ class Outlook:
         self._become(replace(self.condition, standby=hold, github=None, rate_limited=False))
 
     def listener_troubled(self, trouble: Trouble | None) -> None:
+        over = trouble is None and self._listener_trouble is not None
         self._listener_trouble = trouble
         self._weigh_trouble()
+        if over:
+            self.start_succeeded()  # starts that failed meanwhile are GitHub's, and no reason to wait
 
     def calls_troubled(self, trouble: Trouble | None) -> None:
         """A call that got through, or was given up, is no proof that the listener's do."""

@@ -37,6 +37,7 @@ class Registration:
         self._interrupt, self._clock = interrupt, clock
         self._agreed: RunnerScaleSet | None = None
         self._gone: ScaleSetId | None = None
+        self._group = 0
         self._check_at = 0.0
         self._log = logger.bind(scale_set=settings.name)
 
@@ -44,11 +45,24 @@ class Registration:
     def id(self) -> ScaleSetId | None:
         return None if self._agreed is None else ScaleSetId(self._agreed.id)
 
-    def ensure(self, kept: ScaleSetId | None) -> RunnerScaleSet:
-        """Always look first, never two of one name. `kept` is the id from before a crash."""
-        group = self._service.group_id(self._settings.runner_group, self._interrupt)
-        found = self._known(kept) or self._named(group) or self._created(group)
-        return self._agree(self._brought_in_line(found, group))
+    def found(self, kept: ScaleSetId | None) -> RunnerScaleSet:
+        """Always look first, never two of one name. `kept` is the id from before a crash.
+
+        Nothing that is there is changed: it may be another listener's.
+        """
+        self._group = self._service.group_id(self._settings.runner_group, self._interrupt)
+        found = self._known(kept) or self._named(self._group) or self._created(self._group)
+        return self._agree(found)
+
+    def brought_in_line(self) -> RunnerScaleSet:
+        """As it is configured; to be called once its session is ours."""
+        assert self._agreed is not None, "it is found first"
+        wanted = _wanted(self._agreed, self._settings, self._group)
+        changes = _differences(self._agreed, wanted)
+        if not changes:
+            return self._agreed
+        self._log.info("bringing the scale set in line: {}", changes)
+        return self._agree(self._updated(self._agreed, self._group))
 
     def is_due(self) -> bool:
         return self._agreed is not None and self._clock.monotonic() >= self._check_at
@@ -79,6 +93,8 @@ class Registration:
             return None
         found = self._service.scale_set(known, self._interrupt)
         self._gone = known if found is None else None
+        if found is not None and found.name.lower() != self._settings.name.lower():
+            return self._named(self._group) or found  # somebody may have made another of the name
         return found
 
     def _named(self, group: int) -> RunnerScaleSet | None:
@@ -93,20 +109,6 @@ class Registration:
             if found is None:
                 raise
             return found
-
-    def _brought_in_line(self, found: RunnerScaleSet, group: int) -> RunnerScaleSet:
-        wanted = _wanted(found, self._settings, group)
-        changes = _differences(found, wanted)
-        if not changes:
-            return found
-        self._log.info("bringing the scale set in line: {}", changes)
-        try:
-            return self._updated(found, group)
-        except Refused:
-            named = self._named(group)
-            if named is None or named.id == found.id:
-                raise
-            return self._brought_in_line(named, group)  # somebody has made one of that name
 
     def _updated(self, found: RunnerScaleSet, group: int) -> RunnerScaleSet:
         settings = self._settings

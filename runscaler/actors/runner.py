@@ -70,6 +70,8 @@ OUTPUT_BYTES = 64 * 1024
 """How much of a failed runner's output is kept (spec.md 5.4)."""
 DEREGISTER_SECONDS = 30.0
 """Between two tries at a registration that GitHub holds on to (protocol.md 7)."""
+AWAY = (Unreachable, ServerTrouble, RateLimited)
+"""GitHub does not answer, whatever is asked."""
 _REMOVAL = Backoff(first=1.0, cap=30.0)
 
 
@@ -296,7 +298,8 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         self.report(RegistrationOwed(self._slot, runner, runner_id))
 
     def _settle(self) -> None:
-        """Try each registration once; what GitHub holds on to is tried again in 30 s."""
+        """Try each registration once; what GitHub holds on to is tried again in 30 s. While GitHub does not
+        answer, the first try is enough: a start may be waiting."""
         for runner, runner_id in list(self._owed.items()):
             try:
                 self._deregister(runner, runner_id)
@@ -304,6 +307,9 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
                 break
             except GitHubError as error:
                 self._say_owed(runner, error)
+                if isinstance(error, AWAY):
+                    self._owed[runner] = self._owed.pop(runner)
+                    break
             else:
                 del self._owed[runner]
                 self.report(RegistrationSettled(self._slot, runner))
@@ -313,7 +319,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
 
     def _say_owed(self, runner: RunnerName, error: GitHubError) -> None:
         """What keeps GitHub from answering is the scale set's trouble, said and shown once for all calls."""
-        level = "DEBUG" if isinstance(error, Unreachable | ServerTrouble | RateLimited) else "INFO"
+        level = "DEBUG" if isinstance(error, AWAY) else "INFO"
         self._log.log(level, "the registration of {} is still there, trying again: {}", runner, error)
 
     def _deregister(self, runner: RunnerName, runner_id: int) -> None:

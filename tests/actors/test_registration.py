@@ -73,6 +73,16 @@ def test_a_killed_daemon_finds_its_renamed_scale_set_again() -> None:
     assert world.github.calls["create_scale_set"] == 1
 
 
+def test_a_standby_changes_nothing() -> None:
+    world, scale_set = serving_world()
+    world.github.hold_session("linux")
+    world.github.change_scale_set("linux", labels=("theirs",))
+    world.advance(CHECK_SECONDS + 120)
+
+    assert scale_set.labels == ("theirs",)
+    assert world.github.calls["update_scale_set"] == 0
+
+
 def test_what_is_gone_is_asked_for_by_its_id_once() -> None:
     world, _ = serving_world()
     world.github.delete_scale_set("linux")

@@ -455,14 +455,29 @@ def test_a_registration_that_github_holds_on_to_is_tried_every_half_minute(slot:
 
 
 def test_several_registrations_that_are_owed_have_one_timer(slot: Slot) -> None:
-    slot.solo.github.fail_next("find_runner", Unreachable("no reply"), times=2 + 1)
+    slot.solo.github.fail_next("find_runner", Unreachable("no reply"), times=2)
     for name in ("runner-0000000a", "runner-0000000b"):
         slot.tell(DeregisterRunner(RunnerName(name), 0, slot.scale_set_id))
     slot.solo.service.calls.clear()
 
     slot.solo.advance(30)
 
-    assert slot.solo.service.args("find_runner") == [("runner-0000000a",), ("runner-0000000b",)]
+    assert slot.solo.service.args("find_runner") == [("runner-0000000b",), ("runner-0000000a",)]
+
+
+def test_while_github_is_away_one_registration_is_tried_and_the_others_in_turn(slot: Slot) -> None:
+    names = ["runner-0000000a", "runner-0000000b", "runner-0000000c"]
+    slot.solo.github.fail_next("find_runner", Unreachable("no reply"), times=3 + 2)
+    for name in names:
+        slot.tell(DeregisterRunner(RunnerName(name), 0, slot.scale_set_id))
+    slot.solo.service.calls.clear()
+
+    slot.solo.advance(30)
+    slot.solo.advance(30)
+    assert len(slot.solo.service.args("find_runner")) == 2
+    slot.solo.advance(30)
+
+    assert {name for (name,) in slot.solo.service.args("find_runner")} == set(names)
 
 
 def test_a_registration_whose_job_still_runs_is_tried_again(slot: Slot) -> None:
