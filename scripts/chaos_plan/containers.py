@@ -88,7 +88,9 @@ class DockerGround:
         self._each(runner, "POST", "/unpause")
 
     def runners(self) -> frozenset[str]:
-        return frozenset(lodger_of(one["Labels"]).runner for one in self._listed(self._ours))
+        with suppress(BackendError, HTTPError, OSError):  # an engine that has ended has none
+            return frozenset(lodger_of(one["Labels"]).runner for one in self._listed(self._ours))
+        return frozenset()
 
     def left(self) -> list[str]:
         """On an engine that others use too, only what bears our label."""

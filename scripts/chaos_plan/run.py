@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaos_plan.deeds import LIVING, Stage
+from chaos_plan.deeds import Stage
 from chaos_plan.evidence import Counters, Evidence
 from chaos_plan.invariants import breaches
 from chaos_plan.luck import make_plan
@@ -122,8 +122,7 @@ class Run:
 
     def _all_are_housed(self) -> bool:
         """No registration without its runner: in the end GitHub itself deletes them with their scale set."""
-        registered = {runner.name for runner in self._github.state().runners_in(*LIVING)}
-        self._homeless = tuple(sorted(registered - self._ground.runners()))
+        self._homeless = tuple(sorted(self._scene.homeless() - self._stage.owed))
         return not self._homeless
 
     def _gathered(self, unready: str) -> Evidence:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runscaler.interrupt import Interrupt
+from runscaler.testing.simulator import RunnerState
 
 if TYPE_CHECKING:
     from chaos_plan.daemon import Daemon
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from chaos_plan.timeline import Timeline
     from runscaler.clock import Clock
     from runscaler.testing.simulator import SimulatedGitHub
+
+LIVING = (RunnerState.REGISTERED, RunnerState.IDLE, RunnerState.BUSY, RunnerState.OFFLINE)
+"""States of registrations that GitHub keeps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,11 @@ class Scene:
     timeline: Timeline
     door: Door | None = None
     engine: PrivateEngine | None = None
+
+    def homeless(self) -> frozenset[str]:
+        """Registrations at GitHub whose runners are not there."""
+        registered = {runner.name for runner in self.github.state().runners_in(*LIVING)}
+        return frozenset(registered - self.ground.runners())
 
     def pause(self, seconds: float) -> None:
         self.clock.pause(seconds, Interrupt())
