@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, cast
@@ -83,7 +84,7 @@ class Engine:
         engine's places.
         """
         interrupt = interrupt or Interrupt()
-        call = Call(seconds)
+        call, outer = Call(seconds), sys.exception()
         with interrupt.cutting(lambda: self._cut(call, grace)), call.on_this_thread():
             try:
                 if gated:
@@ -92,7 +93,7 @@ class Engine:
                 else:
                     yield self._connected()
             except ENGINE_TROUBLE as error:
-                raise translated(error, doing, self.url) from error
+                raise translated(error, doing, self.url, outer) from error
 
     def forget(self) -> None:
         """Close idle connections and ask for the API version again: the engine may be another one."""

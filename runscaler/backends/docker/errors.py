@@ -21,15 +21,21 @@ ENGINE_TROUBLE = (DockerException, RequestException, HTTPError, StreamParseError
 NO_SPACE = "no space left on device"
 
 
-def translated(error: BaseException, doing: str, engine: str) -> BackendError:
-    """`doing` reads on from "cannot": "start container runner-1a2b3c4d of image X"."""
+def translated(
+    error: BaseException, doing: str, engine: str, outer: BaseException | None = None
+) -> BackendError:
+    """`doing` reads on from "cannot": "start container runner-1a2b3c4d of image X".
+
+    `outer` is what was being handled when the call began: Python writes it down as the context of
+    every later error, but it is no cause of them.
+    """
     if isinstance(error, APIError):
         return _refusal(error, doing, engine)
     if isinstance(error, InvalidVersion):
         return BackendError(
             f"cannot {doing}: the engine {engine} is too old: {error}", fixes=("update the engine",)
         )
-    return _away(error, doing, engine)
+    return _away(error, doing, engine, outer)
 
 
 def explanation(error: BaseException) -> str:
@@ -47,7 +53,11 @@ def status(error: BaseException | None) -> int:
 
 def is_quiet_timeout(error: BaseException) -> bool:
     """Did the connection stand, with nothing said for longer than the call allows?"""
-    return any("timed out" in str(cause).lower() for cause in _causes(error))
+    return any(_is_timeout(cause) for cause in _causes(error))
+
+
+def _is_timeout(cause: BaseException) -> bool:
+    return "timed out" in str(cause).lower()
 
 
 def refused_by_registry(error: BackendError) -> ImageMissing:
@@ -102,14 +112,14 @@ CERTIFICATES = "check [docker] tls-ca, tls-cert and tls-key, or Docker's own DOC
 TRY_SSH = "try it by hand: `ssh HOST docker version` must work without asking anything"
 
 
-def _away(error: BaseException, doing: str, engine: str) -> BackendDown:
-    why, *fixes = _reason(error, engine)
+def _away(error: BaseException, doing: str, engine: str, outer: BaseException | None) -> BackendDown:
+    why, *fixes = _reason(error, engine, outer)
     return BackendDown(f"cannot {doing}: {why.format(engine=engine)}", fixes=fixes)
 
 
-def _reason(error: BaseException, engine: str) -> tuple[str, ...]:
+def _reason(error: BaseException, engine: str, outer: BaseException | None) -> tuple[str, ...]:
     """Why no answer came, with the cures; `{engine}` stands for its address."""
-    causes = list(_causes(error))
+    causes = list(_causes(error, outer))
     for cause in causes:
         # First, as its numbers are OpenSSL's: 1 is not EPERM there.
         if isinstance(cause, ssl.SSLError):
@@ -118,7 +128,7 @@ def _reason(error: BaseException, engine: str) -> tuple[str, ...]:
     number = next((number for number in numbers if isinstance(number, int)), 0)
     if number in AWAY:
         return AWAY[number]
-    if is_quiet_timeout(error):
+    if any(_is_timeout(cause) for cause in causes):
         return SLOW
     text = f"the engine {{engine}} does not answer: {_braced(causes[-1]) or type(causes[-1]).__name__}"
     return (text, TRY_SSH) if engine.startswith("ssh://") else (text,)
@@ -129,9 +139,9 @@ def _braced(words: object) -> str:
     return " ".join(str(words).split()).replace("{", "{{").replace("}", "}}")
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _causes(error: BaseException, outer: BaseException | None = None) -> Iterator[BaseException]:
     """The error and all that it wraps: urllib3 and requests also hide causes in their arguments."""
-    seen: set[int] = set()
+    seen = {id(outer)}
     queue: list[BaseException | None] = [error]
     while queue:
         current = queue.pop(0)

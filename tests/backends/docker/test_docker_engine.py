@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +57,14 @@ def test_a_call_to_a_mute_engine_is_cut_by_its_interrupt(mute):
 def test_a_mute_engine_is_borne_no_longer_than_the_call_allows(mute):
     with pytest.raises(BackendDown, match="does not answer in time"):
         ping(mute, seconds=0.05)
+
+
+def test_what_was_being_handled_before_is_no_reason(mute):
+    try:
+        raise FileNotFoundError(errno.ENOENT, "the trouble before")
+    except FileNotFoundError:
+        with pytest.raises(BackendDown, match="does not answer in time"):
+            ping(mute, seconds=0.05)
 
 
 def test_who_waits_for_a_place_is_cut_too(mute):
