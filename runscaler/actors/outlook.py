@@ -104,9 +104,6 @@ class Outlook:
     def backend_down(self, reason: str, fixes: Sequence[str]) -> None:
         self._become(replace(self.condition, backend=Hold(with_cures(reason, fixes))))
 
-    def backend_up(self) -> None:
-        self._become(replace(self.condition, backend=None))
-
     def image_prepared(self) -> None:
         self._become(replace(self.condition, image=None, image_failed=False))
 

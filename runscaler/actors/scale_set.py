@@ -251,7 +251,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.BackendDown(reason, fixes):
                 self._outlook.backend_down(reason, fixes)
             case m.BackendUp():
-                self._outlook.backend_up()
+                # It is up for us when its list has come: nothing is started beside what it does not tell yet.
                 self.ask_for_inventory()
             case m.ImagePrepared():
                 self._outlook.image_prepared()

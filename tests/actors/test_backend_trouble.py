@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from support.world import World
 
 from runscaler.errors import BackendDown, BackendError, ImageMissing, StartFailed
+from runscaler.names import RunnerName, SlotNumber
 from runscaler.status import SetState, Unmet
 
 
@@ -41,6 +44,25 @@ def test_what_ended_while_it_was_down_is_found_when_it_is_back() -> None:
     world.backend.engine.up()
     world.play()
     assert [slot.runner for slot in world.status().slots] == [stays]
+
+
+def test_nothing_is_started_before_it_is_known_what_an_engine_that_is_back_has() -> None:
+    world = World(max_runners=2)
+    world.queue(1)
+    world.play()
+    (known,) = world.resources()
+    world.backend.engine.down("restarting")
+    world.queue(3)
+    world.play()
+
+    # A start whose answer was lost: the undoing of it failed as well.
+    left = replace(known, id="left", runner=RunnerName("runner-left"), slot=SlotNumber(1), runner_id=0)
+    world.backend.engine.add(left)
+    world.advance(1)
+    world.backend.engine.up()
+    world.play()
+
+    assert world.backend.engine.peak == 2
 
 
 def test_a_start_with_a_backend_that_is_down_waits_for_it() -> None:
