@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from chaos_plan.evidence import Counters
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from chaos_plan.evidence import Evidence
+    from chaos_plan.ground import Lodger
     from runscaler.testing.simulator import JobView
 
 WHOLE = ("start", "end")
@@ -50,15 +50,21 @@ def jobs_ran_once(evidence: Evidence) -> Iterator[str]:
 
 def runners_fit(evidence: Evidence) -> Iterator[str]:
     """By what is written on a resource; one that nothing is written on yet counts for all together."""
-    worst: Counter[str] = Counter()
-    for crowd in evidence.crowds:
-        worst |= Counter(lodger.scale_set for lodger in crowd)
     for name, most in evidence.most.items():
-        if worst[name] > most:
-            yield f"{name} had {worst[name]} runners at once, max-runners is {most}"
-    together = max(map(len, evidence.crowds), default=0)
-    if together > sum(evidence.most.values()):
-        yield f"there were {together} runners at once, of {dict(evidence.most)}"
+        worst = most_of_all([of_set(crowd, name) for crowd in evidence.crowds])
+        if len(worst) > most:
+            yield f"{name} had {len(worst)} runners at once, max-runners is {most}: {', '.join(worst)}"
+    together = most_of_all([sorted(lodger.runner for lodger in crowd) for crowd in evidence.crowds])
+    if len(together) > sum(evidence.most.values()):
+        yield f"there were {len(together)} runners at once, of {dict(evidence.most)}: {', '.join(together)}"
+
+
+def of_set(crowd: frozenset[Lodger], scale_set: str) -> list[str]:
+    return sorted(lodger.runner for lodger in crowd if lodger.scale_set == scale_set)
+
+
+def most_of_all(crowds: list[list[str]]) -> list[str]:
+    return max(crowds, key=len, default=[])
 
 
 def nothing_is_left(evidence: Evidence) -> Iterator[str]:
