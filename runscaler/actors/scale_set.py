@@ -233,7 +233,9 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.RunnerGone(output=output):
                 self._runners.gone(slot, output)
             case m.RemovalFailed(reason=reason):
-                self._log.warning("{} is not removed yet, trying again: {}", slot.runner, reason)
+                known = self._outlook.condition.backend is not None
+                level = "DEBUG" if known else "WARNING"
+                self._log.log(level, "{} is not removed yet, trying again: {}", slot.runner, reason)
             case _:
                 assert_never(message)
 
