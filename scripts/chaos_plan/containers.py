@@ -44,7 +44,7 @@ BLINK = 0.1
 
 
 class DockerGround:
-    """The engine's own events tell what exists."""
+    """The engine's own events tell what exists; its list, where it may end and take its events along."""
 
     def __init__(self, daemon: Daemon, url: str, image: str, clock: Clock, *, alone: bool) -> None:
         """`alone`: nobody else uses the engine, which may also end and start again."""
@@ -165,12 +165,15 @@ class DockerGround:
     # -- who is there ---------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Begun anew whenever the engine ends."""
+        look, pause = (self._sample, BLINK) if self._alone else (self._follow, RECONNECT)
         with suppress(Interrupted):
             while True:
                 with suppress(BackendError, HTTPError, OSError):
-                    self._follow()
-                self._over.wait(RECONNECT)
+                    look()
+                self._over.wait(pause)
+
+    def _sample(self) -> None:
+        self.crowds.add(frozenset(lodger_of(one["Labels"]) for one in self._listed(self._ours)))
 
     def _follow(self) -> None:
         """Events from before the list was complete only bring it up to date: each one's last word counts."""
