@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runscaler.errors import RunscalerError
     from runscaler.events import Event
     from runscaler.github.base import ScaleSetId, ScaleSetService, SessionId, TroubleReport
-    from runscaler.names import ScaleSetKey
+    from runscaler.names import RunnerName, ScaleSetKey
     from runscaler.status import Status
 
 T = TypeVar("T")
@@ -34,6 +34,14 @@ class Memory(Protocol):
     def save_session(self, key: ScaleSetKey, scale_set_id: ScaleSetId, session_id: SessionId) -> None: ...
 
     def clear_session(self, key: ScaleSetKey) -> None: ...
+
+    def note_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
+        """There may soon be a registration that no resource carries. Harmless when repeated."""
+
+    def clear_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
+        """A resource carries it, or it is gone."""
+
+    def noted_registrations(self, key: ScaleSetKey) -> list[RunnerName]: ...
 
     def set_aside(self, key: ScaleSetKey, batch_id: int, content: str) -> Path | None:
         """Keep a batch that crashed its scale set again and again; None where there is no place for it."""

@@ -230,7 +230,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self.report(SessionOpened(session.scale_set_id, session.statistics, offers, self._labels))
 
     def _close_predecessor(self) -> None:
-        """Our own session from before a crash would answer 409 for minutes (protocol.md 4.5)."""
+        """Our last session, also from before a crash: it would answer 409 for minutes (protocol.md 4.5)."""
         kept = self._house.memory.load_session(self._settings.key)
         if kept is not None:
             self._service.close_session(*kept, self._interrupt)
@@ -339,8 +339,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
     def _closed(self, delete_scale_set: bool) -> bool:
         if self._session is not None:
             self._settle_at_last(self._session)
-            self._service.close_session(self._session.scale_set_id, self._session.id, self._interrupt)
-            self._house.memory.clear_session(self._settings.key)
+        self._close_predecessor()  # which is ours, if it came to that
         if not delete_scale_set or not self._held_session or self._registration.id is None:
             return False
         self._service.delete_scale_set(self._registration.id, self._interrupt)

@@ -147,6 +147,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         tenancy = self._tenancy = _Tenancy(order.generation, order.runner)
 
         def register() -> JitConfig:
+            self._house.memory.note_registration(self._settings.key, order.runner)
             jit = self._service.jit_config(order.scale_set_id, order.runner, self._interrupt)
             tenancy.runner_id = jit.runner_id
             return jit
@@ -167,11 +168,14 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         except RunscalerError as error:
             self._start_failed(order, tenancy, error)
         else:
+            self._house.memory.clear_registration(self._settings.key, order.runner)
             self.report(RunnerUp(self._slot, order.generation, tenancy.resource))
 
     def _start_failed(self, order: StartRunner, tenancy: _Tenancy, error: RunscalerError) -> None:
         if _may_have_registered(error):
             self._owe(order.runner, tenancy.runner_id)
+        else:
+            self._house.memory.clear_registration(self._settings.key, order.runner)
         self._tenancy = None
         self.report(
             RunnerStartFailed(
@@ -246,6 +250,8 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             self.report(RunnerGone(self._slot, order.generation))
             return
         tenancy.removal = order
+        if order.deregister and tenancy.runner is not None:
+            self._house.memory.note_registration(self._settings.key, tenancy.runner)
         self._remove(order.generation)
 
     def _remove(self, generation: Generation) -> None:
@@ -295,6 +301,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
 
     def _owe(self, runner: RunnerName, runner_id: int) -> None:
         self._owed[runner] = runner_id
+        self._house.memory.note_registration(self._settings.key, runner)
         self.report(RegistrationOwed(self._slot, runner, runner_id))
 
     def _settle(self) -> None:
@@ -312,6 +319,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
                     break
             else:
                 del self._owed[runner]
+                self._house.memory.clear_registration(self._settings.key, runner)
                 self.report(RegistrationSettled(self._slot, runner))
         if self._owed and not self._retrying:
             self._retrying = True
@@ -334,7 +342,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         self._interrupt.clear()
         self._settle()
         if self._owed:
-            self._log.warning("left at GitHub, which removes them by itself: {}", ", ".join(self._owed))
+            self._log.warning("left at GitHub for the next start to remove: {}", ", ".join(self._owed))
         self.end(RunnerEnded(self._slot))
 
 

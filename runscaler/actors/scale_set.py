@@ -82,7 +82,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._planning = Planning(self, house, settings, self._runners, self._outlook)
         self._doubts = Doubts(house, settings, self._crew, self._runners, self._planning)
         self._jobs = Jobs(house, settings, self._runners, self._outlook, self._doubts)
-        self._stocktaking = Stocktaking(self, settings, self._runners, self._crew)
+        self._stocktaking = Stocktaking(self, house, settings, self._runners, self._crew)
         self._farewell = Farewell(self, settings, self._runners, self._crew, self._outlook)
         self._log = logger.bind(scale_set=settings.name)
 
@@ -159,6 +159,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._planning.count(opened.statistics)
         self._planning.forget_offers()
         self._outlook.session_opened()
+        if self._outlook.condition.listed:
+            self._stocktaking.look_back()
         self._answer(None, opened.offers)
 
     def _warn_about_labels(self, kept: tuple[str, ...]) -> None:
@@ -267,6 +269,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         if not self._outlook.condition.listed:
             self._tell_places()  # known for the first time
         self._outlook.listed()
+        self._stocktaking.look_back()
         self._farewell.check()
 
     def _join_keeper(self) -> None:

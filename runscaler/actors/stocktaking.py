@@ -9,16 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from runscaler.actors import messages as m
+from runscaler.names import SlotNumber
 from runscaler.policy.inventory import Believed, Listed, reconcile
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 
 if TYPE_CHECKING:
     from runscaler.actors.crew import Crew
+    from runscaler.actors.house import House
     from runscaler.actors.runners import Runners
     from runscaler.actors.slots import Slot
     from runscaler.backends.base import Resource
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.names import Generation, RunnerName, SlotNumber
+    from runscaler.names import Generation, RunnerName
+
+
+FIRST_SLOT = SlotNumber(0)
+"""Whose actor pays the debts of a predecessor."""
 
 
 class Office(Protocol):
@@ -27,11 +33,15 @@ class Office(Protocol):
 
 
 class Stocktaking:
-    def __init__(self, office: Office, settings: ScaleSetSettings, runners: Runners, crew: Crew) -> None:
+    def __init__(
+        self, office: Office, house: House, settings: ScaleSetSettings, runners: Runners, crew: Crew
+    ) -> None:
+        self._memory = house.memory
         self._office, self._settings = office, settings
         self._runners, self._crew = runners, crew
         self._unclear: dict[SlotNumber, Generation] = {}
         self._owed: dict[SlotNumber, dict[RunnerName, int]] = {}
+        self._looked_back = False
 
     def take(self, inventory: m.Inventory) -> None:
         by_id = {resource.id: resource for resource in inventory.resources}
@@ -50,6 +60,19 @@ class Stocktaking:
         for number in repairs.lost:
             self._lose(self._runners.book.slot(number))
         self._runners.departures.forget_early()
+
+    def look_back(self) -> None:
+        """Once both are known, what runs and which scale set it is: registrations that a predecessor left
+        without a resource are removed."""
+        if self._looked_back or not self._runners.scale_set_id:
+            return
+        self._looked_back = True
+        for runner in self._memory.noted_registrations(self._settings.key):
+            if self._runners.book.of_runner(runner) is not None:
+                self._memory.clear_registration(self._settings.key, runner)
+                continue
+            owed = m.DeregisterRunner(runner, 0, self._runners.scale_set_id)
+            self._crew.tell_runner(FIRST_SLOT, owed)
 
     def owe(self, slot: SlotNumber, runner: RunnerName, runner_id: int) -> None:
         """The slot's actor owes GitHub a removal: remembered here, in case that it crashes."""

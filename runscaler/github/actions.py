@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call of the actions service. `what` is a verb phrase; `session`: its queue token opens it.
-    `gate` bounds how many such calls are on the wire at once."""
+    `gate` bounds how many such calls are on the wire at once; `precious` as in `Request`."""
 
     what: str
     method: str
@@ -42,6 +42,7 @@ class Call:
     repeat: Repeat = Repeat.SAFE
     session: Session | None = None
     gate: Gate | None = None
+    precious: bool = False
 
 
 class Actions:
@@ -158,6 +159,7 @@ class Actions:
             authorization=admission.authorization if session is None else bearer(session.queue_token),
             headers={**SERVICE_HEADERS, "User-Agent": user_agent},
             body=call.body,
+            precious=call.precious,
         )
 
 

@@ -47,7 +47,7 @@ class SessionCalls:
         """A session without a queue is of no use (fault F38): closed, and tried again."""
         self._actions.scale_set_id = scale_set_id
         path, body = scale_set_path(scale_set_id, "sessions"), json_body({"ownerName": owner_name})
-        call = Call("open a message session", "POST", path, body=body, repeat=Repeat.LATER)
+        call = Call("open a message session", "POST", path, body=body, repeat=Repeat.LATER, precious=True)
 
         def read(reply: Reply) -> Session:
             session = self._session(reply, scale_set_id, None)

@@ -42,6 +42,8 @@ LARGEST_BODY = 8 * 1024 * 1024
 PIECE = 64 * 1024
 CALLS_AT_ONCE = 64
 MOST_REDIRECTS = 3
+PRECIOUS_SECONDS = 2.0
+"""How long a reply that nothing can replace is still waited for after a cut."""
 PROXY_WANTS_A_USER = 407
 _REDIRECTS = (301, 302, 307, 308)
 
@@ -84,7 +86,12 @@ class Transport:
 
     def _fly(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
         flight = Flight()
-        with interrupt.cutting(flight.cut), self._watchdog.limit(seconds, flight.cut), flying(flight):
+
+        def cut_soon() -> None:
+            self._watchdog.cut_after(PRECIOUS_SECONDS, flight.cut)
+
+        cut = cut_soon if request.precious else flight.cut
+        with interrupt.cutting(cut), self._watchdog.limit(seconds, flight.cut), flying(flight):
             return self._exchange(request, flight)
 
     def _exchange(self, request: Request, flight: Flight) -> Reply:

@@ -45,6 +45,10 @@ class Watchdog:
         finally:
             limit.cut = None
 
+    def cut_after(self, seconds: float, cut: Callable[[], None]) -> None:
+        """Call `cut` from another thread in so many seconds, whatever has happened by then."""
+        self._add(self._clock.monotonic() + seconds, _Limit(cut))
+
     def close(self) -> None:
         """End the thread; calls that are still under way are no longer watched."""
         with self._changed:

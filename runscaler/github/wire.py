@@ -46,6 +46,7 @@ class Request:
 
     `what` is a verb phrase for messages ("find the scale set"). `rest`: the call counts in the REST
     API's budget. `poll`: silence is normal for a long poll's time, and it takes no place from others.
+    `precious`: what it makes can be found by its reply only, which a cut waits for a moment.
     """
 
     what: str
@@ -56,6 +57,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     rest: bool = False
     poll: bool = False
+    precious: bool = False
 
     @property
     def host(self) -> str:

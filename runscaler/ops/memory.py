@@ -39,6 +39,17 @@ class DaemonMemory:
         if self._state_dir is not None:
             self._state_dir.sessions.clear(key)
 
+    def note_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
+        if self._state_dir is not None:
+            self._state_dir.registrations.note(key, runner)
+
+    def clear_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
+        if self._state_dir is not None:
+            self._state_dir.registrations.clear(key, runner)
+
+    def noted_registrations(self, key: ScaleSetKey) -> list[RunnerName]:
+        return [] if self._state_dir is None else self._state_dir.registrations.noted(key)
+
     def set_aside(self, key: ScaleSetKey, batch_id: int, content: str) -> Path | None:
         if self._state_dir is None:
             return None

@@ -1,4 +1,4 @@
-"""The state directory: lock, owner, sessions, kept output, batches set aside.
+"""The state directory: lock, owner, sessions, open registrations, kept output, batches set aside.
 
 No database: all of it can be lost, and costs no more than a look at GitHub and the engines. What
 cannot be read is begun anew with a warning.
@@ -14,6 +14,7 @@ from runscaler.findings import Finding, Level
 from runscaler.ops.lock import StateLock
 from runscaler.ops.newest import NewestFiles, list_newest
 from runscaler.ops.owner import kept_owner
+from runscaler.ops.registrations import Registrations
 from runscaler.ops.sessions import Sessions
 from runscaler.ops.state_path import candidates
 from runscaler.units import format_bytes
@@ -40,6 +41,7 @@ class StateDir:
         self.path = path
         self.owner = owner
         self.sessions = Sessions(path / "sessions")
+        self.registrations = Registrations(path / "registrations")
         self._lock = lock
         self._logs = NewestFiles(path / LOGS, clock, KEPT_OUTPUTS)
         self._batches = NewestFiles(path / BATCHES, clock, KEPT_BATCHES)

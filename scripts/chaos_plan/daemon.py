@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runscaler.names import OwnerId
 
 Json: TypeAlias = dict[str, Any]  # what came over the wire
-KEPT = ("lock", "owner", "logs")
+KEPT = ("lock", "owner", "logs", "registrations")
 """Of the state directory: what outlives the daemon."""
 CRASH = re.compile(r"Traceback|\bcrashed\b")
 

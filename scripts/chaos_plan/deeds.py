@@ -43,9 +43,7 @@ class Stage:
 
     `excused` are messages that were on their way when the daemon was stopped in the middle of its
     work, or when its scale set was deleted: it cuts its poll, so it may not have got them, and its
-    scale sets are gone with them. `owed` are registrations that it owed GitHub the removal of when it
-    ended: nobody knows of them then, and GitHub removes them by itself, after a day. `wrong_ends` are
-    lives of the daemon that ended as none should.
+    scale sets are gone with them. `wrong_ends` are lives of the daemon that ended as none should.
     """
 
     def __init__(self, scene: Scene, folder: Path) -> None:
@@ -63,7 +61,6 @@ class Stage:
         self._done: Counter[str] = Counter()
         self.killed: set[str] = set()
         self.excused: Counter[str] = Counter()
-        self.owed: set[str] = set()
         self.wrong_ends: list[str] = []
 
     @property
@@ -201,7 +198,6 @@ class Stage:
                 self.stop_daemon()
                 self._done["daemons stopped"] += 1
             self.excused |= unacknowledged(self._github)
-        self.owed |= self._scene.homeless()
 
     @play.register
     def _(self, deed: StartDaemon) -> None:

@@ -122,7 +122,7 @@ class Run:
 
     def _all_are_housed(self) -> bool:
         """No registration without its runner: in the end GitHub itself deletes them with their scale set."""
-        self._homeless = tuple(sorted(self._scene.homeless() - self._stage.owed))
+        self._homeless = tuple(sorted(self._scene.homeless()))
         return not self._homeless
 
     def _gathered(self, unready: str) -> Evidence:

@@ -662,6 +662,20 @@ def test_a_refusal_to_delete_is_no_failure_of_the_stop() -> None:
     assert listener.actor_stopped.is_set()
 
 
+def test_a_session_whose_opening_was_cut_just_after_it_is_closed_all_the_same() -> None:
+    solo = Solo(labels=("linux", "gpu"))
+    solo.github.add_scale_set(solo.settings.url, "linux", 1, ("other",))
+    solo.service.during["update_scale_set"] = solo.interrupt.set
+    listener = solo.listener()
+    solo.play()
+    assert solo.registered_set().session is not None
+
+    solo.tell(listener, CloseSession(delete_scale_set=False))
+
+    assert solo.registered_set().session is None
+    assert solo.shelf.sessions == {}
+
+
 def test_a_close_that_is_cut_ends_all_the_same() -> None:
     solo, listener = opened()
     solo.service.during["close_session"] = solo.interrupt.set

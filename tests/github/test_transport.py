@@ -16,7 +16,7 @@ from runscaler.github.flight import CutOff, Flight, connect_apart
 from runscaler.github.transport import Transport
 from runscaler.github.trust import tls_context
 from runscaler.github.watchdog import Watchdog
-from runscaler.github.wire import Request, bearer
+from runscaler.github.wire import Reply, Request, bearer
 from runscaler.interrupt import Interrupt
 
 if TYPE_CHECKING:
@@ -36,8 +36,9 @@ def transport() -> Iterator[Transport]:
     watchdog.close()
 
 
-def request(url: str, *, poll: bool = False) -> Request:
-    return Request("try", "GET", url, bearer(Secret("token")), {"User-Agent": "x"}, poll=poll)
+def request(url: str, *, poll: bool = False, precious: bool = False) -> Request:
+    headers = {"User-Agent": "x"}
+    return Request("try", "GET", url, bearer(Secret("token")), headers, poll=poll, precious=precious)
 
 
 def half_a_body(conversation: Conversation) -> None:
@@ -93,6 +94,41 @@ def test_an_interrupt_cuts_a_call_that_waits_for_its_reply(
     interrupt = Interrupt()
     server.on("GET", "/stuck", act)
     call = InFlight(lambda: transport.send(request(f"{server.url}/stuck", poll=poll), interrupt))
+    server.wait_for("GET", "/stuck")
+
+    interrupt.set()
+
+    assert isinstance(call.outcome(), Interrupted)
+
+
+def test_a_reply_that_nothing_can_replace_is_waited_for_a_moment_after_the_interrupt(
+    transport: Transport, server: WireServer
+) -> None:
+    """Else a session that was just opened could not be closed: nobody would know its id."""
+    interrupt, answered = Interrupt(), threading.Event()
+
+    def slow(conversation: Conversation) -> None:
+        answered.wait(LIMIT)
+        answer(b"made")(conversation)
+
+    server.on("GET", "/slow", slow)
+    call = InFlight(lambda: transport.send(request(f"{server.url}/slow", precious=True), interrupt))
+    server.wait_for("GET", "/slow")
+
+    interrupt.set()
+    answered.set()
+
+    reply = call.outcome()
+    assert isinstance(reply, Reply)
+    assert reply.text == "made"
+
+
+def test_a_precious_reply_that_does_not_come_is_given_up_all_the_same(
+    transport: Transport, server: WireServer
+) -> None:
+    interrupt = Interrupt()
+    server.on("GET", "/stuck", hang)
+    call = InFlight(lambda: transport.send(request(f"{server.url}/stuck", precious=True), interrupt))
     server.wait_for("GET", "/stuck")
 
     interrupt.set()

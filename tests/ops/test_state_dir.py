@@ -17,6 +17,7 @@ from runscaler.github.base import ScaleSetId, SessionId
 from runscaler.names import OWNER_ID, RunnerName, ScaleSetKey
 from runscaler.ops.lock import is_held
 from runscaler.ops.owner import machine_id, owner_without_state_dir, read_owner
+from runscaler.ops.registrations import Registrations
 from runscaler.ops.sessions import SavedSession
 from runscaler.ops.state_dir import StateDir, describe_ending, kept_output, open_state_dir
 from runscaler.ops.state_path import candidates, existing_state_dir, source_of
@@ -336,3 +337,22 @@ def test_a_held_place_is_no_reason_to_take_the_next(tmp_path, clock, monkeypatch
         open_state_dir(config, clock)
 
     state.close()
+
+
+def test_noted_registrations_outlive_the_process_until_they_are_cleared(path, clock):
+    with StateDir.open(path, clock) as first:
+        first.registrations.note(KEY, RUNNER)
+        first.registrations.note(KEY, RUNNER)
+    with StateDir.open(path, clock) as second:
+        assert (second.registrations.noted(KEY), second.registrations.noted(OTHER)) == ([RUNNER], [])
+        second.registrations.clear(KEY, RUNNER)
+        second.registrations.clear(KEY, RUNNER)
+        assert second.registrations.noted(KEY) == []
+
+
+def test_registrations_that_cannot_be_noted_cost_a_warning_and_no_start(tmp_path):
+    (tmp_path / "registrations").write_text("in the way")
+    registrations = Registrations(tmp_path / "registrations")
+    registrations.note(KEY, RUNNER)
+    registrations.clear(KEY, RUNNER)
+    assert registrations.noted(KEY) == []

@@ -8,6 +8,7 @@ assert world.backend_peak() == 3
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from runscaler.actors.house import House
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from runscaler.github.base import ScaleSetId, ScaleSetService, SessionId, TroubleReport
     from runscaler.github.messages import Batch
     from runscaler.interrupt import Interrupt
-    from runscaler.names import ScaleSetKey
+    from runscaler.names import RunnerName, ScaleSetKey
     from runscaler.testing.memory_records import MemoryJob
 
 POLL_SECONDS = 50.0
@@ -71,6 +72,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.sessions: dict[ScaleSetKey, tuple[ScaleSetId, SessionId]] = {}
+        self.registrations: defaultdict[ScaleSetKey, set[RunnerName]] = defaultdict(set)
         self.outputs: dict[str, bytes] = {}
         self.aside: list[str] = []
 
@@ -82,6 +84,15 @@ class Shelf:
 
     def clear_session(self, key: ScaleSetKey) -> None:
         self.sessions.pop(key, None)
+
+    def note_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
+        self.registrations[key].add(runner)
+
+    def clear_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
+        self.registrations[key].discard(runner)
+
+    def noted_registrations(self, key: ScaleSetKey) -> list[RunnerName]:
+        return sorted(self.registrations[key])
 
     def set_aside(self, key: ScaleSetKey, batch_id: int, content: str) -> Path | None:
         self.aside.append(content)
