@@ -169,6 +169,10 @@ class StartFailed(BackendError):
     """A runner's resource could not be created or started; nothing of it is left."""
 
 
+class PlacesTaken(StartFailed):
+    """The host runs as many VMs as it may, whoever they belong to: waiting, not a failure."""
+
+
 class Interrupted(RunscalerError):
     """The blocking call was cut on purpose; nothing is wrong."""
 
