@@ -211,6 +211,9 @@ class PlacedBackend(Backend, Protocol):
     def return_place(self, place: Place) -> None:
         """Not wanted any more. A place in which something lives stays taken until that has ended."""
 
+    def claimed_places(self) -> list[Place]:
+        """All that were claimed and not returned."""
+
     def place_holders(self) -> str:
         """Who holds the host's places, for people: "runner-0a1b2c3d, sequoia-test (not ours)"."""
 

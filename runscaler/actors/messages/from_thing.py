@@ -52,4 +52,20 @@ class PlaceGranted:
     place: Place
 
 
-ThingReport = Inventory | BackendDown | BackendUp | ImagePrepared | ImageAbsent | ResourceEnded | PlaceGranted
+@dataclass(frozen=True, slots=True)
+class PlacesFull:
+    """The host runs as many VMs as it may; `holders` are who holds its VM slots, for people."""
+
+    holders: str
+
+
+ThingReport = (
+    Inventory
+    | BackendDown
+    | BackendUp
+    | ImagePrepared
+    | ImageAbsent
+    | ResourceEnded
+    | PlaceGranted
+    | PlacesFull
+)
