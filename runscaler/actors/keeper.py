@@ -87,8 +87,8 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 self._came_up()
             case m.JoinKeeper(key, ref, settings):
                 self._join(key, Tenant(ref, settings))
-            case m.LeaveKeeper(key):
-                self.left(key)
+            case m.LeaveKeeper(key, keep):
+                self.left(key, keep=keep)
                 self.tenants.pop(key, None)
             case m.StopKeeper(keep):
                 self.leave(keep=keep)
@@ -117,7 +117,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
     def joined(self, key: ScaleSetKey) -> None:
         """A scale set is new here."""
 
-    def left(self, key: ScaleSetKey) -> None:
+    def left(self, key: ScaleSetKey, *, keep: bool) -> None:
         """A scale set is gone."""
 
     def prepared(self, key: ScaleSetKey) -> None:

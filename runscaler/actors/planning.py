@@ -125,8 +125,9 @@ class Planning:
 
     def _waits_for(self) -> tuple[Unmet | None, str]:
         """What is in the way of slots that wait for their places."""
-        if self._outlook.vm_holders:
-            return Unmet.VM_LIMIT, f"the host runs as many VMs as it may: {self._outlook.vm_holders}"
+        holders = self._outlook.vm_holders
+        if holders is not None:
+            return Unmet.VM_LIMIT, f"the host runs as many VMs as it may: {holders or 'others of ours'}"
         return (Unmet.HOST_CAP, "the host's max-runners are in use") if self._capped else (None, "")
 
     def _say(self, made: Plan) -> None:

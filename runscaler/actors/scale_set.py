@@ -362,5 +362,5 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
 
     def leave(self) -> None:
         self._publish(SetState.STOPPED)
-        self.send(self._keeper, m.LeaveKeeper(self._settings.key))
+        self.send(self._keeper, m.LeaveKeeper(self._settings.key, self._farewell.keep))
         self.end(m.ScaleSetStopped(self._settings.key))

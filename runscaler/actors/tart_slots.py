@@ -55,7 +55,7 @@ class TartSlotActor(KeeperActor):
         self._tries = 0
         self._full_until = 0.0
         self._look_at: float | None = None
-        self._looked = False
+        self._looked = self._keeping = False
         self._leaving: m.StopKeeper | None = None
         self._jobs = house.workers(f"{name} pool", self._most + 1, self.hear)
         self._pool = WarmPool(self, backend, self._jobs, backend.return_place)
@@ -86,7 +86,9 @@ class TartSlotActor(KeeperActor):
         self._kinds[key] = self._placed.kind_of_warm(self.tenants[key].settings)
         self._settle()
 
-    def left(self, key: ScaleSetKey) -> None:
+    def left(self, key: ScaleSetKey, *, keep: bool) -> None:
+        """Its warm VMs go, or stay for the next start."""
+        self._keeping = self._keeping or keep
         self._kinds.pop(key, None)
         self._imaged.discard(key)
         self._hold(m.HoldVmSlots(key, (), all_of_them=True))
@@ -178,7 +180,7 @@ class TartSlotActor(KeeperActor):
             if self._pool.is_empty(but_ready=self._leaving.keep):
                 self.end(m.SharedStopped(self.name))
             return
-        if not self._looked or self._unheard:
+        if not self._looked or self._unheard or self._keeping:
             return
         self._give_back_what_nobody_holds()
         while (step := next_step(self._view())) is not None:
@@ -256,7 +258,7 @@ class TartSlotActor(KeeperActor):
         waiting = {key for key, _ in self._claims if key in self.tenants}
         for key in waiting ^ self._told_full:
             if tenant := self.tenants.get(key):
-                holders = self._placed.place_holders() if key in waiting else ""
+                holders = self._placed.place_holders() if key in waiting else None
                 self.send(tenant.ref, m.PlacesFull(holders))
         self._told_full = waiting
 

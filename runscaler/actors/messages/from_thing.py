@@ -54,9 +54,10 @@ class PlaceGranted:
 
 @dataclass(frozen=True, slots=True)
 class PlacesFull:
-    """The host runs as many VMs as it may; `holders` are who holds its VM slots, for people."""
+    """The host runs as many VMs as it may; `holders` are who holds its VM slots, for people. None: this
+    scale set waits for none any more."""
 
-    holders: str
+    holders: str | None
 
 
 ThingReport = (

@@ -26,7 +26,10 @@ class JoinKeeper:
 
 @dataclass(frozen=True, slots=True)
 class LeaveKeeper:
+    """The scale set is gone from here; `keep`: the program ends, and the next start goes on from here."""
+
     key: ScaleSetKey
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
