@@ -21,6 +21,7 @@
     │   ├── BackendDown       the engine, tool or controller does not answer
     │   ├── ImageMissing      the image is not there and cannot be had
     │   └── StartFailed       a runner's resource could not be created or started
+    │       └── PlacesTaken   the host runs as many VMs as it may
     └── Interrupted           the call was cut on purpose (a stop, a changed capacity)
 
 `str(error)` is the line; `error.fixes` are possible cures, most likely first.
