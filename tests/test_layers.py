@@ -26,7 +26,7 @@ LIBRARIES = {
     "platformdirs": ("config", "ops"),
     "prometheus_client": ("web",),
     "psutil": ("actors", "backends", "cli", "ops", "web"),
-    "pydantic": ("config", "backends.process"),
+    "pydantic": ("config", "backends.process", "backends.tart"),
     "pydantic_core": ("config",),
     "pykka": ("actors", "autoscaler", "testing"),
     "pytest": ("testing",),

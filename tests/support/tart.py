@@ -1,0 +1,119 @@
+"""A rig for the Tart backend on the fake `tart`, and the words its tests are written in."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from runscaler.backends.base import BackendContext
+from runscaler.backends.tart import Deadlines, TartBackend
+from runscaler.backends.tart.backend import SLOTS_VARIABLE
+from runscaler.clock import SystemClock
+from runscaler.config.model import ScaleSetSettings, TartSettings
+from runscaler.config.secrets import Secret
+from runscaler.names import OwnerId
+from runscaler.testing.backend_rig import Orders, RunnerScript
+from runscaler.testing.fake_tart_home import FakeTart, runner_script
+
+OWNER = OwnerId("0123456789abcdef" * 2)
+IMAGE = "ghcr.io/acme/sequoia:latest"
+
+
+def tart_settings(image=IMAGE, **tart):
+    return ScaleSetSettings(
+        url="https://github.com/my-org",
+        name="macs",
+        token=Secret("t"),
+        backend="tart",
+        runner_image=image,
+        max_runners=2,
+        tart=TartSettings(**{"boot_timeout": 30.0, **tart}),
+    )
+
+
+class TartRig:
+    """A pretended Mac. `limit` is its own for running VMs, `max_vms` what the sets are told."""
+
+    def __init__(self, folder, *, limit=2, max_vms=2, **options) -> None:
+        self.tart = FakeTart(folder / "mac", limit=limit)
+        self.tart.latency(
+            clone=0.0, limit=0.0, boot_socket=0.0, boot_agent=0.02, exec_connect=0.0, delete=0.0
+        )
+        self.state_dir = folder / "state"
+        self.slots = folder / "slots"
+        self.max_vms = max_vms
+        self.environ = {**self.tart.environ, SLOTS_VARIABLE: str(self.slots)}
+        self._options = {"leases": folder / "leases", **options}
+
+    def open(self, owner=OWNER, **options):
+        context = BackendContext(owner, self.state_dir, SystemClock())
+        return TartBackend(context, environ=self.environ, **{**self._options, **options})
+
+    def settings(self, script=None, **tart):
+        """Of an image whose runner does what the script says."""
+        shell = (script or RunnerScript()).shell if not isinstance(script, str) else script
+        name = hashlib.sha256(shell.encode()).hexdigest()[:8]
+        image = f"ghcr.io/acme/{name}:latest"
+        if not (self.tart.home / "cache" / "OCIs" / "ghcr.io" / "acme" / name).exists():
+            self.tart.add_image(image, runner_script(shell))
+        return tart_settings(image, **{"max_vms": self.max_vms, **tart})
+
+    def unusable_settings(self):
+        return tart_settings("no-such-vm")
+
+    def destroy(self, resource):
+        self.tart.kill_vm(resource.id)
+        shutil.rmtree(self.tart.vm_path(resource.id))
+
+    def intents(self):
+        return sorted(path.stem for path in self.state_dir.glob("tart/*/*.json"))
+
+    def leftovers(self):
+        return [*self.tart.leftovers(), *self.intents()]
+
+    def close(self):
+        self.tart.kill_everything()
+
+
+@contextmanager
+def short_folder():
+    """A Unix socket's path has little room, and pytest's own folders take most of it."""
+    folder = Path(tempfile.mkdtemp(prefix="tt", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def order_of(rig, script=None, *, settings=None, place=None, slot=0, before_jit=None, **tart):
+    """An order for a runner; `tart` are keys of [tart]."""
+    order = Orders(rig).make(RunnerScript(), slot=slot, before_jit=before_jit)
+    settings = settings or rig.settings(script, **tart)
+    return replace(order, settings=settings, **({"place": place} if place else {}))
+
+
+QUICK = Deadlines(
+    answer=2.0,
+    clone=1.0,
+    silence=1.0,
+    set=1.0,
+    inject=2.0,
+    look=2.0,
+    exec_probe=1.0,
+    exec_probe_pause=0.05,
+    socket_doubt=0.3,
+    quit=0.5,
+    delete=1.0,
+    deletions=1.5,
+    still_running=0.5,
+    late_clone=0.0,
+    guest_again=0.1,
+    pulse=0.1,
+    tool=0.1,
+    poll=0.1,
+)
+"""For what hangs: long enough for a loaded host to do what does not hang."""
