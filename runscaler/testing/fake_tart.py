@@ -544,7 +544,8 @@ class Call:
         self.knobs = Knobs(os.environ.get("FAKE_TART_KNOBS", ""), self.host)
         self.options: dict[str, str] = {}
         self.words: list[str] = []
-        self.stdin_length, self.stdin_digest = 0, ""
+        self.stdin = b""
+        """What it read so far, for the journal."""
         for folder in ("vms", "tmp", "cache/OCIs", "cache/IPSWs"):
             os.makedirs(os.path.join(self.home, folder), exist_ok=True)
 
@@ -1682,10 +1683,8 @@ class Conversation:
     """The client's half of an exec."""
 
     def __init__(self, call: Call, connection: socket.socket, *, interactive: bool) -> None:
-        import hashlib
-
         self._call, self._connection = call, connection
-        self._reads_input, self._digest = interactive, hashlib.sha256()
+        self._interactive, self._reads_input = interactive, False
 
     def hold(self) -> int:
         """The command's exit code."""
@@ -1700,10 +1699,8 @@ class Conversation:
     def _send_input(self) -> None:
         data = os.read(0, CHUNK)
         self._reads_input = bool(data)
-        self._digest.update(data)
-        self._call.stdin_length += len(data)
-        self._call.stdin_digest = self._digest.hexdigest()
-        with contextlib.suppress(BrokenPipeError):
+        self._call.stdin += data
+        with contextlib.suppress(ConnectionError):
             send_frame(self._connection, b"i", data)
 
     def _receive(self) -> int | None:
@@ -1713,6 +1710,7 @@ class Conversation:
             kind, data = b"", b""
         if kind == b"s":
             self._call.fire("during")
+            self._reads_input = self._interactive
         elif kind in (b"o", b"e"):
             write_all(1 if kind == b"o" else 2, data)
         elif kind == b"x":
@@ -1781,8 +1779,13 @@ class Journal:
         home = os.environ.get("TART_HOME", "")
         self._write(argv=words, pid=os.getpid(), start=time.monotonic(), home=home, env=sorted(os.environ))
 
-    def end(self, code: int, length: int, digest: str) -> None:
-        self._write(end=time.monotonic(), code=code, stdin_length=length, stdin_sha256=digest)
+    def end(self, code: int, stdin: bytes) -> None:
+        end, digest = time.monotonic(), ""
+        if stdin:
+            import hashlib
+
+            digest = hashlib.sha256(stdin).hexdigest()
+        self._write(end=end, code=code, stdin_length=len(stdin), stdin_sha256=digest)
 
     def _write(self, **facts: object) -> None:
         fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
@@ -1831,7 +1834,7 @@ def main(words: list[str]) -> int:
     call = Call(words[0] if words else "--help", words[1:])
     journal = Journal(call.host, words)
     code = outcome(call) if call.command[:1] != "-" else about(call)
-    journal.end(code, call.stdin_length, call.stdin_digest)
+    journal.end(code, call.stdin)
     return code
 
 
