@@ -1,4 +1,4 @@
-"""A pretended Mac with Tart, for tests, demo and benchmarks: `fake_tart.py` installed, driven and watched.
+"""A pretended Mac with Tart, for tests, demo and benchmarks: `fake_tart` installed, driven and watched.
 
 with FakeTart(tmp_path) as tart:
     tart.add_image("ghcr.io/acme/sequoia:latest", runner_script("exit 0"))
@@ -16,7 +16,6 @@ import hashlib
 import itertools
 import json
 import os
-import py_compile
 import shlex
 import shutil
 import socket
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
 
-PROGRAM = Path(__file__).with_name("fake_tart.py")
+PROGRAM = Path(__file__).with_name("fake_tart") / "__main__.py"
 IMAGE = "ghcr.io/acme/sequoia:latest"
 PATIENCE = 60.0
 _STEP = 0.01
@@ -154,9 +153,7 @@ class FakeTart:
     def _install(self) -> None:
         for path in (self.bin, self.home, self.host):
             path.mkdir(parents=True, exist_ok=True)
-        program = self.folder / "fake_tart.pyc"
-        py_compile.compile(str(PROGRAM), cfile=str(program), doraise=True)
-        paths = {"host": self.host, "knobs": self.knobs_path, "program": program, "python": sys.executable}
+        paths = {"host": self.host, "knobs": self.knobs_path, "program": PROGRAM, "python": sys.executable}
         wrapper = self.bin / "tart"
         wrapper.write_text(_WRAPPER.format_map({key: shlex.quote(str(path)) for key, path in paths.items()}))
         wrapper.chmod(0o755)
@@ -213,12 +210,12 @@ class FakeTart:
     # knobs
 
     def latency(self, **seconds: float | tuple[float, float]) -> None:
-        """How long steps take: seconds, or (seconds, jitter). The steps: `LATENCY` in fake_tart.py."""
+        """How long steps take: seconds, or (seconds, jitter). The steps: `LATENCY` in fake_tart/knobs.py."""
         self._knobs["latency"].update(seconds)
         self._save()
 
     def state(self, **facts: object) -> None:
-        """How the host is: version, limit, leaked, keychain_locked, …: `STATE` in fake_tart.py."""
+        """How the host is: version, limit, leaked, keychain_locked, …: `STATE` in fake_tart/knobs.py."""
         self._knobs["state"].update(facts)
         self._save()
 
@@ -395,14 +392,15 @@ class FakeTart:
 
     def _programs(self) -> list[tuple[psutil.Process, list[str], str]]:
         """Living processes of the program, a run's helpers among them: (process, words, TART_HOME)."""
-        program = str(self.folder / "fake_tart.pyc")
-        found = []
+        program, host, found = str(PROGRAM), str(self.host), []
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 words = process.cmdline()
                 if program in words[:3] and process.status() != psutil.STATUS_ZOMBIE:
-                    home = process.environ().get("TART_HOME", "")
-                    found.append((process, words[words.index(program) + 1 :], home))
+                    environment = process.environ()
+                    if environment.get("FAKE_TART_HOST") == host:
+                        home = environment.get("TART_HOME", "")
+                        found.append((process, words[words.index(program) + 1 :], home))
         return found
 
     def _runs(self, home: Path | None) -> list[tuple[psutil.Process, str]]:
