@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shlex
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -15,8 +17,9 @@ from runscaler.backends.tart.backend import SLOTS_VARIABLE
 from runscaler.clock import SystemClock
 from runscaler.config.model import ScaleSetSettings, TartSettings
 from runscaler.config.secrets import Secret
+from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
-from runscaler.testing.backend_rig import Orders, RunnerScript
+from runscaler.testing.backend_rig import PATIENCE, Orders, RunnerScript
 from runscaler.testing.fake_tart_home import FakeTart, runner_script
 
 OWNER = OwnerId("0123456789abcdef" * 2)
@@ -75,6 +78,21 @@ class TartRig:
     def leftovers(self):
         return [*self.tart.leftovers(), *self.intents()]
 
+    def wrap(self, shell):
+        """From now on `tart` is this script; it ends in the fake, which it may also call as "$REAL"."""
+        folder = self.tart.folder / "wrapped"
+        folder.mkdir()
+        real = shlex.quote(str(self.tart.bin / "tart"))
+        script = folder / "tart"
+        script.write_text(f'#!/bin/sh\nREAL={real}\n{shell}\nexec "$REAL" "$@"\n')
+        script.chmod(0o755)
+        self.environ["PATH"] = f"{folder}{os.pathsep}{self.environ['PATH']}"
+
+    def called(self, command):
+        """The calls of that command; waits for one."""
+        wait_until(lambda: self.tart.calls(command))
+        return self.tart.calls(command)
+
     def close(self):
         self.tart.kill_everything()
 
@@ -89,11 +107,34 @@ def short_folder():
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def wait_until(true):
+    clock, interrupt = SystemClock(), Interrupt()
+    limit = clock.monotonic() + PATIENCE
+    while not true():
+        assert clock.monotonic() < limit, "it never became true"
+        clock.pause(0.01, interrupt)
+
+
 def order_of(rig, script=None, *, settings=None, place=None, slot=0, before_jit=None, **tart):
     """An order for a runner; `tart` are keys of [tart]."""
     order = Orders(rig).make(RunnerScript(), slot=slot, before_jit=before_jit)
     settings = settings or rig.settings(script, **tart)
     return replace(order, settings=settings, **({"place": place} if place else {}))
+
+
+class Reports:
+    """All that a backend's watch reports, in order."""
+
+    def __init__(self, backend) -> None:
+        self.seen = []
+        self._watch = backend.watch(0.0, self.seen.append)
+
+    def nth(self, number):
+        wait_until(lambda: len(self.seen) > number)
+        return self.seen[number]
+
+    def stop(self):
+        self._watch.stop()
 
 
 QUICK = Deadlines(
@@ -108,6 +149,7 @@ QUICK = Deadlines(
     socket_doubt=0.3,
     quit=0.5,
     delete=1.0,
+    delete_again=0.02,
     deletions=1.5,
     still_running=0.5,
     late_clone=0.0,

@@ -27,6 +27,8 @@ class Deadlines:
     quit: float = 5.0
     """From SIGINT to SIGKILL for `tart run`, and again from SIGKILL until we give up."""
     delete: float = 15.0
+    delete_again: float = 0.2
+    """After a failed one; longer each time, up to ten times as long."""
     deletions: float = 30.0
     """All attempts of one removal; the caller tries the next."""
     still_running: float = 10.0

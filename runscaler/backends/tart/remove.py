@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import psutil
 from loguru import logger
 
 from runscaler.backends.tart.children import RUNS
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from runscaler.interrupt import Interrupt
 
 _STEP = 0.01
-_AGAIN = 0.2
-_AGAIN_MOST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +33,8 @@ class Removal:
     tart: Tart
     vm: Vm
     deadlines: Deadlines
+    run_pid: int = 0
+    """Of its `tart run` as it was written down, for one that lost its config.json, and so its lock."""
 
     def run(self, interrupt: Interrupt) -> None:
         """Raises `BackendError` where it is not gone yet: to be tried again."""
@@ -46,8 +47,14 @@ class Removal:
 
     def _pid(self) -> int:
         """Of our own child even before it has the lock, else of the lock's owner."""
-        child = RUNS.living_pid(str(self.vm.path))
-        return child or self.vm.pid()
+        return RUNS.living_pid(str(self.vm.path)) or self.vm.pid() or self._unlocked_pid()
+
+    def _unlocked_pid(self) -> int:
+        if self.run_pid and not self.vm.config.exists():
+            with suppress(psutil.Error):
+                if self.vm.name in psutil.Process(self.run_pid).cmdline():
+                    return self.run_pid
+        return 0
 
     def _end_process(self, interrupt: Interrupt) -> None:
         """SIGINT first: macOS then counts the VM as ended more surely than after a SIGKILL."""
@@ -82,18 +89,20 @@ class Removal:
 
     def _delete(self, interrupt: Interrupt) -> None:
         """Again and again: other commands may be in the way for a moment."""
-        began, pause = self.tart.clock.monotonic(), _AGAIN
+        began, again = self.tart.clock.monotonic(), self.deadlines.delete_again
+        pause = again
         while self.vm.exists():
             error = self._deleted_once(interrupt)
-            if error is None:
-                continue
+            if error is None and not self.vm.exists():
+                return
+            error = error or BackendError(f"VM {self.vm.name} is there again after its deletion")
             waited = self.tart.clock.monotonic() - began
             if waited >= self.deadlines.deletions:
                 raise error
             if isinstance(error, VmRuns) and waited >= self.deadlines.still_running:
                 self._kill_anew()
             self.tart.clock.pause(pause, interrupt)
-            pause = _AGAIN if isinstance(error, VmRuns) else min(pause * 2, _AGAIN_MOST)
+            pause = again if isinstance(error, VmRuns) else min(pause * 2, again * 10)
 
     def _deleted_once(self, interrupt: Interrupt) -> BackendError | None:
         """What was in the way, None for nothing."""

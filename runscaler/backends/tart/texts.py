@@ -55,7 +55,7 @@ MEANINGS = (
         "macOS runs as many macOS VMs as it may (two, whoever they belong to)",
     ),
     _Meaning.of(
-        r"no space left on device|out of space|not enough (free )?(disk )?space|disk (is )?full|NSFileWriteOutOfSpace",
+        r"no space left on device|out of space|not enough (free |disk )*space|disk (is )?full",
         StartFailed,
         "the disk is full",
         FREE_SPACE,

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from support.tart import TartRig, short_folder
+from loguru import logger
+from support.tart import QUICK, TartRig, short_folder
 
 
 @pytest.fixture
@@ -22,3 +23,20 @@ def backend(rig):
     backend = rig.open()
     yield backend
     backend.close()
+
+
+@pytest.fixture
+def quick(rig):
+    """A backend without patience."""
+    backend = rig.open(deadlines=QUICK)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def said():
+    """What was logged, each with its level."""
+    lines = []
+    sink = logger.add(lambda line: lines.append(str(line)), level="DEBUG", format="{level} {message} {extra}")
+    yield lines
+    logger.remove(sink)
