@@ -60,7 +60,7 @@ class Call:
 
     def __init__(self, command: str, words: list[str]) -> None:
         self.command, self.argv = command, words
-        self.home = os.environ.get("TART_HOME") or os.path.expanduser("~/.tart")
+        self.home = os.path.abspath(os.environ.get("TART_HOME") or os.path.expanduser("~/.tart"))
         self.host = host_folder(self.home)
         self.knobs = Knobs(os.environ.get("FAKE_TART_KNOBS", ""), self.host)
         self.options: dict[str, str] = {}
@@ -85,7 +85,7 @@ class Call:
 
 
 def host_folder(home: str) -> str:
-    folder = os.environ.get("FAKE_TART_HOST") or os.path.join(home, "fake-host")
+    folder = os.path.abspath(os.environ.get("FAKE_TART_HOST") or os.path.join(home, "fake-host"))
     os.makedirs(os.path.join(folder, "running"), exist_ok=True)
     return folder
 

@@ -96,6 +96,11 @@ def remove_stubborn(path: str) -> None:
     return remove_tree(path)
 
 
+def read_text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
 def write_json(path: str, value: object) -> None:
     """Truncate and write in place: whoever reads meanwhile sees half of it."""
     with open(path, "w", encoding="utf-8") as file:

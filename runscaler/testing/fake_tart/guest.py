@@ -7,10 +7,10 @@ import json
 import os
 import select
 import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from runscaler.testing.fake_tart.call import Call
 from runscaler.testing.fake_tart.frames import CHUNK
 from runscaler.testing.fake_tart.guest_tools import TOOLS
 from runscaler.testing.fake_tart.output import write_all
@@ -20,6 +20,7 @@ from runscaler.testing.fake_tart.session import Session
 if TYPE_CHECKING:
     import socket
 
+    from runscaler.testing.fake_tart.call import Call
     from runscaler.testing.fake_tart.vms import Vm
 
 ADMIN_HOME = "/Users/admin"
@@ -61,8 +62,7 @@ class Guest:
     def _accept(self, listener: socket.socket, lifeline: int) -> None:
         connection, _ = listener.accept()
         with connection:
-            down = time.monotonic() < self._agent_from or Call("agent", []).knobs.agent(self._vm.name) != "up"
-            if down:
+            if time.monotonic() < self._agent_from or self._call.knobs.anew().agent(self._vm.name) != "up":
                 return
             pid = os.fork()
             if not pid:
@@ -76,11 +76,8 @@ class Guest:
             Session(connection, self).serve()
         except OSError:
             pass  # the other end is gone
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-        os._exit(0)
+        finally:
+            leave_process(0)
 
     def _reap(self) -> None:
         for pid in list(self._servers):
@@ -119,7 +116,7 @@ class Guest:
             "LOGNAME": "admin",
             "SHELL": "/bin/zsh",
             "PATH": f"{self._tools}:{AGENT_PATH}",
-            "FAKE_TART_HOST": os.path.abspath(self._call.host),
+            "FAKE_TART_HOST": self._call.host,
             "FAKE_TART_GUEST": self.mark,
             "FAKE_TART_OFFLINE": self._vm.file("offline"),
         }
@@ -136,6 +133,15 @@ class Guest:
         log = os.open("tmp/tart-guest-agent.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         write_all(log, f"exec {json.dumps(words)}\n".encode())
         os.close(log)
+
+
+def leave_process(code: int) -> NoReturn:
+    """The end of a forked child, which must not go on as its parent; a bug shows in guest.log."""
+    if sys.exc_info()[0] is not None:
+        import traceback
+
+        traceback.print_exc()
+    os._exit(code)
 
 
 def listen(path: str) -> socket.socket:

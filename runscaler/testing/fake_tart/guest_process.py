@@ -8,7 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from runscaler.testing.fake_tart.guest import Guest
+from runscaler.testing.fake_tart.guest import Guest, leave_process
 from runscaler.testing.fake_tart.guest_tools import guest_tools
 from runscaler.testing.fake_tart.output import say
 from runscaler.testing.fake_tart.processes import kill_guest
@@ -78,14 +78,12 @@ def become_guest(guest: Guest, lifeline: int, held: int) -> NoReturn:
     try:
         os.setsid()
         silence(keep=(lifeline, held), errors=held)
-        code = guest.live(lifeline)
-    except BaseException:
-        import traceback
-
-        traceback.print_exc()
+        try:
+            code = guest.live(lifeline)
+        finally:
+            kill_guest(os.getpid(), guest.mark)
     finally:
-        kill_guest(os.getpid(), guest.mark)
-        os._exit(code)
+        leave_process(code)
 
 
 def silence(keep: tuple[int, ...], errors: int) -> None:

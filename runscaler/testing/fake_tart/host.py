@@ -9,7 +9,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from runscaler.testing.fake_tart.files import flocked, try_flock, write_json
+from runscaler.testing.fake_tart.files import flocked, read_text, try_flock, write_json
 from runscaler.testing.fake_tart.output import Failure, Json, say
 from runscaler.testing.fake_tart.vms import Vm, local_vms
 
@@ -42,8 +42,11 @@ class Host:
         raise Failure(LIMIT_TEXT + hint)
 
     def leave(self) -> None:
+        """The entry of a VM that ended may count for a while."""
+        path = self._entry_path(os.getpid())
         with self._locked():
-            os.unlink(self._entry_path(os.getpid()))
+            ended = json.loads(read_text(path)) | {"until": time.time() + self._knobs.state("count_lag")}
+            write_json(path, ended)
             os.close(self._entry)
             self._connect()
 
@@ -54,25 +57,32 @@ class Host:
             return str(lease.get("ip", ""))
 
     def _enter(self, vm: Vm, config: Json) -> None:
-        self._entry = os.open(self._entry_path(os.getpid()), os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        path = self._entry_path(os.getpid())
+        write_json(f"{path}.new", {"os": config["os"], "mac": config["macAddress"], "path": vm.path})
+        self._entry = os.open(f"{path}.new", os.O_RDONLY)
         fcntl.flock(self._entry, fcntl.LOCK_EX)
-        entry = {"os": config["os"], "mac": config["macAddress"], "path": vm.path, "name": vm.name}
-        os.write(self._entry, json.dumps(entry | {"pid": os.getpid()}).encode())
+        os.rename(f"{path}.new", path)
         self._lease(config["macAddress"])
         self._connect()
 
     def _entries(self) -> list[Json]:
-        """Of the living; those of the dead go, unless the kernel is to leak them."""
+        """Of the living, and of those dead that count; the others go."""
         found = []
         for name in os.listdir(os.path.join(self._folder, "running")):
             path = self._entry_path(name)
             with open(path, encoding="utf-8") as file:
-                dead = try_flock(file.fileno())
-                if dead and not self._knobs.state("leak_on_kill"):
-                    os.unlink(path)
-                else:
-                    found.append(json.loads(file.read() or "{}") | {"dead": dead})
-        return [entry for entry in found if "os" in entry]
+                dead, entry = try_flock(file.fileno()), json.loads(file.read())
+            if dead and not self._counts(entry):
+                os.unlink(path)
+            else:
+                found.append(entry | {"dead": dead})
+        return found
+
+    def _counts(self, dead: Json) -> bool:
+        """Does the kernel still count it? `until` is missing where its `run` was killed."""
+        if "until" not in dead:
+            return bool(self._knobs.state("leak_on_kill"))
+        return bool(time.time() < dead["until"])
 
     def _lease(self, mac: str) -> None:
         leases, now = self._leases(), time.time()
@@ -84,9 +94,11 @@ class Host:
             write_json(os.path.join(self._folder, "leases"), leases)
 
     def _leases(self) -> Json:
-        with contextlib.suppress(FileNotFoundError), open(os.path.join(self._folder, "leases")) as file:
-            return {mac: one for mac, one in json.load(file).items() if one["expires"] > time.time()}
-        return {}
+        try:
+            known = json.loads(read_text(os.path.join(self._folder, "leases")))
+        except FileNotFoundError:
+            return {}
+        return {mac: one for mac, one in known.items() if one["expires"] > time.time()}
 
     def _connect(self) -> None:
         """A guest without an address, or with another's MAC, is offline: its file `offline` says so."""

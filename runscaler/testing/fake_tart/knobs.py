@@ -39,6 +39,7 @@ STATE: Json = {
     "version": VERSION,
     "limit": 2,  # running macOS guests on the host
     "leaked": 0,  # so many more the kernel believes in
+    "count_lag": 0.0,  # seconds that a stopped VM still counts
     "leak_on_kill": False,  # each `run` that was SIGKILLed stays counted until reboot
     "lease_places": 253,
     "lease_seconds": DAY,
@@ -78,13 +79,17 @@ class Knobs:
     """
 
     def __init__(self, path: str, host: str) -> None:
-        self._host = host
+        self._path, self._host = path, host
         self._said: Json = {}
         with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
             self._said = json.load(file)
         self.chance = Chance(os.urandom(8))
         self.deaf: set[int] = set()
         """Signals that `run` is to ignore."""
+
+    def anew(self) -> Knobs:
+        """As they are turned now."""
+        return Knobs(self._path, self._host)
 
     def about(self, label: str) -> None:
         """Draw this call's random numbers from the seed, if there is one."""
@@ -118,14 +123,15 @@ class Knobs:
         """The rules for this moment; `nth` and `times` count the moments that the rest of it fits."""
         names, line = tuple(names), " ".join(argv)
         for rule in self._said.get("rules", ()):
-            fits = rule["command"] == command and rule.get("when", "before") == when
-            if fits and named_by(rule.get("name", "*"), names) and rule.get("contains", "") in line:
-                first = rule.get("nth", 1)
-                times = rule.get("times", 1 if "nth" in rule else 0)
-                ordinal = self._ordinal(str(rule.get("id") or sorted(rule.items())))
-                in_turn = ordinal >= first and (not times or ordinal < first + times)
-                if in_turn and self.chance.unit() < rule.get("chance", 1.0):
-                    yield rule
+            moment = (rule["command"], rule.get("when", "before")) == (command, when)
+            fits = moment and named_by(rule.get("name", "*"), names) and rule.get("contains", "") in line
+            if fits and self._in_turn(rule) and self.chance.unit() < rule.get("chance", 1.0):
+                yield rule
+
+    def _in_turn(self, rule: Json) -> bool:
+        first, times = rule.get("nth", 1), rule.get("times", 0)
+        ordinal = self._ordinal(str(rule.get("id") or sorted(rule.items())))
+        return bool(ordinal >= first and (not times or ordinal < first + times))
 
     def apply(self, rule: Json) -> None:
         deed, text = rule["do"], rule.get("text", "")

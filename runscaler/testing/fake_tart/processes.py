@@ -72,7 +72,7 @@ def signal_guest(session: int, mark: str, number: int) -> int:
     count = 0
     for process in guest_processes(session, mark):
         if process.pid != os.getpid():
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(OSError):
                 os.kill(process.pid, number)
                 count += 1
     return count
