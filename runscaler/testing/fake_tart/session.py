@@ -37,6 +37,8 @@ class Session:
 
     def _run(self, words: list[str], *, interactive: bool) -> None:
         self._guest.enter(words)
+        signal.signal(signal.SIGTERM, lambda _number, _frame: self._break())
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until there is somebody to kill
         try:
             self._spawn(self._guest.translated(words), interactive=interactive)
         except OSError as error:
@@ -44,7 +46,7 @@ class Session:
             text = why if why.startswith("exec: ") else f"fork/exec {words[0]}: {why.lower()}"
             send_frame(self._connection, b"f", text.encode(errors="surrogateescape"))
             return
-        signal.signal(signal.SIGTERM, lambda _number, _frame: self._break())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         send_frame(self._connection, b"s")
         while self._sources:
             self._pump()
@@ -64,6 +66,7 @@ class Session:
                 (os.POSIX_SPAWN_DUP2, out_end, 1),
                 (os.POSIX_SPAWN_DUP2, err_end, 2),
             ],
+            setsigmask=(),
         )
         for fd in (in_end, out_end, err_end):
             os.close(fd)
