@@ -199,3 +199,9 @@ def test_a_frozen_guest_answers_nothing_and_dies_with_its_vm(tart):
         assert tart.guest_processes("vm") == []
         caller.kill()
         caller.wait(PATIENCE)
+
+
+def test_much_goes_both_ways_in_small_pieces(tart):
+    data = bytes(1 << 20)
+    with running(tart):
+        assert sh(tart, "dd bs=512 2>/dev/null", stdin=data).stdout == data

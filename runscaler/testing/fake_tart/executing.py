@@ -68,9 +68,9 @@ class Conversation:
         while True:
             sources: list[Any] = [self._connection, *([0] if self._reads_input else [])]
             ready, _, _ = select.select(sources, [], [])
-            if 0 in ready:
-                self._send_input()
-            if self._connection in ready and (code := self._receive()) is not None:
+            if self._connection not in ready:
+                self._send_input()  # only when nothing comes: else both could wait for the other to read
+            elif (code := self._receive()) is not None:
                 return code
 
     def _send_input(self) -> None:

@@ -50,9 +50,13 @@ def of_ps(session: int, mark: str) -> list[Process]:
     with open(reader, encoding="utf-8", errors="replace") as file:
         lines = file.read().splitlines()
     os.waitpid(ps, 0)
+    return from_listing(lines, session, mark)
+
+
+def from_listing(lines: list[str], session: int, mark: str) -> list[Process]:
+    """Of lines of pid, parent, state and command with its environment."""
     found = []
-    for line in lines:
-        pid, parent, state, command = line.split(None, 3)
+    for pid, parent, state, command in (line.split(None, 3) for line in lines if len(line.split()) > 3):
         marked = f"FAKE_TART_GUEST={mark}" in command.split()
         if not state.startswith("Z") and (marked or session_of(int(pid)) == session):
             name = os.path.basename(command.split()[0])
