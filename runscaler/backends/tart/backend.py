@@ -149,6 +149,9 @@ class TartBackend:
     def return_place(self, place: Place) -> None:
         self._host.places.give_back(place)
 
+    def claimed_places(self) -> list[Place]:
+        return self._host.places.claimed()
+
     def place_holders(self) -> str:
         return self._host.places.holders()
 

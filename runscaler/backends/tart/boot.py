@@ -187,7 +187,7 @@ class Boot:
 
     def _ended_early(self, record: VmRecord, vm: Vm, code: int) -> BackendError:
         said = vm.said().decode(errors="replace").strip()
-        logger.bind(runner=record.runner_name).debug("VM {} said before it ended: {}", vm.name, said[-4000:])
+        logger.debug("VM {} said before it ended: {}", vm.name, said[-4000:])
         how = f"signal {-code}" if code < 0 else f"code {code}"
         error = meaning(f"start VM {vm.name}", said[-_TAIL:] or f"tart run ended with {how}", self.tart.home)
         if isinstance(error, PlacesTaken):

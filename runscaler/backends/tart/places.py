@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.backends.base import Place
 from runscaler.backends.tart.slots import Holder, HostSlots
+from runscaler.errors import PlacesTaken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -68,6 +69,11 @@ class Places:
                 return True
             return number in self._free(most) and self._claimed(number, most) is not None
 
+    def claimed(self) -> list[Place]:
+        """All that this process holds itself."""
+        with self._lock:
+            return [Place(number, mac_of(number)) for number in self._slots.claimed()]
+
     def has(self, place: Place) -> bool:
         """Is it claimed by this process?"""
         with self._lock:
@@ -81,7 +87,8 @@ class Places:
     def lend(self, place: Place) -> tuple[int, ...]:
         """The descriptors that the VM's process inherits, so that it holds its place itself."""
         with self._lock:
-            assert place.vm_slot is not None, "a VM is started in a place"
+            if place.vm_slot is None or not self._slots.has(place.vm_slot):
+                raise PlacesTaken("the VM slot was given back before the VM could run in it")
             return (self._slots.lend(place.vm_slot),)
 
     def give_back(self, place: Place) -> None:

@@ -62,6 +62,10 @@ class HostSlots:
     def has(self, number: int) -> bool:
         return number in self._claims
 
+    def claimed(self) -> list[int]:
+        """Those that this process has, lent or not."""
+        return sorted(self._claims)
+
     def note(self, number: int, holder: Holder) -> None:
         """Say what a slot of ours is used for."""
         _write(self._claims[number].descriptor, holder)

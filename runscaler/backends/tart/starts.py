@@ -36,7 +36,8 @@ class Starts:
 
     def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
         """See `Backend.start`. A waiting VM is used up whatever comes of it."""
-        with ExitStack() as held:
+        bound = {"scale_set": order.settings.name, "slot": order.slot, "runner": order.runner}
+        with logger.contextualize(**bound), ExitStack() as held:
             with ExitStack() as undo, _typed():
                 start = _Start(self._host, order, interrupt, held, undo)
                 self._vigil.leave(order.place.warm)
@@ -78,7 +79,6 @@ class _Start:
     ) -> None:
         self._host, self._order, self._interrupt = host, order, interrupt
         self._held, self._undo = held, undo
-        self._log = logger.bind(scale_set=order.settings.name, slot=order.slot, runner=order.runner)
 
     def run(self) -> VmRecord:
         waiting = self._waiting_vm()
@@ -87,7 +87,7 @@ class _Start:
         jit = self._order.jit()
         self._go_on()
         if waiting is not None and not self._host.vm_of(waiting).pid():
-            self._log.info("waiting VM {} ended before its runner came: making another", waiting.name)
+            self._give_up(waiting)
             record = self._booted()
         return self._injected(record, jit)
 
@@ -98,11 +98,15 @@ class _Start:
         if record is None:
             return None
         self._held.enter_context(self._host.holdings.starting(name))
-        self._undo.callback(self._host.discard, record)
         if record.phase is Phase.POOLED and self._host.vm_of(record).pid():
+            self._undo.callback(self._host.discard, record)
             return record
-        self._log.info("waiting VM {} is not usable any more: making another", name)
+        self._give_up(record)
         return None
+
+    def _give_up(self, waiting: VmRecord) -> None:
+        logger.info("waiting VM {} ended before its runner came: making another", waiting.name)
+        self._host.discard(waiting)
 
     def _booted(self) -> VmRecord:
         host, order = self._host, self._order
@@ -138,9 +142,7 @@ class _Start:
         pid = guest.start_runner(settings.tart.runner_dir, jit.encoded, self._interrupt)
         record = record.with_phase(Phase.RUNNING, guest_pid=pid)
         _note(host, record)
-        self._log.debug(
-            "the runner in VM {} started in {:.3f} s", record.name, host.clock.monotonic() - began
-        )
+        logger.debug("the runner in VM {} started in {:.3f} s", record.name, host.clock.monotonic() - began)
         return record
 
     def _for_the_runner(self, record: VmRecord) -> VmRecord:

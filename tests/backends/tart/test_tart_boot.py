@@ -8,9 +8,9 @@ import pytest
 from support.tart import IMAGE, QUICK, TartRig, order_of, tart_settings, wait_until
 
 from runscaler.backends.base import Place, ResourceState
+from runscaler.backends.tart.cli import Output
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.texts import failure, of_files
-from runscaler.backends.tart.cli import Output
 from runscaler.errors import BackendDown, ImageMissing, Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.names import RUNNER_NAME
@@ -183,7 +183,10 @@ def test_a_vm_that_macos_could_not_start_is_removed_and_the_next_is_a_new_clone(
 @pytest.mark.parametrize(
     ("rule", "how"),
     [
-        (Rule("run", when="during", do="exit", code=0, text="guest has stopped"), "code 0: guest has stopped"),
+        (
+            Rule("run", when="during", do="exit", code=0, text="guest has stopped"),
+            "code 0: guest has stopped",
+        ),
         (Rule("run", when="during", do="exit", code=1, text="it broke"), "code 1: it broke"),
         (Rule("run", when="during", do="kill", text="last words"), "signal 9: last words"),
     ],
