@@ -19,7 +19,7 @@ class Deadlines:
     look: float = 5.0
     """A question to the guest: the runner's log, its processes."""
     socket_probe: float = 0.25
-    probe_every: float = 0.1
+    probe_every: float = 0.05
     exec_probe: float = 3.0
     exec_probe_pause: float = 0.25
     socket_doubt: float = 20.0

@@ -75,10 +75,13 @@ class Images:
     def is_present(self, tart: Tart, image: str, interrupt: Interrupt | None = None) -> bool:
         """As tart tells it. Where its list cannot be read, as the disk does."""
         source = "oci" if is_remote(image) else "local"
-        for _ in range(_LIST_TRIES):
-            names = self._names(tart, source, interrupt)
-            if names is not None:
-                return full_name(image) in names
+        try:
+            for _ in range(_LIST_TRIES):
+                names = self._names(tart, source, interrupt)
+                if names is not None:
+                    return full_name(image) in names
+        except TartHangs as error:
+            logger.debug("{}", error)
         return cached(tart.home, image) is not None
 
     def ensure(self, tart: Tart, image: str, progress: Progress, interrupt: Interrupt) -> None:
@@ -96,11 +99,7 @@ class Images:
     def _names(self, tart: Tart, source: str, interrupt: Interrupt | None) -> set[str] | None:
         """None: no readable answer, which happens while another VM vanishes."""
         arguments = ("list", "--source", source, "--format", "json")
-        try:
-            output = tart.call(*arguments, seconds=self._deadlines.answer, interrupt=interrupt)
-        except TartHangs as error:
-            logger.debug("{}", error)
-            return None
+        output = tart.call(*arguments, seconds=self._deadlines.answer, interrupt=interrupt)
         return _listed(output) if output.code == 0 else None
 
     def _pull(self, tart: Tart, image: str, progress: Progress, interrupt: Interrupt) -> None:
@@ -119,7 +118,7 @@ class Images:
                 fixes=("check this host's way to the registry (DNS, proxy, firewall)",),
             ) from error
         if output.code != 0:
-            raise as_missing(failure(doing, output, tart.home))
+            raise as_missing(failure(doing, output, tart.home, registry=True))
 
 
 def as_missing(error: BackendError) -> BackendError:
@@ -139,7 +138,7 @@ def local_missing(home: TartHome, image: str) -> ImageMissing:
 
 def clone_failure(image: str, name: str, output: Output, home: TartHome) -> BackendError:
     """Why a clone failed; an image that is gone is told apart."""
-    error = failure(f"clone image {image} to {name}", output, home)
+    error = failure(f"clone image {image} to {name}", output, home, registry=True)
     if isinstance(error, VmGone):
         return as_missing(error) if is_remote(image) else local_missing(home, image)
     return error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runscaler.backends.base import Sweep
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from runscaler.backends.tart.cli import Tart
     from runscaler.backends.tart.deadlines import Deadlines
+    from runscaler.backends.tart.home import TartHome
     from runscaler.config.model import ScaleSetSettings
 
 _DAY = 86_400
@@ -50,14 +52,14 @@ class Pruning:
     def run(self, deadlines: Deadlines) -> str:
         """Nothing is cloned meanwhile: nothing else guards an image against a prune. `BackendError`s."""
         interrupt = Interrupt()
-        before = self.tart.home.free_bytes()
+        before = _entries(self.tart.home)
         with self.tart.home.turn(interrupt):
             self._touch_images()
             output = self.tart.call(*self.arguments(), seconds=deadlines.prune, interrupt=interrupt)
         if output.code != 0:
             raise failure(f"prune the caches in {self.tart.home}", output)
-        freed = self.tart.home.free_bytes() - before
-        return f"pruned Tart's caches in {self.tart.home}: {freed / 2**30:.1f} GiB freed" if freed > 0 else ""
+        gone = sorted(before - _entries(self.tart.home))
+        return f"removed from {self.tart.home}: {', '.join(gone)}" if gone else ""
 
     def _touch_images(self) -> None:
         """What sets are configured with counts as just used: prune goes by the last access."""
@@ -67,6 +69,17 @@ class Pruning:
                 with suppress(OSError):
                     at = found.path.resolve()
                     os.utime(at, (self.tart.clock.wall(), at.stat().st_mtime))
+
+
+def _entries(home: TartHome) -> set[str]:
+    """Images and restore images in the caches. No image is looked into: that would count as its use."""
+    cache = home.path / "cache"
+    found = {str(path.relative_to(cache)) for path in cache.glob("IPSWs/*.ipsw")}
+    for folder, names, _ in os.walk(home.cache):
+        digests = [name for name in names if name.startswith("sha256:")]
+        found |= {str(Path(folder, name).relative_to(home.cache)) for name in digests}
+        names[:] = [name for name in names if name not in digests]
+    return found
 
 
 def sweeps_for(

@@ -66,21 +66,6 @@ MEANINGS = (
         "the login keychain is locked, and macOS starts no VM without it",
         *UNLOCK,
     ),
-    _Meaning.of(r"code: 404", ImageMissing, "its registry has no such image", SPELLING, LOG_IN),
-    _Meaning.of(
-        r"AuthFailed|code: 40[13]|status code 40[13]",
-        ImageMissing,
-        "its registry denies it",
-        LOG_IN,
-        SPELLING,
-    ),
-    _Meaning.of(
-        r"hostname could not be found|NSURLErrorDomain|could not connect|timed out"
-        r"|network connection was lost|Internet connection appears|name resolution",
-        ImageMissing,
-        "its registry cannot be reached",
-        "check this host's way to the registry (DNS, proxy, firewall)",
-    ),
     _Meaning.of(r"VM \".*\" is (already )?running", VmRuns, "it runs"),
     _Meaning.of(r"the specified VM \".*\" does not exist", VmGone, "there is no such VM"),
     _Meaning.of(
@@ -103,18 +88,41 @@ MEANINGS = (
     ),
 )
 
+REGISTRY = (
+    _Meaning.of(r"code: 404", ImageMissing, "its registry has no such image", SPELLING, LOG_IN),
+    _Meaning.of(
+        r"AuthFailed|code: 40[13]|status code 40[13]",
+        ImageMissing,
+        "its registry denies it",
+        LOG_IN,
+        SPELLING,
+    ),
+    _Meaning.of(
+        r"hostname could not be found|NSURLErrorDomain|could not connect|timed out"
+        r"|network connection was lost|Internet connection appears|name resolution",
+        ImageMissing,
+        "its registry cannot be reached",
+        "check this host's way to the registry (DNS, proxy, firewall)",
+    ),
+)
+"""What only a pull, and a clone that pulls, has to do with."""
 
-def failure(doing: str, output: Output, home: TartHome | None = None) -> BackendError:
-    """`doing` reads on from "cannot": "clone image X". With `home` a full disk is named with its space."""
+
+def failure(
+    doing: str, output: Output, home: TartHome | None = None, *, registry: bool = False
+) -> BackendError:
+    """`doing` reads on from "cannot": "clone image X". With `home` a full disk is named with its space;
+    `registry`: one may have been asked."""
     if output.code < 0:
         return BackendError(f"cannot {doing}: tart was ended by signal {-output.code}")
-    return meaning(doing, output.error_text or f"tart ended with code {output.code}", home)
+    text = output.error_text or f"tart ended with code {output.code}"
+    return meaning(doing, text, home, registry=registry)
 
 
-def meaning(doing: str, text: str, home: TartHome | None = None) -> BackendError:
+def meaning(doing: str, text: str, home: TartHome | None = None, *, registry: bool = False) -> BackendError:
     """The same for a text alone."""
     words = " ".join(text.split())[-_LONGEST:]
-    for known in MEANINGS:
+    for known in MEANINGS + REGISTRY * registry:
         if known.pattern.search(text):
             why = f"{known.why}{_space(home)}" if known.why == "the disk is full" else known.why
             return known.error(f"cannot {doing}: {why}: {words}", fixes=known.fixes)

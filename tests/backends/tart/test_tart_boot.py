@@ -308,6 +308,13 @@ def test_a_text_that_nobody_knows_is_passed_on_whole():
     assert str(error) == "cannot do it: Error: Something(new) with lines"
 
 
+def test_only_where_a_registry_was_asked_is_it_blamed():
+    output = Output(1, b"", b"Error: the request timed out\n")
+
+    assert not isinstance(failure("start the runner", output), ImageMissing)
+    assert isinstance(failure("pull image x", output, registry=True), ImageMissing)
+
+
 def test_an_image_that_is_missing_is_the_errors_type_not_a_failed_start(rig, backend):
     with pytest.raises(ImageMissing):
         backend.start(order_of(rig, settings=tart_settings("no-such")), Interrupt())

@@ -34,8 +34,10 @@ def test_what_nobody_used_is_pruned_and_a_configured_image_never(rig, backend):
         age(rig, image, 30)
 
     (sweep,) = backend.sweeps([tart_settings(cache_max_age=7 * DAY)])
-    sweep.run()
+    said = sweep.run()
 
+    assert said.startswith(f"removed from {rig.tart.home}: ghcr.io/acme/old/sha256:")
+    assert sweep.run() == ""
     assert is_there(rig, IMAGE)
     assert not is_there(rig, OLD)
 
