@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from runscaler.backends.base import BackendContext
 from runscaler.backends.tart import Deadlines, TartBackend
 from runscaler.backends.tart.backend import SLOTS_VARIABLE
 from runscaler.clock import SystemClock
 from runscaler.config.model import ScaleSetSettings, TartSettings
 from runscaler.config.secrets import Secret
+from runscaler.errors import StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
 from runscaler.testing.backend_rig import PATIENCE, Orders, RunnerScript
@@ -120,6 +123,15 @@ def order_of(rig, script=None, *, settings=None, place=None, slot=0, before_jit=
     order = Orders(rig).make(RunnerScript(), slot=slot, before_jit=before_jit)
     settings = settings or rig.settings(script, **tart)
     return replace(order, settings=settings, **({"place": place} if place else {}))
+
+
+def fails(rig, backend, error=StartFailed, match=None, **tart):
+    """What a start raises; nothing of it is left."""
+    with pytest.raises(error, match=match) as caught:
+        backend.start(order_of(rig, **tart), Interrupt())
+    assert rig.leftovers() == []
+    assert backend.inventory() == []
+    return caught.value
 
 
 class Reports:

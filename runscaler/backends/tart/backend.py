@@ -197,7 +197,8 @@ class TartBackend:
     def _remove(self, name: str, record: VmRecord | None, interrupt: Interrupt) -> None:
         self._vigil.leave(name)
         if record is not None:
-            self._host.remove(record, interrupt)
+            with logger.contextualize(runner=record.runner_name):
+                self._host.remove(record, interrupt)
 
     def _kept_warm(self, record: VmRecord) -> bool:
         """False: it is of no use, and removed."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import psutil
 import pytest
-from support.tart import IMAGE, order_of, tart_settings
+from support.tart import IMAGE, order_of, tart_settings, wait_until
 
 from runscaler.backends.tart.cli import TartHangs
 from runscaler.config.secrets import Secret
@@ -37,9 +37,7 @@ def test_the_runner_gets_its_configuration_in_its_environment(rig, backend):
     resource = backend.start(order, Interrupt())
 
     seen = rig.tart.guest_home(resource.id) / "seen"
-    while not seen.exists() or seen.read_text() != secret_of(order):
-        pass
-    assert seen.read_text() == secret_of(order)
+    wait_until(lambda: seen.exists() and seen.read_text() == secret_of(order))
 
 
 def test_the_configuration_travels_on_standard_input_alone(rig, backend, said):
@@ -185,8 +183,7 @@ def test_a_job_is_seen_in_the_guest_that_runs_it(rig, backend):
     busy = backend.start(order_of(rig, "bin/Runner.Worker & exec sleep 600"), Interrupt())
     idle = backend.start(order_of(rig), Interrupt())
 
-    while not backend.runs_a_job(busy):
-        pass
+    wait_until(lambda: backend.runs_a_job(busy))
     assert backend.runs_a_job(idle) is False
 
 

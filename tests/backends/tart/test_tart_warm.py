@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.tart import OWNER, order_of
+from support.tart import OWNER, order_of, wait_until
 
 from runscaler.backends.base import ResourceState
 from runscaler.errors import Interrupted, PlacesTaken, StartFailed
@@ -193,8 +193,7 @@ def test_the_end_of_a_warm_vm_taken_over_is_reported(rig, backend, warm):
 
     rig.tart.kill_vm(warm.id)
 
-    while not observed.ends():
-        pass
+    wait_until(lambda: observed.ends())
     assert observed.ends()[0].resource_id == warm.id
     observed.stop()
     successor.close()
