@@ -13,7 +13,7 @@ from loguru import logger
 
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.intents import Intents
-from runscaler.backends.tart.record import FILE, VM_NAME, VmRecord, read_record, write_record
+from runscaler.backends.tart.record import FILE, VM_NAME, Phase, VmRecord, read_record, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,12 +81,11 @@ class Holdings:
 
     def listed(self) -> list[VmRecord]:
         """Those that are there in whatever state, but for the ones being started."""
-        intents = {record.name: record for record in self._intents.all()}
-        recorded = {record.name: record for home in self.homes() for record in self._records_in(home)}
+        seen = {record.name: record for record in self._intents.all()}
+        seen |= {record.name: record for home in self.homes() for record in self._records_in(home)}
         with self._lock:
-            starting = set(self._starting)
-        complete = [record for record in (intents | recorded).values() if record.name not in starting]
-        return [record for record in complete if record.name in recorded or self._is_there(record)]
+            complete = [record for record in seen.values() if record.name not in self._starting]
+        return [record for earlier in complete if (record := self._as_it_is_now(earlier)) is not None]
 
     def _records_in(self, home: TartHome) -> list[VmRecord]:
         named = [vm for vm in home.vms() if VM_NAME.match(vm.name)]
@@ -98,6 +97,15 @@ class Holdings:
         if record is None or record.owner != self._owner:
             return None
         return record.model_copy(update={"home": str(home), "name": vm.name})
+
+    def _as_it_is_now(self, earlier: VmRecord) -> VmRecord | None:
+        """Read again once it is known that no start is under way: what was read before may be half of
+        one. But what waited then still counts as waiting, as a start may have taken it since."""
+        if earlier.phase is Phase.POOLED:
+            return earlier
+        home = TartHome.at(earlier.home)
+        record = self._recorded(home.vm(earlier.name), home)
+        return record or (earlier if self._is_there(earlier) else None)
 
     def _is_there(self, intent: VmRecord) -> bool:
         """Of one without a record. A clone that outlived its daemon may still bring it; then no more."""
