@@ -223,7 +223,8 @@ class TartSlotActor(KeeperActor):
         )
 
     def _claim(self) -> Place | None:
-        place = self._placed.claim_place(self._most)
+        """Not one that is still in our books: its VM may have died, but its return would come yet."""
+        place = self._placed.claim_place(self._most, self._booked())
         if place is None:
             self._now_or_later(full=True)
         return place
@@ -240,10 +241,15 @@ class TartSlotActor(KeeperActor):
 
     def _give_back_what_nobody_holds(self) -> None:
         """Claims of a predecessor that crashed."""
-        known = {place.vm_slot for place in (*self._held.values(), *self._pool.places())}
+        booked = self._booked()
         for place in self._placed.claimed_places():
-            if place.vm_slot not in known:
+            if place.vm_slot not in booked:
                 self._placed.return_place(place)
+
+    def _booked(self) -> set[int]:
+        """The VM slots that runners and warm VMs hold as far as we were told."""
+        places = *self._held.values(), *self._pool.places()
+        return {place.vm_slot for place in places if place.vm_slot is not None}
 
     # -- a host that is full --------------------------------------------------------------------------------
 

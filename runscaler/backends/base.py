@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from runscaler.clock import Clock
@@ -204,9 +204,10 @@ class PlacedBackend(Backend, Protocol):
     def kind_of_warm(self, settings: ScaleSetSettings) -> str:
         """The `Warm.kind` that runners with these settings can use. No call to the outside."""
 
-    def claim_place(self, most: int) -> Place | None:
+    def claim_place(self, most: int, but: Collection[int] = ()) -> Place | None:
         """The lowest free place of the host, ours until it is returned or a resource in it ends; None
-        while `most` are taken, by whomever. Quick: files and locks only."""
+        while `most` are taken, by whomever. VM slots in `but` count as taken though nothing lives in
+        them. Quick: files and locks only."""
 
     def return_place(self, place: Place) -> None:
         """Not wanted any more. A place in which something lives stays taken until that has ended."""

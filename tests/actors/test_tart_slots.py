@@ -123,6 +123,22 @@ def test_each_vm_slot_has_its_mac_and_is_used_again_from_the_lowest() -> None:
     assert [one.place.vm_slot for one in world.resources()] == [0]
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_vm_slot_is_not_given_again_before_its_return_has_come_though_nothing_lives_in_it(
+    order: tuple[int, ...],
+) -> None:
+    world = MacWorld(mac_set("a"))
+    world.queue(4, "a")
+    world.play()
+    runners = {one.place.vm_slot: one.runner for one in world.resources()}
+    for vm_slot in order:
+        world.finish(runners[vm_slot])
+    world.play()
+
+    assert sorted(one.place.vm_slot or 0 for one in world.resources()) == [0, 1]
+    assert world.status().runners_failed == 0
+
+
 # -- the warm pool ------------------------------------------------------------------------------------
 
 
@@ -262,7 +278,7 @@ def test_its_crash_forgets_nothing_and_doubles_nothing(pool: int) -> None:
         world.advance(1)
     assert [job.result for job in jobs] == ["succeeded"] * 4
     assert world.backend.most_at_once == 2
-    assert len(world.backend.claims) == len(world.backend.pooled) == pool
+    assert (world.backend.claims, len(world.backend.pooled)) == ({}, pool)
 
 
 def test_a_crashed_scale_set_holds_up_nobody_for_long() -> None:

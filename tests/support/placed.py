@@ -11,7 +11,7 @@ from runscaler.errors import BackendError, PlacesTaken
 from runscaler.policy.vm_slots import mac_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from runscaler.backends.base import Observation, RunnerOrder
     from runscaler.config.model import ScaleSetSettings
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 
 class PlacedMemoryBackend(MemoryBackend):
-    """`foreign` VMs take slots, too; `refusing`: the kernel will not run another VM."""
+    """`foreign` VMs take slots, too; `refusing`: the kernel will not run another VM. What lives in a slot
+    holds it by itself: `claims` are those in which nothing lives yet."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -51,8 +52,8 @@ class PlacedMemoryBackend(MemoryBackend):
     def kind_of_warm(self, settings: ScaleSetSettings) -> str:
         return settings.runner_image
 
-    def claim_place(self, most: int) -> Place | None:
-        taken = self.claims.keys() | self.living().keys()
+    def claim_place(self, most: int, but: Collection[int] = ()) -> Place | None:
+        taken = self.claims.keys() | self.living().keys() | set(but)
         if len(taken) + self.foreign >= most:
             return None
         vm_slot = min(set(range(most)) - taken)
@@ -75,6 +76,7 @@ class PlacedMemoryBackend(MemoryBackend):
         self.made += 1
         made = Warm(f"pool-{self.made:08x}", settings.runner_image, place, self._clock.wall())
         self.pooled[made.id] = made
+        self.return_place(place)
         self._note()
         return made
 
@@ -101,6 +103,7 @@ class PlacedMemoryBackend(MemoryBackend):
         else:
             self._admit()
         resource = super().start(order, interrupt)
+        self.return_place(order.place)
         self._note()
         return resource
 

@@ -26,7 +26,7 @@ from runscaler.interrupt import Interrupt
 from runscaler.names import ScaleSetKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from runscaler.backends.base import (
         BackendContext,
@@ -143,8 +143,8 @@ class TartBackend:
     def kind_of_warm(self, settings: ScaleSetSettings) -> str:
         return kind_of(self._host, settings)
 
-    def claim_place(self, most: int) -> Place | None:
-        return self._host.places.claim(most)
+    def claim_place(self, most: int, but: Collection[int] = ()) -> Place | None:
+        return self._host.places.claim(most, but)
 
     def return_place(self, place: Place) -> None:
         self._host.places.give_back(place)

@@ -54,10 +54,11 @@ class Places:
         self._slots = HostSlots(directory)
         self._lock = threading.Lock()
 
-    def claim(self, most: int) -> Place | None:
-        """The lowest free one of the first `most`."""
+    def claim(self, most: int, but: Collection[int] = ()) -> Place | None:
+        """The lowest free one of the first `most`; those in `but` count as taken."""
         with self._lock:
-            return next(filter(None, (self._claimed(number, most) for number in self._free(most))), None)
+            free = self._free(most, but)
+            return next(filter(None, (self._claimed(number, most) for number in free)), None)
 
     def claim_again(self, place: Place, most: int) -> bool:
         """That very one, unless it is ours already."""
@@ -109,11 +110,12 @@ class Places:
         with self._lock:
             self._slots.close()
 
-    def _free(self, most: int) -> list[int]:
-        taken, slotless = self._survey()
+    def _free(self, most: int, but: Collection[int] = ()) -> list[int]:
+        held, slotless = self._survey()
+        taken = held.keys() | set(but)
         if len(taken) + len(slotless) >= most:
             return []
-        macs = {vm.mac for vm in self._running() if not _holds(vm, taken)}
+        macs = {vm.mac for vm in self._running() if not _holds(vm, held)}
         return [number for number in range(most) if number not in taken and mac_of(number) not in macs]
 
     def _claimed(self, number: int, most: int) -> Place | None:
