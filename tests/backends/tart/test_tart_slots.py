@@ -35,7 +35,6 @@ def test_places_are_given_from_the_lowest_on_until_all_are_taken(backend):
     assert backend.claim_place(2) == first
 
 
-
 def test_a_slot_that_is_spoken_for_counts_as_taken_though_nothing_lives_in_it(backend):
     assert backend.claim_place(1, {0}) is None
     assert backend.claim_place(2, {0}).vm_slot == 1
