@@ -67,6 +67,7 @@ class TartBackend:
         self._owner = context.owner
         self._deadlines = deadlines or Deadlines()
         self._leases = leases
+        self._closing = Interrupt()
         slots = Path(environ.get(SLOTS_VARIABLE) or SLOTS)
         self._host = host = TartHost(context, self._deadlines, slots, environ)
         tart = host.tart_in(TartHome.default(environ))
@@ -132,9 +133,10 @@ class TartBackend:
         return watch
 
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
-        return sweeps_for(settings, self._host.tart_of, self._deadlines)
+        return sweeps_for(settings, self._host.tart_of, self._deadlines, self._closing)
 
     def close(self) -> None:
+        self._closing.set()
         self._vigil.stop()
         self._host.places.close()
 

@@ -41,6 +41,7 @@ NO_AGENT = (
     "raise [tart] boot-timeout if this host is slow",
 )
 _TAIL = 400
+_SEARCHED = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +77,15 @@ class Boot:
     @contextmanager
     def _step(self, doing: str, name: str) -> Iterator[None]:
         """Tells how long it took, and makes what our own files do into what a start raises."""
-        self.go_on()
+        self._go_on()
         began = self.tart.clock.monotonic()
         try:
             yield
         except (OSError, ValueError) as error:
             raise of_files(f"{doing} VM {name}", error, self.tart.home) from error
-        logger.debug("to {} VM {} took {:.3f} s", doing, name, self.tart.clock.monotonic() - began)
+        logger.debug("it took {:.3f} s to {} VM {}", self.tart.clock.monotonic() - began, doing, name)
 
-    def go_on(self) -> None:
+    def _go_on(self) -> None:
         self.interrupt.wait(0)
         self._left(0.0)
 
@@ -187,9 +188,9 @@ class Boot:
 
     def _ended_early(self, record: VmRecord, vm: Vm, code: int) -> BackendError:
         said = vm.said().decode(errors="replace").strip()
-        logger.debug("VM {} said before it ended: {}", vm.name, said[-4000:])
+        logger.debug("VM {} said before it ended: {}", vm.name, said[-_SEARCHED:])
         how = f"signal {-code}" if code < 0 else f"code {code}"
-        error = meaning(f"start VM {vm.name}", said[-_TAIL:] or f"tart run ended with {how}", self.tart.home)
+        error = meaning(f"start VM {vm.name}", said[-_SEARCHED:], self.tart.home)
         if isinstance(error, PlacesTaken):
             return places_taken(self.host.places, record.place)
         if isinstance(error, StartFailed):

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from runscaler.backends.base import Sweep
 from runscaler.backends.tart.images import cached, is_remote
 from runscaler.backends.tart.texts import failure
-from runscaler.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from runscaler.backends.tart.deadlines import Deadlines
     from runscaler.backends.tart.home import TartHome
     from runscaler.config.model import ScaleSetSettings
+    from runscaler.interrupt import Interrupt
 
 _DAY = 86_400
 
@@ -49,9 +49,8 @@ class Pruning:
         budget = ("--space-budget", str(self.budget)) if self.budget else ()
         return ("prune", "--entries", "caches", "--older-than", str(self.days), *budget)
 
-    def run(self, deadlines: Deadlines) -> str:
-        """Nothing is cloned meanwhile: nothing else guards an image against a prune. `BackendError`s."""
-        interrupt = Interrupt()
+    def run(self, deadlines: Deadlines, interrupt: Interrupt) -> str:
+        """Nothing is cloned meanwhile: nothing else guards an image against a prune."""
         before = _entries(self.tart.home)
         with self.tart.home.turn(interrupt):
             self._touch_images()
@@ -83,19 +82,24 @@ def _entries(home: TartHome) -> set[str]:
 
 
 def sweeps_for(
-    sets: Sequence[ScaleSetSettings], tart_of: Callable[[ScaleSetSettings], Tart], deadlines: Deadlines
+    sets: Sequence[ScaleSetSettings],
+    tart_of: Callable[[ScaleSetSettings], Tart],
+    deadlines: Deadlines,
+    interrupt: Interrupt,
 ) -> list[Sweep]:
-    """Of the sets that want their caches pruned. An image of one that does not is spared too."""
+    """One for each TART_HOME, unless a set of it wants its caches kept."""
     by_home: dict[str, list[ScaleSetSettings]] = {}
     for one in sets:
         by_home.setdefault(str(tart_of(one).home), []).append(one)
     return [
-        _sweep(tart_of(together[0]), together, deadlines)
+        _sweep(tart_of(together[0]), together, deadlines, interrupt)
         for together in by_home.values()
         if all(one.tart.cache_cleanup for one in together)
     ]
 
 
-def _sweep(tart: Tart, sets: Sequence[ScaleSetSettings], deadlines: Deadlines) -> Sweep:
+def _sweep(tart: Tart, sets: Sequence[ScaleSetSettings], deadlines: Deadlines, interrupt: Interrupt) -> Sweep:
     pruning, every = Pruning.of(tart, sets), min(one.tart.cache_cleanup_interval for one in sets)
-    return Sweep(f"the pruning of Tart's caches in {tart.home}", every, lambda: pruning.run(deadlines))
+    return Sweep(
+        f"the pruning of Tart's caches in {tart.home}", every, lambda: pruning.run(deadlines, interrupt)
+    )

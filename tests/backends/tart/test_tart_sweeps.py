@@ -9,7 +9,7 @@ from support.tart import IMAGE, order_of, tart_settings
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.images import cached
 from runscaler.clock import SystemClock
-from runscaler.errors import BackendError
+from runscaler.errors import BackendError, Interrupted
 from runscaler.interrupt import Interrupt
 from runscaler.testing.fake_tart_home import Rule
 
@@ -102,6 +102,18 @@ def test_nothing_is_cloned_while_the_caches_are_pruned(rig, backend):
 
     (prune,), (clone,) = rig.tart.calls("prune"), rig.tart.calls("clone")
     assert clone.start >= prune.end or clone.end <= prune.start
+
+
+def test_a_prune_ends_with_the_backend(rig, backend):
+    rig.tart.rules(Rule("prune", do="hang"))
+    (sweep,) = backend.sweeps([tart_settings()])
+    with ThreadPoolExecutor(1) as pool:
+        pruning = pool.submit(sweep.run)
+        rig.called("prune")
+        backend.close()
+
+        with pytest.raises(Interrupted):
+            pruning.result()
 
 
 def test_a_home_that_is_not_there_is_no_error(rig, backend):
