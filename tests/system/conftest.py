@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.daemon import Daemon, Door
 from support.engine import connect
+from support.mac import Mac
 from support.missing import missing
 
 from runscaler.backends.docker.local import way_to_host
@@ -93,5 +94,25 @@ def scale_set(github: SimulatedGitHub) -> Callable[..., dict[str, Any]]:
         for table in more:
             made |= table
         return made | {key.replace("_", "-"): value for key, value in keys.items()}
+
+    return make
+
+
+@pytest.fixture
+def mac(github: SimulatedGitHub) -> Iterator[Mac]:
+    with Mac(github) as made:
+        yield made
+
+
+@pytest.fixture
+def mac_daemon(mac: Mac, daemon: Callable[..., Daemon]) -> Callable[..., Daemon]:
+    """`mac_daemon(*sets, **others)`: one that uses the pretended Mac."""
+
+    def make(*sets: dict[str, Any], name: str = "daemon", **others: Any) -> Daemon:
+        made = daemon(
+            {**{key.replace("_", "-"): value for key, value in others.items()}, "scaleset": [*sets]}, name
+        )
+        made.env = mac.environ
+        return made
 
     return make
