@@ -42,7 +42,7 @@ def findings(
     except BackendError as error:
         return [Finding(Level.ERROR, str(error), error.fixes, settings.name)]
     found = [*checks.of_version(version), *checks.of_platform(version), *checks.of_image()]
-    return [*found, *checks.of_numbers(), *checks.of_disk(), *checks.of_leases(leases)]
+    return [*found, *checks.of_disk(), *checks.of_leases(leases)]
 
 
 class _Checks:
@@ -89,14 +89,6 @@ class _Checks:
         vm = cached(home, image)
         if vm is not None:
             yield from self._of_vm(vm)
-
-    def of_numbers(self) -> Iterator[Finding]:
-        runners, most = self._settings.max_runners, self._settings.tart.max_vms
-        if runners > most:
-            yield self._warning(
-                f"max-runners = {runners} is more than the {most} macOS VMs that this host may run",
-                f"set max-runners = {most}: more never run at once",
-            )
 
     def of_disk(self) -> Iterator[Finding]:
         free = self._tart.home.free_bytes()

@@ -139,12 +139,6 @@ def test_a_size_below_the_images_minimum_is_an_error(rig, backend, tart, word):
     assert word in error.message
 
 
-def test_more_runners_than_vms_are_a_warning(rig, backend):
-    settings = rig.settings().model_copy(update={"max_runners": 5})
-
-    assert any("max-runners = 5" in one.message for one in found(backend, settings, Level.WARNING))
-
-
 def test_a_network_without_free_addresses_is_a_warning_that_names_dhcp(rig, backend, folder):
     """T37: such a guest is ready and never shows up at GitHub; here is where that can be seen."""
     lease = "{{\n\tname=x\n\tip_address=192.168.64.{}\n\thw_address=1,2:0:0:0:0:1\n\tlease=0x{:x}\n}}\n"
