@@ -22,6 +22,7 @@
     │   ├── BackendDown       the engine, tool or controller does not answer
     │   ├── ImageMissing      the image is not there and cannot be had
     │   └── StartFailed       a runner's resource could not be created or started
+    │       └── PlacesTaken   the host runs as many VMs as it may
     └── Interrupted           the call was cut on purpose (a stop, a changed capacity)
 
 `str(error)` is the line; `error.fixes` are possible cures, most likely first.
@@ -168,6 +169,10 @@ class ImageMissing(BackendError):
 
 class StartFailed(BackendError):
     """A runner's resource could not be created or started; nothing of it is left."""
+
+
+class PlacesTaken(StartFailed):
+    """The host runs as many VMs as it may, whoever they belong to: waiting, not a failure."""
 
 
 class Interrupted(RunscalerError):

@@ -64,7 +64,7 @@ def views(
         gates=draw(st.lists(gates(), max_size=most_gates)),
         blocked=draw(_FEW),
         draining=draw(draining),
-        capped=draw(_EITHER),
+        waits_for=draw(st.sampled_from([None, Unmet.HOST_CAP, Unmet.VM_LIMIT])),
     )
     idle = _oldest_first(draw, held.idle + held.adopted)[: max(0, view.surplus)]
     return replace(view, idle=idle)

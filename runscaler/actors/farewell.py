@@ -65,7 +65,7 @@ class Farewell:
         self._crew, self._outlook = crew, outlook
         self._waits_for_list = True
         self._log = logger.bind(scale_set=settings.name)
-        self._keep = False
+        self.keep = False
         self.step = Step.NOT_YET
 
     @property
@@ -75,7 +75,7 @@ class Farewell:
     def begin(self, order: StopScaleSet) -> None:
         if self.begun:
             return
-        self.step, self._keep = Step.DRAIN, order.keep
+        self.step, self.keep = Step.DRAIN, order.keep
         self._runners.hurried = True
         self._office.after(LIST_SECONDS, ClosingOver(LIST))
         book = self._runners.book
@@ -83,7 +83,7 @@ class Farewell:
             self._runners.happen(slot, SlotEvent.UNWANTED)
         for slot in book.in_state(SlotState.STARTING):
             self._runners.happen(slot, SlotEvent.RETIRE, "the daemon stops")
-        if self._keep:
+        if self.keep:
             self._office.after(FORCE_SECONDS, ClosingOver(Step.DRAIN.name))
         else:
             self._runners.draining = True
@@ -111,7 +111,7 @@ class Farewell:
 
     def drain_over(self) -> None:
         """Whatever still lives goes now."""
-        if self.step is not Step.DRAIN or self._keep:
+        if self.step is not Step.DRAIN or self.keep:
             return
         for slot in list(self._runners.book.held()):
             if slot.state is SlotState.BUSY:
@@ -135,7 +135,7 @@ class Farewell:
         if self._waits_for_list and not condition.listed and condition.backend is None:
             return False  # what an earlier process left is not known yet
         counts = self._runners.book.counts()
-        return not (counts.starting + counts.waiting + counts.removing if self._keep else counts.held)
+        return not (counts.starting + counts.waiting + counts.removing if self.keep else counts.held)
 
     def _settle(self) -> None:
         self.step = Step.SETTLE
@@ -146,7 +146,7 @@ class Farewell:
 
     def _close(self) -> None:
         self.step = Step.CLOSE
-        if self._crew.cut_listener(CloseSession(delete_scale_set=not self._keep)):
+        if self._crew.cut_listener(CloseSession(delete_scale_set=not self.keep)):
             self._office.after(CLOSE_SECONDS, ClosingOver(Step.CLOSE.name))
         else:
             self._done()

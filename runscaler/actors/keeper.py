@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
+from runscaler.actors.sweeping import Sweeping
 from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
 
@@ -35,7 +36,7 @@ class KeeperCrashed(Exception):
 
 
 @dataclass(slots=True)
-class _Tenant:
+class Tenant:
     ref: m.Ref
     settings: ScaleSetSettings
     failures: int = 0
@@ -47,8 +48,8 @@ class _Tenant:
 class KeeperActor(SupervisedActor[m.KeeperMessage]):
     def __init__(self, name: str, parent: m.Ref, house: House, backend: Backend) -> None:
         super().__init__(name, parent, house.clock)
-        self._backend = backend
-        self._tenants: dict[ScaleSetKey, _Tenant] = {}
+        self.backend = backend
+        self.tenants: dict[ScaleSetKey, Tenant] = {}
         self._wanting: set[ScaleSetKey] = set()
         self._listing: set[ScaleSetKey] = set()
         self._list_failures = 0
@@ -56,73 +57,103 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._down: m.ThingDown | None = None
         self._interrupt = Interrupt()
         self._stream: Stoppable | None = None
-        self._lister = house.workers(f"{name} list", 1, self._hear)
-        self._preparers = house.workers(f"{name} image", PULLS_AT_ONCE, self._hear)
+        self._lister = house.workers(f"{name} list", 1, self.hear)
+        self._preparers = house.workers(f"{name} image", PULLS_AT_ONCE, self.hear)
+        self._sweeping = Sweeping(self, backend, house.workers(f"{name} sweep", 1, self.hear))
 
-    def _hear(self, message: object) -> None:
+    def hear(self, message: object) -> None:
         """From workers and the backend's own threads."""
         self.send(self.actor_ref, message)
 
     def started(self) -> None:
-        self._stream = self._backend.watch(self.clock.wall(), self._hear)
+        self._stream = self.backend.watch(self.clock.wall(), self.hear)
 
     def released(self) -> None:
         self._interrupt.set()
         self._lister.close()
         self._preparers.close()
+        self._sweeping.close()
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.stop()
 
     def receive(self, message: m.KeeperMessage) -> None:
         match message:
-            case m.ResourceEnded(key=key):
-                self._tell_tenants(message, key)
+            case m.ResourceEnded():
+                self.ended(message)
             case m.ThingDown():
                 self._went_down(message)
             case m.ThingUp():
                 self._came_up()
             case m.JoinKeeper(key, ref, settings):
-                self._join(key, _Tenant(ref, settings))
-            case m.LeaveKeeper(key):
-                self._tenants.pop(key, None)
-            case m.StopKeeper():
-                self.end(m.SharedStopped(self.name))
+                self._join(key, Tenant(ref, settings))
+            case m.LeaveKeeper(key, keep):
+                self.left(key, keep=keep)
+                self.tenants.pop(key, None)
+            case m.StopKeeper(keep):
+                self.leave(keep=keep)
             case m.WorkerCrashed(error):
                 raise KeeperCrashed(error)
             case m.ListResources() | m.Listed() | m.ListingFailed() | m.ListAgain():
                 self._list_step(message)
             case m.Prepared() | m.PreparingFailed() | m.PreparingGoesOn() | m.PrepareAgain():
                 self._prepare_step(message)
+            case m.SweepDue(name):
+                self._sweeping.begin(name)
+            case m.Swept():
+                self._sweeping.done(message)
             case _:
-                assert_never(message)
+                self.hand_out(message)
+
+    # -- what the actor of VM slots does more than this ---------------------------------------------
+
+    def hand_out(self, message: m.VmSlotMessage) -> None:
+        """Only who has VM slots is told such."""
+        raise NotImplementedError(f"{self.name} has no VM slots")
+
+    def ended(self, ended: m.ResourceEnded) -> None:
+        self.tell_tenants(ended, ended.key)
+
+    def joined(self, key: ScaleSetKey) -> None:
+        """A scale set is new here."""
+
+    def left(self, key: ScaleSetKey, *, keep: bool) -> None:
+        """A scale set is gone."""
+
+    def prepared(self, key: ScaleSetKey) -> None:
+        """An image is there, or is new."""
+
+    def leave(self, *, keep: bool) -> None:
+        self.end(m.SharedStopped(self.name))
 
     # -- availability -----------------------------------------------------------------------------
 
     def _went_down(self, down: m.ThingDown) -> None:
         self._down = down
-        logger.debug("{} does not answer: {}; trying again by itself", self._backend.name, down.reason)
-        self._tell_tenants(m.BackendDown(down.reason, down.fixes))
+        logger.debug("{} does not answer: {}; trying again by itself", self.backend.name, down.reason)
+        self.tell_tenants(m.BackendDown(down.reason, down.fixes))
 
     def _came_up(self) -> None:
         if self._down is not None:
-            logger.debug("{} answers again", self._backend.name)
+            logger.debug("{} answers again", self.backend.name)
         self._down = None
-        self._tell_tenants(m.BackendUp())
-        for key, tenant in self._tenants.items():
+        self.tell_tenants(m.BackendUp())
+        for key, tenant in self.tenants.items():
             if tenant.failures:
                 self._prepare(key)
 
-    def _tell_tenants(self, message: object, key: ScaleSetKey | None = None) -> None:
-        for one, tenant in self._tenants.items():
+    def tell_tenants(self, message: object, key: ScaleSetKey | None = None) -> None:
+        for one, tenant in self.tenants.items():
             if key is None or key == one:
                 self.send(tenant.ref, message)
 
-    def _join(self, key: ScaleSetKey, tenant: _Tenant) -> None:
-        self._tenants[key] = tenant
+    def _join(self, key: ScaleSetKey, tenant: Tenant) -> None:
+        self.tenants[key] = tenant
+        self.joined(key)
         if self._down is not None:
             self.send(tenant.ref, m.BackendDown(self._down.reason, self._down.fixes))
         self._prepare(key)
+        self._sweeping.plan([one.settings for one in self.tenants.values()])
 
     # -- the list -----------------------------------------------------------------------------------
 
@@ -146,7 +177,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._listing, self._wanting = self._wanting, set()
         as_of = self.clock.monotonic()
         self._lister.submit(
-            self._backend.inventory,
+            self.backend.inventory,
             done=lambda resources: m.Listed(as_of, tuple(resources)),
             failed=lambda error: m.ListingFailed(str(error), error.fixes),
         )
@@ -156,12 +187,12 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         for resource in resources:
             by_key[resource.key].append(resource)
         for key in self._listing:
-            if tenant := self._tenants.get(key):
+            if tenant := self.tenants.get(key):
                 self.send(tenant.ref, m.Inventory(as_of, tuple(by_key[key])))
         self._listing = set()
         if self._list_failures:
             self._list_failures = 0
-            self._tell_tenants(m.BackendUp())  # also to those who have not asked
+            self.tell_tenants(m.BackendUp())  # also to those who have not asked
         self._list()
 
     def _listing_failed(self, reason: str, fixes: tuple[str, ...]) -> None:
@@ -170,8 +201,8 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._listing = set()
         self._list_failures += 1
         if self._list_failures == 1 and self._down is None:
-            logger.debug("the runners on {} cannot be listed: {}", self._backend.name, reason)
-            self._tell_tenants(m.BackendDown(reason, fixes))
+            logger.debug("the runners on {} cannot be listed: {}", self.backend.name, reason)
+            self.tell_tenants(m.BackendDown(reason, fixes))
         self._list_turn += 1
         self.after(_BACKOFF.delay(self._list_failures), m.ListAgain(self._list_turn))
 
@@ -180,13 +211,14 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
     def _prepare_step(
         self, message: m.Prepared | m.PreparingFailed | m.PreparingGoesOn | m.PrepareAgain
     ) -> None:
-        tenant = self._tenants.get(message.key)
+        tenant = self.tenants.get(message.key)
         if tenant is None:
             return
         match message:
             case m.Prepared():
                 tenant.preparing, tenant.failures, tenant.ready = False, 0, True
                 self.send(tenant.ref, m.ImagePrepared())
+                self.prepared(message.key)
                 self._prepare_after(LOOK_AGAIN_SECONDS, message.key, tenant)
             case m.PreparingFailed(key, reason, fixes):
                 self._preparing_failed(key, tenant, m.ImageAbsent(reason, fixes))
@@ -199,7 +231,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                     self._prepare(key)
 
     def _prepare(self, key: ScaleSetKey) -> None:
-        tenant = self._tenants[key]
+        tenant = self.tenants[key]
         if tenant.preparing:
             return
         tenant.preparing = True
@@ -211,21 +243,21 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             percent = None if total <= 0 else min(100, 5 * (20 * done // total))
             if (what, percent) not in shown:
                 shown.add((what, percent))
-                self._hear(m.PreparingGoesOn(key, what, percent))
+                self.hear(m.PreparingGoesOn(key, what, percent))
 
         self._preparers.submit(
-            lambda: self._backend.prepare(tenant.settings, progress, self._interrupt),
+            lambda: self.backend.prepare(tenant.settings, progress, self._interrupt),
             done=lambda _: m.Prepared(key),
             failed=lambda error: _preparing_failed(key, error),
         )
 
-    def _preparing_failed(self, key: ScaleSetKey, tenant: _Tenant, absent: m.ImageAbsent) -> None:
+    def _preparing_failed(self, key: ScaleSetKey, tenant: Tenant, absent: m.ImageAbsent) -> None:
         tenant.preparing = tenant.ready = False
         tenant.failures += 1
         self.send(tenant.ref, absent)
         self._prepare_after(_BACKOFF.delay(tenant.failures), key, tenant)
 
-    def _prepare_after(self, seconds: float, key: ScaleSetKey, tenant: _Tenant) -> None:
+    def _prepare_after(self, seconds: float, key: ScaleSetKey, tenant: Tenant) -> None:
         tenant.turn += 1
         self.after(seconds, m.PrepareAgain(key, tenant.turn))
 

@@ -31,11 +31,18 @@ class Outlook:
         self._house, self._settings, self._changed = house, settings, changed
         self._clock = house.clock
         self.condition = Condition()
+        self.vm_holders: str | None = None
+        """Who holds the host's VM slots, while one is waited for."""
         self._said = self.condition.state()
         self._listener_trouble: Trouble | None = None
         self._calls_trouble: Trouble | None = None
         self._shown: Trouble | None = None
         self._log = logger.bind(scale_set=settings.name)
+
+    def places_full(self, holders: str | None) -> None:
+        """The host runs as many VMs as it may; None: no VM slot is waited for."""
+        self.vm_holders = holders
+        self._changed()
 
     # -- GitHub -----------------------------------------------------------------------------------
 

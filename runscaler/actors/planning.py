@@ -13,6 +13,7 @@ from loguru import logger
 from runscaler.actors.messages import LookAgain, MakePlan, ScaleSetMessage
 from runscaler.github.messages import Statistics
 from runscaler.policy.scaling import Demand, Plan, View, plan, to_acquire
+from runscaler.status import Unmet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,6 +107,7 @@ class Planning:
     def _view(self, now: float) -> View:
         book, settings = self._runners.book, self._settings
         past, known = self._runners.departures.past, self.statistics
+        waits_for, detail = self._waits_for()
         demand = Demand(known.assigned, known.running, past.departed, past.unsettled)
         view = View(
             now,
@@ -116,9 +118,17 @@ class Planning:
             settings.idle_timeout,
             gates=self._outlook.condition.gates(),
             blocked=book.blocked,
-            capped=self._capped,
+            waits_for=waits_for,
+            waits_detail=detail,
         )
         return replace(view, idle=book.oldest_retirable(view.surplus)) if view.surplus > 0 else view
+
+    def _waits_for(self) -> tuple[Unmet | None, str]:
+        """What is in the way of slots that wait for their places."""
+        holders = self._outlook.vm_holders
+        if holders is not None:
+            return Unmet.VM_LIMIT, f"the host runs as many VMs as it may: {holders or 'others of ours'}"
+        return (Unmet.HOST_CAP, "the host's max-runners are in use") if self._capped else (None, "")
 
     def _say(self, made: Plan) -> None:
         """While GitHub is in trouble one start after another fails, for a reason that has been said."""

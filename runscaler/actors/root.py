@@ -21,6 +21,8 @@ from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.past import Tally
 from runscaler.actors.scale_set import Place, ScaleSetActor
+from runscaler.actors.tart_slots import TartSlotActor
+from runscaler.backends.base import PlacedBackend
 from runscaler.status import SetState
 
 if TYPE_CHECKING:
@@ -111,10 +113,15 @@ class RootActor(SupervisedActor[m.RootMessage]):
         if thing in self._backends:
             return
         backend = self._backends[thing] = self._house.open_backend(settings)
+        self._launch(_keeper_name(thing), partial(self._make_keeper, thing, backend))
+
+    def _make_keeper(self, thing: str, backend: Backend) -> m.Ref:
+        """Who hands out VM slots, where the backend's host has such."""
         name = _keeper_name(thing)
-        self._launch(
-            name, lambda: self._house.launch(KeeperActor, name, self.actor_ref, self._house, backend)
-        )
+        if not isinstance(backend, PlacedBackend):
+            return self._house.launch(KeeperActor, name, self.actor_ref, self._house, backend)
+        sets = tuple(one for one in self._house.config.scale_sets if self._house.thing_of(one) == thing)
+        return self._house.launch(TartSlotActor, name, self.actor_ref, self._house, backend, sets)
 
     def _start_scale_set(self, settings: ScaleSetSettings) -> None:
         self._launch(_set_name(settings.key), partial(self._make_scale_set, settings))
@@ -284,10 +291,14 @@ class RootActor(SupervisedActor[m.RootMessage]):
 
     def _stop_shared(self, names: list[str]) -> None:
         for name in names:
-            order = m.StopHealth() if name == m.HEALTH else m.StopHost() if name == m.HOST else m.StopKeeper()
-            if not self.children.tell(name, order):
+            if not self.children.tell(name, self._stop_order(name)):
                 self._gone(name)
                 return
+
+    def _stop_order(self, name: str) -> m.StopHealth | m.StopHost | m.StopKeeper:
+        if name == m.HEALTH:
+            return m.StopHealth()
+        return m.StopHost() if name == m.HOST else m.StopKeeper(self._house.config.on_exit == "keep")
 
 
 def _set_name(key: ScaleSetKey) -> str:

@@ -47,6 +47,7 @@ from runscaler.errors import (
     ImageMissing,
     Interrupted,
     JobStillRunning,
+    PlacesTaken,
     RateLimited,
     RunscalerError,
     ScaleSetGone,
@@ -185,6 +186,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
                 error.fixes,
                 rate_limited=isinstance(error, RateLimited),
                 image_missing=isinstance(error, ImageMissing),
+                no_place=isinstance(error, PlacesTaken),
             )
         )
         self._settle()

@@ -15,11 +15,8 @@ from runscaler.actors.departures import Departures
 from runscaler.actors.messages import (
     AdoptRunner,
     CancelStart,
-    ClaimPlace,
-    HostMessage,
     RemoveRunner,
     RetireRunner,
-    ReturnPlace,
     RunnerStartFailed,
     RunnerUp,
     ScaleSetMessage,
@@ -50,6 +47,7 @@ if TYPE_CHECKING:
     from runscaler.actors.house import House
     from runscaler.actors.outlook import Outlook
     from runscaler.actors.past import Tally
+    from runscaler.actors.places import Places
     from runscaler.backends.base import Place, Resource
     from runscaler.config.model import ScaleSetSettings
     from runscaler.names import SlotNumber
@@ -64,8 +62,6 @@ class Office(Protocol):
     """What the runners need of the actor they are a part of."""
 
     def after(self, seconds: float, message: ScaleSetMessage, /) -> None: ...
-    def tell_host(self, message: HostMessage, /) -> None: ...
-    def claim(self, slot: Slot, /) -> ClaimPlace: ...
     def changed(self) -> None: ...
 
 
@@ -75,11 +71,12 @@ class Runners:
         office: Office,
         crew: Crew,
         outlook: Outlook,
+        places: Places,
         house: House,
         settings: ScaleSetSettings,
         tally: Tally,
     ) -> None:
-        self._outlook = outlook
+        self._outlook, self._places = outlook, places
         self._office, self._crew, self._house, self._settings = office, crew, house, settings
         self._clock = house.clock
         self.book = SlotBook(settings.max_runners, house.clock)
@@ -131,7 +128,7 @@ class Runners:
     def _perform(self, slot: Slot, effect: Effect) -> None:
         match effect:
             case Effect.CLAIM:
-                self._office.tell_host(self._office.claim(slot))
+                self._places.claim(slot)
             case Effect.CANCEL:
                 self._cancel(slot)
             case Effect.RETIRE:
@@ -175,8 +172,10 @@ class Runners:
     # -- starting -----------------------------------------------------------------------------------
 
     def placed(self, slot: Slot, place: Place) -> None:
-        """Its places are granted: go."""
+        """A place is granted; with the last of them: go."""
         if slot.state is not SlotState.WAITING or slot.runner is None:
+            return
+        if not self._places.granted(slot, place):
             return
         timeout = self._settings.start_timeout
         order = StartRunner(
@@ -205,8 +204,8 @@ class Runners:
         self.departures.catch_up(report.resource.id)
 
     def start_failed(self, slot: Slot, report: RunnerStartFailed) -> None:
-        slot.failure = report.reason
-        if slot.state is SlotState.STARTING and not report.rate_limited:
+        slot.failure, slot.no_place = report.reason, report.no_place
+        if slot.state is SlotState.STARTING and not (report.rate_limited or report.no_place):
             self._count_failed_start(slot, report.fixes)
         self.happen(slot, SlotEvent.START_FAILED)
 
@@ -276,7 +275,7 @@ class Runners:
 
     def _leave(self, slot: Slot, effect: Effect) -> None:
         """The slot is about to be empty: give its places back."""
-        self._office.tell_host(ReturnPlace(self._settings.key, slot.number))
+        self._places.give_back(slot)
         if effect is Effect.GIVE_BACK and slot.resource is not None:
             reason = slot.reason or slot.failure or "its job is done"
             self._house.emit(events.RunnerRemoved(**self._facts(slot), reason=reason))

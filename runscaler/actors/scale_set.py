@@ -22,18 +22,19 @@ from runscaler.actors.farewell import Farewell
 from runscaler.actors.jobs import Jobs
 from runscaler.actors.outlook import Outlook
 from runscaler.actors.past import Tally
+from runscaler.actors.places import Places
 from runscaler.actors.planning import Planning
 from runscaler.actors.runners import Runners
 from runscaler.actors.snapshot import snapshot
 from runscaler.actors.stocktaking import Stocktaking
-from runscaler.policy.lifecycle import SlotEvent, SlotState
+from runscaler.backends.base import PlacedBackend
+from runscaler.policy.lifecycle import SlotEvent
 from runscaler.status import SetState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from runscaler.actors.house import House
-    from runscaler.actors.slots import Slot
     from runscaler.backends.base import Backend
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import Trouble
@@ -69,7 +70,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def __init__(self, house: House, settings: ScaleSetSettings, place: Place) -> None:
         super().__init__(f"scale-set {settings.name}", place.parent, house.clock)
         self._settings = settings
-        self._keeper, self._host, self._health = place.keeper, place.host, place.health
+        self._keeper, self._health = place.keeper, place.health
         self._house, self._poisonous = house, place.poisonous
         self._restarts = place.restarts
         self._last_poll: float | None = None
@@ -78,11 +79,14 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         service = house.connect(settings, self._hear_trouble)
         self._outlook = Outlook(house, settings, self.changed)
         self._crew = Crew(self, house, settings, service, place.backend)
-        self._runners = Runners(self, self._crew, self._outlook, house, settings, place.tally or Tally())
+        has_vm_slots = isinstance(place.backend, PlacedBackend)
+        self._places = Places(self, settings.key, place.host, place.keeper, has_vm_slots=has_vm_slots)
+        tally = place.tally or Tally()
+        self._runners = Runners(self, self._crew, self._outlook, self._places, house, settings, tally)
         self._planning = Planning(self, house, settings, self._runners, self._outlook)
         self._doubts = Doubts(house, settings, self._crew, self._runners, self._planning)
         self._jobs = Jobs(house, settings, self._runners, self._outlook, self._doubts)
-        self._stocktaking = Stocktaking(self, house, settings, self._runners, self._crew)
+        self._stocktaking = Stocktaking(self, house, settings, self._runners, self._crew, self._places)
         self._farewell = Farewell(self, settings, self._runners, self._crew, self._outlook)
         self._log = logger.bind(scale_set=settings.name)
 
@@ -257,6 +261,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.BackendUp():
                 # It is up for us when its list has come: nothing is started beside what it does not tell yet.
                 self.ask_for_inventory()
+            case m.PlacesFull(holders):
+                self._outlook.places_full(holders)
             case m.ImagePrepared():
                 self._outlook.image_prepared()
             case m.ImageAbsent(reason, fixes, failed):
@@ -267,7 +273,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def _take_stock(self, inventory: m.Inventory) -> None:
         self._stocktaking.take(inventory)
         if not self._outlook.condition.listed:
-            self._tell_places()  # known for the first time
+            self._places.hold_all(self._runners.book)
         self._outlook.listed()
         self._stocktaking.look_back()
         self._farewell.check()
@@ -279,33 +285,17 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def ask_for_inventory(self) -> None:
         self.send(self._keeper, m.ListResources(self._settings.key))
 
-    def tell_host(self, message: m.HostMessage, /) -> None:
-        self.send(self._host, message)
-
-    def claim(self, slot: Slot, /) -> m.ClaimPlace:
-        return m.ClaimPlace(self._settings.key, self.actor_ref, slot.number, slot.generation)
-
     def _meet(self, replaced: m.PeerReplaced) -> None:
+        book, listed = self._runners.book, self._outlook.condition.listed
         if replaced.kind == m.HEALTH:
             self._health = replaced.ref
             self._publish_soon()
         elif replaced.kind == m.KEEPER:
             self._keeper = replaced.ref
             self._join_keeper()
+            self._places.meet_keeper(replaced.ref, book, is_listed=listed)
         else:
-            self._host = replaced.ref
-            self._claim_anew()
-
-    def _claim_anew(self) -> None:
-        """Host is new and knows nothing: what is held, and what is still waited for."""
-        if self._outlook.condition.listed:
-            self._tell_places()
-        for slot in self._runners.book.in_state(SlotState.WAITING):
-            self.tell_host(self.claim(slot))
-
-    def _tell_places(self) -> None:
-        held = [one.number for one in self._runners.book.held() if one.state is not SlotState.WAITING]
-        self.tell_host(m.HoldPlaces(self._settings.key, tuple(held), all_of_them=True))
+            self._places.meet_host(replaced.ref, book, is_listed=listed)
 
     # -- own deadlines --------------------------------------------------------------------------------
 
@@ -379,5 +369,5 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
 
     def leave(self) -> None:
         self._publish(SetState.STOPPED)
-        self.send(self._keeper, m.LeaveKeeper(self._settings.key))
+        self.send(self._keeper, m.LeaveKeeper(self._settings.key, self._farewell.keep))
         self.end(m.ScaleSetStopped(self._settings.key))

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from runscaler.backends.base import Place
 from runscaler.names import Generation, RunnerName, SlotNumber
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 from runscaler.policy.scaling import Counts, IdleRunner
@@ -49,6 +50,12 @@ class Slot:
     suspect: bool = False
     """It ended with 0 so early that its output may be wanted."""
     reason: str = ""
+    place: Place = field(default_factory=Place)
+    """What it has on the host beyond itself, once that is granted."""
+    under_cap: bool = False
+    """Granted by the host's cap; a VM slot may still be to come."""
+    no_place: bool = False
+    """Its start failed because the host would not run another VM."""
     deadline: float | None = None
     deadline_event: SlotEvent = SlotEvent.OVERDUE
     armed: float | None = None
@@ -60,6 +67,7 @@ class Slot:
         self.runner, self.runner_id, self.resource, self.ending = runner, 0, None, None
         self.job_id = self.job = self.completed_job = self.failure = self.reason = ""
         self.ordered_at, self.started_at, self.suspect = now, 0.0, False
+        self.place, self.under_cap, self.no_place = Place(), False, False
 
 
 class SlotBook:
@@ -149,6 +157,7 @@ class SlotBook:
         """The slot's runner lives in `resource`."""
         slot.resource = resource
         slot.runner_id = resource.runner_id or slot.runner_id
+        slot.place = resource.place
         slot.started_at = self._clock.monotonic()
         self._by_resource[resource.id] = slot
 

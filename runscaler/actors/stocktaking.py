@@ -16,6 +16,7 @@ from runscaler.policy.lifecycle import SlotEvent, SlotState
 if TYPE_CHECKING:
     from runscaler.actors.crew import Crew
     from runscaler.actors.house import House
+    from runscaler.actors.places import Places
     from runscaler.actors.runners import Runners
     from runscaler.actors.slots import Slot
     from runscaler.backends.base import Resource
@@ -28,17 +29,22 @@ FIRST_SLOT = SlotNumber(0)
 
 
 class Office(Protocol):
-    def tell_host(self, message: m.HostMessage, /) -> None: ...
     def ask_for_inventory(self) -> None: ...
 
 
 class Stocktaking:
     def __init__(
-        self, office: Office, house: House, settings: ScaleSetSettings, runners: Runners, crew: Crew
+        self,
+        office: Office,
+        house: House,
+        settings: ScaleSetSettings,
+        runners: Runners,
+        crew: Crew,
+        places: Places,
     ) -> None:
         self._memory = house.memory
         self._office, self._settings = office, settings
-        self._runners, self._crew = runners, crew
+        self._runners, self._crew, self._places = runners, crew, places
         self._unclear: dict[SlotNumber, Generation] = {}
         self._owed: dict[SlotNumber, dict[RunnerName, int]] = {}
         self._looked_back = False
@@ -88,7 +94,7 @@ class Stocktaking:
 
     def _adopt(self, resource: Resource, number: SlotNumber, running: bool) -> None:
         self._runners.adopt(resource, number, running)
-        self._office.tell_host(m.HoldPlaces(self._settings.key, (number,)))
+        self._places.hold(self._runners.book.slot(number), self._runners.book)
 
     def _end(self, slot: Slot, by_id: dict[str, Resource]) -> None:
         if slot.resource is not None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
 
     from runscaler.clock import Clock
@@ -41,11 +41,24 @@ class Ending:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """What a slot needs beyond itself on its host: a VM slot with its MAC. Empty for containers.
+
+    `warm` is the id of a `Warm` one that waits there: everything but the JIT configuration is done.
+    """
+
+    vm_slot: int | None = None
+    mac: str = ""
+    warm: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """What a backend made for a runner, as read back from the marks on it.
 
     `id` is the backend's own (container id, directory name); `created_at` wall-clock seconds;
-    `runner_id` GitHub's id, 0 where the mark is missing; `ending` is set once it ended.
+    `runner_id` GitHub's id, 0 where the mark is missing; `ending` is set once it ended; `place` is the
+    one on the host that it takes.
     """
 
     id: str
@@ -57,14 +70,7 @@ class Resource:
     created_at: float
     state: ResourceState = ResourceState.RUNNING
     ending: Ending | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """What a slot needs beyond itself on its host (a VM slot with its MAC). Empty for containers."""
-
-    vm_slot: int | None = None
-    mac: str = ""
+    place: Place = field(default_factory=Place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +88,6 @@ class RunnerOrder:
     jit: Callable[[], JitConfig]
     deadline: float
     place: Place = field(default_factory=Place)
-    warm: Resource | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +178,55 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Release connections; the resources stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Warm:
+    """A resource made ahead of demand, ready for any runner of the scale sets that want its `kind`.
+
+    `kind` is what they must agree in (image, size), as one line; `ready_at` wall-clock seconds.
+    """
+
+    id: str
+    kind: str
+    place: Place
+    ready_at: float
+
+
+@runtime_checkable
+class PlacedBackend(Backend, Protocol):
+    """A backend whose host has few places, shared with other programs, and who can make warm ones.
+
+    Its places are handed out by the actor of VM slots (design.md 3): no `start` without one. `watch`
+    reports the end of a warm one too.
+    """
+
+    def kind_of_warm(self, settings: ScaleSetSettings) -> str:
+        """The `Warm.kind` that runners with these settings can use. No call to the outside."""
+
+    def claim_place(self, most: int, but: Collection[int] = ()) -> Place | None:
+        """The lowest free place of the host, ours until it is returned or a resource in it ends; None
+        while `most` are taken, by whomever. VM slots in `but` count as taken though nothing lives in
+        them. Quick: files and locks only."""
+
+    def return_place(self, place: Place) -> None:
+        """Not wanted any more. A place in which something lives stays taken until that has ended."""
+
+    def claimed_places(self) -> list[Place]:
+        """All that were claimed and not returned."""
+
+    def place_holders(self) -> str:
+        """Who holds the host's places, for people: "runner-0a1b2c3d, sequoia-test (not ours)"."""
+
+    def warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> Warm:
+        """Make one in `place`; returns when it could take a JIT configuration. A failure leaves nothing
+        behind but the claim to its place. `start` with `Place.warm` uses it up, whatever comes of it."""
+
+    def warm_ones(self) -> list[Warm]:
+        """Those that an earlier process left and that still answer; what does not is removed here."""
+
+    def cool(self, warm: Warm, interrupt: Interrupt) -> None:
+        """Remove a warm one. Idempotent; returns when it is gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ GROUP = "runscaler.backends"
 BUILT_IN = {
     "docker": "runscaler.backends.docker:kind",
     "process": "runscaler.backends.process:kind",
+    "tart": "runscaler.backends.tart:kind",
 }
 FOR_TESTS = {"memory": "runscaler.backends.memory:kind"}
 

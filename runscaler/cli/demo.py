@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runscaler.ops.demo import Ground
 
 LOG_LINES = 20
+RUNNERS_ARE = {"docker": "containers", "process": "processes", "tart": "VMs, one for each job"}
 
 
 @click.command()
@@ -33,14 +34,20 @@ LOG_LINES = 20
 )
 @click.option(
     "--backend",
-    type=click.Choice(["auto", "docker", "process"]),
+    type=click.Choice(["auto", "docker", "process", "tart"]),
     default="auto",
     show_default=True,
     help="Where the runners live; auto: Docker if an engine answers.",
 )
 @click.option(
-    "--max-runners", type=click.IntRange(1, 200), default=5, show_default=True, help="Most runners at once."
+    "--max-runners",
+    type=click.IntRange(1, 200),
+    default=5,
+    show_default=True,
+    help="Most runners at once; on Tart two at most.",
 )
+@click.option("--runner-image", default="", metavar="IMAGE", help="What a real tart makes VMs of.")
+@click.option("--fake-tart", is_flag=True, help="With --backend tart: leave a real one alone.")
 @click.option(
     "--seed", type=int, default=1, show_default=True, help="Another number, another stream of jobs."
 )
@@ -53,14 +60,17 @@ def demo(
     jobs: int,
     backend: str,
     max_runners: int,
+    runner_image: str,
+    fake_tart: bool,
     seed: int,
     only_image: bool,
     as_json: bool,
 ) -> None:
     """Show the whole system, without an account.
 
-    A simulated GitHub, a daemon and real jobs, each on a runner of its own: a fresh container, or a
-    process in a fresh directory. At the end everything is removed, and that is checked.
+    A simulated GitHub, a daemon and real jobs, each on a runner of its own: a fresh container, a
+    process in a fresh directory, or a fresh VM; a fake tart stands in where there is no real one. At
+    the end everything is removed, and that is checked.
     """
     from runscaler.ops.demo import find_ground, make_image
     from runscaler.ops.demo_jobs import stream
@@ -71,12 +81,13 @@ def demo(
     from runscaler.cli.stage import Stage  # brings the facade, which silences the log: before `_kept_log`
 
     with _until_told(), _kept_log() as log:
-        ground = find_ground(backend, _progress(quiet=as_json))
-        stage = Stage(ground, stream(jobs, seed), max_runners=max_runners, seed=seed)
+        progress = _progress(quiet=as_json)
+        ground = find_ground(backend, progress, image=runner_image, pretend=fake_tart)
+        stage = Stage(ground, stream(jobs, seed), progress, max_runners=max_runners, seed=seed)
         if not as_json:
             _introduce(ground, stage)
         last = _play(stage, log, as_json=as_json)
-    ctx.exit(_sum_up(stage, last, log, as_json=as_json))
+    ctx.exit(_sum_up(ground, stage, last, log, as_json=as_json))
 
 
 def _play(stage: Stage, log: io.StringIO, *, as_json: bool) -> Scene:
@@ -103,13 +114,16 @@ def _play(stage: Stage, log: io.StringIO, *, as_json: bool) -> Scene:
 def _introduce(ground: Ground, stage: Stage) -> None:
     from runscaler.cli.console import printable, say
 
-    if ground.instead_of:
+    if ground.is_pretended:
+        why = f"no tart here ({ground.instead_of})" if ground.instead_of else "as was asked for"
+        say(printable(f"{why}: a fake tart stands in, VMs are processes"))
+    elif ground.instead_of:
         say(printable(f"no Docker: {ground.instead_of}"))
-    say(f"GitHub is simulated; runners are {'containers' if ground.backend == 'docker' else 'processes'}")
+    say(f"GitHub is simulated; runners are {RUNNERS_ARE[ground.backend]}")
     say(f"health: http://127.0.0.1:{stage.port}/healthz")
 
 
-def _sum_up(stage: Stage, last: Scene, log: io.StringIO, *, as_json: bool) -> int:
+def _sum_up(ground: Ground, stage: Stage, last: Scene, log: io.StringIO, *, as_json: bool) -> int:
     """Show the figures; returns the exit code."""
     from runscaler.cli.console import say, show_json
 
@@ -129,6 +143,8 @@ def _sum_up(stage: Stage, last: Scene, log: io.StringIO, *, as_json: bool) -> in
                 "seconds": round(last.seconds, 2),
                 "violations": len(stage.violations),
                 "first_job_seconds": None if first is None else round(first, 2),
+                "backend": ground.backend,
+                "fake_tart": ground.is_pretended,
             }
         )
         return int(bad)

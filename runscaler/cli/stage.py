@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from runscaler.autoscaler import Autoscaler
+from runscaler.cli.demo_mac import Furnished, furnished
 from runscaler.cli.scenery import Scene
 from runscaler.clock import SystemClock
 from runscaler.errors import HostError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
+    from runscaler.backends.base import Progress
+    from runscaler.config.model import Config
     from runscaler.ops.demo import Ground
     from runscaler.ops.demo_jobs import DemoJob
     from runscaler.simulator.state import Machine
@@ -42,7 +45,15 @@ class Stage:
     What it found (`left_here`, `left_at_github`, `violations`, `failures`) is known after leaving.
     """
 
-    def __init__(self, ground: Ground, jobs: Sequence[DemoJob], *, max_runners: int, seed: int) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        jobs: Sequence[DemoJob],
+        progress: Progress,
+        *,
+        max_runners: int,
+        seed: int,
+    ) -> None:
         self.clock = SystemClock(seed)
         self.left_here: list[str] = []
         self.left_at_github: list[str] = []
@@ -50,7 +61,10 @@ class Stage:
         self.failures: list[str] = []
         self.runners_started = 0
         self.first_job_seconds: float | None = None
-        self._ground = ground
+        self._given = ground
+        self._progress = progress
+        self._max_runners = max_runners
+        self._furnished = Furnished(ground)
         self._jobs = list(jobs)
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._home = tempfile.TemporaryDirectory(prefix="runner-demo-", ignore_cleanup_errors=True)
@@ -58,24 +72,34 @@ class Stage:
         options = Options(timers=FAST, agent_url=f"http://{ground.agent_host}:{port}")
         self._github = SimulatorServer(options, host=ground.listen, port=port, seed=seed)
         self.port = free_port()
-        state_dir = Path(self._home.name).resolve() / "state"
-        config = demo_config(ground, self._github.url, state_dir, max_runners=max_runners, port=self.port)
-        self._state_dir = state_dir
-        self._daemon = Autoscaler(config)
+        self._folder = Path(self._home.name).resolve()
+        self._state_dir = self._folder / "state"
         self._began = self._began_wall = 0.0
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             undo.callback(self._home.cleanup)
+            made = furnished(self._given, self._folder, self._progress)
+            self._furnished = undo.enter_context(made)
             undo.callback(self._look_here)
             self._github.start()
             undo.callback(self._github.stop)
             undo.callback(self._look_at_github)
+            self._daemon = Autoscaler(self._config())
             self._daemon.subscribe(self._events.put)
             self._daemon.start()
             undo.callback(self._daemon.stop)
             self._undo = undo.pop_all()
         return self
+
+    def _config(self) -> Config:
+        return demo_config(
+            self._furnished.ground,
+            self._github.url,
+            self._state_dir,
+            max_runners=self._max_runners,
+            port=self.port,
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -158,7 +182,8 @@ class Stage:
             self.first_job_seconds = min(good) - self._began_wall
 
     def _look_here(self) -> None:
-        self.left_here = leftovers(self._ground, self._state_dir)
+        left = leftovers(self._furnished.ground, self._state_dir)
+        self.left_here = [*left, *self._furnished.leftovers()]
 
 
 def _order(job: DemoJob) -> JobOrder:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runscaler.config.model import Config, ScaleSetSettings
     from runscaler.config.schema import TomlPath
 
-REFUSED_BACKENDS = frozenset({"tart", "swarm", "orchard"})
+REFUSED_BACKENDS = frozenset({"swarm", "orchard"})
 REFUSED_DIND = "sidecar"
 REFUSED: tuple[TomlPath, ...] = (
     ("app", "client-id"),
@@ -43,10 +43,6 @@ IDLE: tuple[TomlPath, ...] = (
     ("docker", "buildx-cleanup-ttl"),
     ("docker", "buildx-cleanup-interval"),
     ("docker", "prune-on-exit"),
-    ("tart", "cache-cleanup"),
-    ("tart", "cache-max-age"),
-    ("tart", "cache-space-budget"),
-    ("tart", "cache-cleanup-interval"),
 )
 IDLE_GLOBALLY = "metrics"
 

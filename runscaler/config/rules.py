@@ -126,12 +126,15 @@ def _labels(checked: Checked, problems: Problems) -> None:
 
 def _places(checked: Checked, problems: Problems) -> None:
     settings = checked.settings
-    if settings.backend == "tart" and settings.max_runners > settings.tart.max_vms:
-        text = (
-            f"max-runners ({settings.max_runners}) is above [tart] max-vms ({settings.tart.max_vms}): "
-            "no more than that many run at once on this host"
-        )
-        problems.warn(checked.where("max-runners"), text, scale_set=settings.name)
+    if settings.backend != "tart":
+        return
+    tart, most = settings.tart, f"[tart] max-vms ({settings.tart.max_vms})"
+    if settings.max_runners > tart.max_vms:
+        text = f"max-runners ({settings.max_runners}) is above {most}: no more than that many run at once"
+        problems.warn(checked.where("max-runners"), f"{text} on this host", scale_set=settings.name)
+    if tart.pool_size > tart.max_vms:
+        text = f"[tart] pool-size ({tart.pool_size}) is above {most}: no more VMs than that can wait"
+        problems.warn(checked.where("tart", "pool-size"), text, scale_set=settings.name)
 
 
 def _tls(checked: Checked, problems: Problems) -> None:

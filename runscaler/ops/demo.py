@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -13,10 +14,11 @@ from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.labels import PREFIX
 from runscaler.backends.docker.local import way_to_host
-from runscaler.config.model import DEFAULT_IMAGE, Config, DockerSettings, ScaleSetSettings
+from runscaler.config.model import DEFAULT_IMAGE, Config, DockerSettings, ScaleSetSettings, TartSettings
 from runscaler.config.secrets import Secret
 from runscaler.errors import BackendError
 from runscaler.ops.demo_image import ensure_demo_image
+from runscaler.ops.demo_tart import AGENT_DIR, GATEWAY, missing_tart, tart_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 ORGANISATION = "demo-org"
 SCALE_SET = "demo"
 LOOPBACK = "127.0.0.1"
+EVERYWHERE = "0.0.0.0"  # noqa: S104 - guests come in by an interface that exists while one of them runs
+MOST_VMS = 2
 
 
 class Lists(Protocol):
@@ -42,14 +46,27 @@ class Ground:
     backend: str
     image: str = DEFAULT_IMAGE
     docker: DockerSettings = field(default_factory=DockerSettings)
+    tart: TartSettings = field(default_factory=TartSettings)
     listen: str = LOOPBACK
     agent_host: str = LOOPBACK
     instead_of: str = ""
-    """Why it is not Docker, where "auto" would have liked that better."""
+    """Why it is not Docker, where "auto" would have liked that better, or not a real tart."""
+    is_pretended: bool = False
+    """A fake tart is to stand in for the real one."""
+
+    @property
+    def most_runners(self) -> int:
+        """More never run at once."""
+        return self.tart.max_vms if self.backend == "tart" else sys.maxsize
 
 
-def find_ground(wanted: str, progress: Progress) -> Ground:
-    """The backend for "docker", "process" or "auto" (Docker if an engine answers). `BackendError`."""
+def find_ground(wanted: str, progress: Progress, *, image: str = "", pretend: bool = False) -> Ground:
+    """The backend for "docker", "process", "tart" or "auto" (Docker if an engine answers, never Tart).
+
+    `image` is for a real tart, `pretend` does without one. `BackendError`.
+    """
+    if wanted == "tart":
+        return _tart(image, pretend=pretend)
     if wanted == "process":
         return Ground("process")
     try:
@@ -81,7 +98,24 @@ def _docker(settings: DockerSettings, progress: Progress) -> Ground:
     image = ensure_demo_image(url, progress)
     listen = way.address if _is_address(way.address) else LOOPBACK
     docker = settings.model_copy(update={"network": way.network})
-    return Ground("docker", image, docker, listen, way.address)
+    return Ground("docker", image, docker, listen=listen, agent_host=way.address)
+
+
+def _tart(image: str, *, pretend: bool) -> Ground:
+    settings = TartSettings(pool_size=MOST_VMS, max_vms=MOST_VMS, cache_cleanup=False)
+    missing = "" if pretend else missing_tart()
+    if pretend or missing:
+        return Ground("tart", tart=settings, instead_of=missing, is_pretended=True)
+    if not image:
+        raise BackendError(
+            "the demo on this Mac's tart needs an image: one with tart-guest-agent and python3",
+            fixes=(
+                "name it: `--runner-image ghcr.io/cirruslabs/macos-sequoia-base:latest` (25 GB)",
+                "or do without: `--fake-tart` pretends, and its VMs are processes",
+            ),
+        )
+    real = settings.model_copy(update={"runner_dir": AGENT_DIR})
+    return Ground("tart", image, tart=real, listen=EVERYWHERE, agent_host=GATEWAY)
 
 
 def demo_config(ground: Ground, github_url: str, state_dir: Path, *, max_runners: int, port: int) -> Config:
@@ -91,11 +125,12 @@ def demo_config(ground: Ground, github_url: str, state_dir: Path, *, max_runners
         name=SCALE_SET,
         token=Secret("a-token-for-the-simulator"),
         backend=ground.backend,
-        max_runners=max_runners,
+        max_runners=min(max_runners, ground.most_runners),
         idle_timeout=5.0,
         start_timeout=60.0,
         runner_image=ground.image,
         docker=ground.docker,
+        tart=ground.tart,
     )
     return Config(
         scale_sets=(settings,),
@@ -118,6 +153,8 @@ def leftovers(ground: Ground, state_dir: Path) -> list[str]:
     """Everything of the demo's daemon that is still on this machine, a line each."""
     left = [_described(one) for one in _processes(state_dir)]
     left += [f"directory {path}" for path in sorted(state_dir.glob("process/*/*"))]
+    if ground.backend == "tart":
+        return left + tart_leftovers(state_dir)
     return left + (_at_engine(ground, state_dir) if ground.backend == "docker" else [])
 
 

@@ -102,8 +102,9 @@ class View:
     gates: Sequence[Gate] = ()
     blocked: int = 0
     draining: bool = False
-    capped: bool = False
-    """The host has a cap: slots that wait, wait for it."""
+    waits_for: Unmet | None = None
+    """What slots that wait, wait for: the host's cap or its VM slots; `waits_detail` tells more."""
+    waits_detail: str = ""
 
     @property
     def target(self) -> int:
@@ -173,8 +174,8 @@ def _held_up(view: View, drop: int = 0) -> tuple[UnmetDemand, ...]:
     if beyond > 0 and not view.draining:
         found.append(UnmetDemand(Unmet.MAX_RUNNERS, beyond, f"max-runners is {view.max_runners}"))
     waiting = view.counts.waiting - drop
-    if view.capped and waiting:
-        found.append(UnmetDemand(Unmet.HOST_CAP, waiting, "the host's max-runners are in use"))
+    if view.waits_for is not None and waiting:
+        found.append(UnmetDemand(view.waits_for, waiting, view.waits_detail))
     return tuple(found)
 
 

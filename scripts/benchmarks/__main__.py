@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.report import Report
 
-NAMES = ("burst", "core")
+NAMES = ("burst", "core", "tart")
 
 
 class Benchmark(Protocol):

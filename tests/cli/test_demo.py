@@ -21,6 +21,8 @@ KEYS = {
     "seconds",
     "violations",
     "first_job_seconds",
+    "backend",
+    "fake_tart",
 }
 
 
@@ -57,6 +59,24 @@ def test_all_jobs_are_done_on_processes_and_nothing_is_left(home):
     assert left_in(home) == []
 
 
+def test_all_jobs_are_done_in_pretended_vms_and_nothing_is_left(home):
+    got = figures(home, "--backend", "tart", "--fake-tart", "--jobs", "4")
+
+    assert_all_went_well(got, 4)
+    assert (got["backend"], got["fake_tart"]) == ("tart", True)
+    assert left_in(home) == []
+
+
+def test_a_fake_tart_says_so_first(home):
+    words = [*DEMO, "--backend", "tart", "--jobs", "1", "--fake-tart"]
+
+    ended = subprocess.run(words, env=home, capture_output=True, text=True, timeout=100, check=False)
+
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("as was asked for: a fake tart stands in, VMs are processes\n")
+    assert "✓ nothing is left" in ended.stdout
+
+
 @pytest.mark.engine
 def test_all_jobs_are_done_in_containers_and_nothing_is_left(home, engine_url):
     got = figures({**home, "DOCKER_HOST": engine_url}, "--backend", "docker", "--jobs", "6")
@@ -78,9 +98,13 @@ def test_without_a_terminal_it_tells_each_event_and_sums_up(home):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_demo_takes_everything_down(home, number, code):
+@pytest.mark.parametrize("backend", ["process", "tart"])
+def test_an_interrupted_demo_takes_everything_down(home, backend, number, code):
     with subprocess.Popen(
-        [*DEMO, "--backend", "process", "--jobs", "500"], env=home, stdout=subprocess.PIPE, text=True
+        [*DEMO, "--backend", backend, "--jobs", "500", "--fake-tart"],
+        env=home,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as demo:
         for line in demo.stdout:
             if " runs " in line:

@@ -137,3 +137,19 @@ def test_nothing_at_all_says_where_to_begin(runner, tmp_path, monkeypatch):
 
     assert ended.code == 1
     assert "runner init" in ended.err
+
+
+def test_the_flags_of_tart_are_taken_and_too_large_numbers_are_warned_about(runner, good):
+    sizes = ("--tart-cpu", "4", "--tart-memory", "8192", "--tart-pool-size", "3")
+    others = ("--backend", "tart", "--runner-image", "vm", "--tart-runner-dir", "/opt/runner")
+
+    value = runner("validate", "--offline", "--json", "--config", good, *sizes, *others).json
+
+    wanted = {"cpu": 4, "memory": 8192, "runner-dir": "/opt/runner", "pool-size": 3}
+    assert wanted.items() <= value["scale_sets"][0]["tart"].items()
+    warnings = [one["message"] for one in value["findings"] if one["level"] == "warning"]
+    assert value["ok"] is True
+    assert [message.partition(" is above")[0] for message in warnings] == [
+        f"{good}: max-runners (10)",
+        "--tart-pool-size: [tart] pool-size (3)",
+    ]

@@ -37,6 +37,12 @@ def test_a_backend_that_is_not_built_is_refused(load: Load, backend: str) -> Non
     )
 
 
+def test_all_of_tart_is_there(load: Load) -> None:
+    keys = 'cpu = 4\nmemory = 8192\npool-size = 1\ncache-max-age = "48h"\nmax-vms = 3\nhome = "/v"\n'
+
+    assert found(load, f'{SINGLE}backend = "tart"\n[tart]\n{keys}') == []
+
+
 def test_housekeeping_keys_of_the_go_tool_only_warn(load: Load) -> None:
     assert found(load, f"{SINGLE}[docker]\nprune-on-exit = false\n") == [
         (Level.WARNING, "[docker] prune-on-exit has no effect in this version")

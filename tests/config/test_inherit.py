@@ -47,6 +47,44 @@ B = "own"
     assert settings.docker.env == {"A": "top", "B": "own"}
 
 
+def test_each_tart_key_is_inherited_or_a_sets_own(load: Load) -> None:
+    text = f"""\
+backend = "tart"
+runner-image = "vm"
+max-runners = 2
+[tart]
+home = "/Volumes/vms"
+runner-dir = "/Users/admin/runner"
+cpu = 4
+memory = 8192
+pool-size = 1
+cache-cleanup = false
+cache-max-age = "48h"
+cache-space-budget = 100
+cache-cleanup-interval = "1h"
+boot-timeout = "3m"
+max-vms = 2
+[[scaleset]]
+{IDENTITY}
+[[scaleset]]
+url = "https://github.com/o"
+name = "m"
+[scaleset.tart]
+cpu = 0
+pool-size = 0
+runner-dir = "/opt/runner"
+"""
+
+    first, second = (one.tart for one in load(text).scale_sets)
+
+    assert (first.home, first.runner_dir) == ("/Volumes/vms", "/Users/admin/runner")
+    assert (first.cpu, first.memory, first.pool_size, first.max_vms) == (4, 8192, 1, 2)
+    assert (first.cache_cleanup, first.cache_max_age, first.cache_space_budget) == (False, 172_800, 100)
+    assert (first.cache_cleanup_interval, first.boot_timeout) == (3600, 180)
+    own = {"cpu": 0, "pool_size": 0, "runner_dir": "/opt/runner"}
+    assert second == first.model_copy(update=own)
+
+
 def test_absent_and_zero_are_different_things(load: Load) -> None:
     text = f"""\
 [docker]

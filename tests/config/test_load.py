@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from runscaler.config.features import missing_features
 from runscaler.config.load import load_config
 from runscaler.errors import ConfigError, UsageError
 
@@ -439,6 +440,15 @@ def test_more_runners_than_vms_is_warned_about(load: Load) -> None:
     assert "above [tart] max-vms (2)" in config.warnings[0].message
 
 
+def test_a_larger_pool_than_vms_is_warned_about_where_it_is_set(load: Load) -> None:
+    tart = f'{MINIMAL}backend = "tart"\nrunner-image = "x"\nmax-runners = 2\n[tart]\npool-size = 3\n'
+
+    (warning,) = load(tart).warnings
+
+    assert "config.toml:7: [tart] pool-size (3) is above [tart] max-vms (2)" in warning.message
+    assert load(f"{tart}max-vms = 3\n").warnings == ()
+
+
 @pytest.mark.parametrize(
     ("docker", "environ", "endpoint"),
     [
@@ -503,3 +513,16 @@ def test_the_shipped_examples_load() -> None:
     assert [settings.docker.memory for settings in multi.scale_sets] == [4096, 16384]
     assert all("RUNNER_TOKEN" in finding.message for finding in multi.warnings)
     assert single.warnings == ()
+
+
+def test_the_shipped_example_for_a_mac_loads() -> None:
+    path = Path(__file__).parents[2] / "conf/tart.example.toml"
+
+    config = load_config(path, environ={**TOKEN})
+
+    (macos, large) = config.scale_sets
+    assert config.warnings == ()
+    assert missing_features(config) == []
+    assert (macos.tart.pool_size, large.tart.pool_size) == (1, 0)
+    assert (macos.tart.cpu, large.tart.cpu, large.tart.memory) == (4, 8, 16384)
+    assert {one.tart.max_vms for one in config.scale_sets} == {2}

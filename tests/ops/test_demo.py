@@ -8,6 +8,7 @@ import pytest
 
 from runscaler.errors import BackendError
 from runscaler.ops.demo import Ground, demo_config, find_ground, free_port, leftovers
+from runscaler.testing.fake_tart_home import FakeTart
 
 
 def unheard(what: str, done: int, total: int, /) -> None:
@@ -83,3 +84,27 @@ def test_a_process_and_a_directory_that_were_left_are_found(tmp_path):
 
 def test_nothing_left_is_nothing_found(tmp_path):
     assert leftovers(Ground("process"), tmp_path) == []
+
+
+def test_without_a_real_tart_a_fake_one_is_to_stand_in():
+    ground = find_ground("tart", unheard, pretend=True)
+
+    assert (ground.backend, ground.is_pretended, ground.instead_of) == ("tart", True, "")
+    assert (ground.tart.pool_size, ground.tart.max_vms, ground.most_runners) == (2, 2, 2)
+
+
+def test_auto_never_picks_tart(monkeypatch, tmp_path):
+    with FakeTart(tmp_path / "mac") as tart:
+        monkeypatch.setenv("PATH", tart.environ["PATH"])
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+
+        assert find_ground("auto", unheard).backend == "process"
+
+
+def test_no_more_runners_than_vms_are_configured(tmp_path):
+    ground = find_ground("tart", unheard, pretend=True)
+
+    config = demo_config(ground, "http://127.0.0.1:9001", tmp_path, max_runners=5, port=1234)
+
+    (one,) = config.scale_sets
+    assert (one.backend, one.max_runners, one.tart) == ("tart", 2, ground.tart)

@@ -147,7 +147,7 @@ def test_everything_missing_is_started_or_has_its_reason(view: View) -> None:
     made = plan(view)
 
     missing = max(0, view.wanted - view.counts.counted)
-    missing += view.counts.waiting - made.drop if view.capped else 0
+    missing += view.counts.waiting - made.drop if view.waits_for else 0
     assert made.start + sum(one.count for one in made.unmet) == missing
 
 
@@ -172,11 +172,11 @@ def test_a_draining_set_starts_nothing_and_wants_nothing(view: View) -> None:
 
 
 @given(views(SERVING, most_gates=0))
-def test_slots_that_wait_and_are_still_wanted_wait_for_the_hosts_cap_if_there_is_one(view: View) -> None:
+def test_slots_that_wait_and_are_still_wanted_wait_for_what_the_host_has_too_few_of(view: View) -> None:
     made = plan(view)
-    held_up = sum(one.count for one in made.unmet if one.reason is Unmet.HOST_CAP)
+    held_up = sum(one.count for one in made.unmet if one.reason is view.waits_for)
 
-    assert held_up == (view.counts.waiting - made.drop if view.capped else 0)
+    assert held_up == (view.counts.waiting - made.drop if view.waits_for else 0)
 
 
 def test_what_is_wanted_beyond_max_runners_is_unmet_for_that_reason() -> None:

@@ -59,6 +59,20 @@ def test_core_for_people_is_a_table_with_its_conditions_and_how_to_read_it():
     assert all(words in done.stdout for words in ("jobs 5", "floor: bare tells", "≥ 1,000", "Cost is"))
 
 
+def test_tart_tells_what_a_start_takes_beyond_the_same_calls_and_leaves_no_process():
+    figures = report("tart", "--rounds", "1", "--answer", "0.01")
+
+    goals = {name: figure["goal"] for name, figure in figures.items() if name.endswith("beyond both")}
+    assert goals == {
+        "cold: beyond both": "<= 100",
+        "cold by exec probes: beyond both": None,
+        "warm: beyond both": "<= 50",
+    }
+    floors = [figure["median"] for name, figure in figures.items() if ": floor, " in name]
+    assert len(floors) == 3
+    assert all(floor > 0 for floor in floors)
+
+
 @pytest.mark.engine
 def test_burst_tells_its_time_to_the_best_pool_and_leaves_the_engine_empty(engine_url, tmp_path):
     sizes = ("--jobs", "2", "--rounds", "1", "--widths", "1", "2", "--answer", "0.01", "--network", "host")

@@ -94,6 +94,8 @@ class Daemon:
         self.port = free_port()
         self.before: tuple[str, ...] = ()
         """Words before the command: what runs it."""
+        self.env: dict[str, str] = {}
+        """Variables that it has beside this process's."""
         self._process: subprocess.Popen[bytes] | None = None
         self._runs = 0
         self.configure(config)
@@ -111,7 +113,9 @@ class Daemon:
         self._runs += 1
         with self._file("out").open("wb") as out, self._file("err").open("wb") as err:
             command = [*self.before, *RUNNER, "run", "--config", str(self.path)]
-            self._process = subprocess.Popen(command, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env={**os.environ, **self.env}
+            )
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
@@ -171,7 +175,7 @@ class Daemon:
 
     def command(self, *words: str) -> Ended:
         """Another command on the same configuration, to its end."""
-        return run(*words, "--config", str(self.path), before=self.before)
+        return run(*words, "--config", str(self.path), before=self.before, env=self.env)
 
     def _file(self, kind: str) -> Path:
         return self.folder / f"run-{self._runs}.{kind}"

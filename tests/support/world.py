@@ -117,10 +117,17 @@ class MemoryBoard:
 class World:
     """`settings` are those of one scale set called linux, unless `scale_sets` are given."""
 
-    def __init__(self, *, scale_sets: tuple[ScaleSetSettings, ...] = (), host_cap: int = 0, **settings: Any):
+    def __init__(
+        self,
+        *,
+        scale_sets: tuple[ScaleSetSettings, ...] = (),
+        host_cap: int = 0,
+        backend: type[MemoryBackend] = MemoryBackend,
+        **settings: Any,
+    ) -> None:
         self.clock = FakeClock()
         self.github = MemoryGitHub(self.clock, blocking=False)
-        self.backend = MemoryBackend(self.clock, on_start=self._agent_starts)
+        self.backend = backend(self.clock, on_start=self._agent_starts)
         self.agents_connect = True
         self.running: dict[str, Resource] = {}
         """Agents that live, by runner."""

@@ -11,6 +11,7 @@ import pytest
 from support.daemon import Daemon, Door
 from support.engine import connect
 from support.engine_trouble import NAME, Ward
+from support.mac import Mac
 from support.missing import missing
 from support.own_engine import PrivateEngine
 
@@ -142,3 +143,23 @@ def ward(
             return undo.enter_context(Ward(github, engine, tmp_path / scope, made, scope))
 
         yield make
+
+
+@pytest.fixture
+def mac(github: SimulatedGitHub) -> Iterator[Mac]:
+    with Mac(github) as made:
+        yield made
+
+
+@pytest.fixture
+def mac_daemon(mac: Mac, daemon: Callable[..., Daemon]) -> Callable[..., Daemon]:
+    """`mac_daemon(*sets, **others)`: one that uses the pretended Mac."""
+
+    def make(*sets: dict[str, Any], name: str = "daemon", **others: Any) -> Daemon:
+        made = daemon(
+            {**{key.replace("_", "-"): value for key, value in others.items()}, "scaleset": [*sets]}, name
+        )
+        made.env = mac.environ
+        return made
+
+    return make

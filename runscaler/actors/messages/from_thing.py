@@ -52,4 +52,21 @@ class PlaceGranted:
     place: Place
 
 
-ThingReport = Inventory | BackendDown | BackendUp | ImagePrepared | ImageAbsent | ResourceEnded | PlaceGranted
+@dataclass(frozen=True, slots=True)
+class PlacesFull:
+    """The host runs as many VMs as it may; `holders` are who holds its VM slots, for people. None: this
+    scale set waits for none any more."""
+
+    holders: str | None
+
+
+ThingReport = (
+    Inventory
+    | BackendDown
+    | BackendUp
+    | ImagePrepared
+    | ImageAbsent
+    | ResourceEnded
+    | PlaceGranted
+    | PlacesFull
+)

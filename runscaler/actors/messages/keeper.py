@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.actors.messages.vm_slots import VmSlotMessage
 from runscaler.backends.base import ResourceEnded, ThingDown, ThingUp
 
 if TYPE_CHECKING:
@@ -25,7 +26,10 @@ class JoinKeeper:
 
 @dataclass(frozen=True, slots=True)
 class LeaveKeeper:
+    """The scale set is gone from here; `keep`: the program ends, and the next start goes on from here."""
+
     key: ScaleSetKey
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +105,29 @@ class WorkerCrashed:
 
 @dataclass(frozen=True, slots=True)
 class StopKeeper:
-    """All scale sets are down."""
+    """All scale sets are down. `keep`: warm resources stay for the next start."""
+
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SweepDue:
+    """Own deadline: the sweep of that name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """From a worker: what the sweep did, or (`failed`) why it did not; empty: nothing."""
+
+    name: str
+    what: str
+    failed: bool = False
 
 
 KeeperMessage = (
     JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | ListAgain | Prepared
     | PreparingFailed | PreparingGoesOn | PrepareAgain | WorkerCrashed | StopKeeper | ResourceEnded
-    | ThingDown | ThingUp
+    | ThingDown | ThingUp | SweepDue | Swept | VmSlotMessage
 )  # fmt: skip

@@ -1,0 +1,106 @@
+"""What a slot needs beyond itself, claimed and given back: the host's cap first, then a VM slot where
+the backend's host has few of them. A part of the scale set actor, used on its thread only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from runscaler.actors import messages as m
+from runscaler.policy.lifecycle import SlotState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from runscaler.actors.slots import Slot, SlotBook
+    from runscaler.backends.base import Place
+    from runscaler.names import ScaleSetKey
+
+
+class Office(Protocol):
+    @property
+    def actor_ref(self) -> m.Ref: ...
+    def send(self, ref: m.Ref | None, message: object) -> None: ...
+
+
+class Places:
+    """`host` and `keeper` are None while they are down; `has_vm_slots`: the keeper hands out such."""
+
+    def __init__(
+        self,
+        office: Office,
+        key: ScaleSetKey,
+        host: m.Ref | None,
+        keeper: m.Ref | None,
+        *,
+        has_vm_slots: bool,
+    ) -> None:
+        self._office, self._key = office, key
+        self._host, self._keeper = host, keeper
+        self.has_vm_slots = has_vm_slots
+
+    def claim(self, slot: Slot) -> None:
+        """Under the host's cap first."""
+        claim = m.ClaimPlace(self._key, self._office.actor_ref, slot.number, slot.generation)
+        self._office.send(self._host, claim)
+
+    def granted(self, slot: Slot, place: Place) -> bool:
+        """One place is there; False while another is still to come."""
+        if self.has_vm_slots and place.vm_slot is None:
+            slot.under_cap = True
+            self._claim_vm_slot(slot)
+            return False
+        slot.place = place
+        return True
+
+    def give_back(self, slot: Slot) -> None:
+        """Harmless for what was never granted."""
+        self._office.send(self._host, m.ReturnPlace(self._key, slot.number))
+        if self.has_vm_slots:
+            order = m.ReturnVmSlot(self._key, slot.number, refused=slot.no_place)
+            self._office.send(self._keeper, order)
+
+    def hold(self, slot: Slot, book: SlotBook) -> None:
+        """A runner was taken over."""
+        self._office.send(self._host, m.HoldPlaces(self._key, (slot.number,)))
+        self._hold_vm_slots(book, all_of_them=False)
+
+    def hold_all(self, book: SlotBook) -> None:
+        """What there is, is known for the first time."""
+        held = (slot.number for slot in _placed(book))
+        self._office.send(self._host, m.HoldPlaces(self._key, tuple(held), all_of_them=True))
+        self._hold_vm_slots(book)
+
+    def meet_host(self, host: m.Ref, book: SlotBook, *, is_listed: bool) -> None:
+        """It is new and knows nothing: what is held, and what is still waited for."""
+        self._host = host
+        if is_listed:
+            held = (slot.number for slot in _placed(book))
+            self._office.send(host, m.HoldPlaces(self._key, tuple(held), all_of_them=True))
+        for slot in book.in_state(SlotState.WAITING):
+            self.claim(slot)
+
+    def meet_keeper(self, keeper: m.Ref, book: SlotBook, *, is_listed: bool) -> None:
+        """To be called after joining it."""
+        self._keeper = keeper
+        if is_listed:
+            self._hold_vm_slots(book)
+        for slot in book.in_state(SlotState.WAITING):
+            if self.has_vm_slots and slot.under_cap:
+                self._claim_vm_slot(slot)
+
+    def _claim_vm_slot(self, slot: Slot) -> None:
+        claim = m.ClaimVmSlot(self._key, self._office.actor_ref, slot.number, slot.generation)
+        self._office.send(self._keeper, claim)
+
+    def _hold_vm_slots(self, book: SlotBook, *, all_of_them: bool = True) -> None:
+        if self.has_vm_slots:
+            held = tuple(
+                (slot.number, slot.place) for slot in _placed(book) if slot.place.vm_slot is not None
+            )
+            self._office.send(self._keeper, m.HoldVmSlots(self._key, held, all_of_them))
+
+
+def _placed(book: SlotBook) -> Iterable[Slot]:
+    """Those whose places are granted."""
+    return (slot for slot in book.held() if slot.state is not SlotState.WAITING)

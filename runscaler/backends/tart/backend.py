@@ -1,0 +1,226 @@
+"""The Tart backend: `PlacedBackend` over the VMs of this Mac."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from runscaler.backends.base import Ending, ResourceEnded
+from runscaler.backends.tart.check import findings
+from runscaler.backends.tart.deadlines import Deadlines
+from runscaler.backends.tart.exits import watch_exit
+from runscaler.backends.tart.guest import answers_socket
+from runscaler.backends.tart.home import TartHome
+from runscaler.backends.tart.host import TartHost
+from runscaler.backends.tart.record import Phase
+from runscaler.backends.tart.starts import Starts, kind_of
+from runscaler.backends.tart.sweeps import sweeps_for
+from runscaler.backends.tart.vigil import Vigil
+from runscaler.backends.tart.watch import Watches
+from runscaler.errors import BackendError
+from runscaler.interrupt import Interrupt
+from runscaler.names import ScaleSetKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping, Sequence
+
+    from runscaler.backends.base import (
+        BackendContext,
+        Observation,
+        Place,
+        Progress,
+        Resource,
+        RunnerOrder,
+        Sweep,
+        Warm,
+    )
+    from runscaler.backends.tart.exits import ExitDescriptor
+    from runscaler.backends.tart.record import VmRecord
+    from runscaler.backends.tart.watch import TartWatch
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.findings import Finding
+
+SLOTS_VARIABLE = "RUNSCALER_TART_SLOTS"
+"""Names another directory for the slots' lock files: for tests and the demo."""
+SLOTS = "/var/tmp/runscaler-tart"  # noqa: S108 - the same one for all users, and kept over a restart
+LEASES = Path("/var/db/dhcpd_leases")
+
+
+class TartBackend:
+    """Runners in Tart VMs; see `PlacedBackend`. `exits` tells of the ends of processes."""
+
+    name = "tart"
+
+    def __init__(
+        self,
+        context: BackendContext,
+        *,
+        deadlines: Deadlines | None = None,
+        environ: Mapping[str, str] = os.environ,
+        exits: Callable[[int], ExitDescriptor | None] = watch_exit,
+        leases: Path = LEASES,
+    ) -> None:
+        self._owner = context.owner
+        self._deadlines = deadlines or Deadlines()
+        self._leases = leases
+        self._closing = Interrupt()
+        slots = Path(environ.get(SLOTS_VARIABLE) or SLOTS)
+        self._host = host = TartHost(context, self._deadlines, slots, environ)
+        tart = host.tart_in(TartHome.default(environ))
+        self._watches = Watches(context.clock, self._deadlines.tool, tart.program)
+        self._vigil = Vigil(context.clock, self._deadlines, exits, self._ended, self._watches.tick)
+        self._starts = Starts(host, self._vigil)
+
+    def know(self, settings: ScaleSetSettings) -> None:
+        """VMs of ours may lie in its TART_HOME."""
+        self._host.tart_of(settings)
+
+    # -- Backend ------------------------------------------------------------------------------------
+
+    def check(self, settings: ScaleSetSettings) -> list[Finding]:
+        tart = self._host.tart_of(settings)
+        return findings(tart, self._host.images, self._deadlines, settings, self._leases)
+
+    def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
+        tart = self._host.tart_of(settings)
+        self._host.images.ensure(tart, settings.runner_image, progress, interrupt)
+
+    def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
+        return self._starts.start(order, interrupt)
+
+    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt) -> None:
+        interrupt.wait(0)
+        record = self._host.holdings.find(resource.id) if resource.owner == self._owner else None
+        if record is not None and not force and self._ending_of(record) is None:
+            raise BackendError(f"{record.runner_name} still runs in VM {record.name}: removed by force only")
+        self._remove(resource.id, record, interrupt)
+
+    def inventory(self) -> list[Resource]:
+        """A runner that nobody watches yet is looked at, in its guest, and watched from now on."""
+        records = [record for record in self._host.holdings.listed() if not record.is_for_nobody]
+        return [record.resource(self._ending_of(record)) for record in records]
+
+    def logs(self, resource: Resource, tail: int) -> bytes:
+        """The runner's; of a VM that does not run, or does not tell, what `tart run` said."""
+        record = self._host.holdings.find(resource.id)
+        if record is None or tail <= 0:
+            return b""
+        vm = self._host.vm_of(record)
+        if vm.pid():
+            try:
+                return self._host.guest_of(record).tail(tail)
+            except BackendError as error:
+                logger.bind(runner=resource.runner).debug("{}", error)
+        return vm.said(tail)
+
+    def runs_a_job(self, resource: Resource) -> bool | None:
+        record = self._host.holdings.find(resource.id)
+        if record is None or not self._host.vm_of(record).pid():
+            return False
+        return self._host.guest_of(record).runs_a_job()
+
+    def watch(self, since: float, report: Callable[[Observation], None]) -> TartWatch:
+        """What ended before the watch began is the inventory's to tell, whatever `since` says."""
+        for record in self._host.holdings.listed():
+            if record.phase is Phase.RUNNING and record.ending is None and self._host.vm_of(record).pid():
+                self._follow(record)
+        watch = self._watches.add(report)
+        self._vigil.wake()
+        return watch
+
+    def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
+        return sweeps_for(settings, self._host.tart_of, self._deadlines, self._closing)
+
+    def close(self) -> None:
+        self._closing.set()
+        self._vigil.stop()
+        self._host.places.close()
+
+    # -- PlacedBackend --------------------------------------------------------------------------------
+
+    def kind_of_warm(self, settings: ScaleSetSettings) -> str:
+        return kind_of(self._host, settings)
+
+    def claim_place(self, most: int, but: Collection[int] = ()) -> Place | None:
+        return self._host.places.claim(most, but)
+
+    def return_place(self, place: Place) -> None:
+        self._host.places.give_back(place)
+
+    def claimed_places(self) -> list[Place]:
+        return self._host.places.claimed()
+
+    def place_holders(self) -> str:
+        return self._host.places.holders()
+
+    def warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> Warm:
+        return self._starts.warm(settings, place, interrupt)
+
+    def warm_ones(self) -> list[Warm]:
+        records = [record for record in self._host.holdings.listed() if record.is_for_nobody]
+        return [record.warm() for record in records if self._kept_warm(record)]
+
+    def cool(self, warm: Warm, interrupt: Interrupt) -> None:
+        interrupt.wait(0)
+        self._remove(warm.id, self._host.holdings.find(warm.id), interrupt)
+
+    # -- what only this class does -----------------------------------------------------------------
+
+    def _ending_of(self, record: VmRecord) -> Ending | None:
+        """None: the runner runs. What is not known to run counts as ended, so that it is removed."""
+        if record.phase is not Phase.RUNNING or record.ending is not None:
+            return record.ending or Ending(at=self._host.clock.wall())
+        if not self._host.vm_of(record).pid():
+            return self._vigil.ending(record.name) or Ending(at=self._host.clock.wall())
+        if self._vigil.knows(record.name):
+            return self._vigil.ending(record.name)
+        return self._looked_at(record)
+
+    def _looked_at(self, record: VmRecord) -> Ending | None:
+        """A guest that does not tell is taken to work: the watch will say."""
+        try:
+            seen = self._host.guest_of(record).look(record.guest_pid)
+        except BackendError as error:
+            logger.bind(runner=record.runner_name).debug("{}", error)
+        else:
+            if not seen.runs:
+                return Ending(seen.exit_code, at=self._host.clock.wall())
+        self._follow(record)
+        return None
+
+    def _follow(self, record: VmRecord) -> None:
+        if not self._vigil.knows(record.name):
+            self._vigil.follow(record, self._host.tart_at(record))
+
+    def _remove(self, name: str, record: VmRecord | None, interrupt: Interrupt) -> None:
+        self._vigil.leave(name)
+        if record is not None:
+            with logger.contextualize(runner=record.runner_name):
+                self._host.remove(record, interrupt)
+
+    def _kept_warm(self, record: VmRecord) -> bool:
+        """False: it is of no use, and removed."""
+        vm = self._host.vm_of(record)
+        if record.phase is Phase.POOLED and vm.pid():
+            answers = vm.socket is not None and answers_socket(vm.socket, self._deadlines.socket_probe)
+            seconds = self._deadlines.exec_probe
+            if answers or self._host.guest_of(record).answers_exec(Interrupt(), seconds):
+                self._follow(record)
+                return True
+        logger.info("VM {}, made ahead of demand by an earlier process, is of no use: removing it", vm.name)
+        self._host.discard(record)
+        return False
+
+    def _ended(self, record: VmRecord, ending: Ending | None) -> None:
+        """On the vigil's thread. What is known of the end outlives this process."""
+        key = ScaleSetKey(record.url, record.group, record.scale_set) if record.runner_name else None
+        if ending is not None and key is not None:
+            with suppress(OSError):
+                self._host.holdings.note(
+                    self._host.vm_of(record), record.model_copy(update={"ending": ending})
+                )
+        self._watches.report(ResourceEnded(record.name, ending, key))

@@ -1,0 +1,146 @@
+"""Is this host's tart usable for a scale set, and if not, why not and what to do (spec.md 12)."""
+
+from __future__ import annotations
+
+import platform
+import re
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from runscaler.backends.tart.images import cached, is_remote, local_missing
+from runscaler.backends.tart.texts import FREE_SPACE, failure
+from runscaler.backends.tart.versions import OLDEST, SOUND, TartVersion, dotted
+from runscaler.errors import BackendError
+from runscaler.findings import Finding, Level
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from runscaler.backends.tart.cli import Tart
+    from runscaler.backends.tart.deadlines import Deadlines
+    from runscaler.backends.tart.images import Images
+    from runscaler.backends.tart.vm import Vm
+    from runscaler.config.model import ScaleSetSettings
+
+LOW_DISK = 20 * 2**30
+"""Bytes below which a job's writes may well fill the disk."""
+LEASES = 230
+"""Of about 253 that macOS' DHCP server has for guests (tart.md 7)."""
+_LEASE = re.compile(r"lease=0x([0-9a-f]+)", re.IGNORECASE)
+_UPDATE = "update tart: `brew upgrade tart`"
+
+
+def findings(
+    tart: Tart, images: Images, deadlines: Deadlines, settings: ScaleSetSettings, leases: Path
+) -> list[Finding]:
+    """Every problem, each with its fixes; changes and pulls nothing. `leases`: macOS' DHCP leases."""
+    checks = _Checks(tart, images, deadlines, settings)
+    try:
+        version = checks.version()
+    except BackendError as error:
+        return [Finding(Level.ERROR, str(error), error.fixes, settings.name)]
+    found = [*checks.of_version(version), *checks.of_platform(version), *checks.of_image()]
+    return [*found, *checks.of_disk(), *checks.of_leases(leases)]
+
+
+class _Checks:
+    def __init__(self, tart: Tart, images: Images, deadlines: Deadlines, settings: ScaleSetSettings) -> None:
+        self._tart, self._images, self._deadlines, self._settings = tart, images, deadlines, settings
+
+    def version(self) -> TartVersion:
+        output = self._tart.call("--version", seconds=self._deadlines.answer)
+        if output.code != 0:
+            raise failure("ask tart for its version", output)
+        return TartVersion.of(output.out)
+
+    def of_version(self, version: TartVersion) -> Iterator[Finding]:
+        text = f"tart {version.text}"
+        if not version.numbers:
+            yield self._warning(f"{text}: the version cannot be read; {dotted(OLDEST)} is needed", _UPDATE)
+        elif version.numbers < OLDEST:
+            yield self._error(f"{text} is too old: {dotted(OLDEST)} is needed", _UPDATE)
+        elif version.numbers < SOUND:
+            yield self._warning(
+                f"{text} fails where the path of TART_HOME is long; {dotted(SOUND)} does not", _UPDATE
+            )
+        else:
+            yield Finding(Level.OK, f"{text} in {self._tart.home}", (), self._settings.name)
+
+    def of_platform(self, version: TartVersion) -> Iterator[Finding]:
+        if version.is_fake:
+            yield self._warning("this is a fake tart: its VMs are processes of this host, not isolated")
+        elif sys.platform != "darwin" or platform.machine() != "arm64":
+            yield self._error(
+                f"macOS VMs need a Mac with Apple silicon, and this is {sys.platform} {platform.machine()}"
+            )
+
+    def of_image(self) -> Iterator[Finding]:
+        image, home = self._settings.runner_image, self._tart.home
+        if not self._images.is_present(self._tart, image):
+            if is_remote(image):
+                yield self._warning(f"image {image} is not in {home}: the start pulls it")
+            else:
+                missing = local_missing(home, image)
+                yield self._error(str(missing), *missing.fixes)
+            return
+        yield Finding(Level.OK, f"image {image} is in {home}", (), self._settings.name)
+        vm = cached(home, image)
+        if vm is not None:
+            yield from self._of_vm(vm)
+
+    def of_disk(self) -> Iterator[Finding]:
+        free = self._tart.home.free_bytes()
+        if free < LOW_DISK:
+            yield self._warning(f"{free / 2**30:.1f} GiB are free at {self._tart.home}", FREE_SPACE)
+
+    def of_leases(self, leases: Path) -> Iterator[Finding]:
+        """Guests that get no address never show up at GitHub (tart.md 7)."""
+        text = ""
+        with suppress(OSError):
+            text = leases.read_text(errors="replace")
+        now = self._tart.clock.wall()
+        count = sum(int(expiry, 16) > now for expiry in _LEASE.findall(text))
+        if count >= LEASES:
+            yield self._warning(
+                f"{count} of about 253 DHCP leases for VMs are taken: without one a guest has no network",
+                f"`sudo rm {leases}`: it is made again at the next start of a VM",
+                "shorten the leases: `sudo defaults write "
+                "/Library/Preferences/SystemConfiguration/com.apple.InternetSharing.default.plist "
+                "bootpd -dict DHCPLeaseTimeSecs -int 600`",
+            )
+
+    def _of_vm(self, vm: Vm) -> Iterator[Finding]:
+        if vm.is_suspended():
+            yield self._error(
+                f"image {self._settings.runner_image} is a suspended VM: it would keep its MAC address",
+                "shut the VM down properly before it is used as an image",
+            )
+        try:
+            config = vm.read()
+        except (OSError, ValueError) as error:
+            yield self._error(f"the configuration of image {self._settings.runner_image}: {error}")
+            return
+        tart = self._settings.tart
+        yield from self._of_size("cpu", tart.cpu, _number(config, "cpuCountMin"), "cores")
+        yield from self._of_size("memory", tart.memory, _number(config, "memorySizeMin") >> 20, "MB")
+
+    def _of_size(self, key: str, asked: int, least: int, unit: str) -> Iterator[Finding]:
+        if asked and asked < least:
+            yield self._error(
+                f"[tart] {key} = {asked} is less than the {least} {unit} that image "
+                f"{self._settings.runner_image} needs",
+                f"set {key} = {least}, or 0 for the image's own",
+            )
+
+    def _error(self, message: str, *fixes: str) -> Finding:
+        return Finding(Level.ERROR, message, fixes, self._settings.name)
+
+    def _warning(self, message: str, *fixes: str) -> Finding:
+        return Finding(Level.WARNING, message, fixes, self._settings.name)
+
+
+def _number(config: dict[str, object], name: str) -> int:
+    value = config.get(name)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,47 @@
+"""The `tart run` processes that this process itself started, by the path of their VM.
+
+One table for the whole process, because they outlive the backend that started them. Who started them
+must also reap them, and only their exit codes can be known.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
+
+
+class Runs:
+    """Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._popen: dict[str, subprocess.Popen[bytes]] = {}
+
+    def add(self, vm: str, popen: subprocess.Popen[bytes]) -> None:
+        with self._lock:
+            self._popen[vm] = popen
+
+    def exit_code(self, vm: str) -> int | None:
+        """What it ended with (negative: by that signal). None: it runs or is no child of ours."""
+        with self._lock:
+            popen = self._popen.get(vm)
+            return None if popen is None else popen.poll()
+
+    def living_pid(self, vm: str) -> int:
+        """0 where it has ended or is no child of ours."""
+        with self._lock:
+            popen = self._popen.get(vm)
+            return popen.pid if popen is not None and popen.poll() is None else 0
+
+    def forget(self, vm: str) -> None:
+        """After it ended."""
+        with self._lock:
+            popen = self._popen.pop(vm, None)
+        if popen is not None:
+            popen.wait()
+
+
+RUNS = Runs()

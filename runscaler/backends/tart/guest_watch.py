@@ -1,0 +1,48 @@
+"""A `tart exec` that ends when the runner in a guest does (tart.md 6, "The watch")."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+
+from runscaler.backends.tart.cli import end_group
+from runscaler.backends.tart.guest import code_of
+
+_PIECE = 4096
+_LAST_WORDS = 1.0
+
+
+@dataclass(slots=True)
+class GuestWatch:
+    """Belongs to one thread. `told` is set once the runner has ended; over without it, it was lost."""
+
+    popen: subprocess.Popen[bytes]
+    told: bool = False
+    code: int | None = None
+    _printed: bytes = b""
+
+    def fileno(self) -> int:
+        """Readable when it printed or ended."""
+        assert self.popen.stdout is not None, "it was started with pipes"
+        return self.popen.stdout.fileno()
+
+    def read(self) -> bool:
+        """Call when readable; True: it is over."""
+        piece = os.read(self.fileno(), _PIECE)
+        self._printed += piece
+        if piece:
+            return False
+        with suppress(subprocess.TimeoutExpired):
+            self.popen.wait(_LAST_WORDS)
+        self.told = self.popen.poll() == 0
+        self.code = code_of(self._printed) if self.told else None
+        return True
+
+    def close(self) -> None:
+        """End it if it has not ended."""
+        if self.popen.poll() is None:
+            end_group(self.popen)
+        with self.popen:
+            """Its pipes are closed and it is reaped."""

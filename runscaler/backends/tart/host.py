@@ -1,0 +1,82 @@
+"""What all of a backend's work on this Mac shares: its tools, its files, its places."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from runscaler.backends.tart.cli import Tart
+from runscaler.backends.tart.guest import Guest
+from runscaler.backends.tart.holdings import Holdings
+from runscaler.backends.tart.home import TartHome
+from runscaler.backends.tart.images import Images
+from runscaler.backends.tart.places import Places
+from runscaler.backends.tart.record import Phase
+from runscaler.backends.tart.remove import Removal
+from runscaler.errors import BackendError
+from runscaler.interrupt import Interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from runscaler.backends.base import BackendContext
+    from runscaler.backends.tart.deadlines import Deadlines
+    from runscaler.backends.tart.record import VmRecord
+    from runscaler.backends.tart.vm import Vm
+    from runscaler.config.model import ScaleSetSettings
+
+
+class TartHost:
+    """Thread-safe. `slots` is the directory of the slots' lock files."""
+
+    def __init__(
+        self, context: BackendContext, deadlines: Deadlines, slots: Path, environ: Mapping[str, str]
+    ) -> None:
+        self.owner = context.owner
+        self.clock = context.clock
+        self.deadlines = deadlines
+        self.environ = environ
+        self.holdings = Holdings(context, deadlines)
+        self.holdings.know(TartHome.default(environ))
+        self.places = Places(slots, context.owner, self.holdings.homes)
+        self.images = Images(deadlines)
+
+    def tart_of(self, settings: ScaleSetSettings) -> Tart:
+        """Its TART_HOME is looked into from now on."""
+        home = TartHome.of(settings, self.environ)
+        self.holdings.know(home)
+        return self.tart_in(home)
+
+    def tart_in(self, home: TartHome) -> Tart:
+        return Tart(home, self.clock, self.environ)
+
+    def tart_at(self, record: VmRecord) -> Tart:
+        return self.tart_in(TartHome.at(record.home))
+
+    def vm_of(self, record: VmRecord) -> Vm:
+        return TartHome.at(record.home).vm(record.name)
+
+    def guest_of(self, record: VmRecord) -> Guest:
+        return Guest(self.tart_at(record), record.name, self.deadlines)
+
+    def remove(self, record: VmRecord, interrupt: Interrupt) -> None:
+        """Return when nothing of it is left; raises `BackendError` where something is, to be repeated."""
+        vm = self.vm_of(record)
+        if vm.exists():
+            with suppress(OSError):  # a full disk must not keep it from going
+                self.holdings.note(vm, record.with_phase(Phase.REMOVING))
+        Removal(self.tart_at(record), vm, self.deadlines, record.run_pid).run(interrupt)
+        try:
+            self.holdings.forget(record.name)
+        except OSError as error:
+            raise BackendError(f"VM {record.name} is gone, its intent file is not: {error}") from error
+
+    def discard(self, record: VmRecord) -> None:
+        """What a failed start leaves; where even that fails, the next inventory lists it as ended."""
+        try:
+            self.remove(record, Interrupt())
+        except BackendError as error:
+            logger.bind(runner=record.runner_name).warning("what the failed start left stays: {}", error)

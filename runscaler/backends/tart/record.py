@@ -1,0 +1,110 @@
+"""What is written down about a VM: in an intent file before it exists, in its directory after.
+
+`runscaler.json` in the VM's directory dies with the VM and is not copied by a clone (tart.md 14).
+No secret ever stands in it.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from loguru import logger
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runscaler.backends.base import Ending, Place, Resource, ResourceState, Warm
+from runscaler.files import replace_file
+from runscaler.names import OwnerId, RunnerName, ScaleSetKey, SlotNumber
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runscaler.backends.tart.vm import Vm
+
+VM_NAME = re.compile(r"^(runner|pool)-[0-9a-f]{8}\Z")
+FILE = "runscaler.json"
+
+
+class Phase(StrEnum):
+    """How far a VM is; between `pooled` and `running` its outcome is unknown."""
+
+    CLONED = "cloned"
+    BOOTING = "booting"
+    POOLED = "pooled"
+    INJECTING = "injecting"
+    RUNNING = "running"
+    REMOVING = "removing"
+
+
+class VmRecord(BaseModel):
+    """Whose VM it is and what it is for. `guest_pid` is the runner's in the guest, `run_pid` `tart run`'s."""
+
+    model_config = ConfigDict(frozen=True)
+
+    version: int = 1
+    owner: str
+    home: str
+    name: str
+    url: str = ""
+    group: str = ""
+    scale_set: str = ""
+    slot: int = 0
+    host_slot: int | None = None
+    mac: str = ""
+    image: str = ""
+    image_fqn: str = ""
+    kind: str = ""
+    runner_name: str = ""
+    runner_id: int = 0
+    guest_pid: int = 0
+    run_pid: int = 0
+    phase: Phase = Phase.CLONED
+    created: float = 0.0
+    ready_at: float = 0.0
+    ending: Ending | None = None
+
+    @property
+    def place(self) -> Place:
+        return Place(self.host_slot, self.mac)
+
+    @property
+    def is_for_nobody(self) -> bool:
+        """It was made for the pool, and no runner was promised to it yet."""
+        return not self.runner_name
+
+    def with_phase(self, phase: Phase, **others: object) -> VmRecord:
+        return self.model_copy(update={"phase": phase, **others})
+
+    def resource(self, ending: Ending | None) -> Resource:
+        return Resource(
+            id=self.name,
+            owner=OwnerId(self.owner),
+            key=ScaleSetKey(self.url, self.group, self.scale_set),
+            slot=SlotNumber(self.slot),
+            runner=RunnerName(self.runner_name),
+            runner_id=self.runner_id,
+            created_at=self.created,
+            state=ResourceState.ENDED if ending else ResourceState.RUNNING,
+            ending=ending,
+            place=self.place,
+        )
+
+    def warm(self) -> Warm:
+        return Warm(self.name, self.kind, Place(self.host_slot, self.mac, self.name), self.ready_at)
+
+
+def write_record(vm: Vm, record: VmRecord) -> None:
+    """Raises OSError; never brings a deleted VM's directory back."""
+    replace_file(vm.path / FILE, record.model_dump_json().encode())
+
+
+def read_record(path: Path) -> VmRecord | None:
+    """None where there is none that can be read."""
+    try:
+        return VmRecord.model_validate_json(path.read_bytes())
+    except OSError:
+        return None
+    except ValidationError:
+        logger.warning("what is written down in {} cannot be read", path)
+        return None

@@ -1,0 +1,136 @@
+"""Making a VM go, whatever state it is in; safe to repeat, and done when nothing of it is left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import psutil
+from loguru import logger
+
+from runscaler.backends.tart.children import RUNS
+from runscaler.backends.tart.cli import TartHangs
+from runscaler.backends.tart.texts import VmGone, VmRuns, failure
+from runscaler.errors import BackendError
+
+if TYPE_CHECKING:
+    from runscaler.backends.tart.cli import Tart
+    from runscaler.backends.tart.deadlines import Deadlines
+    from runscaler.backends.tart.vm import Vm
+    from runscaler.interrupt import Interrupt
+
+_STEP = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Of one VM that is ours."""
+
+    tart: Tart
+    vm: Vm
+    deadlines: Deadlines
+    run_pid: int = 0
+    """Of its `tart run` as it was written down, for one that lost its config.json, and so its lock."""
+
+    def run(self, interrupt: Interrupt) -> None:
+        """Raises `BackendError` where it is not gone yet: to be tried again."""
+        began = self.tart.clock.monotonic()
+        self._end_process(interrupt)
+        self._delete(interrupt)
+        RUNS.forget(str(self.vm.path))
+        took = self.tart.clock.monotonic() - began
+        logger.debug("VM {} was gone after {:.3f} s", self.vm.name, took)
+
+    def _pid(self) -> int:
+        """Of our own child even before it has the lock, else of the lock's owner."""
+        return RUNS.living_pid(str(self.vm.path)) or self.vm.pid() or self._unlocked_pid()
+
+    def _unlocked_pid(self) -> int:
+        if self.run_pid and not self.vm.config.exists():
+            with suppress(psutil.Error):
+                if self.vm.name in psutil.Process(self.run_pid).cmdline():
+                    return self.run_pid
+        return 0
+
+    def _end_process(self, interrupt: Interrupt) -> None:
+        """SIGINT first: macOS then counts the VM as ended more surely than after a SIGKILL."""
+        for number in (signal.SIGINT, signal.SIGKILL):
+            pid = self._pid()
+            if not pid or self._ended_by(number, pid, interrupt):
+                return
+        raise BackendError(
+            f"cannot end VM {self.vm.name}: its process {self._pid()} outlives SIGKILL",
+            fixes=("restart the Mac",),
+        )
+
+    def _ended_by(self, number: signal.Signals, pid: int, interrupt: Interrupt) -> bool:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            self._stop_by_command(interrupt)
+        deadline = self.tart.clock.monotonic() + self.deadlines.quit
+        while self._pid() == pid:
+            if self.tart.clock.monotonic() >= deadline:
+                logger.debug("VM {} did not end on {}", self.vm.name, number.name)
+                return False
+            self.tart.clock.pause(_STEP, interrupt)
+        return True
+
+    def _stop_by_command(self, interrupt: Interrupt) -> None:
+        seconds = self.deadlines.delete + self.deadlines.quit
+        with suppress(TartHangs):
+            self.tart.call("stop", self.vm.name, "--timeout", "5", seconds=seconds, interrupt=interrupt)
+
+    def _delete(self, interrupt: Interrupt) -> None:
+        """Again and again: other commands may be in the way for a moment."""
+        began, again = self.tart.clock.monotonic(), self.deadlines.delete_again
+        pause = again
+        while self.vm.exists():
+            error = self._deleted_once(interrupt)
+            if error is None and not self.vm.exists():
+                return
+            error = error or BackendError(f"VM {self.vm.name} is there again after its deletion")
+            waited = self.tart.clock.monotonic() - began
+            if waited >= self.deadlines.deletions:
+                raise error
+            if isinstance(error, VmRuns) and waited >= self.deadlines.still_running:
+                self._kill_anew()
+            self.tart.clock.pause(pause, interrupt)
+            pause = again if isinstance(error, VmRuns) else min(pause * 2, again * 10)
+
+    def _deleted_once(self, interrupt: Interrupt) -> BackendError | None:
+        """What was in the way, None for nothing."""
+        doing, seconds = f"delete VM {self.vm.name}", self.deadlines.delete
+        with self.tart.home.turn(interrupt):
+            try:
+                output = self.tart.call("delete", self.vm.name, seconds=seconds, interrupt=interrupt)
+            except TartHangs as hung:
+                return hung
+            refusal = failure(doing, output) if output.code != 0 else None
+            if refusal is not None and not isinstance(refusal, VmGone):
+                return refusal
+            return self._swept_rest(doing)
+
+    def _swept_rest(self, doing: str) -> BackendError | None:
+        """tart leaves a directory that has no config.json (tart.md 5)."""
+        if not self.vm.exists() or self.vm.config.exists():
+            return None
+        try:
+            shutil.rmtree(self.vm.path)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            return BackendError(f"cannot {doing}: {error}")
+        return None
+
+    def _kill_anew(self) -> None:
+        pid = self.vm.pid()
+        if pid:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)

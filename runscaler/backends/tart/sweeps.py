@@ -1,0 +1,105 @@
+"""Pruning Tart's caches, one sweep for each TART_HOME (spec.md 7.2): images and IPSWs, never VMs."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runscaler.backends.base import Sweep
+from runscaler.backends.tart.images import cached, is_remote
+from runscaler.backends.tart.texts import failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runscaler.backends.tart.cli import Tart
+    from runscaler.backends.tart.deadlines import Deadlines
+    from runscaler.backends.tart.home import TartHome
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.interrupt import Interrupt
+
+_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Pruning:
+    """What the sets of one TART_HOME agree on: the most careful of their wishes."""
+
+    tart: Tart
+    days: int
+    budget: int
+    images: tuple[str, ...]
+
+    @classmethod
+    def of(cls, tart: Tart, sets: Sequence[ScaleSetSettings]) -> Pruning:
+        budgets = [one.tart.cache_space_budget for one in sets]
+        return cls(
+            tart,
+            max(int(one.tart.cache_max_age // _DAY) for one in sets),
+            max(budgets) if all(budgets) else 0,
+            tuple(dict.fromkeys(one.runner_image for one in sets)),
+        )
+
+    def arguments(self) -> tuple[str, ...]:
+        """`--older-than 0` and `--space-budget 0` would empty the cache (tart.md 5)."""
+        assert self.days >= 1, "the configuration allows whole days only"
+        budget = ("--space-budget", str(self.budget)) if self.budget else ()
+        return ("prune", "--entries", "caches", "--older-than", str(self.days), *budget)
+
+    def run(self, deadlines: Deadlines, interrupt: Interrupt) -> str:
+        """Nothing is cloned meanwhile: nothing else guards an image against a prune."""
+        before = _entries(self.tart.home)
+        with self.tart.home.turn(interrupt):
+            self._touch_images()
+            output = self.tart.call(*self.arguments(), seconds=deadlines.prune, interrupt=interrupt)
+        if output.code != 0:
+            raise failure(f"prune the caches in {self.tart.home}", output)
+        gone = sorted(before - _entries(self.tart.home))
+        return f"removed from {self.tart.home}: {', '.join(gone)}" if gone else ""
+
+    def _touch_images(self) -> None:
+        """What sets are configured with counts as just used: prune goes by the last access."""
+        for image in self.images:
+            found = cached(self.tart.home, image) if is_remote(image) else None
+            if found is not None:
+                with suppress(OSError):
+                    at = found.path.resolve()
+                    os.utime(at, (self.tart.clock.wall(), at.stat().st_mtime))
+
+
+def _entries(home: TartHome) -> set[str]:
+    """Images and restore images in the caches. No image is looked into: that would count as its use."""
+    cache = home.path / "cache"
+    found = {str(path.relative_to(cache)) for path in cache.glob("IPSWs/*.ipsw")}
+    for folder, names, _ in os.walk(home.cache):
+        digests = [name for name in names if name.startswith("sha256:")]
+        found |= {str(Path(folder, name).relative_to(home.cache)) for name in digests}
+        names[:] = [name for name in names if name not in digests]
+    return found
+
+
+def sweeps_for(
+    sets: Sequence[ScaleSetSettings],
+    tart_of: Callable[[ScaleSetSettings], Tart],
+    deadlines: Deadlines,
+    interrupt: Interrupt,
+) -> list[Sweep]:
+    """One for each TART_HOME, unless a set of it wants its caches kept."""
+    by_home: dict[str, list[ScaleSetSettings]] = {}
+    for one in sets:
+        by_home.setdefault(str(tart_of(one).home), []).append(one)
+    return [
+        _sweep(tart_of(together[0]), together, deadlines, interrupt)
+        for together in by_home.values()
+        if all(one.tart.cache_cleanup for one in together)
+    ]
+
+
+def _sweep(tart: Tart, sets: Sequence[ScaleSetSettings], deadlines: Deadlines, interrupt: Interrupt) -> Sweep:
+    pruning, every = Pruning.of(tart, sets), min(one.tart.cache_cleanup_interval for one in sets)
+    return Sweep(
+        f"the pruning of Tart's caches in {tart.home}", every, lambda: pruning.run(deadlines, interrupt)
+    )

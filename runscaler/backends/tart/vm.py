@@ -1,0 +1,103 @@
+"""A VM's files, and whether it runs: a lock on its config.json, nothing else (tart.md 2, 3)."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import struct
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runscaler.files import replace_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_SOCKET_PATH_BYTES = 103
+"""macOS' own limit; a longer path cannot be connected to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vm:
+    """`path` is `TART_HOME/vms/NAME`. The VM need not exist."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def run_log(self) -> Path:
+        """What `tart run` says."""
+        return self.path / "run.log"
+
+    @property
+    def socket(self) -> Path | None:
+        """Where the guest can be spoken to; None: its path is too long to connect to."""
+        path = self.path / "control.sock"
+        return path if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES else None
+
+    def exists(self) -> bool:
+        """Is there anything, a half deleted one included?"""
+        return os.path.lexists(self.path)
+
+    def is_suspended(self) -> bool:
+        return (self.path / "state.vzvmsave").exists()
+
+    def pid(self) -> int:
+        """The process that runs it, 0 where none does. Asks for the lock without taking it."""
+        try:
+            descriptor = os.open(self.config, os.O_RDWR)
+        except OSError:
+            return 0
+        try:
+            return _lock_owner(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def read(self) -> dict[str, object]:
+        """config.json. Raises OSError, or ValueError for what is no JSON object."""
+        found = json.loads(self.config.read_bytes())
+        if not isinstance(found, dict):
+            raise ValueError("it is no JSON object")
+        return found
+
+    def mac(self) -> str:
+        """Empty where it cannot be read."""
+        try:
+            return str(self.read().get("macAddress", "")).lower()
+        except (OSError, ValueError):
+            return ""
+
+    def set_mac(self, mac: str) -> None:
+        """Of a stopped one; every other key stays. Raises OSError or ValueError."""
+        found = self.read() | {"macAddress": mac}
+        mode = self.config.stat().st_mode & 0o777
+        replace_file(self.config, json.dumps(found, indent=2).encode(), mode=mode, durable=True)
+
+    def said(self, count: int = 65_536) -> bytes:
+        """The last bytes of what `tart run` said."""
+        try:
+            with self.run_log.open("rb") as file:
+                file.seek(max(0, self.run_log.stat().st_size - count))
+                return file.read(count)
+        except OSError:
+            return b""
+
+
+def _lock_owner(descriptor: int) -> int:
+    """The pid that holds a lock on the file, 0 for none. The layouts are those of `struct flock`."""
+    if sys.platform == "darwin":
+        asked = struct.pack("qqihh", 0, 0, 0, fcntl.F_RDLCK, 0)
+        _, _, pid, kind, _ = struct.unpack("qqihh", fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    else:
+        asked = struct.pack("hhqqi4x", fcntl.F_RDLCK, 0, 0, 0, 0)
+        kind, _, _, _, pid = struct.unpack("hhqqi4x", fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))
+    return 0 if kind == fcntl.F_UNLCK else int(pid)

@@ -1,0 +1,135 @@
+"""The demo on Tart: is there a tart to use, an image with the demo's runner, and the proof of the end.
+
+A runner of GitHub's would not speak with the simulated one: the demo's own agent is put into a VM that
+is cloned from a given image, and this VM is what the runners' VMs are cloned from.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import sys
+from contextlib import contextmanager
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runscaler.backends.tart.backend import SLOTS, SLOTS_VARIABLE
+from runscaler.backends.tart.cli import Tart
+from runscaler.backends.tart.deadlines import Deadlines
+from runscaler.backends.tart.guest import Guest
+from runscaler.backends.tart.home import TartHome
+from runscaler.backends.tart.record import FILE, read_record
+from runscaler.backends.tart.slots import HostSlots
+from runscaler.backends.tart.texts import failure
+from runscaler.backends.tart.versions import OLDEST, TartVersion, dotted
+from runscaler.clock import SystemClock
+from runscaler.errors import BackendError
+from runscaler.interrupt import Interrupt
+from runscaler.ops.owner import read_owner
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator, Mapping
+
+    from runscaler.backends.base import Progress
+
+AGENT_DIR = "/Users/admin/runscaler-demo"
+"""The runner-dir of the demo: the image's own runner stays as it is."""
+GATEWAY = "192.168.64.1"
+"""This host as its VMs see it (tart.md 7)."""
+BOOT_SECONDS = 180.0
+PULL_SECONDS = 3600.0
+_STEP = 0.25
+_INSTALL = """\
+python3 -c pass || { echo "the image has no python3, which the demo's runner needs" >&2; exit 1; }
+mkdir -p "$1" && cd "$1" && cat >agent.py || exit 1
+echo '#!/bin/sh' >run.sh && echo 'cd "${0%/*}" && exec python3 agent.py "$@"' >>run.sh || exit 1
+chmod 755 run.sh || exit 1
+sync
+"""
+
+
+def missing_tart(environ: Mapping[str, str] = os.environ) -> str:
+    """Why no real tart can be used here; empty where one can."""
+    if sys.platform != "darwin" or platform.machine() != "arm64":
+        return "this is no Mac with Apple silicon"
+    try:
+        output = _tart(environ).call("--version", seconds=Deadlines().answer)
+    except BackendError as error:
+        return str(error)
+    version = TartVersion.of(output.out)
+    if output.code != 0 or version.numbers < OLDEST:
+        return f"tart {version.text or 'does not tell its version'}: {dotted(OLDEST)} is needed"
+    return ""
+
+
+@contextmanager
+def demo_vm(image: str, progress: Progress, environ: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """The name of a local VM made of the image, with the demo's runner; gone afterwards. `BackendError`."""
+    tart, name = _tart(environ), f"runscaler-demo-{secrets.token_hex(4)}"
+    try:
+        progress(f"making a VM with the demo's runner from image {image}", 0, 0)
+        _call(tart, "clone", image, name, seconds=PULL_SECONDS)
+        _install(tart, name)
+        yield name
+    finally:
+        tart.call("delete", name, seconds=Deadlines().delete)
+
+
+def tart_leftovers(state_dir: Path, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """VMs, intents and VM slots of this state directory's owner, a line each."""
+    owner, home = read_owner(state_dir), TartHome.default(environ)
+    slots = HostSlots(Path(environ.get(SLOTS_VARIABLE) or SLOTS)).taken()
+    records = [(vm, read_record(vm.path / FILE)) for vm in home.vms()]
+    return [
+        *(f"VM {vm.name} in {home}" for vm, record in records if record and record.owner == owner),
+        *(f"intent file {path}" for path in sorted(state_dir.glob("tart/*/*"))),
+        *(f"VM slot {number}: {holder.vm}" for number, holder in slots.items() if holder.owner == owner),
+    ]
+
+
+def _tart(environ: Mapping[str, str]) -> Tart:
+    return Tart(TartHome.default(environ), SystemClock(), environ)
+
+
+def _call(tart: Tart, *words: str, seconds: float, given: bytes = b"") -> None:
+    output = tart.call(*words, seconds=seconds, given=given)
+    if output.code != 0:
+        raise failure(f"make the demo's VM ({words[0]})", output, tart.home, registry=words[0] == "clone")
+
+
+def _install(tart: Tart, name: str) -> None:
+    """Boot it, put the agent in, and end it: what was written is on its disk by then."""
+    agent = files("runscaler.simulator").joinpath("agent.py").read_bytes()
+    with _running(tart, name):
+        words = ("exec", "-i", name, "/bin/sh", "-c", _INSTALL, "runscaler", AGENT_DIR)
+        _call(tart, *words, seconds=60.0, given=agent)
+        tart.call("stop", name, seconds=60.0)
+
+
+@contextmanager
+def _running(tart: Tart, name: str) -> Iterator[None]:
+    """Its agent answers; the VM has ended afterwards."""
+    log = tart.home.vm(name).run_log
+    with log.open("wb") as out:
+        run = tart.spawn("run", name, "--no-graphics", "--no-audio", "--no-clipboard", log=out)
+    try:
+        _await_agent(tart, name, run)
+        yield
+    finally:
+        run.terminate()
+        run.wait()
+
+
+def _await_agent(tart: Tart, name: str, run: subprocess.Popen[bytes]) -> None:
+    guest, interrupt = Guest(tart, name, Deadlines()), Interrupt()
+    deadline = tart.clock.monotonic() + BOOT_SECONDS
+    while not guest.answers_exec(interrupt, Deadlines().exec_probe):
+        said = tart.home.vm(name).said(400).decode(errors="replace").strip()
+        if run.poll() is not None:
+            raise BackendError(f"the demo's VM ended while it booted: {said}")
+        if tart.clock.monotonic() >= deadline:
+            raise BackendError(f"the guest agent of the demo's VM did not answer: {said}")
+        tart.clock.pause(_STEP, interrupt)

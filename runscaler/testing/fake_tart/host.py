@@ -1,0 +1,130 @@
+"""What all TART_HOMEs of a host share: the limit of macOS guests and the DHCP leases (tart.md 7, 8)."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+from runscaler.testing.fake_tart.files import flocked, read_text, try_flock, write_json
+from runscaler.testing.fake_tart.output import Failure, Json, say
+from runscaler.testing.fake_tart.vms import Vm, local_vms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runscaler.testing.fake_tart.call import Call
+
+LIMIT_TEXT = "The number of VMs exceeds the system limit"
+
+
+class Host:
+    """Who runs macOS guests here, and who has which address. A process holds the `flock` of its entry."""
+
+    def __init__(self, call: Call) -> None:
+        self._knobs, self._home, self._folder = call.knobs, call.home, call.host
+        self._entry = -1
+
+    def admit(self, vm: Vm, config: Json) -> None:
+        """Count this VM; Failure if the host's limit is reached."""
+        with self._locked():
+            darwin = sum(entry["os"] == "darwin" for entry in self._entries())
+            full = darwin + self._knobs.state("leaked") >= self._knobs.state("limit")
+            if config["os"] != "darwin" or not full:
+                self._enter(vm, config)
+                return
+        self._knobs.pause("limit")
+        others = [one.name for one in local_vms(self._home) if one.name != vm.name and one.pid()]
+        hint = f" (other running VMs: {', '.join(others)})" if others else ""
+        raise Failure(LIMIT_TEXT + hint)
+
+    def leave(self) -> None:
+        """The entry of a VM that ended may count for a while."""
+        path = self._entry_path(os.getpid())
+        with self._locked():
+            ended = json.loads(read_text(path)) | {"until": time.time() + self._knobs.state("count_lag")}
+            write_json(path, ended)
+            os.close(self._entry)
+            self._connect()
+
+    def address(self, mac: str) -> str:
+        """Empty without a lease."""
+        with self._locked():
+            lease: Json = self._leases().get(mac, {})
+            return str(lease.get("ip", ""))
+
+    def _enter(self, vm: Vm, config: Json) -> None:
+        path = self._entry_path(os.getpid())
+        write_json(f"{path}.new", {"os": config["os"], "mac": config["macAddress"], "path": vm.path})
+        self._entry = os.open(f"{path}.new", os.O_RDONLY)
+        fcntl.flock(self._entry, fcntl.LOCK_EX)
+        os.rename(f"{path}.new", path)
+        self._lease(config["macAddress"])
+        self._connect()
+
+    def _entries(self) -> list[Json]:
+        """Of the living, and of those dead that count; the others go."""
+        found = []
+        for name in os.listdir(os.path.join(self._folder, "running")):
+            path = self._entry_path(name)
+            with open(path, encoding="utf-8") as file:
+                dead, entry = try_flock(file.fileno()), json.loads(file.read())
+            if dead and not self._counts(entry):
+                os.unlink(path)
+            else:
+                found.append(entry | {"dead": dead})
+        return found
+
+    def _counts(self, dead: Json) -> bool:
+        """Does the kernel still count it? `until` is missing where its `run` was killed."""
+        if "until" not in dead:
+            return bool(self._knobs.state("leak_on_kill"))
+        return bool(time.time() < dead["until"])
+
+    def _lease(self, mac: str) -> None:
+        leases, now = self._leases(), time.time()
+        taken = {lease["ip"] for one, lease in leases.items() if one != mac}
+        free = [f"192.168.64.{number}" for number in range(2, 255)]
+        ips = [leases[mac]["ip"]] if mac in leases else [ip for ip in free if ip not in taken]
+        if mac in leases or len(leases) < self._knobs.state("lease_places"):
+            leases[mac] = {"ip": ips[0], "expires": now + self._knobs.state("lease_seconds")}
+            write_json(os.path.join(self._folder, "leases"), leases)
+
+    def _leases(self) -> Json:
+        try:
+            known = json.loads(read_text(os.path.join(self._folder, "leases")))
+        except FileNotFoundError:
+            return {}
+        return {mac: one for mac, one in known.items() if one["expires"] > time.time()}
+
+    def _connect(self) -> None:
+        """A guest without an address, or with another's MAC, is offline: its file `offline` says so."""
+        alive = [entry for entry in self._entries() if not entry["dead"]]
+        macs, leases = [entry["mac"] for entry in alive], self._leases()
+        for entry in alive:
+            path = os.path.join(entry["path"], "offline")
+            with contextlib.suppress(FileNotFoundError):
+                if entry["mac"] not in leases or macs.count(entry["mac"]) > 1:
+                    open(path, "w").close()
+                else:
+                    os.unlink(path)
+
+    def _entry_path(self, name: object) -> str:
+        return os.path.join(self._folder, "running", str(name))
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        with flocked(os.path.join(self._folder, "running")):
+            yield
+
+
+def do_ip(call: Call) -> None:
+    vm = Vm(call.home, call.name).opened()
+    address = Host(call).address(vm.config()["macAddress"])
+    if not address:
+        time.sleep(max(1, call.number("--wait")))
+        raise Failure("no IP address found" + ("" if vm.pid() else ", is your VM running?"))
+    say(address)

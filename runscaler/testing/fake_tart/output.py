@@ -1,0 +1,40 @@
+"""Failures, and what a command says."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+Json = dict[str, Any]
+
+UNREADABLE = "The data couldn’t be read because it isn’t in the correct format."
+
+
+class Failure(Exception):
+    """The command ends: `text` on stderr, with `code`."""
+
+    def __init__(self, text: str, code: int = 1) -> None:
+        super().__init__(text)
+        self.text, self.code = text, code
+
+
+def foreign(text: str) -> Failure:
+    """An error that is not tart's own, or one of validation (tart.md 4)."""
+    return Failure(f"Error: {text}")
+
+
+def vm_missing(name: str) -> Failure:
+    return Failure(f'the specified VM "{name}" does not exist', 2)
+
+
+def say(text: str) -> None:
+    write_all(1, f"{text}\n".encode(errors="surrogateescape"))
+
+
+def complain(text: str) -> None:
+    write_all(2, f"{text}\n".encode(errors="surrogateescape"))
+
+
+def write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]

@@ -1,0 +1,74 @@
+"""Local VMs: their directories, their configuration, whether they run (tart.md 2, 3)."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from runscaler.testing.fake_tart.files import lock_owner
+from runscaler.testing.fake_tart.output import UNREADABLE, Failure, Json, foreign, vm_missing
+
+DISK_FILES = ("disk.img", "nvram.bin")
+
+
+class Vm:
+    """One local VM: its directory, which may be incomplete or missing."""
+
+    def __init__(self, home: str, name: str, path: str = "") -> None:
+        self.home, self.name = home, name
+        self.path = path or os.path.join(home, "vms", name)
+        self.config_path = self.file("config.json")
+
+    def file(self, name: str) -> str:
+        return os.path.join(self.path, name)
+
+    def exists(self) -> bool:
+        return os.path.exists(self.config_path)
+
+    def complete(self) -> bool:
+        return self.exists() and all(os.path.exists(self.file(name)) for name in DISK_FILES)
+
+    def opened(self) -> Vm:
+        if not self.exists():
+            raise vm_missing(self.name)
+        if not self.complete():
+            raise Failure("VM is missing some of its files (config.json, disk.img or nvram.bin)")
+        return self
+
+    def config(self) -> Json:
+        try:
+            with open(self.config_path, encoding="utf-8") as file:
+                config: Json = json.load(file)
+            octets = [int(octet, 16) for octet in config["macAddress"].split(":")]
+        except FileNotFoundError:
+            text = "The file “config.json” couldn’t be opened because there is no such file."
+            raise foreign(text) from None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise foreign(UNREADABLE) from None
+        if len(octets) != 6 or not all(0 <= octet <= 255 for octet in octets):
+            raise foreign(UNREADABLE)
+        return config
+
+    def pid(self) -> int:
+        """Of the `tart run` that has it. Not to be asked by that one: closing the file frees its lock."""
+        try:
+            return lock_owner(self.config_path)
+        except FileNotFoundError:
+            text = "The file “config.json” couldn’t be opened because there is no such file."
+            raise foreign(text) from None
+
+    def suspended(self) -> bool:
+        return os.path.exists(self.file("state.vzvmsave"))
+
+    def state(self) -> str:
+        if self.pid():
+            return "running"
+        return "suspended" if self.suspended() else "stopped"
+
+    def disk_bytes(self) -> int:
+        return os.stat(self.file("disk.img")).st_size
+
+
+def local_vms(home: str) -> list[Vm]:
+    names = sorted(os.listdir(os.path.join(home, "vms")))
+    return [vm for vm in (Vm(home, name) for name in names) if vm.complete()]

@@ -1,0 +1,55 @@
+"""What was called on a pretended Mac."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of `tart`; times are seconds of the system's monotonic clock."""
+
+    argv: tuple[str, ...]
+    pid: int
+    start: float
+    home: str
+    environment: tuple[str, ...]
+    """Names alone."""
+    end: float | None
+    code: int | None
+    """None: it runs, or was killed."""
+    stdin_length: int
+    stdin_sha256: str
+    """Empty when nothing was read."""
+
+    @property
+    def command(self) -> str:
+        return self.argv[0] if self.argv else ""
+
+
+def read_journal(path: Path) -> list[Call]:
+    """All calls, in the order of their beginning."""
+    facts: dict[str, dict[str, Any]] = {}
+    for line in path.read_text().splitlines() if path.exists() else []:
+        entry = json.loads(line)
+        facts.setdefault(entry.pop("call"), {}).update(entry)
+    return [_call(entry) for entry in facts.values()]
+
+
+def _call(entry: dict[str, Any]) -> Call:
+    return Call(
+        argv=tuple(entry["argv"]),
+        pid=entry["pid"],
+        start=entry["start"],
+        home=entry["home"],
+        environment=tuple(entry["env"]),
+        end=entry.get("end"),
+        code=entry.get("code"),
+        stdin_length=entry.get("stdin_length", 0),
+        stdin_sha256=entry.get("stdin_sha256", ""),
+    )

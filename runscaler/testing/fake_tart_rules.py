@@ -1,0 +1,55 @@
+"""What goes wrong on a pretended Mac (tart.md 17), and the texts that belong to it (tart.md 4)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+DISK_FULL = "Error: You can’t save the file “disk.img” because the volume “Macintosh HD” is out of space."
+NOT_FOUND = 'Error: UnexpectedHTTPStatusCode(when: "pulling manifest", code: 404, details: "")'
+UNAUTHORIZED = 'Error: AuthFailed(why: "received unexpected HTTP status code 401 while retrieving a token")'
+NO_NETWORK = "Error: The Internet connection appears to be offline."
+AUXILIARY_LOCKED = 'Error Domain=VZErrorDomain Code=2 "Failed to lock auxiliary storage." UserInfo={}'
+START_FAILED = 'Error Domain=VZErrorDomain Code=1 "The virtual machine failed to start." UserInfo={}'
+VANISHED = "Error: The file “config.json” couldn’t be opened because there is no such file."
+NOT_PERMITTED = "Error: “vm” couldn’t be removed because you don’t have permission to access it."
+CONNECTION_LOST = "Error: unavailable (14): Transport became inactive"
+GARBAGE_NOISE = "Failed to perform garbage collection: “0B5F” couldn’t be removed."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Deed:
+    do: str
+    """`exit` (text, code), `kill` (signal), `hang`, `delay` (seconds), `text` (noise), `ignore` (signal)."""
+    name: str = "*"
+    """VM, image or clone's source; `*` at the end: all that begin so."""
+    when: str = "before"
+    """`before`, `during` or `after` its work. During: clone before the VM has its name, pull half-way,
+    set before it writes, delete without config.json, exec when the command in the guest has started and
+    has no input yet, run when the VM has started."""
+    contains: str = ""
+    """Only calls whose words, joined by spaces, contain this."""
+    nth: int = 1
+    times: int = 0
+    """From the nth fitting call on, so many times; 0 = always."""
+    chance: float = 1.0
+    after: float = 0.0
+    """Seconds after its moment."""
+    seconds: float = 0.0
+    code: int = 1
+    text: str = ""
+    stream: str = "stderr"
+    signal: int | None = None
+    """SIGKILL for `kill`, SIGINT for `ignore` (by `run`) if nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(_Deed):
+    """A failure of a command; `--version`, and the `pull` inside `clone`, are commands too."""
+
+    command: str
+
+    def knob(self, number: int) -> dict[str, Any]:
+        """As the fake reads it; the number tells its count of calls from another's."""
+        facts = asdict(self) | {"id": number}
+        return {key: value for key, value in facts.items() if value is not None}

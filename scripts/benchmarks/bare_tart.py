@@ -1,0 +1,79 @@
+"""The tart command as bare as it gets: the calls that a start takes, one after the other. The floor."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from runscaler.backends.tart.guest import START
+from runscaler.testing.fake_tart_guest import agent_answers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from runscaler.testing.fake_tart_home import FakeTart
+
+NAME = "bare"
+CPU, MEMORY = 4, 8192
+GLANCE = 0.001
+RUNNER_DIR = "/Users/admin/actions-runner"
+MAC = "02:00:00:00:00:fe"
+
+
+def start_cold(tart: FakeTart, image: str) -> float:
+    """Seconds for clone, set, MAC, run, agent and runner."""
+    began = time.perf_counter()
+    with _booted(tart, image):
+        _start_runner(tart)
+        return time.perf_counter() - began
+
+
+@contextmanager
+def warm_vm(tart: FakeTart, image: str) -> Iterator[None]:
+    """A VM that waits for its runner."""
+    with _booted(tart, image):
+        yield
+
+
+def start_warm(tart: FakeTart) -> float:
+    """Seconds for the one call that starts the runner in it."""
+    began = time.perf_counter()
+    _start_runner(tart)
+    return time.perf_counter() - began
+
+
+@contextmanager
+def _booted(tart: FakeTart, image: str) -> Iterator[None]:
+    vm = tart.vm_path(NAME)
+    _call(tart, "clone", image, NAME)
+    _call(tart, "set", NAME, "--cpu", str(CPU), "--memory", str(MEMORY))
+    _set_mac(vm / "config.json")
+    run = tart.spawn("run", NAME, "--no-graphics", "--no-audio", "--no-clipboard")
+    try:
+        while not agent_answers(vm):
+            time.sleep(GLANCE)
+        yield
+    finally:
+        run.kill()
+        run.wait()
+        _call(tart, "delete", NAME)
+
+
+def _set_mac(config: Path) -> None:
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"macAddress": MAC}))
+
+
+def _start_runner(tart: FakeTart) -> None:
+    words = ("exec", "-i", NAME, "/bin/sh", "-c", START, "runscaler", RUNNER_DIR)
+    said = _call(tart, *words, given=b"A JIT configuration that is none\n")
+    assert said.startswith(b"started "), said
+
+
+def _call(tart: FakeTart, *words: str, given: bytes = b"") -> bytes:
+    command = [str(tart.bin / "tart"), *words]
+    ended = subprocess.run(command, input=given, env=tart.environ, capture_output=True, check=True)
+    return ended.stdout

@@ -1,0 +1,293 @@
+"""The host's VM slots, shared by scale sets, strangers and the warm pool: whole systems without threads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.placed import PlacedMemoryBackend
+from support.world import World, scale_set
+
+from runscaler.actors.tart_slots import UNHEARD_SECONDS, TartSlotActor
+from runscaler.errors import BackendError, StartFailed
+from runscaler.policy.vm_slots import OLDEST_SECONDS
+from runscaler.status import SetState, Unmet
+
+if TYPE_CHECKING:
+    from runscaler.config.model import ScaleSetSettings
+
+
+def mac_set(name: str, *, pool: int = 0, most: int = 2, **settings: Any) -> ScaleSetSettings:
+    return scale_set(name, tart={"pool_size": pool, "max_vms": most}, **settings)
+
+
+class MacWorld(World):
+    """A World on a host with VM slots."""
+
+    backend: PlacedMemoryBackend
+
+    def __init__(self, *sets: ScaleSetSettings, **options: Any) -> None:
+        super().__init__(scale_sets=sets, backend=PlacedMemoryBackend, **options)
+        self.play()
+
+    def kill(self) -> None:
+        """What the process had claimed is free again, but for what lives in it."""
+        super().kill()
+        self.backend.claims.clear()
+
+    def finish_next(self, name: str) -> None:
+        number = [one.name for one in self.config.scale_sets].index(name)
+        busy = [slot.runner for slot in self.status(number).slots if slot.state == "busy"]
+        self.finish(busy[0])
+        self.play()
+
+    def unmet(self, number: int = 0) -> list[tuple[Unmet, int]]:
+        return [(one.reason, one.count) for one in self.status(number).unmet]
+
+
+def two_sets(**options: Any) -> MacWorld:
+    return MacWorld(mac_set("a", **options), mac_set("b", **options))
+
+
+def test_no_more_vms_run_than_the_host_may_whatever_the_sets_want() -> None:
+    world = two_sets()
+    world.queue(5, "a")
+    world.queue(5, "b")
+    world.play()
+
+    assert len(world.backend.living()) == 2
+    assert world.states(0).count("busy") + world.states(1).count("busy") == 2
+    assert world.unmet(0) == [(Unmet.VM_LIMIT, world.states(0).count("waiting"))]
+    assert world.unmet(1) == [(Unmet.VM_LIMIT, world.states(1).count("waiting"))]
+    assert world.status(0).state is SetState.OK
+
+
+def test_both_sets_get_their_turns_until_all_jobs_are_done() -> None:
+    world = two_sets()
+    jobs = world.queue(6, "a") + world.queue(6, "b")
+    world.play()
+    order = []
+    while busy := [name for number, name in enumerate("ab") if "busy" in world.states(number)]:
+        order += busy
+        for name in busy:
+            world.finish_next(name)
+            world.advance(1)
+
+    assert [job.result for job in jobs] == ["succeeded"] * len(jobs)
+    assert world.backend.most_at_once == 2
+    assert {*order[:3]} == {"a", "b"}
+    assert abs(order[:6].count("a") - 3) <= 1
+    assert (world.backend.claims, world.backend.living()) == ({}, {})
+
+
+def test_vms_of_strangers_count_and_are_waited_for() -> None:
+    world = MacWorld(mac_set("a"))
+    world.backend.foreign = 1
+    world.queue(2, "a")
+    world.play()
+    assert world.states() == ["busy", "waiting"]
+    (unmet,) = world.status().unmet
+    assert (unmet.reason, unmet.count) == (Unmet.VM_LIMIT, 1)
+    assert "a stranger (not ours)" in unmet.detail
+
+    world.backend.foreign = 0
+    world.advance(61)
+    assert world.states() == ["busy", "busy"]
+    assert world.unmet() == []
+
+
+def test_a_refusal_of_the_kernel_is_waiting_and_no_failure() -> None:
+    world = MacWorld(mac_set("a"))
+    world.backend.refusing = 3
+    world.queue(1, "a")
+    world.play()
+    assert world.status().state is SetState.OK
+
+    world.advance(60)
+    status = world.status()
+    assert (world.states(), status.runners_failed, status.state) == (["busy"], 0, SetState.OK)
+    assert not world.github.runners or all(one.job for one in world.github.runners.values())
+
+
+def test_each_vm_slot_has_its_mac_and_is_used_again_from_the_lowest() -> None:
+    world = MacWorld(mac_set("a"))
+    world.queue(2, "a")
+    world.play()
+    macs = {one.place.vm_slot: one.place.mac for one in world.resources()}
+    assert macs == {0: "02:00:00:00:00:01", 1: "02:00:00:00:00:02"}
+
+    world.finish_all()
+    world.play()
+    world.queue(1, "a")
+    world.play()
+    assert [one.place.vm_slot for one in world.resources()] == [0]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_vm_slot_is_not_given_again_before_its_return_has_come_though_nothing_lives_in_it(
+    order: tuple[int, ...],
+) -> None:
+    world = MacWorld(mac_set("a"))
+    world.queue(4, "a")
+    world.play()
+    runners = {one.place.vm_slot: one.runner for one in world.resources()}
+    for vm_slot in order:
+        world.finish(runners[vm_slot])
+    world.play()
+
+    assert sorted(one.place.vm_slot or 0 for one in world.resources()) == [0, 1]
+    assert world.status().runners_failed == 0
+
+
+# -- the warm pool ------------------------------------------------------------------------------------
+
+
+def test_the_pool_fills_before_any_job_comes_and_a_job_takes_the_oldest() -> None:
+    world = MacWorld(mac_set("a", pool=2))
+    assert sorted(world.backend.pooled) == ["pool-00000001", "pool-00000002"]
+
+    world.queue(1, "a")
+    world.play()
+    assert world.backend.used_warm == ["pool-00000001"]
+    assert len(world.backend.living()) == 2
+
+
+def test_the_pool_is_filled_again_as_slots_become_free() -> None:
+    world = MacWorld(mac_set("a", pool=1))
+    world.queue(2, "a")
+    world.play()
+    assert (world.states(), world.backend.pooled) == (["busy", "busy"], {})
+
+    world.finish_next("a")
+    world.play()
+    assert len(world.backend.pooled) == 1
+
+
+def test_a_warm_vm_gives_way_to_a_job_of_another_set() -> None:
+    world = MacWorld(mac_set("a", pool=2, runner_image="sequoia"), mac_set("b", runner_image="sonoma"))
+    assert len(world.backend.pooled) == 2
+
+    world.queue(1, "b")
+    world.play()
+    assert world.states(1) == ["busy"]
+    assert len(world.backend.pooled) == 1
+
+
+def test_sets_with_the_same_image_share_their_warm_vms() -> None:
+    world = MacWorld(mac_set("a", pool=1), mac_set("b"))
+    world.queue(1, "b")
+    world.play()
+    assert world.backend.used_warm == ["pool-00000001"]
+
+
+def test_a_warm_vm_that_dies_is_replaced() -> None:
+    world = MacWorld(mac_set("a", pool=1))
+    world.backend.die("pool-00000001")
+    world.play()
+    assert list(world.backend.pooled) == ["pool-00000002"]
+    assert world.backend.cooled == ["pool-00000001"]
+
+
+def test_a_warm_vm_that_grew_old_is_replaced() -> None:
+    world = MacWorld(mac_set("a", pool=1))
+    for _ in range(13):
+        world.clock.advance(OLDEST_SECONDS / 12)
+        world.play()
+    assert list(world.backend.pooled) == ["pool-00000002"]
+    assert world.backend.cooled == ["pool-00000001"]
+
+
+def test_booting_that_fails_is_tried_again_with_growing_pauses_and_no_job_waits_for_it() -> None:
+    world = World.__new__(MacWorld)
+    World.__init__(world, scale_sets=(mac_set("a", pool=1),), backend=PlacedMemoryBackend)
+    for _ in range(3):
+        world.backend.fail_next("start", StartFailed("the guest agent did not answer"))
+    world.play()
+    assert world.backend.pooled == {}
+
+    world.advance(30)
+    assert len(world.backend.pooled) == 1
+
+
+def test_a_removal_that_fails_is_tried_until_the_warm_vm_is_gone() -> None:
+    world = MacWorld(mac_set("a", pool=1))
+    for _ in range(4):
+        world.backend.fail_next("remove", BackendError("tart delete: operation not permitted"))
+    world.shut_down()
+    world.play()
+    assert world.ended == []
+
+    world.advance(25)
+    assert (world.backend.pooled, world.ended) == ({}, [""])
+
+
+# -- ends and beginnings ------------------------------------------------------------------------------
+
+
+def test_a_stop_removes_the_pool() -> None:
+    world = MacWorld(mac_set("a", pool=2))
+    world.shut_down()
+    world.advance(5)
+    assert (world.backend.pooled, world.backend.claims, world.ended) == ({}, {}, [""])
+
+
+def test_a_stop_that_keeps_leaves_the_pool_and_the_next_start_takes_it_over() -> None:
+    world = MacWorld(mac_set("a", pool=2))
+    world.config = world.config.model_copy(update={"on_exit": "keep"})
+    world.kill()
+    world.start()
+    world.play()
+    before = dict(world.backend.pooled)
+    world.shut_down()
+    world.advance(5)
+    assert (world.backend.pooled, world.ended) == (before, [""])
+
+    world.backend.claims.clear()
+    world.start()
+    world.play()
+    world.queue(1, "a")
+    world.play()
+    assert world.backend.used_warm == ["pool-00000001"]
+
+
+def test_running_vms_of_a_killed_daemon_keep_their_slots() -> None:
+    world = MacWorld(mac_set("a"))
+    world.queue(3, "a")
+    world.play()
+    world.kill()
+    world.start()
+    world.play()
+
+    assert world.states() == ["busy", "busy", "waiting"]
+    assert world.backend.most_at_once == 2
+    world.finish_next("a")
+    assert world.states() == ["busy", "busy"]
+
+
+@pytest.mark.parametrize("pool", [0, 1])
+def test_its_crash_forgets_nothing_and_doubles_nothing(pool: int) -> None:
+    world = MacWorld(mac_set("a", pool=pool))
+    jobs = world.queue(4, "a")
+    world.play()
+    world.crash(TartSlotActor)
+    world.advance(2)
+    assert world.states().count("busy") == 2
+
+    while "busy" in world.states():
+        world.finish_next("a")
+        world.advance(1)
+    assert [job.result for job in jobs] == ["succeeded"] * 4
+    assert world.backend.most_at_once == 2
+    assert (world.backend.claims, len(world.backend.pooled)) == ({}, pool)
+
+
+def test_a_crashed_scale_set_holds_up_nobody_for_long() -> None:
+    world = two_sets()
+    world.queue(2, "a")
+    world.play()
+    world.crash(type(world.stage.actors[3]))
+    world.queue(1, "b")
+    world.advance(UNHEARD_SECONDS)
+    world.finish_next("a")
+    world.advance(2)
+    assert "busy" in world.states(1)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from loguru import logger
+from support.tart import QUICK, TartRig, short_folder
+
+
+@pytest.fixture
+def folder():
+    with short_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def rig(folder):
+    rig = TartRig(folder)
+    yield rig
+    rig.close()
+
+
+@pytest.fixture
+def backend(rig):
+    backend = rig.open()
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def quick(rig):
+    """A backend without patience."""
+    backend = rig.open(deadlines=QUICK)
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def said():
+    """What was logged, each with its level."""
+    lines = []
+    sink = logger.add(lambda line: lines.append(str(line)), level="DEBUG", format="{level} {message} {extra}")
+    yield lines
+    logger.remove(sink)

@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+from support.tart import IMAGE, order_of
+
+from runscaler.backends.base import ResourceState
+from runscaler.errors import BackendError
+from runscaler.interrupt import Interrupt
+from runscaler.testing.fake_tart_home import Rule
+
+NOT_PERMITTED = "Error: “nvram.bin” couldn’t be removed: Operation not permitted"
+
+
+def remove(backend, resource):
+    backend.remove(resource, force=True, interrupt=Interrupt())
+
+
+def test_a_vm_is_asked_before_it_is_killed(rig, backend):
+    resource = backend.start(order_of(rig), Interrupt())
+
+    remove(backend, resource)
+
+    assert [call.code for call in rig.tart.calls("run")] == [0]
+    assert rig.leftovers() == []
+
+
+def test_a_vm_that_ignores_sigint_is_killed(rig, quick):
+    """T28"""
+    rig.tart.rules(Rule("run", do="ignore", signal=signal.SIGINT))
+    resource = quick.start(order_of(rig), Interrupt())
+
+    remove(quick, resource)
+
+    assert [call.code for call in rig.tart.calls("run")] == [None]
+    assert rig.leftovers() == []
+
+
+def test_a_deletion_that_is_refused_ten_times_is_tried_until_it_succeeds(rig, backend):
+    """T29"""
+    backend = rig.open(deadlines=replace(backend._deadlines, delete_again=0.01))
+    resource = backend.start(order_of(rig), Interrupt())
+    rig.tart.rules(Rule("delete", do="exit", text=NOT_PERMITTED, times=10))
+
+    remove(backend, resource)
+
+    assert len(rig.tart.calls("delete")) == 11
+    assert rig.leftovers() == []
+    backend.close()
+
+
+def test_a_deletion_that_hangs_is_killed_and_repeated(rig, quick):
+    """T29"""
+    resource = quick.start(order_of(rig), Interrupt())
+    rig.tart.rules(Rule("delete", do="hang", times=1))
+
+    remove(quick, resource)
+
+    assert [call.code for call in rig.tart.calls("delete")] == [None, 0]
+    assert rig.leftovers() == []
+
+
+def test_a_deletion_that_calls_the_vm_running_is_repeated(rig, quick):
+    """T29"""
+    resource = quick.start(order_of(rig), Interrupt())
+    rig.tart.rules(Rule("delete", do="exit", text=f'VM "{resource.id}" is running', times=3))
+
+    remove(quick, resource)
+
+    assert len(rig.tart.calls("delete")) == 4
+    assert rig.leftovers() == []
+
+
+def test_a_vm_that_somebody_starts_again_is_killed(rig, quick):
+    """T29"""
+    resource = quick.start(order_of(rig), Interrupt())
+    rig.wrap(
+        '[ "$1" = delete ] && [ ! -e "$0.done" ] &&'
+        ' { : >"$0.done"; "$REAL" run "$2" >/dev/null 2>&1 & sleep 0.5; }'
+    )
+
+    remove(quick, resource)
+
+    assert rig.leftovers() == []
+
+
+def test_a_deletion_that_never_succeeds_is_an_error_and_is_not_forgotten(rig, quick):
+    """T29"""
+    resource = quick.start(order_of(rig), Interrupt())
+    rig.tart.rules(Rule("delete", do="exit", text=NOT_PERMITTED))
+
+    with pytest.raises(BackendError, match="Operation not permitted"):
+        remove(quick, resource)
+
+    assert [(one.id, one.state) for one in quick.inventory()] == [(resource.id, ResourceState.ENDED)]
+    assert rig.tart.running_vms() == []
+    rig.tart.rules()
+    quick.remove(resource, force=False, interrupt=Interrupt())
+    assert rig.leftovers() == []
+
+
+def test_the_place_of_a_vm_that_cannot_be_deleted_is_given_once(rig, quick):
+    """T29"""
+    resource = quick.start(order_of(rig), Interrupt())
+    rig.tart.rules(Rule("delete", do="exit", text=NOT_PERMITTED))
+    with pytest.raises(BackendError):
+        remove(quick, resource)
+
+    assert quick.claim_place(2).vm_slot == 0
+    assert quick.claim_place(2).vm_slot == 1
+    assert quick.claim_place(2) is None
+
+
+@pytest.mark.parametrize("adopted", [False, True], ids=["child", "adopted"])
+def test_a_directory_without_its_configuration_goes_if_it_is_ours(rig, backend, adopted):
+    """T30"""
+    resource = backend.start(order_of(rig), Interrupt())
+    (rig.tart.vm_path(resource.id) / "config.json").unlink()
+    remover = rig.open() if adopted else backend
+
+    remove(remover, resource)
+
+    assert rig.leftovers() == []
+    remover.close()
+
+
+def test_a_directory_without_its_configuration_stays_if_it_is_not_ours(rig, backend):
+    """T30"""
+    foreign = rig.tart.vm_path("runner-0000dead")
+    foreign.mkdir(parents=True)
+    (foreign / "disk.img").touch()
+    resource = backend.start(order_of(rig), Interrupt())
+
+    remove(backend, replace(resource, id=foreign.name))
+    remove(backend, resource)
+
+    assert rig.tart.vms() == [foreign.name]
+
+
+@pytest.mark.parametrize("name", ["../../etc", "sequoia-base", "runner-0a1b2c3d4", "pool-x"])
+def test_only_names_that_we_give_are_ever_touched(rig, backend, name):
+    rig.tart.add_image(IMAGE)
+    rig.tart.call("clone", IMAGE, "sequoia-base", check=True)
+    resource = backend.start(order_of(rig), Interrupt())
+
+    remove(backend, replace(resource, id=name))
+
+    assert sorted(rig.tart.vms()) == sorted(["sequoia-base", resource.id])
+
+
+def test_what_a_failed_start_could_not_remove_is_listed_and_removed_later(rig, quick, said):
+    rig.tart.rules(Rule("exec", do="exit", text="no"), Rule("delete", do="exit", text=NOT_PERMITTED))
+    with pytest.raises(BackendError):
+        quick.start(order_of(rig), Interrupt())
+
+    (left,) = quick.inventory()
+    assert left.state is ResourceState.ENDED
+    assert any("what the failed start left stays" in line for line in said)
+    rig.tart.rules()
+    quick.remove(left, force=False, interrupt=Interrupt())
+    assert rig.leftovers() == []
+
+
+def test_a_vm_of_another_user_is_stopped_by_command(rig, backend, monkeypatch):
+    """Where the process may not be signalled."""
+    resource = backend.start(order_of(rig), Interrupt())
+    pids, kill = {process.pid for process in rig.tart.runs(resource.id)}, os.kill
+
+    def refuse(pid, number):
+        if pid in pids:
+            raise PermissionError
+        kill(pid, number)
+
+    monkeypatch.setattr(os, "kill", refuse)
+    remove(backend, resource)
+
+    assert [call.argv[1] for call in rig.tart.calls("stop")] == [resource.id]
+    assert rig.leftovers() == []

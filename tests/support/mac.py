@@ -1,0 +1,176 @@
+"""A pretended Mac for the whole program: what `runscaler run` needs to use it, and what it must leave."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import psutil
+from support.daemon import wait_until
+from support.killing import files_left
+
+from runscaler.backends.tart.backend import SLOTS_VARIABLE
+from runscaler.testing.fake_tart_home import IMAGE, FakeTart
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from support.daemon import Daemon
+
+    from runscaler.testing.fake_tart_home import Call
+    from runscaler.testing.simulator import SimulatedGitHub
+
+QUICK = {
+    "clone": 0.0,
+    "limit": 0.0,
+    "boot_socket": 0.0,
+    "boot_agent": 0.02,
+    "exec_connect": 0.0,
+    "delete": 0.0,
+}
+RECORD = "runscaler.json"
+
+_RUN_SH = """#!/bin/sh
+printf '%s %s\\n' "$HOME" "$ACTIONS_RUNNER_INPUT_JITCONFIG" >>"{told}"
+exec {python} {agent} "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Injected:
+    """A runner that began in a guest, as it told itself."""
+
+    vm: str
+    encoded: str
+
+    @property
+    def runner(self) -> str:
+        files = json.loads(base64.b64decode(self.encoded))
+        return str(json.loads(base64.b64decode(files[".runner"]))["AgentName"])
+
+
+class Mac:
+    """`limit` is the kernel's for running macOS VMs. Its folder's name is short, as that of a socket must be.
+
+    Runners are the simulator's agents; each tells its JIT configuration to a file that nothing else knows.
+    """
+
+    def __init__(self, github: SimulatedGitHub, *, limit: int = 2, seed: int = 1) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="mac-", dir="/tmp"))
+        self.tart = FakeTart(self.folder, limit=limit, seed=seed)
+        self.slots = self.folder / "slots"
+        self._told = Path(tempfile.mkdtemp(prefix="told-", dir="/tmp")) / "runners"
+        self._agent = github.agent_path
+        self.tart.latency(**QUICK)
+        self.add_image()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.tart.kill_everything()
+        shutil.rmtree(self.folder)
+        shutil.rmtree(self._told.parent)
+
+    def add_image(self, reference: str = IMAGE, home: Path | None = None) -> str:
+        """One with the agent; other names are other kinds of VM."""
+        python = shutil.which("python3") or "python3"
+        script = _RUN_SH.format(told=self._told, python=python, agent=self._agent)
+        files = {"actions-runner/run.sh": script, "name": reference}
+        self.tart.add_image(reference, files, home=home)
+        return reference
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What the daemon needs beside this process's environment."""
+        names = ("PATH", "TART_HOME")
+        return {**{name: self.tart.environ[name] for name in names}, SLOTS_VARIABLE: str(self.slots)}
+
+    def keys(self, image: str = IMAGE, **tart: object) -> dict[str, Any]:
+        """Keys of a scale set here; underscores stand for hyphens."""
+        table = {key.replace("_", "-"): value for key, value in tart.items()}
+        return {"backend": "tart", "runner-image": image, "tart": table}
+
+    # -- looking --------------------------------------------------------------------------------------
+
+    def injected(self) -> list[Injected]:
+        """All runners that ever began, in that order."""
+        lines = self._told.read_text().splitlines() if self._told.exists() else []
+        words = [line.split() for line in lines]
+        return [Injected(Path(home).parent.name, encoded) for home, encoded in words]
+
+    def record(self, vm: str, home: Path | None = None) -> dict[str, Any]:
+        """What is written down in a VM's directory; empty where nothing is."""
+        with suppress(OSError):
+            found: dict[str, Any] = json.loads((self.tart.vm_path(vm, home) / RECORD).read_text())
+            return found
+        return {}
+
+    def in_phase(self, phase: str) -> list[str]:
+        return [vm for vm in self.tart.vms() if self.record(vm).get("phase") == phase]
+
+    def pids(self) -> dict[str, int]:
+        """VM name → the process that runs it."""
+        return {vm: self.tart.runs(vm)[0].pid for vm in self.tart.running_vms()}
+
+    def pending(self, command: str) -> list[Call]:
+        """Calls whose process lives and has not ended its work."""
+        return [call for call in self.tart.calls(command) if call.end is None and _lives(call.pid)]
+
+    def taken_slots(self) -> list[str]:
+        """Slots whose lock somebody holds."""
+        return sorted(path.name for path in self.slots.glob("*.lock") if _is_locked(path))
+
+    # -- doing ----------------------------------------------------------------------------------------
+
+    def end_hung_calls(self) -> None:
+        """What a killed daemon began and a rule stopped; VMs that run go on."""
+        running = {pid for pid in self.pids().values()}
+        for call in self.tart.journal():
+            if call.end is None and _lives(call.pid) and (call.command != "run" or self._never_ran(call)):
+                running.discard(call.pid)
+                with suppress(psutil.NoSuchProcess):
+                    psutil.Process(call.pid).kill()
+                wait_until(lambda pid=call.pid: not _lives(pid), "the end of a hung call")
+
+    def _never_ran(self, call: Call) -> bool:
+        return not (self.tart.host / "running" / str(call.pid)).exists()
+
+    # -- the end --------------------------------------------------------------------------------------
+
+    def assert_nothing_is_left(self, program: Daemon, github: SimulatedGitHub) -> None:
+        """After an orderly stop: no VM, clone, lock, process, file, registration, broken rule."""
+        state = github.state()
+        assert self.tart.leftovers() == []
+        assert self.taken_slots() == []
+        assert (program.errors, program.leftovers(), files_left(program.state_dir)) == ("", [], [])
+        assert state.runners_in("registered", "idle", "busy", "offline") == ()
+        assert all(one.deleted for one in state.scale_sets)
+        assert github.final_violations() == ()
+
+
+def _lives(pid: int) -> bool:
+    with suppress(psutil.Error):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _is_locked(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

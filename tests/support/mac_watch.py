@@ -1,0 +1,86 @@
+"""Who ran at the same time on a pretended Mac, and with which addresses."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import psutil
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from runscaler.testing.fake_tart_home import FakeTart
+
+GLANCE = 0.01
+
+
+@dataclass(frozen=True)
+class Running:
+    vm: str
+    mac: str
+
+
+class MacWatch:
+    """Looks all the time at the VMs of all TART_HOMEs that the host counts as running."""
+
+    def __init__(self, tart: FakeTart) -> None:
+        self._folder = tart.host / "running"
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._look, name="mac-watch")
+        self.most = 0
+        self.looks = 0
+        self.doubled: set[str] = set()
+        """MACs that two running VMs had."""
+        self.seen: set[str] = set()
+        """All VMs that ever ran."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._stop.wait(GLANCE):
+            running = [one for path in self._entries() if (one := _alive(path))]
+            macs = [one.mac for one in running]
+            self.most = max(self.most, len(running))
+            self.doubled |= {mac for mac in macs if macs.count(mac) > 1}
+            self.seen |= {one.vm for one in running}
+            self.looks += 1
+
+    def _entries(self) -> list[Path]:
+        with suppress(OSError):
+            return [path for path in self._folder.iterdir() if path.name.isdigit()]
+        return []
+
+
+def _alive(path: Path) -> Running | None:
+    """The host's entry of a VM, if the process it is named after lives and has not begun to leave."""
+    with suppress(OSError, ValueError, psutil.Error):
+        entry = json.loads(path.read_text())
+        if "until" not in entry and psutil.Process(int(path.name)).status() != psutil.STATUS_ZOMBIE:
+            return Running(entry["path"], entry["mac"])
+    return None
+
+
+def most_at_once(tart: FakeTart, but: tuple[str, ...] = ()) -> int:
+    """How many `tart run`s overlapped, by the journal: exact where each of them ended by itself or by SIGINT.
+
+    One that the kernel refused did not run.
+    """
+    spans = [
+        (call.start, float("inf") if call.end is None else call.end)
+        for call in tart.calls("run")
+        if call.code in (0, None) and not set(call.argv) & set(but)
+    ]
+    return max((sum(start <= at < end for start, end in spans) for at, _ in spans), default=0)

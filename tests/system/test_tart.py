@@ -1,0 +1,121 @@
+"""Runners in Tart VMs, the whole program on a pretended Mac: scale sets and strangers share its few VMs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+
+import pytest
+from support.daemon import of, serving
+from support.mac_watch import MacWatch, most_at_once
+
+FOREIGN = "sequoia-test"
+JOBS = 6
+MOST = 3
+
+
+@pytest.fixture
+def two_sets(mac, scale_set):
+    """Of different images, so that no warm VM serves both."""
+
+    def make(**tart):
+        sonoma = mac.add_image("ghcr.io/acme/sonoma:latest")
+        first = scale_set("sequoia", mac.keys(max_vms=2, **tart), max_runners=MOST)
+        return first, scale_set("sonoma", mac.keys(sonoma, max_vms=2, **tart), max_runners=MOST)
+
+    return make
+
+
+def queue(github):
+    return github.queue_jobs("sequoia", JOBS, steps=["sleep 0.1"]) + github.queue_jobs(
+        "sonoma", JOBS, steps=["sleep 0.1"]
+    )
+
+
+def assert_both_took_turns(jobs):
+    """Who has waited longest is next where nobody runs: one may be ahead by as many as wait at once."""
+    order = [job.scale_set for job in sorted(jobs, key=lambda job: job.started_at)]
+    for count in range(1, JOBS + 1):
+        shares = Counter(order[:count])
+        assert abs(shares["sequoia"] - shares["sonoma"]) <= MOST, order
+
+
+def limited(health):
+    """Somebody waits, and is told for whom."""
+    return [
+        one["detail"] for each in health["scale_sets"] for one in each["unmet"] if one["reason"] == "vm_limit"
+    ]
+
+
+def test_two_scale_sets_take_turns_in_the_one_slot_that_a_foreign_vm_leaves_them(
+    github, mac, mac_daemon, two_sets
+):
+    """The kernel would allow more: it is we who count the stranger."""
+    mac.tart.state(limit=9)
+    program = mac_daemon(*two_sets())
+    with mac.tart.start_foreign_vm(FOREIGN, home=mac.tart.home) as foreign, MacWatch(mac.tart) as watch:
+        before = (mac.tart.vm_path(FOREIGN) / "config.json").read_bytes()
+        program.start()
+        program.wait_for(serving)
+        ids = queue(github)
+        health = program.wait_for(limited)
+        jobs = github.wait_for_jobs(ids)
+        assert program.stop() == 0
+        assert mac.pids() == {FOREIGN: foreign.pid}
+        assert (mac.tart.vm_path(FOREIGN) / "config.json").read_bytes() == before
+
+    assert [job.result for job in jobs] == ["succeeded"] * len(ids)
+    assert f"{FOREIGN} (not ours)" in limited(health)[0]
+    assert most_at_once(mac.tart, but=(FOREIGN,)) == 1
+    assert (watch.most, watch.doubled) == (2, set())
+    assert "instead of 02:" not in program.log
+    assert_both_took_turns(jobs)
+    mac.assert_nothing_is_left(program, github)
+
+
+def test_the_kernel_s_refusal_for_a_vm_that_cannot_be_seen_is_waited_out(github, mac, mac_daemon, two_sets):
+    """The stranger runs in a TART_HOME of which nobody told us."""
+    program = mac_daemon(*two_sets())
+    with mac.tart.start_foreign_vm(FOREIGN) as foreign, MacWatch(mac.tart) as watch:
+        program.start()
+        program.wait_for(serving)
+        ids = queue(github)
+        program.wait_for(limited)
+        jobs = github.wait_for_jobs(ids)
+        health = program.wait_for(lambda health: of(health, "sonoma")["total"] == 0)
+        assert program.stop() == 0
+        assert foreign.poll() is None
+
+    assert [job.result for job in jobs] == ["succeeded"] * len(ids)
+    assert {(one["state"], one["reason"]) for one in health["scale_sets"]} == {("ok", "")}
+    assert (most_at_once(mac.tart, but=(FOREIGN,)), watch.most, watch.doubled) == (1, 2, set())
+    assert_both_took_turns(jobs)
+    mac.assert_nothing_is_left(program, github)
+
+
+@pytest.mark.parametrize("pool_size", [0, 1])
+def test_the_slot_of_a_foreign_vm_that_ends_midway_is_used(
+    github, mac, mac_daemon, two_sets, pool_size, door
+):
+    mac.tart.state(limit=9)
+    program = mac_daemon(*two_sets(pool_size=pool_size))
+    with MacWatch(mac.tart) as watch, ExitStack() as stranger:
+        stranger.enter_context(mac.tart.start_foreign_vm(FOREIGN, home=mac.tart.home))
+        program.start()
+        program.wait_for(serving)
+        held = github.queue_jobs("sequoia", steps=[door.step]) + github.queue_jobs(
+            "sonoma", steps=[door.step]
+        )
+        program.wait_for(limited)
+        stranger.close()
+        state = github.wait_until(lambda state: len(state.jobs_in("running")) == 2)
+        door.open()
+        jobs = github.wait_for_jobs(held + queue(github))
+        assert program.stop() == 0
+
+    assert {job.scale_set for job in state.jobs_in("running")} == {"sequoia", "sonoma"}
+    assert {job.result for job in jobs} == {"succeeded"}
+    assert (watch.most, watch.doubled) == (2, set())
+    assert most_at_once(mac.tart, but=(FOREIGN,)) == 2
+    assert "instead of 02:" not in program.log
+    mac.assert_nothing_is_left(program, github)
