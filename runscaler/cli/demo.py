@@ -117,6 +117,7 @@ def _play(stage: Stage, log: io.StringIO, *, as_json: bool) -> Scene:
 
 def _introduce(ground: Ground, stage: Stage) -> None:
     from runscaler.cli.console import printable, say
+    from runscaler.ops.demo import EVERYWHERE
 
     if ground.is_pretended:
         why, reason = "as was asked for", ""
@@ -126,6 +127,8 @@ def _introduce(ground: Ground, stage: Stage) -> None:
     elif ground.instead_of:
         say(printable(f"no Docker: {ground.instead_of}"))
     say(f"GitHub is simulated; runners are {RUNNERS_ARE[ground.backend]}")
+    if ground.listen == EVERYWHERE:
+        say(f"it listens on all interfaces: VMs reach this Mac as {ground.agent_host}")
     say(f"health: http://127.0.0.1:{stage.port}/healthz")
 
 
