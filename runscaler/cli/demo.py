@@ -72,6 +72,10 @@ def demo(
     process in a fresh directory, or a fresh VM; a fake tart stands in where there is no real one. At
     the end everything is removed, and that is checked.
     """
+    if (runner_image or fake_tart) and backend != "tart":
+        raise click.UsageError("--runner-image and --fake-tart go with --backend tart", ctx)
+    if runner_image and fake_tart:
+        raise click.UsageError("--runner-image is for a real tart: not with --fake-tart", ctx)
     from runscaler.ops.demo import find_ground, make_image
     from runscaler.ops.demo_jobs import stream
 
@@ -113,13 +117,18 @@ def _play(stage: Stage, log: io.StringIO, *, as_json: bool) -> Scene:
 
 def _introduce(ground: Ground, stage: Stage) -> None:
     from runscaler.cli.console import printable, say
+    from runscaler.ops.demo import EVERYWHERE
 
     if ground.is_pretended:
-        why = f"no tart here ({ground.instead_of})" if ground.instead_of else "as was asked for"
-        say(printable(f"{why}: a fake tart stands in, VMs are processes"))
+        why, reason = "as was asked for", ""
+        if ground.instead_of:
+            why, reason = "no tart here", f" ({ground.instead_of})"
+        say(printable(f"{why}: a fake tart stands in, VMs are processes{reason}"))
     elif ground.instead_of:
         say(printable(f"no Docker: {ground.instead_of}"))
     say(f"GitHub is simulated; runners are {RUNNERS_ARE[ground.backend]}")
+    if ground.listen == EVERYWHERE:
+        say(f"it listens on all interfaces: VMs reach this Mac as {ground.agent_host}")
     say(f"health: http://127.0.0.1:{stage.port}/healthz")
 
 

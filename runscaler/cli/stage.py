@@ -10,7 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from runscaler.autoscaler import Autoscaler
-from runscaler.cli.demo_mac import Furnished, furnished
+from runscaler.cli.furnishing import Furnished, furnished
 from runscaler.cli.scenery import Scene
 from runscaler.clock import SystemClock
 from runscaler.errors import HostError

@@ -104,6 +104,11 @@ def _docker(settings: DockerSettings, progress: Progress) -> Ground:
 def _tart(image: str, *, pretend: bool) -> Ground:
     settings = TartSettings(pool_size=MOST_VMS, max_vms=MOST_VMS, cache_cleanup=False)
     missing = "" if pretend else missing_tart()
+    if missing and image:
+        raise BackendError(
+            f"there is no tart to make VMs of image {image}: {missing}",
+            fixes=("leave the image out: a fake tart stands in, and its VMs are processes",),
+        )
     if pretend or missing:
         return Ground("tart", tart=settings, instead_of=missing, is_pretended=True)
     if not image:

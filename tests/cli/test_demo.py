@@ -98,10 +98,10 @@ def test_without_a_terminal_it_tells_each_event_and_sums_up(home):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("backend", ["process", "tart"])
+@pytest.mark.parametrize("backend", [("process",), ("tart", "--fake-tart")])
 def test_an_interrupted_demo_takes_everything_down(home, backend, number, code):
     with subprocess.Popen(
-        [*DEMO, "--backend", backend, "--jobs", "500", "--fake-tart"],
+        [*DEMO, "--jobs", "500", "--backend", *backend],
         env=home,
         stdout=subprocess.PIPE,
         text=True,
@@ -115,6 +115,21 @@ def test_an_interrupted_demo_takes_everything_down(home, backend, number, code):
 
     assert demo.returncode == code
     assert left_in(home) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--fake-tart",),
+        ("--backend", "process", "--runner-image", "vm"),
+        ("--backend", "tart", "--fake-tart", "--runner-image", "vm"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(runner, words):
+    ended = runner("demo", *words)
+
+    assert ended.code == 2
+    assert "--runner-image" in ended.err
 
 
 @pytest.mark.engine

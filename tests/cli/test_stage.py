@@ -6,7 +6,7 @@ import pytest
 
 from runscaler.cli.stage import Stage
 from runscaler.config.model import TartSettings
-from runscaler.ops.demo import Ground
+from runscaler.ops.demo import EVERYWHERE, Ground
 from runscaler.ops.demo_jobs import stream
 from runscaler.ops.demo_tart import AGENT_DIR
 from runscaler.testing.fake_tart_home import IMAGE, FakeTart
@@ -28,7 +28,8 @@ def mac(tmp_path, monkeypatch):
 
 def test_jobs_run_in_clones_of_the_image_that_was_given_and_only_the_image_stays(mac):
     settings = TartSettings(pool_size=1, runner_dir=AGENT_DIR, cache_cleanup=False)
-    stage = Stage(Ground("tart", IMAGE, tart=settings), stream(2, 1), unheard, max_runners=2, seed=1)
+    ground = Ground("tart", IMAGE, tart=settings, listen=EVERYWHERE)
+    stage = Stage(ground, stream(2, 1), unheard, max_runners=2, seed=1)
 
     with stage:
         last = stage.play(lambda _scene: None)

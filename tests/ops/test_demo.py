@@ -93,6 +93,12 @@ def test_without_a_real_tart_a_fake_one_is_to_stand_in():
     assert (ground.tart.pool_size, ground.tart.max_vms, ground.most_runners) == (2, 2, 2)
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="about hosts that are no Mac")
+def test_an_image_is_for_a_real_tart_only():
+    with pytest.raises(BackendError, match="no tart to make VMs of image vm: this is no Mac"):
+        find_ground("tart", unheard, image="vm")
+
+
 def test_auto_never_picks_tart(monkeypatch, tmp_path):
     with FakeTart(tmp_path / "mac") as tart:
         monkeypatch.setenv("PATH", tart.environ["PATH"])

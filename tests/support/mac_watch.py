@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from runscaler.testing.fake_tart_home import FakeTart
 
-GLANCE = 0.01
+GLANCE = 0.02
 
 
 @dataclass(frozen=True)

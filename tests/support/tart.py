@@ -164,7 +164,6 @@ QUICK = Deadlines(
     delete_again=0.02,
     deletions=1.5,
     still_running=0.5,
-    late_clone=0.0,
     guest_again=0.1,
     pulse=0.1,
     tool=0.1,

@@ -1,4 +1,5 @@
-"""The `tart run` processes that this process itself started, by the path of their VM.
+"""The processes of `tart` that belong to a VM: the `tart run` that this process itself started, by the
+path of their VM, and a clone that a dead daemon began.
 
 One table for the whole process, because they outlive the backend that started them. Who started them
 must also reap them, and only their exit codes can be known.
@@ -8,6 +9,8 @@ from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
+
+import psutil
 
 if TYPE_CHECKING:
     import subprocess
@@ -45,3 +48,12 @@ class Runs:
 
 
 RUNS = Runs()
+
+
+def clone_pid(name: str) -> int:
+    """The `tart clone` that makes a VM of that name just now, 0 where none does. Looks at all processes."""
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if len(words) > 2 and words[-3] == "clone" and words[-1] == name:
+            return int(process.pid)
+    return 0

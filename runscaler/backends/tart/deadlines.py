@@ -33,8 +33,6 @@ class Deadlines:
     """All attempts of one removal; the caller tries the next."""
     still_running: float = 10.0
     """A VM that `delete` calls running is killed after this."""
-    late_clone: float = 600.0
-    """A clone that outlived its daemon may still make its VM for so long."""
     prune: float = 300.0
     poll: float = 1.0
     """Between looks at VMs whose end the system does not tell us."""

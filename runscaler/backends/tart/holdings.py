@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from runscaler.backends.tart.children import clone_pid
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.intents import Intents
 from runscaler.backends.tart.record import FILE, VM_NAME, Phase, VmRecord, read_record, write_record
@@ -19,18 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runscaler.backends.base import BackendContext
-    from runscaler.backends.tart.deadlines import Deadlines
     from runscaler.backends.tart.vm import Vm
 
 
 class Holdings:
     """Thread-safe. Writing raises OSError."""
 
-    def __init__(self, context: BackendContext, deadlines: Deadlines) -> None:
+    def __init__(self, context: BackendContext) -> None:
         directory = context.state_dir / "tart" / context.owner if context.state_dir else None
         self._owner = context.owner
-        self._clock = context.clock
-        self._deadlines = deadlines
         self._intents = Intents(directory)
         self._lock = threading.Lock()
         self._homes: dict[TartHome, None] = {}
@@ -108,10 +106,9 @@ class Holdings:
         return record or (earlier if self._is_there(earlier) else None)
 
     def _is_there(self, intent: VmRecord) -> bool:
-        """Of one without a record. A clone that outlived its daemon may still bring it; then no more."""
-        if TartHome.at(intent.home).vm(intent.name).exists():
+        """Of one without a record. One that a clone, which outlived its daemon, still makes is there too."""
+        if clone_pid(intent.name) or TartHome.at(intent.home).vm(intent.name).exists():
             return True
-        if self._clock.wall() - intent.created > self._deadlines.late_clone:
-            logger.debug("VM {} was never made, or somebody removed it", intent.name)
-            self._intents.drop(intent.name)
+        logger.debug("VM {} was never made, or somebody removed it", intent.name)
+        self._intents.drop(intent.name)
         return False

@@ -39,7 +39,7 @@ class TartHost:
         self.clock = context.clock
         self.deadlines = deadlines
         self.environ = environ
-        self.holdings = Holdings(context, deadlines)
+        self.holdings = Holdings(context)
         self.holdings.know(TartHome.default(environ))
         self.places = Places(slots, context.owner, self.holdings.homes)
         self.images = Images(deadlines)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import psutil
 from loguru import logger
 
-from runscaler.backends.tart.children import RUNS
+from runscaler.backends.tart.children import RUNS, clone_pid
 from runscaler.backends.tart.cli import TartHangs
 from runscaler.backends.tart.texts import VmGone, VmRuns, failure
 from runscaler.errors import BackendError
@@ -50,11 +50,14 @@ class Removal:
         return RUNS.living_pid(str(self.vm.path)) or self.vm.pid() or self._unlocked_pid()
 
     def _unlocked_pid(self) -> int:
-        if self.run_pid and not self.vm.config.exists():
+        """What runs it though its configuration, and so its lock, is gone; or what still clones it."""
+        if self.vm.config.exists():
+            return 0
+        if self.run_pid:
             with suppress(psutil.Error):
                 if self.vm.name in psutil.Process(self.run_pid).cmdline():
                     return self.run_pid
-        return 0
+        return clone_pid(self.vm.name)
 
     def _end_process(self, interrupt: Interrupt) -> None:
         """SIGINT first: macOS then counts the VM as ended more surely than after a SIGKILL."""

@@ -8,7 +8,6 @@ import pytest
 from support.tart import OWNER
 
 from runscaler.backends.base import BackendContext
-from runscaler.backends.tart import Deadlines
 from runscaler.backends.tart.holdings import Holdings
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.record import Phase, VmRecord
@@ -31,7 +30,7 @@ class Overtaken(Holdings):
 
 @pytest.fixture
 def holdings(folder):
-    holdings = Overtaken(BackendContext(OWNER, folder / "state", SystemClock()), Deadlines())
+    holdings = Overtaken(BackendContext(OWNER, folder / "state", SystemClock()))
     holdings.know(TartHome(folder))
     return holdings
 
