@@ -51,6 +51,7 @@ class TartSlotActor(KeeperActor):
         self._held: dict[tuple[ScaleSetKey, SlotNumber], Place] = {}
         self._kinds: dict[ScaleSetKey, str] = {}
         self._imaged: set[ScaleSetKey] = set()
+        self._stopping: set[ScaleSetKey] = set()
         self._told_full: set[ScaleSetKey] = set()
         self._tries = 0
         self._full_until = 0.0
@@ -79,6 +80,7 @@ class TartSlotActor(KeeperActor):
     def joined(self, key: ScaleSetKey) -> None:
         """A scale set, or its successor: what its predecessor waited for, nobody waits for."""
         self._kinds[key] = self._placed.kind_of_warm(self.tenants[key].settings)
+        self._stopping.discard(key)
         self._claims = {of: claim for of, claim in self._claims.items() if of[0] != key}
 
     def prepared(self, key: ScaleSetKey) -> None:
@@ -91,6 +93,7 @@ class TartSlotActor(KeeperActor):
         self._keeping = self._keeping or keep
         self._kinds.pop(key, None)
         self._imaged.discard(key)
+        self._stopping.discard(key)
         self._hold(m.HoldVmSlots(key, (), all_of_them=True))
         self._settle()
 
@@ -117,6 +120,9 @@ class TartSlotActor(KeeperActor):
                 self._return(message)
             case m.HoldVmSlots():
                 self._hold(message)
+            case m.WarmNoMore(key, keep):
+                self._stopping.add(key)
+                self._keeping = self._keeping or keep
             case m.WaitForHolders():
                 self._unheard.clear()
             case m.LookForPlaces():
@@ -207,9 +213,10 @@ class TartSlotActor(KeeperActor):
         now = self.clock.monotonic()
         pool = self._pool.view()
         sizes: Counter[str] = Counter()
-        for key, kind in self._kinds.items():
-            sizes[kind] += self.tenants[key].settings.tart.pool_size
-        if self._kinds.keys() - self._imaged:  # what is wanted is not known for certain yet
+        staying = self._kinds.keys() - self._stopping
+        for key in staying:
+            sizes[self._kinds[key]] += self.tenants[key].settings.tart.pool_size
+        if staying - self._imaged:  # what is wanted is not known for certain yet
             sizes.update(Counter(one.kind for one in pool if one.kind not in sizes))
         imaged = {self._kinds[key] for key in self._imaged if key in self._kinds}
         return View(

@@ -231,6 +231,31 @@ def test_a_stop_removes_the_pool() -> None:
     assert (world.backend.pooled, world.backend.claims, world.ended) == ({}, {}, [""])
 
 
+def test_a_stop_removes_the_pool_at_once_and_fills_it_no_more_though_busy_runners_drain() -> None:
+    world = MacWorld(mac_set("a", pool=2, most=3))
+    world.config = world.config.model_copy(update={"drain_timeout": 600.0})
+    world.kill()
+    world.start()
+    world.play()
+    world.queue(2, "a")
+    world.play()
+    assert (world.states().count("busy"), len(world.backend.pooled)) == (2, 1)
+
+    world.shut_down()
+    world.advance(5)
+    assert (world.states().count("busy"), world.backend.pooled, world.ended) == (2, {}, [])
+
+    world.finish_next("a")
+    world.advance(1)
+    assert (world.states().count("busy"), world.backend.pooled) == (1, {})
+    world.crash(TartSlotActor)
+    world.advance(2)
+    assert world.backend.pooled == {}
+    world.finish_next("a")
+    world.advance(5)
+    assert (world.backend.claims, world.ended) == ({}, [""])
+
+
 def test_a_stop_that_keeps_leaves_the_pool_and_the_next_start_takes_it_over() -> None:
     world = MacWorld(mac_set("a", pool=2))
     world.config = world.config.model_copy(update={"on_exit": "keep"})

@@ -140,6 +140,7 @@ from runscaler.actors.messages.vm_slots import (
     VmSlotMessage,
     WaitForHolders,
     WarmFailed,
+    WarmNoMore,
     WarmOnesFound,
     WarmReady,
 )
@@ -261,6 +262,7 @@ __all__ = [
     "WaitForHolders",
     "WaitNoLonger",
     "WarmFailed",
+    "WarmNoMore",
     "WarmOnesFound",
     "WarmReady",
     "WorkerCrashed",
