@@ -159,7 +159,8 @@ class Mac:
         assert (left, program.errors) == ([], ""), (left, program.errors)
         assert state.runners_in("registered", "idle", "busy", "offline") == ()
         assert all(one.deleted for one in state.scale_sets)
-        assert github.final_violations() == ()
+        violations = github.final_violations()
+        assert violations == (), violations
 
 
 def _lives(pid: int) -> bool:
