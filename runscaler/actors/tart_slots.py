@@ -28,6 +28,8 @@ UNHEARD_SECONDS = 30.0
 """How long no slot is handed out while scale sets have not said what they hold already."""
 LEAVE_SECONDS = 30.0
 """How long a stop waits for warm VMs to be gone."""
+HOLDERS_SECONDS = 5.0
+"""Between two looks at who holds the slots, while somebody waits for one."""
 _FULL = Backoff(first=5.0, cap=60.0)
 """Between two tries at a host that runs as many VMs as it may (tart.md 8)."""
 
@@ -52,7 +54,7 @@ class TartSlotActor(KeeperActor):
         self._kinds: dict[ScaleSetKey, str] = {}
         self._imaged: set[ScaleSetKey] = set()
         self._stopping: set[ScaleSetKey] = set()
-        self._told_full: set[ScaleSetKey] = set()
+        self._told: dict[ScaleSetKey, str] = {}
         self._tries = 0
         self._full_until = 0.0
         self._look_at: float | None = None
@@ -81,6 +83,7 @@ class TartSlotActor(KeeperActor):
         """A scale set, or its successor: what its predecessor waited for, nobody waits for."""
         self._kinds[key] = self._placed.kind_of_warm(self.tenants[key].settings)
         self._stopping.discard(key)
+        self._told.pop(key, None)
         self._claims = {of: claim for of, claim in self._claims.items() if of[0] != key}
 
     def prepared(self, key: ScaleSetKey) -> None:
@@ -267,13 +270,13 @@ class TartSlotActor(KeeperActor):
         self._full_until = self.clock.monotonic() + wait if full else 0.0
 
     def _tell_who_waits(self) -> None:
-        """And who does not any more."""
+        """For whom; and who does not any more."""
         waiting = {key for key, _ in self._claims if key in self.tenants}
-        for key in waiting ^ self._told_full:
-            if tenant := self.tenants.get(key):
-                holders = self._placed.place_holders() if key in waiting else None
-                self.send(tenant.ref, m.PlacesFull(holders))
-        self._told_full = waiting
+        now = dict.fromkeys(waiting, self._placed.place_holders() if waiting else "")
+        for key in now.keys() | self._told.keys():
+            if now.get(key) != self._told.get(key) and (tenant := self.tenants.get(key)):
+                self.send(tenant.ref, m.PlacesFull(now.get(key)))
+        self._told = now
 
     def _look_later(self) -> None:
         now = self.clock.monotonic()
@@ -281,6 +284,8 @@ class TartSlotActor(KeeperActor):
         moments = [*self._pool.resting().values(), *([] if ages is None else [ages])]
         if self._full_until > now:
             moments.append(self._full_until)
+        if self._told:
+            moments.append(now + HOLDERS_SECONDS)
         when = min(moments, default=None)
         if when is not None and (self._look_at is None or when < self._look_at):
             self._look_at = when
