@@ -20,10 +20,12 @@ if TYPE_CHECKING:
 
     from support.mac import Mac
 
-TIMERS = replace(FAST, long_poll=1.0, session=60.0, agent_silence=60.0, registration=600.0, pick_up=60.0)
+TIMERS = replace(
+    FAST, long_poll=1.0, session=60.0, agent_silence=60.0, registration=600.0, lease=6.0, pick_up=60.0
+)
 WAVES, WAVE, DEATHS, SEED = 4, 50, 6, 5
 """So many deaths a wave, beside two in the full pool before it."""
-JOB_SECONDS = (0.0, 0.3)
+JOB_SECONDS = (0.0, 0.2)
 
 
 @dataclass
@@ -97,7 +99,7 @@ def test_only_jobs_whose_own_vm_died_are_lost(github, mac, mac_daemon, scale_set
         program.wait_for(serving)
         for wave in range(WAVES):
             for _ in range(2):
-                wait_until(lambda: len(mac.in_phase("pooled")) == 2, "a full pool")
+                wait_until(lambda: len(mac.in_phase("pooled")) == 2, "a full pool", seconds=200)
                 killer.strike(killer.pooled)
             steps = [proofs.step(wave * WAVE + each, chance.uniform(*JOB_SECONDS)) for each in range(WAVE)]
             ids += [id_ for step in steps for id_ in github.queue_jobs("macs", steps=[step])]
