@@ -140,6 +140,7 @@ class TartBackend:
         self._closing.set()
         self._vigil.stop()
         self._host.places.close()
+        RUNS.reap()
 
     # -- PlacedBackend --------------------------------------------------------------------------------
 
