@@ -38,6 +38,7 @@ class Places:
         self._office, self._key = office, key
         self._host, self._keeper = host, keeper
         self.has_vm_slots = has_vm_slots
+        self._stop: m.WarmNoMore | None = None
 
     def claim(self, slot: Slot) -> None:
         """Under the host's cap first."""
@@ -59,6 +60,12 @@ class Places:
         if self.has_vm_slots:
             order = m.ReturnVmSlot(self._key, slot.number, refused=slot.no_place)
             self._office.send(self._keeper, order)
+
+    def stop_warming(self, *, keep: bool) -> None:
+        """The scale set is stopping."""
+        if self.has_vm_slots:
+            self._stop = m.WarmNoMore(self._key, keep)
+            self._office.send(self._keeper, self._stop)
 
     def hold(self, slot: Slot, book: SlotBook) -> None:
         """A runner was taken over."""
@@ -83,6 +90,8 @@ class Places:
     def meet_keeper(self, keeper: m.Ref, book: SlotBook, *, is_listed: bool) -> None:
         """To be called after joining it."""
         self._keeper = keeper
+        if self._stop is not None:
+            self._office.send(keeper, self._stop)
         if is_listed:
             self._hold_vm_slots(book)
         for slot in book.in_state(SlotState.WAITING):

@@ -111,6 +111,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._meet(message)
         elif isinstance(message, m.StopScaleSet):
             self._outlook.draining()
+            self._places.stop_warming(keep=message.keep)
             self._farewell.begin(message)
         else:
             assert_never(message)

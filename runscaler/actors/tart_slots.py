@@ -28,6 +28,8 @@ UNHEARD_SECONDS = 30.0
 """How long no slot is handed out while scale sets have not said what they hold already."""
 LEAVE_SECONDS = 30.0
 """How long a stop waits for warm VMs to be gone."""
+HOLDERS_SECONDS = 5.0
+"""Between two looks at who holds the slots, while somebody waits for one."""
 _FULL = Backoff(first=5.0, cap=60.0)
 """Between two tries at a host that runs as many VMs as it may (tart.md 8)."""
 
@@ -51,7 +53,8 @@ class TartSlotActor(KeeperActor):
         self._held: dict[tuple[ScaleSetKey, SlotNumber], Place] = {}
         self._kinds: dict[ScaleSetKey, str] = {}
         self._imaged: set[ScaleSetKey] = set()
-        self._told_full: set[ScaleSetKey] = set()
+        self._stopping: set[ScaleSetKey] = set()
+        self._told: dict[ScaleSetKey, str] = {}
         self._tries = 0
         self._full_until = 0.0
         self._look_at: float | None = None
@@ -79,6 +82,8 @@ class TartSlotActor(KeeperActor):
     def joined(self, key: ScaleSetKey) -> None:
         """A scale set, or its successor: what its predecessor waited for, nobody waits for."""
         self._kinds[key] = self._placed.kind_of_warm(self.tenants[key].settings)
+        self._stopping.discard(key)
+        self._told.pop(key, None)
         self._claims = {of: claim for of, claim in self._claims.items() if of[0] != key}
 
     def prepared(self, key: ScaleSetKey) -> None:
@@ -91,6 +96,7 @@ class TartSlotActor(KeeperActor):
         self._keeping = self._keeping or keep
         self._kinds.pop(key, None)
         self._imaged.discard(key)
+        self._stopping.discard(key)
         self._hold(m.HoldVmSlots(key, (), all_of_them=True))
         self._settle()
 
@@ -117,6 +123,9 @@ class TartSlotActor(KeeperActor):
                 self._return(message)
             case m.HoldVmSlots():
                 self._hold(message)
+            case m.WarmNoMore(key, keep):
+                self._stopping.add(key)
+                self._keeping = self._keeping or keep
             case m.WaitForHolders():
                 self._unheard.clear()
             case m.LookForPlaces():
@@ -207,9 +216,10 @@ class TartSlotActor(KeeperActor):
         now = self.clock.monotonic()
         pool = self._pool.view()
         sizes: Counter[str] = Counter()
-        for key, kind in self._kinds.items():
-            sizes[kind] += self.tenants[key].settings.tart.pool_size
-        if self._kinds.keys() - self._imaged:  # what is wanted is not known for certain yet
+        staying = self._kinds.keys() - self._stopping
+        for key in staying:
+            sizes[self._kinds[key]] += self.tenants[key].settings.tart.pool_size
+        if staying - self._imaged:  # what is wanted is not known for certain yet
             sizes.update(Counter(one.kind for one in pool if one.kind not in sizes))
         imaged = {self._kinds[key] for key in self._imaged if key in self._kinds}
         return View(
@@ -260,13 +270,13 @@ class TartSlotActor(KeeperActor):
         self._full_until = self.clock.monotonic() + wait if full else 0.0
 
     def _tell_who_waits(self) -> None:
-        """And who does not any more."""
+        """For whom; and who does not any more."""
         waiting = {key for key, _ in self._claims if key in self.tenants}
-        for key in waiting ^ self._told_full:
-            if tenant := self.tenants.get(key):
-                holders = self._placed.place_holders() if key in waiting else None
-                self.send(tenant.ref, m.PlacesFull(holders))
-        self._told_full = waiting
+        now = dict.fromkeys(waiting, self._placed.place_holders() if waiting else "")
+        for key in now.keys() | self._told.keys():
+            if now.get(key) != self._told.get(key) and (tenant := self.tenants.get(key)):
+                self.send(tenant.ref, m.PlacesFull(now.get(key)))
+        self._told = now
 
     def _look_later(self) -> None:
         now = self.clock.monotonic()
@@ -274,6 +284,8 @@ class TartSlotActor(KeeperActor):
         moments = [*self._pool.resting().values(), *([] if ages is None else [ages])]
         if self._full_until > now:
             moments.append(self._full_until)
+        if self._told:
+            moments.append(now + HOLDERS_SECONDS)
         when = min(moments, default=None)
         if when is not None and (self._look_at is None or when < self._look_at):
             self._look_at = when

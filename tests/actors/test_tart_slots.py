@@ -8,7 +8,7 @@ import pytest
 from support.placed import PlacedMemoryBackend
 from support.world import World, scale_set
 
-from runscaler.actors.tart_slots import UNHEARD_SECONDS, TartSlotActor
+from runscaler.actors.tart_slots import HOLDERS_SECONDS, UNHEARD_SECONDS, TartSlotActor
 from runscaler.errors import BackendError, StartFailed
 from runscaler.policy.vm_slots import OLDEST_SECONDS
 from runscaler.status import SetState, Unmet
@@ -94,6 +94,17 @@ def test_vms_of_strangers_count_and_are_waited_for() -> None:
     world.advance(61)
     assert world.states() == ["busy", "busy"]
     assert world.unmet() == []
+
+
+def test_who_waits_is_told_anew_when_the_slots_change_hands() -> None:
+    world = MacWorld(mac_set("a", most=1))
+    world.queue(2, "a")
+    world.play()
+    assert "a stranger" not in world.status().unmet[0].detail
+
+    world.backend.foreign = 1
+    world.advance(HOLDERS_SECONDS + 1)
+    assert "a stranger (not ours)" in world.status().unmet[0].detail
 
 
 def test_a_refusal_of_the_kernel_is_waiting_and_no_failure() -> None:
@@ -229,6 +240,31 @@ def test_a_stop_removes_the_pool() -> None:
     world.shut_down()
     world.advance(5)
     assert (world.backend.pooled, world.backend.claims, world.ended) == ({}, {}, [""])
+
+
+def test_a_stop_removes_the_pool_at_once_and_fills_it_no_more_though_busy_runners_drain() -> None:
+    world = MacWorld(mac_set("a", pool=2, most=3))
+    world.config = world.config.model_copy(update={"drain_timeout": 600.0})
+    world.kill()
+    world.start()
+    world.play()
+    world.queue(2, "a")
+    world.play()
+    assert (world.states().count("busy"), len(world.backend.pooled)) == (2, 1)
+
+    world.shut_down()
+    world.advance(5)
+    assert (world.states().count("busy"), world.backend.pooled, world.ended) == (2, {}, [])
+
+    world.finish_next("a")
+    world.advance(1)
+    assert (world.states().count("busy"), world.backend.pooled) == (1, {})
+    world.crash(TartSlotActor)
+    world.advance(2)
+    assert world.backend.pooled == {}
+    world.finish_next("a")
+    world.advance(5)
+    assert (world.backend.claims, world.ended) == ({}, [""])
 
 
 def test_a_stop_that_keeps_leaves_the_pool_and_the_next_start_takes_it_over() -> None:

@@ -16,6 +16,7 @@ import pytest
 from runscaler.backends.base import BackendContext
 from runscaler.backends.tart import Deadlines, TartBackend
 from runscaler.backends.tart.backend import SLOTS_VARIABLE
+from runscaler.backends.tart.children import RUNS
 from runscaler.clock import SystemClock
 from runscaler.config.model import ScaleSetSettings, TartSettings
 from runscaler.config.secrets import Secret
@@ -79,7 +80,9 @@ class TartRig:
         return sorted(path.stem for path in self.state_dir.glob("tart/*/*.json"))
 
     def leftovers(self):
-        return [*self.tart.leftovers(), *self.intents()]
+        """What a cut clone leaves in tmp/ is tart's own to clear, with its next command."""
+        tmp = f"{self.tart.home}/tmp/"
+        return [*(one for one in self.tart.leftovers() if not one.startswith(tmp)), *self.intents()]
 
     def wrap(self, shell):
         """From now on `tart` is this script; it ends in the fake, which it may also call as "$REAL"."""
@@ -98,6 +101,7 @@ class TartRig:
 
     def close(self):
         self.tart.kill_everything()
+        RUNS.reap()
 
 
 @contextmanager

@@ -55,6 +55,10 @@ def has_started_the_runner(mac: Mac) -> object:
     return mac.pending("exec") and mac.injected()
 
 
+def is_ending(mac: Mac) -> object:
+    return [vm for vm in mac.pids() if mac.record(vm).get("phase") == "removing"]
+
+
 def has_half_deleted(mac: Mac) -> object:
     return mac.pending("delete") and not any(mac.tart.home.glob("vms/*/config.json"))
 
@@ -79,6 +83,7 @@ STEPS = {
     "before the injection": Step(calls("exec"), INJECTION["before"]),
     "in the injection": Step(calls("exec"), INJECTION["during"]),
     "after the injection": Step(has_started_the_runner, INJECTION["after"], needs_job=False, min_runners=1),
+    "before its process ends": Step(is_ending, Rule("run", do="ignore")),
     "before the removal": Step(calls("delete"), held("delete")),
     "in the removal": Step(has_half_deleted, held("delete", "during")),
     "after the removal": Step(has_deleted, held("delete", "after")),
@@ -173,6 +178,23 @@ def test_a_warm_vm_is_taken_over_and_its_next_job_runs_in_it(github, mac, killed
     assert [one.vm for one in mac.injected()] == [*before]
     assert program.stop() == 0
     assert (job.result, job.attempts) == ("succeeded", 1)
+    mac.assert_nothing_is_left(program, github)
+
+
+def test_a_vm_that_is_asked_by_exec_whether_it_is_ready_goes_with_its_daemon(github, mac, killed):
+    """The path of its socket is too long to connect to."""
+    home = mac.folder / ("long" * 25)
+    mac.add_image(home=home)
+    mac.tart.rules(held("exec", contains="/usr/bin/true"))
+    program, ids = killed({**COLD, "home": str(home)}, calls("exec"), jobs=["true"])
+
+    mac.tart.rules()
+    mac.end_hung_calls()
+    program.start()
+    (job,) = github.wait_for_jobs(ids)
+
+    assert program.stop() == 0
+    assert (job.result, job.attempts, list((home / "vms").iterdir())) == ("succeeded", 1, [])
     mac.assert_nothing_is_left(program, github)
 
 

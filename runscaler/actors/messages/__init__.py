@@ -141,6 +141,7 @@ from runscaler.actors.messages.vm_slots import (
     VmSlotMessage,
     WaitForHolders,
     WarmFailed,
+    WarmNoMore,
     WarmOnesFound,
     WarmReady,
 )
@@ -263,6 +264,7 @@ __all__ = [
     "WaitForHolders",
     "WaitNoLonger",
     "WarmFailed",
+    "WarmNoMore",
     "WarmOnesFound",
     "WarmReady",
     "WorkerCrashed",

@@ -98,11 +98,19 @@ class LeaveOver:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmNoMore:
+    """The scale set is stopping: no new warm VM for it. `keep`: those that are ready stay."""
+
+    key: ScaleSetKey
+    keep: bool
+
+
+@dataclass(frozen=True, slots=True)
 class WaitForHolders:
     """Own deadline: scale sets that cannot say what they hold do not hold up the others."""
 
 
 VmSlotMessage = (
     ClaimVmSlot | ReturnVmSlot | HoldVmSlots | WarmOnesFound | WarmReady | WarmFailed | Cooled
-    | CoolingFailed | LookForPlaces | CoolAgain | WaitForHolders | LeaveOver
+    | CoolingFailed | LookForPlaces | CoolAgain | WaitForHolders | LeaveOver | WarmNoMore
 )  # fmt: skip

@@ -11,6 +11,7 @@ from loguru import logger
 
 from runscaler.backends.base import Ending, ResourceEnded
 from runscaler.backends.tart.check import findings
+from runscaler.backends.tart.children import RUNS
 from runscaler.backends.tart.deadlines import Deadlines
 from runscaler.backends.tart.exits import watch_exit
 from runscaler.backends.tart.guest import answers_socket
@@ -139,6 +140,7 @@ class TartBackend:
         self._closing.set()
         self._vigil.stop()
         self._host.places.close()
+        RUNS.reap()
 
     # -- PlacedBackend --------------------------------------------------------------------------------
 

@@ -73,7 +73,8 @@ class _Checks:
             yield self._warning("this is a fake tart: its VMs are processes of this host, not isolated")
         elif sys.platform != "darwin" or platform.machine() != "arm64":
             yield self._error(
-                f"macOS VMs need a Mac with Apple silicon, and this is {sys.platform} {platform.machine()}"
+                f"macOS VMs need a Mac with Apple silicon, and this is {sys.platform} {platform.machine()}",
+                'run this scale set on such a Mac, or choose backend = "docker" or "process" for it',
             )
 
     def of_image(self) -> Iterator[Finding]:

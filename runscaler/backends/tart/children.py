@@ -46,6 +46,11 @@ class Runs:
         if popen is not None:
             popen.wait()
 
+    def reap(self) -> None:
+        """Forget those that have ended, whoever ended them."""
+        with self._lock:
+            self._popen = {vm: popen for vm, popen in self._popen.items() if popen.poll() is None}
+
 
 RUNS = Runs()
 

@@ -1,0 +1,135 @@
+"""What the commands say of a Tart that is a fake, missing, old or on the wrong machine, and of a full Mac."""
+
+from __future__ import annotations
+
+import pytest
+from support.daemon import of, serving
+
+from runscaler.testing.simulator import JobState
+
+FAKE = "⚠ [macs] this is a fake tart: its VMs are processes of this host, not isolated"
+NOT_INSTALLED = "tart is not installed, or not where this program looks"
+INSTALL = "  → install tart: `brew install cirruslabs/cli/tart`"
+COMMANDS = pytest.mark.parametrize("command", [("validate",), ("run", "--dry-run")], ids=" ".join)
+
+
+@pytest.fixture
+def program(mac, mac_daemon, scale_set):
+    return mac_daemon(scale_set("macs", mac.keys(), max_runners=2))
+
+
+@pytest.fixture
+def elsewhere(mac):
+    """A PATH on which tart says that it is the real one, and this is no Mac."""
+    folder = mac.folder / "elsewhere"
+    folder.mkdir()
+    script = f'#!/bin/sh\n[ "$1" = --version ] && {{ echo 2.32.1; exit 0; }}\nexec {mac.tart.bin}/tart "$@"\n'
+    (folder / "tart").write_text(script)
+    (folder / "tart").chmod(0o755)
+    return f"{folder}:{mac.environ['PATH']}"
+
+
+def problem(ended):
+    """The one error with its cures, of a command that failed for it."""
+    lines = ended.out.splitlines()
+    (at,) = [number for number, line in enumerate(lines) if line.startswith("✗")]
+    cures = []
+    for line in lines[at + 1 :]:
+        if not line.startswith("  → "):
+            break
+        cures.append(line)
+    assert (ended.code, ended.err, "Traceback" in ended.out) == (1, "", False)
+    assert cures, "no cure"
+    return lines[at].removeprefix("✗ [macs] "), cures
+
+
+@COMMANDS
+def test_a_fake_is_named_as_one_and_nothing_is_started(github, mac, program, command):
+    ended = program.command(*command)
+
+    assert (ended.code, ended.err) == (0, "")
+    assert FAKE in ended.out.splitlines()
+    assert "✓ [macs] tart 2.32.1+fake in " in ended.out
+    assert {call.command for call in mac.tart.journal()} <= {"--version", "list"}
+    assert github.state().scale_sets == ()
+    assert not program.state_dir.exists()
+
+
+@COMMANDS
+def test_a_missing_tart_is_one_error_that_says_how_to_install_it(mac, program, command):
+    program.env = {**mac.environ, "PATH": "/usr/bin:/bin"}
+
+    text, cures = problem(program.command(*command))
+
+    assert text == NOT_INSTALLED
+    assert cures[0] == INSTALL
+
+
+@COMMANDS
+def test_an_old_tart_is_refused_with_both_versions(mac, program, command):
+    mac.tart.state(version="2.20.0")
+
+    text, cures = problem(program.command(*command))
+
+    assert text == "tart 2.20.0+fake is too old: 2.28.3 is needed"
+    assert cures == ["  → update tart: `brew upgrade tart`"]
+
+
+@COMMANDS
+def test_a_real_tart_on_another_machine_is_refused(mac, program, elsewhere, command):
+    program.env = {**mac.environ, "PATH": elsewhere}
+
+    text, cures = problem(program.command(*command))
+
+    assert text.startswith("macOS VMs need a Mac with Apple silicon, and this is ")
+    assert 'backend = "docker"' in cures[0]
+
+
+@COMMANDS
+def test_a_local_image_that_is_not_there_is_an_error(mac, mac_daemon, scale_set, command):
+    program = mac_daemon(scale_set("macs", mac.keys("no-such-vm"), max_runners=2))
+
+    text, cures = problem(program.command(*command))
+
+    assert text == f"there is no local VM no-such-vm in {mac.tart.home}"
+    assert "`tart list`" in cures[0]
+
+
+def test_status_names_the_vms_that_a_job_waits_for(github, mac, mac_daemon, scale_set, door):
+    program = mac_daemon(scale_set("macs", mac.keys(max_vms=1), max_runners=2))
+    program.start()
+    program.wait_for(serving)
+    ids = github.queue_jobs("macs", 2, steps=[door.step])
+    state = github.wait_until(lambda state: state.jobs_in(JobState.RUNNING))
+    (running,) = state.jobs_in(JobState.RUNNING)
+    program.wait_for(lambda health: running.runner in str(of(health, "macs")["unmet"]))
+
+    told = program.command("status")
+    door.open()
+    jobs = github.wait_for_jobs(ids)
+
+    assert (told.code, told.err) == (0, "")
+    line = f"[macs] 1 not started, vm_limit: the host runs as many VMs as it may: {running.runner}"
+    assert line in " ".join(told.out.split())
+    assert {job.result for job in jobs} == {"succeeded"}
+    assert program.stop() == 0
+    mac.assert_nothing_is_left(program, github)
+
+
+def test_a_daemon_without_tart_says_so_and_serves_as_soon_as_it_is_installed(github, mac, program):
+    """T1: it is looked for every few seconds."""
+    tart = mac.tart.bin / "tart"
+    hidden = tart.rename(mac.folder / "tart")
+    program.start()
+    health = program.wait_for(lambda health: of(health, "macs")["reason"])
+    told = program.command("status")
+    hidden.rename(tart)
+    program.wait_for(lambda health: serving(health) and not of(health, "macs")["reason"])
+    (job,) = github.wait_for_jobs(github.queue_jobs("macs"))
+
+    assert NOT_INSTALLED in of(health, "macs")["reason"]
+    assert INSTALL.removeprefix("  → ") in of(health, "macs")["reason"]
+    assert "tart is not installed" in " ".join(told.out.split())
+    assert job.result == "succeeded"
+    assert program.stop() == 0
+    mac.assert_nothing_is_left(program, github)
