@@ -170,11 +170,3 @@ def _of_kind(view: View, kind: str) -> list[Pooled]:
 def _oldest(view: View, stage: Stage, kind: str) -> Pooled | None:
     found = [one for one in view.pool if one.stage is stage and one.kind == kind]
     return min(found, key=lambda one: one.since, default=None)
-
-
-def mac_of(vm_slot: int) -> str:
-    """The MAC of a host's VM slot: locally administered, 02:00:00:00:00:01 for slot 0 (tart.md 7)."""
-    number = vm_slot + 1
-    if not 0 < number <= 0xFFFF:
-        raise ValueError(f"there is no VM slot {vm_slot}")
-    return f"02:00:00:00:{number >> 8:02x}:{number & 0xFF:02x}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +19,6 @@ from runscaler.policy.vm_slots import (
     Stage,
     View,
     Wish,
-    mac_of,
     next_age,
     next_step,
 )
@@ -171,10 +169,3 @@ def test_an_old_one_is_replaced() -> None:
     assert next_step(view) == Cool(0, "it has grown old")
     assert next_age(pool) == NOW
     assert next_age(()) is None
-
-
-def test_each_vm_slot_has_a_mac_of_its_own() -> None:
-    assert [mac_of(0), mac_of(1)] == ["02:00:00:00:00:01", "02:00:00:00:00:02"]
-    assert len({mac_of(slot) for slot in range(1000)}) == 1000
-    with pytest.raises(ValueError, match="no VM slot -1"):
-        mac_of(-1)

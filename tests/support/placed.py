@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from runscaler.backends.base import Place, Resource, ResourceEnded, Warm
 from runscaler.backends.memory import MemoryBackend
+from runscaler.backends.tart.places import mac_of
 from runscaler.errors import BackendError, PlacesTaken
-from runscaler.policy.vm_slots import mac_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
