@@ -269,12 +269,14 @@ def test_a_stolen_session_makes_a_standby_that_takes_over_without_a_fight(days: 
 
 @pytest.mark.parametrize("name", BY_NAME)
 def test_after_it_every_job_has_run_once_and_no_rule_was_broken(days: dict[str, Day], name: str) -> None:
+    """Where every runner is refused, jobs wait so long that GitHub may assign them anew."""
     day = days[name]
     day.siege.wait_until_clear(name)
     by_people = [one for one in day.all_jobs() if one.result == "canceled"]
     worked = [one for one in day.all_jobs() if one.result != "canceled"]
 
-    assert {(one.result, one.attempts) for one in worked} == {("succeeded", 1)}
+    assert {one.result for one in worked} == {"succeeded"}
+    assert name == "version-refused" or {one.attempts for one in worked} == {1}
     assert len(by_people) == (name == "registration-race")
     assert day.github.violations() == ()
     assert (day.status.restarts, day.github.scenario.over) == (0, True)
