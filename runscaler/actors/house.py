@@ -36,10 +36,10 @@ class Memory(Protocol):
     def clear_session(self, key: ScaleSetKey) -> None: ...
 
     def note_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
-        """There may soon be a registration that no resource carries. Harmless when repeated."""
+        """There will be a registration, or is one. Harmless when repeated."""
 
     def clear_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
-        """A resource carries it, or it is gone."""
+        """It is gone, or was never made."""
 
     def noted_registrations(self, key: ScaleSetKey) -> list[RunnerName]: ...
 

@@ -169,7 +169,6 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         except RunscalerError as error:
             self._start_failed(order, tenancy, error)
         else:
-            self._house.memory.clear_registration(self._settings.key, order.runner)
             self.report(RunnerUp(self._slot, order.generation, tenancy.resource))
 
     def _start_failed(self, order: StartRunner, tenancy: _Tenancy, error: RunscalerError) -> None:
@@ -252,8 +251,6 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             self.report(RunnerGone(self._slot, order.generation))
             return
         tenancy.removal = order
-        if order.deregister and tenancy.runner is not None:
-            self._house.memory.note_registration(self._settings.key, tenancy.runner)
         self._remove(order.generation)
 
     def _remove(self, generation: Generation) -> None:
@@ -268,8 +265,10 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             self._try_removal_again(tenancy, error)
             return
         self._tenancy = None
-        if tenancy.removal.deregister and tenancy.runner is not None:
+        if tenancy.runner is not None and tenancy.removal.deregister:
             self._owe(tenancy.runner, tenancy.runner_id)
+        elif tenancy.runner is not None:
+            self._house.memory.clear_registration(self._settings.key, tenancy.runner)
         self.report(RunnerGone(self._slot, generation, output))
         self._settle()
 

@@ -68,17 +68,15 @@ class Stocktaking:
         self._runners.departures.forget_early()
 
     def look_back(self) -> None:
-        """Once both are known, what runs and which scale set it is: registrations that a predecessor left
-        without a resource are removed."""
+        """Once both are known, what runs and which scale set it is: registrations of a predecessor's whose
+        resource is not there are removed."""
         if self._looked_back or not self._runners.scale_set_id:
             return
         self._looked_back = True
         for runner in self._memory.noted_registrations(self._settings.key):
-            if self._runners.book.of_runner(runner) is not None:
-                self._memory.clear_registration(self._settings.key, runner)
-                continue
-            owed = m.DeregisterRunner(runner, 0, self._runners.scale_set_id)
-            self._crew.tell_runner(FIRST_SLOT, owed)
+            if self._runners.book.of_runner(runner) is None:
+                owed = m.DeregisterRunner(runner, 0, self._runners.scale_set_id)
+                self._crew.tell_runner(FIRST_SLOT, owed)
 
     def owe(self, slot: SlotNumber, runner: RunnerName, runner_id: int) -> None:
         """The slot's actor owes GitHub a removal: remembered here, in case that it crashes."""

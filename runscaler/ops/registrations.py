@@ -1,7 +1,8 @@
-"""Registrations at GitHub that no resource carries: being made, or owed a removal (spec.md 8.2).
+"""The names of runners that are registered at GitHub, or are just being (spec.md 5.3, 8.2).
 
-A daemon that dies between the two would leave them there; the next looks for them by name. An empty
-file for each, as it is one more system call for each job and nobody reads it but after a crash.
+A resource says so itself, but it may not exist yet when the daemon dies, or no more when the next one
+starts: that one looks for such a registration by its name. An empty file for each, as nobody reads it but
+after a crash.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ class Registrations:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             (folder / runner).touch(mode=0o600)
         except OSError as error:
-            logger.warning("cannot write down that {} is being registered: {}", runner, error)
+            logger.warning("cannot write down that {} is registered: {}", runner, error)
 
     def clear(self, key: ScaleSetKey, runner: RunnerName) -> None:
         try:
             (self._folder(key) / runner).unlink(missing_ok=True)
         except OSError as error:
-            logger.warning("cannot forget that {} was being registered: {}", runner, error)
+            logger.warning("cannot forget that {} was registered: {}", runner, error)
 
     def noted(self, key: ScaleSetKey) -> list[RunnerName]:
         """In no order; what is not a runner's name is somebody else's file."""
