@@ -1,4 +1,4 @@
-"""A Docker engine of the run's own, which may be ended and started again. Needs root and `dockerd`."""
+"""A Docker engine of one's own, which may be ended and started again. Needs root and `dockerd`."""
 
 from __future__ import annotations
 
@@ -29,17 +29,21 @@ NO_NETWORK = ("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-m
 """A second engine would throw away the firewall rules of the first; these containers need no network."""
 
 
+def can_have_one() -> bool:
+    return os.geteuid() == 0 and shutil.which("dockerd") is not None
+
+
 class PrivateEngine:
     """A context: it runs from the beginning, and nothing of it is left after the end."""
 
     def __init__(self, clock: Clock) -> None:
-        if os.geteuid() != 0 or shutil.which("dockerd") is None:
+        if not can_have_one():
             raise BackendDown("an engine of its own takes root and dockerd")
         self._clock = clock
         # Short, as the path of a Unix socket must be.
-        self._folder = Path(tempfile.mkdtemp(prefix="rs-own-", dir="/tmp"))
-        self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"unix://{self._folder}/docker.sock"
+        self.folder = Path(tempfile.mkdtemp(prefix="rs-own-", dir="/tmp"))
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = f"unix://{self.folder}/docker.sock"
 
     def __enter__(self) -> Self:
         try:
@@ -54,31 +58,33 @@ class PrivateEngine:
     ) -> None:
         self.close()
 
-    def start(self) -> None:
-        """Returns when it answers."""
+    def start(self, *more: str) -> None:
+        """With `more` options; returns when it answers."""
         below = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
-        paths = [f"--{option}={self._folder / name}" for option, name in below.items()]
-        with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                ["dockerd", "--host", self.url, *paths, *NO_NETWORK],
+        paths = [f"--{option}={self.folder / name}" for option, name in below.items()]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                ["dockerd", "--host", self.url, *paths, *NO_NETWORK, *more],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        self._await_answer(self._process)
+        self._await_answer(self.process)
 
     def end(self, *, by_force: bool) -> None:
-        """In order it takes its containers with it, by force they go when it starts again."""
-        if self._process is None:
+        """In order it takes its containers with it, by force they go when it starts again. One that was
+        frozen goes on first."""
+        if self.process is None:
             return
-        self._process.send_signal(signal.SIGKILL if by_force else signal.SIGTERM)
+        self.process.send_signal(signal.SIGCONT)
+        self.process.send_signal(signal.SIGKILL if by_force else signal.SIGTERM)
         try:
-            self._process.wait(PATIENCE)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+            self.process.kill()
+            self.process.wait()
+        self.process = None
         if by_force:
             self._end_containerd()
 
@@ -91,13 +97,13 @@ class PrivateEngine:
                     process.kill()
         for mount in self._mounts():
             subprocess.run(["umount", "--lazy", mount], check=False)
-        shutil.rmtree(self._folder)
+        shutil.rmtree(self.folder)
 
     def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
         deadline = self._clock.monotonic() + PATIENCE
         while not self._answers():
             if process.poll() is not None or self._clock.monotonic() > deadline:
-                raise BackendDown(f"dockerd did not come up:\n{(self._folder / 'log').read_text()[-2000:]}")
+                raise BackendDown(f"dockerd did not come up:\n{(self.folder / 'log').read_text()[-2000:]}")
             self._clock.pause(GLANCE, Interrupt())
 
     def _answers(self) -> bool:
@@ -109,7 +115,7 @@ class PrivateEngine:
 
     def _end_containerd(self) -> None:
         """The next engine would take one that is dying, or dead and not yet buried, for alive."""
-        file = self._folder / "exec/containerd/containerd.pid"
+        file = self.folder / "exec/containerd/containerd.pid"
         if not file.exists():
             return
         with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
@@ -120,11 +126,11 @@ class PrivateEngine:
 
     def _shims(self) -> list[psutil.Process]:
         """What stands between the engine and its containers, and outlives it."""
-        address = f"{self._folder}/exec/containerd/containerd.sock"
+        address = f"{self.folder}/exec/containerd/containerd.sock"
         return [
             found for found in psutil.process_iter(["cmdline"]) if address in (found.info["cmdline"] or ())
         ]
 
     def _mounts(self) -> list[str]:
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-        return sorted((mount for mount in mounts if mount.startswith(f"{self._folder}/")), reverse=True)
+        return sorted((mount for mount in mounts if mount.startswith(f"{self.folder}/")), reverse=True)
