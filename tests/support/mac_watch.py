@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import psutil
+from support.looking import Looking
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
     from runscaler.testing.fake_tart_home import FakeTart
 
@@ -25,13 +24,12 @@ class Running:
     mac: str
 
 
-class MacWatch:
+class MacWatch(Looking):
     """Looks all the time at the VMs of all TART_HOMEs that the host counts as running."""
 
     def __init__(self, tart: FakeTart) -> None:
         self._folder = tart.host / "running"
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="mac-watch")
+        super().__init__("mac-watch", GLANCE)
         self.most = 0
         self.looks = 0
         self.doubled: set[str] = set()
@@ -39,24 +37,13 @@ class MacWatch:
         self.seen: set[str] = set()
         """All VMs that ever ran."""
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._stop.wait(GLANCE):
-            running = [one for path in self._entries() if (one := _alive(path))]
-            macs = [one.mac for one in running]
-            self.most = max(self.most, len(running))
-            self.doubled |= {mac for mac in macs if macs.count(mac) > 1}
-            self.seen |= {one.vm for one in running}
-            self.looks += 1
+    def look(self) -> None:
+        running = [one for path in self._entries() if (one := _alive(path))]
+        macs = [one.mac for one in running]
+        self.most = max(self.most, len(running))
+        self.doubled |= {mac for mac in macs if macs.count(mac) > 1}
+        self.seen |= {one.vm for one in running}
+        self.looks += 1
 
     def _entries(self) -> list[Path]:
         with suppress(OSError):

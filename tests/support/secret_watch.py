@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
+
+from support.looking import Looking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from types import TracebackType
 
 GLANCE = 0.005
 
 
-class SecretWatch:
+class SecretWatch(Looking):
     """Keeps what each process was started with; what counts as a secret may be known afterwards only."""
 
     def __init__(self) -> None:
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="secret-watch")
+        super().__init__("secret-watch", GLANCE)
         self.words: set[bytes] = set()
         self.variables: set[bytes] = set()
         self.variables_of_guests: set[bytes] = set()
         """There the runner itself has its configuration."""
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _look(self) -> None:
-        while not self._stop.wait(GLANCE):
-            for process in Path("/proc").glob("[0-9]*"):
-                with suppress(OSError):
-                    self.words.add((process / "cmdline").read_bytes())
-                    environment = (process / "environ").read_bytes()
-                    in_guest = b"FAKE_TART_GUEST=" in environment
-                    (self.variables_of_guests if in_guest else self.variables).add(environment)
+    def look(self) -> None:
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                self.words.add((process / "cmdline").read_bytes())
+                environment = (process / "environ").read_bytes()
+                in_guest = b"FAKE_TART_GUEST=" in environment
+                (self.variables_of_guests if in_guest else self.variables).add(environment)
 
 
 def told_in(secrets: Iterable[str], texts: Iterable[bytes]) -> list[str]:
