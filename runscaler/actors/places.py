@@ -74,16 +74,14 @@ class Places:
 
     def hold_all(self, book: SlotBook) -> None:
         """What there is, is known for the first time."""
-        held = (slot.number for slot in _placed(book))
-        self._office.send(self._host, m.HoldPlaces(self._key, tuple(held), all_of_them=True))
+        self._hold_under_cap(book)
         self._hold_vm_slots(book)
 
     def meet_host(self, host: m.Ref, book: SlotBook, *, is_listed: bool) -> None:
         """It is new and knows nothing: what is held, and what is still waited for."""
         self._host = host
         if is_listed:
-            held = (slot.number for slot in _placed(book))
-            self._office.send(host, m.HoldPlaces(self._key, tuple(held), all_of_them=True))
+            self._hold_under_cap(book)
         for slot in book.in_state(SlotState.WAITING):
             self.claim(slot)
 
@@ -97,6 +95,10 @@ class Places:
         for slot in book.in_state(SlotState.WAITING):
             if self.has_vm_slots and slot.under_cap:
                 self._claim_vm_slot(slot)
+
+    def _hold_under_cap(self, book: SlotBook) -> None:
+        held = tuple(slot.number for slot in _placed(book))
+        self._office.send(self._host, m.HoldPlaces(self._key, held, all_of_them=True))
 
     def _claim_vm_slot(self, slot: Slot) -> None:
         claim = m.ClaimVmSlot(self._key, self._office.actor_ref, slot.number, slot.generation)
