@@ -33,28 +33,35 @@ dir=$1 box=$HOME/.runscaler
 [ -x "$dir/run.sh" ] || { echo "no runner at $dir/run.sh" >&2; exit 71; }
 IFS= read -r ACTIONS_RUNNER_INPUT_JITCONFIG && [ -n "$ACTIONS_RUNNER_INPUT_JITCONFIG" ] ||
     { echo "no JIT configuration on standard input" >&2; exit 72; }
-export ACTIONS_RUNNER_INPUT_JITCONFIG
-umask 077
-mkdir -p "$box" || exit 73
+export ACTIONS_RUNNER_INPUT_JITCONFIG ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1
+mkdir -p -m 700 "$box" && rm -f "$box/exit" "$box/lives" && mkfifo "$box/lives" || exit 73
 start='./run.sh'
 [ -x /bin/zsh ] && start='/bin/zsh -lc ./run.sh'
 set -m 2>/dev/null
+exec 9<>"$box/lives"
 (
-    cd "$dir" && $start
+    cd "$dir" && $start 9>&-
     echo $? >"$box/exit.new"
     mv "$box/exit.new" "$box/exit"
 ) >"$box/log" 2>&1 </dev/null &
 echo "started $!"
 """
-"""Starts the runner in a group of its own and returns at once: nothing holds the exec's pipes open."""
+"""Starts the runner in a group of its own and returns at once: nothing holds the exec's pipes open. The
+shell around the runner, and nobody else, keeps the fifo `lives` open for writing until it ends."""
 
 AWAIT = """\
 box=$HOME/.runscaler
-while [ ! -e "$box/exit" ]; do kill -0 "$1" 2>/dev/null || break; sleep 0.5; done
+if [ -p "$box/lives" ]; then
+    exec 8<>"$box/lives" 9<"$box/lives" 8>&-
+    read -r nothing <&9
+else
+    while [ ! -e "$box/exit" ] && kill -0 "$1" 2>/dev/null; do sleep 0.5; done
+fi
 cat "$box/exit" 2>/dev/null
 exit 0
 """
-"""Ends when the runner does and prints its exit code; nothing where it was killed."""
+"""Ends when the runner does and prints its exit code; nothing where it was killed. Descriptor 8 is there
+because opening a fifo to read alone would wait for a writer, and that one may have ended."""
 
 LOOK = """\
 box=$HOME/.runscaler

@@ -51,10 +51,10 @@ def test_a_job_goes_on_while_the_guests_agent_starts_again(rig, watched):
     """T25"""
     backend, observed = watched
     resource = backend.start(order_of(rig, WAITS), Interrupt())
-    wait_until(lambda: rig.tart.agent_log(resource.id).count("kill -0") == 1)
+    wait_until(lambda: rig.tart.agent_log(resource.id).count("8<>") == 1)
 
     rig.tart.restart_agent(resource.id)
-    wait_until(lambda: rig.tart.agent_log(resource.id).count("kill -0") == 2)
+    wait_until(lambda: rig.tart.agent_log(resource.id).count("8<>") == 2)
 
     assert [listed.state for listed in backend.inventory()] == [ResourceState.RUNNING]
     (rig.tart.guest_home(resource.id) / "go").touch()
