@@ -133,3 +133,18 @@ def test_a_daemon_without_tart_says_so_and_serves_as_soon_as_it_is_installed(git
     assert job.result == "succeeded"
     assert program.stop() == 0
     mac.assert_nothing_is_left(program, github)
+
+
+def test_a_daemon_refuses_an_old_tart_and_serves_as_soon_as_it_is_new_enough(github, mac, program):
+    """T2"""
+    mac.tart.state(version="2.20.0")
+    program.start()
+    health = program.wait_for(lambda health: "too old" in (of(health, "macs")["reason"] or ""))
+    mac.tart.state(version="2.32.1")
+    (job,) = github.wait_for_jobs(github.queue_jobs("macs"))
+
+    assert "2.20.0+fake is too old: 2.28.3 is needed" in of(health, "macs")["reason"]
+    assert job.result == "succeeded"
+    assert program.stop() == 0
+    assert "this is a fake tart" in program.log
+    mac.assert_nothing_is_left(program, github)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler.backends.base import Ending, ResourceEnded
-from runscaler.backends.tart.check import findings
+from runscaler.backends.tart.check import Checks, findings
 from runscaler.backends.tart.children import RUNS
 from runscaler.backends.tart.deadlines import Deadlines
 from runscaler.backends.tart.exits import watch_exit
@@ -23,11 +23,12 @@ from runscaler.backends.tart.sweeps import sweeps_for
 from runscaler.backends.tart.vigil import Vigil
 from runscaler.backends.tart.watch import Watches
 from runscaler.errors import BackendError
+from runscaler.findings import Level
 from runscaler.interrupt import Interrupt
 from runscaler.names import ScaleSetKey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from runscaler.backends.base import (
         BackendContext,
@@ -69,6 +70,7 @@ class TartBackend:
         self._deadlines = deadlines or Deadlines()
         self._leases = leases
         self._closing = Interrupt()
+        self._warned: set[str] = set()
         slots = Path(environ.get(SLOTS_VARIABLE) or SLOTS)
         self._host = host = TartHost(context, self._deadlines, slots, environ)
         tart = host.tart_in(TartHome.default(environ))
@@ -87,8 +89,12 @@ class TartBackend:
         return findings(tart, self._host.images, self._deadlines, settings, self._leases)
 
     def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
+        """A tart or an image that will not do is refused here, once, and not by each start."""
         tart = self._host.tart_of(settings)
+        checks = Checks(tart, self._deadlines, settings)
+        self._insist_on(checks.of_tool(interrupt))
         self._host.images.ensure(tart, settings.runner_image, progress, interrupt)
+        self._insist_on(checks.of_configuration())
 
     def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
         return self._starts.start(order, interrupt)
@@ -171,6 +177,14 @@ class TartBackend:
         self._remove(warm.id, self._host.holdings.find(warm.id), interrupt)
 
     # -- what only this class does -----------------------------------------------------------------
+
+    def _insist_on(self, found: Iterable[Finding]) -> None:
+        for finding in found:
+            if finding.level is Level.ERROR:
+                raise BackendError(finding.message, fixes=finding.fixes)
+            if finding.level is Level.WARNING and finding.message not in self._warned:
+                self._warned.add(finding.message)
+                logger.warning("{}", finding.message)
 
     def _ending_of(self, record: VmRecord) -> Ending | None:
         """None: the runner runs. What is not known to run counts as ended, so that it is removed."""

@@ -13,6 +13,7 @@ from runscaler.backends.tart.texts import FREE_SPACE, failure
 from runscaler.backends.tart.versions import OLDEST, SOUND, TartVersion, dotted
 from runscaler.errors import BackendError
 from runscaler.findings import Finding, Level
+from runscaler.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,26 +37,30 @@ def findings(
     tart: Tart, images: Images, deadlines: Deadlines, settings: ScaleSetSettings, leases: Path
 ) -> list[Finding]:
     """Every problem, each with its fixes; changes and pulls nothing. `leases`: macOS' DHCP leases."""
-    checks = _Checks(tart, images, deadlines, settings)
+    checks = Checks(tart, deadlines, settings)
     try:
-        version = checks.version()
+        found = [*checks.of_tool(Interrupt()), *checks.of_image(images)]
     except BackendError as error:
         return [Finding(Level.ERROR, str(error), error.fixes, settings.name)]
-    found = [*checks.of_version(version), *checks.of_platform(version), *checks.of_image()]
     return [*found, *checks.of_disk(), *checks.of_leases(leases)]
 
 
-class _Checks:
-    def __init__(self, tart: Tart, images: Images, deadlines: Deadlines, settings: ScaleSetSettings) -> None:
-        self._tart, self._images, self._deadlines, self._settings = tart, images, deadlines, settings
+class Checks:
+    """The parts, for one scale set."""
 
-    def version(self) -> TartVersion:
-        output = self._tart.call("--version", seconds=self._deadlines.answer)
+    def __init__(self, tart: Tart, deadlines: Deadlines, settings: ScaleSetSettings) -> None:
+        self._tart, self._deadlines, self._settings = tart, deadlines, settings
+
+    def of_tool(self, interrupt: Interrupt) -> Iterator[Finding]:
+        """Raises `BackendError` where it cannot be asked."""
+        output = self._tart.call("--version", seconds=self._deadlines.answer, interrupt=interrupt)
         if output.code != 0:
             raise failure("ask tart for its version", output)
-        return TartVersion.of(output.out)
+        version = TartVersion.of(output.out)
+        yield from self._of_version(version)
+        yield from self._of_platform(version)
 
-    def of_version(self, version: TartVersion) -> Iterator[Finding]:
+    def _of_version(self, version: TartVersion) -> Iterator[Finding]:
         text = f"tart {version.text}"
         if not version.numbers:
             yield self._warning(f"{text}: the version cannot be read; {dotted(OLDEST)} is needed", _UPDATE)
@@ -68,7 +73,7 @@ class _Checks:
         else:
             yield Finding(Level.OK, f"{text} in {self._tart.home}", (), self._settings.name)
 
-    def of_platform(self, version: TartVersion) -> Iterator[Finding]:
+    def _of_platform(self, version: TartVersion) -> Iterator[Finding]:
         if version.is_fake:
             yield self._warning("this is a fake tart: its VMs are processes of this host, not isolated")
         elif sys.platform != "darwin" or platform.machine() != "arm64":
@@ -77,9 +82,9 @@ class _Checks:
                 'run this scale set on such a Mac, or choose backend = "docker" or "process" for it',
             )
 
-    def of_image(self) -> Iterator[Finding]:
+    def of_image(self, images: Images) -> Iterator[Finding]:
         image, home = self._settings.runner_image, self._tart.home
-        if not self._images.is_present(self._tart, image):
+        if not images.is_present(self._tart, image):
             if is_remote(image):
                 yield self._warning(f"image {image} is not in {home}: the start pulls it")
             else:
@@ -87,7 +92,11 @@ class _Checks:
                 yield self._error(str(missing), *missing.fixes)
             return
         yield Finding(Level.OK, f"image {image} is in {home}", (), self._settings.name)
-        vm = cached(home, image)
+        yield from self.of_configuration()
+
+    def of_configuration(self) -> Iterator[Finding]:
+        """Of an image that is there: can VMs of the wanted size be made of it?"""
+        vm = cached(self._tart.home, self._settings.runner_image)
         if vm is not None:
             yield from self._of_vm(vm)
 

@@ -7,7 +7,9 @@ from runscaler.backends.base import BackendContext, ThingDown, ThingUp
 from runscaler.backends.tart import TartBackend
 from runscaler.backends.tart.versions import TartVersion
 from runscaler.clock import SystemClock
+from runscaler.errors import BackendError
 from runscaler.findings import Level
+from runscaler.interrupt import Interrupt
 from runscaler.testing.fake_tart_home import Rule
 
 
@@ -166,3 +168,34 @@ def test_findings_are_about_their_scale_set(rig, backend):
     settings = rig.settings()
 
     assert {finding.scale_set for finding in backend.check(settings)} == {settings.name}
+
+
+def prepare(backend, settings):
+    backend.prepare(settings, lambda *_: None, Interrupt())
+
+
+def test_a_daemon_says_once_that_its_tart_is_a_fake(rig, backend, said):
+    settings = rig.settings()
+
+    prepare(backend, settings)
+    prepare(backend, settings)
+
+    assert len([line for line in said if line.startswith("WARNING this is a fake tart")]) == 1
+
+
+def test_a_daemon_uses_no_tart_that_will_not_do(rig, backend):
+    """T2"""
+    rig.tart.state(version="2.28.2")
+
+    with pytest.raises(BackendError, match=r"2\.28\.2\S* is too old: 2\.28\.3 is needed") as caught:
+        prepare(backend, rig.settings())
+
+    assert "brew upgrade" in caught.value.fixes[0]
+
+
+def test_a_daemon_makes_no_vms_of_a_size_that_the_image_refuses(rig, backend):
+    """T11: no clone is made again and again only to be refused its size."""
+    with pytest.raises(BackendError, match="less than the 2 cores") as caught:
+        prepare(backend, rig.settings(cpu=1))
+
+    assert "set cpu = 2" in caught.value.fixes[0]
