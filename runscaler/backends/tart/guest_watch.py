@@ -1,4 +1,5 @@
-"""A `tart exec` that ends when the runner in a guest does (tart.md 6, "The watch")."""
+"""A `tart exec` that nobody waits for: one that ends when the runner in a guest does (tart.md 6, "The
+watch"), or that asks whether the guest still answers."""
 
 from __future__ import annotations
 
@@ -16,9 +17,10 @@ _LAST_WORDS = 1.0
 
 @dataclass(slots=True)
 class GuestWatch:
-    """Belongs to one thread. `told` is set once the runner has ended; over without it, it was lost."""
+    """Belongs to one thread. `told` is set when it ended well; over without it, it was lost."""
 
     popen: subprocess.Popen[bytes]
+    over: bool = False
     told: bool = False
     code: int | None = None
     _printed: bytes = b""
@@ -28,17 +30,16 @@ class GuestWatch:
         assert self.popen.stdout is not None, "it was started with pipes"
         return self.popen.stdout.fileno()
 
-    def read(self) -> bool:
-        """Call when readable; True: it is over."""
+    def read(self) -> None:
+        """Call when readable."""
         piece = os.read(self.fileno(), _PIECE)
         self._printed += piece
         if piece:
-            return False
+            return
         with suppress(subprocess.TimeoutExpired):
             self.popen.wait(_LAST_WORDS)
-        self.told = self.popen.poll() == 0
+        self.over, self.told = True, self.popen.poll() == 0
         self.code = code_of(self._printed) if self.told else None
-        return True
 
     def close(self) -> None:
         """End it if it has not ended."""

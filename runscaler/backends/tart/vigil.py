@@ -24,6 +24,7 @@ from runscaler.backends.tart.record import Phase
 from runscaler.errors import BackendError
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
 
     from runscaler.backends.tart.cli import Tart
@@ -39,7 +40,8 @@ _HUNG = 2
 
 @dataclass(slots=True)
 class Followed:
-    """One VM. `guest` is None between looks at its runner, and for one without a runner."""
+    """One VM. `guest` watches its runner or, where none came yet, feels its pulse, now and then; times
+    are monotonic: when to begin the next watch, or give the question up; when to feel the pulse again."""
 
     record: VmRecord
     vm: Vm
@@ -161,12 +163,12 @@ class Vigil:
     def _look_at(self, followed: Followed) -> None:
         if not followed.vm.pid():
             self._over(followed, self._ending_of_vm(followed))
-        elif followed.guest is not None and followed.guest.told:
-            self._over(followed, Ending(exit_code=followed.guest.code, at=self._clock.wall()))
-        elif followed.record.phase is Phase.RUNNING and followed.guest is None:
-            self._watch_runner(followed)
         elif followed.record.phase is Phase.POOLED:
             self._feel_pulse(followed)
+        elif followed.guest is not None and followed.guest.told:
+            self._over(followed, Ending(exit_code=followed.guest.code, at=self._clock.wall()))
+        elif followed.guest is None or followed.guest.over:
+            self._watch_runner(followed)
 
     def _ending_of_vm(self, followed: Followed) -> Ending | None:
         """None: somebody removed it."""
@@ -191,22 +193,35 @@ class Vigil:
         if now < followed.guest_at:
             return
         followed.guest_at = now + self._deadlines.guest_again
-        guest = Guest(followed.tart, followed.record.name, self._deadlines)
+        self._ask(followed, lambda guest: guest.await_runner(followed.record.guest_pid))
+
+    def _ask(self, followed: Followed, ask: Callable[[Guest], subprocess.Popen[bytes]]) -> None:
+        name = followed.record.name
         try:
-            followed.guest = GuestWatch(guest.await_runner(followed.record.guest_pid))
+            asking = ask(Guest(followed.tart, name, self._deadlines))
         except BackendError as error:
-            logger.debug("the runner in {} cannot be watched for now: {}", followed.record.name, error)
+            logger.debug("the guest of {} cannot be asked for now: {}", name, error)
             return
+        followed.guest = GuestWatch(asking)
         self._selector.register(followed.guest, selectors.EVENT_READ, followed)
 
     def _feel_pulse(self, followed: Followed) -> None:
-        """A hung guest does not end by itself, and nobody would notice before a job needs it."""
-        now = self._clock.monotonic()
-        if now < followed.pulse_at:
-            return
-        followed.pulse_at = now + self._deadlines.pulse
-        path = followed.vm.socket
-        alive = path is None or answers_socket(path, self._deadlines.socket_probe)
+        """A hung guest does not end by itself, and nobody would notice before a job needs it. A control
+        socket that tells nothing proves nothing: then an exec decides."""
+        now, asked, path = self._clock.monotonic(), followed.guest, followed.vm.socket
+        if asked is not None:
+            if asked.over or now >= followed.guest_at:
+                self._close_guest(followed)
+                self._felt(followed, alive=asked.told)
+        elif now >= followed.pulse_at:
+            followed.pulse_at = now + self._deadlines.pulse
+            followed.guest_at = now + self._deadlines.exec_probe
+            if path is not None and answers_socket(path, self._deadlines.socket_probe):
+                self._felt(followed, alive=True)
+            else:
+                self._ask(followed, Guest.ask)
+
+    def _felt(self, followed: Followed, *, alive: bool) -> None:
         followed.misses = 0 if alive else followed.misses + 1
         if followed.misses >= _HUNG:
             logger.warning("the guest of waiting VM {} does not answer any more", followed.record.name)
@@ -220,11 +235,11 @@ class Vigil:
             followed: Followed = key.data
             if followed.exit is not None and key.fd == followed.exit.fileno():
                 self._close_exit(followed)  # looked at from now on, until its lock is gone too
-            elif followed.guest is not None and followed.guest.read():
-                self._selector.unregister(followed.guest)
-                followed.guest.close()
-                if not followed.guest.told:
-                    followed.guest = None
+            elif followed.guest is not None:
+                followed.guest.read()
+                if followed.guest.over:
+                    self._selector.unregister(followed.guest)
+                    followed.guest.close()
 
     def _patience(self) -> float:
         """Seconds until something is due without an event."""
@@ -232,11 +247,9 @@ class Vigil:
         for followed in self._followed.values():
             if followed.exit is None:
                 due.append(self._deadlines.poll)
-            if followed.guest is not None and followed.guest.told:
-                return 0.0
             if followed.record.phase is Phase.POOLED:
-                due.append(followed.pulse_at - now)
-            elif followed.guest is None:
+                due.append((followed.guest_at if followed.guest else followed.pulse_at) - now)
+            elif followed.guest is None or followed.guest.over:
                 due.append(followed.guest_at - now)
         return max(0.0, min(due))
 
@@ -245,10 +258,14 @@ class Vigil:
         if followed is None:
             return
         self._close_exit(followed)
+        self._close_guest(followed)
+
+    def _close_guest(self, followed: Followed) -> None:
         if followed.guest is not None:
             with suppress(KeyError, ValueError):
                 self._selector.unregister(followed.guest)
             followed.guest.close()
+            followed.guest = None
 
     def _close_exit(self, followed: Followed) -> None:
         if followed.exit is not None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from support.tart import order_of, wait_until
+from support.tart import QUICK, TartRig, order_of, wait_until
 
 from runscaler.backends.base import ResourceState
 from runscaler.interrupt import Interrupt
@@ -120,6 +120,37 @@ def test_a_waiting_vm_whose_guest_hangs_is_reported(rig, quick):
     assert observed.ends()[0].resource_id == warm.id
     quick.cool(warm, Interrupt())
     assert rig.leftovers() == []
+    observed.stop()
+
+
+def test_a_waiting_vm_whose_guest_hangs_is_reported_where_its_socket_cannot_be_reached(folder):
+    """T27, with T39"""
+    rig = TartRig(folder / ("x" * 80))
+    backend = rig.open(deadlines=QUICK)
+    observed = Observed(backend)
+    warm = backend.warm(rig.settings(), backend.claim_place(2), Interrupt())
+
+    rig.tart.freeze_guest(warm.id)
+
+    wait_until(lambda: observed.ends())
+    assert observed.ends()[0].resource_id == warm.id
+    observed.stop()
+    backend.close()
+    rig.close()
+
+
+def test_a_waiting_vm_whose_socket_tells_nothing_is_alive_as_long_as_it_takes_execs(rig, quick):
+    """T27, with T39"""
+    rig.tart.state(agent={"*": "never"})
+    rig.wrap('[ "$3" = /usr/bin/true ] && { echo >>"$0.asked"; exit 0; }')
+    asked = rig.tart.folder / "wrapped" / "tart.asked"
+    observed = Observed(quick)
+
+    warm = quick.warm(rig.settings(), quick.claim_place(2), Interrupt())
+
+    wait_until(lambda: len(asked.read_text()) > 4)
+    assert observed.ends() == []
+    assert rig.tart.running_vms() == [warm.id]
     observed.stop()
 
 
