@@ -24,7 +24,7 @@ _TURNS_LOCK = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class TartHome:
-    """`path` is absolute. Nothing in it needs to exist."""
+    """`path` is absolute, with no symbolic link in it. Nothing in it needs to exist."""
 
     path: Path
 
@@ -39,7 +39,8 @@ class TartHome:
 
     @classmethod
     def at(cls, path: str) -> TartHome:
-        return cls(Path(path).expanduser().absolute())
+        """The same one by whichever of its names: else its VMs would count once by each."""
+        return cls(Path(path).expanduser().resolve())
 
     @property
     def cache(self) -> Path:

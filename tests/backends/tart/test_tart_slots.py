@@ -79,6 +79,18 @@ def test_a_place_in_which_a_vm_lives_is_taken_until_it_ended(rig, backend):
     assert backend.claim_place(1) == resource.place
 
 
+def test_a_vm_counts_once_though_its_home_has_two_names(rig, backend):
+    """As when ~/.tart is a symbolic link to where [tart] home points."""
+    link = rig.tart.folder / "link"
+    link.symlink_to(rig.tart.home)
+    backend.know(tart_settings(home=str(link)))
+
+    resource = backend.start(order_of(rig), Interrupt())
+
+    assert backend.place_holders() == resource.id
+    assert backend.claim_place(2).vm_slot == 1
+
+
 def test_a_vm_keeps_its_place_past_the_death_of_its_daemon(rig, backend):
     resource = backend.start(order_of(rig), Interrupt())
     backend.close()
