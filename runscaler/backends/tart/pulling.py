@@ -21,31 +21,31 @@ _PULLING = b"pulling "
 class PullHearing:
     """`told` gets bytes done, bytes in all (0: unknown), and "pulling" or what it waits for.
 
-    A pull that waits for another one goes on as long as that one writes to the disk.
+    A silent pull goes on as long as something is written to the disk: by the one it waits for, or by
+    itself, as one percent of a large image may take longer than the silence that it is allowed.
     """
 
     def __init__(
         self, home: TartHome, silence: float, told: Callable[[int, int, str], None] | None = None
     ) -> None:
         self._home = home
-        self._silence = silence
+        self._patience = silence
         self._told = told
-        self._waits = False
         self._seen = self._downloads()
 
     def heard(self, said: bytes) -> float:
-        last = said.rstrip().rpartition(b"\n")[2]
-        self._waits = _WAITING in last
+        self._seen = self._downloads()
         if self._told is not None:
             sizes, percents = _SIZE.findall(said), _PERCENT.findall(said)
             total = int(float(sizes[-1]) * 1e9) if sizes else 0
             done = int(total * int(percents[-1]) / 100) if percents else 0
-            self._told(done, total, "waiting for another pull before" if self._waits else "pulling")
-        return self._silence
+            waits = _WAITING in said.rstrip().rpartition(b"\n")[2]
+            self._told(done, total, "waiting for another pull before" if waits else "pulling")
+        return self._patience
 
     def lapsed(self) -> float:
         before, self._seen = self._seen, self._downloads()
-        return self._silence if self._waits and self._seen != before else 0.0
+        return self._patience if self._seen != before else 0.0
 
     def _downloads(self) -> tuple[int, int]:
         """Bytes on the disk and the newest change in what is being made."""
@@ -59,12 +59,13 @@ class PullHearing:
 
 
 class CloneHearing(PullHearing):
-    """A clone has its limit, unless it turns out to pull first."""
+    """A clone has its limit, unless it turns out to pull first, or to copy: off APFS it takes minutes."""
 
     def __init__(self, home: TartHome, silence: float, limit: float) -> None:
-        super().__init__(home, silence)
-        self._limit = limit
+        super().__init__(home, limit)
+        self._silence = silence
 
     def heard(self, said: bytes) -> float:
-        more = super().heard(said)
-        return more if self._waits or _PULLING in said else self._limit
+        if _PULLING in said or _WAITING in said:
+            self._patience = self._silence
+        return super().heard(said)
