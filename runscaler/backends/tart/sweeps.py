@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runscaler.interrupt import Interrupt
 
 _DAY = 86_400
+_GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +44,44 @@ class Pruning:
             tuple(dict.fromkeys(one.runner_image for one in sets)),
         )
 
-    def arguments(self) -> tuple[str, ...]:
-        """`--older-than 0` and `--space-budget 0` would empty the cache (tart.md 5)."""
+    def arguments(self, kept: int) -> tuple[str, ...]:
+        """`--older-than 0` and `--space-budget 0` would empty the cache (tart.md 5). `kept` is how many bytes
+        of images must stay; a smaller budget would have them pruned."""
         assert self.days >= 1, "the configuration allows whole days only"
-        budget = ("--space-budget", str(self.budget)) if self.budget else ()
-        return ("prune", "--entries", "caches", "--older-than", str(self.days), *budget)
+        budget = max(self.budget, -(-kept // _GIB)) if self.budget else 0
+        wanted = ("--space-budget", str(budget)) if budget else ()
+        return ("prune", "--entries", "caches", "--older-than", str(self.days), *wanted)
 
     def run(self, deadlines: Deadlines, interrupt: Interrupt) -> str:
         """Nothing is cloned meanwhile: nothing else guards an image against a prune."""
         before = _entries(self.tart.home)
         with self.tart.home.turn(interrupt):
-            self._touch_images()
-            output = self.tart.call(*self.arguments(), seconds=deadlines.prune, interrupt=interrupt)
+            arguments = self.arguments(self.keep_images())
+            output = self.tart.call(*arguments, seconds=deadlines.prune, interrupt=interrupt)
         if output.code != 0:
             raise failure(f"prune the caches in {self.tart.home}", output)
         gone = sorted(before - _entries(self.tart.home))
         return f"removed from {self.tart.home}: {', '.join(gone)}" if gone else ""
 
-    def _touch_images(self) -> None:
-        """What sets are configured with counts as just used: prune goes by the last access."""
-        for image in self.images:
-            found = cached(self.tart.home, image) if is_remote(image) else None
-            if found is not None:
-                with suppress(OSError):
-                    at = found.path.resolve()
-                    os.utime(at, (self.tart.clock.wall(), at.stat().st_mtime))
+    def keep_images(self) -> int:
+        """What sets are configured with counts as just used: prune goes by the last access, and keeps the
+        newest within its budget. Returns how many bytes they take."""
+        found = [cached(self.tart.home, image) for image in self.images if is_remote(image)]
+        places = {vm.path.resolve() for vm in found if vm is not None}
+        for place in places:
+            with suppress(OSError):
+                os.utime(place, (self.tart.clock.wall(), place.stat().st_mtime))
+        return sum(map(_size, places))
+
+
+def _size(place: Path) -> int:
+    """Bytes on the disk."""
+    size = 0
+    for folder, _, names in os.walk(place):
+        for name in names:
+            with suppress(OSError):
+                size += Path(folder, name).lstat().st_blocks * 512
+    return size
 
 
 def _entries(home: TartHome) -> set[str]:

@@ -8,6 +8,7 @@ from support.tart import IMAGE, order_of, tart_settings
 
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.images import cached
+from runscaler.backends.tart.sweeps import Pruning
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendError, Interrupted
 from runscaler.interrupt import Interrupt
@@ -60,6 +61,24 @@ def test_a_budget_is_passed_on_only_where_there_is_one(rig, backend):
 
     (call,) = rig.tart.calls("prune")
     assert call.argv[3:] == ("--older-than", "2", "--space-budget", "50")
+
+
+def test_a_budget_is_never_less_than_the_configured_images_take(rig, backend):
+    """prune keeps the newest images that fit into the budget, and a configured one need not fit."""
+    tart = backend._host.tart_of(tart_settings())
+    pruning = Pruning.of(tart, [tart_settings(cache_space_budget=20)])
+
+    assert pruning.arguments(25 * 2**30 + 1)[-2:] == ("--space-budget", "26")
+    assert pruning.arguments(2**30)[-2:] == ("--space-budget", "20")
+    assert "--space-budget" not in Pruning.of(tart, [tart_settings()]).arguments(25 * 2**30)
+
+
+def test_what_a_configured_image_takes_is_all_that_lies_in_it(rig, backend):
+    rig.tart.add_image(IMAGE)
+    files = [path for path in cached(TartHome(rig.tart.home), IMAGE).path.rglob("*") if path.is_file()]
+    pruning = Pruning.of(backend._host.tart_of(tart_settings()), [tart_settings(), tart_settings()])
+
+    assert pruning.keep_images() == sum(path.stat().st_blocks * 512 for path in files) > 0
 
 
 def test_there_is_one_sweep_for_each_home_with_its_most_careful_wishes(rig, backend):
