@@ -111,6 +111,7 @@ class HostSlots:
             return Holder()  # not ours to open: whoever made it so keeps it
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was just forked has it open too
         except BlockingIOError:
             return _read(descriptor)
         finally:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -312,3 +313,23 @@ def test_claims_end_with_the_backend(rig, backend):
     backend.close()
 
     wait_until(lambda: rig.open(OWNER).claim_place(1) is not None)
+
+
+def test_a_look_at_a_free_slot_leaves_it_free_though_a_child_is_being_forked(folder, monkeypatch):
+    """Which has a copy of every descriptor until it becomes its program."""
+    slots, copies, close = HostSlots(folder), [], os.close
+
+    def close_but_for_the_child(descriptor):
+        copies.append(os.dup(descriptor))
+        close(descriptor)
+
+    slots.claim(0, Holder())
+    slots.give_back(0)
+    with monkeypatch.context() as forking:
+        forking.setattr(os, "close", close_but_for_the_child)
+        assert slots.taken() == {}
+
+    assert slots.claim(0, Holder())
+    slots.close()
+    for descriptor in copies:
+        close(descriptor)
