@@ -60,7 +60,9 @@ class HostSlots:
         return True
 
     def has(self, number: int) -> bool:
-        return number in self._claims
+        """Not if somebody deleted its file since: then another may have claimed it too."""
+        claim = self._claims.get(number)
+        return claim is not None and self._is_in_its_place(number, claim.descriptor)
 
     def claimed(self) -> list[int]:
         """Those that this process has, lent or not."""
@@ -131,10 +133,14 @@ class HostSlots:
                 return None
             except OSError as error:
                 raise self._unusable(error) from error
-            with suppress(OSError):
-                if os.path.samestat(os.fstat(descriptor), os.lstat(self._path(number))):
-                    return descriptor
+            if self._is_in_its_place(number, descriptor):
+                return descriptor
             os.close(descriptor)
+
+    def _is_in_its_place(self, number: int, descriptor: int) -> bool:
+        with suppress(OSError):
+            return os.path.samestat(os.fstat(descriptor), os.lstat(self._path(number)))
+        return False
 
     def _opened(self, number: int) -> int:
         """Without creation first: Linux forbids that for a file of another user in such a directory."""

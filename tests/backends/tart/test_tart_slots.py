@@ -236,6 +236,21 @@ def test_no_place_is_given_twice_when_somebody_deletes_the_lock_files(rig, backe
     assert backend.claim_place(2) is None
 
 
+def test_a_claim_whose_lock_file_somebody_deleted_runs_no_vm(rig, backend):
+    """T35"""
+    place, theirs = backend.claim_place(2), rig.open(THEIRS)
+    shutil.rmtree(rig.slots)
+    assert theirs.claim_place(2) == place
+
+    with pytest.raises(PlacesTaken):
+        backend.start(order_of(rig, place=place), Interrupt())
+
+    assert rig.tart.calls("run") == []
+    backend.return_place(place)
+    assert backend.claim_place(2) == Place(1, mac_of(1))
+    theirs.close()
+
+
 def test_a_lock_on_a_file_that_is_no_longer_there_counts_for_nothing(rig):
     """T35: another daemon removed the file between our opening and locking it."""
     slots, others = HostSlots(rig.slots), HostSlots(rig.slots)
