@@ -67,8 +67,9 @@ class Boot:
         with self._step("set the MAC of", record.name), self.tart.home.turn(self.interrupt):
             vm.set_mac(record.mac)
         with self._step("start", record.name):
-            self.host.holdings.note(vm, record.with_phase(Phase.BOOTING))
-            record = record.with_phase(Phase.BOOTING, run_pid=self._run(record, vm))
+            record = record.with_phase(Phase.BOOTING)
+            self.host.holdings.note(vm, record)
+            self._run(record, vm)
         with self._step("wait for", record.name):
             self._await_agent(record, vm)
         self._warn_of_collision(record, vm)
@@ -154,8 +155,8 @@ class Boot:
         if output.code != 0:
             raise failure(f"set {' '.join(wanted)} for VM {record.name}", output)
 
-    def _run(self, record: VmRecord, vm: Vm) -> int:
-        """The pid of `tart run`. It inherits the lock of its place, and so holds it itself."""
+    def _run(self, record: VmRecord, vm: Vm) -> None:
+        """`tart run` inherits the lock of its place, and so holds it itself."""
         self.host.places.note(record.place, record.name, self.tart.home)
         descriptor = os.open(vm.run_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         with os.fdopen(descriptor, "ab") as log:
@@ -163,7 +164,6 @@ class Boot:
             lent = self.host.places.lend(record.place)
             popen = self.tart.spawn("run", record.name, *flags, log=log, pass_fds=lent)
         RUNS.add(str(vm.path), popen)
-        return popen.pid
 
     def _await_agent(self, record: VmRecord, vm: Vm) -> None:
         clock, guest = self.tart.clock, Guest(self.tart, vm.name, self.host.deadlines)

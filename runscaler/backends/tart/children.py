@@ -1,5 +1,5 @@
 """The processes of `tart` that belong to a VM: the `tart run` that this process itself started, by the
-path of their VM, and a clone that a dead daemon began.
+path of their VM, and those that only their words tell of.
 
 One table for the whole process, because they outlive the backend that started them. Who started them
 must also reap them, and only their exit codes can be known.
@@ -8,6 +8,7 @@ must also reap them, and only their exit codes can be known.
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import psutil
@@ -55,10 +56,12 @@ class Runs:
 RUNS = Runs()
 
 
-def clone_pid(name: str) -> int:
-    """The `tart clone` that makes a VM of that name just now, 0 where none does. Looks at all processes."""
+def unlocked_pid(name: str) -> int:
+    """Of the `tart` that makes a VM of that name just now, or that runs one whose files somebody removed;
+    0 where none does. Looks at all processes."""
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        if len(words) > 2 and words[-3] == "clone" and words[-1] == name:
+        clones = len(words) > 2 and words[-3] == "clone" and words[-1] == name
+        if clones or ("run", name) in pairwise(words):
             return int(process.pid)
     return 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from runscaler.backends.tart.children import clone_pid
+from runscaler.backends.tart.children import unlocked_pid
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.intents import Intents
 from runscaler.backends.tart.record import FILE, VM_NAME, Phase, VmRecord, read_record, write_record
@@ -106,8 +106,8 @@ class Holdings:
         return record or (earlier if self._is_there(earlier) else None)
 
     def _is_there(self, intent: VmRecord) -> bool:
-        """Of one without a record. One that a clone, which outlived its daemon, still makes is there too."""
-        if clone_pid(intent.name) or TartHome.at(intent.home).vm(intent.name).exists():
+        """Of one without a record. One that is still made, or runs without its files, is there too."""
+        if unlocked_pid(intent.name) or TartHome.at(intent.home).vm(intent.name).exists():
             return True
         logger.debug("VM {} was never made, or somebody removed it", intent.name)
         self._intents.drop(intent.name)

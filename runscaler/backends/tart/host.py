@@ -68,7 +68,7 @@ class TartHost:
         if vm.exists():
             with suppress(OSError):  # a full disk must not keep it from going
                 self.holdings.note(vm, record.with_phase(Phase.REMOVING))
-        Removal(self.tart_at(record), vm, self.deadlines, record.run_pid).run(interrupt)
+        Removal(self.tart_at(record), vm, self.deadlines).run(interrupt)
         try:
             self.holdings.forget(record.name)
         except OSError as error:

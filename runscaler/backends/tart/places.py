@@ -89,7 +89,9 @@ class Places:
         """The descriptors that the VM's process inherits, so that it holds its place itself."""
         with self._lock:
             if place.vm_slot is None or not self._slots.has(place.vm_slot):
-                raise PlacesTaken("the VM slot was given back, or its lock file deleted, before the VM could run in it")
+                raise PlacesTaken(
+                    "the VM slot was given back, or its lock file deleted, before the VM could run in it"
+                )
             return (self._slots.lend(place.vm_slot),)
 
     def give_back(self, place: Place) -> None:

@@ -38,7 +38,7 @@ class Phase(StrEnum):
 
 
 class VmRecord(BaseModel):
-    """Whose VM it is and what it is for. `guest_pid` is the runner's in the guest, `run_pid` `tart run`'s."""
+    """Whose VM it is and what it is for. `guest_pid` is the runner's in the guest."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -58,7 +58,6 @@ class VmRecord(BaseModel):
     runner_name: str = ""
     runner_id: int = 0
     guest_pid: int = 0
-    run_pid: int = 0
     phase: Phase = Phase.CLONED
     created: float = 0.0
     ready_at: float = 0.0

@@ -9,10 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import psutil
 from loguru import logger
 
-from runscaler.backends.tart.children import RUNS, clone_pid
+from runscaler.backends.tart.children import RUNS, unlocked_pid
 from runscaler.backends.tart.cli import TartHangs
 from runscaler.backends.tart.texts import VmGone, VmRuns, failure
 from runscaler.errors import BackendError
@@ -33,8 +32,6 @@ class Removal:
     tart: Tart
     vm: Vm
     deadlines: Deadlines
-    run_pid: int = 0
-    """Of its `tart run` as it was written down, for one that lost its config.json, and so its lock."""
 
     def run(self, interrupt: Interrupt) -> None:
         """Raises `BackendError` where it is not gone yet: to be tried again."""
@@ -46,18 +43,10 @@ class Removal:
         logger.debug("VM {} was gone after {:.3f} s", self.vm.name, took)
 
     def _pid(self) -> int:
-        """Of our own child even before it has the lock, else of the lock's owner."""
-        return RUNS.living_pid(str(self.vm.path)) or self.vm.pid() or self._unlocked_pid()
-
-    def _unlocked_pid(self) -> int:
-        """What runs it though its configuration, and so its lock, is gone; or what still clones it."""
-        if self.vm.config.exists():
-            return 0
-        if self.run_pid:
-            with suppress(psutil.Error):
-                if self.vm.name in psutil.Process(self.run_pid).cmdline():
-                    return self.run_pid
-        return clone_pid(self.vm.name)
+        """Of our own child even before it has the lock, else of the lock's owner; without a config.json there
+        is no lock, and yet something may run it, or still clone it."""
+        known = RUNS.living_pid(str(self.vm.path)) or self.vm.pid()
+        return known or (0 if self.vm.config.exists() else unlocked_pid(self.vm.name))
 
     def _end_process(self, interrupt: Interrupt) -> None:
         """SIGINT first: macOS then counts the VM as ended more surely than after a SIGKILL."""

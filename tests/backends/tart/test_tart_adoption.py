@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -167,6 +168,21 @@ def test_an_adopted_vm_that_dies_is_reported(rig, daemon, successor):
 
     assert observed.end_of(adopted).ending is not None
     observed.stop()
+
+
+def test_a_vm_that_lost_all_its_files_while_no_daemon_lived_is_ended(rig, daemon, successor):
+    """T40: its process holds the VM slot as long as it lives."""
+    process = daemon()
+    process.stdout.readline()
+    killed(process)
+    (name,) = rig.tart.running_vms()
+    shutil.rmtree(rig.tart.vm_path(name))
+
+    (found,) = cleared(successor)
+
+    assert (found.id, found.state) == (name, ResourceState.ENDED)
+    assert rig.leftovers() == []
+    assert successor.claim_place(2).vm_slot == 0
 
 
 def test_a_waiting_vm_outlives_its_daemon(rig, daemon, successor):
