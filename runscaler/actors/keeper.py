@@ -225,7 +225,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             case m.PreparingGoesOn(what=what, percent=percent):
                 share = "" if percent is None else f" ({percent} %)"
                 if not tenant.ready:
-                    self.send(tenant.ref, m.ImageAbsent(f"fetching {what}{share}", failed=False))
+                    self.send(tenant.ref, m.ImageAbsent(f"{what}{share}", failed=False))
             case m.PrepareAgain(key, turn):
                 if turn in (None, tenant.turn):
                     self._prepare(key)

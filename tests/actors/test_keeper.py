@@ -281,14 +281,14 @@ def test_an_image_is_prepared_when_a_scale_set_joins(engine: Engine) -> None:
 
 def test_progress_is_told_in_steps_of_five_percent(engine: Engine) -> None:
     engine.backend.steps = (
-        ("an image", 0, 0),
-        *[("an image", done, 1000) for done in (0, 10, 49, 50, 51, 400, 2000)],
+        ("pulling an image", 0, 0),
+        *[("pulling an image", done, 1000) for done in (0, 10, 49, 50, 51, 400, 2000)],
     )
     linux = engine.join()
 
     assert [one.reason for one in linux.of(ImageAbsent)][1:] == [
-        "fetching an image",
-        *[f"fetching an image ({percent} %)" for percent in (0, 5, 40, 100)],
+        "pulling an image",
+        *[f"pulling an image ({percent} %)" for percent in (0, 5, 40, 100)],
     ]
 
 
