@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ NO_AGENT = (
     "use an image with tart-guest-agent, as Cirrus' are but for their *-vanilla ones",
     "raise [tart] boot-timeout if this host is slow",
 )
+_MAC = re.compile(r"^([0-9a-f]{1,2}:){5}[0-9a-f]{1,2}\Z", re.IGNORECASE)
 _TAIL = 400
 _SEARCHED = 4000
 
@@ -232,7 +234,7 @@ def fresh_name(tart: Tart, wanted: str) -> str:
 
 def _is_readable(vm: Vm) -> bool:
     try:
-        return "macAddress" in vm.read()
+        return _MAC.match(str(vm.read().get("macAddress"))) is not None
     except (OSError, ValueError):
         return False
 

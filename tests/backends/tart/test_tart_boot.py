@@ -125,17 +125,18 @@ def test_our_own_unreadable_configuration_is_an_error_that_names_the_step(rig, b
     fails(rig, backend, match="cannot set the MAC of VM", cpu=2)
 
 
-def test_a_foreign_unreadable_configuration_is_named_and_left_alone(rig, backend):
+@pytest.mark.parametrize("content", ["{", '{"macAddress": "02:00:00:00:00"}', '{"macAddress": 7}'])
+def test_a_foreign_unreadable_configuration_is_named_and_left_alone(rig, backend, content):
     """T12"""
     settings = rig.settings()
     rig.tart.call("clone", settings.runner_image, "theirs", check=True)
-    (rig.tart.vm_path("theirs") / "config.json").write_text("{")
+    (rig.tart.vm_path("theirs") / "config.json").write_text(content)
 
     with pytest.raises(StartFailed, match="configuration of theirs cannot be read"):
         backend.start(order_of(rig, settings=settings), Interrupt())
 
     assert rig.tart.vms() == ["theirs"]
-    assert (rig.tart.vm_path("theirs") / "config.json").read_text() == "{"
+    assert (rig.tart.vm_path("theirs") / "config.json").read_text() == content
 
 
 def test_a_mac_that_tart_swapped_is_a_warning_and_works(rig, backend, said):
