@@ -93,6 +93,7 @@ class TartBackend:
         tart = self._host.tart_of(settings)
         checks = Checks(tart, self._deadlines, settings)
         self._insist_on(checks.of_tool(interrupt))
+        self._insist_on(checks.of_leases(self._leases))
         self._host.images.ensure(tart, settings.runner_image, progress, interrupt)
         self._insist_on(checks.of_configuration())
 

@@ -141,7 +141,7 @@ def test_a_size_below_the_images_minimum_is_an_error(rig, backend, tart, word):
     assert word in error.message
 
 
-def test_a_network_without_free_addresses_is_a_warning_that_names_dhcp(rig, backend, folder):
+def test_a_network_without_free_addresses_is_a_warning_that_names_dhcp(rig, backend, folder, said):
     """T37: such a guest is ready and never shows up at GitHub; here is where that can be seen."""
     lease = "{{\n\tname=x\n\tip_address=192.168.64.{}\n\thw_address=1,2:0:0:0:0:1\n\tlease=0x{:x}\n}}\n"
     now = int(SystemClock().wall())
@@ -149,9 +149,11 @@ def test_a_network_without_free_addresses_is_a_warning_that_names_dhcp(rig, back
     (folder / "leases").write_text("".join(leases))
 
     (warning,) = [one for one in found(backend, rig.settings(), Level.WARNING) if "DHCP" in one.message]
+    prepare(backend, rig.settings())
     (folder / "leases").write_text("".join(lease.format(number, now - 1) for number in range(2, 240)))
 
     assert "238 of about 253" in warning.message
+    assert any("238 of about 253 DHCP leases" in line for line in said if line.startswith("WARNING"))
     assert "dhcpd_leases" in warning.fixes[0] or "sudo rm" in warning.fixes[0]
     assert not any("DHCP" in one.message for one in found(backend, rig.settings(), Level.WARNING))
 
