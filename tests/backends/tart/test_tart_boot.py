@@ -86,6 +86,25 @@ def test_a_full_disk_at_our_own_files_is_named_with_its_space(folder):
     assert "disk is full (" in str(error)
 
 
+def test_an_intent_that_cannot_be_written_down_fails_the_start_before_the_clone(rig, backend):
+    """T8"""
+    rig.state_dir.mkdir()
+    (rig.state_dir / "tart").touch()
+
+    fails(rig, backend, match="cannot write down the intent for VM")
+
+    assert rig.tart.calls("clone") == []
+
+
+def test_a_record_that_cannot_be_written_fails_the_start(rig, backend):
+    """T8"""
+    rig.wrap('[ "$1" = clone ] && { "$REAL" "$@" && mkdir "$TART_HOME/vms/$3/runscaler.json"; exit; }')
+
+    fails(rig, backend, match="cannot write the record of VM")
+
+    assert rig.tart.calls("run") == []
+
+
 def test_a_clone_that_hangs_is_killed_and_the_lock_named(rig, quick):
     """T9"""
     rig.tart.rules(Rule("clone", do="hang"))
