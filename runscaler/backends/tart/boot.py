@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from loguru import logger
 from runscaler.backends.tart.children import RUNS
 from runscaler.backends.tart.cli import TartHangs
 from runscaler.backends.tart.guest import Guest, answers_socket
+from runscaler.backends.tart.guest_watch import ExecProbe
 from runscaler.backends.tart.images import cached, clone_failure, fqn, is_remote
 from runscaler.backends.tart.pulling import CloneHearing
 from runscaler.backends.tart.record import Phase, VmRecord
@@ -168,25 +169,23 @@ class Boot:
         RUNS.add(str(vm.path), popen)
 
     def _await_agent(self, record: VmRecord, vm: Vm) -> None:
-        clock, guest = self.tart.clock, Guest(self.tart, vm.name, self.host.deadlines)
-        began, last_exec = clock.monotonic(), 0.0
+        clock, began = self.tart.clock, self.tart.clock.monotonic()
         limit = began + self.settings.tart.boot_timeout
-        while True:
-            ended = RUNS.exit_code(str(vm.path))
-            if ended is not None:
-                raise self._ended_early(record, vm, ended)
-            if vm.socket is not None and answers_socket(vm.socket, self.host.deadlines.socket_probe):
-                return
-            self._left(0.0)
-            now = clock.monotonic()
-            if now >= limit:
-                raise self._silent_guest(vm)
-            doubtful = vm.socket is None or now - began >= self.host.deadlines.socket_doubt
-            if doubtful and now - last_exec >= self.host.deadlines.exec_probe_pause:
-                if guest.answers_exec(self.interrupt, min(limit - now, self.host.deadlines.exec_probe)):
-                    return
-                last_exec = clock.monotonic()
-            clock.pause(self.host.deadlines.probe_every, self.interrupt)
+        with closing(ExecProbe(Guest(self.tart, vm.name, self.host.deadlines))) as probe:
+            while not self._answers(vm, probe, clock.monotonic() - began):
+                ended = RUNS.exit_code(str(vm.path))
+                if ended is not None:
+                    raise self._ended_early(record, vm, ended)
+                self._left(0.0)
+                if clock.monotonic() >= limit:
+                    raise self._silent_guest(vm)
+                clock.pause(self.host.deadlines.probe_every, self.interrupt)
+
+    def _answers(self, vm: Vm, probe: ExecProbe, waited: float) -> bool:
+        """By its control socket; where that cannot be reached, or says nothing for long, by an exec too."""
+        if vm.socket is not None and answers_socket(vm.socket, self.host.deadlines.socket_probe):
+            return True
+        return (vm.socket is None or waited >= self.host.deadlines.socket_doubt) and probe.answered()
 
     def _ended_early(self, record: VmRecord, vm: Vm, code: int) -> BackendError:
         said = vm.said().decode(errors="replace").strip()

@@ -22,8 +22,8 @@ class Deadlines:
     probe_every: float = 0.05
     exec_probe: float = 3.0
     exec_probe_pause: float = 0.25
-    socket_doubt: float = 20.0
-    """A control socket that tells nothing for so long is no longer believed: the exec probe decides."""
+    socket_doubt: float = 5.0
+    """A control socket that tells nothing for so long is not believed alone: execs ask too."""
     quit: float = 5.0
     """From SIGINT to SIGKILL for `tart run`, and again from SIGKILL until we give up."""
     delete: float = 15.0

@@ -3,13 +3,18 @@ watch"), or that asks whether the guest still answers."""
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from runscaler.backends.tart.cli import end_group
 from runscaler.backends.tart.guest import code_of
+
+if TYPE_CHECKING:
+    from runscaler.backends.tart.guest import Guest
 
 _PIECE = 4096
 _LAST_WORDS = 1.0
@@ -47,3 +52,30 @@ class GuestWatch:
             end_group(self.popen)
         with self.popen:
             """Its pipes are closed and it is reaped."""
+
+
+@dataclass(slots=True)
+class ExecProbe:
+    """Asks a guest again and again whether it answers, and never waits for that. Belongs to one thread."""
+
+    guest: Guest
+    _asked: GuestWatch | None = None
+    _asked_at: float = -math.inf
+
+    def answered(self) -> bool:
+        """Call it now and then; raises `BackendDown`."""
+        now, limits = self.guest.tart.clock.monotonic(), self.guest.deadlines
+        if self._asked is None:
+            if now >= self._asked_at + limits.exec_probe_pause:
+                self._asked, self._asked_at = GuestWatch(self.guest.ask()), now
+            return False
+        code = self._asked.popen.poll()
+        if code is not None or now >= self._asked_at + limits.exec_probe:
+            self.close()
+        return code == 0
+
+    def close(self) -> None:
+        """End what is under way."""
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            asked.close()

@@ -8,9 +8,8 @@ from support.tart import QUICK, TartRig, fails, order_of
 
 from runscaler.errors import Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
-from runscaler.testing.fake_tart_home import (
-    Rule,
-)
+from runscaler.testing.backend_rig import PATIENCE
+from runscaler.testing.fake_tart_home import Rule
 
 
 @pytest.mark.parametrize(
@@ -84,6 +83,22 @@ def test_an_exec_probe_that_hangs_is_killed_and_repeated(folder):
     assert probes[-1].code == 0
     backend.close()
     rig.close()
+
+
+def test_a_guest_that_boots_slowly_is_seen_though_an_exec_probe_is_under_way(rig):
+    """T20: tart itself pauses longer and longer inside such a probe."""
+    rig.tart.state(agent={"*": "never"})
+    rig.tart.rules(Rule("exec", do="hang", contains="/usr/bin/true"))
+    backend = rig.open(deadlines=replace(QUICK, exec_probe=600.0))
+
+    with ThreadPoolExecutor(1) as pool:
+        warming = pool.submit(backend.warm, rig.settings(), backend.claim_place(2), Interrupt())
+        rig.called("exec")
+        rig.tart.state(agent={})
+        warm = warming.result(PATIENCE)
+
+    assert rig.tart.vms() == [warm.id]
+    backend.close()
 
 
 @pytest.mark.parametrize("command", ["clone", "set", "run"])
