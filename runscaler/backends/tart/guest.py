@@ -178,13 +178,13 @@ def answers_socket(path: Path, seconds: float) -> bool:
 
     Costs no process start; silence and a closed connection mean that it is not there yet.
     """
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(seconds)
-        try:
+    received = b""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(seconds)
             connection.connect(str(path))
-            received = b""
             while len(received) < _FRAME_HEADER and (piece := connection.recv(_FRAME_HEADER - len(received))):
                 received += piece
-        except OSError:
-            return False
+    except OSError:
+        return False
     return len(received) == _FRAME_HEADER and received[3] == _SETTINGS

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import resource
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 from support.tart import QUICK, TartRig, fails, order_of
 
+from runscaler.backends.tart.guest import answers_socket
 from runscaler.errors import Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_rig import PATIENCE
@@ -83,6 +85,16 @@ def test_an_exec_probe_that_hangs_is_killed_and_repeated(folder):
     assert probes[-1].code == 0
     backend.close()
     rig.close()
+
+
+def test_a_look_at_a_control_socket_without_a_free_descriptor_is_no_answer(folder):
+    """Nor the end of the thread that looks."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        assert not answers_socket(folder / "control.sock", 0.1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_guest_that_boots_slowly_is_seen_though_an_exec_probe_is_under_way(rig):
