@@ -73,15 +73,18 @@ class Departures:
             return
         slot.ending = ending
         state = slot.state
-        self._remember(slot, ending)
+        self.remember(slot)
         if state is SlotState.IDLE:
             self._judge_idle_end(slot, ending)
         elif state is SlotState.BUSY and ending is not None and ending.exit_code:
             slot.reason = f"it ended while busy ({describe_ending(ending)})"
         self._runners.happen(slot, SlotEvent.ENDED)
 
-    def _remember(self, slot: Slot, ending: Ending | None) -> None:
-        assert slot.runner is not None
+    def remember(self, slot: Slot) -> None:
+        """Its runner ends, by itself or by us: what is still said of it is known to be about one of ours."""
+        if slot.runner is None or self.past.get(slot.runner) is not None:
+            return
+        ending = slot.ending
         quiet = slot.state is SlotState.IDLE and ending is not None and ending.exit_code == 0
         past = PastRunner(
             slot.number,

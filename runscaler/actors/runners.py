@@ -115,6 +115,8 @@ class Runners:
         then = step(slot.state, event)
         slot.reason = reason or slot.reason
         before = slot.state
+        if then.state is SlotState.REMOVING:
+            self.departures.remember(slot)
         if then.effect in (Effect.GIVE_BACK, Effect.FREE_FAILED):
             self._leave(slot, then.effect)
         if then.state is not before:
@@ -253,12 +255,12 @@ class Runners:
             )
 
     def order_removal(self, slot: Slot) -> None:
-        proven = bool(slot.completed_job) or bool(slot.job_id)
+        ran_its_job = bool(slot.completed_job) or (bool(slot.job_id) and slot.ending is not None)
         order = RemoveRunner(
             slot.generation,
             self.scale_set_id,
             force=slot.ending is None,
-            deregister=not proven,
+            deregister=not ran_its_job,
             keep_output=bool(slot.failure) or slot.suspect,
             ending=slot.ending,
         )
