@@ -307,15 +307,6 @@ class Runners:
             self.happen(slot, SlotEvent.JOB_STARTED)
             self.limit_job(slot)
 
-    def found(self, slot: Slot, resource: Resource) -> None:
-        """A start whose outcome was not known did succeed."""
-        self.book.give(slot, resource)
-        self._crew.tell_runner(slot.number, AdoptRunner(slot.generation, resource))
-        if slot.state is SlotState.REMOVING:
-            self.order_removal(slot)
-        else:
-            self.happen(slot, SlotEvent.FOUND)
-
     # -- words ------------------------------------------------------------------------------------------
 
     def _note(self, slot: Slot) -> Logger:
