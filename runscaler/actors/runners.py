@@ -247,7 +247,10 @@ class Runners:
 
     def retire_failed(self, slot: Slot, reason: str) -> None:
         if slot.state in (SlotState.RETIRING, SlotState.FINISHING):
-            self._note(slot).warning("{} cannot be retired yet: {}", slot.runner, reason)
+            condition = self._outlook.condition
+            known = condition.github is not None or condition.backend is not None
+            level = "DEBUG" if known else "WARNING"
+            self._note(slot).log(level, "{} cannot be retired yet: {}", slot.runner, reason)
             self.arm(
                 slot,
                 DOUBT_SECONDS,
