@@ -160,6 +160,17 @@ def test_a_slot_actor_that_hangs_does_not_hold_the_process_for_ever() -> None:
     assert world.ended == [""]
 
 
+def test_a_listener_that_crashes_while_it_closes_opens_no_session_again() -> None:
+    world = World(max_runners=1)
+    world.play()
+    opened = world.github.calls["open_session"]
+    world.github.fail_next("close_session", ValueError("a bug"))  # type: ignore[arg-type]
+    world.shut_down()
+    world.advance(5)
+    assert world.ended == [""]
+    assert world.github.calls["open_session"] == opened
+
+
 def test_stopping_twice_is_stopping_once() -> None:
     world = World(max_runners=1, min_runners=1)
     world.play()
