@@ -228,7 +228,7 @@ class Runners:
     # -- retiring and removing ------------------------------------------------------------------------
 
     def order_retirement(self, slot: Slot) -> None:
-        after_job = slot.state is SlotState.FINISHING
+        after_job = slot.state is SlotState.FINISHING or slot.job_is_over
         self._crew.tell_runner(slot.number, RetireRunner(slot.generation, self.scale_set_id, after_job))
 
     def _grant_grace(self, slot: Slot) -> None:
@@ -239,11 +239,12 @@ class Runners:
 
     def retire_refused(self, slot: Slot) -> None:
         """A job runs. Where GitHub has already called it completed, it is asked again after a while."""
-        doubtful = bool(slot.completed_job) and slot.completed_job == (slot.job_id or slot.completed_job)
         if self.happen(slot, SlotEvent.REFUSED):
             self._note(slot).info("{} is not retired: a job still runs on it", slot.runner)
-            if doubtful or not slot.job_id:
-                self.arm(slot, DOUBT_SECONDS if doubtful else NAMELESS_SECONDS, SlotEvent.RETIRE)
+            if slot.job_is_over:
+                self.arm(slot, DOUBT_SECONDS, SlotEvent.RETIRE)
+            elif not slot.job_id:
+                self.arm(slot, NAMELESS_SECONDS, SlotEvent.RETIRE)
 
     def retire_failed(self, slot: Slot, reason: str) -> None:
         if slot.state in (SlotState.RETIRING, SlotState.FINISHING):
