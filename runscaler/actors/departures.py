@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 from loguru import logger
 
 from runscaler import events
+from runscaler.actors.facts import runner_facts
 from runscaler.actors.messages import DeregisterRunner, ScaleSetMessage, SettleDeparted
 from runscaler.actors.past import Past, PastRunner
-from runscaler.actors.snapshot import runner_facts
 from runscaler.ops.state_dir import describe_ending
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from runscaler.actors.crew import Crew
     from runscaler.actors.house import House
     from runscaler.actors.outlook import Outlook
-    from runscaler.actors.runners import Runners
-    from runscaler.actors.slots import Slot
+    from runscaler.actors.past import Tally
+    from runscaler.actors.slots import Slot, SlotBook
     from runscaler.backends.base import Ending
     from runscaler.config.model import ScaleSetSettings
+    from runscaler.github.base import ScaleSetId
     from runscaler.names import RunnerName, SlotNumber
 
 SETTLE_SECONDS = 10.0
@@ -45,6 +46,16 @@ class Office(Protocol):
     def changed(self) -> None: ...
 
 
+class Household(Protocol):
+    """The runners, of which it is a part."""
+
+    book: SlotBook
+    tally: Tally
+    scale_set_id: ScaleSetId
+
+    def happen(self, slot: Slot, event: SlotEvent, reason: str = "", /) -> bool: ...
+
+
 class Departures:
     def __init__(
         self,
@@ -53,7 +64,7 @@ class Departures:
         outlook: Outlook,
         house: House,
         settings: ScaleSetSettings,
-        runners: Runners,
+        runners: Household,
     ) -> None:
         self._office, self._crew, self._outlook = office, crew, outlook
         self._house, self._settings, self._runners = house, settings, runners

@@ -12,6 +12,7 @@ from loguru import logger
 
 from runscaler import events
 from runscaler.actors.departures import Departures
+from runscaler.actors.facts import RunnerFacts, runner_facts
 from runscaler.actors.messages import (
     AdoptRunner,
     CancelStart,
@@ -24,7 +25,6 @@ from runscaler.actors.messages import (
     StartRunner,
 )
 from runscaler.actors.slots import Slot, SlotBook
-from runscaler.actors.snapshot import RunnerFacts, runner_facts
 from runscaler.github.base import ScaleSetId
 from runscaler.names import new_runner_name
 from runscaler.policy.lifecycle import (
@@ -80,7 +80,6 @@ class Runners:
         self._office, self._crew, self._house, self._settings = office, crew, house, settings
         self._clock = house.clock
         self.book = SlotBook(settings.max_runners, house.clock)
-        self.departures = Departures(office, crew, outlook, house, settings, self)
         self.tally = tally
         self.scale_set_id = ScaleSetId(0)
         self.draining = False
@@ -88,6 +87,7 @@ class Runners:
         self.hurried = False
         """An orderly stop is on: no grace after GitHub's agreement (spec.md 6.2)."""
         self._log = logger.bind(scale_set=settings.name)
+        self.departures = Departures(office, crew, outlook, house, settings, self)
 
     # -- what the planner orders ------------------------------------------------------------------
 
