@@ -85,6 +85,10 @@ class Crew:
         self._office.children.interrupt(LISTENER)
         return self.tell_listener(message)
 
+    def has_listener(self) -> bool:
+        """Is it up?"""
+        return self._office.children.ref(LISTENER) is not None
+
     def forget_listener(self) -> None:
         self._office.children.forget(LISTENER)
 

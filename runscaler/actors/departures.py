@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 from loguru import logger
 
 from runscaler import events
+from runscaler.actors.facts import runner_facts
 from runscaler.actors.messages import DeregisterRunner, ScaleSetMessage, SettleDeparted
 from runscaler.actors.past import Past, PastRunner
-from runscaler.actors.snapshot import runner_facts
 from runscaler.ops.state_dir import describe_ending
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 
@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from runscaler.actors.crew import Crew
     from runscaler.actors.house import House
     from runscaler.actors.outlook import Outlook
-    from runscaler.actors.runners import Runners
-    from runscaler.actors.slots import Slot
+    from runscaler.actors.past import Tally
+    from runscaler.actors.slots import Slot, SlotBook
     from runscaler.backends.base import Ending
     from runscaler.config.model import ScaleSetSettings
+    from runscaler.github.base import ScaleSetId
     from runscaler.names import RunnerName, SlotNumber
 
 SETTLE_SECONDS = 10.0
@@ -45,6 +46,16 @@ class Office(Protocol):
     def changed(self) -> None: ...
 
 
+class Household(Protocol):
+    """The runners, of which it is a part."""
+
+    book: SlotBook
+    tally: Tally
+    scale_set_id: ScaleSetId
+
+    def happen(self, slot: Slot, event: SlotEvent, reason: str = "", /) -> bool: ...
+
+
 class Departures:
     def __init__(
         self,
@@ -53,7 +64,7 @@ class Departures:
         outlook: Outlook,
         house: House,
         settings: ScaleSetSettings,
-        runners: Runners,
+        runners: Household,
     ) -> None:
         self._office, self._crew, self._outlook = office, crew, outlook
         self._house, self._settings, self._runners = house, settings, runners
@@ -73,15 +84,18 @@ class Departures:
             return
         slot.ending = ending
         state = slot.state
-        self._remember(slot, ending)
+        self.remember(slot)
         if state is SlotState.IDLE:
             self._judge_idle_end(slot, ending)
         elif state is SlotState.BUSY and ending is not None and ending.exit_code:
             slot.reason = f"it ended while busy ({describe_ending(ending)})"
         self._runners.happen(slot, SlotEvent.ENDED)
 
-    def _remember(self, slot: Slot, ending: Ending | None) -> None:
-        assert slot.runner is not None
+    def remember(self, slot: Slot) -> None:
+        """Its runner ends, by itself or by us: what is still said of it is known to be about one of ours."""
+        if slot.runner is None or self.past.get(slot.runner) is not None:
+            return
+        ending = slot.ending
         quiet = slot.state is SlotState.IDLE and ending is not None and ending.exit_code == 0
         past = PastRunner(
             slot.number,

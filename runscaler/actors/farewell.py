@@ -129,6 +129,8 @@ class Farewell:
             self._settle()
         if self.step is Step.SETTLE and not self._crew.has_runners():
             self._close()
+        if self.step is Step.CLOSE and not self._crew.has_listener():
+            self._done()
 
     def _drained(self) -> bool:
         condition = self._outlook.condition
@@ -146,14 +148,12 @@ class Farewell:
 
     def _close(self) -> None:
         self.step = Step.CLOSE
-        if self._crew.cut_listener(CloseSession(delete_scale_set=not self.keep)):
-            self._office.after(CLOSE_SECONDS, ClosingOver(Step.CLOSE.name))
-        else:
-            self._done()
+        self._crew.cut_listener(CloseSession(delete_scale_set=not self.keep))
+        self._office.after(CLOSE_SECONDS, ClosingOver(Step.CLOSE.name))
 
     def listener_stopped(self) -> None:
         self._crew.forget_listener()
-        self._done()
+        self.check()
 
     def over(self, what: str) -> None:
         """The step's time is up: say what is left behind, go on."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler import events
-from runscaler.actors.snapshot import runner_facts
+from runscaler.actors.facts import runner_facts
 from runscaler.github.messages import JobAvailable, JobCompleted, JobStarted
 from runscaler.names import RunnerName
 from runscaler.policy.lifecycle import SlotEvent, SlotState

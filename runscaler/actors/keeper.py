@@ -224,7 +224,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 self._preparing_failed(key, tenant, m.ImageAbsent(reason, fixes))
             case m.PreparingGoesOn(what=what, percent=percent):
                 share = "" if percent is None else f" ({percent} %)"
-                if not tenant.ready:
+                if not tenant.ready and not tenant.failures:  # why it failed is worth more
                     self.send(tenant.ref, m.ImageAbsent(f"{what}{share}", failed=False))
             case m.PrepareAgain(key, turn):
                 if turn in (None, tenant.turn):

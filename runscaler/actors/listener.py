@@ -91,8 +91,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._awaiting = False
         self._awaited: int | None = None
         self._unacknowledged: list[int] = []
-        self._said_of: int | None = None
-        """The batch that was last said to be unacknowledged still."""
+        self._said_unacknowledged = False
         self._to_acquire: tuple[int, ...] = ()
         self._failures = self._unreadable = 0
         self._lost = 0
@@ -298,23 +297,30 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         return self._service.poll(self._session, self._cursor.last, self._capacity, self._interrupt)
 
     def _settle(self, session: Session) -> None:
-        """Acquire before acknowledging: a batch whose jobs could not be acquired comes again."""
+        """Acquire before acknowledging: a batch whose jobs could not be acquired comes again. Where one
+        cannot be acknowledged, the others are not tried, either: a poll must not wait for each of them."""
         if self._to_acquire:
             self._service.acquire_jobs(session, self._to_acquire, self._interrupt)
             self._to_acquire = ()
         for batch_id in tuple(self._unacknowledged):
-            self._acknowledge(session, batch_id)
+            if not self._acknowledged(session, batch_id):
+                break
 
-    def _acknowledge(self, session: Session, batch_id: int) -> None:
-        """Where that fails, polling goes on from behind it, and it is tried again (protocol.md 5.5)."""
+    def _acknowledged(self, session: Session, batch_id: int) -> bool:
+        """Where it is not, polling goes on from behind it, and it is tried again, after the others
+        (protocol.md 5.5)."""
         try:
             self._service.acknowledge(session, batch_id, self._interrupt, patience=ACKNOWLEDGE_SECONDS)
         except (ServerTrouble, Unreachable, Refused) as error:
-            level = "DEBUG" if batch_id == self._said_of else "INFO"
-            self._log.log(level, "batch {} cannot be acknowledged yet, trying again: {}", batch_id, error)
-            self._said_of = batch_id
-        else:
             self._unacknowledged.remove(batch_id)
+            self._unacknowledged.append(batch_id)
+            level = "DEBUG" if self._said_unacknowledged else "INFO"
+            self._log.log(level, "batch {} cannot be acknowledged yet, trying again: {}", batch_id, error)
+            self._said_unacknowledged = True
+            return False
+        self._unacknowledged.remove(batch_id)
+        self._said_unacknowledged = False
+        return True
 
     # -- ending -----------------------------------------------------------------------------------
 

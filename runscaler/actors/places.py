@@ -58,7 +58,8 @@ class Places:
         """Harmless for what was never granted."""
         self._office.send(self._host, m.ReturnPlace(self._key, slot.number))
         if self.has_vm_slots:
-            order = m.ReturnVmSlot(self._key, slot.number, refused=slot.no_place)
+            unused = slot.resource is None
+            order = m.ReturnVmSlot(self._key, slot.number, refused=slot.no_place, unused=unused)
             self._office.send(self._keeper, order)
 
     def stop_warming(self, *, keep: bool) -> None:

@@ -49,6 +49,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self._house, self._ended = house, ended
         self._backends: dict[str, Backend] = {}
         self._unanswered: dict[str, float] = {}
+        self._hanging: set[str] = set()
         self._restarts: dict[ScaleSetKey, int] = {}
         self._crashes_by: Counter[tuple[str, str]] = Counter()
         self._reason = "the root actor crashed"
@@ -228,17 +229,22 @@ class RootActor(SupervisedActor[m.RootMessage]):
 
     def _beat(self) -> None:
         """None of its children may block. One that hangs cannot be ended (a thread), nor may another do
-        its work beside it: `/livez` and the watchdog say so, and the next start adopts (design.md 6)."""
+        its work beside it: `/livez` and the watchdog say so, and the next start adopts (design.md 6).
+        A stop does not wait for it."""
         now = self.clock.monotonic()
         self._unanswered = {name: at for name, at in self._unanswered.items() if self.children.ref(name)}
         for name in self.children.names():
             if self.children.ref(name) is not None and name not in self._unanswered:
                 self._unanswered[name] = now
                 self.children.tell(name, m.Heartbeat(name))
-        for name, at in self._unanswered.items():
-            if now - at >= HANGS_SECONDS:
-                logger.error("{} has not answered for {:.0f} s: it hangs", name, now - at)
+        hanging = {name for name, at in self._unanswered.items() if now - at >= HANGS_SECONDS}
+        for name in sorted(hanging - self._hanging):
+            logger.error("{} has not answered for {:.0f} s: it hangs", name, now - self._unanswered[name])
+        self._hanging = hanging
         self.after(BEAT_SECONDS, m.Beat())
+        if self._stopping:
+            for name in hanging:
+                self._gone(name)
 
     def _all_answer(self) -> bool:
         late = self.clock.monotonic() - HANGS_SECONDS

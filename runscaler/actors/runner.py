@@ -106,6 +106,8 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         self._tenancy: _Tenancy | None = None
         self._scale_set_id = ScaleSetId(0)
         self._owed: dict[RunnerName, int] = {}
+        self._said_of: set[RunnerName] = set()
+        """Those of which was said that GitHub holds on to their registration."""
         self._retrying = False
         self._log = logger.bind(scale_set=settings.name, slot=slot)
 
@@ -132,10 +134,10 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             case DeregisterRunner(runner, runner_id, scale_set_id):
                 self._scale_set_id = scale_set_id
                 self._owe(runner, runner_id)
-                self._settle()
+                self._settle(runner)
             case RetryDeregistration():
                 self._retrying = False
-                self._settle()
+                self._settle(*self._owed)
             case EndRunner():
                 self._end()
             case _:
@@ -172,7 +174,8 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             self.report(RunnerUp(self._slot, order.generation, tenancy.resource))
 
     def _start_failed(self, order: StartRunner, tenancy: _Tenancy, error: RunscalerError) -> None:
-        if _may_have_registered(error):
+        owed = _may_have_registered(error)
+        if owed:
             self._owe(order.runner, tenancy.runner_id)
         else:
             self._house.memory.clear_registration(self._settings.key, order.runner)
@@ -188,7 +191,8 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
                 no_place=isinstance(error, PlacesTaken),
             )
         )
-        self._settle()
+        if owed:
+            self._settle(order.runner)
 
     def _cancel(self, generation: Generation) -> None:
         tenancy = self._tenancy
@@ -265,12 +269,14 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             self._try_removal_again(tenancy, error)
             return
         self._tenancy = None
-        if tenancy.runner is not None and tenancy.removal.deregister:
-            self._owe(tenancy.runner, tenancy.runner_id)
-        elif tenancy.runner is not None:
-            self._house.memory.clear_registration(self._settings.key, tenancy.runner)
+        runner, owed = tenancy.runner, tenancy.removal.deregister
+        if runner is not None and owed:
+            self._owe(runner, tenancy.runner_id)
+        elif runner is not None:
+            self._house.memory.clear_registration(self._settings.key, runner)
         self.report(RunnerGone(self._slot, generation, output))
-        self._settle()
+        if runner is not None and owed:
+            self._settle(runner)
 
     def _removed(self, tenancy: _Tenancy, order: RemoveRunner) -> Path | None:
         resource = tenancy.resource
@@ -305,12 +311,12 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         self._house.memory.note_registration(self._settings.key, runner)
         self.report(RegistrationOwed(self._slot, runner, runner_id))
 
-    def _settle(self) -> None:
-        """Try each registration once; what GitHub holds on to is tried again in 30 s. While GitHub does not
-        answer, the first try is enough: a start may be waiting."""
-        for runner, runner_id in list(self._owed.items()):
+    def _settle(self, *runners: RunnerName) -> None:
+        """Try each of these registrations once; what GitHub holds on to is tried again in 30 s. While GitHub
+        does not answer, the first try is enough: a start may be waiting."""
+        for runner in runners:
             try:
-                self._deregister(runner, runner_id)
+                self._deregister(runner, self._owed[runner])
             except Interrupted:
                 break
             except GitHubError as error:
@@ -320,6 +326,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
                     break
             else:
                 del self._owed[runner]
+                self._said_of.discard(runner)
                 self._house.memory.clear_registration(self._settings.key, runner)
                 self.report(RegistrationSettled(self._slot, runner))
         if self._owed and not self._retrying:
@@ -327,9 +334,11 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             self.after(DEREGISTER_SECONDS, RetryDeregistration())
 
     def _say_owed(self, runner: RunnerName, error: GitHubError) -> None:
-        """What keeps GitHub from answering is the scale set's trouble, said and shown once for all calls."""
-        level = "DEBUG" if isinstance(error, AWAY) else "INFO"
+        """Once. What keeps GitHub from answering is the scale set's trouble, said and shown for all calls."""
+        level = "DEBUG" if isinstance(error, AWAY) or runner in self._said_of else "INFO"
         self._log.log(level, "the registration of {} is still there, trying again: {}", runner, error)
+        if level == "INFO":
+            self._said_of.add(runner)
 
     def _deregister(self, runner: RunnerName, runner_id: int) -> None:
         if not runner_id:
@@ -341,7 +350,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
 
     def _end(self) -> None:
         self._interrupt.clear()
-        self._settle()
+        self._settle(*self._owed)
         if self._owed:
             self._log.warning("left at GitHub for the next start to remove: {}", ", ".join(self._owed))
         self.end(RunnerEnded(self._slot))

@@ -12,6 +12,7 @@ from loguru import logger
 
 from runscaler import events
 from runscaler.actors.departures import Departures
+from runscaler.actors.facts import RunnerFacts, runner_facts
 from runscaler.actors.messages import (
     AdoptRunner,
     CancelStart,
@@ -24,7 +25,6 @@ from runscaler.actors.messages import (
     StartRunner,
 )
 from runscaler.actors.slots import Slot, SlotBook
-from runscaler.actors.snapshot import RunnerFacts, runner_facts
 from runscaler.github.base import ScaleSetId
 from runscaler.names import new_runner_name
 from runscaler.policy.lifecycle import (
@@ -80,7 +80,6 @@ class Runners:
         self._office, self._crew, self._house, self._settings = office, crew, house, settings
         self._clock = house.clock
         self.book = SlotBook(settings.max_runners, house.clock)
-        self.departures = Departures(office, crew, outlook, house, settings, self)
         self.tally = tally
         self.scale_set_id = ScaleSetId(0)
         self.draining = False
@@ -88,6 +87,7 @@ class Runners:
         self.hurried = False
         """An orderly stop is on: no grace after GitHub's agreement (spec.md 6.2)."""
         self._log = logger.bind(scale_set=settings.name)
+        self.departures = Departures(office, crew, outlook, house, settings, self)
 
     # -- what the planner orders ------------------------------------------------------------------
 
@@ -115,6 +115,8 @@ class Runners:
         then = step(slot.state, event)
         slot.reason = reason or slot.reason
         before = slot.state
+        if then.state is SlotState.REMOVING:
+            self.departures.remember(slot)
         if then.effect in (Effect.GIVE_BACK, Effect.FREE_FAILED):
             self._leave(slot, then.effect)
         if then.state is not before:
@@ -226,7 +228,7 @@ class Runners:
     # -- retiring and removing ------------------------------------------------------------------------
 
     def order_retirement(self, slot: Slot) -> None:
-        after_job = slot.state is SlotState.FINISHING
+        after_job = slot.state is SlotState.FINISHING or slot.job_is_over
         self._crew.tell_runner(slot.number, RetireRunner(slot.generation, self.scale_set_id, after_job))
 
     def _grant_grace(self, slot: Slot) -> None:
@@ -237,15 +239,19 @@ class Runners:
 
     def retire_refused(self, slot: Slot) -> None:
         """A job runs. Where GitHub has already called it completed, it is asked again after a while."""
-        doubtful = bool(slot.completed_job) and slot.completed_job == (slot.job_id or slot.completed_job)
         if self.happen(slot, SlotEvent.REFUSED):
             self._note(slot).info("{} is not retired: a job still runs on it", slot.runner)
-            if doubtful or not slot.job_id:
-                self.arm(slot, DOUBT_SECONDS if doubtful else NAMELESS_SECONDS, SlotEvent.RETIRE)
+            if slot.job_is_over:
+                self.arm(slot, DOUBT_SECONDS, SlotEvent.RETIRE)
+            elif not slot.job_id:
+                self.arm(slot, NAMELESS_SECONDS, SlotEvent.RETIRE)
 
     def retire_failed(self, slot: Slot, reason: str) -> None:
         if slot.state in (SlotState.RETIRING, SlotState.FINISHING):
-            self._note(slot).warning("{} cannot be retired yet: {}", slot.runner, reason)
+            condition = self._outlook.condition
+            known = condition.github is not None or condition.backend is not None
+            level = "DEBUG" if known else "WARNING"
+            self._note(slot).log(level, "{} cannot be retired yet: {}", slot.runner, reason)
             self.arm(
                 slot,
                 DOUBT_SECONDS,
@@ -253,12 +259,12 @@ class Runners:
             )
 
     def order_removal(self, slot: Slot) -> None:
-        proven = bool(slot.completed_job) or bool(slot.job_id)
+        ran_its_job = bool(slot.completed_job) or (bool(slot.job_id) and slot.ending is not None)
         order = RemoveRunner(
             slot.generation,
             self.scale_set_id,
             force=slot.ending is None,
-            deregister=not proven,
+            deregister=not ran_its_job,
             keep_output=bool(slot.failure) or slot.suspect,
             ending=slot.ending,
         )
@@ -304,15 +310,6 @@ class Runners:
         if slot.state is SlotState.ADOPTED:
             self.happen(slot, SlotEvent.JOB_STARTED)
             self.limit_job(slot)
-
-    def found(self, slot: Slot, resource: Resource) -> None:
-        """A start whose outcome was not known did succeed."""
-        self.book.give(slot, resource)
-        self._crew.tell_runner(slot.number, AdoptRunner(slot.generation, resource))
-        if slot.state is SlotState.REMOVING:
-            self.order_removal(slot)
-        else:
-            self.happen(slot, SlotEvent.FOUND)
 
     # -- words ------------------------------------------------------------------------------------------
 

@@ -107,6 +107,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._reach(message)
         elif isinstance(message, m.ChildCrashed):
             self._crew.crashed(message)
+            self._farewell.check()
         elif isinstance(message, m.PeerReplaced):
             self._meet(message)
         elif isinstance(message, m.StopScaleSet):

@@ -62,6 +62,11 @@ class Slot:
     down: bool = False
     """Its runner actor crashed and is not back yet."""
 
+    @property
+    def job_is_over(self) -> bool:
+        """GitHub has called its job completed, and no other one began."""
+        return bool(self.completed_job) and self.completed_job == (self.job_id or self.completed_job)
+
     def welcome(self, runner: RunnerName, now: float) -> None:
         self.generation = Generation(self.generation + 1)
         self.runner, self.runner_id, self.resource, self.ending = runner, 0, None, None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from runscaler.policy.lifecycle import SlotState
 from runscaler.status import ScaleSetStatus, SlotStatus
@@ -11,21 +11,7 @@ if TYPE_CHECKING:
     from runscaler.actors.outlook import Outlook
     from runscaler.actors.planning import Planning
     from runscaler.actors.runners import Runners
-    from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
-
-
-class RunnerFacts(TypedDict):
-    """What every event about a runner says."""
-
-    at: float
-    scale_set: str
-    slot: int
-    runner: str
-
-
-def runner_facts(clock: Clock, settings: ScaleSetSettings, slot: int, runner: str) -> RunnerFacts:
-    return {"at": clock.wall(), "scale_set": settings.name, "slot": slot, "runner": runner}
 
 
 def snapshot(

@@ -61,8 +61,7 @@ class Stocktaking:
         for number in repairs.ended:
             self._end(self._runners.book.slot(number), by_id)
         for one, number in repairs.found:
-            self._unclear.pop(number, None)
-            self._runners.found(self._runners.book.slot(number), by_id[one.resource_id])
+            self._find(self._runners.book.slot(number), by_id[one.resource_id])
         for number in repairs.lost:
             self._lose(self._runners.book.slot(number))
         self._runners.departures.forget_early()
@@ -99,6 +98,13 @@ class Stocktaking:
             seen = by_id.get(slot.resource.id)
             self._runners.departures.ended(slot.resource.id, None if seen is None else seen.ending)
 
+    def _find(self, slot: Slot, resource: Resource) -> None:
+        """A start whose actor crashed did succeed."""
+        self._unclear.pop(slot.number, None)
+        self._runners.book.give(slot, resource)
+        self._hand_over(slot, resource)
+        self._runners.happen(slot, SlotEvent.FOUND)
+
     def _lose(self, slot: Slot) -> None:
         """A start whose actor crashed has left nothing at the backend, but perhaps a registration."""
         self._unclear.pop(slot.number, None)
@@ -114,14 +120,18 @@ class Stocktaking:
             owed = m.DeregisterRunner(runner, runner_id, self._runners.scale_set_id)
             self._crew.tell_runner(slot.number, owed)
         if slot.resource is not None:
-            self._crew.tell_runner(slot.number, m.AdoptRunner(slot.generation, slot.resource))
-            if slot.state is SlotState.RETIRING or _was_asked_about(slot):
-                self._runners.order_retirement(slot)
-            elif slot.state is SlotState.REMOVING:
-                self._runners.order_removal(slot)
+            self._hand_over(slot, slot.resource)
         elif slot.state not in (SlotState.EMPTY, SlotState.WAITING):
             self._unclear[slot.number] = slot.generation
             self._office.ask_for_inventory()
+
+    def _hand_over(self, slot: Slot, resource: Resource) -> None:
+        """To an actor that knows nothing: what lives in its slot, and the order that was not carried out."""
+        self._crew.tell_runner(slot.number, m.AdoptRunner(slot.generation, resource))
+        if slot.state is SlotState.RETIRING or _was_asked_about(slot):
+            self._runners.order_retirement(slot)
+        elif slot.state is SlotState.REMOVING:
+            self._runners.order_removal(slot)
 
 
 def _was_asked_about(slot: Slot) -> bool:

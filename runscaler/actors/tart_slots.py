@@ -97,7 +97,9 @@ class TartSlotActor(KeeperActor):
         self._kinds.pop(key, None)
         self._imaged.discard(key)
         self._stopping.discard(key)
-        self._hold(m.HoldVmSlots(key, (), all_of_them=True))
+        self._unheard.discard(key)
+        for of in self._held_by(key):
+            self._placed.return_place(self._held.pop(of))
         self._settle()
 
     def ended(self, ended: m.ResourceEnded) -> None:
@@ -141,7 +143,7 @@ class TartSlotActor(KeeperActor):
         self._claims.pop(of, None)
         place = self._held.pop(of, None)
         if place is not None:
-            self._placed.return_place(place)
+            self._free(returned.key, place, unused=returned.unused)
             self._now_or_later(full=returned.refused)
 
     def _hold(self, told: m.HoldVmSlots) -> None:
@@ -149,11 +151,21 @@ class TartSlotActor(KeeperActor):
         new = {(told.key, slot): place for slot, place in told.held}
         if told.all_of_them:
             slots = {place.vm_slot for place in new.values()}
-            for of in [of for of in self._held if of[0] == told.key]:
+            for of in self._held_by(told.key):
                 if (old := self._held.pop(of)).vm_slot not in slots:
-                    self._placed.return_place(old)
+                    self._free(told.key, old, unused=True)
             self._unheard.discard(told.key)
         self._held.update(new)
+
+    def _held_by(self, key: ScaleSetKey) -> list[tuple[ScaleSetKey, SlotNumber]]:
+        return [of for of in self._held if of[0] == key]
+
+    def _free(self, key: ScaleSetKey, place: Place, *, unused: bool) -> None:
+        """At once, or when the warm VM is gone that was given with it in vain."""
+        if place.warm and unused:
+            self._pool.take_back(place, self._kinds.get(key, ""))
+        else:
+            self._placed.return_place(place)
 
     def _pool_step(
         self,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from loguru import logger
 
 from runscaler.actors import messages as m
+from runscaler.backends.base import Warm
 from runscaler.errors import PlacesTaken
 from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from runscaler.actors.house import Jobs
-    from runscaler.backends.base import Place, PlacedBackend, Warm
+    from runscaler.backends.base import Place, PlacedBackend
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
     from runscaler.errors import RunscalerError
@@ -92,6 +93,13 @@ class WarmPool:
         taken = self._vms.pop(vm_slot)
         assert taken.warm is not None, "only ready ones are given"
         return replace(taken.place, warm=taken.warm.id)
+
+    def take_back(self, given: Place, kind: str) -> None:
+        """The job that it was given to did not come: it goes, if it is there still."""
+        place, now = replace(given, warm=""), self._office.clock.monotonic()
+        warm = Warm(given.warm, kind, place, ready_at=0.0)
+        self._vms[_slot_of(place)] = _WarmVm(place, kind, now, Stage.READY, warm)
+        self.cool(_slot_of(place), "the job that it was given to did not come")
 
     def cool(self, vm_slot: int, why: str) -> None:
         """Remove it; one that still boots is cut."""

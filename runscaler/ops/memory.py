@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from runscaler.names import RunnerName
@@ -22,6 +23,8 @@ class DaemonMemory:
     def __init__(self, state_dir: StateDir | None) -> None:
         self._state_dir = state_dir
         self._sessions: dict[ScaleSetKey, SavedSession] = {}
+        self._registrations: defaultdict[ScaleSetKey, set[RunnerName]] = defaultdict(set)
+        """Only where there is no state directory."""
 
     def load_session(self, key: ScaleSetKey) -> tuple[ScaleSetId, SessionId] | None:
         saved = self._sessions.get(key)
@@ -40,15 +43,21 @@ class DaemonMemory:
             self._state_dir.sessions.clear(key)
 
     def note_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
-        if self._state_dir is not None:
+        if self._state_dir is None:
+            self._registrations[key].add(runner)
+        else:
             self._state_dir.registrations.note(key, runner)
 
     def clear_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
-        if self._state_dir is not None:
+        if self._state_dir is None:
+            self._registrations[key].discard(runner)
+        else:
             self._state_dir.registrations.clear(key, runner)
 
     def noted_registrations(self, key: ScaleSetKey) -> list[RunnerName]:
-        return [] if self._state_dir is None else self._state_dir.registrations.noted(key)
+        if self._state_dir is None:
+            return sorted(self._registrations[key].copy())
+        return self._state_dir.registrations.noted(key)
 
     def set_aside(self, key: ScaleSetKey, batch_id: int, content: str) -> Path | None:
         if self._state_dir is None:

@@ -65,7 +65,8 @@ def reconcile(
 
     `unclear` are slots whose actor died while it started something: they wait for this very answer.
     A resource whose slot is taken, or lies beyond `max_runners`, goes to a surplus slot numbered
-    from `max_runners` up, which only lives until it is empty.
+    from `max_runners` up, which only lives until it is empty. While one of those has changed since,
+    nothing is adopted: what is listed and unknown may have lived there.
     """
     by_resource = {one.resource_id: one for one in listed}
     by_runner = {one.runner: one for one in listed}
@@ -74,14 +75,18 @@ def reconcile(
     ended = tuple(one.slot for one in settled if _has_ended(one, by_resource))
     unclear_slots = [one for one in settled if one.slot in doubtful]
     return Repairs(
-        adopt=_places(_unknown(as_of, listed, believed), believed, max_runners),
+        adopt=_places(_unknown(as_of, listed, believed, max_runners), believed, max_runners),
         ended=ended,
         lost=tuple(one.slot for one in unclear_slots if one.runner not in by_runner),
         found=tuple((by_runner[one.runner], one.slot) for one in unclear_slots if one.runner in by_runner),
     )
 
 
-def _unknown(as_of: float, listed: Sequence[Listed], believed: Sequence[Believed]) -> list[Listed]:
+def _unknown(
+    as_of: float, listed: Sequence[Listed], believed: Sequence[Believed], max_runners: int
+) -> list[Listed]:
+    if any(one.slot >= max_runners and one.changed_at >= as_of for one in believed):
+        return []
     known = {one.resource_id for one in believed if one.resource_id}
     names = {one.runner for one in believed if one.runner}
     changed = {one.slot for one in believed if one.changed_at >= as_of}

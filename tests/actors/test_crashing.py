@@ -15,6 +15,8 @@ from runscaler.actors.listener import ListenerActor
 from runscaler.actors.root import RootActor
 from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.github.messages import JobCompleted, JobStarted
+from runscaler.policy.lifecycle import FINISH_SECONDS
 from runscaler.status import SetState
 
 SHARED = (HealthActor, HostActor, KeeperActor)
@@ -223,3 +225,33 @@ def test_a_retirement_whose_actor_dies_of_it_is_done_by_the_next() -> None:
     world.hanging = ()
     world.advance(15)
     assert (world.states(), world.resources(), list(world.github.runners)) == ([], [], [])
+
+
+def test_a_runner_whose_job_was_over_before_its_actor_died_of_its_start_does_not_stay_for_ever() -> None:
+    world = World(max_runners=1)
+    world.agents_connect = False
+    world.play()
+    world.hanging = (RunnerActor,)
+    world.queue(1)
+    world.play()
+    runner = world.status().slots[0].runner
+    world.github.say(
+        "linux", JobStarted("early", runner_name=runner), JobCompleted("early", runner_name=runner)
+    )
+    world.advance(FINISH_SECONDS + 1)
+    assert world.states() == ["finishing"]
+
+    start = world.backend.start
+
+    def start_and_die(order: Any, interrupt: Any) -> None:
+        world.backend.start = start  # type: ignore[method-assign]
+        start(order, interrupt)
+        raise RuntimeError("after it was made")
+
+    world.backend.start = start_and_die  # type: ignore[method-assign,assignment]
+    world.hanging = ()
+    world.deliver()
+    assert [one.runner for one in world.resources()] == [runner]
+
+    world.advance(60)
+    assert runner not in [one.runner for one in world.resources()]

@@ -21,6 +21,22 @@ def test_a_job_that_takes_too_long_is_killed() -> None:
     assert (world.working(), len(world.cut_down)) == ([], 1)
 
 
+def test_a_job_that_was_killed_counts_as_ended_and_its_registration_is_not_forgotten(log_lines) -> None:
+    world = World(max_runners=2, job_timeout=900)
+    world.queue(1)
+    world.play()
+    world.advance(930)
+    (runner,) = world.cut_down
+    assert runner in noted(world)
+
+    world.github.lease_over(world.github.runner_names[runner].id)
+    world.advance(60)
+
+    assert (world.status().jobs_started, world.status().jobs_completed) == (1, 1)
+    assert [line for line in log_lines if "not one of ours" in line] == []
+    assert runner not in noted(world)
+
+
 def test_no_job_is_killed_without_a_job_timeout() -> None:
     world = World(max_runners=2)
     world.queue(1)
@@ -58,6 +74,10 @@ def test_an_idle_runner_that_github_calls_busy_without_a_word_of_its_job_is_aske
 
     world.advance(2 * NAMELESS_SECONDS + 60)
     assert world.states() == []
+
+
+def noted(world: World) -> list[str]:
+    return [str(one) for names in world.shelf.registrations.values() for one in names]
 
 
 def stray_idle_runner(world: World) -> str:

@@ -7,7 +7,11 @@ from typing import Any
 import pytest
 from support.world import World
 
+from runscaler.actors.health import HealthActor
+from runscaler.actors.host import HostActor
+from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.runner import RunnerActor
+from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.errors import BackendError, Refused
 
 
@@ -158,6 +162,30 @@ def test_a_slot_actor_that_hangs_does_not_hold_the_process_for_ever() -> None:
     world.shut_down()
     world.advance(world.config.drain_timeout + 120)
     assert world.ended == [""]
+
+
+@pytest.mark.parametrize("kind", [ScaleSetActor, KeeperActor, HostActor, HealthActor])
+def test_an_actor_that_may_not_hang_and_does_is_left_behind_and_said_once(
+    kind: type[Any], log_lines: list[str]
+) -> None:
+    world = World(max_runners=1)
+    world.play()
+    world.hanging = (kind,)
+    world.shut_down()
+    world.advance(120)
+    assert world.ended == [""]
+    assert len([line for line in log_lines if "it hangs" in line]) == 1
+
+
+def test_a_listener_that_crashes_while_it_closes_opens_no_session_again() -> None:
+    world = World(max_runners=1)
+    world.play()
+    opened = world.github.calls["open_session"]
+    world.github.fail_next("close_session", ValueError("a bug"))  # type: ignore[arg-type]
+    world.shut_down()
+    world.advance(5)
+    assert world.ended == [""]
+    assert world.github.calls["open_session"] == opened
 
 
 def test_stopping_twice_is_stopping_once() -> None:

@@ -307,6 +307,19 @@ def test_an_image_that_cannot_be_had_is_tried_again_ever_later(engine: Engine) -
     assert linux.received[-1] == ImagePrepared()
 
 
+def test_an_image_that_fails_again_and_again_half_way_is_one_trouble(engine: Engine) -> None:
+    engine.backend.steps = (("an image", 1, 2),)
+    for _ in range(3):
+        engine.backend.fail_next("prepare", BackendError("no space left"))
+    linux = engine.join()
+    engine.solo.advance(2)
+    engine.solo.advance(4)
+
+    told = linux.of(ImageAbsent)
+    first = next(at for at, one in enumerate(told) if one.failed)
+    assert {one.reason for one in told[first:]} == {"no space left"}
+
+
 def test_an_image_that_failed_is_tried_at_once_when_the_thing_is_back(engine: Engine) -> None:
     engine.backend.engine.down("gone")
     engine.solo.play()

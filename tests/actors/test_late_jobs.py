@@ -37,3 +37,15 @@ def test_without_such_word_it_goes_when_the_grace_is_over() -> None:
     world.advance(12)
 
     assert world.resources() == []
+
+
+def test_word_that_comes_later_still_counts_and_is_about_one_of_ours(log_lines: list[str]) -> None:
+    world, runner = retiring_world()
+    world.advance(12)
+
+    world.github.say("linux", JobStarted("late", runner_name=runner))
+    world.play()
+
+    assert world.status().jobs_started == 1
+    assert world.states() == []
+    assert [line for line in log_lines if "not one of ours" in line] == []

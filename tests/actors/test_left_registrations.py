@@ -73,6 +73,21 @@ def test_what_is_owed_at_the_end_is_paid_by_the_next_process() -> None:
     assert left not in at_github(world) + noted(world)
 
 
+def test_a_runner_that_was_cut_down_at_the_end_is_deregistered_by_the_next_process() -> None:
+    world = World(max_runners=1)
+    world.queue(1)
+    world.play()
+    world.shut_down()
+    world.advance(world.config.drain_timeout + 1)
+    (left,) = world.cut_down
+    assert left in noted(world)
+
+    world.github.lease_over(world.github.runner_names[left].id)
+    world.start()
+    world.advance(60)
+    assert left not in at_github(world) + noted(world)
+
+
 def test_a_runner_that_runs_is_not_taken_for_left() -> None:
     world = World(max_runners=1)
     world.queue(1)

@@ -419,6 +419,24 @@ def test_what_is_owed_after_a_failure_is_paid_when_github_answers_again() -> Non
     assert not solo.registered_set().undeleted
 
 
+def test_batches_that_cannot_be_acknowledged_are_tried_one_a_poll_and_said_once(log_lines: list[str]) -> None:
+    solo, listener = opened()
+    solo.github.fail_next("acknowledge", Unreachable("no reply"), times=1000)
+    for _ in range(4):
+        solo.github.queue("linux")
+        poll_again(solo, listener)
+        solo.tell(listener, BatchHandled(solo.heard(BatchReceived)[-1].batch_id, ()))
+    batches = [one.batch_id for one in solo.heard(BatchReceived)]
+    solo.service.calls.clear()
+
+    for _ in range(8):
+        poll_again(solo, listener)
+
+    assert len(solo.service.args("acknowledge")) == len(solo.service.args("poll")) == 8
+    assert sorted(args[1] for args in solo.service.args("acknowledge")) == sorted(batches * 2)
+    assert len([line for line in log_lines if "acknowledged" in line]) == 1
+
+
 def test_there_is_never_more_than_one_chain_of_polls() -> None:
     solo, listener = opened()
     solo.service.calls.clear()

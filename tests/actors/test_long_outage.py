@@ -42,6 +42,24 @@ def test_an_outage_of_ten_minutes_with_jobs_that_wait_is_a_few_lines(
     assert len(log_lines) <= MOST_LINES, "".join(log_lines)
 
 
+def test_runners_that_cannot_be_retired_meanwhile_add_none(log_lines: list[str]) -> None:
+    world = World(max_runners=6, idle_timeout=60)
+    world.agents_connect = False
+    jobs = world.queue(6)
+    world.play()
+    for job in jobs:
+        world.github.cancel("linux", job)
+    world.play()
+    assert world.states() == ["idle"] * 6
+    log_lines.clear()
+    for call in ("poll", "remove_runner"):
+        world.github.fail_next(call, Unreachable("connection refused"), times=10_000)
+    world.advance(600)
+
+    assert world.states() == ["retiring"] * 6
+    assert len(log_lines) <= MOST_LINES, "".join(log_lines)
+
+
 def test_the_same_trouble_keeps_the_words_in_which_it_was_said() -> None:
     world = World(max_runners=1)
     world.play()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from support.solo import Solo
 from support.world import World
 
 from runscaler.actors.messages import BatchHandled, ListenerTroubled, SessionOpened
+from runscaler.actors.runners import DOUBT_SECONDS
 from runscaler.actors.scale_set import ScaleSetActor
-from runscaler.errors import SessionGone
+from runscaler.errors import JobStillRunning, SessionGone
 from runscaler.github.messages import JobAvailable, Statistics
 
 
@@ -45,7 +47,8 @@ def test_a_session_that_is_lost_at_every_poll_is_not_opened_anew_all_the_time() 
     assert any(report.trouble for report in solo.heard(ListenerTroubled))
 
 
-def test_a_runner_that_hangs_after_its_job_goes_when_github_has_agreed() -> None:
+@pytest.mark.parametrize("refusals", [0, 2])
+def test_a_runner_that_hangs_after_its_job_goes_when_github_has_agreed(refusals: int) -> None:
     """Fault F85: its worker process still lives, its registration is gone."""
     world = World(max_runners=1)
     world.queue(1)
@@ -54,8 +57,10 @@ def test_a_runner_that_hangs_after_its_job_goes_when_github_has_agreed() -> None
     resource = world.running[runner]
     world.finish(runner, ends=False)
     world.backend.engine.jobs_running.add(resource.id)
+    still = JobStillRunning("a job still runs", status=400)
+    world.github.fail_next("remove_runner", still, times=refusals)
     world.play()
 
-    world.advance(25)
+    world.advance(25 + refusals * DOUBT_SECONDS)
 
     assert world.resources() == []

@@ -37,6 +37,7 @@ from runscaler.errors import (
     GitHubError,
     ImageMissing,
     Interrupted,
+    JobStillRunning,
     RateLimited,
     RunnerExists,
     RunscalerError,
@@ -56,6 +57,7 @@ FIRST, SECOND = Generation(1), Generation(2)
 SCALE_SET = ScaleSetId(42)
 """The first that GitHub in memory makes."""
 NAME = RunnerName("runner-00000001")
+STILL = JobStillRunning("a job still runs", status=400)
 
 
 class Slot:
@@ -462,7 +464,25 @@ def test_several_registrations_that_are_owed_have_one_timer(slot: Slot) -> None:
 
     slot.solo.advance(30)
 
-    assert slot.solo.service.args("find_runner") == [("runner-0000000b",), ("runner-0000000a",)]
+    assert slot.solo.service.args("find_runner") == [("runner-0000000a",), ("runner-0000000b",)]
+
+
+def test_a_new_debt_asks_for_no_other(slot: Slot) -> None:
+    names = [f"runner-0000000{digit}" for digit in "abcd"]
+    slot.solo.github.fail_next("find_runner", STILL, times=4)
+    for name in names:
+        slot.tell(DeregisterRunner(RunnerName(name), 0, slot.scale_set_id))
+
+    assert slot.solo.service.args("find_runner") == [(name,) for name in names]
+
+
+def test_that_github_holds_on_to_a_registration_is_said_once(slot: Slot, log_lines: list[str]) -> None:
+    slot.solo.github.fail_next("find_runner", STILL, times=20)
+    slot.tell(DeregisterRunner(NAME, 0, slot.scale_set_id))
+    for _ in range(20):
+        slot.solo.advance(30)
+
+    assert len([line for line in log_lines if NAME in line]) == 1
 
 
 def test_while_github_is_away_one_registration_is_tried_and_the_others_in_turn(slot: Slot) -> None:
@@ -528,6 +548,7 @@ def test_settling_that_is_cut_is_made_up_for(slot: Slot) -> None:
     assert slot.registered() == [NAME]
 
     slot.tell(slot.order(SECOND, "runner-00000002"), CancelStart(SECOND, RunnerName("runner-00000002")))
+    slot.solo.advance(30)
 
     assert up.resource.runner_id not in slot.solo.github.runners
     assert slot.registered() == []

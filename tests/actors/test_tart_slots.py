@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.placed import PlacedMemoryBackend
 from support.world import World, scale_set
 
+from runscaler.actors.base import ActorCrashed
+from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.actors.tart_slots import HOLDERS_SECONDS, UNHEARD_SECONDS, TartSlotActor
 from runscaler.errors import BackendError, StartFailed
 from runscaler.policy.vm_slots import OLDEST_SECONDS
@@ -15,6 +18,7 @@ from runscaler.status import SetState, Unmet
 
 if TYPE_CHECKING:
     from runscaler.config.model import ScaleSetSettings
+    from runscaler.testing.memory_records import MemoryJob
 
 
 def mac_set(name: str, *, pool: int = 0, most: int = 2, **settings: Any) -> ScaleSetSettings:
@@ -315,6 +319,47 @@ def test_its_crash_forgets_nothing_and_doubles_nothing(pool: int) -> None:
     assert [job.result for job in jobs] == ["succeeded"] * 4
     assert world.backend.most_at_once == 2
     assert (world.backend.claims, len(world.backend.pooled)) == ({}, pool)
+
+
+def with_a_job_that_waits_for_a_warm_vm() -> tuple[MacWorld, MemoryJob]:
+    """The VM slots are deaf for now: the claim lies in their inbox."""
+    world = MacWorld(mac_set("a", pool=1))
+    world.advance(1)
+    world.hanging = (TartSlotActor,)
+    (job,) = world.queue(1, "a")
+    world.play()
+    assert (world.states(), list(world.backend.pooled)) == (["waiting"], ["pool-00000001"])
+    return world, job
+
+
+def test_a_warm_vm_that_was_given_when_its_job_had_just_gone_is_not_left_over() -> None:
+    world, job = with_a_job_that_waits_for_a_warm_vm()
+    world.github.cancel("a", job)
+    world.play()
+    assert world.states() == []
+
+    world.hanging = ()
+    world.advance(5)
+    assert list(world.backend.pooled) == ["pool-00000002"]
+    world.shut_down()
+    world.play()
+    assert (world.ended, world.backend.living()) == ([""], {})
+
+
+def test_a_warm_vm_whose_grant_a_scale_set_did_not_live_to_see_is_not_left_over() -> None:
+    world, _ = with_a_job_that_waits_for_a_warm_vm()
+    world.hanging = (ScaleSetActor,)
+    world.deliver()
+    with suppress(ActorCrashed):
+        world.stage.living(ScaleSetActor)[0].on_receive(object())
+    world.hanging = ()
+    world.advance(60)
+    assert world.states() == ["busy"]
+    assert len(world.backend.living()) == 2, "the job's, and one for the pool"
+
+    world.finish_all()
+    world.advance(60)
+    assert len(world.backend.living()) == 1
 
 
 def test_a_crashed_scale_set_holds_up_nobody_for_long() -> None:

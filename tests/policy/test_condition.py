@@ -105,6 +105,15 @@ def test_nothing_is_in_the_way_of_a_set_that_is_well() -> None:
     assert WELL.may_plan
 
 
+def test_a_set_serves_while_it_holds_a_session_and_github_answers() -> None:
+    away, failed = Hold("no route"), "its listener crashes again and again"
+
+    assert WELL.is_serving
+    assert not replace(WELL, session=False).is_serving
+    assert not replace(WELL, github=away).is_serving
+    assert not replace(WELL, listener_failed=failed).is_serving
+
+
 @pytest.mark.parametrize(
     ("condition", "gates"),
     [

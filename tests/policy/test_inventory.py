@@ -48,9 +48,10 @@ def test_only_what_nobody_knows_is_adopted_and_all_of_it_but_of_slots_that_chang
     known = {one.resource_id for one in believed} | {one.runner for one in believed}
     changed = {one.slot for one in believed if one.changed_at >= NOW}
     unknown = {one for one in listed if one.resource_id not in known and one.runner not in known}
+    surplus_changed = any(slot >= MAX_RUNNERS for slot in changed)
 
     assert {one for one, _ in repairs(listed, believed).adopt} == {
-        one for one in unknown if one.slot not in changed
+        one for one in unknown if one.slot not in changed and not surplus_changed
     }
 
 
@@ -102,6 +103,12 @@ def test_a_slot_has_ended_when_its_resource_is_not_seen_running_and_it_is_not_ye
     assert repairs(listed, believed).ended == tuple(
         one.slot for one in settled if one.state is not SlotState.REMOVING and one.resource_id not in running
     )
+
+
+def test_what_left_a_surplus_slot_after_the_listing_began_is_not_brought_back() -> None:
+    surplus = Believed(SlotNumber(MAX_RUNNERS), SlotState.EMPTY, None, "", NOW + 1)
+
+    assert repairs([LISTED], [surplus]).adopt == ()
 
 
 def repaired(made: Repairs, believed: list[Believed]) -> list[Believed]:

@@ -23,11 +23,13 @@ class ClaimVmSlot:
 
 @dataclass(frozen=True, slots=True)
 class ReturnVmSlot:
-    """The slot is empty, or no longer wants one. `refused`: the host would not run another VM."""
+    """The slot is empty, or no longer wants one. `refused`: the host would not run another VM; `unused`:
+    no runner is known to have lived there, so a warm VM that came with it may be there still."""
 
     key: ScaleSetKey
     slot: SlotNumber
     refused: bool = False
+    unused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

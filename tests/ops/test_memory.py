@@ -1,0 +1,39 @@
+"""What outlives an actor, with a state directory and without."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from runscaler.names import RunnerName, ScaleSetKey
+from runscaler.ops.memory import DaemonMemory
+from runscaler.ops.state_dir import StateDir
+from runscaler.testing.clock import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = ScaleSetKey("https://github.com/my-org", "default", "linux")
+OTHER = ScaleSetKey("https://github.com/my-org", "default", "windows")
+ONE, TWO = RunnerName("runner-00000001"), RunnerName("runner-00000002")
+
+
+@pytest.fixture(params=["with a state directory", "without"])
+def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonMemory]:
+    if request.param == "without":
+        yield DaemonMemory(None)
+        return
+    with StateDir.open(tmp_path / "state", FakeClock()) as state_dir:
+        yield DaemonMemory(state_dir)
+
+
+def test_registrations_are_known_until_they_are_gone(memory: DaemonMemory) -> None:
+    for runner in (ONE, TWO, TWO):
+        memory.note_registration(KEY, runner)
+    memory.note_registration(OTHER, ONE)
+    memory.clear_registration(KEY, ONE)
+    memory.clear_registration(KEY, ONE)
+
+    assert (memory.noted_registrations(KEY), memory.noted_registrations(OTHER)) == ([TWO], [ONE])
