@@ -1,5 +1,6 @@
-"""What a slot needs beyond itself, claimed and given back: the host's cap first, then a VM slot where
-the backend's host has few of them. A part of the scale set actor, used on its thread only.
+"""What a slot needs beyond itself, claimed and given back: a VM slot where the backend's host has few of
+them, then a place under the host's cap. The scarcer first: who waits for a VM slot must not hold a place
+that another scale set could use. A part of the scale set actor, used on its thread only.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from runscaler.actors import messages as m
 from runscaler.policy.lifecycle import SlotState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from runscaler.actors.slots import Slot, SlotBook
     from runscaler.backends.base import Place
     from runscaler.names import ScaleSetKey
@@ -41,18 +40,22 @@ class Places:
         self._stop: m.WarmNoMore | None = None
 
     def claim(self, slot: Slot) -> None:
-        """Under the host's cap first."""
-        claim = m.ClaimPlace(self._key, self._office.actor_ref, slot.number, slot.generation)
-        self._office.send(self._host, claim)
+        """What it lacks next."""
+        claim = m.ClaimVmSlot if self._lacks_vm_slot(slot) else m.ClaimPlace
+        to = self._keeper if self._lacks_vm_slot(slot) else self._host
+        self._office.send(to, claim(self._key, self._office.actor_ref, slot.number, slot.generation))
 
     def granted(self, slot: Slot, place: Place) -> bool:
         """One place is there; False while another is still to come."""
-        if self.has_vm_slots and place.vm_slot is None:
-            slot.under_cap = True
-            self._claim_vm_slot(slot)
+        if self._lacks_vm_slot(slot):
+            if place.vm_slot is not None:
+                slot.place = place
+                self.claim(slot)
             return False
-        slot.place = place
-        return True
+        return place.vm_slot is None
+
+    def _lacks_vm_slot(self, slot: Slot) -> bool:
+        return self.has_vm_slots and slot.place.vm_slot is None
 
     def give_back(self, slot: Slot) -> None:
         """Harmless for what was never granted."""
@@ -84,7 +87,8 @@ class Places:
         if is_listed:
             self._hold_under_cap(book)
         for slot in book.in_state(SlotState.WAITING):
-            self.claim(slot)
+            if not self._lacks_vm_slot(slot):
+                self.claim(slot)
 
     def meet_keeper(self, keeper: m.Ref, book: SlotBook, *, is_listed: bool) -> None:
         """To be called after joining it."""
@@ -94,25 +98,14 @@ class Places:
         if is_listed:
             self._hold_vm_slots(book)
         for slot in book.in_state(SlotState.WAITING):
-            if self.has_vm_slots and slot.under_cap:
-                self._claim_vm_slot(slot)
+            if self._lacks_vm_slot(slot):
+                self.claim(slot)
 
     def _hold_under_cap(self, book: SlotBook) -> None:
-        held = tuple(slot.number for slot in _placed(book))
+        held = tuple(slot.number for slot in book.held() if slot.state is not SlotState.WAITING)
         self._office.send(self._host, m.HoldPlaces(self._key, held, all_of_them=True))
-
-    def _claim_vm_slot(self, slot: Slot) -> None:
-        claim = m.ClaimVmSlot(self._key, self._office.actor_ref, slot.number, slot.generation)
-        self._office.send(self._keeper, claim)
 
     def _hold_vm_slots(self, book: SlotBook, *, all_of_them: bool = True) -> None:
         if self.has_vm_slots:
-            held = tuple(
-                (slot.number, slot.place) for slot in _placed(book) if slot.place.vm_slot is not None
-            )
+            held = tuple((slot.number, slot.place) for slot in book.held() if slot.place.vm_slot is not None)
             self._office.send(self._keeper, m.HoldVmSlots(self._key, held, all_of_them))
-
-
-def _placed(book: SlotBook) -> Iterable[Slot]:
-    """Those whose places are granted."""
-    return (slot for slot in book.held() if slot.state is not SlotState.WAITING)

@@ -181,7 +181,7 @@ class Runners:
             return
         timeout = self._settings.start_timeout
         order = StartRunner(
-            slot.generation, slot.runner, self.scale_set_id, place, self._clock.monotonic() + timeout
+            slot.generation, slot.runner, self.scale_set_id, slot.place, self._clock.monotonic() + timeout
         )
         self.happen(slot, SlotEvent.PLACED)
         self.arm(slot, timeout, SlotEvent.OVERDUE)

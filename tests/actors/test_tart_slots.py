@@ -10,9 +10,12 @@ from support.placed import PlacedMemoryBackend
 from support.world import World, scale_set
 
 from runscaler.actors.base import ActorCrashed
+from runscaler.actors.host import HostActor
 from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.actors.tart_slots import HOLDERS_SECONDS, UNHEARD_SECONDS, TartSlotActor
+from runscaler.backends.memory import MemoryBackend
 from runscaler.errors import BackendError, StartFailed
+from runscaler.names import OwnerId
 from runscaler.policy.vm_slots import OLDEST_SECONDS
 from runscaler.status import SetState, Unmet
 
@@ -47,6 +50,20 @@ class MacWorld(World):
 
     def unmet(self, number: int = 0) -> list[tuple[Unmet, int]]:
         return [(one.reason, one.count) for one in self.status(number).unmet]
+
+
+class MixedWorld(MacWorld):
+    """Beside the VMs runs what needs no VM slot: scale sets of the backend process."""
+
+    def thing_of(self, settings: ScaleSetSettings) -> str:
+        return settings.backend
+
+    def open_backend(self, settings: ScaleSetSettings) -> MemoryBackend:
+        if settings.backend == "tart":
+            return self.backend
+        return MemoryBackend(
+            self.clock, owner=OwnerId("b"), engine=self.backend.engine, on_start=self._agent_starts
+        )
 
 
 def two_sets(**options: Any) -> MacWorld:
@@ -109,6 +126,38 @@ def test_who_waits_is_told_anew_when_the_slots_change_hands() -> None:
     world.backend.foreign = 1
     world.advance(HOLDERS_SECONDS + 1)
     assert "a stranger (not ours)" in world.status().unmet[0].detail
+
+
+def test_what_waits_for_a_vm_slot_leaves_the_host_s_places_to_others() -> None:
+    sets = (mac_set("mac", backend="tart", runner_image="image"), scale_set("here", backend="process"))
+    world = MixedWorld(*sets, host_cap=4)
+    world.queue(6, "mac")
+    world.play()
+    world.queue(3, "here")
+    world.play()
+    assert (world.status(0).busy, world.status(1).busy) == (2, 2)
+    assert {one.reason for one in world.status(1).unmet} == {Unmet.HOST_CAP}
+
+    world.finish_next("here")
+    assert (world.status(0).busy, world.status(1).busy) == (2, 2)
+
+
+def test_a_vm_slot_is_kept_while_the_host_s_cap_is_waited_for() -> None:
+    sets = (mac_set("mac", backend="tart", runner_image="image"), scale_set("here", backend="process"))
+    world = MixedWorld(*sets, host_cap=1)
+    world.queue(1, "here")
+    world.play()
+    world.queue(1, "mac")
+    world.play()
+    assert world.unmet(0) == [(Unmet.HOST_CAP, 1)]
+
+    for kind in (TartSlotActor, HostActor, ScaleSetActor):
+        world.crash(kind)
+        world.advance(3)
+        assert len(world.backend.claims) == 1
+    world.finish_next("here")
+    assert world.states(0) == ["busy"]
+    assert world.backend.claims == {}
 
 
 def test_a_refusal_of_the_kernel_is_waiting_and_no_failure() -> None:

@@ -158,8 +158,8 @@ class World:
             board=self.board,
             host_name="host-a",
             connect=self._connect,
-            thing_of=lambda _: "memory",
-            open_backend=lambda _: self.backend,
+            thing_of=self.thing_of,
+            open_backend=self.open_backend,
             emit=self.events.append,
             workers=InlineWorkers,
             launch=self.stage.launch,
@@ -173,6 +173,12 @@ class World:
             actor.actor_stopped.set()
         for watch in list(self.backend.engine._watchers):
             watch.stop()
+
+    def thing_of(self, _settings: ScaleSetSettings) -> str:
+        return "memory"
+
+    def open_backend(self, _settings: ScaleSetSettings) -> MemoryBackend:
+        return self.backend
 
     def _connect(self, settings: ScaleSetSettings, report: TroubleReport) -> ScaleSetService:
         return PatientService(self.github.connect(settings, report), self.clock)  # type: ignore[return-value]
