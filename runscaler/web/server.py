@@ -83,8 +83,10 @@ class HealthServer:
         on_loop = cast("Trigger", server.trigger).pull_trigger
         on_loop(lambda: setattr(server, "accepting", False))
         server.task_dispatcher.shutdown(timeout=REPLIES_WITHIN)
-        on_loop(lambda: _close(server))
+        on_loop(lambda: _end_loop(server))
         self._thread.join(REPLIES_WITHIN)
+        if not self.serving:
+            server.close()
 
 
 class Trigger(Protocol):
@@ -92,17 +94,21 @@ class Trigger(Protocol):
 
     def pull_trigger(self, thunk: Callable[[], None], /) -> None: ...
 
+    def del_channel(self) -> None: ...
 
-def _close(server: TcpWSGIServer) -> None:
-    """On the loop's thread: with no socket left it returns.
 
-    A worker that still runs would write to the trigger's pipe when it ends; closed, its number could
-    be another file's by then. So the pipe, and with it the thread, is left to such a worker.
+def _end_loop(server: TcpWSGIServer) -> None:
+    """On the loop's thread: with no channel left it returns.
+
+    Closed is the trigger's pipe only after that: who pulls it writes to it last of all, and by then its
+    number could be another file's. A worker that still runs will pull it when it ends; the pipe, and
+    with it the thread, is left to such a one.
     """
     for channel in list(cast("dict[int, HTTPChannel]", server.active_channels).values()):
         channel.close()
     if not server.task_dispatcher.threads:
-        server.close()
+        cast("Trigger", server.trigger).del_channel()
+        server.del_channel()
 
 
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str | int | bytes, ...]]:

@@ -54,6 +54,24 @@ def test_the_port_outlives_a_server_and_a_new_one_takes_over(listener):
     assert not first.serving
 
 
+def test_a_loop_that_ends_before_the_stop_has_called_it_does_no_harm(listener):
+    server = HealthServer(listener, ok)
+    server.start()
+    loop, trigger = server._thread, server._server.trigger
+    pull, pulls = trigger._physical_pull, iter(range(2))
+
+    def late():
+        if next(pulls) == 1:
+            pull()  # as a worker did a moment ago: the loop finds what it shall do
+            loop.join(20)
+        pull()
+
+    trigger._physical_pull = late
+    server.stop()
+
+    assert not server.serving
+
+
 def test_stop_is_harmless_when_repeated_or_before_the_start(listener):
     server = HealthServer(listener, ok)
     server.stop()
