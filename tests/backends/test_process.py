@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource as limits
 import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -366,6 +368,35 @@ def test_what_a_job_made_unwritable_is_removed_all_the_same(rig, backend, start)
     remove(backend, resource)
 
     assert rig.leftovers() == []
+
+
+@contextmanager
+def full_disk():
+    """No file of this process can get longer than a few bytes."""
+    soft, hard = limits.getrlimit(limits.RLIMIT_FSIZE)
+    limits.setrlimit(limits.RLIMIT_FSIZE, (16, hard))
+    try:
+        yield
+    finally:
+        limits.setrlimit(limits.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_on_a_full_disk_an_ended_runner_is_seen_and_its_removal_makes_room(rig, backend, start):
+    lives, ends = start(), start()
+    change_marks(rig, lives, pid=0)
+    with full_disk():
+        observed = Observed(backend)
+        observed.first()
+        psutil.Process(marks_of(rig, ends)["pid"]).kill()
+        ended = observed.end_of(ends)
+        observed.stop()
+        listed = {each.id: each for each in backend.inventory()}
+        remove(backend, ends, force=False)
+
+    assert ended.ending.signal == signal.SIGKILL
+    assert listed[ends.id].ending.signal == signal.SIGKILL
+    assert listed[lives.id].state is ResourceState.RUNNING
+    assert not rig.home(ends).exists()
 
 
 def test_a_name_that_is_no_runners_reaches_no_path(rig, backend, start):

@@ -42,6 +42,9 @@ class Marks(BaseModel):
     process_created: float = 0.0
     ending: Ending | None = None
 
+    def with_process(self, pid: int, created: float) -> Marks:
+        return self.model_copy(update={"pid": pid, "process_created": created})
+
     def resource(self) -> Resource:
         return Resource(
             id=self.runner,

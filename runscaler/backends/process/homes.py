@@ -92,7 +92,7 @@ class Homes:
 
     def note_process(self, home: Home, marks: Marks, pid: int, created: float) -> Marks:
         """Write down which process it is."""
-        noted = marks.model_copy(update={"pid": pid, "process_created": created})
+        noted = marks.with_process(pid, created)
         home.mark(noted)
         return noted
 
@@ -132,7 +132,10 @@ class Homes:
     def _with_process_found(self, home: Home, marks: Marks) -> Marks:
         """The daemon was killed after the process began and before it was written down, or earlier."""
         process = self.tree(home).first_marked()
-        return self.note_process(home, marks, process.pid, process.create_time()) if process else marks
+        if process is None:
+            return marks
+        found = marks.with_process(process.pid, process.create_time())
+        return self._mark(home, found) or found
 
     def _ending(self, home: Home) -> Ending:
         code = CHILDREN.exit_code(self.mark_of(home))
@@ -144,8 +147,10 @@ class Homes:
         )
 
     def _mark(self, home: Home, marks: Marks) -> Marks | None:
-        """None where it was deleted meanwhile; never brings a deleted one back."""
-        with self._lock:
+        """None where it was deleted meanwhile; never brings a deleted one back.
+
+        Where they cannot be written, as on a full disk, they count all the same: a removal makes room."""
+        with self._lock, suppress(OSError):
             try:
                 home.mark(marks)
             except FileNotFoundError:
