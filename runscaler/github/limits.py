@@ -33,12 +33,13 @@ class HostLimits:
             raise RateLimited(line, retry_after=left)
 
     def note(self, request: Request, seconds: float, *, primary: bool) -> None:
-        """A reply asked for a pause."""
+        """A reply asked for a pause. One to a call that was under way when a pause began repeats nothing."""
         key = (_REST if primary and request.rest else "") + request.host
         with self._lock:
+            if self._left(request) <= 0:
+                self._repeats[request.host] = self._repeats.get(request.host, 0) + 1
             until = self._clock.monotonic() + seconds
             self._until[key] = max(self._until.get(key, 0.0), until)
-            self._repeats[request.host] = self._repeats.get(request.host, 0) + 1
 
     def passed(self, request: Request) -> None:
         """A call went through: the next secondary limit starts again at a minute."""
@@ -47,7 +48,10 @@ class HostLimits:
                 self._repeats.pop(request.host, None)
 
     def repeats(self, request: Request) -> int:
-        return self._repeats.get(request.host, 0)
+        """How many limits came in a row before the one that a reply tells of now."""
+        with self._lock:
+            known = self._repeats.get(request.host, 0)
+            return known if self._left(request) <= 0 else max(0, known - 1)
 
     def _left(self, request: Request) -> float:
         keys = (request.host, _REST + request.host) if request.rest else (request.host,)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 from support.missing import missing
-from support.wire_server import WireServer, answer, hang_up, head, reset
+from support.wire_server import WireServer, answer, hang_up, head, raw, reset
 
 from runscaler.config.secrets import Secret
 from runscaler.errors import GitHubError, Interrupted, RateLimited, Refused, ServerTrouble, Unreachable
@@ -286,6 +287,33 @@ def test_secondary_limits_without_a_time_double_from_a_minute(client: Client, se
     find(client, None)
 
     assert client.clock.pauses == [60.5, 120.5, 240.5]
+
+
+def test_limits_told_to_calls_that_were_all_under_way_are_one(client: Client, server: WireServer) -> None:
+    together = threading.Barrier(5)
+
+    def limit(conversation: Conversation) -> None:
+        together.wait(30)
+        answer({"message": "You have exceeded a secondary rate limit."}, 403)(conversation)
+
+    server.on(*FIND, NONE)
+    find(client)
+    server.on(*FIND, limit, times=4)
+    asked: list[float] = []
+
+    def call() -> None:
+        with pytest.raises(RateLimited) as caught:
+            find(client, 0.0)
+        asked.append(caught.value.retry_after)
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    together.wait(30)
+    for thread in threads:
+        thread.join(30)
+
+    assert asked == [60.0] * 4
 
 
 def test_a_jit_configuration_is_asked_for_again_after_a_rate_limit(
