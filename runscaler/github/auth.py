@@ -88,9 +88,9 @@ class Registrar:
                 return self._admission
             if self._failure is not None and self._rounds != before:
                 raise self._failure
+            self._failure = None  # an older one says nothing of this round, which may be interrupted
             try:
                 self._admission = self._register(user_agent, interrupt, seconds)
-                self._failure = None
             except GitHubError as error:
                 self._failure = error
                 raise
@@ -100,7 +100,8 @@ class Registrar:
 
     def _register(self, user_agent: str, interrupt: Interrupt, seconds: float) -> Admission:
         """Steps c and d; a fresh registration token is refused until it has spread (fault F31), and one
-        that stays refused is fetched anew, once."""
+        that stays refused is fetched anew, once. Tried for `seconds`: then the refusal stands."""
+        deadline = self._clock.monotonic() + seconds
         for _ in range(2):
             token = self._registration_token(user_agent, interrupt, seconds)
             for attempt in range(REGISTER_TRIES):
@@ -108,7 +109,10 @@ class Registrar:
                 reply = self._courier.send(request, interrupt, seconds)
                 if reply.status not in (401, 403):
                     return self._admitted(request, reply)
-                self._clock.pause(self._clock.jitter(2.0**attempt), interrupt)
+                pause = self._clock.jitter(2.0**attempt)
+                if self._clock.monotonic() + pause >= deadline:
+                    raise denial(request, reply, self._url, self._clock.wall())
+                self._clock.pause(pause, interrupt)
         raise denial(request, reply, self._url, self._clock.wall())
 
     def _registration_token(self, user_agent: str, interrupt: Interrupt, seconds: float) -> Secret:

@@ -217,7 +217,28 @@ def test_a_registration_token_that_stays_refused_is_fetched_anew_once(
     assert len(server.requests(*REGISTER)) == 10
 
 
-@pytest.mark.parametrize("body", [{"token": "x"}, {"url": "", "token": "x"}, {"url": "http://a/"}, {}, []])
+def test_who_asked_for_an_answer_soon_hears_of_a_refusal_that_stays(
+    client: Client, server: WireServer
+) -> None:
+    server.on(*REGISTER, answer({"message": "not allowed here"}, 403), times=100)
+
+    with pytest.raises(AccessDenied, match="not allowed here"):
+        find(client, 10.0)
+
+    assert sum(client.clock.pauses) < 10
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"token": "x"},
+        {"url": "http://h:99999/", "token": "x"},
+        {"url": "", "token": "x"},
+        {"url": "http://a/"},
+        {},
+        [],
+    ],
+)
 def test_a_registration_without_url_or_token_is_tried_again(
     client: Client, server: WireServer, body: object
 ) -> None:
