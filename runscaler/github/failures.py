@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
-from requests.exceptions import InvalidProxyURL, InvalidSchema, InvalidURL
+from requests.exceptions import InvalidHeader, InvalidProxyURL, InvalidSchema, InvalidURL
 from urllib3 import exceptions as urllib3
 
 from runscaler.errors import Unreachable
@@ -82,6 +82,8 @@ def _known(cause: BaseException, host: str) -> _Verdict | None:
             return Dropped, f"{host} dropped the connection", ()
         case ssl.SSLError():
             return Unreachable, f"TLS with {host} failed ({_text(cause)})", ()
+        case InvalidHeader():
+            return NotSent, _text(cause), ()
         case InvalidURL() | InvalidSchema() | urllib3.LocationValueError():
             return Unreachable, f"GitHub gave an address that cannot be used ({_text(cause)})", ()
     return None
@@ -106,6 +108,18 @@ def proxy_refuses(what: str, proxy: str) -> NotSent:
     return NotSent(f"could not {what}: the proxy {_proxy_name(proxy)} {_WANTS_A_USER}", fixes=(_PROXY_FIX,))
 
 
+def require_usable_proxy(what: str, proxy: str) -> None:
+    """Before the libraries below meet one that they cannot use: they would show its password."""
+    try:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        why = "cannot be used: it must be like http://HOST:PORT"
+        raise NotSent(f"could not {what}: the proxy {_proxy_name(proxy)} {why}", fixes=(_PROXY_FIX,))
+
+
 def _proxy_trouble(causes: tuple[BaseException, ...], proxy: str) -> _Verdict:
     if "407" in " ".join(str(each) for each in causes):
         why = _WANTS_A_USER
@@ -118,7 +132,11 @@ def _proxy_trouble(causes: tuple[BaseException, ...], proxy: str) -> _Verdict:
 
 def _proxy_name(proxy: str) -> str:
     """Host and port without the password before them."""
-    return urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2] or "(malformed)"
+    try:
+        name = urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
+    except ValueError:
+        name = ""
+    return name or "(malformed)"
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

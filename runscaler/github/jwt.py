@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import TYPE_CHECKING
 
 from runscaler.github.fields import Fields, parse_json
@@ -22,9 +21,9 @@ def jwt_expiry(token: str) -> float | None:
     try:
         claims = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
         expiry = Fields(parse_json(claims)).raw("exp")
-    except (ValueError, binascii.Error):
+        return float(expiry) if isinstance(expiry, int | float) and not isinstance(expiry, bool) else None
+    except (ValueError, OverflowError):
         return None
-    return float(expiry) if isinstance(expiry, int | float) and not isinstance(expiry, bool) else None
 
 
 def seconds_left(token: str, clock: Clock, server_now: float | None) -> float | None:

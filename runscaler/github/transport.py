@@ -16,7 +16,7 @@ from requests.utils import get_environ_proxies, should_bypass_proxies
 
 from runscaler.errors import Refused, Unreachable
 from runscaler.github.connections import WireAdapter
-from runscaler.github.failures import FOREIGN, proxy_refuses, unreachable
+from runscaler.github.failures import FOREIGN, proxy_refuses, require_usable_proxy, unreachable
 from runscaler.github.fields import shown
 from runscaler.github.flight import CutOff, Flight, flying
 from runscaler.github.gate import Gate
@@ -48,6 +48,13 @@ PROXY_WANTS_A_USER = 407
 _REDIRECTS = (301, 302, 307, 308)
 
 
+class _Session(requests.Session):
+    """One that leaves redirects alone: else requests reads their bodies, of any size, and their targets."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        return None
+
+
 class Transport:
     """A pool of connections. `proxy` overrides the environment's, but for what NO_PROXY names."""
 
@@ -55,7 +62,7 @@ class Transport:
         self._watchdog = watchdog
         self._proxy = proxy
         self._gate = Gate(CALLS_AT_ONCE)
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         adapter = WireAdapter(context)
@@ -96,6 +103,8 @@ class Transport:
 
     def _exchange(self, request: Request, flight: Flight) -> Reply:
         proxy = self._proxy_for(request.url)
+        if proxy:
+            require_usable_proxy(request.what, proxy)
         try:
             with self._session.request(
                 request.method,
@@ -151,8 +160,13 @@ def _too_large(request: Request) -> Unreachable:
 
 def _redirected(request: Request, reply: Reply) -> str:
     """Where a redirect leads; never to another host with the token (fault F19)."""
-    target = urljoin(request.url, reply.headers.get("Location", ""))
-    if origin_of(target) != origin_of(request.url):
+    location = reply.headers.get("Location", "")
+    try:
+        target = urljoin(request.url, location)
+        is_elsewhere = origin_of(target) != origin_of(request.url)
+    except ValueError:
+        target, is_elsewhere = location, True
+    if is_elsewhere:
         raise Refused(
             f"could not {request.what}: {request.host} redirects to {shown(target.partition('?')[0])}, "
             "where the token must not go",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from requests.auth import AuthBase
+from requests.exceptions import InvalidHeader
 
 from runscaler.github.fields import JsonValue, parse_json, shown
 
@@ -32,7 +33,10 @@ class Authorization(AuthBase):
         self._token = token
 
     def __call__(self, prepared: PreparedRequest) -> PreparedRequest:
-        prepared.headers["Authorization"] = f"{self._scheme} {self._token.reveal()}"
+        token = self._token.reveal()
+        if not (token.isascii() and token.isprintable()):
+            raise InvalidHeader("the token holds characters that cannot be sent")  # http.client would show it
+        prepared.headers["Authorization"] = f"{self._scheme} {token}"
         return prepared
 
 
@@ -110,6 +114,8 @@ def usable_url(url: str, name: str, *, secure: bool) -> str:
     scheme, host = origin_of(url)
     if not url:
         raise ValueError(f"{name} is missing")
+    if urlsplit(url).port == 0:  # one that is no number raises here
+        raise ValueError(f"{name} has a port that cannot be used")
     if scheme not in ("http", "https") or not host:
         raise ValueError(f"{name} is not a URL")
     if secure and scheme != "https":

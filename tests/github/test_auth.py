@@ -47,7 +47,16 @@ def admit(server: WireServer, token: str, **headers: str) -> None:
 
 def test_the_expiry_of_a_jwt_is_read_without_its_signature() -> None:
     assert jwt_expiry(jwt({"exp": 1_800_003_600})) == 1_800_003_600
-    for unreadable in ("", "opaque", "a.b", "a.%%%.c", "a.e30.c", jwt({"exp": "soon"}), jwt([1])):
+    for unreadable in (
+        "",
+        "opaque",
+        "a.b",
+        "a.%%%.c",
+        "a.e30.c",
+        jwt({"exp": "soon"}),
+        jwt([1]),
+        jwt({"exp": 10**400}),
+    ):
         assert jwt_expiry(unreadable) is None
 
 
@@ -293,6 +302,17 @@ def test_the_token_is_in_no_error(client: Client, server: WireServer) -> None:
         find(client)
 
     assert TOKEN not in f"{caught.value!r} {caught.value} {caught.value.fixes}"
+
+
+def test_a_token_from_github_that_no_header_can_hold_is_neither_sent_nor_shown(
+    client: Client, server: WireServer
+) -> None:
+    admit(server, "s3cr3t\r\nX-Other: 1")
+
+    with pytest.raises(Unreachable, match="characters that cannot be sent") as caught:
+        find(client, 0.0)
+
+    assert "s3cr3t" not in f"{caught.value!r}"
 
 
 def test_a_reply_without_a_date_counts_by_our_own_clock() -> None:

@@ -217,6 +217,24 @@ def test_a_redirect_to_another_host_is_not_followed(client: Client, server: Wire
         find(client)
 
 
+@pytest.mark.parametrize("target", [b"http://[x", b"/\xe9", b"http://h:99999/"])
+def test_a_redirect_to_no_address_is_an_error_and_no_crash(
+    client: Client, server: WireServer, target: bytes
+) -> None:
+    reply = b"HTTP/1.1 307 Moved\r\nLocation: %b\r\nContent-Length: 0\r\n\r\n" % target
+    server.on(*FIND, raw(reply), times=50)
+
+    with pytest.raises(GitHubError):
+        find(client, 0.0)
+
+
+def test_the_body_of_a_redirect_is_as_small_as_any(client: Client, server: WireServer) -> None:
+    server.on(*FIND, hang_up(head(307, {"Location": "/moved"}) + b"x" * (9 * 1024 * 1024)))
+
+    with pytest.raises(Unreachable, match="larger than 8 MiB"):
+        find(client, 0.0)
+
+
 def test_a_redirect_on_the_same_host_is_followed_with_method_and_body(
     client: Client, server: WireServer
 ) -> None:
@@ -471,6 +489,21 @@ def test_a_proxy_that_refuses_or_is_down_is_named_without_its_password(
     for caught in (refused, down):
         assert address in str(caught.value)
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://me:hunter2@h:99999", "socks5://me:hunter2@h:1", "http://me:hunter2@[h"]
+)
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_named_without_its_password(
+    connector: Connector, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    client = connector("http://ghes.example/my-org")
+
+    with pytest.raises(Unreachable, match=r"the proxy .* cannot be used") as caught:
+        find(client, 0.0)
+
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_url_that_would_send_a_token_in_the_clear_is_refused(connector: Connector, tmp_path: Path) -> None:
