@@ -8,6 +8,7 @@ router, are quiet too.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 QUIET_SECONDS = 10.0
 PING_SECONDS = 10.0
 """An engine that hangs is reported after so much silence, and so much more without an answer."""
+TOLD_AGAIN = 256
+"""So many events an engine keeps, and may tell again to who asks from a time on."""
 NANOSECONDS = 1_000_000_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 SIGNALS = range(129, 193)
@@ -56,7 +59,7 @@ class Watch:
         self._quiet_seconds = quiet_seconds
         self._ping_seconds = ping_seconds
         self._since = int(since * NANOSECONDS)
-        self._last_event = 0
+        self._told: deque[Mapping[str, object]] = deque(maxlen=TOLD_AGAIN)
         self._pause = 0.0
         self._stop = Interrupt()
         self._endings = Endings()
@@ -133,10 +136,11 @@ class Watch:
 
     def _handle(self, event: Mapping[str, object]) -> None:
         at = event.get("timeNano")
-        if not isinstance(at, int) or at <= self._last_event:
+        if not isinstance(at, int) or event in self._told:
             return
-        # By the engine's clock from now on, which may differ from ours.
-        self._last_event = self._since = at
+        self._told.append(event)
+        # By the engine's clock from now on, which may differ from ours, and be set back.
+        self._since = at
         ended = self._endings.observe(event, at / NANOSECONDS)
         if ended is not None:
             self._report(ended)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import threading
 
 import pytest
 from support.engine import DockerRig, shell_image
 from support.engine_proxy import EngineProxy
 from support.relay import ShortFolder
+from support.wire_server import WireServer, answer, head
 
 from runscaler.backends.base import Ending, ResourceEnded, ThingDown, ThingUp
 from runscaler.backends.docker.address import EngineAddress
@@ -198,6 +200,44 @@ def test_an_engine_that_refuses_its_events_is_asked_ever_more_slowly(proxy, seen
     assert clock.pauses == sorted(clock.pauses)
     assert len(clock.pauses) >= 8
     assert clock.pauses[-1] >= LONGEST_PAUSE
+
+
+def told(*ends, more=False):
+    """An answer of the event stream: containers and when they died, by the engine's clock."""
+
+    def act(conversation):
+        conversation.send(head(200, {"Transfer-Encoding": "chunked"}))
+        for container, at in ends:
+            line = json.dumps(event("die", container, exitCode="0") | {"timeNano": at}).encode()
+            conversation.send(b"%x\r\n%b\r\n" % (len(line), line))
+        if more:
+            conversation.ended.wait(PATIENCE)
+        conversation.send(b"0\r\n\r\n")
+
+    return act
+
+
+def test_ends_are_told_once_each_also_after_the_engine_s_clock_was_set_back(seen):
+    with WireServer() as server:
+        server.on("GET", "/version", answer({"ApiVersion": "1.43"}), times=9)
+        server.on("GET", "/_ping", answer(b"OK"), times=9)
+        server.on("GET", "/events", told(("a", 7_000_000_000), ("b", 5_000_000_000)))
+        server.on(
+            "GET",
+            "/events",
+            told(("a", 7_000_000_000), ("b", 5_000_000_000), ("c", 6_000_000_000), more=True),
+        )
+        engine = Engine(EngineAddress(server.url))
+
+        watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen)
+        seen.await_count(5)
+
+        watch.stop()
+        engine.forget()
+        asked = [one.target for one in server.requests("GET", "/events")]
+    ends = [one.resource_id for one in seen.all if isinstance(one, ResourceEnded)]
+    assert ends == ["a", "b", "c"]
+    assert "since=5.000000000" in asked[1]
 
 
 @pytest.mark.engine
