@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from contextlib import closing, contextmanager
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, cast
 
 from docker import APIClient
 from docker.constants import MINIMUM_DOCKER_API_VERSION
+from docker.errors import InvalidConfigFile
 
 from runscaler.backends.docker.errors import ENGINE_TROUBLE, translated
 from runscaler.backends.docker.transport import Call, EngineAdapter, pool_for
+from runscaler.errors import BackendDown, BackendError
 from runscaler.interrupt import Interrupt
 
 if TYPE_CHECKING:
@@ -89,9 +92,9 @@ class Engine:
             try:
                 if gated:
                     with self._gate.passing(call):
-                        yield self._connected()
+                        yield self._connected(doing)
                 else:
-                    yield self._connected()
+                    yield self._connected(doing)
             except ENGINE_TROUBLE as error:
                 raise translated(error, doing, self.url, outer) from error
 
@@ -114,13 +117,18 @@ class Engine:
         call.cut()
         self._gate.wake()
 
-    def _connected(self) -> EngineApi:
+    def _connected(self, doing: str) -> EngineApi:
         """docker-py's `version="auto"`, but over our transport: its own cannot be cut."""
         if (client := self._client) is not None:
             return client
         first = self._new_client(MINIMUM_DOCKER_API_VERSION)
         with closing(first):
-            version = first.version(api_version=False)["ApiVersion"]
+            version = _api_version(first.version(api_version=False))
+        if not version:
+            raise BackendDown(
+                f"cannot {doing}: what answers at {self.url} is no Docker engine",
+                fixes=("set [docker] socket, host or DOCKER_HOST to where the engine listens",),
+            )
         with self._lock:
             if self._client is None:
                 self._client = self._new_client(version)
@@ -128,6 +136,34 @@ class Engine:
 
     def _new_client(self, version: str) -> EngineApi:
         # The URL given to docker-py only makes it use http+docker://localhost, which we then take over.
-        client = APIClient("unix:///engine", version=version)
+        with _users_docker_config():
+            client = APIClient("unix:///engine", version=version)
         client.mount("http+docker://", EngineAdapter(pool_for(self.address, self._width)))
         return cast("EngineApi", client)
+
+
+def read_logins(api: EngineApi) -> None:
+    """Before a registry is asked: logins change while we run, some registries' every twelve hours."""
+    with _users_docker_config():
+        api.reload_config()
+
+
+@contextmanager
+def _users_docker_config() -> Iterator[None]:
+    """docker-py takes for granted that what it reads there has the right form."""
+    try:
+        yield
+    except (InvalidConfigFile, ValueError, TypeError, AttributeError) as error:
+        raise BackendError(
+            f"the Docker configuration of this program's user cannot be used: {error}",
+            fixes=(
+                "mend its ~/.docker/config.json (or what DOCKER_CONFIG names)",
+                "log in anew: `docker login`",
+            ),
+        ) from error
+
+
+def _api_version(answer: object) -> str:
+    """Empty where that is no engine's answer."""
+    version = answer.get("ApiVersion") if isinstance(answer, dict) else None
+    return version if isinstance(version, str) and re.fullmatch(r"\d+\.\d+", version) else ""

@@ -35,6 +35,10 @@ def translated(
         return BackendError(
             f"cannot {doing}: the engine {engine} is too old: {error}", fixes=("update the engine",)
         )
+    if isinstance(error, DockerException):
+        # Said on this side: no engine was asked.
+        words = explanation(error)
+        return BackendError(f"cannot {doing}: {words}", fixes=HELPER_FIXES if "redentials" in words else ())
     return _away(error, doing, engine, outer)
 
 
@@ -71,6 +75,10 @@ WAY_FIXES = ("check this engine's way to the registry (DNS, proxy, firewall)",)
 REGISTRY_FIXES = (
     "check runner-image for a typing mistake",
     "log in at its registry as the user that runs this program: `docker login REGISTRY`",
+)
+HELPER_FIXES = (
+    "put the credential helper that ~/.docker/config.json names into this program's PATH",
+    "log in without one: `docker login REGISTRY`",
 )
 IMAGE_FIXES = (
     'pull it: `docker pull IMAGE`, or set pull = "missing"',

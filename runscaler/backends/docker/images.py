@@ -12,6 +12,7 @@ from docker.utils import parse_repository_tag
 from loguru import logger
 
 from runscaler.backends.docker.api import seconds_of
+from runscaler.backends.docker.engine import read_logins
 from runscaler.backends.docker.errors import refused_by_registry
 from runscaler.errors import BackendDown, BackendError, ImageMissing
 
@@ -128,6 +129,7 @@ class Images:
     def registry_says(self, wanted: ImageRequest) -> None:
         """Ask the registry for the image without pulling; its refusal is raised as `BackendError`."""
         with _as_registrys(), self._engine.call(f"find {wanted} at its registry", seconds=30.0) as api:
+            read_logins(api)
             api.inspect_distribution(wanted.image)
 
     def _pull(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
@@ -135,6 +137,7 @@ class Images:
         layers: dict[str, tuple[int, int]] = {}
         doing = f"pull {wanted}"
         with _as_registrys(), self._engine.call(doing, interrupt, seconds=PULL_SILENCE) as api:
+            read_logins(api)
             for line in _pull_lines(api, wanted):
                 if "error" in line:
                     words = " ".join(str(line["error"]).split())

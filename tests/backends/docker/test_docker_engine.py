@@ -6,6 +6,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.wire_server import WireServer, answer
 
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine, Gate
@@ -41,6 +42,24 @@ def test_a_dead_engine_fails_calls_but_not_the_making(tmp_path):
 def test_an_unknown_scheme_fails_calls_with_a_clear_line():
     with pytest.raises(BackendError, match="unknown scheme"):
         ping(Engine(EngineAddress("gopher://there")))
+
+
+@pytest.mark.parametrize("body", [[], {}, {"ApiVersion": "latest"}, {"ApiVersion": 1.4}, "hello"])
+def test_what_is_no_engine_is_called_so(body):
+    with WireServer() as server:
+        server.on("GET", "/version", answer(body))
+
+        with pytest.raises(BackendDown, match="is no Docker engine"):
+            ping(Engine(EngineAddress(server.url)))
+
+
+@pytest.mark.parametrize("config", ['{"auths": {"r": {"auth": "%"}}}', '{"auths": {"r": 1}}', "[1]"])
+def test_a_docker_configuration_that_cannot_be_used_is_named(tmp_path, monkeypatch, config):
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    (tmp_path / "config.json").write_text(config)
+
+    with pytest.raises(BackendError, match="the Docker configuration of this program's user"):
+        ping(Engine(EngineAddress("tcp://127.0.0.1:9")))
 
 
 def test_a_call_to_a_mute_engine_is_cut_by_its_interrupt(mute):

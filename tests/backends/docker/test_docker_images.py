@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import base64
+import json
 import threading
 
 import pytest
 from support.engine import connect, shell_layer
 from support.registry import Registry
+from support.wire_server import WireServer, answer
 
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
@@ -41,6 +44,15 @@ def clock():
 @pytest.fixture
 def images(engine, clock):
     return Images(engine, clock)
+
+
+@pytest.fixture
+def answers(monkeypatch, tmp_path):
+    """An engine whose answers the test gives, and a Docker configuration of the test's own in tmp_path."""
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with WireServer() as server:
+        server.on("GET", "/version", answer({"ApiVersion": "1.43"}), times=9)
+        yield server
 
 
 def ignore(what, done, total):
@@ -117,6 +129,46 @@ def test_a_failed_pull_of_a_present_image_is_no_reason_not_to_start(images, regi
     ensure(images, request)
 
     assert images.find(request) is not None
+
+
+def log_in(folder, password):
+    auth = base64.b64encode(f"me:{password}".encode()).decode()
+    (folder / "config.json").write_text(json.dumps({"auths": {"registry.invalid": {"auth": auth}}}))
+
+
+def test_each_pull_goes_with_the_login_of_that_time(answers, clock, tmp_path):
+    answers.on("GET", "/json", answer({"Created": ""}), times=9)
+    answers.on("POST", "/images/create", answer({"status": "done"}), times=9)
+    engine = Engine(EngineAddress(answers.url))
+    images, wanted = Images(engine, clock), ImageRequest("registry.invalid/runner:1", pull_interval=60.0)
+
+    for password in ("first", "second"):
+        log_in(tmp_path, password)
+        ensure(images, wanted)
+        clock.advance(61.0)
+
+    engine.forget()
+    pulls = [one.headers["x-registry-auth"] for one in answers.requests("POST", "/images/create")]
+    assert [json.loads(base64.urlsafe_b64decode(one))["password"] for one in pulls] == ["first", "second"]
+
+
+@pytest.mark.filterwarnings("ignore:docker-credential-missing")
+def test_a_credential_helper_that_is_missing_is_no_reason_not_to_start_with_a_present_image(
+    answers, clock, tmp_path
+):
+    (tmp_path / "config.json").write_text('{"credHelpers": {"registry.invalid": "missing"}}')
+    answers.on("GET", "/json", answer({"Created": ""}), answer({"Created": ""}))
+    answers.on("GET", "/json", answer({"message": "No such image"}, 404))
+    engine = Engine(EngineAddress(answers.url))
+    images, wanted = Images(engine, clock), ImageRequest("registry.invalid/runner:1")
+
+    ensure(images, wanted)
+    clock.advance(wanted.pull_interval)
+    with pytest.raises(ImageMissing, match="docker-credential-missing") as caught:
+        ensure(images, wanted)
+
+    engine.forget()
+    assert any("PATH" in fix for fix in caught.value.fixes)
 
 
 @pytest.mark.engine
