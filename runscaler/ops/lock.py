@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 LOCK = "lock"
 HOLDER = "holder.json"
 """Beside the lock, not in it: opening a lock file may empty it."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StateLock:
@@ -30,23 +33,29 @@ class StateLock:
 
     def acquire(self) -> None:
         """`HostError` names the process that holds it; never waits."""
+        if not _acquired(self._lock):
+            raise _in_use(self._directory)
         try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise _in_use(self._directory) from None
-        except NotImplementedError as error:
-            raise OSError(str(error)) from error
-        holder = {"pid": os.getpid(), "program": _program()}
-        try:
-            replace_file(self._directory / HOLDER, json.dumps(holder).encode())
+            self._say_who_holds_it()
         except OSError:
             self._lock.release()
             raise
 
+    def _say_who_holds_it(self) -> None:
+        """On a full disk nobody does: that is no reason to go elsewhere and be another owner there."""
+        holder = {"pid": os.getpid(), "program": _program()}
+        try:
+            replace_file(self._directory / HOLDER, json.dumps(holder).encode())
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            (self._directory / HOLDER).unlink(missing_ok=True)
+
     def release(self) -> None:
         """Harmless when repeated."""
         if self._lock.is_locked:
-            (self._directory / HOLDER).unlink(missing_ok=True)
+            with suppress(OSError):
+                (self._directory / HOLDER).unlink(missing_ok=True)
             self._lock.release()
 
 
@@ -55,12 +64,21 @@ def is_held(directory: Path) -> bool:
     if not (directory / LOCK).exists():
         return False
     lock = _lock_in(directory)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
+    if not _acquired(lock):
         return True
     lock.release()
     return False
+
+
+def _acquired(lock: BaseFileLock) -> bool:
+    """Without waiting. OSError also where the file system has no locks."""
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return False
+    except NotImplementedError as error:
+        raise OSError(str(error)) from error
+    return True
 
 
 def _lock_in(directory: Path) -> BaseFileLock:

@@ -30,12 +30,16 @@ class NewestFiles:
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
             replace_file(path, content)
-            for old in list_newest(self._directory)[self._most :]:
+            for old in self._others(path)[self._most - 1 :]:
                 old.unlink(missing_ok=True)
         except OSError as error:
             logger.warning("cannot keep {}: {}", path, error)
             return None
         return path
+
+    def _others(self, path: Path) -> list[Path]:
+        """Newest first. What was just put is the newest, though others may be of a clock that was ahead."""
+        return [other for other in list_newest(self._directory) if other != path]
 
 
 def list_newest(directory: Path) -> list[Path]:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import resource as limits
 import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
+from support.disk import full_disk
 from support.processes import in_shell, process_settings
 
 from runscaler.backends.base import BackendContext, ResourceState
@@ -368,17 +367,6 @@ def test_what_a_job_made_unwritable_is_removed_all_the_same(rig, backend, start)
     remove(backend, resource)
 
     assert rig.leftovers() == []
-
-
-@contextmanager
-def full_disk():
-    """No file of this process can get longer than a few bytes."""
-    soft, hard = limits.getrlimit(limits.RLIMIT_FSIZE)
-    limits.setrlimit(limits.RLIMIT_FSIZE, (16, hard))
-    try:
-        yield
-    finally:
-        limits.setrlimit(limits.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_on_a_full_disk_an_ended_runner_is_seen_and_its_removal_makes_room(rig, backend, start):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from loguru import logger
+from support.disk import full_disk
 
 from runscaler.backends.base import Ending
 from runscaler.config.model import Config, ScaleSetSettings
@@ -119,6 +120,30 @@ def test_a_closed_one_can_be_opened_again_and_closing_twice_is_harmless(path, cl
         assert second.owner == first.owner
 
 
+def test_a_disk_that_is_full_makes_no_other_owner(path, clock, tmp_path):
+    config = config_of(path=tmp_path / "runner.toml", state_dir=path)
+    with StateDir.open(path, clock) as first:
+        owner = first.owner
+    (path / "holder.json").write_text('{"pid": 1, "program": "one that was killed"}')
+
+    with full_disk():
+        state, findings = open_state_dir(config, clock)
+
+    with state, pytest.raises(HostError, match="in use by another process"):
+        StateDir.open(path, clock)
+    assert (state.owner, findings) == (owner, [])
+
+
+def test_it_is_released_though_its_holder_cannot_be_taken_away(path, clock):
+    state = StateDir.open(path, clock)
+    (path / "holder.json").unlink()
+    (path / "holder.json").mkdir()
+
+    state.close()
+
+    assert not is_held(path)
+
+
 def test_an_unreadable_holder_is_another_process(state, path, clock):
     (path / "holder.json").write_text("[]")
 
@@ -226,6 +251,19 @@ def test_the_newest_fifty_outputs_are_kept(state, path, clock):
     assert kept_output(path, "runner-00000009") is None
     assert kept_output(path, "runner-0000000a") is not None
     assert kept_output(path, f"runner-{59:08x}") is not None
+
+
+def test_what_is_kept_after_the_clock_was_set_back_stays(state, clock):
+    kept = []
+    for _ in range(50):
+        clock.advance(1.0)
+        kept.append(state.keep_output(KEY, RUNNER, b"", None))
+    clock.advance(-3600.0)
+
+    newest = state.keep_output(KEY, RUNNER, b"", None)
+
+    assert newest.exists()
+    assert sum(path.exists() for path in kept) == 49
 
 
 def test_output_that_cannot_be_kept_harms_nothing(state, path, warnings):
