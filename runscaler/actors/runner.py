@@ -205,7 +205,9 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
     def _look_inside(self, generation: Generation, resource: Resource) -> None:
         """Is it at work? Where the backend cannot tell, GitHub's messages will."""
         try:
-            at_work = self._backend.runs_a_job(resource)
+            at_work = self._backend.runs_a_job(resource, self._interrupt)
+        except Interrupted:
+            return
         except BackendError as error:
             self._log.debug("cannot look into {}: {}", resource.runner, error)
             return
@@ -232,7 +234,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         except JobStillRunning:
             return RetireRefused(self._slot, tenancy.generation)
         looked_into = tenancy.resource if not after_job else None
-        if looked_into is not None and self._backend.runs_a_job(looked_into):
+        if looked_into is not None and self._backend.runs_a_job(looked_into, self._interrupt):
             return RetireRefused(self._slot, tenancy.generation)
         return RetireAgreed(self._slot, tenancy.generation)
 
@@ -289,7 +291,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
     def _kept(self, resource: Resource, order: RemoveRunner) -> Path | None:
         """Its last output, as far as it can be had: that must not hold up the removal."""
         try:
-            output = self._backend.logs(resource, OUTPUT_BYTES)
+            output = self._backend.logs(resource, OUTPUT_BYTES, self._interrupt)
         except BackendError as error:
             self._log.warning("the output of {} could not be kept: {}", resource.runner, error)
             return None

@@ -161,10 +161,10 @@ class Backend(Protocol):
     def inventory(self) -> list[Resource]:
         """All resources with our owner's mark, in any state. Foreign ones are never listed."""
 
-    def logs(self, resource: Resource, tail: int) -> bytes:
+    def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
         """The last `tail` bytes of its output; empty where it left none."""
 
-    def runs_a_job(self, resource: Resource) -> bool | None:
+    def runs_a_job(self, resource: Resource, interrupt: Interrupt) -> bool | None:
         """Is a `Runner.Worker` process inside? None: cannot tell."""
 
     def watch(self, since: float, report: Callable[[Observation], None]) -> Stoppable:

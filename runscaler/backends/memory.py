@@ -260,12 +260,12 @@ class MemoryBackend:
         self._enter("inventory")
         return self.engine.resources(self._owner)
 
-    def logs(self, resource: Resource, tail: int) -> bytes:
-        self._enter("logs")
+    def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
+        self._enter("logs", interrupt)
         return self.engine.output(resource.id, tail)
 
-    def runs_a_job(self, resource: Resource) -> bool | None:
-        self._enter("runs_a_job")
+    def runs_a_job(self, resource: Resource, interrupt: Interrupt) -> bool | None:
+        self._enter("runs_a_job", interrupt)
         return resource.id in self.engine.jobs_running
 
     def watch(self, since: float, report: Callable[[Observation], None]) -> MemoryWatch:

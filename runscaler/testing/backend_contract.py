@@ -304,15 +304,15 @@ class BackendContract:
         script = RunnerScript(lines=2000, exit_code=1)
         resource = _run_to_its_end(backend, orders.make(script))
 
-        assert backend.logs(resource, 1_000_000) == script.output
-        assert backend.logs(resource, 1000) == script.output[-1000:]
-        assert backend.logs(resource, 0) == b""
+        assert backend.logs(resource, 1_000_000, Interrupt()) == script.output
+        assert backend.logs(resource, 1000, Interrupt()) == script.output[-1000:]
+        assert backend.logs(resource, 0, Interrupt()) == b""
 
     def test_a_removed_runner_has_no_output(self, backend: Backend, orders: Orders) -> None:
         resource = _run_to_its_end(backend, orders.make(RunnerScript(lines=1, exit_code=0)))
         backend.remove(resource, force=False, interrupt=Interrupt())
 
-        assert backend.logs(resource, 1000) == b""
+        assert backend.logs(resource, 1000, Interrupt()) == b""
 
     # watch
 
@@ -377,7 +377,16 @@ class BackendContract:
     def test_no_job_is_seen_in_a_runner_that_waits(self, backend: Backend, orders: Orders) -> None:
         resource = backend.start(orders.make(), Interrupt())
 
-        assert not backend.runs_a_job(resource)
+        assert not backend.runs_a_job(resource, Interrupt())
+
+    def test_a_look_at_a_runner_ends_with_its_interrupt(self, backend: Backend, orders: Orders) -> None:
+        resource, interrupt = backend.start(orders.make(), Interrupt()), Interrupt()
+        interrupt.set()
+
+        with pytest.raises(Interrupted):
+            backend.runs_a_job(resource, interrupt)
+        with pytest.raises(Interrupted):
+            backend.logs(resource, 1000, interrupt)
 
     def test_usable_settings_have_no_errors_and_unusable_ones_do(
         self, rig: BackendRig, backend: Backend

@@ -15,6 +15,7 @@ from runscaler.actors.messages import (
     ChildCrashed,
     DeregisterRunner,
     EndRunner,
+    JobSeen,
     RegistrationSeen,
     RemovalFailed,
     RemoveRunner,
@@ -313,6 +314,16 @@ def test_retiring_an_earlier_runner_or_none_does_nothing(slot: Slot) -> None:
 
     assert slot.registered() == [NAME]
     assert not slot.solo.heard(RetireAgreed)
+
+
+def test_a_look_into_an_adopted_runner_that_is_cut_says_nothing_and_its_removal_follows(slot: Slot) -> None:
+    up = slot.start()
+    slot.solo.backend.engine.jobs_running.add(up.resource.id)
+    slot.solo.interrupt.set()
+    slot.tell(AdoptRunner(SECOND, up.resource), removal(SECOND, deregister=True))
+
+    assert not slot.solo.heard(JobSeen)
+    assert [gone.generation for gone in slot.solo.heard(RunnerGone)] == [SECOND]
 
 
 def test_a_runner_without_an_id_is_removed_by_its_name(slot: Slot) -> None:

@@ -181,10 +181,10 @@ def test_peaks_count_what_ran_at_once(backend, orders):
 
 def test_a_job_is_seen_where_the_test_put_it(backend, orders):
     resource = backend.start(orders.make(), Interrupt())
-    assert backend.runs_a_job(resource) is False
+    assert backend.runs_a_job(resource, Interrupt()) is False
 
     backend.engine.jobs_running.add(resource.id)
-    assert backend.runs_a_job(resource) is True
+    assert backend.runs_a_job(resource, Interrupt()) is True
 
     backend.end(resource.id)
-    assert backend.runs_a_job(resource) is False
+    assert backend.runs_a_job(resource, Interrupt()) is False

@@ -70,7 +70,7 @@ def change_marks(rig, resource, **changes):
 def wait_for_output(backend, resource, text: bytes):
     clock, never = SystemClock(), Interrupt()
     deadline = clock.monotonic() + PATIENCE
-    while text not in (output := backend.logs(resource, 100_000)):
+    while text not in (output := backend.logs(resource, 100_000, Interrupt())):
         assert clock.monotonic() < deadline, output
         clock.pause(0.01, never)
     return output
@@ -101,7 +101,7 @@ def test_what_an_ended_runner_left_running_ends_with_its_removal(rig, backend, s
     observed = Observed(backend)
     resource = start("(setsid sleep 600 &); env -i sleep 600 & echo $!; exit 3")
     observed.end_of(resource)
-    orphan = psutil.Process(int(backend.logs(resource, 100)))
+    orphan = psutil.Process(int(backend.logs(resource, 100, Interrupt())))
     assert orphan.is_running()
 
     remove(backend, resource, force=False)
@@ -126,7 +126,7 @@ def test_a_job_is_seen_by_its_worker_process(backend, start):
     wait_for_output(backend, resource, b"begun")
 
     clock, never = SystemClock(), Interrupt()
-    while not backend.runs_a_job(resource):  # until the shell is what its command line says
+    while not backend.runs_a_job(resource, Interrupt()):  # until the shell is what its command line says
         clock.pause(0.01, never)
 
 
@@ -392,7 +392,7 @@ def test_a_name_that_is_no_runners_reaches_no_path(rig, backend, start):
 
     for stranger in ("../" + resource.id, "/etc", ""):
         remove(backend, replace(resource, id=stranger))
-        assert backend.logs(replace(resource, id=stranger), 100) == b""
+        assert backend.logs(replace(resource, id=stranger), 100, Interrupt()) == b""
 
     assert [listed.id for listed in backend.inventory()] == [resource.id]
 
@@ -434,5 +434,5 @@ def test_without_a_template_the_built_in_agent_takes_the_jit_configuration(rig, 
     resource = backend.start(order, Interrupt())
 
     assert observed.end_of(resource).ending.exit_code == 1
-    assert b"An error occurred" in backend.logs(resource, 10_000)
+    assert b"An error occurred" in backend.logs(resource, 10_000, Interrupt())
     observed.stop()

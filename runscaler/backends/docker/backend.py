@@ -98,9 +98,9 @@ class DockerBackend:
         self._heard_of.intersection_update(resource.id for resource in found)
         return found
 
-    def logs(self, resource: Resource, tail: int) -> bytes:
+    def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
         kept = b""
-        with self._engine.call(f"read the output of container {resource.runner}") as api:
+        with self._engine.call(f"read the output of container {resource.runner}", interrupt) as api:
             try:
                 # Every line has a byte at least, so that as many lines hold as many bytes.
                 for piece in api.logs(resource.id, stream=True, follow=False, tail=max(tail, 1)):
@@ -109,8 +109,8 @@ class DockerBackend:
                 return b""
         return kept
 
-    def runs_a_job(self, resource: Resource) -> bool | None:
-        with self._engine.call(f"look into container {resource.runner}") as api:
+    def runs_a_job(self, resource: Resource, interrupt: Interrupt) -> bool | None:
+        with self._engine.call(f"look into container {resource.runner}", interrupt) as api:
             try:
                 processes = api.top(resource.id)["Processes"]
             except APIError as error:

@@ -103,12 +103,14 @@ class ProcessBackend:
         with _translated("list the runners"):
             return [marks.resource() for marks in self._homes.listed()]
 
-    def logs(self, resource: Resource, tail: int) -> bytes:
+    def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
+        interrupt.wait(0)
         with _translated(f"read the output of {resource.id}"):
             home = self._homes.home(resource.id)
             return home.tail(tail) if home else b""
 
-    def runs_a_job(self, resource: Resource) -> bool | None:
+    def runs_a_job(self, resource: Resource, interrupt: Interrupt) -> bool | None:
+        interrupt.wait(0)
         with _translated(f"look into {resource.id}"):
             home = self._homes.home(resource.id)
             return home is not None and self._homes.tree(home, home.marks()).runs_a_job()

@@ -112,7 +112,7 @@ class TartBackend:
         records = [record for record in self._host.holdings.listed() if not record.is_for_nobody]
         return [record.resource(self._ending_of(record)) for record in records]
 
-    def logs(self, resource: Resource, tail: int) -> bytes:
+    def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
         """The runner's; of a VM that does not run, or does not tell, what `tart run` said."""
         record = self._host.holdings.find(resource.id)
         if record is None or tail <= 0:
@@ -120,16 +120,16 @@ class TartBackend:
         vm = self._host.vm_of(record)
         if vm.pid():
             try:
-                return self._host.guest_of(record).tail(tail)
+                return self._host.guest_of(record).tail(tail, interrupt)
             except BackendError as error:
                 logger.bind(runner=resource.runner).debug("{}", error)
         return vm.said(tail)
 
-    def runs_a_job(self, resource: Resource) -> bool | None:
+    def runs_a_job(self, resource: Resource, interrupt: Interrupt) -> bool | None:
         record = self._host.holdings.find(resource.id)
         if record is None or not self._host.vm_of(record).pid():
             return False
-        return self._host.guest_of(record).runs_a_job()
+        return self._host.guest_of(record).runs_a_job(interrupt)
 
     def watch(self, since: float, report: Callable[[Observation], None]) -> TartWatch:
         """What ended before the watch began is the inventory's to tell, whatever `since` says."""

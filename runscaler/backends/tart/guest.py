@@ -136,17 +136,17 @@ class Guest:
         word = output.out.strip().decode(errors="replace")
         return RunnerSeen(word == "running", int(word) if word.isdecimal() else None)
 
-    def tail(self, count: int) -> bytes:
+    def tail(self, count: int, interrupt: Interrupt) -> bytes:
         """The last bytes of the runner's output."""
-        output = self._ask(TAIL, str(count))
+        output = self._ask(TAIL, str(count), interrupt=interrupt)
         if output.code != 0:
             raise failure(f"read the output of the runner in {self.name}", output)
         return output.out
 
-    def runs_a_job(self) -> bool | None:
+    def runs_a_job(self, interrupt: Interrupt) -> bool | None:
         """None: it does not tell."""
         try:
-            word = self._ask(BUSY).out.strip()
+            word = self._ask(BUSY, interrupt=interrupt).out.strip()
         except BackendError:
             return None
         return {b"busy": True, b"free": False}.get(word)
@@ -155,9 +155,9 @@ class Guest:
         """A process that ends when the runner does; `code_of` reads what it printed."""
         return self.tart.spawn("exec", self.name, "/bin/sh", "-c", AWAIT, "runscaler", str(pid))
 
-    def _ask(self, script: str, *arguments: str) -> Output:
+    def _ask(self, script: str, *arguments: str, interrupt: Interrupt | None = None) -> Output:
         command = ("exec", self.name, "/bin/sh", "-c", script, "runscaler", *arguments)
-        return self.tart.call(*command, seconds=self.deadlines.look)
+        return self.tart.call(*command, seconds=self.deadlines.look, interrupt=interrupt)
 
     def _not_started(self, output: Output) -> StartFailed:
         doing = f"start the runner in {self.name}"

@@ -123,18 +123,18 @@ def test_a_job_is_seen_by_its_worker_process(backend, orders, rig, api):
     busy = started(backend, orders, rig, WORKER)
     idle = started(backend, orders, rig)
 
-    while not backend.runs_a_job(busy):
+    while not backend.runs_a_job(busy, Interrupt()):
         assert api.inspect_container(busy.id)["State"]["Running"], output_of(api, busy)
-    assert backend.runs_a_job(idle) is False
+    assert backend.runs_a_job(idle, Interrupt()) is False
 
 
 def test_nothing_runs_in_what_ended_or_is_gone(backend, orders, rig, api):
     resource = started(backend, orders, rig, "exit 0")
     api.wait(resource.id, timeout=60)
 
-    assert backend.runs_a_job(resource) is False
+    assert backend.runs_a_job(resource, Interrupt()) is False
     backend.remove(resource, force=False, interrupt=Interrupt())
-    assert backend.runs_a_job(resource) is False
+    assert backend.runs_a_job(resource, Interrupt()) is False
 
 
 def test_a_command_that_is_not_there_fails_the_start_and_says_so(backend, orders, rig):

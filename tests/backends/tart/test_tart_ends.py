@@ -32,7 +32,7 @@ def test_a_runner_that_ends_at_once_is_reported_with_its_code_and_its_log(rig, w
     ending = observed.end_of(resource).ending
 
     assert (ending.exit_code, ending.signal) == (7, None)
-    assert backend.logs(resource, 1000) == b"too old\n"
+    assert backend.logs(resource, 1000, Interrupt()) == b"too old\n"
     assert [listed.ending.exit_code for listed in backend.inventory()] == [7]
 
 
@@ -89,7 +89,7 @@ def test_a_vm_that_dies_is_reported_with_what_tart_said_of_it(rig, watched, scri
     (listed,) = backend.inventory()
     assert listed.state is ResourceState.ENDED
     if end is not kill:
-        assert b"guest has stopped the virtual machine" in backend.logs(resource, 1000)
+        assert b"guest has stopped the virtual machine" in backend.logs(resource, 1000, Interrupt())
     backend.remove(resource, force=False, interrupt=Interrupt())
     assert rig.leftovers() == []
 
@@ -161,7 +161,7 @@ def test_a_hung_guest_with_a_runner_is_nobodys_business_but_githubs(rig, quick):
 
     rig.tart.freeze_guest(resource.id)
 
-    assert quick.runs_a_job(resource) is None
+    assert quick.runs_a_job(resource, Interrupt()) is None
     assert [listed.state for listed in quick.inventory()] == [ResourceState.RUNNING]
     assert observed.ends() == []
     quick.remove(resource, force=True, interrupt=Interrupt())

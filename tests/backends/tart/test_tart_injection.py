@@ -53,8 +53,8 @@ def test_the_configuration_travels_on_standard_input_alone(rig, backend, said):
     with ThreadPoolExecutor(1) as pool:
         looking = pool.submit(look)
         resource = backend.start(order, Interrupt())
-        inside = backend.runs_a_job(resource)
-        output = backend.logs(resource, 1000)
+        inside = backend.runs_a_job(resource, Interrupt())
+        output = backend.logs(resource, 1000, Interrupt())
         watching.set()
         looking.result()
     rig.tart.rules(Rule("exec", do="kill", contains=INJECTION))
@@ -183,21 +183,21 @@ def test_a_job_is_seen_in_the_guest_that_runs_it(rig, backend):
     busy = backend.start(order_of(rig, "bin/Runner.Worker & exec sleep 600"), Interrupt())
     idle = backend.start(order_of(rig), Interrupt())
 
-    wait_until(lambda: backend.runs_a_job(busy))
-    assert backend.runs_a_job(idle) is False
+    wait_until(lambda: backend.runs_a_job(busy, Interrupt()))
+    assert backend.runs_a_job(idle, Interrupt()) is False
 
 
 def test_a_guest_that_does_not_answer_cannot_tell_of_jobs(rig, quick):
     resource = quick.start(order_of(rig), Interrupt())
     rig.tart.freeze_guest(resource.id)
 
-    assert quick.runs_a_job(resource) is None
+    assert quick.runs_a_job(resource, Interrupt()) is None
 
 
 def test_no_job_runs_in_a_vm_that_is_gone(rig, backend):
     resource = backend.start(order_of(rig), Interrupt())
     rig.tart.kill_vm(resource.id)
 
-    assert backend.runs_a_job(resource) is False
+    assert backend.runs_a_job(resource, Interrupt()) is False
     backend.remove(resource, force=True, interrupt=Interrupt())
-    assert backend.runs_a_job(resource) is False
+    assert backend.runs_a_job(resource, Interrupt()) is False
