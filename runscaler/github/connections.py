@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from urllib3.poolmanager import PoolManager
 
+    from runscaler.github.flight import Flight
+
 KEPT_HOSTS = 16
 KEPT_CONNECTIONS = 64
 PROBE_AFTER = 30
@@ -42,7 +44,17 @@ def socket_options() -> list[tuple[int, int, int]]:
 
 
 class _Cuttable(HTTPConnection):
-    """A connection that tells the thread's flight of its socket."""
+    """A connection that tells the thread's flight of its socket, and is cut by no flight but the last."""
+
+    _flight: Flight | None = None
+
+    @property
+    def is_connected(self) -> bool:
+        """The pool asks before it lends a connection again: from here on its former call, which may not
+        quite have ended, cannot cut it."""
+        if self._flight is not None and self._flight is not current_flight():
+            self._flight.land()
+        return super().is_connected
 
     def _new_conn(self) -> socket.socket:
         flight = current_flight()
@@ -54,12 +66,14 @@ class _Cuttable(HTTPConnection):
         except CutOff:
             made.close()
             raise
+        self._flight = flight
         return made
 
     def request(self, *args: Any, **kwargs: Any) -> None:  # urllib3's own signature changes between versions
         flight = current_flight()
         if flight is not None and self.sock is not None:
             flight.use(self.sock.fileno())
+            self._flight = flight
         super().request(*args, **kwargs)
 
 

@@ -72,6 +72,7 @@ class Flight:
                 self._wake = None
 
     def land(self) -> None:
+        """Its socket is another's now, or nobody's: no cut reaches it any more. From any thread."""
         with self._lock:
             self._drop_socket()
 

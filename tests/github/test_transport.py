@@ -13,7 +13,7 @@ from support.wire_server import WireServer, answer, drip, hang, head
 from runscaler.clock import SystemClock
 from runscaler.config.secrets import Secret
 from runscaler.errors import Interrupted, RunscalerError, Unreachable
-from runscaler.github.flight import CutOff, Flight, connect_apart
+from runscaler.github.flight import CutOff, Flight, connect_apart, flying
 from runscaler.github.transport import Transport
 from runscaler.github.trust import tls_context
 from runscaler.github.watchdog import Watchdog
@@ -162,6 +162,28 @@ def test_a_cut_call_does_not_spoil_the_next_one(transport: Transport, server: Wi
     interrupt.clear()
 
     assert transport.send(request(f"{server.url}/"), interrupt).status == 204
+
+
+def test_a_call_that_is_cut_at_its_very_end_spares_the_next_one_on_its_connection(
+    transport: Transport, server: WireServer
+) -> None:
+    go_on, ending = threading.Event(), Flight()
+
+    def late(conversation: Conversation) -> None:
+        go_on.wait(LIMIT)
+        answer({})(conversation)
+
+    server.on("GET", "/", answer({}), late)
+    with flying(ending):
+        transport._session.get(server.url)  # its connection is free again; the flight has not landed
+        following = InFlight(lambda: transport.send(request(server.url), Interrupt()))
+        server.wait_for("GET", "/", 2)
+        ending.cut()
+        go_on.set()
+        reply = following.outcome()
+
+    assert isinstance(reply, Reply)
+    assert server.connections == 1
 
 
 def test_an_interrupt_cuts_a_tls_handshake(transport: Transport) -> None:
