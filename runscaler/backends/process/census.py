@@ -14,6 +14,8 @@ import psutil
 MARK = "RUNSCALER_RESOURCE"
 """The environment variable that every process of a runner inherits: `OWNER/RUNNER`."""
 
+_LOOKS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -52,10 +54,21 @@ CENSUS = Census()
 
 def mark_of(process: psutil.Process) -> str:
     """Empty where it has none, hides it or is gone."""
+    variables: dict[str, str] = {}
     try:
-        return process.environ().get(MARK, "")
+        for _ in range(_LOOKS):
+            variables = process.environ()
+            if variables or not _is_being_loaded(process):
+                break
     except (psutil.Error, OSError):
         return ""
+    return variables.get(MARK, "")
+
+
+def _is_being_loaded(process: psutil.Process) -> bool:
+    """For a moment Linux shows neither the words nor the variables of a program that it loads; who
+    started it goes on already. (A thread of the kernel never has any, nor memory.)"""
+    return not process.cmdline() and bool(process.memory_info().vms)
 
 
 def _scan() -> dict[int, Seen]:
