@@ -26,8 +26,10 @@ settings.load_profile("quick")
 
 
 def pytest_configure() -> None:
-    """A test run that is told to end tears its fixtures down, as with Ctrl-C."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """A test run that is told to end tears its fixtures down, as with Ctrl-C; and that is heard, by the
+    programs that it starts too, where a shell runs the tests in the background."""
+    for told in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(told, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

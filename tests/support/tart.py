@@ -73,8 +73,11 @@ class TartRig:
         return tart_settings("no-such-vm")
 
     def destroy(self, resource):
+        """All of it, though the VM's end may just be written down in there."""
         self.tart.kill_vm(resource.id)
-        shutil.rmtree(self.tart.vm_path(resource.id))
+        path = self.tart.vm_path(resource.id)
+        while path.exists():
+            shutil.rmtree(path, ignore_errors=True)
 
     def intents(self):
         return sorted(path.stem for path in self.state_dir.glob("tart/*/*.json"))
