@@ -87,7 +87,8 @@ class Guest:
     def _obey(self, lines: bytes) -> int:
         """Orders of a test, from a connection: crash CODE, agent SECONDS, freeze SECONDS."""
         for line in lines.decode().splitlines():
-            order, _, value = line.partition(" ")
+            courier, order, value = line.split()
+            self._wait_for(int(courier))
             if order == "crash":
                 return int(value)
             if order == "agent":
@@ -99,6 +100,12 @@ class Guest:
                 signal_guest(os.getpid(), self.mark, signal.SIGSTOP)
         return 0
 
+    def _wait_for(self, courier: int) -> None:
+        """Who brought the order ends first: frozen, it could not tell the test that it was taken."""
+        if courier in self._servers:
+            os.waitpid(courier, 0)
+            self._servers.discard(courier)
+
     def _frozen(self) -> bool:
         if self._frozen_until and time.monotonic() >= self._frozen_until:
             self._frozen_until = 0.0
@@ -106,7 +113,7 @@ class Guest:
         return self._frozen_until > 0
 
     def order(self, text: str) -> None:
-        os.write(self._order, f"{text}\n".encode())
+        os.write(self._order, f"{os.getpid()} {text}\n".encode())
 
     def environment(self) -> dict[str, str]:
         return {
