@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from runscaler.backends.process.census import variables_of
 from runscaler.clock import SystemClock
 from runscaler.interrupt import Interrupt
 
@@ -62,7 +63,7 @@ class Processes:
     def _all(self) -> Iterator[Seen]:
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
-                words, environment = process.cmdline(), process.environ()
+                environment, words = variables_of(process), process.cmdline()
                 ours = environment.get("FAKE_TART_HOST") == self._host
                 if not ours or process.status() == psutil.STATUS_ZOMBIE:
                     continue

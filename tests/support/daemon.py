@@ -21,7 +21,7 @@ from docker.errors import APIError
 from support.engine import connect
 from support.missing import missing
 
-from runscaler.backends.process.census import MARK
+from runscaler.backends.process.census import mark_of
 from runscaler.clock import SystemClock
 from runscaler.interrupt import Interrupt
 from runscaler.ops.demo import free_port
@@ -208,7 +208,7 @@ class Daemon:
         owner = owner_file.read_text().strip() if owner_file.exists() else ""
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
-                whose, _, name = process.environ().get(MARK, "").partition("/")
+                whose, _, name = mark_of(process).partition("/")
                 if owner and whose == owner and process.status() != psutil.STATUS_ZOMBIE:
                     yield process, name
 

@@ -54,15 +54,20 @@ CENSUS = Census()
 
 def mark_of(process: psutil.Process) -> str:
     """Empty where it has none, hides it or is gone."""
-    variables: dict[str, str] = {}
     try:
-        for _ in range(_LOOKS):
-            variables = process.environ()
-            if variables or not _is_being_loaded(process):
-                break
+        return variables_of(process).get(MARK, "")
     except (psutil.Error, OSError):
         return ""
-    return variables.get(MARK, "")
+
+
+def variables_of(process: psutil.Process) -> dict[str, str]:
+    """Its environment; those of a program that is just being loaded too, as soon as they are there."""
+    variables: dict[str, str] = {}
+    for _ in range(_LOOKS):
+        variables = process.environ()
+        if variables or not _is_being_loaded(process):
+            break
+    return variables
 
 
 def _is_being_loaded(process: psutil.Process) -> bool:
