@@ -45,6 +45,11 @@ def findings(
     return [*found, *checks.of_disk(), *checks.of_leases(leases)]
 
 
+def can_run_macos(system: str, kernel: str) -> bool:
+    """`kernel` as `uname -v` has it: the machine's name is Intel's for a Python under Rosetta."""
+    return system == "darwin" and "_ARM64" in kernel.upper()
+
+
 class Checks:
     """The parts, for one scale set."""
 
@@ -76,7 +81,7 @@ class Checks:
     def _of_platform(self, version: TartVersion) -> Iterator[Finding]:
         if version.is_fake:
             yield self._warning("this is a fake tart: its VMs are processes of this host, not isolated")
-        elif sys.platform != "darwin" or platform.machine() != "arm64":
+        elif not can_run_macos(sys.platform, platform.version()):
             yield self._error(
                 f"macOS VMs need a Mac with Apple silicon, and this is {sys.platform} {platform.machine()}",
                 'run this scale set on such a Mac, or choose backend = "docker" or "process" for it',

@@ -5,6 +5,7 @@ from support.tart import IMAGE, Reports, tart_settings
 
 from runscaler.backends.base import BackendContext, ThingDown, ThingUp
 from runscaler.backends.tart import TartBackend
+from runscaler.backends.tart.check import can_run_macos
 from runscaler.backends.tart.versions import TartVersion
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendError
@@ -107,6 +108,22 @@ def test_a_real_tart_on_another_machine_than_a_mac_is_refused(rig, backend):
     (error,) = found(backend, rig.settings())
 
     assert "Apple silicon" in error.message
+
+
+@pytest.mark.parametrize(
+    ("system", "kernel", "can"),
+    [
+        (
+            "darwin",
+            "Darwin Kernel Version 23.1.0: Mon Oct  9; root:xnu-10002.41.9~6/RELEASE_ARM64_T8103",
+            True,
+        ),
+        ("darwin", "Darwin Kernel Version 23.1.0: Mon Oct  9; root:xnu-10002.41.9~6/RELEASE_X86_64", False),
+        ("linux", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.0-1_ARM64", False),
+    ],
+)
+def test_a_mac_is_known_by_its_kernel_as_rosetta_gives_it_another_name(system, kernel, can):
+    assert can_run_macos(system, kernel) is can
 
 
 def test_an_image_that_is_not_there_is_pulled_by_the_start(rig, backend):
