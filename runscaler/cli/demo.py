@@ -42,6 +42,7 @@ RUNNERS_ARE = {"docker": "containers", "process": "processes", "tart": "VMs, one
 @click.option(
     "--max-runners",
     type=click.IntRange(1, 200),
+    metavar="N",
     default=5,
     show_default=True,
     help="Most runners at once; on Tart two at most.",
@@ -49,7 +50,12 @@ RUNNERS_ARE = {"docker": "containers", "process": "processes", "tart": "VMs, one
 @click.option("--runner-image", default="", metavar="IMAGE", help="What a real tart makes VMs of.")
 @click.option("--fake-tart", is_flag=True, help="With --backend tart: leave a real one alone.")
 @click.option(
-    "--seed", type=int, default=1, show_default=True, help="Another number, another stream of jobs."
+    "--seed",
+    type=int,
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="Another number, another stream of jobs.",
 )
 @click.option("--only-image", is_flag=True, help="Make the demo's Docker image, print its name, no more.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object at the end, nothing else.")

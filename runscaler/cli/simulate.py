@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from runscaler.simulator.server import SimulatorServer
 
 SHOWN_VIOLATIONS = 5
+FEWEST_THREADS = 9
+"""A session and a runner hold one each while they wait; eight are for what comes meanwhile."""
 
 
 def list_scenarios(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -35,11 +37,46 @@ def list_scenarios(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     ctx.exit()
 
 
+def web_address(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Checks what is handed out to others: a mistake in it would be seen at their end only."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(value)
+        good = not value or (parts.scheme in {"http", "https"} and bool(parts.hostname))
+    except ValueError:
+        good = False
+    if not good:
+        raise click.BadParameter(f"{value!r} is no URL such as http://192.0.2.1:9001")
+    return value
+
+
 @click.command()
-@click.option("--port", default=9001, show_default=True, help="Port to listen on; 0 takes a free one.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--public-url", default="", metavar="URL", help="Hand out this URL instead of the request's.")
-@click.option("--agent-url", default="", metavar="URL", help="URL under which runners reach the simulator.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    default=9001,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
+@click.option(
+    "--host", metavar="HOST", default="127.0.0.1", show_default=True, help="Address to listen on."
+)
+@click.option(
+    "--public-url",
+    default="",
+    metavar="URL",
+    callback=web_address,
+    help="Hand out this URL instead of the request's.",
+)
+@click.option(
+    "--agent-url",
+    default="",
+    metavar="URL",
+    callback=web_address,
+    help="URL under which runners reach the simulator.",
+)
 @click.option("--fast", is_flag=True, help="Short timers, for demos and tests.")
 @click.option(
     "--flavour",
@@ -54,7 +91,14 @@ def list_scenarios(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 @click.option("--capacity-trap", is_flag=True, help="Jobs queued against capacity 0 are lost to that set.")
 @click.option("--token", "tokens", multiple=True, metavar="TOKEN", help="Accept this PAT only (repeatable).")
 @click.option("--groups", default="", metavar="NAME,…", help="Runner groups besides Default.")
-@click.option("--threads", default=256, show_default=True, help="More than sessions and runners together.")
+@click.option(
+    "--threads",
+    type=click.IntRange(min=FEWEST_THREADS),
+    metavar="N",
+    default=256,
+    show_default=True,
+    help="Requests answered at once: more than sessions and runners together, as each holds one.",
+)
 @click.option("--scenario", default="", metavar="NAME", help="Play this bad day once a client is there.")
 @click.option(
     "--jobs",
@@ -128,7 +172,7 @@ def read_scenario(name: str, jobs: int, seed: int | None) -> Scenario | None:
     try:
         return find_scenario(name)
     except UnknownScenario as error:
-        raise click.BadParameter(str(error), param_hint="--scenario") from None
+        raise click.BadParameter(str(error), param_hint="'--scenario'") from None
 
 
 def rehearse(server: SimulatorServer, day: Scenario, jobs: int, seed: int | None) -> list[Verdict]:

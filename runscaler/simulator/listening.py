@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import struct
@@ -129,8 +130,7 @@ class Listener:
         try:
             sock = socket.create_server((self.host, self.port), backlog=BACKLOG)
         except OSError as error:
-            text = f"the simulator cannot listen on {self.host}:{self.port}: {error.strerror}"
-            raise HostError(text) from error
+            raise _refused(self.host, self.port, error) from error
         adjustments = Adjustments(
             connection_limit=4096,
             backlog=BACKLOG,
@@ -156,3 +156,12 @@ class Listener:
         channel.spared = self._spares(environ["PATH_INFO"])
         environ[CONNECTION] = channel
         return self._app(environ, start_response)
+
+
+def _refused(host: str, port: int, error: OSError) -> HostError:
+    """Without the address that `create_server` puts behind the reason once more."""
+    reason = str(error.strerror or error).partition(" (while attempting")[0]
+    text = f"the simulator cannot listen on {host}:{port}: {reason[:1].lower()}{reason[1:]}"
+    if error.errno in (errno.EADDRINUSE, errno.EACCES):
+        return HostError(text, fixes=("choose another port; 0 takes a free one",))
+    return HostError(text, fixes=("use an address of this host, such as 127.0.0.1",))

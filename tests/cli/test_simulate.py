@@ -41,8 +41,38 @@ def test_a_taken_port_is_one_line_and_exit_code_1() -> None:
 
         first.terminate()
     assert second.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{port[1]}" in second.stderr
-    assert "Traceback" not in second.stderr
+    assert second.stderr.splitlines() == [
+        f"error: the simulator cannot listen on 127.0.0.1:{port[1]}: address already in use",
+        "  → choose another port; 0 takes a free one",
+    ]
+
+
+def test_an_address_that_is_not_this_host_s_is_one_line_with_the_cure(runner):
+    told = runner("simulate", "--port", "0", "--host", "192.0.2.1")
+
+    first, cure = told.err.splitlines()
+    assert told.code == 1
+    assert first.startswith("error: the simulator cannot listen on 192.0.2.1:0: ")
+    assert first.count("192.0.2.1") == 1
+    assert "address of this host" in cure
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--port", "70000"),
+        ("--port", "-1"),
+        ("--threads", "0"),
+        ("--public-url", "sim:9001"),
+        ("--public-url", "http://["),
+        ("--agent-url", "ftp://sim/"),
+    ],
+)
+def test_a_value_that_could_never_work_is_wrong_usage(runner, words: tuple[str, str]) -> None:
+    told = runner("simulate", *words)
+
+    assert told.code == 2
+    assert words[0] in told.err
 
 
 def test_the_scenarios_are_listed_with_a_line_each(runner):
@@ -60,6 +90,10 @@ def test_an_unknown_scenario_is_one_line_with_the_names(runner):
     (line,) = [line for line in told.err.splitlines() if "monday" in line]
     assert told.code == 2
     assert all(one.name in line for one in SCENARIOS)
+
+
+def test_the_scenario_that_was_probably_meant_is_named(runner):
+    assert "did you mean lost-acks?" in runner("simulate", "--scenario", "Lost-ack").err
 
 
 @pytest.mark.parametrize("words", [("--jobs", "3"), ("--seed", "3")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
+
 from runscaler.simulator.faults.row import Match
 from runscaler.simulator.scenarios.plan import (
     CancelJobs,
@@ -199,7 +201,9 @@ BY_NAME = {one.name: one for one in SCENARIOS}
 
 
 def find_scenario(name: str) -> Scenario:
-    """`UnknownScenario` lists those that there are."""
+    """`UnknownScenario` names the nearest, and lists those that there are."""
     if name not in BY_NAME:
-        raise UnknownScenario(f"there is no scenario {name}; there are {', '.join(BY_NAME)}")
+        near = get_close_matches(name.lower(), BY_NAME, n=1)
+        guess = f"; did you mean {near[0]}?" if near else ""
+        raise UnknownScenario(f"there is no scenario {name}{guess}; there are {', '.join(BY_NAME)}")
     return BY_NAME[name]
