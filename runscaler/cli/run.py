@@ -125,7 +125,7 @@ def start_warnings(config: Config) -> Iterator[str]:
     if exposed:
         yield (
             f"dind = true: jobs of {', '.join(exposed)} have this host's Docker engine, which is as good as "
-            'root on it (dind = "sidecar" gives each runner an engine of its own, dind = false none)'
+            "root on it (dind = false gives them none)"
         )
 
 

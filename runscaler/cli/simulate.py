@@ -60,9 +60,7 @@ def web_address(_ctx: click.Context, _parameter: click.Parameter, value: str) ->
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
 )
-@click.option(
-    "--host", metavar="HOST", default="127.0.0.1", show_default=True, help="Address to listen on."
-)
+@click.option("--host", metavar="HOST", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--public-url",
     default="",

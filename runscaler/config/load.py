@@ -122,7 +122,9 @@ class _Loading:
         elif missing:
             verb = "is" if len(missing) == 1 else "are"
             flags = " and ".join(f"--{key}" for key in missing)
-            fixes = [] if self._layers.is_multi else [f"give {flags}"]
+            fixes = [] if self._layers.is_multi else [f"write {' and '.join(missing)} there, or give {flags}"]
+            if self._document is None:
+                fixes = [f"give {flags}"]
             text = f"{' and '.join(missing)} {verb} missing"
             self._problems.error(place, text, fixes=fixes, scale_set=shown)
         for key in missing:
@@ -131,7 +133,10 @@ class _Loading:
 
     def _nothing(self, place: Where) -> None:
         text = f"there is no configuration: neither flags nor any of {self._locations}"
-        fixes = ["run: runner init", "give --url and --name, and the token in RUNNER_TOKEN"]
+        fixes = [
+            "write url, name and token into ./config.toml",
+            "give --url and --name, and the token in RUNNER_TOKEN",
+        ]
         self._problems.error(place, text, fixes=fixes)
 
     def _config(self, sets: Sequence[ScaleSetSettings]) -> Config:

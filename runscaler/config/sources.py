@@ -89,7 +89,7 @@ def read_document(path: Path, locations: Locations, problems: Problems) -> Docum
         return None
     is_legacy = path.resolve() == locations.legacy.resolve()
     if is_legacy:
-        problems.warn(where, "this is the place of the Go tool", fixes=["run: runner migrate"])
+        problems.warn(where, "this is the place of the Go tool", fixes=[f"move it to {locations.system}"])
     return Document(path, data, find_positions(text.replace("\r\n", "\n")), is_legacy, mode)
 
 
@@ -115,7 +115,7 @@ def _reason(error: OSError) -> str:
 
 def _cure(error: OSError, path: Path) -> list[str]:
     if isinstance(error, FileNotFoundError):
-        return [f"make one with: runner init --output {path}"]
+        return ["correct the path, or write url, name and token into a new file there"]
     if isinstance(error, IsADirectoryError):
         return [f"name the file in it, such as {path / 'config.toml'}"]
     return ["run as the user who owns it"] if isinstance(error, PermissionError) else []

@@ -23,7 +23,7 @@ MACHINE_ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 def kept_owner(directory: Path) -> OwnerId:
     """The owner of a state directory, made once. Raises OSError.
 
-    A broken file is kept aside: its text may be what `doctor --owner` needs to find old resources.
+    A broken file is kept aside: its text may be the owner that old resources are marked with.
     """
     path = directory / OWNER
     found = read_owner(directory)
@@ -34,8 +34,8 @@ def kept_owner(directory: Path) -> OwnerId:
         aside = path.with_name(f"{OWNER}.broken-{owner[:8]}")
         path.rename(aside)
         logger.warning(
-            "{} held no owner id: now {}. Resources of earlier runs count as another daemon's; "
-            "`runner doctor` finds them. What was there is kept in {}",
+            "{} held no owner id: now {}. Resources of earlier runs count as another daemon's and are "
+            "left alone: remove them by hand. What was there is kept in {}",
             path,
             owner,
             aside,

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -69,6 +71,21 @@ def test_help_of_an_unknown_command_is_wrong_usage_too(runner):
 @pytest.mark.parametrize("name", ["console", "endings", "logging", "options", "__init__", "../run", ""])
 def test_what_is_not_a_command_cannot_be_run_as_one(runner, name):
     assert runner(name).code == 2
+
+
+def test_nobody_is_sent_to_a_command_that_does_not_exist():
+    house = Path(runscaler.__file__).parents[1]
+    pages = [house / "README.md", *house.glob("docs/*.md"), *house.glob("conf/*")]
+    known = "|".join(program.list_commands(click.Context(program)))
+    order = re.compile(rf"(?:`|run: |with: )runner (?!(?:{known}|help|COMMAND)\b)([a-z]+)\b")
+
+    named = {
+        f"{path.name}: {match[1]}"
+        for path in [*pages, *house.glob("runscaler/**/*.py")]
+        for match in order.finditer(path.read_text("utf-8"))
+    }
+
+    assert named == set()
 
 
 def test_an_unknown_flag_is_wrong_usage_and_the_nearest_is_named(runner):

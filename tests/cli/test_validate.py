@@ -136,7 +136,7 @@ def test_nothing_at_all_says_where_to_begin(runner, tmp_path, monkeypatch):
     ended = runner("run")
 
     assert ended.code == 1
-    assert "runner init" in ended.err
+    assert "write url, name and token into ./config.toml" in ended.err
 
 
 def test_the_flags_of_tart_are_taken_and_too_large_numbers_are_warned_about(runner, good):

@@ -262,7 +262,7 @@ def test_nothing_at_all_says_where_was_looked_and_what_to_do(locations: Location
         load_config(environ={}, locations=locations)
 
     assert str(locations.user) in caught.value.findings[0].message
-    assert "run: runner init" in caught.value.findings[0].fixes
+    assert "write url, name and token into ./config.toml" in caught.value.findings[0].fixes
 
 
 def test_the_legacy_place_only_warns_of_keys_it_does_not_know(locations: Locations) -> None:
@@ -271,7 +271,7 @@ def test_the_legacy_place_only_warns_of_keys_it_does_not_know(locations: Locatio
     config = load_config(environ=TOKEN, locations=locations)
 
     lines = [finding.message.removeprefix(str(locations.legacy)) for finding in config.warnings]
-    assert config.warnings[0].fixes == ("run: runner migrate",)
+    assert config.warnings[0].fixes == (f"move it to {locations.system}",)
     assert [line.split(":")[1] for line in lines[1:]] == ["3", "4", "6", "8"]
 
 
