@@ -1,7 +1,7 @@
 """Keys whose feature this version does not have (spec.md 4.4, last rule).
 
-`REFUSED…` are errors, `IDLE…` warnings; the release that brings a feature deletes its row. a value that
-differs from the default counts: the default asks for nothing.
+`REFUSED…` are errors, `IDLE…` warnings, and the reference marks both; the release that brings a feature
+deletes its row. A value that differs from the default counts: the default asks for nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from runscaler.config.schema import attribute, set_leaves, top_leaves
 from runscaler.findings import Finding, Level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from runscaler.config.base import Settings
     from runscaler.config.model import Config, ScaleSetSettings
@@ -45,6 +45,22 @@ IDLE: tuple[TomlPath, ...] = (
     ("docker", "prune-on-exit"),
 )
 IDLE_GLOBALLY = "metrics"
+REMARKED: Mapping[TomlPath, str] = {
+    ("backend",): "swarm and orchard: not in this version",
+    ("docker", "dind"): f'"{REFUSED_DIND}": not in this version',
+    ("docker", "sidecar-image"): "Not in this version",
+    ("update-check",): "No effect in this version",
+}
+"""What the reference alone tells: giving these asks for nothing that is missing, or is told elsewhere."""
+
+
+def remark(path: TomlPath) -> str:
+    """What the reference says about a key, or a table, that this version lacks; empty for all others."""
+    if path in (*REFUSED, *REFUSED_GLOBALLY, ("app",)) or path[0] in REFUSED_BACKENDS:
+        return "Not in this version"
+    if path in IDLE or path[0] == IDLE_GLOBALLY:
+        return "No effect in this version"
+    return REMARKED.get(path, "")
 
 
 def missing_features(config: Config) -> list[Finding]:

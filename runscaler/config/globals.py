@@ -30,12 +30,8 @@ class HostSettings(Settings):
     max_runners: Annotated[
         Count, Key(help="Most runners of all scale sets together; 0: no cap", accepts=A_COUNT)
     ] = 0
-    min_free_memory: Annotated[
-        Size, Key(help="No starts while less memory is free (bytes inside)", accepts=A_SIZE)
-    ] = 0
-    min_free_disk: Annotated[
-        Size, Key(help="No starts while less disk is free (bytes inside)", accepts=A_SIZE)
-    ] = 0
+    min_free_memory: Annotated[Size, Key(help="No starts while less memory is free", accepts=A_SIZE)] = 0
+    min_free_disk: Annotated[Size, Key(help="No starts while less disk is free", accepts=A_SIZE)] = 0
     max_load: Annotated[
         Amount, Key(help="No starts while the one-minute load is above this; 0: off", accepts=A_NUMBER)
     ] = 0.0

@@ -253,7 +253,7 @@ class Config(Settings):
     health_host: Annotated[
         str,
         Key(
-            help="Address that health, metrics and dashboard listen on",
+            help="Address that the health endpoint listens on",
             accepts="an address or host name",
             flag="health-host",
             scope=Scope.GLOBAL,
@@ -263,7 +263,7 @@ class Config(Settings):
     health_port: Annotated[
         Port,
         Key(
-            help="Their port; 0: off",
+            help="Its port; 0: off",
             accepts="a port from 0 to 65535",
             flag="health-port",
             scope=Scope.GLOBAL,
@@ -302,7 +302,7 @@ class Config(Settings):
     state_dir: Annotated[
         FilePath | None,
         Key(
-            help="Where lock, kept logs and the admin socket live",
+            help="Where the lock, the owner id and the kept logs live",
             accepts="a directory",
             scope=Scope.GLOBAL,
             default="made from the configuration's path, below the user's or system's state directory",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pydantic_core import PydanticUndefined
 
+from runscaler.config.features import remark
 from runscaler.config.keys import Scope
 from runscaler.config.schema import Kind, Leaf, global_leaves, set_leaves
 from runscaler.config.secrets import Secret
@@ -25,6 +26,9 @@ A key stands in `config.toml`, some also as a flag of `runner run`. A flag comes
 file before the default; for tokens see below. Without `--config` the first of `./config.toml`,
 `~/.config/runner/config.toml`, `/etc/runner/config.toml` and `/etc/runscaler/config.toml` (the Go tool's
 place, with a warning) is read. `runner validate` shows every problem of a file in one run.
+
+The page has the keys of later versions too, so that a file may be planned: **Not in this version** is
+refused, **No effect in this version** is taken and does nothing.
 
 Durations are texts such as "90s", "10m" or "6h30m", or whole seconds. Secrets may be written
 `env:NAME` (a variable) or `file:PATH` (a file; a relative path starts beside the configuration).
@@ -70,10 +74,13 @@ def _of(leaves: Iterable[Leaf], table: str) -> list[Leaf]:
 
 
 def _section(title: str, leaves: list[Leaf]) -> str:
-    rows = [_row(leaf, leaf.path[-1]) for leaf in leaves]
+    tables = {leaf.path[:1] for leaf in leaves if len(leaf.path) > 1}
+    whole = "".join(remark(table) for table in tables)
+    rows = [_row(leaf, leaf.path[-1], "" if whole else remark(leaf.path)) for leaf in leaves]
     lines = [
         f"## {title}",
         "",
+        *([f"{whole}.", ""] if whole else []),
         "| key | default | meaning | accepted | flag |",
         "| --- | --- | --- | --- | --- |",
     ]
@@ -89,11 +96,14 @@ def _entry_table(keys: Mapping[str, Leaf]) -> list[str]:
     return head + [_row(leaf, name).rpartition(" |  |")[0] + " |" for name, leaf in keys.items()]
 
 
-def _row(leaf: Leaf, name: str) -> str:
+def _row(leaf: Leaf, name: str, remark: str = "") -> str:
     key = leaf.key
+    lacks = f". **{remark}**" if remark else ""
     flag = f"`--{key.flag}`" if key.flag else ""
     never = " (never inherited)" if key.scope is Scope.IDENTITY else ""
-    return f"| `{name}` | {_default(leaf)} | {_cell(key.help)}{never} | {_cell(key.accepts)} | {flag} |"
+    return (
+        f"| `{name}` | {_default(leaf)} | {_cell(key.help)}{never}{lacks} | {_cell(key.accepts)} | {flag} |"
+    )
 
 
 def _cell(text: str) -> str:

@@ -106,6 +106,15 @@ def test_the_start_names_once_the_sets_whose_jobs_own_the_engine():
     assert "dind" in line
 
 
+def test_the_start_says_which_keys_have_no_effect():
+    pruning = DockerSettings(dind=False, prune_on_exit=False)
+    settings = ScaleSetSettings(url="https://github.com/o", name="a", docker=pruning)
+
+    (line,) = start_warnings(config(settings))
+
+    assert line == "[a] [docker] prune-on-exit has no effect in this version"
+
+
 def test_the_start_repeats_what_the_configuration_got_away_with():
     old = Finding(Level.WARNING, "labels is one text", ("write a list",), "a")
 

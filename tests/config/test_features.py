@@ -58,6 +58,10 @@ def test_each_row_of_the_tables_is_a_key() -> None:
         assert path in top_leaves()
 
 
+def test_to_switch_off_what_is_not_there_asks_for_nothing(load: Load) -> None:
+    assert found(load, f"update-check = false\n{SINGLE}") == []
+
+
 def test_errors_come_before_warnings(load: Load) -> None:
     docker = '[docker]\nbuildx-cleanup = false\ndind = "sidecar"\n'
     text = f"{SINGLE}{docker}[host]\nmax-load = 5\n[metrics]\narc-labels = false\n"

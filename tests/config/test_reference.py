@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from runscaler.config.features import IDLE, REFUSED, REFUSED_GLOBALLY
 from runscaler.config.reference import reference
 from runscaler.config.schema import top_leaves
 
@@ -12,6 +13,23 @@ def test_the_page_is_what_the_model_says() -> None:
     stale = "run: python -m runscaler.config.reference docs/configuration.md"
 
     assert PAGE.read_text("utf-8") == reference(), stale
+
+
+def test_what_this_version_lacks_is_marked() -> None:
+    page = reference()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+
+    def marked(name: str, remark: str) -> bool:
+        return any(row.startswith(f"| `{name}` |") and f"**{remark}**" in row for row in rows)
+
+    assert all(marked(path[-1], "Not in this version") for path in (*REFUSED[1:], *REFUSED_GLOBALLY))
+    assert all(marked(path[-1], "No effect in this version") for path in IDLE)
+    assert marked("update-check", "No effect in this version")
+    assert marked("backend", "swarm and orchard: not in this version")
+    assert not marked("max-runners", "Not in this version")
+    for table in ("app", "swarm", "orchard"):
+        assert f"## [{table}]\n\nNot in this version.\n" in page
+    assert "## [metrics]\n\nNo effect in this version.\n" in page
 
 
 def test_every_key_has_a_row_and_a_whole_one() -> None:
