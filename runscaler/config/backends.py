@@ -30,6 +30,7 @@ from runscaler.config.values import (
     Lasting,
     MaybeSecret,
     MountPath,
+    Place,
     Positive,
     SocketPath,
     Texts,
@@ -116,9 +117,11 @@ class DockerSettings(ContainerSettings):
             accepts="a list of URLs that begin with unix://, tcp:// or ssh://",
         ),
     ] = ()
-    tls_ca: Annotated[str, Key(help="CA certificate of a tcp:// engine", accepts="a file's path")] = ""
-    tls_cert: Annotated[str, Key(help="Client certificate for a tcp:// engine", accepts="a file's path")] = ""
-    tls_key: Annotated[str, Key(help="Client key for a tcp:// engine", accepts="a file's path")] = ""
+    tls_ca: Annotated[Place, Key(help="CA certificate of a tcp:// engine", accepts="a file's path")] = ""
+    tls_cert: Annotated[
+        Place, Key(help="Client certificate for a tcp:// engine", accepts="a file's path")
+    ] = ""
+    tls_key: Annotated[Place, Key(help="Client key for a tcp:// engine", accepts="a file's path")] = ""
     dind: Annotated[
         bool | Literal["sidecar"],
         Key(
@@ -207,7 +210,9 @@ class DockerSettings(ContainerSettings):
 class TartSettings(Settings):
     """[tart]."""
 
-    home: Annotated[str, Key(help="TART_HOME", accepts="a directory", default="TART_HOME, else ~/.tart")] = ""
+    home: Annotated[
+        Place, Key(help="TART_HOME", accepts="a directory", default="TART_HOME, else ~/.tart")
+    ] = ""
     runner_dir: Annotated[
         str,
         Key(help="Where the runner is installed in the image", accepts="a directory", flag="tart-runner-dir"),
@@ -253,7 +258,7 @@ class ProcessSettings(Settings):
     """[process]."""
 
     runner_dir: Annotated[
-        str,
+        Place,
         Key(
             help="Directory that is copied for each runner; empty: the built-in demo agent",
             accepts="a directory",
@@ -298,7 +303,7 @@ class OrchardSettings(Settings):
             indirect=True,
         ),
     ] = None
-    ca: Annotated[str, Key(help="CA certificate of the controller", accepts="a PEM file's path")] = ""
+    ca: Annotated[Place, Key(help="CA certificate of the controller", accepts="a PEM file's path")] = ""
     cpu: Annotated[Count, Key(help="Cores of a VM; 0: the image's", accepts=A_COUNT)] = 0
     memory: Annotated[Count, Key(help="Memory of a VM in MB; 0: the image's", accepts=A_COUNT)] = 0
     worker_labels: Annotated[

@@ -16,6 +16,7 @@ from runscaler.config.model import Config, ScaleSetSettings
 from runscaler.config.problems import Given, Problems, Where
 from runscaler.config.rules import Checked, check_set, check_unique
 from runscaler.config.schema import SETS
+from runscaler.config.secrets import expanded
 from runscaler.config.sources import Document, Locations, find_document, read_document
 
 if TYPE_CHECKING:
@@ -56,7 +57,11 @@ def _document(
 ) -> Document | None:
     if path is None:
         return find_document(locations, problems) if search else None
-    named = Path(path).expanduser()
+    try:
+        named = expanded(str(path))
+    except ValueError as error:
+        problems.error(Where(str(path)), str(error), fixes=["correct the path"])
+        return None
     if not named.exists() and ("url",) in given and ("name",) in given:
         problems.warn(Where(str(named)), "there is no such file: the flags alone are used")
         return None

@@ -40,8 +40,10 @@ from runscaler.config.values import (
     Line,
     Lines,
     MaybeSecret,
+    Place,
     Port,
     Positive,
+    Runners,
     WebUrl,
     Zone,
 )
@@ -97,7 +99,7 @@ class ScheduleWindow(Settings):
     ] = "UTC"
     min_runners: Annotated[Count | None, Key(help="min-runners meanwhile", accepts=A_COUNT)] = None
     max_runners: Annotated[
-        Positive | None, Key(help="max-runners meanwhile", accepts="a whole number of at least 1")
+        Runners | None, Key(help="max-runners meanwhile", accepts="a whole number of at least 1")
     ] = None
 
 
@@ -149,7 +151,7 @@ class ScaleSetSettings(Settings):
         ),
     ] = "docker"
     max_runners: Annotated[
-        Positive,
+        Runners,
         Key(help="Most runners at once", accepts="a whole number of at least 1", flag="max-runners"),
     ] = 10
     min_runners: Annotated[
@@ -209,7 +211,7 @@ class ScaleSetSettings(Settings):
         ),
     ] = ""
     ca: Annotated[
-        str, Key(help="CA certificates for the daemon's calls and the runner", accepts="a PEM file's path")
+        Place, Key(help="CA certificates for the daemon's calls and the runner", accepts="a PEM file's path")
     ] = ""
     docker: DockerSettings = DockerSettings()
     tart: TartSettings = TartSettings()

@@ -57,6 +57,8 @@ class Problems:
         self._add(where, Level.WARNING, text, fixes, scale_set)
 
     def _add(self, where: Where, level: Level, text: str, fixes: Iterable[str], scale_set: str) -> None:
+        if where.is_flag:
+            text = text.removeprefix(f"{where.source[2:]}: ")  # a flag names its key itself
         line = f"{where}: {text}" if where.source else text
         place = (where, level, text)
         if place in self._found and self._found[place].scale_set != scale_set:

@@ -60,21 +60,35 @@ def resolve(text: str, environ: Mapping[str, str], folder: Path) -> str:
     """
     scheme, _, rest = text.partition(":")
     if scheme == "env":
+        if not rest:
+            raise Unresolved("env: names no variable")
         if not environ.get(rest):
             raise Unresolved(f"{text}: the variable {rest} is not set")
         return environ[rest].strip()
     if scheme == "file":
-        return _content(text, folder / Path(rest).expanduser())
+        return _content(text, folder, rest)
     return text.strip()
 
 
-def _content(text: str, path: Path) -> str:
+def expanded(path: str) -> Path:
+    """With a leading ~ replaced. Raises ValueError where that cannot be a path on this host."""
+    if "\0" in path:
+        raise ValueError("it has a NUL character in it")
     try:
-        content = path.read_text("utf-8").strip()
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"the home directory of {path.partition('/')[0]} is not known") from error
+
+
+def _content(text: str, folder: Path, path: str) -> str:
+    try:
+        content = (folder / expanded(path)).read_text("utf-8").strip()
     except OSError as error:
         raise Unresolved(f"{text}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise Unresolved(f"{text}: holds no text") from error
+    except ValueError as error:
+        raise Unresolved(f"{text}: {error}") from error
     if not content:
         raise Unresolved(f"{text}: the file is empty")
     return content

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
+_PLAINER = {
+    "Cannot overwrite a value": "this key is given a second time",
+    "Cannot declare ('scaleset',) twice": "[scaleset] is there a second time: write [[scaleset]]",
+}
+"""What `tomllib` says in its own terms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Locations:
@@ -87,6 +93,9 @@ def read_document(path: Path, locations: Locations, problems: Problems) -> Docum
     except tomllib.TOMLDecodeError as error:
         _malformed(path, content, str(error), problems)
         return None
+    except RecursionError:
+        problems.error(where, "this is no configuration: its values are nested too deeply")
+        return None
     is_legacy = path.resolve() == locations.legacy.resolve()
     if is_legacy:
         problems.warn(where, "this is the place of the Go tool", fixes=[f"move it to {locations.system}"])
@@ -137,4 +146,5 @@ def _malformed(path: Path, content: bytes, text: str, problems: Problems) -> Non
     else:
         where = _place(path, content, len(content))
         reason = f"{reason} (the file ends too early)"
-    problems.error(where, f"this is not TOML: {reason[:1].lower()}{reason[1:]}")
+    reason = _PLAINER.get(reason, reason[:1].lower() + reason[1:])
+    problems.error(where, f"this is not TOML: {reason}")

@@ -16,8 +16,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from runscaler.config.secrets import Secret
+from runscaler.config.secrets import Secret, expanded
 from runscaler.units import parse_duration, parse_size
+
+MOST_RUNNERS = 100_000
+"""Of one scale set. What is above it is a slip of the finger, and too much for a list of slots."""
 
 
 class Unit(StrEnum):
@@ -60,7 +63,19 @@ def _tuple(value: object) -> object:
 
 
 def _path(value: object) -> object:
-    return Path(value).expanduser() if isinstance(value, str) and value else value
+    return expanded(value) if isinstance(value, str) and value else value
+
+
+def _place(value: str) -> str:
+    """Kept as it is written; who uses it expands it."""
+    expanded(value)
+    return value
+
+
+def _conceivable(value: int) -> int:
+    if value > MOST_RUNNERS:
+        raise ValueError(f"it is above {MOST_RUNNERS}")
+    return value
 
 
 def not_zero(cure: str) -> AfterValidator:
@@ -86,7 +101,7 @@ def _socket(value: str) -> str:
         raise ValueError("it is a URL: write it as host, not as socket")
     if path and not path.startswith(("/", "~")):
         raise ValueError("it is not an absolute path")
-    return str(Path(path).expanduser()) if path else ""
+    return str(expanded(path)) if path else ""
 
 
 def _engine(value: str) -> str:
@@ -143,9 +158,12 @@ Amount = Annotated[float, AfterValidator(_finite), Field(ge=0)]
 """A number of at least 0, fractions allowed."""
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
+Runners = Annotated[Positive, AfterValidator(_conceivable)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 Numbers = Annotated[tuple[Amount, ...], BeforeValidator(_tuple)]
+Place = Annotated[str, AfterValidator(_place)]
+"""A path on this host; empty means something of its own."""
 FilePath = Annotated[Path, BeforeValidator(_path)]
 SocketPath = Annotated[str, AfterValidator(_socket)]
 EngineUrl = Annotated[str, AfterValidator(_engine)]

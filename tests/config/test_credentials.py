@@ -52,6 +52,18 @@ def test_sources_that_agree_need_no_line(load: Load) -> None:
         assert load(f'{SINGLE}token = "{own}"', environ={"RUNNER_TOKEN": "same"}).warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("token", "why"),
+    [
+        ("env:", "env: names no variable"),
+        ("file:~nobody-here/x", "file:~nobody-here/x: the home directory of ~nobody-here is not known"),
+        ("file:a\\u0000b", "file:a\0b: it has a NUL character in it"),
+    ],
+)
+def test_a_reference_that_leads_nowhere_says_why(complaints: Complaints, token: str, why: str) -> None:
+    assert complaints(f'{SINGLE}token = "{token}"\n', environ={}) == [f"config.toml:3: token = {why}"]
+
+
 def test_a_value_may_name_a_variable_or_a_file(load: Load, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("from-file\n")
 

@@ -71,6 +71,21 @@ dind = "maybe"
     ("line", "complaint"),
     [
         ("max-runners = 0", "max-runners: 0 is not accepted, only a whole number of at least 1"),
+        (
+            "max-runners = 1000000000",
+            "max-runners: 1000000000 is not accepted (it is above 100000), only a whole number of at least 1",
+        ),
+        (
+            'state-dir = "~nobody-here/x"',
+            (
+                'state-dir: "~nobody-here/x" is not accepted (the home directory of ~nobody-here is not '
+                "known), only a directory"
+            ),
+        ),
+        (
+            'state-dir = "a\\u0000"',
+            'state-dir: "a\\u0000" is not accepted (it has a NUL character in it), only a directory',
+        ),
         ("max-runners = true", "max-runners: true is not accepted, only a whole number of at least 1"),
         ("max-runners = 1.5", "max-runners: 1.5 is not accepted, only a whole number of at least 1"),
         ("min-runners = 11", "min-runners: 11 is above max-runners (10)"),
@@ -182,7 +197,15 @@ def test_sizes_are_bytes_inside(load: Load) -> None:
             f"{MINIMAL}[docker\n",
             "config.toml:3:8: this is not TOML: expected ']' at the end of a table declaration",
         ),
-        ('name = "a"\nname = "b"\n', "config.toml:2:11: this is not TOML: cannot overwrite a value"),
+        ('name = "a"\nname = "b"\n', "config.toml:2:11: this is not TOML: this key is given a second time"),
+        (
+            '[scaleset]\nname = "a"\n[scaleset]\n',
+            "config.toml:3:10: this is not TOML: [scaleset] is there a second time: write [[scaleset]]",
+        ),
+        (
+            f"a = {'[' * 5000}{']' * 5000}\n",
+            "config.toml: this is no configuration: its values are nested too deeply",
+        ),
         ('name = """a', "config.toml:1:12: this is not TOML: unterminated string"),
     ],
 )
@@ -213,6 +236,11 @@ def test_a_directory_a_missing_and_an_unreadable_file_are_told_apart(tmp_path: P
         load_config(tmp_path, environ=TOKEN)
     with pytest.raises(ConfigError, match="there is no such file"):
         load_config(tmp_path / "none.toml", environ=TOKEN)
+
+
+def test_the_home_of_a_user_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(ConfigError, match=r"~nobody-here/x: the home directory of ~nobody-here is not known"):
+        load_config("~nobody-here/x", environ=TOKEN)
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
@@ -309,6 +337,13 @@ def test_a_bad_flag_is_wrong_usage_and_a_bad_file_a_failure(load: Load) -> None:
     assert usage.value.exit_code == 2
     assert str(usage.value) == '--max-runners: "many" is not accepted, only a whole number of at least 1'
     assert failure.value.exit_code == 1
+
+
+def test_a_flag_that_breaks_a_rule_between_keys_is_named_once(load: Load) -> None:
+    with pytest.raises(UsageError) as usage:
+        load(MINIMAL, flags={"min-runners": "5", "max-runners": "2"})
+
+    assert str(usage.value) == "--min-runners: 5 is above max-runners (2)"
 
 
 def test_an_unknown_flag_is_a_mistake_of_the_program() -> None:
