@@ -176,7 +176,8 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         wait = STANDBY_SECONDS + self.clock.jitter(STANDBY_SECONDS / 2)
         self._drop_session()
         self._held_session = False  # the scale set is another's to delete
-        self.report(StoodBy(str(error), self.clock.monotonic() + wait))
+        reason = f"another listener holds it, to be taken over when it is free: {error}"
+        self.report(StoodBy(reason, self.clock.monotonic() + wait))
         self._go_on(wait)
 
     def _troubled(self, error: GitHubError) -> None:

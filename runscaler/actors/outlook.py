@@ -33,7 +33,7 @@ class Outlook:
         self.condition = Condition()
         self.vm_holders: str | None = None
         """Who holds the host's VM slots, while one is waited for."""
-        self._said = self.condition.state()
+        self._said = _news(self.condition)
         self._listener_trouble: Trouble | None = None
         self._calls_trouble: Trouble | None = None
         self._shown: Trouble | None = None
@@ -151,10 +151,9 @@ class Outlook:
 
     def _become(self, condition: Condition) -> None:
         self.condition = condition
-        state, reason = condition.state()
-        if (state, reason) != self._said:
-            self._said = (state, reason)
-            self._say(state, reason)
+        if (news := _news(condition)) != self._said:
+            self._said = news
+            self._say(*condition.state())
         self._changed()
 
     def _say(self, state: SetState, reason: str) -> None:
@@ -166,3 +165,10 @@ class Outlook:
                 at=self._clock.wall(), scale_set=self._settings.name, state=str(state), reason=reason
             )
         )
+
+
+def _news(condition: Condition) -> tuple[SetState, str]:
+    """What is said when it changes. Failing runners say why themselves, each with its own name and
+    number: that they degrade the set is said once."""
+    state, reason = condition.state()
+    return state, "" if reason == condition.failures.reason else reason

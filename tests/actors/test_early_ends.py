@@ -60,6 +60,16 @@ def test_five_in_a_row_degrade_the_set_with_the_reason_and_a_job_heals_it() -> N
     assert world.status().state is SetState.OK
 
 
+def test_that_failing_runners_degrade_the_set_is_said_once(log_lines: list[str]) -> None:
+    world = waiting_world()
+    for _ in range(9):
+        fail_one(world)
+        world.advance(70)
+
+    assert len([line for line in log_lines if "degraded" in line]) == 1
+    assert world.status().state is SetState.DEGRADED
+
+
 def test_a_young_one_that_ends_with_zero_is_a_failure_once_no_job_was_heard_of() -> None:
     world = waiting_world()
     fail_one(world, exit_code=0)

@@ -249,6 +249,7 @@ def test_a_standby_tries_again_in_half_a_minute_or_a_little_more_and_takes_over(
 
     (told,) = solo.heard(StoodBy)
     assert told.retry_at == solo.clock.monotonic() + 37.5
+    assert told.reason.startswith("another listener holds it, to be taken over when it is free: ")
     assert "somebody-else holds a session" in told.reason
 
     solo.advance(37)
