@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 PLAIN_WIDTH = 200
 """Columns of a table that goes to a file or pipe: wide enough that nothing is cut."""
 
+WORD = 8
+"""Columns that a text keeps where the terminal is too narrow for all of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -88,13 +91,14 @@ def show_json(value: Mapping[str, object]) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def console(stream: TextIO | None = None) -> Console:
-    """Rich's console for standard output, as wide as the terminal and never cutting where there is none."""
+def console(stream: TextIO | None = None, *, least: int = 0) -> Console:
+    """Rich's console for standard output, as wide as the terminal, but at least `least` columns; never
+    cutting where there is none."""
     from rich.console import Console
 
     out = stream or sys.stdout
     terminal = out.isatty()
-    return Console(
+    made = Console(
         file=out,
         width=None if terminal else PLAIN_WIDTH,
         no_color=not in_colour(out),
@@ -103,10 +107,12 @@ def console(stream: TextIO | None = None) -> Console:
         emoji=False,
         soft_wrap=not terminal,
     )
+    made.width = max(made.width, least)
+    return made
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Table:
-    """A borderless table; numbers stand right, text left."""
+    """A borderless table; numbers stand right and whole, text left and folded where it is too long."""
     from rich.table import Table
     from rich.text import Text
 
@@ -114,7 +120,11 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Table:
     cells = [list(row) for row in rows]
     for position, header in enumerate(headers):
         numeric = bool(cells) and all(isinstance(row[position], int) for row in cells)
-        made.add_column(header, justify="right" if numeric else "left", overflow="fold")
+        widest = max(len(word) for word in (*header.split(), *(str(row[position]) for row in cells)))
+        if numeric:
+            made.add_column(header, justify="right", min_width=widest, overflow="fold")
+        else:
+            made.add_column(header, min_width=min(widest, WORD), overflow="fold")
     for row in cells:
         made.add_row(*(Text(printable(str(cell))) for cell in row))
     return made

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 EVERY = 1.0
 """Seconds between two looks of `--watch`."""
 PATIENCE = 5.0
+USUAL_PORT = 8080
 LARGEST = 16 * 2**20
+LEAST_WIDTH = 80
+"""Columns that the table takes: a narrower terminal breaks its lines, which loses nothing."""
 HEADERS = ("SCALE SET", "IDLE", "BUSY", "STARTING", "TOTAL", "MAX", "ASSIGNED", "JOBS DONE", "STATE")
 
 Json = dict[str, object]
@@ -42,8 +45,8 @@ def status(
 
     Without --health-port and --url the port is the configuration's, or 8080.
     """
-    if url:
-        address = url if "://" in url else f"http://{url}"
+    if url is not None:
+        address = _given_address(url)
     elif health_port:
         address = _address("", health_port)
     else:
@@ -54,19 +57,46 @@ def status(
         _show(_ask(address), as_json=as_json)
 
 
+def _given_address(url: str) -> str:
+    from urllib.parse import urlsplit
+
+    address = url if "://" in url else f"http://{url}"
+    try:
+        parts = urlsplit(address)
+        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or not address.isprintable() or " " in address:
+        raise click.BadParameter(f"{url!r} is no address such as http://build-1:8080", param_hint="'--url'")
+    return address
+
+
 def _configured_address(config: str | None) -> str:
-    """Where the daemon of the configuration that `run` would take listens, as far as it can be read."""
+    """Where the daemon of the configuration that `run` would take listens, as far as it can be read.
+
+    What keeps a file that was named from being read is said, as the answer may be another daemon's.
+    """
     import os
     from pathlib import Path
 
+    from runscaler.cli.console import show_finding
     from runscaler.config.problems import Problems
     from runscaler.config.sources import Locations, find_document, read_document
+    from runscaler.errors import HostError
+    from runscaler.findings import Finding, Level
 
-    where, unheard = Locations.of(os.environ), Problems()
-    document = read_document(Path(config), where, unheard) if config else find_document(where, unheard)
+    where, found = Locations.of(os.environ), Problems()
+    document = read_document(Path(config), where, found) if config else find_document(where, found)
+    if config and document is None:
+        for error in found.errors:
+            text = f"{error.message}; looking at port {USUAL_PORT}"
+            show_finding(Finding(Level.WARNING, text), err=True)
     data = document.data if document is not None else {}
+    if data.get("health-port") == 0 and document is not None:
+        fixes = ("say where it is: runner status --health-port PORT",)
+        raise HostError(f"{document.path} has health-port = 0: its daemon cannot be asked", fixes=fixes)
     host, port = str(data.get("health-host", "")), str(data.get("health-port", ""))
-    return _address(host, int(port) if port.isdecimal() and int(port) else 8080)
+    return _address(host, int(port) if port.isdecimal() and 0 < int(port) < 65536 else USUAL_PORT)
 
 
 def _address(host: str, port: int) -> str:
@@ -119,7 +149,7 @@ def _show(answer: Json, *, as_json: bool) -> None:
     if as_json:
         show_json(answer)
     else:
-        console().print(_page(answer))
+        console(least=LEAST_WIDTH).print(_page(answer))
 
 
 def _watch(address: str, *, as_json: bool) -> None:
@@ -162,19 +192,20 @@ def _page(answer: Json) -> RenderableType:
     head = f"runner {answer.get('version', '?')} (uptime: {answer.get('uptime', '?')})"
     names = [one.get("name") for one in sets]
     several = len(set(map(str, names))) < len(names)
-    rows = [_row(one) + ([str(one.get("url", ""))] if several else []) for one in sets]
+    rows = [_row(one, with_url=several) for one in sets]
     notes = [Text(printable(note)) for note in _notes(answer, sets)]
-    return Group(Text(printable(head)), table((*HEADERS, "URL") if several else HEADERS, rows), *notes)
+    return Group(Text(printable(head)), table(HEADERS, rows), *notes)
 
 
-def _row(one: Mapping[str, object]) -> list[str | int]:
+def _row(one: Mapping[str, object], *, with_url: bool) -> list[str | int]:
     """The Go tool's answers have fewer keys: what it does not say is a dash."""
     metrics = one.get("metrics")
     jobs: Mapping[str, object] = metrics if isinstance(metrics, dict) else {}
     numbers = [one.get(key) for key in ("idle", "busy", "starting", "total", "max")]
     numbers += [jobs.get("assigned_jobs"), jobs.get("jobs_completed")]
     cells: list[str | int] = [number if isinstance(number, int) else "-" for number in numbers]
-    return [str(one.get("name", "?")), *cells, str(one.get("state", "-"))]
+    name = f"{one.get('name', '?')} {one.get('url', '') if with_url else ''}".rstrip()
+    return [name, *cells, str(one.get("state", "-"))]
 
 
 def _notes(answer: Json, sets: Iterable[Json]) -> Iterable[str]:

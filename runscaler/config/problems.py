@@ -70,12 +70,16 @@ class Problems:
         return tuple(self._sorted(Level.WARNING))
 
     @property
+    def errors(self) -> tuple[Finding, ...]:
+        return tuple(self._sorted(Level.ERROR))
+
+    @property
     def any_error(self) -> bool:
         return any(level is Level.ERROR for _, level, _ in self._found)
 
     def raise_errors(self) -> None:
         """Raises `ConfigError`, or `UsageError` where a flag is among what is wrong."""
-        errors = self._sorted(Level.ERROR)
+        errors = self.errors
         if not errors:
             return
         flags = any(where.is_flag for where, level, _ in self._found if level is Level.ERROR)

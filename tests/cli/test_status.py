@@ -159,6 +159,35 @@ def test_a_daemon_that_listens_everywhere_is_asked_over_loopback(host, address):
     assert _address(host, 1) == f"http://{address}:1"
 
 
+@pytest.mark.parametrize(
+    "url", ["", "file:///etc/passwd", "ftp://box", "http://[", "http://a b", "box:99999"]
+)
+def test_what_can_be_no_daemon_s_address_is_wrong_usage(runner, url):
+    ended = runner("status", "--url", url)
+
+    assert ended.code == 2
+    assert "is no address such as http://build-1:8080" in ended.err
+
+
+def test_a_named_configuration_that_cannot_be_read_is_said_before_another_port_is_asked(runner, tmp_path):
+    missing = tmp_path / "none.toml"
+
+    first = runner("status", "--config", str(missing)).err.splitlines()[0]
+
+    assert first == f"⚠ {missing}: there is no such file; looking at port 8080"
+
+
+def test_a_configuration_without_a_health_port_is_one_line_with_the_cure(runner, tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("health-port = 0\n")
+
+    ended = runner("status", "--config", str(path))
+
+    assert ended.code == 1
+    assert f"{path} has health-port = 0" in ended.err
+    assert "--health-port PORT" in ended.err
+
+
 def on_terminal(words: list[str], env: dict[str, str]) -> str:
     """What a command prints on a terminal of its own."""
     ours, theirs = pty.openpty()
@@ -173,6 +202,27 @@ def on_terminal(words: list[str], env: dict[str, str]) -> str:
         pass
     os.close(ours)
     return said.decode()
+
+
+def test_on_a_narrow_terminal_nothing_is_cut_off(daemon):
+    words = ["status", "--health-port", str(daemon(one(state=SetState.STANDBY)))]
+
+    shown = on_terminal(words, {**os.environ, "TERM": "dumb", "COLUMNS": "40", "NO_COLOR": "1"})
+
+    assert {"STATE", "standby"} <= set(shown.split())
+
+
+def test_at_eighty_columns_numbers_and_headers_stay_whole_and_names_are_folded(daemon):
+    long = one("a-scale-set-with-a-long-name-of-its-own", busy=12, total=120, max=1000, assigned_jobs=1234)
+    words = ["status", "--health-port", str(daemon(long, one("b", state=SetState.DEGRADED)))]
+
+    shown = on_terminal(words, {**os.environ, "TERM": "dumb", "COLUMNS": "80", "NO_COLOR": "1"})
+
+    lines = shown.splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    assert {"IDLE", "STARTING", "ASSIGNED", "STATE"} <= set(" ".join(lines[1:3]).split())
+    assert {"12", "120", "1000", "1234"} <= set(shown.split())
+    assert "degraded" in shown.split()
 
 
 def test_colour_is_for_terminals_that_want_it(daemon):
