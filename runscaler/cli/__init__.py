@@ -6,6 +6,7 @@ click and nothing else. How a command ends, and with which exit code, is in `end
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 from typing import TYPE_CHECKING, NoReturn
@@ -125,11 +126,16 @@ def execute(words: Sequence[str], prog_name: str | None = None) -> int:
         return endings.failed(error, debug=endings.wants_debug(words))
     except BrokenPipeError:
         return endings.unheard()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return endings.unheard("no space is left on the device that is written to")
     return result if isinstance(result, int) else 0
 
 
 def main() -> NoReturn:
     """What the console scripts call: the one place that owns the process's streams and hooks."""
+    endings.open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
         endings.tolerate_odd_characters(stream)
     if not endings.wants_debug(sys.argv[1:]):

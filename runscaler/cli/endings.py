@@ -55,12 +55,24 @@ def failed(error: RunscalerError, *, debug: bool) -> int:
     return error.exit_code
 
 
-def unheard() -> int:
-    """Whoever read our output has gone: say nothing more, nor when the interpreter flushes at its end."""
+def unheard(why: str = "") -> int:
+    """Our output goes nowhere: write no more of it, nor when the interpreter flushes at its end."""
+    if why:
+        click.echo(f"error: {why}", err=True)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
     return FAILED
+
+
+def open_missing_streams() -> None:
+    """A stream that was closed before we began (`>&-`) goes nowhere.
+
+    Left free, its number would be the next file's or socket's that is opened.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
 def tolerate_odd_characters(stream: TextIO) -> None:

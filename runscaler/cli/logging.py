@@ -65,7 +65,7 @@ class Sink:
         self._hidden = [value for value in hidden if len(value) >= SHORTEST_SECRET]
 
     def write(self, message: Message) -> None:
-        with suppress(BrokenPipeError):  # whoever read us has gone; the work goes on
+        with suppress(OSError):  # whoever read us has gone, or the disk is full; the work goes on
             self._out.write(self._masked(self._render(message.record)) + "\n")
             self._out.flush()
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -16,8 +17,8 @@ def log():
     """`log("info", "json")` configures; the text so far is `.getvalue()` of what it returns."""
     handlers, level = logging.root.handlers[:], logging.root.level
 
-    def start(level: str = "info", form: str = "text", secrets=()) -> io.StringIO:
-        out = io.StringIO()
+    def start(level: str = "info", form: str = "text", secrets=(), stream=None) -> io.StringIO:
+        out = stream or io.StringIO()
         configure(level, form, secrets=secrets, stream=out)
         return out
 
@@ -124,6 +125,19 @@ def test_pykka_is_quiet_as_its_crashes_are_told_by_the_parent(log):
     logging.getLogger("pykka").error("Unhandled exception in Runner")
 
     assert out.getvalue() == ""
+
+
+class FullDisk(io.StringIO):
+    def write(self, _text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_line_that_cannot_be_written_is_told_nowhere_else(log, capsys):
+    log(secrets=[Secret("long-enough-secret")], stream=FullDisk())
+
+    logger.info("the token is long-enough-secret")
+
+    assert capsys.readouterr().err == ""
 
 
 def test_colour_is_for_terminals(log):

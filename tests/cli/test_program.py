@@ -226,3 +226,22 @@ def test_a_terminal_without_our_signs_gets_question_marks(process):
 
 def test_execute_returns_instead_of_exiting():
     assert execute(["version", "--short"]) == 0
+
+
+def ended(words: str, **more: object) -> subprocess.CompletedProcess[str]:
+    command = f"{sys.executable} -m runscaler {words}"
+    return subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False, **more
+    )
+
+
+def test_a_closed_output_is_like_one_that_goes_nowhere():
+    for words in ("version >&-", "help run >&- 2>&-", "version <&- >&-"):
+        assert (ended(words).returncode, ended(words).stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_output_that_is_full_is_one_clear_line():
+    told = ended("version >/dev/full")
+
+    assert (told.returncode, told.stderr) == (1, "error: no space is left on the device that is written to\n")
