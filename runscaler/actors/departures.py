@@ -133,6 +133,12 @@ class Departures:
         )
         self._outlook.ended_early(ordered_at, reason)
 
+    def note(self, runner: RunnerName, more: str) -> None:
+        """Words for the line that is said if the end of this runner turns out to be a failure."""
+        past = self.past.get(runner)
+        if past is not None:
+            past.why += more
+
     def settle(self, runner: RunnerName) -> None:
         """GitHub's word about a runner that ended has not come in 10 s."""
         past = self.past.get(runner)
@@ -168,5 +174,5 @@ def _hint(ending: Ending | None, lived: float) -> str:
     if code == VERSION_REFUSED:
         return ": GitHub refuses this runner version, a newer image is needed"
     if code == 0 and lived < SECONDS_OF_A_REFUSED:
-        return ": perhaps GitHub refuses this runner version, see its output"
+        return ": perhaps GitHub refuses this runner version"
     return ""

@@ -134,7 +134,7 @@ class Planning:
         """While GitHub is in trouble one start after another fails, for a reason that has been said."""
         self._log.log(
             "INFO" if self._outlook.condition.github is None else "DEBUG",
-            "starting {}: {} jobs assigned, {} runners counted, target {}",
+            "starting {}: assigned jobs {}, runners counted {}, target {}",
             "a runner" if made.start == 1 else f"{made.start} runners",
             self.statistics.assigned,
             self._runners.book.counts().counted,

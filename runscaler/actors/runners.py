@@ -272,9 +272,11 @@ class Runners:
 
     def gone(self, slot: Slot, output: Path | None) -> None:
         """The resource is gone: say what it was, free the slot."""
+        kept = f"; its last output is kept in {output}" if output else ""
         if slot.failure:
-            kept = f"; its last output is kept in {output}" if output else ""
             self._note(slot).warning("{}{}", slot.failure, kept)
+        elif kept and slot.runner is not None:
+            self.departures.note(slot.runner, kept)
         elif slot.state is SlotState.REMOVING:
             self._note(slot).debug("removed {}: {}", slot.runner, slot.reason or "its job is done")
         self.happen(slot, SlotEvent.GONE)

@@ -143,3 +143,16 @@ def test_the_same_place_is_used_again_and_never_the_same_name() -> None:
         world.advance(20)
     assert len(set(world.started)) == len(world.started) == 5
     assert {slot.slot for slot in world.status().slots} == {0}
+
+
+def test_where_the_output_is_kept_is_said_too_of_one_that_is_found_a_failure_later(
+    log_lines: list[str],
+) -> None:
+    world = waiting_world()
+    runner = world.status().slots[0].runner
+    world.backend.engine.write(world.running[runner].id, b"too old\n")
+    fail_one(world, exit_code=0)
+    world.advance(11)
+
+    (line,) = [line for line in log_lines if f"{runner} ended before a job" in line]
+    assert "its last output is kept in" in line

@@ -9,6 +9,7 @@ assert world.backend_peak() == 3
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runscaler.actors.house import House
@@ -27,8 +28,6 @@ from runscaler.testing.memory_github import MemoryGitHub
 from runscaler.testing.probe import MOST_MESSAGES, InlineWorkers, Stage, deliver_one, is_due
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from runscaler.actors.base import SupervisedActor
     from runscaler.backends.base import Ending, Resource
     from runscaler.events import Event
@@ -100,7 +99,7 @@ class Shelf:
 
     def keep_output(self, key: ScaleSetKey, runner: str, output: bytes, ending: Ending | None) -> Path | None:
         self.outputs[runner] = output
-        return None
+        return Path(f"logs/{runner}.log")
 
 
 class MemoryBoard:
