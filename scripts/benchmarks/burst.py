@@ -16,6 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from benchmarks.bare_engine import BareEngine, StartWatch, create_all, engine_url
+from benchmarks.counts import positive
 from benchmarks.programs import Daemon, Simulator
 from benchmarks.report import Figure, Goal, Report
 from runscaler.backends.base import BackendContext, RunnerOrder
@@ -56,10 +57,10 @@ class Burst:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--jobs", type=int, default=50, help="how many at once")
-    parser.add_argument("--rounds", type=int, default=5, help="how often all is measured, in turn")
+    parser.add_argument("--jobs", type=positive, default=50, help="how many at once")
+    parser.add_argument("--rounds", type=positive, default=5, help="how often all is measured, in turn")
     parser.add_argument(
-        "--widths", type=int, nargs="+", default=(8, 12, 16), metavar="N", help="of the bare pool"
+        "--widths", type=positive, nargs="+", default=(8, 12, 16), metavar="N", help="of the bare pool"
     )
     parser.add_argument(
         "--answer", type=float, default=0.2, metavar="SECONDS", help="GitHub's time to answer"

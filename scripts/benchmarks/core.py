@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import pykka
 
+from benchmarks.counts import positive
 from benchmarks.report import Figure, Goal, Report
 from runscaler.autoscaler import Autoscaler
 from runscaler.backends.memory import MemoryBackend
@@ -150,9 +151,11 @@ class Tally:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--jobs", type=int, default=5000, help="how many jobs each time")
-    parser.add_argument("--slots", type=int, nargs=2, default=(10, 1000), metavar="N", help="few and many")
-    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured, in turn")
+    parser.add_argument("--jobs", type=positive, default=5000, help="how many jobs each time")
+    parser.add_argument(
+        "--slots", type=positive, nargs=2, default=(10, 1000), metavar="N", help="few and many"
+    )
+    parser.add_argument("--rounds", type=positive, default=5, help="how often each is measured, in turn")
 
 
 def run(arguments: argparse.Namespace) -> Report:

@@ -19,6 +19,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
 from benchmarks.bare_tart import CPU, MEMORY, start_cold, start_warm, warm_vm
+from benchmarks.counts import positive
 from benchmarks.programs import Simulator
 from benchmarks.report import Figure, Goal, Report
 from runscaler import __version__
@@ -147,7 +148,7 @@ class WatchedTart(TartBackend):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=int, default=10, help="how often all is measured")
+    parser.add_argument("--rounds", type=positive, default=10, help="how often all is measured")
     parser.add_argument(
         "--answer", type=float, default=0.2, metavar="SECONDS", help="GitHub's time to answer"
     )

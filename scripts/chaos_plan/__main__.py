@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from chaos_plan.run import Outcome
 
+MINUTES_OF_A_WEEK = 7 * 24 * 60
+
 
 def main(words: Sequence[str]) -> int:
     chosen = _parser().parse_args(words)
@@ -29,6 +31,8 @@ def main(words: Sequence[str]) -> int:
         plan = make_plan(chosen.seed, chosen.minutes * 60, tuple(MOST), ground)
         sys.stdout.write("".join(f"{line}\n" for line in (plan.setting, *plan.deeds)))
         return 0
+    if sys.stderr.isatty():
+        sys.stderr.write(f"seed {chosen.seed}, {ground}: things are broken for {chosen.minutes:g} min ...\n")
     try:
         outcome = run(chosen.seed, chosen.minutes * 60, ground)
     except KeyboardInterrupt:
@@ -50,12 +54,22 @@ def _report(outcome: Outcome, minutes: float) -> str:
     return f"{outcome.story}\n\nviolations:\n{found}\nlogs: {outcome.folder}\nagain: {again}\n"
 
 
+def minutes(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < MINUTES_OF_A_WEEK:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
+    return number
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="scripts/chaos", description="Break things around the real daemon, by a seeded plan."
     )
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000), help="which plan")
-    parser.add_argument("--minutes", type=float, default=1.0, help="how long things are broken")
+    parser.add_argument("--minutes", type=minutes, default=1.0, help="how long things are broken")
     parser.add_argument("--backend", choices=("process", "docker"), default="process")
     parser.add_argument(
         "--own-engine", action="store_true", help="containers, on an engine that is restarted too (as root)"

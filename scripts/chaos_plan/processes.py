@@ -100,7 +100,8 @@ class ProcessGround:
     def _stranger(self, mark: str) -> subprocess.Popen[bytes]:
         """A process that looks like a runner's but for its mark."""
         words = [sys.executable, "-c", "import time; time.sleep(86400)", "Runner.Listener", BYSTANDER]
-        return subprocess.Popen(words, env={**os.environ, **({MARK: mark} if mark else {})})
+        env = {**os.environ, **({MARK: mark} if mark else {})}
+        return subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL)  # it hears of Ctrl-C too
 
     def _living(self) -> Iterator[tuple[psutil.Process, str]]:
         owner = self._daemon.owner

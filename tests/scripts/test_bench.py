@@ -42,6 +42,16 @@ def report(*words: str, **env: str) -> dict[str, dict[str, object]]:
     return {figure["name"]: figure for figure in told["figures"]}
 
 
+@pytest.mark.parametrize(
+    "words", [("core", "--jobs", "0"), ("core", "--slots", "1", "x"), ("burst", "--rounds", "-1")]
+)
+def test_a_number_that_measures_nothing_is_wrong_usage(words: tuple[str, ...]) -> None:
+    done = bench(*words)
+
+    assert done.returncode == 2
+    assert "is not a whole number of at least 1" in done.stderr
+
+
 def test_core_tells_the_rate_at_few_and_many_slots_and_what_a_job_costs_at_many():
     figures = report("core", "--jobs", "20", "--slots", "2", "6", "--rounds", "2")
 

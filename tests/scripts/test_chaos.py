@@ -35,6 +35,14 @@ def plan(seed: int) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "soon"])
+def test_a_length_that_breaks_nothing_is_wrong_usage(minutes: str) -> None:
+    done = chaos("--minutes", minutes)
+
+    assert done.returncode == 2
+    assert "is not a number of minutes above 0" in done.stderr
+
+
 def test_the_same_seed_makes_the_same_plan_and_another_seed_another_one():
     assert plan(7) == plan(7) != plan(8)
 
