@@ -128,7 +128,8 @@ def simulate(
 ) -> None:
     """Simulate GitHub's side, for any client of it.
 
-    Jobs are queued and faults set by the control API, which needs the header "X-Sim-Control: 1".
+    Jobs are queued and faults set by the control API, which needs the header "X-Sim-Control: 1";
+    docs/simulator.md shows how.
 
     A scenario is a bad day to test a fleet against. Each blow is told, then how the jobs fared; if
     a job failed or waits, or a rule was broken, the exit code is 1.

@@ -84,7 +84,10 @@ class ControlApi:
         )
 
     def _events(self, call: Call) -> Reply:
-        after = int(call.request.query.get("after", "0"))
+        text = call.request.query.get("after", "0")
+        if not text.isdecimal():
+            raise BadBody(f"after is a number of events, not {text!r}")
+        after = int(text)
         with self._gate:
             events = [entry for entry in self._world.journal if int(str(entry["number"])) > after]
         return json_reply(events)
