@@ -132,6 +132,11 @@ class Outlook:
         now, jitter = self._clock.monotonic(), self._clock.jitter(1.0)
         self._failed(self.condition.failures.ended_early(ordered_at, now, jitter, reason))
 
+    def starting(self) -> None:
+        now, jitter = self._clock.monotonic(), self._clock.jitter(1.0)
+        if (record := self.condition.failures.trying(now, jitter)) is not self.condition.failures:
+            self._failed(record)
+
     def start_succeeded(self) -> None:
         if self.condition.failures.starts:
             self._failed(self.condition.failures.started())

@@ -97,6 +97,7 @@ class Planning:
         made = self.last = plan(self._view(now))
         if made.start:
             self._say(made)
+            self._outlook.starting()
         self._runners.start(made.start)
         self._runners.drop(made.drop)
         self._runners.retire(made.retire)

@@ -60,6 +60,28 @@ def test_five_in_a_row_degrade_the_set_with_the_reason_and_a_job_heals_it() -> N
     assert world.status().state is SetState.OK
 
 
+def test_a_degraded_set_tries_one_runner_a_pause_until_a_job_heals_it() -> None:
+    world = World(max_runners=20)
+    world.agents_connect = False
+    world.queue(20)
+    world.play()
+    for runner in list(world.running):
+        world.end(runner, 7)
+    world.play()
+    assert world.status().state is SetState.DEGRADED
+
+    for tried in range(1, 4):
+        while len(world.started) < 20 + tried:
+            world.advance(1)
+        world.advance(5)
+        assert len(world.started) == 20 + tried, "it is up, and yet proves nothing"
+    assert {one.reason for one in world.status().unmet} == {Unmet.BACKOFF}
+
+    world.agents_connect = True
+    world.play()
+    assert world.status().busy == 20
+
+
 def test_that_failing_runners_degrade_the_set_is_said_once(log_lines: list[str]) -> None:
     world = waiting_world()
     for _ in range(9):

@@ -86,6 +86,17 @@ def test_a_start_that_succeeds_ends_a_row_of_failed_starts() -> None:
     assert (record.in_a_row, record.until) == (0, 0.0)
 
 
+@pytest.mark.parametrize(("early_ends", "waits"), [(4, False), (5, True)])
+def test_each_try_of_a_set_whose_runners_end_early_waits_as_a_failure_would(
+    early_ends: int, waits: bool
+) -> None:
+    record = replace(FailureRecord(), early_ends=early_ends, until=NOW)
+    tried = record.trying(NOW, 1.0)
+
+    assert (tried.until > NOW) is waits
+    assert replace(tried, until=NOW) == record
+
+
 def test_a_start_that_succeeds_says_nothing_about_runners_that_end_early() -> None:
     record = FailureRecord().ended_early(NOW, NOW, 0.0, "exit code 7")
 
