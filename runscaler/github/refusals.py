@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from runscaler.github.wire import Reply, Request
 
 SKEW = 30.0
+_TITLE = re.compile(r"<title[^>]*>([^<]*)<", re.IGNORECASE)
 TOO_MANY = 429
 """Only where the reply names no time: else it is a `RateLimited` and does not come here."""
 
@@ -61,7 +63,7 @@ def error_of(
     kind: type[GitHubError], request: Request, reply: Reply, why: str = "", fixes: tuple[str, ...] = ()
 ) -> GitHubError:
     """An error that names the call, the status, what GitHub says and its request id."""
-    said = why or shown(reply.text) or "no reason given"
+    said = why or _words_of(reply) or "no reason given"
     line = f"could not {request.what}: {reply.host} answered {reply.status}: {said}"
     if reply.request_id:
         line += f" (request {reply.request_id})"
@@ -75,8 +77,16 @@ def exception_of(reply: Reply) -> tuple[str, str]:
         name = fields.text("typeName") or fields.text("typeKey")
         message = fields.text("message")
     except ValueError:
-        return "", shown(reply.text)
+        return "", _words_of(reply)
     return name, shown(message)
+
+
+def _words_of(reply: Reply) -> str:
+    """Of a body that is no exception: a page is known by its title, the rest is nothing for a log."""
+    if not reply.text.lstrip().startswith("<"):
+        return shown(reply.text)
+    title = _TITLE.search(reply.text)
+    return f"a web page, {shown(' '.join(title[1].split()))!r}" if title else "a web page"
 
 
 def unreadable(request: Request, reply: Reply, error: ValueError) -> Unreadable:

@@ -166,6 +166,25 @@ def test_html_is_named_with_its_type_request_id_and_beginning(client: Client, se
         find(client, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        (
+            b"\n<!DOCTYPE html><style>p{}</style><title>\n Unicorn! </title><p>x",
+            r"a web page, 'Unicorn!' \(request",
+        ),
+        (b"<html>", r"a web page \(request"),
+    ],
+)
+def test_a_page_in_place_of_an_error_is_known_by_its_title(
+    client: Client, server: WireServer, page: bytes, words: str
+) -> None:
+    server.on(*FIND, answer(page, 404))
+
+    with pytest.raises(GitHubError, match=f"answered 404: {words}"):
+        find(client, 0.0)
+
+
 def test_broken_json_is_not_shown_as_it_may_hold_a_secret(client: Client, server: WireServer) -> None:
     server.on(*JIT, answer(b'{"runner":{"id":1},"encodedJITConfig":"c2VjcmV0!"}'))
 
