@@ -19,7 +19,9 @@ from runscaler.errors import RunscalerError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PARTS = frozenset({"console", "endings", "furnishing", "logging", "options", "scenery", "signals", "stage"})
+PARTS = frozenset(
+    {"addresses", "console", "endings", "furnishing", "logging", "options", "scenery", "signals", "stage"}
+)
 """Modules of this package that are no commands."""
 ORDER = ("run", "init", "validate", "status", "why", "logs", "drain", "resume", "reload", "demo", "simulate")
 """The help page's first lines; what is not named here follows in alphabetical order."""

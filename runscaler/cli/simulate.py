@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runscaler.cli.addresses import is_web_address
 from runscaler.cli.signals import STOP_SIGNALS, News
 
 if TYPE_CHECKING:
@@ -39,14 +40,7 @@ def list_scenarios(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 
 def web_address(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
     """Checks what is handed out to others: a mistake in it would be seen at their end only."""
-    from urllib.parse import urlsplit
-
-    try:
-        parts = urlsplit(value)
-        good = not value or (parts.scheme in {"http", "https"} and bool(parts.hostname))
-    except ValueError:
-        good = False
-    if not good:
+    if value and not is_web_address(value):
         raise click.BadParameter(f"{value!r} is no URL such as http://192.0.2.1:9001")
     return value
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runscaler.cli.addresses import is_web_address
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -58,15 +60,8 @@ def status(
 
 
 def _given_address(url: str) -> str:
-    from urllib.parse import urlsplit
-
     address = url if "://" in url else f"http://{url}"
-    try:
-        parts = urlsplit(address)
-        good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or not address.isprintable() or " " in address:
+    if not is_web_address(address) or not address.isprintable() or " " in address:
         raise click.BadParameter(f"{url!r} is no address such as http://build-1:8080", param_hint="'--url'")
     return address
 
