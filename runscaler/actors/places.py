@@ -41,8 +41,8 @@ class Places:
 
     def claim(self, slot: Slot) -> None:
         """What it lacks next."""
-        claim = m.ClaimVmSlot if self._lacks_vm_slot(slot) else m.ClaimPlace
-        to = self._keeper if self._lacks_vm_slot(slot) else self._host
+        lacks_vm_slot = self._lacks_vm_slot(slot)
+        claim, to = (m.ClaimVmSlot, self._keeper) if lacks_vm_slot else (m.ClaimPlace, self._host)
         self._office.send(to, claim(self._key, self._office.actor_ref, slot.number, slot.generation))
 
     def granted(self, slot: Slot, place: Place) -> bool:

@@ -53,7 +53,11 @@ class MacWorld(World):
 
 
 class MixedWorld(MacWorld):
-    """Beside the VMs runs what needs no VM slot: scale sets of the backend process."""
+    """Beside the scale set `mac` there is one that needs no VM slots, `here`."""
+
+    def __init__(self, *, host_cap: int) -> None:
+        mac = mac_set("mac", backend="tart", runner_image="image")
+        super().__init__(mac, scale_set("here", backend="process"), host_cap=host_cap)
 
     def thing_of(self, settings: ScaleSetSettings) -> str:
         return settings.backend
@@ -129,8 +133,7 @@ def test_who_waits_is_told_anew_when_the_slots_change_hands() -> None:
 
 
 def test_what_waits_for_a_vm_slot_leaves_the_host_s_places_to_others() -> None:
-    sets = (mac_set("mac", backend="tart", runner_image="image"), scale_set("here", backend="process"))
-    world = MixedWorld(*sets, host_cap=4)
+    world = MixedWorld(host_cap=4)
     world.queue(6, "mac")
     world.play()
     world.queue(3, "here")
@@ -143,8 +146,7 @@ def test_what_waits_for_a_vm_slot_leaves_the_host_s_places_to_others() -> None:
 
 
 def test_a_vm_slot_is_kept_while_the_host_s_cap_is_waited_for() -> None:
-    sets = (mac_set("mac", backend="tart", runner_image="image"), scale_set("here", backend="process"))
-    world = MixedWorld(*sets, host_cap=1)
+    world = MixedWorld(host_cap=1)
     world.queue(1, "here")
     world.play()
     world.queue(1, "mac")

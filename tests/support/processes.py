@@ -10,7 +10,7 @@ import psutil
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.process import ProcessBackend
-from runscaler.backends.process.census import MARK
+from runscaler.backends.process.census import mark_of
 from runscaler.backends.process.tree import Tree
 from runscaler.clock import SystemClock
 from runscaler.config.model import ProcessSettings, ScaleSetSettings
@@ -71,7 +71,7 @@ class ProcessRig:
 
     def _is_of_ours(self, process):
         with suppress(psutil.Error):
-            mark = process.environ().get(MARK, "").partition("/")[0]
+            mark = mark_of(process).partition("/")[0]
             return mark in self._owners and process.status() != psutil.STATUS_ZOMBIE
         return False
 

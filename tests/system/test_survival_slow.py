@@ -11,7 +11,7 @@ import pytest
 from support.daemon import Daemon, wait_until
 from support.siege import Siege, blow, configured
 
-from runscaler.backends.process.census import MARK
+from runscaler.backends.process.census import mark_of
 from runscaler.testing.simulator import FAST, JobState, Match, SimulatedGitHub
 
 if TYPE_CHECKING:
@@ -109,10 +109,7 @@ def test_a_runner_that_dies_in_its_job_frees_its_slot_and_the_job_is_not_run_twi
 
 
 def marked(process: psutil.Process, runner: str) -> bool:
-    try:
-        return process.environ().get(MARK, "").endswith(f"/{runner}")
-    except (psutil.Error, OSError):
-        return False
+    return mark_of(process).endswith(f"/{runner}")
 
 
 def test_an_idle_runner_whose_registration_was_removed_by_hand_is_replaced(field: Field) -> None:
