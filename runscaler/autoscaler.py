@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 logger.disable("runscaler")
 
 ALIVE_SECONDS = 2.0
-"""In which the actor system has to answer `/livez` (spec.md 9.2)."""
+"""In which the actor system has to answer `/livez` (docs/behaviour.md § 9.2)."""
 
 
 class Board:
@@ -186,7 +186,7 @@ class Autoscaler:
         return made
 
     def _blank(self) -> Status:
-        """Every set as it is before its first snapshot: all keys are always there (spec.md 9.1)."""
+        """Every set as it is before its first snapshot: all keys are always there (docs/behaviour.md § 9.1)."""
         return Status(
             __version__,
             self._clock.wall(),
@@ -248,7 +248,7 @@ class Autoscaler:
     # -- ending -------------------------------------------------------------------------------------
 
     def request_stop(self) -> None:
-        """Begin the orderly stop (spec.md 8.3); returns at once."""
+        """Begin the orderly stop (docs/behaviour.md § 8.3); returns at once."""
         root = self._root
         if root is None:
             return

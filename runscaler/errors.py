@@ -58,7 +58,7 @@ class ConfigError(RunscalerError):
 
 
 class UsageError(ConfigError):
-    """At least one of the findings is about a flag: wrong usage (spec.md 3)."""
+    """At least one of the findings is about a flag: wrong usage (docs/behaviour.md § 3)."""
 
     exit_code = 2
 
@@ -128,7 +128,7 @@ class NotFound(GitHubError):
 
 
 class SessionConflict(GitHubError):
-    """Another listener holds the scale set (protocol.md 4.5)."""
+    """Another listener holds the scale set (docs/protocol.md § 4.5)."""
 
 
 class SessionGone(GitHubError):
@@ -136,7 +136,7 @@ class SessionGone(GitHubError):
 
 
 class QueueTokenExpired(GitHubError):
-    """401 on the message queue: refresh the session, then repeat once (protocol.md 5.1)."""
+    """401 on the message queue: refresh the session, then repeat once (docs/protocol.md § 5.1)."""
 
 
 class ScaleSetGone(GitHubError):
@@ -144,7 +144,7 @@ class ScaleSetGone(GitHubError):
 
 
 class RunnerExists(GitHubError):
-    """A runner of that name exists: take a new name (protocol.md 4.6)."""
+    """A runner of that name exists: take a new name (docs/protocol.md § 4.6)."""
 
 
 class JobStillRunning(GitHubError):

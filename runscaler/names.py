@@ -32,7 +32,7 @@ def new_owner_id() -> OwnerId:
 class ScaleSetKey:
     """What tells scale sets apart in this program: (url, runner group, name), case ignored.
 
-    (protocol.md 2: the identity of a scale set.) The parts are stored lower-cased and the URL
+    (docs/protocol.md § 2: the identity of a scale set.) The parts are stored lower-cased and the URL
     without slashes at its end; what people read is the settings' own spelling.
     """
 

@@ -1,4 +1,4 @@
-"""The house rules that import-linter cannot say (design.md 1, style.md 4); it holds the layers itself."""
+"""The house rules that import-linter cannot say (docs/architecture.md § In one picture); it holds the layers itself."""
 
 from __future__ import annotations
 

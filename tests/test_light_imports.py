@@ -1,4 +1,4 @@
-"""`runner version` pays for click and nothing else (design.md 8, style.md 6)."""
+"""`runner version` pays for click and nothing else (docs/architecture.md § In one picture)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one base of all actors: any death becomes one message to the parent (design.md 6, style.md 5.2).
+"""The one base of all actors: any death becomes one message to the parent (docs/architecture.md § Supervision).
 
 What Pykka does with errors differs between told and asked messages, start-up and base exceptions;
 the guard makes them alike. Whatever escapes a handler ends the actor, cuts its children off and

@@ -1,4 +1,4 @@
-"""The children of one parent: started by name, restarted one for one, given up on (design.md 6).
+"""The children of one parent: started by name, restarted one for one, given up on (docs/architecture.md § Supervision).
 
 A plain object that its parent owns. Who crashed is known by URN: a second or stale report finds
 nothing and is dropped.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 LISTENER = "listener"
 BLOCKED_SECONDS = 60.0
-"""Who crashes again and again is out of use this long (design.md 6)."""
+"""Who crashes again and again is out of use this long (docs/architecture.md § Supervision)."""
 
 
 class Office(Protocol):

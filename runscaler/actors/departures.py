@@ -33,10 +33,10 @@ SETTLE_SECONDS = 10.0
 MOMENT_SECONDS = 3.0
 """How long an end with 0 before any job was seen is taken for the end of one: no replacement yet."""
 YOUNG_SECONDS = 30.0
-"""An idle runner that ends with 0 later than this lost its registration: no failure (spec.md 5.2)."""
+"""An idle runner that ends with 0 later than this lost its registration: no failure (docs/behaviour.md § 5.2)."""
 
 VERSION_REFUSED = 7
-"""The exit code of a runner whose version GitHub refuses (protocol.md 8.2)."""
+"""The exit code of a runner whose version GitHub refuses (docs/protocol.md § 8.2)."""
 SECONDS_OF_A_REFUSED = 10.0
 """An old runner that does not know that code ends with 0 within seconds."""
 
@@ -169,7 +169,7 @@ class Departures:
 
 
 def _hint(ending: Ending | None, lived: float) -> str:
-    """What such an end usually means (protocol.md 8.2, 8.5)."""
+    """What such an end usually means (docs/protocol.md § 8.2, 8.5)."""
     code = None if ending is None else ending.exit_code
     if code == VERSION_REFUSED:
         return ": GitHub refuses this runner version, a newer image is needed"

@@ -1,4 +1,4 @@
-"""The orderly end of a scale set, step by step (spec.md 8.3). A part of the scale set actor.
+"""The orderly end of a scale set, step by step (docs/behaviour.md § 8.3). A part of the scale set actor.
 
     drain    no new jobs; idle runners are retired, busy ones have the drain-timeout
     settle   runner actors end, having removed what they owe at GitHub

@@ -1,4 +1,4 @@
-"""The health server and the board of latest snapshots (spec.md 9)."""
+"""The health server and the board of latest snapshots (docs/behaviour.md § 9)."""
 
 from __future__ import annotations
 

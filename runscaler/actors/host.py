@@ -1,4 +1,4 @@
-"""The host's cap on runners over all scale sets, shared fairly (spec.md 6.4)."""
+"""The host's cap on runners over all scale sets, shared fairly (docs/behaviour.md § 6.4)."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class Memory(Protocol):
-    """What outlives an actor, and with a state-dir the process (spec.md 4.2, 8.2). Thread-safe."""
+    """What outlives an actor, and with a state-dir the process (docs/behaviour.md § 4.2, 8.2). Thread-safe."""
 
     def load_session(self, key: ScaleSetKey) -> tuple[ScaleSetId, SessionId] | None: ...
 

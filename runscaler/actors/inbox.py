@@ -1,4 +1,4 @@
-"""An actor's queue and its own deadlines, in one place (design.md 3, "Timers")."""
+"""An actor's queue and its own deadlines, in one place (docs/architecture.md § The actors)."""
 
 from __future__ import annotations
 

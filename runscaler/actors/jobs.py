@@ -1,4 +1,4 @@
-"""What a batch's job messages mean for the runners (protocol.md 5.3).
+"""What a batch's job messages mean for the runners (docs/protocol.md § 5.3).
 
 They may come twice, late, or in any order; a job counts once, and a runner that is gone is never
 made busy again. A part of the scale set actor, used on its thread only.

@@ -3,7 +3,7 @@
 It blocks in calls; its parent cuts them with the interrupt and says why in the message that follows.
 What it still owes GitHub (jobs to acquire, batches to acknowledge) it keeps until it is paid, so a
 call that was cut or failed loses nothing. A batch is acknowledged only after the scale set has
-handled it (protocol.md 5.5).
+handled it (docs/protocol.md § 5.5).
 """
 
 from __future__ import annotations
@@ -59,9 +59,9 @@ if TYPE_CHECKING:
     from runscaler.interrupt import Interrupt
 
 STANDBY_SECONDS = 30.0
-"""Between two tries at a session that another listener holds, plus up to half of it (spec.md 8.4)."""
+"""Between two tries at a session that another listener holds, plus up to half of it (docs/behaviour.md § 8.4)."""
 DENIED_SECONDS = 60.0
-"""Between two tries with a credential that GitHub refuses (protocol.md 3.3)."""
+"""Between two tries with a credential that GitHub refuses (docs/protocol.md § 3.3)."""
 ACKNOWLEDGE_SECONDS = 5.0
 UNREADABLE_POLLS = 3
 """In a row, after which the session is opened anew: what cannot be read has no id to acknowledge (F9)."""
@@ -230,14 +230,14 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self.report(SessionOpened(session.scale_set_id, session.statistics, offers, self._labels))
 
     def _close_predecessor(self) -> None:
-        """Our last session, also from before a crash: it would answer 409 for minutes (protocol.md 4.5)."""
+        """Our last session, also from before a crash: it would answer 409 for minutes (docs/protocol.md § 4.5)."""
         kept = self._house.memory.load_session(self._settings.key)
         if kept is not None:
             self._service.close_session(*kept, self._interrupt)
             self._house.memory.clear_session(self._settings.key)
 
     def _offers(self, session: Session) -> tuple[JobAvailable, ...]:
-        """Offers acknowledged in an earlier session are not repeated: ask for them (protocol.md 6)."""
+        """Offers acknowledged in an earlier session are not repeated: ask for them (docs/protocol.md § 6)."""
         if session.statistics is None or session.statistics.available == 0:
             return ()
         return self._service.acquirable_jobs(session.scale_set_id, self._interrupt)
@@ -309,7 +309,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
 
     def _acknowledged(self, session: Session, batch_id: int) -> bool:
         """Where it is not, polling goes on from behind it, and it is tried again, after the others
-        (protocol.md 5.5)."""
+        (docs/protocol.md § 5.5)."""
         try:
             self._service.acknowledge(session, batch_id, self._interrupt, patience=ACKNOWLEDGE_SECONDS)
         except (ServerTrouble, Unreachable, Refused) as error:

@@ -1,4 +1,4 @@
-"""The scale set's registration at GitHub: found, made, kept as configured (protocol.md 4.3).
+"""The scale set's registration at GitHub: found, made, kept as configured (docs/protocol.md § 4.3).
 
 A part of the listener, used on its thread only. It is looked for by the id that it had before it is
 looked for by name: somebody may have renamed it or moved it to another group (fault F59).

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 FAILED_SET_SECONDS = 60.0
 BEAT_SECONDS, HANGS_SECONDS = 10.0, 30.0
 POISON_AFTER = 3
-"""Crashes by the same batch after which it is set aside (spec.md 8.4)."""
+"""Crashes by the same batch after which it is set aside (docs/behaviour.md § 8.4)."""
 ORPHANS_LOOK_SECONDS = 0.1
 
 
@@ -187,7 +187,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def _give_up_for_now(
         self, name: str, settings: ScaleSetSettings, reason: str, orphans: tuple[m.Ref, ...]
     ) -> None:
-        """A failed set is shown and tried again; the others never notice (spec.md 8.1)."""
+        """A failed set is shown and tried again; the others never notice (docs/behaviour.md § 8.1)."""
         self.children.forgive(name)
         failed = replace(self._last_snapshot(settings.key), state=SetState.FAILED, reason=reason)
         self.send(self.children.ref(m.HEALTH), m.SnapshotTaken(settings.key, failed))
@@ -229,7 +229,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
 
     def _beat(self) -> None:
         """None of its children may block. One that hangs cannot be ended (a thread), nor may another do
-        its work beside it: `/livez` and the watchdog say so, and the next start adopts (design.md 6).
+        its work beside it: `/livez` and the watchdog say so, and the next start adopts (docs/architecture.md § Supervision).
         A stop does not wait for it."""
         now = self.clock.monotonic()
         self._unanswered = {name: at for name, at in self._unanswered.items() if self.children.ref(name)}

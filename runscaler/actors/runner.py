@@ -2,7 +2,7 @@
 
 It blocks in calls to GitHub and to the backend, each with a deadline, and its parent cuts them with
 the interrupt. What it may owe GitHub afterwards, a registration that nobody uses, it remembers and
-removes, however long that takes (protocol.md 4.6); the slot does not wait for it.
+removes, however long that takes (docs/protocol.md § 4.6); the slot does not wait for it.
 """
 
 from __future__ import annotations
@@ -68,9 +68,9 @@ if TYPE_CHECKING:
     from runscaler.names import Generation, RunnerName, SlotNumber
 
 OUTPUT_BYTES = 64 * 1024
-"""How much of a failed runner's output is kept (spec.md 5.4)."""
+"""How much of a failed runner's output is kept (docs/behaviour.md § 5.4)."""
 DEREGISTER_SECONDS = 30.0
-"""Between two tries at a registration that GitHub holds on to (protocol.md 7)."""
+"""Between two tries at a registration that GitHub holds on to (docs/protocol.md § 7)."""
 AWAY = (Unreachable, ServerTrouble, RateLimited)
 """GitHub does not answer, whatever is asked."""
 _REMOVAL = Backoff(first=1.0, cap=30.0)
@@ -214,7 +214,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         if at_work:
             self.report(JobSeen(self._slot, generation))
 
-    # -- retiring: GitHub first, then the backend (spec.md 6.2) -------------------------------------
+    # -- retiring: GitHub first, then the backend (docs/behaviour.md § 6.2) -------------------------------------
 
     def _retire(self, generation: Generation, after_job: bool) -> None:
         tenancy = self._tenancy
@@ -346,7 +346,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         if not runner_id:
             found = self._service.find_runner(runner, self._interrupt, patience=5.0)
             if found is None or found.scale_set_id not in (0, self._scale_set_id):
-                return  # never another scale set's runner (protocol.md 4.6)
+                return  # never another scale set's runner (docs/protocol.md § 4.6)
             runner_id = found.id
         self._service.remove_runner(runner_id, self._interrupt, patience=5.0)
 
@@ -359,5 +359,5 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
 
 
 def _may_have_registered(error: RunscalerError) -> bool:
-    """Unless GitHub said a definite no, the registration may exist (protocol.md 4.6)."""
+    """Unless GitHub said a definite no, the registration may exist (docs/protocol.md § 4.6)."""
     return not isinstance(error, AccessDenied | RateLimited | ScaleSetGone)

@@ -85,7 +85,7 @@ class Runners:
         self.draining = False
         """Whatever is idle, or found, is retired."""
         self.hurried = False
-        """An orderly stop is on: no grace after GitHub's agreement (spec.md 6.2)."""
+        """An orderly stop is on: no grace after GitHub's agreement (docs/behaviour.md § 6.2)."""
         self._log = logger.bind(scale_set=settings.name)
         self.departures = Departures(office, crew, outlook, house, settings, self)
 

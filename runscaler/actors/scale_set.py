@@ -188,7 +188,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._last_poll, self._polled_at = self.clock.wall(), self.clock.monotonic()
 
     def _is_poisonous(self, batch: m.BatchReceived) -> bool:
-        """Its handling has crashed three of us: it is set aside, the statistics have to do (spec.md 8.4)."""
+        """Its handling has crashed three of us: it is set aside, the statistics have to do (docs/behaviour.md § 8.4)."""
         if not self._poisonous or batch.digest not in self._poisonous:
             return False
         kept = self._house.memory.set_aside(self._settings.key, batch.batch_id, repr(batch.events))

@@ -1,7 +1,7 @@
 """A backend's periodic housekeeping, on a worker of its keeper's. A part of the keeper.
 
 The first round of each comes one interval after the start: starts come before housekeeping
-(spec.md 6.7).
+(docs/behaviour.md § 6.7).
 """
 
 from __future__ import annotations

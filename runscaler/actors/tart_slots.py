@@ -1,4 +1,4 @@
-"""The host's VM slots, shared by all scale sets (spec.md 7.2; tart.md 11, 12).
+"""The host's VM slots, shared by all scale sets (docs/behaviour.md § 7.2; docs/tart.md § 11, 12).
 
 A keeper that does more: `policy.vm_slots` says who gets the next slot, here it is carried out. What
 is free on the host is known by trying only, as other programs and users have VMs too.
@@ -31,7 +31,7 @@ LEAVE_SECONDS = 30.0
 HOLDERS_SECONDS = 5.0
 """Between two looks at who holds the slots, while somebody waits for one."""
 _FULL = Backoff(first=5.0, cap=60.0)
-"""Between two tries at a host that runs as many VMs as it may (tart.md 8)."""
+"""Between two tries at a host that runs as many VMs as it may (docs/tart.md § 8)."""
 
 
 class TartSlotActor(KeeperActor):

@@ -197,7 +197,7 @@ class Warm:
 class PlacedBackend(Backend, Protocol):
     """A backend whose host has few places, shared with other programs, and who can make warm ones.
 
-    Its places are handed out by the actor of VM slots (design.md 3): no `start` without one. `watch`
+    Its places are handed out by the actor of VM slots (docs/architecture.md § VM slots and the warm pool): no `start` without one. `watch`
     reports the end of a warm one too.
     """
 

@@ -115,7 +115,7 @@ def program(config: str | None) -> None:
 
 
 def execute(words: Sequence[str], prog_name: str | None = None) -> int:
-    """Run one command line to its end; returns the exit code of spec.md 3."""
+    """Run one command line to its end; returns the exit code of docs/behaviour.md § 3."""
     try:
         result = program.main(list(words), prog_name, standalone_mode=False)
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`runner demo`: the whole system on this machine, and nothing left of it (spec.md 10.2)."""
+"""`runner demo`: the whole system on this machine, and nothing left of it (docs/behaviour.md § 10.2)."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def run(ctx: click.Context, /, **given: object) -> None:
 
 
 def _refuse_unbuilt(config: Config) -> None:
-    """A key whose feature does not exist is never ignored in silence (spec.md 4.4)."""
+    """A key whose feature does not exist is never ignored in silence (docs/behaviour.md § 4.4)."""
     from runscaler.config.features import missing_features
     from runscaler.errors import ConfigError
     from runscaler.ops.validate import is_ok
@@ -115,7 +115,7 @@ def _where_health_is(config: Config) -> str:
 
 
 def start_warnings(config: Config) -> Iterator[str]:
-    """What is said once at the start: what the configuration got away with, and spec.md 11's dind line."""
+    """What is said once at the start: what the configuration got away with, and docs/behaviour.md § 11's dind line."""
     from runscaler.config.features import missing_features
     from runscaler.findings import with_cures
 

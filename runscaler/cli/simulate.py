@@ -1,4 +1,4 @@
-"""`runner simulate`: GitHub's side of the wire on this machine (spec.md 10.1, 10.4)."""
+"""`runner simulate`: GitHub's side of the wire on this machine (docs/behaviour.md § 10.1, 10.4)."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def version(short: bool, as_json: bool) -> None:
 
 
 def build_facts() -> dict[str, str]:
-    """Keys version, commit, date, python, os, arch; platform names as in linux/amd64 (spec.md 3)."""
+    """Keys version, commit, date, python, os, arch; platform names as in linux/amd64 (docs/behaviour.md § 3)."""
     import platform
 
     from runscaler import __version__

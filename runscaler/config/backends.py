@@ -1,4 +1,4 @@
-"""The tables of the backends: [docker], [tart], [process], [swarm], [orchard] (spec.md 4.2)."""
+"""The tables of the backends: [docker], [tart], [process], [swarm], [orchard] (docs/behaviour.md § 4.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which token a scale set uses, and the other secrets of its keys (spec.md 4.3)."""
+"""Which token a scale set uses, and the other secrets of its keys (docs/behaviour.md § 4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys whose feature this version does not have (spec.md 4.4, last rule).
+"""Keys whose feature this version does not have (docs/behaviour.md § 4.4, last rule).
 
 `REFUSED…` are errors, `IDLE…` warnings, and the reference marks both; the release that brings a feature
 deletes its row. A value that differs from the default counts: the default asks for nothing.

@@ -1,4 +1,4 @@
-"""The flags of `run`: each is the key of the same name (spec.md 4.4), made from the model."""
+"""The flags of `run`: each is the key of the same name (docs/behaviour.md § 4.4), made from the model."""
 
 from __future__ import annotations
 

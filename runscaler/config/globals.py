@@ -25,7 +25,7 @@ from runscaler.config.values import (
 
 
 class HostSettings(Settings):
-    """[host]: guards over all scale sets of this process (spec.md 6.4)."""
+    """[host]: guards over all scale sets of this process (docs/behaviour.md § 6.4)."""
 
     max_runners: Annotated[
         Count, Key(help="Most runners of all scale sets together; 0: no cap", accepts=A_COUNT)
@@ -64,7 +64,7 @@ Buckets = Annotated[Numbers, AfterValidator(_rising)]
 
 
 class MetricsSettings(Settings):
-    """[metrics] (metrics.md 4)."""
+    """[metrics] (docs/behaviour.md § 4.2)."""
 
     namespace: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""Which value counts: a higher layer over a lower one, key by key (spec.md 4.2)."""
+"""Which value counts: a higher layer over a lower one, key by key (docs/behaviour.md § 4.2)."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """Where a key may stand and who takes it from whom (spec.md 4.2)."""
+    """Where a key may stand and who takes it from whom (docs/behaviour.md § 4.2)."""
 
     GLOBAL = "global"
     """Only at the top of the file (or in a table there)."""

@@ -1,4 +1,4 @@
-"""What files for the Go tool may hold, and what becomes of it (spec.md 4.1).
+"""What files for the Go tool may hold, and what becomes of it (docs/behaviour.md § 4.1).
 
 Its `init` wrote some global keys below a table's header; it took keys in any case, numbers as texts
 and labels with commas; its first versions had flat keys.

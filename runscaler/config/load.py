@@ -1,4 +1,4 @@
-"""`load_config`: flags, file, environment and defaults become one checked `Config` (spec.md 4)."""
+"""`load_config`: flags, file, environment and defaults become one checked `Config` (docs/behaviour.md § 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding and reading the configuration file (spec.md 4.1)."""
+"""Finding and reading the configuration file (docs/behaviour.md § 4.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The config URL: the page of an organisation, repository or enterprise (protocol.md 2).
+"""The config URL: the page of an organisation, repository or enterprise (docs/protocol.md § 2).
 
 The rules live here once: the configuration is checked with them, `github` makes its calls from them.
 """
@@ -39,7 +39,7 @@ class InvalidUrl(ValueError):
 class ConfigUrl:
     """A config URL in its parts.
 
-    `text` is the URL as given without blanks and slashes around it: what step d of protocol.md 3.1
+    `text` is the URL as given without blanks and slashes around it: what step d of docs/protocol.md § 3.1
     sends. `host` is in lower case and has the port, if the text has one. `names` are the path's one
     or two names in their own spelling, without the segment `enterprises`.
     """

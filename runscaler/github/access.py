@@ -1,4 +1,4 @@
-"""Why GitHub will not let a credential in (protocol.md 3.2, 3.3), told apart, with what to do."""
+"""Why GitHub will not let a credential in (docs/protocol.md § 3.2, 3.3), told apart, with what to do."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Admission:
 
 
 def admission(value: JsonValue, clock: Clock, server_now: float | None, *, secure: bool) -> Admission:
-    """What step d of protocol.md 3.1 answered. Raises `ValueError` (fault F33).
+    """What step d of docs/protocol.md § 3.1 answered. Raises `ValueError` (fault F33).
 
     `secure` says that the config URL is https, so that no token may go over plain http. A token that
     does not tell its end, or is over on arrival, counts as good for five minutes (fault F24).

@@ -1,4 +1,4 @@
-"""From a credential to an `Admission` (protocol.md 3.1 c and d), kept fresh for all who share it.
+"""From a credential to an `Admission` (docs/protocol.md § 3.1 c and d), kept fresh for all who share it.
 
     credential ──c──► registration token ──d──► address of the actions service + admin JWT
 

@@ -34,9 +34,9 @@ SessionId = NewType("SessionId", str)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A message session (protocol.md 4.5). `queue_token` is refreshed by `refresh_session` only.
+    """A message session (docs/protocol.md § 4.5). `queue_token` is refreshed by `refresh_session` only.
 
-    `refresh_at` is when to do that early (monotonic seconds; protocol.md 5.1), None where the token
+    `refresh_at` is when to do that early (monotonic seconds; docs/protocol.md § 5.1), None where the token
     does not tell: then the 401 does.
     """
 
@@ -188,7 +188,7 @@ class ScaleSetService(Protocol):
         patience: float | None = 30.0,
     ) -> JitConfig:
         """Register a runner. Never repeated after an unclear failure: the caller takes a new name
-        and removes the old one (protocol.md 4.6). `RunnerExists`, `ScaleSetGone`."""
+        and removes the old one (docs/protocol.md § 4.6). `RunnerExists`, `ScaleSetGone`."""
 
     def runner(
         self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0

@@ -1,4 +1,4 @@
-"""Reading a message of the queue (protocol.md 5.2, 5.3): good job messages survive bad neighbours.
+"""Reading a message of the queue (docs/protocol.md § 5.2, 5.3): good job messages survive bad neighbours.
 
 Only an envelope without a usable id is an error (`ValueError`, fault F9). Everything else that cannot
 be read becomes a line in `Batch.problems`, and the batch is still acknowledged (faults F47, F49, F51).

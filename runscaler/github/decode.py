@@ -1,4 +1,4 @@
-"""Bodies of the actions service as wire models (protocol.md 4.3). `ValueError` says what is unreadable."""
+"""Bodies of the actions service as wire models (docs/protocol.md § 4.3). `ValueError` says what is unreadable."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def scale_set(value: JsonValue) -> RunnerScaleSet:
 
 
 def scale_set_if_any(value: JsonValue) -> RunnerScaleSet | None:
-    """A body of `null` is as good as "not found" (protocol.md 4.2)."""
+    """A body of `null` is as good as "not found" (docs/protocol.md § 4.2)."""
     return None if value is None else scale_set(value)
 
 

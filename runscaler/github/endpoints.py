@@ -1,4 +1,4 @@
-"""Addresses and bodies of the actions service and the message queue (protocol.md 4.1 to 4.3, 5.1, 5.5)."""
+"""Addresses and bodies of the actions service and the message queue (docs/protocol.md § 4.1 to 4.3, 5.1, 5.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lenient reading of GitHub's JSON (protocol.md 4.1): any key casing, null as absent, byte order marks.
+"""Lenient reading of GitHub's JSON (docs/protocol.md § 4.1): any key casing, null as absent, byte order marks.
 
 What is of the wrong type is a `ValueError` that names the key; nothing is converted silently.
 """

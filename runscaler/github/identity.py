@@ -1,4 +1,4 @@
-"""How we name ourselves in every request: a User-Agent of one line of JSON (protocol.md 3.1)."""
+"""How we name ourselves in every request: a User-Agent of one line of JSON (docs/protocol.md § 3.1)."""
 
 from __future__ import annotations
 

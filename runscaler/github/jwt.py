@@ -1,4 +1,4 @@
-"""How long a JWT holds, read without checking its signature (protocol.md 3.1, 5.1)."""
+"""How long a JWT holds, read without checking its signature (docs/protocol.md § 3.1, 5.1)."""
 
 from __future__ import annotations
 

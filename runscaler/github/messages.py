@@ -1,4 +1,4 @@
-"""GitHub's wire models (protocol.md 4.3, 5.2–5.4): frozen values, read leniently.
+"""GitHub's wire models (docs/protocol.md § 4.3, 5.2–5.4): frozen values, read leniently.
 
 Keys are looked up without regard to case, unknown ones ignored, null taken as absent; a value of
 the wrong type is a `ValueError` that names the key. Only standard library here: the simulator
@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """The scale set's counts as GitHub sees them (protocol.md 5.4); `assigned` is the one to scale on."""
+    """The scale set's counts as GitHub sees them (docs/protocol.md § 5.4); `assigned` is the one to scale on."""
 
     available: int = 0
     acquired: int = 0
@@ -49,7 +49,7 @@ class RegisteredRunner:
 
 @dataclass(frozen=True, slots=True)
 class JobMessage:
-    """What all job messages carry (protocol.md 5.3). Times are seconds since the epoch, None for "not yet".
+    """What all job messages carry (docs/protocol.md § 5.3). Times are seconds since the epoch, None for "not yet".
 
     Texts are GitHub's, untrusted: escape and shorten them wherever they are shown.
     """

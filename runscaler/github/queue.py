@@ -1,4 +1,4 @@
-"""The message queue of a session (protocol.md 5): polling it and deleting what was handled."""
+"""The message queue of a session (docs/protocol.md § 5): polling it and deleting what was handled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOTHING_NEW = 202
 SESSION_OVER = (400, 404, 410)
-"""What the queue answers when the session is probably gone (protocol.md 5.1)."""
+"""What the queue answers when the session is probably gone (docs/protocol.md § 5.1)."""
 
 
 class MessageQueue:

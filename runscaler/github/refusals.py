@@ -1,4 +1,4 @@
-"""What a reply that is no success means (protocol.md 3.3, 4.4): status, headers and body become an error."""
+"""What a reply that is no success means (docs/protocol.md § 3.3, 4.4): status, headers and body become an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When and after how long a call is made again (protocol.md 7): decisions only, no waiting here."""
+"""When and after how long a call is made again (docs/protocol.md § 7): decisions only, no waiting here."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIMITING = (403, 429, 503)
 
 class Repeat(Enum):
     """What may be done again after a failure: `SAFE` has the same effect twice, `UNSENT` is repeated
-    only while GitHub cannot have seen it (protocol.md 4.6), `LATER` is neither."""
+    only while GitHub cannot have seen it (docs/protocol.md § 4.6), `LATER` is neither."""
 
     SAFE = "safe"
     LATER = "later"

@@ -1,4 +1,4 @@
-"""Calls about runners' registrations (protocol.md 4.2, 4.6)."""
+"""Calls about runners' registrations (docs/protocol.md § 4.2, 4.6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls about runner groups and scale sets (protocol.md 4.2)."""
+"""Calls about runner groups and scale sets (docs/protocol.md § 4.2)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class ScaleSetCalls:
         raise self._no_such_group(name, interrupt)
 
     def _no_such_group(self, name: str, interrupt: Interrupt) -> NotFound:
-        """Names the groups that there are, where GitHub tells (spec.md 12)."""
+        """Names the groups that there are, where GitHub tells (docs/behaviour.md § 12)."""
         call = Call("list the runner groups", "GET", RUNNER_GROUPS)
         names: list[str] = []
         with suppress(GitHubError):

@@ -1,4 +1,4 @@
-"""Calls about a message session, its queue and the jobs on offer (protocol.md 4.5, 5)."""
+"""Calls about a message session, its queue and the jobs on offer (docs/protocol.md § 4.5, 5)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 LONGEST_MARGIN = 300.0
-"""A queue token is renewed so long before its end (protocol.md 5.1)."""
+"""A queue token is renewed so long before its end (docs/protocol.md § 5.1)."""
 
 
 class SessionCalls:

@@ -1,4 +1,4 @@
-"""Whom to trust on the wire: one TLS context per CA file for the whole process (style.md 6)."""
+"""Whom to trust on the wire: one TLS context per CA file for the whole process (docs/architecture.md § GitHub)."""
 
 from __future__ import annotations
 

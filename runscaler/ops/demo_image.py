@@ -1,4 +1,4 @@
-"""The demo's tiny image, made on the spot from what this host has (spec.md 10.2)."""
+"""The demo's tiny image, made on the spot from what this host has (docs/behaviour.md § 10.2)."""
 
 from __future__ import annotations
 

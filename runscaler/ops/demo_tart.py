@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 AGENT_DIR = "/Users/admin/runscaler-demo"
 """The runner-dir of the demo: the image's own runner stays as it is."""
 GATEWAY = "192.168.64.1"
-"""This host as its VMs see it (tart.md 7)."""
+"""This host as its VMs see it (docs/tart.md § 7)."""
 BOOT_SECONDS = 180.0
 PULL_SECONDS = 3600.0
 _STEP = 0.25

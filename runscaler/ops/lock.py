@@ -1,4 +1,4 @@
-"""One daemon per state directory (spec.md 8.6): a lock that the kernel frees when its holder dies."""
+"""One daemon per state directory (docs/behaviour.md § 8.6): a lock that the kernel frees when its holder dies."""
 
 from __future__ import annotations
 

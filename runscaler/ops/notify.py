@@ -1,4 +1,4 @@
-"""What systemd is told of the program (spec.md 8.7; systemd's sd_notify(3)).
+"""What systemd is told of the program (docs/behaviour.md § 8.7; systemd's sd_notify(3)).
 
 Datagrams to the socket that the unit names in NOTIFY_SOCKET; without one nothing is sent.
 """

@@ -1,4 +1,4 @@
-"""The identity that a daemon writes on every resource it makes (spec.md 2, owner)."""
+"""The identity that a daemon writes on every resource it makes (docs/behaviour.md § 2, owner)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names of runners that are registered at GitHub, or are just being (spec.md 5.3, 8.2).
+"""The names of runners that are registered at GitHub, or are just being (docs/behaviour.md § 5.3, 8.2).
 
 A resource says so itself, but it may not exist yet when the daemon dies, or no more when the next one
 starts: that one looks for such a registration by its name. An empty file for each, as nobody reads it but

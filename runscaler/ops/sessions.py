@@ -1,4 +1,4 @@
-"""The message sessions of this daemon, so that the next can close what a crash left (spec.md 8.2).
+"""The message sessions of this daemon, so that the next can close what a crash left (docs/behaviour.md § 8.2).
 
 A file a scale set, so that listeners never wait for one another.
 """

@@ -76,20 +76,20 @@ class StateDir:
     ) -> Path | None:
         """Keep the last 64 KiB of a failed runner's output below a line that says whose it is.
 
-        None where that failed, which is logged. The newest 50 stay (spec.md 5.4).
+        None where that failed, which is logged. The newest 50 stay (docs/behaviour.md § 5.4).
         """
         cut = f", the last {format_bytes(KEPT_BYTES)}" if len(output) > KEPT_BYTES else ""
         head = f"# {runner} of {json.dumps(str(scale_set))}: {describe_ending(ending)}{cut}\n"
         return self._logs.put(f"{runner}.log", head.encode() + output[-KEPT_BYTES:])
 
     def set_aside(self, scale_set: ScaleSetKey, batch_id: int, content: str, reason: str) -> Path | None:
-        """Keep a batch whose handling crashed again and again, for a bug report (spec.md 8.4)."""
+        """Keep a batch whose handling crashed again and again, for a bug report (docs/behaviour.md § 8.4)."""
         kept = {"scale_set": str(scale_set), "batch": batch_id, "reason": reason, "content": content}
         return self._batches.put(f"batch-{batch_id}.json", json.dumps(kept, indent=2).encode())
 
 
 def open_state_dir(config: Config, clock: Clock) -> tuple[StateDir | None, list[Finding]]:
-    """The first that can be written to of the places of spec.md 4.2, and what to warn about.
+    """The first that can be written to of the places of docs/behaviour.md § 4.2, and what to warn about.
 
     `HostError` where another process holds it, or where the configuration names one that cannot be
     used. None where none can be had: then the owner is `owner.owner_without_state_dir`.

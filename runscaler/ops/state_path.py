@@ -1,4 +1,4 @@
-"""Where the state directory of a configuration lives (spec.md 4.2)."""
+"""Where the state directory of a configuration lives (docs/behaviour.md § 4.2)."""
 
 from __future__ import annotations
 

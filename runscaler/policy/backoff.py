@@ -1,4 +1,4 @@
-"""How long to wait after failures: of starts (spec.md 5.3) and of actors (design.md 6)."""
+"""How long to wait after failures: of starts (docs/behaviour.md § 5.3) and of actors (docs/architecture.md § Supervision)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Where in the message queue a session is: `lastMessageId`, and whether ids have begun again.
 
 Ids go up within a session, and a poll hides what lies at or before its `lastMessageId`, which must
-not go down (protocol.md 5.5). A message that comes again is known; a new one with a lower id means
+not go down (docs/protocol.md § 5.5). A message that comes again is known; a new one with a lower id means
 that more of its kind may be hidden: only a new session shows them (fault F55).
 """
 

@@ -1,5 +1,5 @@
 """What cannot be quite right, and since when: lying statistics, mute sessions, ghosts, runners that
-get no job (spec.md 6.5; faults F66 to F80). Each doubt needs time or a second sign before anything
+get no job (docs/behaviour.md § 6.5; faults F66 to F80). Each doubt needs time or a second sign before anything
 is done about it.
 """
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MUTE_SECONDS = 150.0
 """Three long polls without one that ended: the session is cut and opened anew."""
 GHOST_SECONDS = 60.0
-"""Between two looks that must both find a registration gone (protocol.md 8.4)."""
+"""Between two looks that must both find a registration gone (docs/protocol.md § 8.4)."""
 STARVED_SECONDS = 180.0
 """Idle runners that get nothing while jobs are assigned are replaced after this."""
 LASTING_SECONDS = 600.0

@@ -1,4 +1,4 @@
-"""The host's places, shared so that no scale set starves (spec.md 6.4)."""
+"""The host's places, shared so that no scale set starves (docs/behaviour.md § 6.4)."""
 
 from __future__ import annotations
 

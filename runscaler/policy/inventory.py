@@ -1,4 +1,4 @@
-"""What the backend lists against what the scale set believes (design.md 3, spec.md 6.5)."""
+"""What the backend lists against what the scale set believes (docs/architecture.md § The actors, docs/behaviour.md § 6.5)."""
 
 from __future__ import annotations
 

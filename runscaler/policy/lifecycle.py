@@ -1,4 +1,4 @@
-"""A slot's life as a total table: every (state, event) pair has an answer (design.md 5).
+"""A slot's life as a total table: every (state, event) pair has an answer (docs/architecture.md § A slot's life).
 
     empty ─wanted─► waiting ─placed─► starting ─up─► idle ─job─► busy ─job over─► finishing
     idle ─retire─► retiring          retiring, finishing ─agreed, grace over─► removing
@@ -139,9 +139,9 @@ COUNTED = frozenset({_S.WAITING, _S.STARTING, _S.IDLE, _S.BUSY, _S.RETIRING, _S.
 """States that count towards the target; finishing and removing only hold their slot."""
 
 FINISH_SECONDS = 10.0
-"""What a resource gets to end by itself after JobCompleted (spec.md 5)."""
+"""What a resource gets to end by itself after JobCompleted (docs/behaviour.md § 5)."""
 GRACE_SECONDS = 10.0
-"""From GitHub's agreement to the removal, for a JobStarted that was on its way (spec.md 6.2)."""
+"""From GitHub's agreement to the removal, for a JobStarted that was on its way (docs/behaviour.md § 6.2)."""
 
 
 def step(state: SlotState, event: SlotEvent) -> Step:

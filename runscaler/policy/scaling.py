@@ -1,4 +1,4 @@
-"""How many runners, and why not more: the planner (spec.md 6.1–6.3, 6.6).
+"""How many runners, and why not more: the planner (docs/behaviour.md § 6.1–6.3, 6.6).
 
 A scale set's view is a value; `plan(view)` says what to do. The actor only carries it out, and asks
 again whenever the view has changed or `next_look` has come. One plan costs the same at ten slots
@@ -127,7 +127,7 @@ class Plan:
     """What to do: `start` so many, let `drop` waiting slots go, `retire` these.
 
     `unmet` is what is wanted and not being started, with the reason. `next_look` is when the plan
-    may change by time alone (monotonic), None for never. `target` is spec.md 6.1's.
+    may change by time alone (monotonic), None for never. `target` is docs/behaviour.md § 6.1's.
     """
 
     target: int
@@ -193,7 +193,7 @@ def _shrink(view: View, surplus: int) -> Plan:
 
 
 def to_acquire(capacity: int, acquired: int, assigned: int, offers: Sequence[int]) -> tuple[int, ...]:
-    """Which offered request ids to acquire, oldest first as given (protocol.md 6): free capacity only;
+    """Which offered request ids to acquire, oldest first as given (docs/protocol.md § 6): free capacity only;
     id 0 is the newer service's placeholder and cannot be acquired."""
     free = max(0, capacity - acquired - assigned)
     return tuple(one for one in offers if one != 0)[:free]

@@ -1,4 +1,4 @@
-"""Who gets the host's next VM slot, and what becomes of the warm pool (tart.md 11, 12).
+"""Who gets the host's next VM slot, and what becomes of the warm pool (docs/tart.md § 11, 12).
 
 Slots are few and shared by all scale sets. A job takes the oldest warm VM of its kind, else a free
 slot, else it waits for one that boots for its kind; a warm VM of another kind gives way to it. What
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runscaler.names import ScaleSetKey, SlotNumber
 
 OLDEST_SECONDS = 12 * 3600.0
-"""A warm VM is replaced at that age: clocks, certificates and leases grow old (tart.md 12)."""
+"""A warm VM is replaced at that age: clocks, certificates and leases grow old (docs/tart.md § 12)."""
 
 
 class Stage(Enum):

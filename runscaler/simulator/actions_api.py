@@ -1,4 +1,4 @@
-"""The actions service: what all its calls share, and where each is answered (protocol.md 4)."""
+"""The actions service: what all its calls share, and where each is answered (docs/protocol.md § 4)."""
 
 from __future__ import annotations
 

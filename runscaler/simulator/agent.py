@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A runner for the simulated GitHub: takes one job, runs its steps, reports, exits (protocol.md 9.5).
+"""A runner for the simulated GitHub: takes one job, runs its steps, reports, exits (docs/protocol.md § 9.5).
 
     ACTIONS_RUNNER_INPUT_JITCONFIG=… python3 agent.py        or the JIT configuration on standard input
 
@@ -561,7 +561,7 @@ def masks(secrets: list[str]) -> list[str]:
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Cancel a step as the real runner does: SIGINT, SIGTERM, SIGKILL (protocol.md 8.3)."""
+    """Cancel a step as the real runner does: SIGINT, SIGTERM, SIGKILL (docs/protocol.md § 8.3)."""
     for number, seconds in ((signal.SIGINT, INTERRUPT_SECONDS), (signal.SIGTERM, TERMINATE_SECONDS)):
         kill_group(process, number)
         try:

@@ -1,4 +1,4 @@
-"""The demo agent's protocol, our own (protocol.md 9.5)."""
+"""The demo agent's protocol, our own (docs/protocol.md § 9.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agents: what a registered runner's process does with GitHub before it has a job (protocol.md 9.5)."""
+"""Agents: what a registered runner's process does with GitHub before it has a job (docs/protocol.md § 9.5)."""
 
 from __future__ import annotations
 

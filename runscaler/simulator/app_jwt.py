@@ -1,4 +1,4 @@
-"""The JWT of a GitHub App, judged as GitHub does (protocol.md 3.1, 3.3)."""
+"""The JWT of a GitHub App, judged as GitHub does (docs/protocol.md § 3.1, 3.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON bodies that the simulated GitHub sends (protocol.md 4.3, 5.2, 5.3), as plain values."""
+"""The JSON bodies that the simulated GitHub sends (docs/protocol.md § 4.3, 5.2, 5.3), as plain values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def timestamp(seconds: float) -> str:
 
 
 def statistics(scale_set: ScaleSet) -> Json:
-    """Counted from the states (protocol.md 9.3)."""
+    """Counted from the states (docs/protocol.md § 9.3)."""
     jobs, runners = scale_set.jobs, scale_set.runners
     alive = sum(count for state, count in runners.items() if state is not RunnerState.GONE)
     return {
@@ -111,7 +111,7 @@ def message_body(message: Message, scale_set: ScaleSet) -> Json:
 
 
 def job_message(kind: str, job: Job, more: Mapping[str, object], *, numbered: bool) -> Json:
-    """`numbered`: with the runnerRequestId, which is 0 on the newer service (protocol.md 5.3)."""
+    """`numbered`: with the runnerRequestId, which is 0 on the newer service (docs/protocol.md § 5.3)."""
     owner, _, repository = job.order.repository.partition("/")
     return {
         "messageType": kind,

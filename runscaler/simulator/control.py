@@ -1,4 +1,4 @@
-"""The control API: queue jobs, look, break things (protocol.md 9.6). Needs header X-Sim-Control: 1."""
+"""The control API: queue jobs, look, break things (docs/protocol.md § 9.6). Needs header X-Sim-Control: 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets which job: queued jobs go to scale sets, assigned ones to runners (protocol.md 9.3)."""
+"""Who gets which job: queued jobs go to scale sets, assigned ones to runners (docs/protocol.md § 9.3)."""
 
 from __future__ import annotations
 

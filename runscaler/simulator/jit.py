@@ -1,4 +1,4 @@
-"""JIT configurations: GitHub's outer form, our own keys (protocol.md 8.1, 9.4)."""
+"""JIT configurations: GitHub's outer form, our own keys (docs/protocol.md § 8.1, 9.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs from outside: queued by workflows, cancelled by people, too old at last (protocol.md 9.3)."""
+"""Jobs from outside: queued by workflows, cancelled by people, too old at last (docs/protocol.md § 9.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job on a runner: started, its lease renewed, completed, or lost (protocol.md 8.4, 9.3)."""
+"""A job on a runner: started, its lease renewed, completed, or lost (docs/protocol.md § 8.4, 9.3)."""
 
 from __future__ import annotations
 

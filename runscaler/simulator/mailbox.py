@@ -1,4 +1,4 @@
-"""A scale set's messages: formed from its events, delivered until deleted (protocol.md 9.3, message)."""
+"""A scale set's messages: formed from its events, delivered until deleted (docs/protocol.md § 9.3, message)."""
 
 from __future__ import annotations
 

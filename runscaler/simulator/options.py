@@ -9,7 +9,7 @@ from runscaler.simulator.timers import GITHUB, Timers
 
 
 class Flavour(StrEnum):
-    """The two services of protocol.md 6: one assigns by itself, the other offers."""
+    """The two services of docs/protocol.md § 6: one assigns by itself, the other offers."""
 
     ASSIGN = "assign"
     ACQUIRE = "acquire"

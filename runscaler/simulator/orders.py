@@ -32,7 +32,7 @@ def read_order(world: World, body: Fields) -> JobOrder:
 
 
 def read_step(value: object, number: int) -> Step:
-    """A step is an object of protocol.md 9.5, or just what it runs."""
+    """A step is an object of docs/protocol.md § 9.5, or just what it runs."""
     if isinstance(value, str):
         return Step(f"step {number}", value)
     step = Fields.of(value)

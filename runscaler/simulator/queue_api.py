@@ -1,4 +1,4 @@
-"""The message queue: long polls and acknowledgements (protocol.md 5)."""
+"""The message queue: long polls and acknowledgements (docs/protocol.md § 5)."""
 
 from __future__ import annotations
 

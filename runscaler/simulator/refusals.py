@@ -1,7 +1,7 @@
 """Every "no" of the simulated GitHub, in the form that the side which says it uses.
 
 Refusal
-├── RestRefusal      the REST API: {"message": …} (protocol.md 3.3)
+├── RestRefusal      the REST API: {"message": …} (docs/protocol.md § 3.3)
 ├── ServiceRefusal   the actions service and the queue: a .NET exception (4.4)
 ├── PlainRefusal     text/plain
 └── AgentRefusal     our own agent protocol (9.5)

@@ -1,4 +1,4 @@
-"""The REST API: installation, registration and admin tokens (protocol.md 2, 3)."""
+"""The REST API: installation, registration and admin tokens (docs/protocol.md § 2, 3)."""
 
 from __future__ import annotations
 

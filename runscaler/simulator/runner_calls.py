@@ -1,4 +1,4 @@
-"""Calls about JIT configurations and registered runners (protocol.md 4.2, 4.6)."""
+"""Calls about JIT configurations and registered runners (docs/protocol.md § 4.2, 4.6)."""
 
 from __future__ import annotations
 

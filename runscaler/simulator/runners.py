@@ -1,4 +1,4 @@
-"""Registrations of runners, as the actions service keeps them (protocol.md 4.6, 8.4, 9.3)."""
+"""Registrations of runners, as the actions service keeps them (docs/protocol.md § 4.6, 8.4, 9.3)."""
 
 from __future__ import annotations
 

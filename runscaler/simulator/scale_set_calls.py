@@ -1,4 +1,4 @@
-"""Calls about scale sets and runner groups (protocol.md 4.2, 4.3)."""
+"""Calls about scale sets and runner groups (docs/protocol.md § 4.2, 4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scale sets: made, found, changed, deleted (protocol.md 4.2, 4.3, 9.3)."""
+"""Scale sets: made, found, changed, deleted (docs/protocol.md § 4.2, 4.3, 9.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a config URL names, and the tenant of the actions service that belongs to it (protocol.md 2)."""
+"""What a config URL names, and the tenant of the actions service that belongs to it (docs/protocol.md § 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls about message sessions and acquirable jobs (protocol.md 4.2, 4.5, 6)."""
+"""Calls about message sessions and acquirable jobs (docs/protocol.md § 4.2, 4.5, 6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Message sessions of scale sets (protocol.md 4.5, 9.3): at most one alive a set."""
+"""Message sessions of scale sets (docs/protocol.md § 4.5, 9.3): at most one alive a set."""
 
 from __future__ import annotations
 

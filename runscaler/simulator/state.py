@@ -1,4 +1,4 @@
-"""The simulated GitHub as one state machine without I/O (protocol.md 9.3).
+"""The simulated GitHub as one state machine without I/O (docs/protocol.md § 9.3).
 
     world        the things, their counts, the clock, chance, deadlines, violations, tokens
     scale_sets   make, find, change, delete            sessions   one live one a set, polls

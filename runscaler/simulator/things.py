@@ -37,7 +37,7 @@ class SessionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One shell step of a job (protocol.md 9.5)."""
+    """One shell step of a job (docs/protocol.md § 9.5)."""
 
     name: str
     run: str

@@ -1,4 +1,4 @@
-"""How long things last at the simulated GitHub (protocol.md 9.1), in seconds."""
+"""How long things last at the simulated GitHub (docs/protocol.md § 9.1), in seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every token that was handed out, what it is good for and until when (protocol.md 3, 5.1)."""
+"""Every token that was handed out, what it is good for and until when (docs/protocol.md § 3, 5.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client did wrong: the rules V1 to V12 of protocol.md 9.2 and the list of those broken."""
+"""What a client did wrong: the rules V1 to V12 of docs/protocol.md § 9.2 and the list of those broken."""
 
 from __future__ import annotations
 

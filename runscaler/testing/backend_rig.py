@@ -100,7 +100,7 @@ class Orders:
 
 
 def encoded_jit(runner_id: int, runner: str) -> Secret:
-    """A JIT configuration of the right shape (protocol.md 8.1) that opens no door."""
+    """A JIT configuration of the right shape (docs/protocol.md § 8.1) that opens no door."""
     identity = {"AgentId": runner_id, "AgentName": runner, "PoolId": 1, "Ephemeral": True}
     files = {".runner": identity, ".credentials": {"Scheme": "OAuth", "Data": {}}}
     encoded = {name: _base64(json.dumps(content)) for name, content in files.items()}

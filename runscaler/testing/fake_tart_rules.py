@@ -1,4 +1,4 @@
-"""What goes wrong on a pretended Mac (tart.md 17), and the texts that belong to it (tart.md 4)."""
+"""What goes wrong on a pretended Mac (docs/tart.md § 17), and the texts that belong to it (docs/tart.md § 4)."""
 
 from __future__ import annotations
 

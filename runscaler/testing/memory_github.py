@@ -7,7 +7,7 @@
     github.start_job(runner_id)                 # ... begins its job ...
     github.finish_job(runner_id, "succeeded")   # ... and is done
 
-The semantics are protocol.md 9.3, flavour A. No timer runs by itself: what time would do (a lost lease, a
+The semantics are docs/protocol.md § 9.3, flavour A. No timer runs by itself: what time would do (a lost lease, a
 withdrawn assignment, an expired session) is a method that the test calls. All methods may be called from
 any thread; `on_job` is called on the thread whose call gave the job away, with no lock held.
 """

@@ -23,7 +23,7 @@ class JobState(StrEnum):
 
 
 class RunnerState(StrEnum):
-    """Where a registration is in its life (protocol.md 8.4)."""
+    """Where a registration is in its life (docs/protocol.md § 8.4)."""
 
     REGISTERED = "registered"
     IDLE = "idle"

@@ -1,4 +1,4 @@
-"""One scale set inside `MemoryGitHub`: the state machine of protocol.md 9.3, flavour A, without I/O.
+"""One scale set inside `MemoryGitHub`: the state machine of docs/protocol.md § 9.3, flavour A, without I/O.
 
 Nothing here locks: `MemoryGitHub` calls every method with its lock held. All operations take constant
 time, whatever the number of jobs and runners.

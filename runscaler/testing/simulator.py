@@ -206,7 +206,7 @@ class SimulatedGitHub:
         match: Match | None = None,
         **params: object,
     ) -> int:
-        """Set a fault of protocol.md 10 (or `delay`, with `seconds`); returns its id.
+        """Set a fault of docs/protocol.md § 10 (or `delay`, with `seconds`); returns its id.
 
         `count` None: until `remove_fault`. `params` are the fault's own: see `faults/table.py`.
         """

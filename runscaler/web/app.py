@@ -37,7 +37,7 @@ class WebApp:
     """`status` reads the latest snapshot; `alive` asks the actor system and answers within 2 s.
 
     With `loopback_only` the Host header must name this machine, which keeps pages elsewhere from
-    reading the port through a name of theirs that resolves to 127.0.0.1 (spec.md 9.4).
+    reading the port through a name of theirs that resolves to 127.0.0.1 (docs/behaviour.md § 9.4).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What `/healthz` and `/readyz` say: JSON values made from a snapshot (spec.md 9.1 and 9.2)."""
+"""What `/healthz` and `/readyz` say: JSON values made from a snapshot (docs/behaviour.md § 9.1 and 9.2)."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ REPLIES_WITHIN = 3
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; raises `HostError` that says who holds the port (spec.md 12)."""
+    """A listening socket; raises `HostError` that says who holds the port (docs/behaviour.md § 12)."""
     family, address = _resolve(host, port)
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What spec.md 15 asks of a figure: `sign` is "<=" or ">="."""
+    """What docs/behaviour.md § 15 asks of a figure: `sign` is "<=" or ">="."""
 
     sign: str
     value: float

@@ -1,4 +1,4 @@
-"""What must hold at the end of every run, whatever befell it (spec.md 8). Pure: evidence to breaches."""
+"""What must hold at the end of every run, whatever befell it (docs/behaviour.md § 8). Pure: evidence to breaches."""
 
 from __future__ import annotations
 

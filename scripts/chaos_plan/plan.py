@@ -21,7 +21,7 @@ class QueueJob:
 
 @dataclass(frozen=True, slots=True)
 class BreakWire:
-    """A fault of protocol.md 10 at the simulator, for the next `count` calls that it fits.
+    """A fault of docs/protocol.md § 10 at the simulator, for the next `count` calls that it fits.
 
     An empty `scale_set` or `path` fits any.
     """
@@ -136,7 +136,7 @@ class Setting:
     on_exit: str
     drain_timeout: str
     offers: bool
-    """GitHub's other flavour: jobs are offered and must be acquired (protocol.md 6)."""
+    """GitHub's other flavour: jobs are offered and must be acquired (docs/protocol.md § 6)."""
 
     @property
     def drains(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which faults of protocol.md 10 a plan may set at the simulator, and how many of each.
+"""Which faults of docs/protocol.md § 10 a plan may set at the simulator, and how many of each.
 
 Left out is what a run of minutes cannot judge:
 

@@ -1,4 +1,4 @@
-"""A new process takes over what the last one left (spec.md 8.2)."""
+"""A new process takes over what the last one left (docs/behaviour.md § 8.2)."""
 
 from __future__ import annotations
 

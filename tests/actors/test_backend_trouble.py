@@ -1,4 +1,4 @@
-"""The backend goes, comes back, and refuses single calls (spec.md 8.5)."""
+"""The backend goes, comes back, and refuses single calls (docs/behaviour.md § 8.5)."""
 
 from __future__ import annotations
 

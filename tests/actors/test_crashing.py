@@ -1,4 +1,4 @@
-"""Every actor of a running system crashes, once and again and again (spec.md 8.1, design.md 6)."""
+"""Every actor of a running system crashes, once and again and again (docs/behaviour.md § 8.1, docs/architecture.md § Supervision)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deadlines of the user's own, and doubts that must not last for ever (spec.md 6.2)."""
+"""Deadlines of the user's own, and doubts that must not last for ever (docs/behaviour.md § 6.2)."""
 
 from __future__ import annotations
 

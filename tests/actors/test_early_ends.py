@@ -1,4 +1,4 @@
-"""Runners that end before they had a job (spec.md 5.2 to 5.4)."""
+"""Runners that end before they had a job (docs/behaviour.md § 5.2 to 5.4)."""
 
 from __future__ import annotations
 

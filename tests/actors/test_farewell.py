@@ -1,4 +1,4 @@
-"""An orderly stop (spec.md 8.3)."""
+"""An orderly stop (docs/behaviour.md § 8.3)."""
 
 from __future__ import annotations
 

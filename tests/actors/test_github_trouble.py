@@ -1,4 +1,4 @@
-"""GitHub in every bad mood (spec.md 8.4)."""
+"""GitHub in every bad mood (docs/behaviour.md § 8.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The host's cap over several scale sets (spec.md 6.4)."""
+"""The host's cap over several scale sets (docs/behaviour.md § 6.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Job messages that come late, twice, in the wrong order, or about nobody (protocol.md 10, F41-F57)."""
+"""Job messages that come late, twice, in the wrong order, or about nobody (docs/protocol.md § 10, F41-F57)."""
 
 from __future__ import annotations
 

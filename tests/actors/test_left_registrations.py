@@ -1,4 +1,4 @@
-"""Registrations whose resource is not there are known to the next process (spec.md 5.3, 8.2)."""
+"""Registrations whose resource is not there are known to the next process (docs/behaviour.md § 5.3, 8.2)."""
 
 from __future__ import annotations
 

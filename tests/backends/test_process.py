@@ -426,7 +426,7 @@ def test_a_temporary_directory_that_others_may_write_to_is_refused(rig, tmp_path
 
 
 def test_without_a_template_the_built_in_agent_takes_the_jit_configuration(rig, backend):
-    """Here it is one that leads to no server, which it must say and end with 1 (protocol.md 9.5)."""
+    """Here it is one that leads to no server, which it must say and end with 1 (docs/protocol.md § 9.5)."""
     observed = Observed(backend)
     order = replace(Orders(rig).make(), settings=process_settings())
     assert [found.level for found in backend.check(order.settings)] == ["ok"]

@@ -1,4 +1,4 @@
-"""Tokens and other secrets (spec.md 4.3)."""
+"""Tokens and other secrets (docs/behaviour.md § 4.3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scale set takes from the top level (spec.md 4.2)."""
+"""What a scale set takes from the top level (docs/behaviour.md § 4.2)."""
 
 from __future__ import annotations
 

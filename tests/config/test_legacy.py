@@ -1,4 +1,4 @@
-"""Files that the Go tool wrote or took keep working (spec.md 4.1)."""
+"""Files that the Go tool wrote or took keep working (docs/behaviour.md § 4.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources and their order, whole-file errors, types and values (spec.md 4.1, 4.2)."""
+"""Sources and their order, whole-file errors, types and values (docs/behaviour.md § 4.1, 4.2)."""
 
 from __future__ import annotations
 

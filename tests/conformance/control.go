@@ -9,7 +9,7 @@ import (
 	"net/http"
 )
 
-// control is the simulator's control API (protocol.md 9.6).
+// control is the simulator's control API (docs/protocol.md § 9.6).
 type control struct{ url string }
 
 // step is one shell step of a job.

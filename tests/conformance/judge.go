@@ -23,7 +23,7 @@ type options struct {
 	runners int
 }
 
-// offers says that the simulator offers jobs, which the client must acquire (protocol.md 6).
+// offers says that the simulator offers jobs, which the client must acquire (docs/protocol.md § 6).
 func (o options) offers() bool { return o.flavour == "acquire" }
 
 // judge counts what held and what did not.
@@ -80,7 +80,7 @@ func (j *judge) summary() int {
 }
 
 // client speaks for the given path below the simulator: an organisation, a repository, an enterprise.
-// Each has a token of its own, since one that logs in again and again breaks a rule (protocol.md 9.2).
+// Each has a token of its own, since one that logs in again and again breaks a rule (docs/protocol.md § 9.2).
 func (j *judge) client(path string, options ...scaleset.HTTPOption) (*scaleset.Client, error) {
 	j.clients++
 	return scaleset.NewClientWithPersonalAccessToken(scaleset.NewClientWithPersonalAccessTokenConfig{

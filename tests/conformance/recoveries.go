@@ -6,7 +6,7 @@ import (
 	"github.com/actions/scaleset"
 )
 
-// judgeRecoveries sets faults that GitHub's client survives by itself (protocol.md 10).
+// judgeRecoveries sets faults that GitHub's client survives by itself (docs/protocol.md § 10).
 func judgeRecoveries(ctx context.Context, j *judge) {
 	judgeLogins(ctx, j)
 	j.withScaleSet(ctx, "recoveries", func(client *scaleset.Client, made *scaleset.RunnerScaleSet) {

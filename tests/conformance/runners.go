@@ -70,7 +70,7 @@ func judgeRemoval(ctx context.Context, j *judge, client *scaleset.Client, made *
 	})
 }
 
-// holdsTheFiles opens both layers of a JIT configuration (protocol.md 8.1).
+// holdsTheFiles opens both layers of a JIT configuration (docs/protocol.md § 8.1).
 func holdsTheFiles(encoded string) error {
 	outer, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {

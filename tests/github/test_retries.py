@@ -1,4 +1,4 @@
-"""When a call is made again, and after how long (protocol.md 7; faults F14 to F17)."""
+"""When a call is made again, and after how long (docs/protocol.md § 7; faults F14 to F17)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults F2 to F20 of protocol.md 10.1, as far as the client is concerned."""
+"""Faults F2 to F20 of docs/protocol.md § 10.1, as far as the client is concerned."""
 
 from __future__ import annotations
 

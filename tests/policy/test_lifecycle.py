@@ -1,4 +1,4 @@
-"""The table of a slot's life, walked as a whole (design.md 5)."""
+"""The table of a slot's life, walked as a whole (docs/architecture.md § A slot's life)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every fault strikes, is counted, and does to the client what protocol.md 10 says."""
+"""Every fault strikes, is counted, and does to the client what docs/protocol.md § 10 says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""V1 to V12: each is noticed, answered as protocol.md 9.2 says, and only recorded when lenient."""
+"""V1 to V12: each is noticed, answered as docs/protocol.md § 9.2 says, and only recorded when lenient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad days as data, and how they are played (spec.md 10.4)."""
+"""Bad days as data, and how they are played (docs/behaviour.md § 10.4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Any actor of a running system crashes: it is back, jobs go on, nobody else notices (spec.md 8.1)."""
+"""Any actor of a running system crashes: it is back, jobs go on, nobody else notices (docs/behaviour.md § 8.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""As a library in somebody else's program (spec.md 13): quiet, several at once, gone without a trace."""
+"""As a library in somebody else's program (docs/behaviour.md § 13): quiet, several at once, gone without a trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An engine that answers, but not as one would like: real jobs by way of a proxy (spec.md 8.5)."""
+"""An engine that answers, but not as one would like: real jobs by way of a proxy (docs/behaviour.md § 8.5)."""
 
 from __future__ import annotations
 

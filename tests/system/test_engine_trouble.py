@@ -1,4 +1,4 @@
-"""The engine goes, comes back, hangs: real jobs on an engine of the test's own (spec.md 8.5)."""
+"""The engine goes, comes back, hangs: real jobs on an engine of the test's own (docs/behaviour.md § 8.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`kill -9` at any moment, again and again: every job runs once, nothing is left (spec.md 8.2)."""
+"""`kill -9` at any moment, again and again: every job runs once, nothing is left (docs/behaviour.md § 8.2)."""
 
 from __future__ import annotations
 

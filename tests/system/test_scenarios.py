@@ -1,4 +1,4 @@
-"""The bad days of spec.md 10.4 against the whole program: every job runs once, nothing is left or wrong.
+"""The bad days of docs/behaviour.md § 10.4 against the whole program: every job runs once, nothing is left or wrong.
 
 Each day has a simulated GitHub and a daemon of its own; all are played at the same time, as some take
 half a minute of waiting. Timers are short, so that an hour's plan takes seconds.

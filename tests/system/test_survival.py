@@ -1,4 +1,4 @@
-"""Faults of protocol.md 10 against the whole program: after each, jobs run, and nothing is left or wrong.
+"""Faults of docs/protocol.md § 10 against the whole program: after each, jobs run, and nothing is left or wrong.
 
 One daemon meets them one after another, as a real one would in its months. What takes GitHub's own
 minutes is played without threads in tests/actors.

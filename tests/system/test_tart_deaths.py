@@ -1,4 +1,4 @@
-"""Two hundred jobs in Tart VMs that die at seeded moments: warm, idle, busy (tart.md 17, T26 and T40)."""
+"""Two hundred jobs in Tart VMs that die at seeded moments: warm, idle, busy (docs/tart.md § 17, T26 and T40)."""
 
 from __future__ import annotations
 

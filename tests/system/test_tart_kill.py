@@ -1,4 +1,4 @@
-"""`kill -9` in every step of a Tart VM's life, and what the next start makes of it (tart.md 15)."""
+"""`kill -9` in every step of a Tart VM's life, and what the next start makes of it (docs/tart.md § 15)."""
 
 from __future__ import annotations
 

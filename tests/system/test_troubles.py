@@ -1,4 +1,4 @@
-"""Trouble that mends: said once with its cure, shown while it lasts, over when it is (spec.md 8.4, 8.5)."""
+"""Trouble that mends: said once with its cure, shown while it lasts, over when it is (docs/behaviour.md § 8.4, 8.5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An active daemon and its standby, each a real process (spec.md 8.3, 8.4); one daemon a state-dir (8.6).
+"""An active daemon and its standby, each a real process (docs/behaviour.md § 8.3, 8.4); one daemon a state-dir (8.6).
 
 A standby looks every 30 to 45 s: all pairs wait side by side, and what takes no waiting is tried meanwhile.
 """
@@ -178,7 +178,7 @@ def test_a_standby_on_the_same_engine_leaves_the_first_s_containers_alone(
 
 
 def test_a_standby_takes_over_from_one_that_stopped_in_order_and_loses_no_job(struck: Field) -> None:
-    """The one that stops deletes the scale set (spec.md 8.3); what is queued meanwhile waits."""
+    """The one that stops deletes the scale set (docs/behaviour.md § 8.3); what is queued meanwhile waits."""
     pair = struck.pairs[ORDERLY]
     jobs = struck.ended(ORDERLY)
     pair.second.wait_for(serving)

@@ -1,4 +1,4 @@
-"""Two daemons on one engine, and containers of strangers that look like theirs (spec.md 7.1, 8.2)."""
+"""Two daemons on one engine, and containers of strangers that look like theirs (docs/behaviour.md § 7.1, 8.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`clone`, its locks, and tmp/ (tart.md 1, 2, 5)."""
+"""`clone`, its locks, and tmp/ (docs/tart.md § 1, 2, 5)."""
 
 import signal
 

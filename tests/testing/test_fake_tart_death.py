@@ -1,4 +1,4 @@
-"""A guest dies with its VM (tart.md 16)."""
+"""A guest dies with its VM (docs/tart.md § 16)."""
 
 import fcntl
 import os

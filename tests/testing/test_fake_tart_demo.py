@@ -1,4 +1,4 @@
-"""The demo runner in a guest, started as the backend starts it (tart.md 6)."""
+"""The demo runner in a guest, started as the backend starts it (docs/tart.md § 6)."""
 
 import pytest
 from support.pretended_mac import clone, running, sh, wait_for

@@ -1,4 +1,4 @@
-"""`exec` and the guest agent (tart.md 6)."""
+"""`exec` and the guest agent (docs/tart.md § 6)."""
 
 import os
 import signal

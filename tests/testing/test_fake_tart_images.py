@@ -1,4 +1,4 @@
-"""`pull`, `prune` and the cache (tart.md 2, 5)."""
+"""`pull`, `prune` and the cache (docs/tart.md § 2, 5)."""
 
 import os
 import subprocess

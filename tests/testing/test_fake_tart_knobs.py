@@ -1,4 +1,4 @@
-"""Fifty at once, the journal and the knobs (tart.md 16)."""
+"""Fifty at once, the journal and the knobs (docs/tart.md § 16)."""
 
 import hashlib
 import select

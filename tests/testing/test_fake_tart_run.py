@@ -1,4 +1,4 @@
-"""`run`: its lock, MACs, leases and the host's limit (tart.md 3, 7, 8)."""
+"""`run`: its lock, MACs, leases and the host's limit (docs/tart.md § 3, 7, 8)."""
 
 import subprocess
 

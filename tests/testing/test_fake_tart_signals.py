@@ -1,4 +1,4 @@
-"""How `run` ends, `stop`, and suspended VMs (tart.md 4, 5)."""
+"""How `run` ends, `stop`, and suspended VMs (docs/tart.md § 4, 5)."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""Texts, exit codes, streams and JSON of the fake tart (tart.md 4, 5)."""
+"""Texts, exit codes, streams and JSON of the fake tart (docs/tart.md § 4, 5)."""
 
 import json
 

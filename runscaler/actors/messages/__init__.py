@@ -1,4 +1,4 @@
-"""Every message, grouped by who receives it (design.md 4).
+"""Every message, grouped by who receives it (docs/architecture.md § The actors).
 
 Frozen all the way down; facts in the past tense, orders as verbs. `generation` tells the runners of
 one slot apart, so that a late answer about an earlier one is recognised and dropped.

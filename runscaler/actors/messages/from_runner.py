@@ -67,7 +67,7 @@ class JobSeen:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationSeen:
-    """Whether GitHub knows the runner. One absence proves nothing (protocol.md 8.4)."""
+    """Whether GitHub knows the runner. One absence proves nothing (docs/protocol.md § 8.4)."""
 
     slot: SlotNumber
     generation: Generation

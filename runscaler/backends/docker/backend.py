@@ -1,4 +1,4 @@
-"""Runners in containers of one Docker engine (spec.md 7.1)."""
+"""Runners in containers of one Docker engine (docs/behaviour.md § 7.1)."""
 
 from __future__ import annotations
 

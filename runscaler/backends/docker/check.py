@@ -1,4 +1,4 @@
-"""Is the engine usable for a scale set, and if not, why not and what to do (spec.md 12)."""
+"""Is the engine usable for a scale set, and if not, why not and what to do (docs/behaviour.md § 12)."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ ENGINE_SOCKET = "/var/run/docker.sock"
 """Where a job looks for its engine, inside the container."""
 SHARED_VOLUME = "runner-shared"
 CA_FILE = "/usr/local/share/ca-certificates/runscaler.crt"
-"""Where the runner's own update of its certificates finds the set's `ca` (protocol.md 8.1)."""
+"""Where the runner's own update of its certificates finds the set's `ca` (docs/protocol.md § 8.1)."""
 MEGABYTE = 1024 * 1024
 
 
@@ -26,7 +26,7 @@ def create_body(
     labels: Mapping[str, str],
     socket_group: int | None = None,
 ) -> dict[str, object]:
-    """What `POST /containers/create` takes for one runner (spec.md 7.1); it holds the JIT in clear.
+    """What `POST /containers/create` takes for one runner (docs/behaviour.md § 7.1); it holds the JIT in clear.
 
     `socket_group` is the group of the mounted engine socket, None where it is not on this host.
     """

@@ -1,4 +1,4 @@
-"""What the engine and the road to it answer, as one clear line each (spec.md 12)."""
+"""What the engine and the road to it answer, as one clear line each (docs/behaviour.md § 12)."""
 
 from __future__ import annotations
 

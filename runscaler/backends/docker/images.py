@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PULL_SECONDS = 30 * 60.0
 OLD_DAYS = 25
-"""From here on an image is warned about: GitHub refuses runners a month behind (protocol.md 8.5)."""
+"""From here on an image is warned about: GitHub refuses runners a month behind (docs/protocol.md § 8.5)."""
 PULL_SILENCE = 5 * 60.0
 """The longest that an engine is quiet while it verifies or unpacks a large layer."""
 

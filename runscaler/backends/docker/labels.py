@@ -1,4 +1,4 @@
-"""The marks on a container: written at its creation, read back into a `Resource` (spec.md 7.1)."""
+"""The marks on a container: written at its creation, read back into a `Resource` (docs/behaviour.md § 7.1)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def key_of(labels: Mapping[str, str]) -> ScaleSetKey | None:
 
 
 def job_label(jit: JitConfig) -> str:
-    """What the runner writes on the containers and networks of its job (protocol.md 8.3).
+    """What the runner writes on the containers and networks of its job (docs/protocol.md § 8.3).
 
     Empty where the configuration cannot be read: it is GitHub's, and no reason not to start.
     """

@@ -1,4 +1,4 @@
-"""An engine on this host: images made for it on the spot, and how its containers reach us (spec.md 10.2)."""
+"""An engine on this host: images made for it on the spot, and how its containers reach us (docs/behaviour.md § 10.2)."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runscaler.names import OwnerId
 
 RUNNER_UID, RUNNER_GID = 1001, 123
-"""The official image's user, and its docker group (protocol.md 8.1)."""
+"""The official image's user, and its docker group (docs/protocol.md § 8.1)."""
 TARGET = "runner-shared"
 MADE = f"{PREFIX}.made"
 

@@ -1,4 +1,4 @@
-"""Runners as child processes of the daemon that outlive it (spec.md 7.3).
+"""Runners as child processes of the daemon that outlive it (docs/behaviour.md § 7.3).
 
 For the demo, for tests, and for hosts without a container engine. `home` is a runner's directory
 and the marks in it, `launch` what is run there, `tree` its processes (found in a `census` of the

@@ -70,7 +70,7 @@ def fill(work: Path, settings: ScaleSetSettings, step: Callable[[], None]) -> No
 
 
 def environment(settings: ScaleSetSettings, mark: str, daemon: Mapping[str, str]) -> dict[str, str]:
-    """The runner's variables but for its JIT configuration (protocol.md 8.1)."""
+    """The runner's variables but for its JIT configuration (docs/protocol.md § 8.1)."""
     chosen = {
         name: value
         for name, value in daemon.items()

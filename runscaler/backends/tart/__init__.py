@@ -1,4 +1,4 @@
-"""Runners in macOS virtual machines, driven through the `tart` command (spec.md 7.2, tart.md).
+"""Runners in macOS virtual machines, driven through the `tart` command (docs/behaviour.md § 7.2, docs/tart.md).
 
 `cli` runs one command, `texts` reads what it answers, `home` and `vm` are its files; `slots` and
 `places` are the host's places, `intents`, `record` and `holdings` what is written down about our VMs;

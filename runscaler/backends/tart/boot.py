@@ -1,4 +1,4 @@
-"""From nothing to a VM whose agent answers: steps 1 to 8 of tart.md 10, each undone if a later one fails."""
+"""From nothing to a VM whose agent answers: steps 1 to 8 of docs/tart.md § 10, each undone if a later one fails."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ class Boot:
 
 
 def places_taken(places: Places, ours: Place | None = None) -> PlacesTaken:
-    """Who else holds them, as far as can be seen; else the kernel may have lost count (tart.md 8)."""
+    """Who else holds them, as far as can be seen; else the kernel may have lost count (docs/tart.md § 8)."""
     held = places.holders(ours)
     if held:
         return PlacesTaken(f"the host runs as many macOS VMs as it may: {held}")

@@ -1,4 +1,4 @@
-"""Is this host's tart usable for a scale set, and if not, why not and what to do (spec.md 12)."""
+"""Is this host's tart usable for a scale set, and if not, why not and what to do (docs/behaviour.md § 12)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LOW_DISK = 20 * 2**30
 """Bytes below which a job's writes may well fill the disk."""
 LEASES = 230
-"""Of about 253 that macOS' DHCP server has for guests (tart.md 7)."""
+"""Of about 253 that macOS' DHCP server has for guests (docs/tart.md § 7)."""
 _LEASE = re.compile(r"lease=0x([0-9a-f]+)", re.IGNORECASE)
 _UPDATE = "update tart: `brew upgrade tart`"
 
@@ -111,7 +111,7 @@ class Checks:
             yield self._warning(f"{free / 2**30:.1f} GiB are free at {self._tart.home}", FREE_SPACE)
 
     def of_leases(self, leases: Path) -> Iterator[Finding]:
-        """Guests that get no address never show up at GitHub (tart.md 7)."""
+        """Guests that get no address never show up at GitHub (docs/tart.md § 7)."""
         text = ""
         with suppress(OSError):
             text = leases.read_text(errors="replace")

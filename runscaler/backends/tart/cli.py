@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from runscaler.clock import Clock
 
 PLACES = ("/opt/homebrew/bin", "/usr/local/bin", "/Applications/tart.app/Contents/MacOS")
-"""Where tart is looked for beside PATH: launchd's has no Homebrew (tart.md 9)."""
+"""Where tart is looked for beside PATH: launchd's has no Homebrew (docs/tart.md § 9)."""
 DROPPED = (
-    "TRACEPARENT",  # else tart exports its arguments as telemetry (tart.md 4)
+    "TRACEPARENT",  # else tart exports its arguments as telemetry (docs/tart.md § 4)
     "TRACESTATE",
     "RUNNER_TOKEN",
     "RUNSCALER_TOKEN",

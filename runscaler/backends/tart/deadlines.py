@@ -1,4 +1,4 @@
-"""How long each step may take (tart.md 6, 10, 13), in seconds; tests shorten them."""
+"""How long each step may take (docs/tart.md § 6, 10, 13), in seconds; tests shorten them."""
 
 from __future__ import annotations
 

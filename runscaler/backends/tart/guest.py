@@ -1,4 +1,4 @@
-"""Speaking with a guest: is its agent there, start the runner in it, look at the runner (tart.md 6).
+"""Speaking with a guest: is its agent there, start the runner in it, look at the runner (docs/tart.md § 6).
 
 Everything a command is told stands in the host's process list and in the agent's log, its standard
 input in neither: the JIT configuration goes there and nowhere else.

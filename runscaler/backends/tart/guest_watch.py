@@ -1,4 +1,4 @@
-"""A `tart exec` that nobody waits for: one that ends when the runner in a guest does (tart.md 6, "The
+"""A `tart exec` that nobody waits for: one that ends when the runner in a guest does (docs/tart.md § 6, "The
 watch"), or that asks whether the guest still answers."""
 
 from __future__ import annotations

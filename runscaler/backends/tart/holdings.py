@@ -1,6 +1,6 @@
 """All VMs of one owner, as the intent files and the records in the VMs' directories tell together.
 
-Never by name pattern alone: what has neither may be another daemon's fresh clone (tart.md 14).
+Never by name pattern alone: what has neither may be another daemon's fresh clone (docs/tart.md § 14).
 """
 
 from __future__ import annotations

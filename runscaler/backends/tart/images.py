@@ -42,7 +42,7 @@ def full_name(image: str) -> str:
 
 
 def cached(home: TartHome, image: str) -> Vm | None:
-    """Where the image lies, None where nowhere: a look at the disk, no process (tart.md 2)."""
+    """Where the image lies, None where nowhere: a look at the disk, no process (docs/tart.md § 2)."""
     if not is_remote(image):
         local = home.vm(image)
         return local if local.config.exists() else None

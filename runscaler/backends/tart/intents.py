@@ -1,7 +1,7 @@
 """The index of all our VMs in the state directory: a file for each, written before its clone.
 
 It bridges the gap in which a VM exists but carries no record yet, and names its TART_HOME, so that
-the next daemon finds what a dead one left in a home that no scale set uses any more (tart.md 14).
+the next daemon finds what a dead one left in a home that no scale set uses any more (docs/tart.md § 14).
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class RunningVm:
 
 
 def mac_of(slot: int) -> str:
-    """The slot's own: locally administered, one address a slot for ever (tart.md 7)."""
+    """The slot's own: locally administered, one address a slot for ever (docs/tart.md § 7)."""
     return (_FIRST_MAC + slot).to_bytes(6, "big").hex(":")
 
 

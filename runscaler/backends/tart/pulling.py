@@ -1,4 +1,4 @@
-"""Listening to a pull, which may take an hour but must not stand still (tart.md 5, 10)."""
+"""Listening to a pull, which may take an hour but must not stand still (docs/tart.md § 5, 10)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What is written down about a VM: in an intent file before it exists, in its directory after.
 
-`runscaler.json` in the VM's directory dies with the VM and is not copied by a clone (tart.md 14).
+`runscaler.json` in the VM's directory dies with the VM and is not copied by a clone (docs/tart.md § 14).
 No secret ever stands in it.
 """
 

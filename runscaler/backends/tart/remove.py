@@ -110,7 +110,7 @@ class Removal:
             return self._swept_rest(doing)
 
     def _swept_rest(self, doing: str) -> BackendError | None:
-        """tart leaves a directory that has no config.json (tart.md 5)."""
+        """tart leaves a directory that has no config.json (docs/tart.md § 5)."""
         if not self.vm.exists() or self.vm.config.exists():
             return None
         try:

@@ -1,4 +1,4 @@
-"""The host's VM slots: a lock file each, the same for every daemon and user of the host (tart.md 11).
+"""The host's VM slots: a lock file each, the same for every daemon and user of the host (docs/tart.md § 11).
 
 A slot is taken while its file is locked. The lock is handed to `tart run` as an open descriptor, so
 that it lives as long as the VM, whatever becomes of us. What stands in the file is for others to read.

@@ -1,4 +1,4 @@
-"""Pruning Tart's caches, one sweep for each TART_HOME (spec.md 7.2): images and IPSWs, never VMs."""
+"""Pruning Tart's caches, one sweep for each TART_HOME (docs/behaviour.md § 7.2): images and IPSWs, never VMs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Pruning:
         )
 
     def arguments(self, kept: int) -> tuple[str, ...]:
-        """`--older-than 0` and `--space-budget 0` would empty the cache (tart.md 5). `kept` is how many bytes
+        """`--older-than 0` and `--space-budget 0` would empty the cache (docs/tart.md § 5). `kept` is how many bytes
         of images must stay; a smaller budget would have them pruned."""
         assert self.days >= 1, "the configuration allows whole days only"
         budget = max(self.budget, -(-kept // _GIB)) if self.budget else 0

@@ -1,4 +1,4 @@
-"""What tart's answers mean: its texts as typed errors, each with a cure (tart.md 4, spec.md 12).
+"""What tart's answers mean: its texts as typed errors, each with a cure (docs/tart.md § 4, docs/behaviour.md § 12).
 
 Texts are matched, not codes: 1 is both "tart failed" and "the guest's command said 1".
 """

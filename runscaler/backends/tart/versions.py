@@ -1,4 +1,4 @@
-"""Which tart this is, and whether that will do (tart.md 5)."""
+"""Which tart this is, and whether that will do (docs/tart.md § 5)."""
 
 from __future__ import annotations
 

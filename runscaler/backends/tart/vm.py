@@ -1,4 +1,4 @@
-"""A VM's files, and whether it runs: a lock on its config.json, nothing else (tart.md 2, 3)."""
+"""A VM's files, and whether it runs: a lock on its config.json, nothing else (docs/tart.md § 2, 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults of authentication (protocol.md 10.2)."""
+"""Faults of authentication (docs/protocol.md § 10.2)."""
 
 from __future__ import annotations
 

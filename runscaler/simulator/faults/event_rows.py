@@ -1,4 +1,4 @@
-"""Faults of job messages that come early, late or untruly (protocol.md 10.4, F43–F46)."""
+"""Faults of job messages that come early, late or untruly (docs/protocol.md § 10.4, F43–F46)."""
 
 from __future__ import annotations
 

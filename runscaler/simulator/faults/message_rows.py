@@ -1,4 +1,4 @@
-"""Faults of messages (protocol.md 10.4), made where a message leaves or an event arises."""
+"""Faults of messages (docs/protocol.md § 10.4), made where a message leaves or an event arises."""
 
 from __future__ import annotations
 

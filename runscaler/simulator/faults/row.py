@@ -1,4 +1,4 @@
-"""What a fault is: a row of the table, and a fault that was set (protocol.md 9.6, 10)."""
+"""What a fault is: a row of the table, and a fault that was set (docs/protocol.md § 9.6, 10)."""
 
 from __future__ import annotations
 

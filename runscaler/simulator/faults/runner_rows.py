@@ -1,4 +1,4 @@
-"""Faults of JIT configurations and runners (protocol.md 10.7).
+"""Faults of JIT configurations and runners (docs/protocol.md § 10.7).
 
 F75, F77 and F86 need none: break the backend, kill the agent, give a job such steps.
 """

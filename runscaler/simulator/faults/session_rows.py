@@ -1,4 +1,4 @@
-"""Faults of sessions (protocol.md 10.3). F35 needs none: kill the client and start it again."""
+"""Faults of sessions (docs/protocol.md § 10.3). F35 needs none: kill the client and start it again."""
 
 from __future__ import annotations
 

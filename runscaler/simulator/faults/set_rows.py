@@ -1,4 +1,4 @@
-"""Faults of scale sets and of their statistics (protocol.md 10.5, 10.6)."""
+"""Faults of scale sets and of their statistics (docs/protocol.md § 10.5, 10.6)."""
 
 from __future__ import annotations
 

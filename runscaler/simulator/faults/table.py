@@ -1,4 +1,4 @@
-"""The table of faults (protocol.md 10): one row each; adding a fault is adding a row to its part."""
+"""The table of faults (docs/protocol.md § 10): one row each; adding a fault is adding a row to its part."""
 
 from __future__ import annotations
 

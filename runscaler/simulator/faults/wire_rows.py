@@ -1,4 +1,4 @@
-"""Faults on the wire (protocol.md 10.1). F1 needs none: use a config URL with host `sim.invalid`;
+"""Faults on the wire (docs/protocol.md § 10.1). F1 needs none: use a config URL with host `sim.invalid`;
 F20 is about TLS, which the simulator does not speak."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The bad days themselves (spec.md 10.4), by name. Faults are those of protocol.md 10."""
+"""The bad days themselves (docs/behaviour.md § 10.4), by name. Faults are those of docs/protocol.md § 10."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scenario is: a bad day as data (spec.md 10.4).
+"""What a scenario is: a bad day as data (docs/behaviour.md § 10.4).
 
 A plan is a chain: each step waits for its sign, then for its seconds, and strikes. Second 0 is when a
 client first polls with a capacity above 0: from then on there is a fleet to strike at. Seconds are

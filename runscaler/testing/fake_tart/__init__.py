@@ -1,4 +1,4 @@
-"""A fake `tart` (tart.md 16): the same commands, texts, exit codes, files and locks, without a Mac.
+"""A fake `tart` (docs/tart.md § 16): the same commands, texts, exit codes, files and locks, without a Mac.
 
 It stands alone: standard library only, nothing else of ours, imported by nobody. Put on PATH as `tart`
 (which `runscaler.testing.fake_tart_home.FakeTart` does) it keeps its VMs in TART_HOME as the real one

@@ -1,4 +1,4 @@
-"""One call of the command, and the syntax of its words (tart.md 4)."""
+"""One call of the command, and the syntax of its words (docs/tart.md § 4)."""
 
 from __future__ import annotations
 

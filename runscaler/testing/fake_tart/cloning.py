@@ -54,7 +54,7 @@ def copy_vm(source: Vm, made: Vm) -> None:
 
 
 def replace_vm(made: str, place: str, aside: str) -> None:
-    """Put it in its place, whatever is there, running or not (tart.md 1)."""
+    """Put it in its place, whatever is there, running or not (docs/tart.md § 1)."""
     with contextlib.suppress(FileNotFoundError):
         os.rename(place, aside)
     os.rename(made, place)

@@ -1,4 +1,4 @@
-"""What all TART_HOMEs of a host share: the limit of macOS guests and the DHCP leases (tart.md 7, 8)."""
+"""What all TART_HOMEs of a host share: the limit of macOS guests and the DHCP leases (docs/tart.md § 7, 8)."""
 
 from __future__ import annotations
 

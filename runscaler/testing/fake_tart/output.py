@@ -19,7 +19,7 @@ class Failure(Exception):
 
 
 def foreign(text: str) -> Failure:
-    """An error that is not tart's own, or one of validation (tart.md 4)."""
+    """An error that is not tart's own, or one of validation (docs/tart.md § 4)."""
     return Failure(f"Error: {text}")
 
 

@@ -1,4 +1,4 @@
-"""`run`: the locks, the host, the signals (tart.md 3, 5)."""
+"""`run`: the locks, the host, the signals (docs/tart.md § 3, 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One connection to the guest agent, in a process of its own (tart.md 6)."""
+"""One connection to the guest agent, in a process of its own (docs/tart.md § 6)."""
 
 from __future__ import annotations
 

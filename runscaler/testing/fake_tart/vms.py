@@ -1,4 +1,4 @@
-"""Local VMs: their directories, their configuration, whether they run (tart.md 2, 3)."""
+"""Local VMs: their directories, their configuration, whether they run (docs/tart.md § 2, 3)."""
 
 from __future__ import annotations
 

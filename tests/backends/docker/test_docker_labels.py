@@ -81,7 +81,7 @@ def test_a_missing_runner_id_is_0():
 
 
 def test_the_job_label_is_the_runners_own():
-    """protocol.md 8.3: the lower-cased text of `.runner`, byte order mark off."""
+    """docs/protocol.md § 8.3: the lower-cased text of `.runner`, byte order mark off."""
     text = '{"AgentName": "Größe"}'
     expected = hashlib.sha256(text.lower().encode()).hexdigest()[:6]
 

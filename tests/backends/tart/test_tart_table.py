@@ -1,4 +1,4 @@
-"""Every failure that tart.md 17 lists is shown by a test: `T7` stands in its docstring."""
+"""Every failure that docs/tart.md § 17 lists is shown by a test: `T7` stands in its docstring."""
 
 from __future__ import annotations
 
