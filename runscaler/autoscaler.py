@@ -15,7 +15,7 @@ import pykka
 from loguru import logger
 
 from runscaler import __version__
-from runscaler.actors.house import House
+from runscaler.actors.context import ActorContext
 from runscaler.actors.messages import Abandon, Ping, Ref, Shutdown
 from runscaler.actors.root import RootActor
 from runscaler.actors.workers import Workers
@@ -126,19 +126,19 @@ class Autoscaler:
             self._let_go()
             raise
 
-    def _build(self) -> House:
+    def _build(self) -> ActorContext:
         state_dir = self._take_state_dir()
         owner = state_dir.owner if state_dir else self._owner_without_state_dir()
         context = BackendContext(owner, state_dir.path if state_dir else None, self._clock)
         serve = self._take_port()
-        return House(
+        return ActorContext(
             config=self._config,
             clock=self._clock,
             memory=DaemonMemory(state_dir),
             board=self._board,
             host_name=socket.gethostname(),
             connect=self._connect or self._github(),
-            thing_of=lambda settings: kind_of(settings.backend).thing(settings),
+            backend_id_of=lambda settings: kind_of(settings.backend).thing(settings),
             open_backend=lambda settings: self._open(settings, context),
             emit=self._feed.emit,
             workers=Workers,

@@ -11,7 +11,7 @@ from runscaler.backends.base import Place
 from runscaler.policy.fairness import share
 
 if TYPE_CHECKING:
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.names import ScaleSetKey, SlotNumber
 
 UNHEARD_SECONDS = 30.0
@@ -21,31 +21,31 @@ UNHEARD_SECONDS = 30.0
 class HostActor(SupervisedActor[m.HostMessage]):
     """`cap` 0 means no cap: every claim is granted as it comes."""
 
-    def __init__(self, parent: m.Ref, house: House) -> None:
-        super().__init__("host", parent, house.clock)
-        self._cap = house.config.host.max_runners
+    def __init__(self, parent: m.Ref, context: ActorContext) -> None:
+        super().__init__("host", parent, context.clock)
+        self._cap = context.config.host.max_runners
         self._held: defaultdict[ScaleSetKey, set[SlotNumber]] = defaultdict(set)
-        self._waiting: dict[tuple[ScaleSetKey, SlotNumber], m.ClaimPlace] = {}
-        self._unheard = {one.key for one in house.config.scale_sets} if self._cap else set()
+        self._waiting: dict[tuple[ScaleSetKey, SlotNumber], m.ClaimCapacity] = {}
+        self._unheard = {one.key for one in context.config.scale_sets} if self._cap else set()
 
     def started(self) -> None:
-        self.after(UNHEARD_SECONDS, m.WaitNoLonger())
+        self.after(UNHEARD_SECONDS, m.HoldReportsOverdue())
 
     def receive(self, message: m.HostMessage) -> None:
         match message:
-            case m.ClaimPlace(key, _, slot, _):
+            case m.ClaimCapacity(key, _, slot, _):
                 if not self._cap:
                     self._give(message)
                     return
                 self._waiting[key, slot] = message
                 self._grant()
-            case m.ReturnPlace(key, slot):
+            case m.ReleaseCapacity(key, slot):
                 self._waiting.pop((key, slot), None)
                 self._held[key].discard(slot)
                 self._grant()
-            case m.HoldPlaces(key, slots, all_of_them):
+            case m.HoldCapacity(key, slots, all_of_them):
                 self._hold(key, slots, all_of_them)
-            case m.WaitNoLonger():
+            case m.HoldReportsOverdue():
                 self._unheard.clear()
                 self._grant()
             case m.StopHost():
@@ -75,6 +75,6 @@ class HostActor(SupervisedActor[m.HostMessage]):
             del self._waiting[claim.key, claim.slot]
             self._give(claim)
 
-    def _give(self, claim: m.ClaimPlace) -> None:
+    def _give(self, claim: m.ClaimCapacity) -> None:
         self._held[claim.key].add(claim.slot)
-        self.send(claim.ref, m.PlaceGranted(claim.slot, claim.generation, Place()))
+        self.send(claim.ref, m.ClaimGranted(claim.slot, claim.generation, Place()))

@@ -19,7 +19,7 @@ from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
 
 if TYPE_CHECKING:
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.backends.base import Backend, Resource, Stoppable
     from runscaler.config.model import ScaleSetSettings
     from runscaler.errors import RunscalerError
@@ -46,8 +46,8 @@ class Tenant:
 
 
 class KeeperActor(SupervisedActor[m.KeeperMessage]):
-    def __init__(self, name: str, parent: m.Ref, house: House, backend: Backend) -> None:
-        super().__init__(name, parent, house.clock)
+    def __init__(self, name: str, parent: m.Ref, context: ActorContext, backend: Backend) -> None:
+        super().__init__(name, parent, context.clock)
         self.backend = backend
         self.tenants: dict[ScaleSetKey, Tenant] = {}
         self._wanting: set[ScaleSetKey] = set()
@@ -57,9 +57,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._down: m.ThingDown | None = None
         self._interrupt = Interrupt()
         self._stream: Stoppable | None = None
-        self._lister = house.workers(f"{name} list", 1, self.hear)
-        self._preparers = house.workers(f"{name} image", PULLS_AT_ONCE, self.hear)
-        self._sweeping = Sweeping(self, backend, house.workers(f"{name} sweep", 1, self.hear))
+        self._lister = context.workers(f"{name} list", 1, self.hear)
+        self._preparers = context.workers(f"{name} image", PULLS_AT_ONCE, self.hear)
+        self._sweeping = Sweeping(self, backend, context.workers(f"{name} sweep", 1, self.hear))
 
     def hear(self, message: object) -> None:
         """From workers and the backend's own threads."""
@@ -96,7 +96,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 raise KeeperCrashed(error)
             case m.ListResources() | m.Listed() | m.ListingFailed() | m.ListAgain():
                 self._list_step(message)
-            case m.Prepared() | m.PreparingFailed() | m.PreparingGoesOn() | m.PrepareAgain():
+            case m.Prepared() | m.PrepareFailed() | m.PrepareProgressed() | m.PrepareAgain():
                 self._prepare_step(message)
             case m.SweepDue(name):
                 self._sweeping.begin(name)
@@ -209,7 +209,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
     # -- images -------------------------------------------------------------------------------------
 
     def _prepare_step(
-        self, message: m.Prepared | m.PreparingFailed | m.PreparingGoesOn | m.PrepareAgain
+        self, message: m.Prepared | m.PrepareFailed | m.PrepareProgressed | m.PrepareAgain
     ) -> None:
         tenant = self.tenants.get(message.key)
         if tenant is None:
@@ -220,9 +220,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 self.send(tenant.ref, m.ImagePrepared())
                 self.prepared(message.key)
                 self._prepare_after(LOOK_AGAIN_SECONDS, message.key, tenant)
-            case m.PreparingFailed(key, reason, fixes):
+            case m.PrepareFailed(key, reason, fixes):
                 self._preparing_failed(key, tenant, m.ImageAbsent(reason, fixes))
-            case m.PreparingGoesOn(what=what, percent=percent):
+            case m.PrepareProgressed(what=what, percent=percent):
                 share = "" if percent is None else f" ({percent} %)"
                 if not tenant.ready and not tenant.failures:  # why it failed is worth more
                     self.send(tenant.ref, m.ImageAbsent(f"{what}{share}", failed=False))
@@ -243,7 +243,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             percent = None if total <= 0 else min(100, 5 * (20 * done // total))
             if (what, percent) not in shown:
                 shown.add((what, percent))
-                self.hear(m.PreparingGoesOn(key, what, percent))
+                self.hear(m.PrepareProgressed(key, what, percent))
 
         self._preparers.submit(
             lambda: self.backend.prepare(tenant.settings, progress, self._interrupt),
@@ -262,5 +262,5 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self.after(seconds, m.PrepareAgain(key, tenant.turn))
 
 
-def _preparing_failed(key: ScaleSetKey, error: RunscalerError) -> m.PreparingFailed:
-    return m.PreparingFailed(key, str(error), error.fixes)
+def _preparing_failed(key: ScaleSetKey, error: RunscalerError) -> m.PrepareFailed:
+    return m.PrepareFailed(key, str(error), error.fixes)

@@ -15,21 +15,21 @@ from loguru import logger
 from runscaler.actors.base import SupervisedActor
 from runscaler.actors.messages import (
     AnnounceCapacity,
-    AskAgain,
     BatchHandled,
     BatchReceived,
     CloseSession,
-    GoOn,
     ListenerMessage,
     ListenerStopped,
     ListenerTroubled,
-    PolledInVain,
+    NoMessageReceived,
     Reconnect,
     Ref,
+    RefreshStatistics,
     ScaleSetFound,
-    SecondOpinion,
     SessionOpened,
-    StoodBy,
+    StandbyEntered,
+    StatisticsRefreshed,
+    TakeTurn,
 )
 from runscaler.actors.registration import Registration
 from runscaler.errors import (
@@ -52,7 +52,7 @@ from runscaler.policy.backoff import Backoff
 from runscaler.policy.cursor import Cursor
 
 if TYPE_CHECKING:
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import ScaleSetService
     from runscaler.github.messages import Batch, JobAvailable
@@ -75,17 +75,17 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self,
         name: str,
         parent: Ref,
-        house: House,
+        context: ActorContext,
         settings: ScaleSetSettings,
         service: ScaleSetService,
         interrupt: Interrupt,
         capacity: int,
     ) -> None:
-        super().__init__(name, parent, house.clock)
-        self._house, self._settings, self._service = house, settings, service
+        super().__init__(name, parent, context.clock)
+        self._context, self._settings, self._service = context, settings, service
         self._interrupt = interrupt
         self._capacity = capacity
-        self._registration = Registration(settings, service, interrupt, house.clock)
+        self._registration = Registration(settings, service, interrupt, context.clock)
         self._session: Session | None = None
         self._cursor = Cursor()
         self._awaiting = False
@@ -107,7 +107,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
 
     def receive(self, message: ListenerMessage) -> None:
         match message:
-            case GoOn(turn):
+            case TakeTurn(turn):
                 if turn == self._turn:
                     self._take_turn()
             case BatchHandled(batch_id, acquire):
@@ -120,7 +120,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
                 self._interrupt.clear()
                 self._drop_session()
                 self._go_on()
-            case AskAgain():
+            case RefreshStatistics():
                 self._ask_again()
             case CloseSession(delete_scale_set):
                 self._interrupt.clear()
@@ -134,9 +134,9 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         """Take the next turn after `seconds`; turns planned earlier are void."""
         self._turn += 1
         if seconds:
-            self.after(seconds, GoOn(self._turn))
+            self.after(seconds, TakeTurn(self._turn))
         else:
-            self.again(GoOn(self._turn))
+            self.again(TakeTurn(self._turn))
 
     def _take_turn(self) -> None:
         try:
@@ -177,7 +177,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._drop_session()
         self._held_session = False  # the scale set is another's to delete
         reason = f"another listener holds it, to be taken over when it is free: {error}"
-        self.report(StoodBy(reason, self.clock.monotonic() + wait))
+        self.report(StandbyEntered(reason, self.clock.monotonic() + wait))
         self._go_on(wait)
 
     def _troubled(self, error: GitHubError) -> None:
@@ -210,13 +210,13 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
     # -- connecting -------------------------------------------------------------------------------
 
     def _connect(self) -> Session:
-        kept = self._house.memory.load_session(self._settings.key)
+        kept = self._context.memory.load_session(self._settings.key)
         scale_set = self._registration.found(None if kept is None else kept[0])
         scale_set_id = ScaleSetId(scale_set.id)
         self.report(ScaleSetFound(scale_set_id))
         self._close_predecessor()
-        session = self._service.open_session(scale_set_id, self._house.host_name, self._interrupt)
-        self._house.memory.save_session(self._settings.key, scale_set_id, session.id)
+        session = self._service.open_session(scale_set_id, self._context.host_name, self._interrupt)
+        self._context.memory.save_session(self._settings.key, scale_set_id, session.id)
         self._held_session, self._announced = True, False
         self._labels = self._registration.brought_in_line().labels
         self._cursor, self._unacknowledged, self._to_acquire = Cursor(), [], ()
@@ -231,10 +231,10 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
 
     def _close_predecessor(self) -> None:
         """Our last session, also from before a crash: it would answer 409 for minutes (docs/protocol.md § 4.5)."""
-        kept = self._house.memory.load_session(self._settings.key)
+        kept = self._context.memory.load_session(self._settings.key)
         if kept is not None:
             self._service.close_session(*kept, self._interrupt)
-            self._house.memory.clear_session(self._settings.key)
+            self._context.memory.clear_session(self._settings.key)
 
     def _offers(self, session: Session) -> tuple[JobAvailable, ...]:
         """Offers acknowledged in an earlier session are not repeated: ask for them (docs/protocol.md § 6)."""
@@ -271,7 +271,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
             batch = self._settled_poll()
         self._lost = 0
         if batch is None:
-            self.report(PolledInVain())
+            self.report(NoMessageReceived())
             self._go_on()
             return
         self._cursor = self._cursor.follow(batch.id)
@@ -285,7 +285,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
             self._refresh(self._session)
         except (GitHubError, Interrupted):
             return  # the next poll meets the same trouble, and says so
-        self.report(SecondOpinion(self._session.statistics))
+        self.report(StatisticsRefreshed(self._session.statistics))
 
     def _refresh(self, session: Session) -> None:
         self._session = self._service.refresh_session(session, self._interrupt)
@@ -350,5 +350,5 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         if not delete_scale_set or not self._held_session or self._registration.id is None:
             return False
         self._service.delete_scale_set(self._registration.id, self._interrupt)
-        self._house.memory.clear_session(self._settings.key)  # a session that was lost is gone with it
+        self._context.memory.clear_session(self._settings.key)  # a session that was lost is gone with it
         return True

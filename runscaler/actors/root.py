@@ -15,12 +15,12 @@ from loguru import logger
 
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
-from runscaler.actors.crashes import first_line, tell_crash
+from runscaler.actors.crash_reports import first_line, report_crash
 from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
-from runscaler.actors.past import Tally
-from runscaler.actors.scale_set import Place, ScaleSetActor
+from runscaler.actors.scale_set.actor import Place, ScaleSetActor
+from runscaler.actors.scale_set.ended_runners import Tally
 from runscaler.actors.tart_slots import TartSlotActor
 from runscaler.backends.base import PlacedBackend
 from runscaler.status import SetState
@@ -28,7 +28,7 @@ from runscaler.status import SetState
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.backends.base import Backend
     from runscaler.config.model import ScaleSetSettings
     from runscaler.names import ScaleSetKey
@@ -44,9 +44,9 @@ ORPHANS_LOOK_SECONDS = 0.1
 class RootActor(SupervisedActor[m.RootMessage]):
     """`ended` is called once, on the actor's thread, with the reason (empty after an orderly stop)."""
 
-    def __init__(self, house: House, ended: Callable[[str], None]) -> None:
-        super().__init__("root", None, house.clock)
-        self._house, self._ended = house, ended
+    def __init__(self, context: ActorContext, ended: Callable[[str], None]) -> None:
+        super().__init__("root", None, context.clock)
+        self._context, self._ended = context, ended
         self._backends: dict[str, Backend] = {}
         self._unanswered: dict[str, float] = {}
         self._hanging: set[str] = set()
@@ -56,11 +56,11 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self._stopping = False
 
     def started(self) -> None:
-        self._launch(m.HEALTH, lambda: self._house.launch(HealthActor, self.actor_ref, self._house))
-        self._launch(m.HOST, lambda: self._house.launch(HostActor, self.actor_ref, self._house))
-        for settings in self._house.config.scale_sets:
+        self._launch(m.HEALTH, lambda: self._context.launch(HealthActor, self.actor_ref, self._context))
+        self._launch(m.HOST, lambda: self._context.launch(HostActor, self.actor_ref, self._context))
+        for settings in self._context.config.scale_sets:
             self._start_keeper(settings)
-        for settings in self._house.config.scale_sets:
+        for settings in self._context.config.scale_sets:
             self._start_scale_set(settings)
         self._beat()
 
@@ -84,7 +84,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         match message:
             case m.Ping():
                 return self._all_answer()
-            case m.Beat():
+            case m.HeartbeatDue():
                 self._beat()
             case m.HeartbeatAnswered(name):
                 self._unanswered.pop(name, None)
@@ -110,26 +110,28 @@ class RootActor(SupervisedActor[m.RootMessage]):
             self._child_crashed(crash)
 
     def _start_keeper(self, settings: ScaleSetSettings) -> None:
-        thing = self._house.thing_of(settings)
+        thing = self._context.backend_id_of(settings)
         if thing in self._backends:
             return
-        backend = self._backends[thing] = self._house.open_backend(settings)
+        backend = self._backends[thing] = self._context.open_backend(settings)
         self._launch(_keeper_name(thing), partial(self._make_keeper, thing, backend))
 
     def _make_keeper(self, thing: str, backend: Backend) -> m.Ref:
         """Who hands out VM slots, where the backend's host has such."""
         name = _keeper_name(thing)
         if not isinstance(backend, PlacedBackend):
-            return self._house.launch(KeeperActor, name, self.actor_ref, self._house, backend)
-        sets = tuple(one for one in self._house.config.scale_sets if self._house.thing_of(one) == thing)
-        return self._house.launch(TartSlotActor, name, self.actor_ref, self._house, backend, sets)
+            return self._context.launch(KeeperActor, name, self.actor_ref, self._context, backend)
+        sets = tuple(
+            one for one in self._context.config.scale_sets if self._context.backend_id_of(one) == thing
+        )
+        return self._context.launch(TartSlotActor, name, self.actor_ref, self._context, backend, sets)
 
     def _start_scale_set(self, settings: ScaleSetSettings) -> None:
         self._launch(_set_name(settings.key), partial(self._make_scale_set, settings))
 
     def _make_scale_set(self, settings: ScaleSetSettings) -> m.Ref:
         """Also for a restart: the counters go on from the last snapshot."""
-        thing = self._house.thing_of(settings)
+        thing = self._context.backend_id_of(settings)
         last = self._last_snapshot(settings.key)
         place = Place(
             parent=self.actor_ref,
@@ -141,7 +143,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
             poisonous=self._poisonous(_set_name(settings.key)),
             tally=Tally(last.jobs_started, last.jobs_completed, last.runners_started, last.runners_failed),
         )
-        return self._house.launch(ScaleSetActor, self._house, settings, place)
+        return self._context.launch(ScaleSetActor, self._context, settings, place)
 
     def _counted(self, key: ScaleSetKey, shown: int) -> int:
         """Restarts of the set so far: a crash may come before its predecessor's count was ever shown."""
@@ -154,8 +156,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
         return frozenset(digest for (who, digest), n in counted if who == name and n >= POISON_AFTER)
 
     def _last_snapshot(self, key: ScaleSetKey) -> ScaleSetStatus:
-        position = [settings.key for settings in self._house.config.scale_sets].index(key)
-        return self._house.board.read().scale_sets[position]
+        position = [settings.key for settings in self._context.config.scale_sets].index(key)
+        return self._context.board.read().scale_sets[position]
 
     # -- crashes ------------------------------------------------------------------------------------
 
@@ -166,8 +168,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
         if crash.handling.startswith(m.BATCH):
             self._crashes_by[verdict.name, crash.handling.removeprefix(m.BATCH).strip()] += 1
         settings = self._settings_of(verdict.name)
-        reason = tell_crash(
-            self._house,
+        reason = report_crash(
+            self._context,
             logger,
             crash,
             name=verdict.name,
@@ -211,8 +213,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def _introduce(self, name: str, ref: m.Ref) -> None:
         """A shared actor is new: those who knew the old one learn its ref."""
         self._count_restarts()
-        for settings in self._house.config.scale_sets:
-            keeper = _keeper_name(self._house.thing_of(settings))
+        for settings in self._context.config.scale_sets:
+            keeper = _keeper_name(self._context.backend_id_of(settings))
             kind = m.KEEPER if name == keeper else name
             if kind in (m.HOST, m.HEALTH, m.KEEPER):
                 self.children.tell(_set_name(settings.key), m.PeerReplaced(kind, ref))
@@ -223,7 +225,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self.send(self.children.ref(m.HEALTH), m.RestartsCounted(counts, given_up))
 
     def _settings_of(self, name: str) -> ScaleSetSettings | None:
-        return next((one for one in self._house.config.scale_sets if _set_name(one.key) == name), None)
+        return next((one for one in self._context.config.scale_sets if _set_name(one.key) == name), None)
 
     # -- hangs --------------------------------------------------------------------------------------
 
@@ -241,7 +243,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         for name in sorted(hanging - self._hanging):
             logger.error("{} has not answered for {:.0f} s: it hangs", name, now - self._unanswered[name])
         self._hanging = hanging
-        self.after(BEAT_SECONDS, m.Beat())
+        self.after(BEAT_SECONDS, m.HeartbeatDue())
         if self._stopping:
             for name in hanging:
                 self._gone(name)
@@ -263,8 +265,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
         if self._stopping:
             return
         self._stopping = True
-        order = m.StopScaleSet(self._house.config.drain_timeout, self._house.config.on_exit == "keep")
-        for settings in self._house.config.scale_sets:
+        order = m.StopScaleSet(self._context.config.drain_timeout, self._context.config.on_exit == "keep")
+        for settings in self._context.config.scale_sets:
             name = _set_name(settings.key)
             if not self.children.tell(name, order):
                 self.children.forget(name)
@@ -304,7 +306,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def _stop_order(self, name: str) -> m.StopHealth | m.StopHost | m.StopKeeper:
         if name == m.HEALTH:
             return m.StopHealth()
-        return m.StopHost() if name == m.HOST else m.StopKeeper(self._house.config.on_exit == "keep")
+        return m.StopHost() if name == m.HOST else m.StopKeeper(self._context.config.on_exit == "keep")
 
 
 def _set_name(key: ScaleSetKey) -> str:

@@ -18,12 +18,11 @@ from runscaler.actors.messages import (
     CancelStart,
     CheckRegistration,
     DeregisterRunner,
-    EndRunner,
-    JobSeen,
+    DeregistrationDone,
+    DeregistrationPending,
+    JobDetected,
     Ref,
-    RegistrationOwed,
-    RegistrationSeen,
-    RegistrationSettled,
+    RegistrationChecked,
     RemovalFailed,
     RemoveRunner,
     RetireAgreed,
@@ -32,12 +31,13 @@ from runscaler.actors.messages import (
     RetireRunner,
     RetryDeregistration,
     RetryRemoval,
-    RunnerEnded,
+    RunnerActorStopped,
     RunnerGone,
     RunnerMessage,
     RunnerStartFailed,
     RunnerUp,
     StartRunner,
+    StopRunnerActor,
 )
 from runscaler.backends.base import RunnerOrder
 from runscaler.errors import (
@@ -60,7 +60,7 @@ from runscaler.policy.backoff import Backoff
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.backends.base import Backend, Resource
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import JitConfig, ScaleSetService
@@ -93,15 +93,15 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         self,
         name: str,
         parent: Ref,
-        house: House,
+        context: ActorContext,
         settings: ScaleSetSettings,
         slot: SlotNumber,
         service: ScaleSetService,
         backend: Backend,
         interrupt: Interrupt,
     ) -> None:
-        super().__init__(name, parent, house.clock)
-        self._house, self._settings, self._slot = house, settings, slot
+        super().__init__(name, parent, context.clock)
+        self._context, self._settings, self._slot = context, settings, slot
         self._service, self._backend, self._interrupt = service, backend, interrupt
         self._tenancy: _Tenancy | None = None
         self._scale_set_id = ScaleSetId(0)
@@ -138,7 +138,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             case RetryDeregistration():
                 self._retrying = False
                 self._settle(*self._owed)
-            case EndRunner():
+            case StopRunnerActor():
                 self._end()
             case _:
                 assert_never(message)
@@ -150,7 +150,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         tenancy = self._tenancy = _Tenancy(order.generation, order.runner)
 
         def register() -> JitConfig:
-            self._house.memory.note_registration(self._settings.key, order.runner)
+            self._context.memory.note_registration(self._settings.key, order.runner)
             jit = self._service.jit_config(order.scale_set_id, order.runner, self._interrupt)
             tenancy.runner_id = jit.runner_id
             return jit
@@ -167,7 +167,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         try:
             tenancy.resource = self._backend.start(runner_order, self._interrupt)
         except Interrupted:
-            return  # CancelStart, EndRunner or Abandon says what becomes of it
+            return  # CancelStart, StopRunnerActor or Abandon says what becomes of it
         except RunscalerError as error:
             self._start_failed(order, tenancy, error)
         else:
@@ -178,7 +178,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         if owed:
             self._owe(order.runner, tenancy.runner_id)
         else:
-            self._house.memory.clear_registration(self._settings.key, order.runner)
+            self._context.memory.clear_registration(self._settings.key, order.runner)
         self._tenancy = None
         self.report(
             RunnerStartFailed(
@@ -212,7 +212,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             self._log.debug("cannot look into {}: {}", resource.runner, error)
             return
         if at_work:
-            self.report(JobSeen(self._slot, generation))
+            self.report(JobDetected(self._slot, generation))
 
     # -- retiring: GitHub first, then the backend (docs/behaviour.md § 6.2) -------------------------------------
 
@@ -246,7 +246,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             found = self._service.runner(tenancy.runner_id, self._interrupt, patience=5.0)
         except (GitHubError, Interrupted):
             return  # asked again at the next round
-        self.report(RegistrationSeen(self._slot, generation, found is not None))
+        self.report(RegistrationChecked(self._slot, generation, found is not None))
 
     # -- removing: again and again until it is gone ---------------------------------------------------
 
@@ -275,7 +275,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         if runner is not None and owed:
             self._owe(runner, tenancy.runner_id)
         elif runner is not None:
-            self._house.memory.clear_registration(self._settings.key, runner)
+            self._context.memory.clear_registration(self._settings.key, runner)
         self.report(RunnerGone(self._slot, generation, output))
         if runner is not None and owed:
             self._settle(runner)
@@ -297,7 +297,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             return None
         if not output:
             return None
-        return self._house.memory.keep_output(self._settings.key, resource.runner, output, order.ending)
+        return self._context.memory.keep_output(self._settings.key, resource.runner, output, order.ending)
 
     def _try_removal_again(self, tenancy: _Tenancy, error: BackendError) -> None:
         tenancy.removal_failures += 1
@@ -310,8 +310,8 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
 
     def _owe(self, runner: RunnerName, runner_id: int) -> None:
         self._owed[runner] = runner_id
-        self._house.memory.note_registration(self._settings.key, runner)
-        self.report(RegistrationOwed(self._slot, runner, runner_id))
+        self._context.memory.note_registration(self._settings.key, runner)
+        self.report(DeregistrationPending(self._slot, runner, runner_id))
 
     def _settle(self, *runners: RunnerName) -> None:
         """Try each of these registrations once; what GitHub holds on to is tried again in 30 s. While GitHub
@@ -329,8 +329,8 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             else:
                 del self._owed[runner]
                 self._said_of.discard(runner)
-                self._house.memory.clear_registration(self._settings.key, runner)
-                self.report(RegistrationSettled(self._slot, runner))
+                self._context.memory.clear_registration(self._settings.key, runner)
+                self.report(DeregistrationDone(self._slot, runner))
         if self._owed and not self._retrying:
             self._retrying = True
             self.after(DEREGISTER_SECONDS, RetryDeregistration())
@@ -355,7 +355,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         self._settle(*self._owed)
         if self._owed:
             self._log.warning("left at GitHub for the next start to remove: {}", ", ".join(self._owed))
-        self.end(RunnerEnded(self._slot))
+        self.end(RunnerActorStopped(self._slot))
 
 
 def _may_have_registered(error: RunscalerError) -> bool:

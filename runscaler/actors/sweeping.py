@@ -15,7 +15,7 @@ from runscaler.actors.messages import SweepDue, Swept
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runscaler.actors.house import Jobs
+    from runscaler.actors.context import Jobs
     from runscaler.backends.base import Backend, Sweep
     from runscaler.config.model import ScaleSetSettings
 

@@ -18,7 +18,7 @@ from runscaler.policy.backoff import Backoff
 from runscaler.policy.vm_slots import Boot, Cool, GiveFree, GiveWarm, View, Wish, next_age, next_step
 
 if TYPE_CHECKING:
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.backends.base import Place, PlacedBackend
     from runscaler.config.model import ScaleSetSettings
     from runscaler.names import ScaleSetKey, SlotNumber
@@ -41,11 +41,11 @@ class TartSlotActor(KeeperActor):
         self,
         name: str,
         parent: m.Ref,
-        house: House,
+        context: ActorContext,
         backend: PlacedBackend,
         sets: tuple[ScaleSetSettings, ...],
     ) -> None:
-        super().__init__(name, parent, house, backend)
+        super().__init__(name, parent, context, backend)
         self._placed = backend
         self._most = min(one.tart.max_vms for one in sets)
         self._unheard = {one.key for one in sets}
@@ -60,17 +60,17 @@ class TartSlotActor(KeeperActor):
         self._look_at: float | None = None
         self._looked = self._keeping = False
         self._leaving: m.StopKeeper | None = None
-        self._jobs = house.workers(f"{name} pool", self._most + 1, self.hear)
+        self._jobs = context.workers(f"{name} pool", self._most + 1, self.hear)
         self._pool = WarmPool(self, backend, self._jobs, backend.return_place)
 
     def started(self) -> None:
         super().started()
         self._jobs.submit(
             self._placed.warm_ones,
-            done=lambda found: m.WarmOnesFound(tuple(found)),
-            failed=lambda error: m.WarmOnesFound((), str(error)),
+            done=lambda found: m.WarmVmsFound(tuple(found)),
+            failed=lambda error: m.WarmVmsFound((), str(error)),
         )
-        self.after(UNHEARD_SECONDS, m.WaitForHolders())
+        self.after(UNHEARD_SECONDS, m.HoldReportsOverdue())
 
     def released(self) -> None:
         self._pool.cut()
@@ -112,7 +112,7 @@ class TartSlotActor(KeeperActor):
         """Warm VMs go first, or stay for the next start."""
         self._leaving = m.StopKeeper(keep)
         self._pool.cool_all(but_ready=keep)
-        self.after(LEAVE_SECONDS, m.LeaveOver())
+        self.after(LEAVE_SECONDS, m.StopTimedOut())
         self._settle()
 
     # -- claims -------------------------------------------------------------------------------------------
@@ -121,24 +121,24 @@ class TartSlotActor(KeeperActor):
         match message:
             case m.ClaimVmSlot(key, _, slot, _):
                 self._claims[key, slot] = message
-            case m.ReturnVmSlot():
+            case m.ReleaseVmSlot():
                 self._return(message)
             case m.HoldVmSlots():
                 self._hold(message)
-            case m.WarmNoMore(key, keep):
+            case m.StopWarming(key, keep):
                 self._stopping.add(key)
                 self._keeping = self._keeping or keep
-            case m.WaitForHolders():
+            case m.HoldReportsOverdue():
                 self._unheard.clear()
-            case m.LookForPlaces():
+            case m.HandOutDue():
                 self._look_at = None
-            case m.LeaveOver():
+            case m.StopTimedOut():
                 self._leave_behind()
             case _:
                 self._pool_step(message)
         self._settle()
 
-    def _return(self, returned: m.ReturnVmSlot) -> None:
+    def _return(self, returned: m.ReleaseVmSlot) -> None:
         of = returned.key, returned.slot
         self._claims.pop(of, None)
         place = self._held.pop(of, None)
@@ -169,26 +169,31 @@ class TartSlotActor(KeeperActor):
 
     def _pool_step(
         self,
-        message: m.WarmOnesFound | m.WarmReady | m.WarmFailed | m.Cooled | m.CoolingFailed | m.CoolAgain,
+        message: m.WarmVmsFound
+        | m.WarmVmReady
+        | m.WarmBootFailed
+        | m.WarmVmRemoved
+        | m.WarmRemovalFailed
+        | m.RetryWarmRemoval,
     ) -> None:
         match message:
-            case m.WarmOnesFound(found, trouble):
+            case m.WarmVmsFound(found, trouble):
                 self._looked = True
                 self._pool.found(found)
                 if trouble:
                     logger.warning("what is left of an earlier warm pool cannot be told: {}", trouble)
-            case m.WarmReady(warm):
+            case m.WarmVmReady(warm):
                 self._tries = 0
                 self._pool.ready(warm)
-            case m.WarmFailed():
+            case m.WarmBootFailed():
                 self._pool.failed(message)
                 self._now_or_later(full=message.no_place)
-            case m.Cooled(place):
+            case m.WarmVmRemoved(place):
                 self._pool.cooled(place)
                 self._now_or_later(full=False)
-            case m.CoolingFailed():
+            case m.WarmRemovalFailed():
                 self._pool.cooling_failed(message)
-            case m.CoolAgain(vm_slot):
+            case m.RetryWarmRemoval(vm_slot):
                 self._pool.cool_again(vm_slot)
             case _:
                 assert_never(message)
@@ -254,7 +259,7 @@ class TartSlotActor(KeeperActor):
     def _grant(self, wish: Wish, place: Place) -> None:
         claim = self._claims.pop((wish.key, wish.slot))
         self._held[wish.key, wish.slot] = place
-        self.send(claim.ref, m.PlaceGranted(claim.slot, claim.generation, place))
+        self.send(claim.ref, m.ClaimGranted(claim.slot, claim.generation, place))
 
     def _settings_of(self, kind: str) -> ScaleSetSettings:
         """Of any scale set with that kind: they agree in all that matters for a warm VM."""
@@ -287,7 +292,7 @@ class TartSlotActor(KeeperActor):
         now = dict.fromkeys(waiting, self._placed.place_holders() if waiting else "")
         for key in now.keys() | self._told.keys():
             if now.get(key) != self._told.get(key) and (tenant := self.tenants.get(key)):
-                self.send(tenant.ref, m.PlacesFull(now.get(key)))
+                self.send(tenant.ref, m.VmSlotsFull(now.get(key)))
         self._told = now
 
     def _look_later(self) -> None:
@@ -301,7 +306,7 @@ class TartSlotActor(KeeperActor):
         when = min(moments, default=None)
         if when is not None and (self._look_at is None or when < self._look_at):
             self._look_at = when
-            self.after(max(0.0, when - now), m.LookForPlaces())
+            self.after(max(0.0, when - now), m.HandOutDue())
 
     def _leave_behind(self) -> None:
         logger.warning("warm VMs are not gone yet; the next start removes them")

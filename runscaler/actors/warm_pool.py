@@ -20,7 +20,7 @@ from runscaler.policy.vm_slots import Pooled, Stage
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from runscaler.actors.house import Jobs
+    from runscaler.actors.context import Jobs
     from runscaler.backends.base import Place, PlacedBackend
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
@@ -84,7 +84,7 @@ class WarmPool:
         self._vms[_slot_of(place)] = made
         self._jobs.submit(
             lambda: self._backend.warm(settings, place, made.interrupt),
-            done=m.WarmReady,
+            done=m.WarmVmReady,
             failed=lambda error: _boot_failed(place, kind, error),
         )
 
@@ -145,7 +145,7 @@ class WarmPool:
         logger.info("warm VM {} is ready in VM slot {} after {:.1f} s", warm.id, warm.place.vm_slot, seconds)
         self._enter(one, Stage.READY)
 
-    def failed(self, failed: m.WarmFailed) -> None:
+    def failed(self, failed: m.WarmBootFailed) -> None:
         """Nothing of it is left."""
         one = self._vms.pop(_slot_of(failed.place), None)
         self._freed(failed.place)
@@ -169,14 +169,14 @@ class WarmPool:
         self._vms.pop(_slot_of(place), None)
         self._freed(place)
 
-    def cooling_failed(self, failed: m.CoolingFailed) -> None:
+    def cooling_failed(self, failed: m.WarmRemovalFailed) -> None:
         one = self._vms.get(_slot_of(failed.place))
         if one is None:
             return
         one.failures += 1
         if one.failures == 1:
             logger.warning("a warm VM is not removed yet, trying again: {}", failed.reason)
-        self._office.after(_COOLING.delay(one.failures), m.CoolAgain(_slot_of(failed.place)))
+        self._office.after(_COOLING.delay(one.failures), m.RetryWarmRemoval(_slot_of(failed.place)))
 
     def cool_again(self, vm_slot: int) -> None:
         if (one := self._vms.get(vm_slot)) is not None:
@@ -188,8 +188,8 @@ class WarmPool:
         one.interrupt = interrupt
         self._jobs.submit(
             lambda: self._backend.cool(warm, interrupt),
-            done=lambda _: m.Cooled(one.place),
-            failed=lambda error: m.CoolingFailed(one.place, str(error)),
+            done=lambda _: m.WarmVmRemoved(one.place),
+            failed=lambda error: m.WarmRemovalFailed(one.place, str(error)),
         )
 
     def _enter(self, one: _WarmVm, stage: Stage) -> None:
@@ -201,5 +201,5 @@ def _slot_of(place: Place) -> int:
     return place.vm_slot
 
 
-def _boot_failed(place: Place, kind: str, error: RunscalerError) -> m.WarmFailed:
-    return m.WarmFailed(place, kind, str(error), no_place=isinstance(error, PlacesTaken))
+def _boot_failed(place: Place, kind: str, error: RunscalerError) -> m.WarmBootFailed:
+    return m.WarmBootFailed(place, kind, str(error), no_place=isinstance(error, PlacesTaken))

@@ -70,7 +70,7 @@ class Stage:
         return actor
 
     def launch(self, kind: Callable[..., SupervisedActor[Any]], *args: object) -> pykka.ActorRef[Any]:
-        """In place of `kind.start(*args)`: `House.launch`."""
+        """In place of `kind.start(*args)`: `ActorContext.launch`."""
         actor = self.add(kind(*args))
         with suppress(ActorCrashed):
             actor.on_start()

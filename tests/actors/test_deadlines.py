@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.world import World
 
-from runscaler.actors.runners import NAMELESS_SECONDS
+from runscaler.actors.scale_set.runners import NAMELESS_SECONDS
 from runscaler.errors import JobStillRunning
 
 STILL = JobStillRunning("a job still runs", status=400)

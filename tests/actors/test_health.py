@@ -30,7 +30,7 @@ class Server:
 
 
 def started(solo: Solo) -> HealthActor:
-    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.house)
+    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.context)
     return solo.stage.living(HealthActor)[0]
 
 
@@ -89,7 +89,7 @@ def test_a_server_that_cannot_be_started_is_a_crash() -> None:
         raise OSError("too many open files")
 
     solo = Solo(serve=refuse)
-    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.house)
+    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.context)
     solo.play()
 
     (crash,) = solo.heard(ChildCrashed)

@@ -9,10 +9,10 @@ from support.world import scale_set
 
 from runscaler.actors.host import HostActor
 from runscaler.actors.messages import (
-    ClaimPlace,
-    HoldPlaces,
-    PlaceGranted,
-    ReturnPlace,
+    ClaimCapacity,
+    ClaimGranted,
+    HoldCapacity,
+    ReleaseCapacity,
     SharedStopped,
     StopHost,
 )
@@ -31,11 +31,11 @@ class Hotel:
     def __init__(self, cap: int, heard: tuple[int, ...] = (0, 1)) -> None:
         self.sets = (scale_set("linux"), scale_set("windows"))
         self.solo = Solo(scale_sets=self.sets, host_cap=cap)
-        self.actor = self.solo.stage.add(HostActor(self.solo.parent.actor_ref, self.solo.house))
+        self.actor = self.solo.stage.add(HostActor(self.solo.parent.actor_ref, self.solo.context))
         self.actor.on_start()
         self.guests = [self.solo.probe(one.name) for one in self.sets]
         for number in heard:
-            self.tell(HoldPlaces(self.key(number), (), all_of_them=True))
+            self.tell(HoldCapacity(self.key(number), (), all_of_them=True))
 
     def key(self, number: int) -> ScaleSetKey:
         return self.sets[number].key
@@ -46,14 +46,14 @@ class Hotel:
     def claim(self, number: int, *slots: int, generation: int = 1) -> None:
         ref = self.guests[number].actor_ref
         for slot in slots:
-            self.tell(ClaimPlace(self.key(number), ref, SlotNumber(slot), Generation(generation)))
+            self.tell(ClaimCapacity(self.key(number), ref, SlotNumber(slot), Generation(generation)))
 
     def give_back(self, number: int, *slots: int) -> None:
         for slot in slots:
-            self.tell(ReturnPlace(self.key(number), SlotNumber(slot)))
+            self.tell(ReleaseCapacity(self.key(number), SlotNumber(slot)))
 
     def granted(self, number: int) -> list[int]:
-        return [one.slot for one in self.guests[number].of(PlaceGranted)]
+        return [one.slot for one in self.guests[number].of(ClaimGranted)]
 
 
 def test_without_a_cap_every_claim_is_granted_at_once() -> None:
@@ -67,7 +67,7 @@ def test_a_grant_says_which_claim_it_answers() -> None:
     hotel = Hotel(cap=1)
     hotel.claim(LINUX, 4, generation=7)
 
-    assert hotel.guests[LINUX].received == [PlaceGranted(SlotNumber(4), Generation(7), Place())]
+    assert hotel.guests[LINUX].received == [ClaimGranted(SlotNumber(4), Generation(7), Place())]
 
 
 def test_a_claim_beyond_the_cap_waits_until_a_place_is_given_back() -> None:
@@ -117,13 +117,13 @@ def test_a_claim_that_is_repeated_counts_once() -> None:
     hotel.claim(LINUX, 1, generation=2)
     hotel.give_back(LINUX, 0)
 
-    assert [one.generation for one in hotel.guests[LINUX].of(PlaceGranted)] == [1, 2]
+    assert [one.generation for one in hotel.guests[LINUX].of(ClaimGranted)] == [1, 2]
 
 
 def test_places_that_are_held_already_count_against_the_cap() -> None:
     hotel = Hotel(cap=3)
-    hotel.tell(HoldPlaces(hotel.key(LINUX), (SlotNumber(0), SlotNumber(1))))
-    hotel.tell(HoldPlaces(hotel.key(LINUX), (SlotNumber(1), SlotNumber(2))))
+    hotel.tell(HoldCapacity(hotel.key(LINUX), (SlotNumber(0), SlotNumber(1))))
+    hotel.tell(HoldCapacity(hotel.key(LINUX), (SlotNumber(1), SlotNumber(2))))
     hotel.claim(WINDOWS, 0)
     assert hotel.granted(WINDOWS) == []
 
@@ -133,7 +133,7 @@ def test_places_that_are_held_already_count_against_the_cap() -> None:
 
 def test_more_than_the_cap_may_be_held_but_nothing_is_granted_then() -> None:
     hotel = Hotel(cap=1)
-    hotel.tell(HoldPlaces(hotel.key(LINUX), tuple(map(SlotNumber, range(3)))))
+    hotel.tell(HoldCapacity(hotel.key(LINUX), tuple(map(SlotNumber, range(3)))))
     hotel.claim(WINDOWS, 0)
     hotel.give_back(LINUX, 0, 1)
 
@@ -144,7 +144,7 @@ def test_what_a_dead_scale_set_actor_waited_for_is_forgotten_when_its_successor_
     hotel = Hotel(cap=2)
     hotel.claim(LINUX, 0, 1, 2)
     hotel.claim(WINDOWS, 0)
-    hotel.tell(HoldPlaces(hotel.key(LINUX), (SlotNumber(1),), all_of_them=True))
+    hotel.tell(HoldCapacity(hotel.key(LINUX), (SlotNumber(1),), all_of_them=True))
 
     assert (hotel.granted(LINUX), hotel.granted(WINDOWS)) == ([0, 1], [0])
 
@@ -154,7 +154,7 @@ def test_a_cap_grants_nothing_before_every_scale_set_has_said_what_it_holds() ->
     hotel.claim(WINDOWS, 0, 1)
     assert hotel.granted(WINDOWS) == []
 
-    hotel.tell(HoldPlaces(hotel.key(LINUX), (SlotNumber(3),), all_of_them=True))
+    hotel.tell(HoldCapacity(hotel.key(LINUX), (SlotNumber(3),), all_of_them=True))
     assert hotel.granted(WINDOWS) == [0]
 
 

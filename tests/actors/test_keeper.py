@@ -87,7 +87,7 @@ class Engine:
         self.solo = Solo(scale_sets=self.sets)
         self.backend = self.solo.backend = PullingBackend(self.solo.clock)
         if held:
-            self.solo.house = replace(self.solo.house, workers=self._hold)
+            self.solo.context = replace(self.solo.context, workers=self._hold)
         self.keeper: KeeperActor = self.solo.keeper()
         self.tenants = [self.solo.probe(one.name) for one in self.sets]
 

@@ -10,20 +10,20 @@ from support.solo import Solo
 
 from runscaler.actors.messages import (
     AnnounceCapacity,
-    AskAgain,
     BatchHandled,
     BatchReceived,
     ChildCrashed,
     CloseSession,
-    GoOn,
     ListenerStopped,
     ListenerTroubled,
-    PolledInVain,
+    NoMessageReceived,
     Reconnect,
+    RefreshStatistics,
     ScaleSetFound,
-    SecondOpinion,
     SessionOpened,
-    StoodBy,
+    StandbyEntered,
+    StatisticsRefreshed,
+    TakeTurn,
 )
 from runscaler.errors import (
     AccessDenied,
@@ -150,7 +150,7 @@ def test_the_session_of_a_predecessor_is_closed_before_one_is_opened() -> None:
     assert after is not None
     assert before.id != after.id
     assert solo.service.names()[-2:] == ["close_session", "open_session"]
-    assert not solo.heard(StoodBy)
+    assert not solo.heard(StandbyEntered)
 
 
 def test_offers_from_before_the_session_are_asked_for() -> None:
@@ -198,16 +198,16 @@ def test_a_mute_session_is_closed_and_another_opened() -> None:
     assert after is not None
     assert before.id != after.id
     assert len(solo.heard(SessionOpened)) == 2
-    assert not solo.heard(StoodBy)
+    assert not solo.heard(StandbyEntered)
 
 
 def test_asked_again_it_tells_the_counts_of_a_refreshed_session() -> None:
     solo, listener = opened()
     solo.github.believe("linux", Statistics(assigned=4))
 
-    solo.tell(listener, AskAgain())
+    solo.tell(listener, RefreshStatistics())
 
-    assert solo.heard(SecondOpinion) == [SecondOpinion(Statistics(assigned=4))]
+    assert solo.heard(StatisticsRefreshed) == [StatisticsRefreshed(Statistics(assigned=4))]
     assert solo.service.names().count("refresh_session") == 1
 
 
@@ -223,9 +223,9 @@ def test_a_second_opinion_that_cannot_be_had_is_no_trouble(how: str) -> None:
         solo.interrupt.set()
     troubles = len(solo.heard(ListenerTroubled))
 
-    solo.tell(listener, AskAgain())
+    solo.tell(listener, RefreshStatistics())
 
-    assert solo.heard(SecondOpinion) == []
+    assert solo.heard(StatisticsRefreshed) == []
     assert len(solo.heard(ListenerTroubled)) == troubles
 
 
@@ -247,15 +247,15 @@ def test_a_standby_tries_again_in_half_a_minute_or_a_little_more_and_takes_over(
     solo.listener()
     solo.play()
 
-    (told,) = solo.heard(StoodBy)
+    (told,) = solo.heard(StandbyEntered)
     assert told.retry_at == solo.clock.monotonic() + 37.5
     assert told.reason.startswith("another listener holds it, to be taken over when it is free: ")
     assert "somebody-else holds a session" in told.reason
 
     solo.advance(37)
-    assert len(solo.heard(StoodBy)) == 1
+    assert len(solo.heard(StandbyEntered)) == 1
     solo.advance(1)
-    assert len(solo.heard(StoodBy)) == 2
+    assert len(solo.heard(StandbyEntered)) == 2
 
     solo.github.end_session("linux")
     solo.advance(38)
@@ -269,7 +269,7 @@ def test_a_session_taken_by_another_makes_it_a_standby() -> None:
     poll_again(solo, listener)
     solo.advance(1)
 
-    assert solo.heard(StoodBy)
+    assert solo.heard(StandbyEntered)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_a_session_that_is_over_is_followed_by_a_new_one(error: GitHubError) -> 
     solo.advance(1)
 
     assert len(solo.heard(SessionOpened)) == 2
-    assert not solo.heard(StoodBy)
+    assert not solo.heard(StandbyEntered)
     assert not solo.heard(ListenerTroubled)
 
 
@@ -367,7 +367,7 @@ def test_a_poll_in_vain_is_told_and_polled_on() -> None:
     solo.play()
     solo.tell(listener, BatchHandled(None, ()))
 
-    assert len(solo.heard(PolledInVain)) == 3
+    assert len(solo.heard(NoMessageReceived)) == 3
     assert solo.service.names().count("poll") == 4
 
 
@@ -453,7 +453,7 @@ def test_a_turn_of_an_earlier_chain_is_void() -> None:
     solo, listener = opened()
     solo.service.calls.clear()
 
-    solo.tell(listener, GoOn(0))
+    solo.tell(listener, TakeTurn(0))
 
     assert solo.service.calls == []
 
@@ -487,7 +487,7 @@ def test_a_token_that_is_refused_twice_means_a_new_session() -> None:
     solo.advance(1)
 
     assert len(solo.heard(SessionOpened)) == 2
-    assert not solo.heard(StoodBy)
+    assert not solo.heard(StandbyEntered)
 
 
 def test_a_token_is_refreshed_before_it_ends() -> None:
@@ -574,7 +574,7 @@ def test_what_no_call_may_raise_is_a_crash() -> None:
     solo.play()
 
     (crash,) = solo.heard(ChildCrashed)
-    assert (crash.name, crash.handling) == ("listener linux", "GoOn")
+    assert (crash.name, crash.handling) == ("listener linux", "TakeTurn")
 
 
 # -- the end ----------------------------------------------------------------------------------------

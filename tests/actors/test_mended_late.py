@@ -7,8 +7,8 @@ from support.solo import Solo
 from support.world import World
 
 from runscaler.actors.messages import BatchHandled, ListenerTroubled, SessionOpened
-from runscaler.actors.runners import DOUBT_SECONDS
-from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.actors.scale_set.actor import ScaleSetActor
+from runscaler.actors.scale_set.runners import DOUBT_SECONDS
 from runscaler.errors import JobStillRunning, SessionGone
 from runscaler.github.messages import JobAvailable, Statistics
 

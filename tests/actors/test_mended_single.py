@@ -49,8 +49,8 @@ def test_the_server_has_ended_when_health_says_so() -> None:
     returns while the port is still served, and the next start answers "health port is in use"."""
     solo = Solo()
     server = Held(solo)
-    solo.house = replace(solo.house, serve=lambda: server)
-    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.house)
+    solo.context = replace(solo.context, serve=lambda: server)
+    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.context)
     solo.tell(solo.stage.living(HealthActor)[0], StopHealth())
 
     assert server.told[0] is False

@@ -34,14 +34,14 @@ from runscaler.actors.messages import (
     StopScaleSet,
 )
 from runscaler.actors.root import RootActor
-from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.actors.scale_set.actor import ScaleSetActor
 from runscaler.backends.memory import MemoryBackend
 from runscaler.errors import BackendError
 from runscaler.status import SetState
 
 if TYPE_CHECKING:
     from runscaler.actors.messages import Ref
-    from runscaler.actors.scale_set import Place
+    from runscaler.actors.scale_set.actor import Place
     from runscaler.testing.probe import Probe
 
 
@@ -70,14 +70,14 @@ class Troupe:
         self.backends: list[ClosingBackend] = []
         self.failing: dict[type[Any], int] = {}
         self.linux, self.windows = self.solo.config.scale_sets
-        house = replace(
-            self.solo.house,
+        context = replace(
+            self.solo.context,
             config=self.solo.config.model_copy(update=config),
             launch=self._launch,
-            thing_of=lambda settings: "memory" if one_engine else settings.name,
+            backend_id_of=lambda settings: "memory" if one_engine else settings.name,
             open_backend=lambda _: self._open(backend),
         )
-        self.root = self.solo.stage.add(RootActor(house, self.ended.append))
+        self.root = self.solo.stage.add(RootActor(context, self.ended.append))
         self.root.on_start()
         self.solo.play()
 

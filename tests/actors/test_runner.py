@@ -14,9 +14,8 @@ from runscaler.actors.messages import (
     CheckRegistration,
     ChildCrashed,
     DeregisterRunner,
-    EndRunner,
-    JobSeen,
-    RegistrationSeen,
+    JobDetected,
+    RegistrationChecked,
     RemovalFailed,
     RemoveRunner,
     RetireAgreed,
@@ -24,11 +23,12 @@ from runscaler.actors.messages import (
     RetireRefused,
     RetireRunner,
     RetryRemoval,
-    RunnerEnded,
+    RunnerActorStopped,
     RunnerGone,
     RunnerStartFailed,
     RunnerUp,
     StartRunner,
+    StopRunnerActor,
 )
 from runscaler.backends.base import Ending, Place
 from runscaler.errors import (
@@ -322,7 +322,7 @@ def test_a_look_into_an_adopted_runner_that_is_cut_says_nothing_and_its_removal_
     slot.solo.interrupt.set()
     slot.tell(AdoptRunner(SECOND, up.resource), removal(SECOND, deregister=True))
 
-    assert not slot.solo.heard(JobSeen)
+    assert not slot.solo.heard(JobDetected)
     assert [gone.generation for gone in slot.solo.heard(RunnerGone)] == [SECOND]
 
 
@@ -586,7 +586,7 @@ def test_it_tells_whether_github_still_knows_its_runner(slot: Slot, known: bool)
         slot.solo.github.deregister(up.resource.runner_id)
     slot.tell(CheckRegistration(FIRST))
 
-    assert slot.solo.heard(RegistrationSeen) == [RegistrationSeen(SlotNumber(0), FIRST, known)]
+    assert slot.solo.heard(RegistrationChecked) == [RegistrationChecked(SlotNumber(0), FIRST, known)]
 
 
 def test_it_tells_nothing_of_a_runner_that_github_cannot_be_asked_about(slot: Slot) -> None:
@@ -599,7 +599,7 @@ def test_it_tells_nothing_of_a_runner_that_github_cannot_be_asked_about(slot: Sl
     slot.solo.interrupt.clear()
     slot.tell(AdoptRunner(SECOND, replace(up.resource, runner_id=0)), CheckRegistration(SECOND))
 
-    assert slot.solo.heard(RegistrationSeen) == []
+    assert slot.solo.heard(RegistrationChecked) == []
 
 
 # -- the end --------------------------------------------------------------------------------------------
@@ -611,10 +611,10 @@ def test_the_end_settles_what_is_owed_once(slot: Slot) -> None:
     slot.tell(removal(deregister=True))
     slot.solo.interrupt.set()
 
-    slot.tell(EndRunner())
+    slot.tell(StopRunnerActor())
 
     assert slot.registered() == []
-    assert slot.solo.heard(RunnerEnded) == [RunnerEnded(SlotNumber(0))]
+    assert slot.solo.heard(RunnerActorStopped) == [RunnerActorStopped(SlotNumber(0))]
     assert slot.actor.actor_stopped.is_set()
 
 
@@ -623,8 +623,8 @@ def test_the_end_does_not_wait_for_what_github_holds_on_to(slot: Slot) -> None:
     slot.solo.github.fail_next("remove_runner", Unreachable("no reply"), times=2)
     slot.tell(removal(deregister=True))
 
-    slot.tell(EndRunner())
+    slot.tell(StopRunnerActor())
 
     assert slot.registered() == [NAME]
-    assert slot.solo.heard(RunnerEnded) == [RunnerEnded(SlotNumber(0))]
+    assert slot.solo.heard(RunnerActorStopped) == [RunnerActorStopped(SlotNumber(0))]
     assert slot.actor.actor_stopped.is_set()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from strategies import SLOT_EVENTS
 
-from runscaler.actors.slots import Slot, SlotBook
+from runscaler.actors.scale_set.slots import Slot, SlotBook
 from runscaler.backends.base import Resource
 from runscaler.names import Generation, OwnerId, RunnerName, ScaleSetKey, SlotNumber
 from runscaler.policy.lifecycle import SlotEvent, SlotState, step

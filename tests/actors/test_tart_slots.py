@@ -11,7 +11,7 @@ from support.world import World, scale_set
 
 from runscaler.actors.base import ActorCrashed
 from runscaler.actors.host import HostActor
-from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.actors.scale_set.actor import ScaleSetActor
 from runscaler.actors.tart_slots import HOLDERS_SECONDS, UNHEARD_SECONDS, TartSlotActor
 from runscaler.backends.memory import MemoryBackend
 from runscaler.errors import BackendError, StartFailed
@@ -59,7 +59,7 @@ class MixedWorld(MacWorld):
         mac = mac_set("mac", backend="tart", runner_image="image")
         super().__init__(mac, scale_set("here", backend="process"), host_cap=host_cap)
 
-    def thing_of(self, settings: ScaleSetSettings) -> str:
+    def backend_id_of(self, settings: ScaleSetSettings) -> str:
         return settings.backend
 
     def open_backend(self, settings: ScaleSetSettings) -> MemoryBackend:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from support.world import MemoryBoard, Shelf, blank, scale_set
 
-from runscaler.actors.house import House
+from runscaler.actors.context import ActorContext
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.runner import RunnerActor
@@ -102,14 +102,14 @@ class Solo:
         self.board = MemoryBoard(blank(self.config))
         self.service = WatchedService(self.github.connect(self.settings))
         self.interrupt = Interrupt()
-        self.house = House(
+        self.context = ActorContext(
             config=self.config,
             clock=self.clock,
             memory=self.shelf,
             board=self.board,
             host_name="host-a",
             connect=lambda settings, report: self.service,  # type: ignore[arg-type,return-value]
-            thing_of=lambda _: "memory",
+            backend_id_of=lambda _: "memory",
             open_backend=lambda _: self.backend,
             emit=self.events.append,
             workers=InlineWorkers,
@@ -124,7 +124,7 @@ class Solo:
             ListenerActor(
                 "listener linux",
                 self.parent.actor_ref,
-                self.house,
+                self.context,
                 self.settings,
                 self.service,  # type: ignore[arg-type]
                 self.interrupt,
@@ -137,7 +137,7 @@ class Solo:
             RunnerActor(
                 f"runner {slot} linux",
                 self.parent.actor_ref,
-                self.house,
+                self.context,
                 self.settings,
                 SlotNumber(slot),
                 self.service,  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ class Solo:
         )
 
     def keeper(self) -> KeeperActor:
-        return self._started(KeeperActor("keeper memory", self.parent.actor_ref, self.house, self.backend))
+        return self._started(KeeperActor("keeper memory", self.parent.actor_ref, self.context, self.backend))
 
     def _started(self, actor: Any) -> Any:
         self.stage.add(actor)

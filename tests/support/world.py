@@ -12,12 +12,12 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runscaler.actors.house import House
+from runscaler.actors.context import ActorContext
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.messages import Shutdown
 from runscaler.actors.root import RootActor
-from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.actors.scale_set.actor import ScaleSetActor
 from runscaler.backends.memory import MemoryBackend
 from runscaler.config.model import Config, ScaleSetSettings
 from runscaler.config.secrets import Secret
@@ -67,7 +67,7 @@ class PatientService:
 
 
 class Shelf:
-    """`House.memory`, in memory."""
+    """`ActorContext.memory`, in memory."""
 
     def __init__(self) -> None:
         self.sessions: dict[ScaleSetKey, tuple[ScaleSetId, SessionId]] = {}
@@ -150,20 +150,20 @@ class World:
         """A new process: nothing in memory but what GitHub, the backend and the shelf hold."""
         self.stage = Stage()
         self.board = MemoryBoard(blank(self.config))
-        house = House(
+        context = ActorContext(
             config=self.config,
             clock=self.clock,
             memory=self.shelf,
             board=self.board,
             host_name="host-a",
             connect=self._connect,
-            thing_of=self.thing_of,
+            backend_id_of=self.backend_id_of,
             open_backend=self.open_backend,
             emit=self.events.append,
             workers=InlineWorkers,
             launch=self.stage.launch,
         )
-        self.root = self.stage.add(RootActor(house, self.ended.append))
+        self.root = self.stage.add(RootActor(context, self.ended.append))
         self.root.on_start()
 
     def kill(self) -> None:
@@ -173,7 +173,7 @@ class World:
         for watch in list(self.backend.engine._watchers):
             watch.stop()
 
-    def thing_of(self, _settings: ScaleSetSettings) -> str:
+    def backend_id_of(self, _settings: ScaleSetSettings) -> str:
         return "memory"
 
     def open_backend(self, _settings: ScaleSetSettings) -> MemoryBackend:

@@ -30,7 +30,7 @@ class ScaleSetFound:
 
 
 @dataclass(frozen=True, slots=True)
-class StoodBy:
+class StandbyEntered:
     """Another listener holds the scale set; tried again at `retry_at` (monotonic)."""
 
     reason: str
@@ -67,14 +67,14 @@ class BatchReceived:
 
 
 @dataclass(frozen=True, slots=True)
-class SecondOpinion:
+class StatisticsRefreshed:
     """Statistics asked for because the last ones contradicted their batch."""
 
     statistics: Statistics | None
 
 
 @dataclass(frozen=True, slots=True)
-class PolledInVain:
+class NoMessageReceived:
     """A long poll ended with nothing new: plan again on the latest statistics."""
 
 
@@ -86,6 +86,6 @@ class ListenerStopped:
 
 
 ListenerReport = (
-    SessionOpened | ScaleSetFound | StoodBy | ListenerTroubled | CallsTroubled | BatchReceived | PolledInVain
-    | SecondOpinion | ListenerStopped
+    SessionOpened | ScaleSetFound | StandbyEntered | ListenerTroubled | CallsTroubled | BatchReceived | NoMessageReceived
+    | StatisticsRefreshed | ListenerStopped
 )  # fmt: skip

@@ -58,7 +58,7 @@ class RetireFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class JobSeen:
+class JobDetected:
     """The backend sees a job inside an adopted runner."""
 
     slot: SlotNumber
@@ -66,7 +66,7 @@ class JobSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrationSeen:
+class RegistrationChecked:
     """Whether GitHub knows the runner. One absence proves nothing (docs/protocol.md § 8.4)."""
 
     slot: SlotNumber
@@ -75,7 +75,7 @@ class RegistrationSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrationOwed:
+class DeregistrationPending:
     """A registration that nobody uses is to be removed at GitHub, however long that takes."""
 
     slot: SlotNumber
@@ -84,7 +84,7 @@ class RegistrationOwed:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrationSettled:
+class DeregistrationDone:
     """It is gone."""
 
     slot: SlotNumber
@@ -101,7 +101,7 @@ class RunnerGone:
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerEnded:
+class RunnerActorStopped:
     """The slot's actor has ended as ordered, what it owed at GitHub being settled or given up."""
 
     slot: SlotNumber
@@ -118,7 +118,7 @@ class RemovalFailed:
 
 SlotReport = (
     RunnerUp | RunnerStartFailed | RetireAgreed | RetireRefused | RetireFailed | RunnerGone | RemovalFailed
-    | RegistrationSeen | JobSeen
+    | RegistrationChecked | JobDetected
 )  # fmt: skip
 """About one runner in a slot: an answer about an earlier one is dropped."""
-RunnerReport = SlotReport | RegistrationOwed | RegistrationSettled | RunnerEnded
+RunnerReport = SlotReport | DeregistrationPending | DeregistrationDone | RunnerActorStopped

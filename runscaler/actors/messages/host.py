@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.actors.messages.shared import HoldReportsOverdue
+
 if TYPE_CHECKING:
     from runscaler.actors.messages.shared import Ref
     from runscaler.names import Generation, ScaleSetKey, SlotNumber
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimPlace:
-    """A slot wants a place under the host's cap; answered with `PlaceGranted`, perhaps much later."""
+class ClaimCapacity:
+    """A slot wants a place under the host's cap; answered with `ClaimGranted`, perhaps much later."""
 
     key: ScaleSetKey
     ref: Ref
@@ -21,7 +23,7 @@ class ClaimPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnPlace:
+class ReleaseCapacity:
     """The slot is empty, or no longer wants one. Harmless when repeated."""
 
     key: ScaleSetKey
@@ -29,7 +31,7 @@ class ReturnPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldPlaces:
+class HoldCapacity:
     """The scale set holds these slots: `all_of_them` where it has just learnt what there is (or tells a
     new Host), else one more that it adopted."""
 
@@ -39,13 +41,8 @@ class HoldPlaces:
 
 
 @dataclass(frozen=True, slots=True)
-class WaitNoLonger:
-    """Own deadline: scale sets that cannot say what they hold do not hold up the others."""
-
-
-@dataclass(frozen=True, slots=True)
 class StopHost:
     """All scale sets are down."""
 
 
-HostMessage = ClaimPlace | ReturnPlace | HoldPlaces | WaitNoLonger | StopHost
+HostMessage = ClaimCapacity | ReleaseCapacity | HoldCapacity | HoldReportsOverdue | StopHost

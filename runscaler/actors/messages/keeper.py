@@ -63,7 +63,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparingFailed:
+class PrepareFailed:
     """From a worker."""
 
     key: ScaleSetKey
@@ -72,7 +72,7 @@ class PreparingFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparingGoesOn:
+class PrepareProgressed:
     """From a worker: `what` is being fetched, `percent` of it is here (None: unknown)."""
 
     key: ScaleSetKey
@@ -128,6 +128,6 @@ class Swept:
 
 KeeperMessage = (
     JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | ListAgain | Prepared
-    | PreparingFailed | PreparingGoesOn | PrepareAgain | WorkerCrashed | StopKeeper | ResourceEnded
+    | PrepareFailed | PrepareProgressed | PrepareAgain | WorkerCrashed | StopKeeper | ResourceEnded
     | ThingDown | ThingUp | SweepDue | Swept | VmSlotMessage
 )  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class GoOn:
+class TakeTurn:
     """Own: connect or poll, whatever is next. Only the latest `turn` counts, so that there is never
     more than one chain of polls."""
 
@@ -35,7 +35,7 @@ class Reconnect:
 
 
 @dataclass(frozen=True, slots=True)
-class AskAgain:
+class RefreshStatistics:
     """The last statistics are not to be believed: refresh the session, whose reply has others (F66)."""
 
 
@@ -46,4 +46,4 @@ class CloseSession:
     delete_scale_set: bool
 
 
-ListenerMessage = GoOn | BatchHandled | AnnounceCapacity | Reconnect | AskAgain | CloseSession
+ListenerMessage = TakeTurn | BatchHandled | AnnounceCapacity | Reconnect | RefreshStatistics | CloseSession

@@ -29,7 +29,7 @@ class ScaleSetStopped:
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class HeartbeatDue:
     """Own deadline: ask all for a heartbeat."""
 
 
@@ -46,5 +46,12 @@ class SharedStopped:
 
 
 RootMessage = (
-    ChildCrashed | RestartChild | Ping | Shutdown | ScaleSetStopped | SharedStopped | Beat | HeartbeatAnswered
+    ChildCrashed
+    | RestartChild
+    | Ping
+    | Shutdown
+    | ScaleSetStopped
+    | SharedStopped
+    | HeartbeatDue
+    | HeartbeatAnswered
 )

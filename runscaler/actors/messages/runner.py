@@ -91,11 +91,11 @@ class RetryDeregistration:
 
 
 @dataclass(frozen=True, slots=True)
-class EndRunner:
+class StopRunnerActor:
     """The actor is not needed any more: settle what is owed at GitHub once, then end."""
 
 
 RunnerMessage = (
     StartRunner | CancelStart | AdoptRunner | RetireRunner | RemoveRunner | DeregisterRunner
-    | CheckRegistration | RetryRemoval | RetryDeregistration | EndRunner
+    | CheckRegistration | RetryRemoval | RetryDeregistration | StopRunnerActor
 )  # fmt: skip

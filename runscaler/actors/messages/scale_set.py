@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.actors.messages.from_keeper import KeeperReport
 from runscaler.actors.messages.from_listener import ListenerReport
 from runscaler.actors.messages.from_runner import RunnerReport
-from runscaler.actors.messages.from_thing import ThingReport
 from runscaler.actors.messages.shared import ChildCrashed, Ref, RestartChild
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class MakePlan:
 
 
 @dataclass(frozen=True, slots=True)
-class LookAgain:
+class PlanDue:
     """Own deadline: time alone may have changed the plan."""
 
 
@@ -58,28 +58,28 @@ class SlotDue:
 
 
 @dataclass(frozen=True, slots=True)
-class SettleDeparted:
+class EndedRunnerDue:
     """Own deadline: no JobCompleted came for a runner that ended with a job."""
 
     runner: RunnerName
 
 
 @dataclass(frozen=True, slots=True)
-class DrainOver:
+class DrainTimedOut:
     """Own deadline: busy runners are removed by force now."""
 
 
 @dataclass(frozen=True, slots=True)
-class ClosingOver:
+class ShutdownStepTimedOut:
     """Own deadline: a step of the stop (`what`) has taken too long; go on without its answer."""
 
     what: str
 
 
 OwnDeadline = (
-    MakePlan | LookAgain | Reconcile | Publish | SlotDue | SettleDeparted | DrainOver | ClosingOver
+    MakePlan | PlanDue | Reconcile | Publish | SlotDue | EndedRunnerDue | DrainTimedOut | ShutdownStepTimedOut
     | RestartChild
 )  # fmt: skip
 ScaleSetMessage = (
-    ListenerReport | RunnerReport | ThingReport | OwnDeadline | ChildCrashed | PeerReplaced | StopScaleSet
+    ListenerReport | RunnerReport | KeeperReport | OwnDeadline | ChildCrashed | PeerReplaced | StopScaleSet
 )

@@ -44,3 +44,8 @@ class RestartChild:
 
     name: str
     orphans: tuple[Ref, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReportsOverdue:
+    """Own deadline: stop waiting for scale sets that have not reported what their runners hold."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.actors.messages.shared import HoldReportsOverdue
+
 if TYPE_CHECKING:
     from runscaler.actors.messages.shared import Ref
     from runscaler.backends.base import Place, Warm
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClaimVmSlot:
-    """A slot wants one of the host's VM slots; answered with `PlaceGranted`, perhaps much later."""
+    """A slot wants one of the host's VM slots; answered with `ClaimGranted`, perhaps much later."""
 
     key: ScaleSetKey
     ref: Ref
@@ -22,7 +24,7 @@ class ClaimVmSlot:
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnVmSlot:
+class ReleaseVmSlot:
     """The slot is empty, or no longer wants one. `refused`: the host would not run another VM; `unused`:
     no runner is known to have lived there, so a warm VM that came with it may be there still."""
 
@@ -43,7 +45,7 @@ class HoldVmSlots:
 
 
 @dataclass(frozen=True, slots=True)
-class WarmOnesFound:
+class WarmVmsFound:
     """From a worker: what an earlier process left in the pool; `trouble` if that cannot be told."""
 
     found: tuple[Warm, ...]
@@ -51,14 +53,14 @@ class WarmOnesFound:
 
 
 @dataclass(frozen=True, slots=True)
-class WarmReady:
+class WarmVmReady:
     """From a worker."""
 
     warm: Warm
 
 
 @dataclass(frozen=True, slots=True)
-class WarmFailed:
+class WarmBootFailed:
     """From a worker. `no_place`: the host would not run another VM, which is no failure."""
 
     place: Place
@@ -68,14 +70,14 @@ class WarmFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class Cooled:
+class WarmVmRemoved:
     """From a worker: it is gone."""
 
     place: Place
 
 
 @dataclass(frozen=True, slots=True)
-class CoolingFailed:
+class WarmRemovalFailed:
     """From a worker; tried again until it is gone."""
 
     place: Place
@@ -83,36 +85,31 @@ class CoolingFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class LookForPlaces:
+class HandOutDue:
     """Own deadline: a slot of the host may be free now, or a warm VM too old."""
 
 
 @dataclass(frozen=True, slots=True)
-class CoolAgain:
+class RetryWarmRemoval:
     """Own deadline."""
 
     vm_slot: int
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveOver:
+class StopTimedOut:
     """Own deadline: the end does not wait any longer."""
 
 
 @dataclass(frozen=True, slots=True)
-class WarmNoMore:
+class StopWarming:
     """The scale set is stopping: no new warm VM for it. `keep`: those that are ready stay."""
 
     key: ScaleSetKey
     keep: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WaitForHolders:
-    """Own deadline: scale sets that cannot say what they hold do not hold up the others."""
-
-
 VmSlotMessage = (
-    ClaimVmSlot | ReturnVmSlot | HoldVmSlots | WarmOnesFound | WarmReady | WarmFailed | Cooled
-    | CoolingFailed | LookForPlaces | CoolAgain | WaitForHolders | LeaveOver | WarmNoMore
+    ClaimVmSlot | ReleaseVmSlot | HoldVmSlots | WarmVmsFound | WarmVmReady | WarmBootFailed | WarmVmRemoved
+    | WarmRemovalFailed | HandOutDue | RetryWarmRemoval | HoldReportsOverdue | StopTimedOut | StopWarming
 )  # fmt: skip

@@ -16,17 +16,17 @@ from loguru import logger
 
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
-from runscaler.actors.crew import Crew
-from runscaler.actors.doubts import Doubts
-from runscaler.actors.farewell import Farewell
-from runscaler.actors.jobs import Jobs
-from runscaler.actors.outlook import Outlook
-from runscaler.actors.past import Tally
-from runscaler.actors.places import Places
-from runscaler.actors.planning import Planning
-from runscaler.actors.runners import Runners
-from runscaler.actors.snapshot import snapshot
-from runscaler.actors.stocktaking import Stocktaking
+from runscaler.actors.scale_set.anomaly_checks import Doubts
+from runscaler.actors.scale_set.child_actors import Crew
+from runscaler.actors.scale_set.claims import Places
+from runscaler.actors.scale_set.conditions import Outlook
+from runscaler.actors.scale_set.ended_runners import Tally
+from runscaler.actors.scale_set.job_tracking import Jobs
+from runscaler.actors.scale_set.planning import Planning
+from runscaler.actors.scale_set.reconciliation import Stocktaking
+from runscaler.actors.scale_set.runners import Runners
+from runscaler.actors.scale_set.shutdown import Farewell
+from runscaler.actors.scale_set.snapshot import snapshot
 from runscaler.backends.base import PlacedBackend
 from runscaler.policy.lifecycle import SlotEvent
 from runscaler.status import SetState
@@ -34,7 +34,7 @@ from runscaler.status import SetState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.backends.base import Backend
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import Trouble
@@ -67,26 +67,26 @@ class Place:
 
 
 class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
-    def __init__(self, house: House, settings: ScaleSetSettings, place: Place) -> None:
-        super().__init__(f"scale-set {settings.name}", place.parent, house.clock)
+    def __init__(self, context: ActorContext, settings: ScaleSetSettings, place: Place) -> None:
+        super().__init__(f"scale-set {settings.name}", place.parent, context.clock)
         self._settings = settings
         self._keeper, self._health = place.keeper, place.health
-        self._house, self._poisonous = house, place.poisonous
+        self._context, self._poisonous = context, place.poisonous
         self._restarts = place.restarts
         self._last_poll: float | None = None
         self._polled_at: float | None = None
         self._publish_due = False
-        service = house.connect(settings, self._hear_trouble)
-        self._outlook = Outlook(house, settings, self.changed)
-        self._crew = Crew(self, house, settings, service, place.backend)
+        service = context.connect(settings, self._hear_trouble)
+        self._outlook = Outlook(context, settings, self.changed)
+        self._crew = Crew(self, context, settings, service, place.backend)
         has_vm_slots = isinstance(place.backend, PlacedBackend)
         self._places = Places(self, settings.key, place.host, place.keeper, has_vm_slots=has_vm_slots)
         tally = place.tally or Tally()
-        self._runners = Runners(self, self._crew, self._outlook, self._places, house, settings, tally)
-        self._planning = Planning(self, house, settings, self._runners, self._outlook)
-        self._doubts = Doubts(house, settings, self._crew, self._runners, self._planning)
-        self._jobs = Jobs(house, settings, self._runners, self._outlook, self._doubts)
-        self._stocktaking = Stocktaking(self, house, settings, self._runners, self._crew, self._places)
+        self._runners = Runners(self, self._crew, self._outlook, self._places, context, settings, tally)
+        self._planning = Planning(self, context, settings, self._runners, self._outlook)
+        self._doubts = Doubts(context, settings, self._crew, self._runners, self._planning)
+        self._jobs = Jobs(context, settings, self._runners, self._outlook, self._doubts)
+        self._stocktaking = Stocktaking(self, context, settings, self._runners, self._crew, self._places)
         self._farewell = Farewell(self, settings, self._runners, self._crew, self._outlook)
         self._log = logger.bind(scale_set=settings.name)
 
@@ -101,7 +101,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._hear_listener(message)
         elif isinstance(message, m.RunnerReport):
             self._hear_runner(message)
-        elif isinstance(message, m.ThingReport):
+        elif isinstance(message, m.KeeperReport):
             self._hear_thing(message)
         elif isinstance(message, m.OwnDeadline):
             self._reach(message)
@@ -141,13 +141,13 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._session_opened(message)
             case m.BatchReceived():
                 self._batch(message)
-            case m.PolledInVain():
+            case m.NoMessageReceived():
                 self._polled()
                 self.changed()
-            case m.SecondOpinion(statistics):
+            case m.StatisticsRefreshed(statistics):
                 self._doubts.second_opinion(statistics)
                 self.changed()
-            case m.StoodBy(reason, retry_at):
+            case m.StandbyEntered(reason, retry_at):
                 self._outlook.stood_by(reason, retry_at)
             case m.ListenerTroubled(trouble):
                 self._outlook.listener_troubled(trouble)
@@ -191,7 +191,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         """Its handling has crashed three of us: it is set aside, the statistics have to do (docs/behaviour.md § 8.4)."""
         if not self._poisonous or batch.digest not in self._poisonous:
             return False
-        kept = self._house.memory.set_aside(self._settings.key, batch.batch_id, repr(batch.events))
+        kept = self._context.memory.set_aside(self._settings.key, batch.batch_id, repr(batch.events))
         where = f"kept in {kept}" if kept else "dropped"
         self._log.error("batch {} crashed the scale set three times: {}", batch.batch_id, where)
         return True
@@ -207,12 +207,12 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
 
     def _hear_runner(self, message: m.RunnerReport) -> None:
         match message:
-            case m.RunnerEnded(number):
+            case m.RunnerActorStopped(number):
                 self._crew.forget_runner(number)
                 self._farewell.check()
-            case m.RegistrationOwed(number, runner, runner_id):
+            case m.DeregistrationPending(number, runner, runner_id):
                 self._stocktaking.owe(number, runner, runner_id)
-            case m.RegistrationSettled(number, runner):
+            case m.DeregistrationDone(number, runner):
                 self._stocktaking.settled(number, runner)
             case _:
                 self._hear_of_slot(message)
@@ -234,9 +234,9 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._runners.retire_refused(slot)
             case m.RetireFailed(reason=reason):
                 self._runners.retire_failed(slot, reason)
-            case m.JobSeen():
+            case m.JobDetected():
                 self._runners.seen_at_work(slot)
-            case m.RegistrationSeen(known=known):
+            case m.RegistrationChecked(known=known):
                 self._doubts.registration(slot, known)
             case m.RunnerGone(output=output):
                 self._runners.gone(slot, output)
@@ -249,11 +249,11 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
 
     # -- the thing the runners live on, and the host --------------------------------------------------
 
-    def _hear_thing(self, message: m.ThingReport) -> None:
+    def _hear_thing(self, message: m.KeeperReport) -> None:
         match message:
             case m.ResourceEnded(resource_id, ending):
                 self._runners.departures.ended(resource_id, ending)
-            case m.PlaceGranted(number, generation, place):
+            case m.ClaimGranted(number, generation, place):
                 if slot := self._runners.book.of_generation(number, generation):
                     self._runners.placed(slot, place)
             case m.Inventory():
@@ -263,7 +263,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.BackendUp():
                 # It is up for us when its list has come: nothing is started beside what it does not tell yet.
                 self.ask_for_inventory()
-            case m.PlacesFull(holders):
+            case m.VmSlotsFull(holders):
                 self._outlook.places_full(holders)
             case m.ImagePrepared():
                 self._outlook.image_prepared()
@@ -306,7 +306,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.MakePlan():
                 self._planning.make(stopping=self._farewell.begun)
                 self._farewell.check()
-            case m.LookAgain():
+            case m.PlanDue():
                 self._planning.look_again()
             case m.Reconcile():
                 self._reconcile()
@@ -314,11 +314,11 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._publish()
             case m.SlotDue(number):
                 self._runners.due(number)
-            case m.SettleDeparted(runner):
+            case m.EndedRunnerDue(runner):
                 self._runners.departures.settle(runner)
-            case m.DrainOver():
+            case m.DrainTimedOut():
                 self._farewell.drain_over()
-            case m.ClosingOver(what):
+            case m.ShutdownStepTimedOut(what):
                 self._farewell.over(what)
             case m.RestartChild(name):
                 self._crew.restart(name)

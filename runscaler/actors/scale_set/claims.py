@@ -11,7 +11,7 @@ from runscaler.actors import messages as m
 from runscaler.policy.lifecycle import SlotState
 
 if TYPE_CHECKING:
-    from runscaler.actors.slots import Slot, SlotBook
+    from runscaler.actors.scale_set.slots import Slot, SlotBook
     from runscaler.backends.base import Place
     from runscaler.names import ScaleSetKey
 
@@ -37,12 +37,12 @@ class Places:
         self._office, self._key = office, key
         self._host, self._keeper = host, keeper
         self.has_vm_slots = has_vm_slots
-        self._stop: m.WarmNoMore | None = None
+        self._stop: m.StopWarming | None = None
 
     def claim(self, slot: Slot) -> None:
         """What it lacks next."""
         lacks_vm_slot = self._lacks_vm_slot(slot)
-        claim, to = (m.ClaimVmSlot, self._keeper) if lacks_vm_slot else (m.ClaimPlace, self._host)
+        claim, to = (m.ClaimVmSlot, self._keeper) if lacks_vm_slot else (m.ClaimCapacity, self._host)
         self._office.send(to, claim(self._key, self._office.actor_ref, slot.number, slot.generation))
 
     def granted(self, slot: Slot, place: Place) -> bool:
@@ -59,21 +59,21 @@ class Places:
 
     def give_back(self, slot: Slot) -> None:
         """Harmless for what was never granted."""
-        self._office.send(self._host, m.ReturnPlace(self._key, slot.number))
+        self._office.send(self._host, m.ReleaseCapacity(self._key, slot.number))
         if self.has_vm_slots:
             unused = slot.resource is None
-            order = m.ReturnVmSlot(self._key, slot.number, refused=slot.no_place, unused=unused)
+            order = m.ReleaseVmSlot(self._key, slot.number, refused=slot.no_place, unused=unused)
             self._office.send(self._keeper, order)
 
     def stop_warming(self, *, keep: bool) -> None:
         """The scale set is stopping."""
         if self.has_vm_slots:
-            self._stop = m.WarmNoMore(self._key, keep)
+            self._stop = m.StopWarming(self._key, keep)
             self._office.send(self._keeper, self._stop)
 
     def hold(self, slot: Slot, book: SlotBook) -> None:
         """A runner was taken over."""
-        self._office.send(self._host, m.HoldPlaces(self._key, (slot.number,)))
+        self._office.send(self._host, m.HoldCapacity(self._key, (slot.number,)))
         self._hold_vm_slots(book, all_of_them=False)
 
     def hold_all(self, book: SlotBook) -> None:
@@ -103,7 +103,7 @@ class Places:
 
     def _hold_under_cap(self, book: SlotBook) -> None:
         held = tuple(slot.number for slot in book.held() if slot.state is not SlotState.WAITING)
-        self._office.send(self._host, m.HoldPlaces(self._key, held, all_of_them=True))
+        self._office.send(self._host, m.HoldCapacity(self._key, held, all_of_them=True))
 
     def _hold_vm_slots(self, book: SlotBook, *, all_of_them: bool = True) -> None:
         if self.has_vm_slots:

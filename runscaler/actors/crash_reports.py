@@ -9,20 +9,27 @@ from runscaler import events
 if TYPE_CHECKING:
     from loguru import Logger
 
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.actors.messages import ChildCrashed
 
 
-def tell_crash(
-    house: House, log: Logger, crash: ChildCrashed, *, name: str, scale_set: str, then: str, gave_up: bool
+def report_crash(
+    context: ActorContext,
+    log: Logger,
+    crash: ChildCrashed,
+    *,
+    name: str,
+    scale_set: str,
+    then: str,
+    gave_up: bool,
 ) -> str:
     """`name` is the event's, `then` what happens next. Returns the reason, in a line."""
     reason = f"{first_line(crash.error)} while handling {crash.handling}"
     log.error("{} crashed: {}; {}", crash.name, reason, then)
     log.debug("{} crashed: {}", crash.name, crash.error)
-    house.emit(
+    context.emit(
         events.ActorRestarted(
-            at=house.clock.wall(), scale_set=scale_set, name=name, reason=reason, gave_up=gave_up
+            at=context.clock.wall(), scale_set=scale_set, name=name, reason=reason, gave_up=gave_up
         )
     )
     return reason

@@ -7,7 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from runscaler.actors.past import Past, PastRunner
+from runscaler.actors.scale_set.ended_runners import Past, PastRunner
 from runscaler.names import RunnerName, SlotNumber
 
 NAMES = st.integers(0, 8).map(lambda number: RunnerName(f"runner-{number:08x}"))

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from runscaler.actors.messages import AskAgain, CheckRegistration, Reconnect
+from runscaler.actors.messages import CheckRegistration, Reconnect, RefreshStatistics
 from runscaler.github.messages import JobAssigned
-from runscaler.policy.doubts import LASTING_SECONDS, Absence, Starvation, contradicts, is_mute, to_replace
+from runscaler.policy.anomalies import LASTING_SECONDS, Absence, Starvation, contradicts, is_mute, to_replace
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runscaler.actors.crew import Crew
-    from runscaler.actors.house import House
-    from runscaler.actors.planning import Planning
-    from runscaler.actors.runners import Runners
-    from runscaler.actors.slots import Slot
+    from runscaler.actors.context import ActorContext
+    from runscaler.actors.scale_set.child_actors import Crew
+    from runscaler.actors.scale_set.planning import Planning
+    from runscaler.actors.scale_set.runners import Runners
+    from runscaler.actors.scale_set.slots import Slot
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.messages import JobEvent, Statistics
     from runscaler.names import SlotNumber
@@ -36,11 +36,16 @@ MOST_SAID = 100
 
 class Doubts:
     def __init__(
-        self, house: House, settings: ScaleSetSettings, crew: Crew, runners: Runners, planning: Planning
+        self,
+        context: ActorContext,
+        settings: ScaleSetSettings,
+        crew: Crew,
+        runners: Runners,
+        planning: Planning,
     ) -> None:
-        self._house, self._settings = house, settings
+        self._context, self._settings = context, settings
         self._crew, self._runners, self._planning = crew, runners, planning
-        self._clock = house.clock
+        self._clock = context.clock
         self._absent: dict[SlotNumber, Absence] = {}
         self._starvation = Starvation()
         self._next_check = 0
@@ -64,7 +69,7 @@ class Doubts:
         newly_assigned = sum(isinstance(one, JobAssigned) for one in events)
         if statistics and contradicts(statistics.assigned, statistics.running, newly_assigned):
             self._log.warning("GitHub assigned jobs and counts none: asking again")
-            self._crew.tell_listener(AskAgain())
+            self._crew.tell_listener(RefreshStatistics())
 
     def second_opinion(self, statistics: Statistics | None) -> None:
         """The larger of the two counts until the next batch."""
@@ -136,5 +141,5 @@ class Doubts:
 
     def _all_suffer(self) -> bool:
         """Do all scale sets of this process have idle runners beside waiting jobs?"""
-        sets = self._house.board.read().scale_sets
+        sets = self._context.board.read().scale_sets
         return len(sets) > 1 and all(one.idle and one.assigned_jobs > one.running_jobs for one in sets)

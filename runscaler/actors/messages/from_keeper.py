@@ -46,27 +46,27 @@ class ImageAbsent:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceGranted:
+class ClaimGranted:
     slot: SlotNumber
     generation: Generation
     place: Place
 
 
 @dataclass(frozen=True, slots=True)
-class PlacesFull:
+class VmSlotsFull:
     """The host runs as many VMs as it may; `holders` are who holds its VM slots, for people. None: this
     scale set waits for none any more."""
 
     holders: str | None
 
 
-ThingReport = (
+KeeperReport = (
     Inventory
     | BackendDown
     | BackendUp
     | ImagePrepared
     | ImageAbsent
     | ResourceEnded
-    | PlaceGranted
-    | PlacesFull
+    | ClaimGranted
+    | VmSlotsFull
 )

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Protocol
 from loguru import logger
 
 from runscaler import events
-from runscaler.actors.facts import runner_facts
-from runscaler.actors.messages import DeregisterRunner, ScaleSetMessage, SettleDeparted
-from runscaler.actors.past import Past, PastRunner
+from runscaler.actors.messages import DeregisterRunner, EndedRunnerDue, ScaleSetMessage
+from runscaler.actors.scale_set.ended_runners import Past, PastRunner
+from runscaler.actors.scale_set.facts import runner_facts
 from runscaler.ops.state_dir import describe_ending
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 
 if TYPE_CHECKING:
-    from runscaler.actors.crew import Crew
-    from runscaler.actors.house import House
-    from runscaler.actors.outlook import Outlook
-    from runscaler.actors.past import Tally
-    from runscaler.actors.slots import Slot, SlotBook
+    from runscaler.actors.context import ActorContext
+    from runscaler.actors.scale_set.child_actors import Crew
+    from runscaler.actors.scale_set.conditions import Outlook
+    from runscaler.actors.scale_set.ended_runners import Tally
+    from runscaler.actors.scale_set.slots import Slot, SlotBook
     from runscaler.backends.base import Ending
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import ScaleSetId
@@ -62,13 +62,13 @@ class Departures:
         office: Office,
         crew: Crew,
         outlook: Outlook,
-        house: House,
+        context: ActorContext,
         settings: ScaleSetSettings,
         runners: Household,
     ) -> None:
         self._office, self._crew, self._outlook = office, crew, outlook
-        self._house, self._settings, self._runners = house, settings, runners
-        self._clock = house.clock
+        self._context, self._settings, self._runners = context, settings, runners
+        self._clock = context.clock
         self.past = Past()
         self._early: dict[str, Ending | None] = {}
         self._log = logger.bind(scale_set=settings.name)
@@ -109,7 +109,7 @@ class Departures:
         )
         self.past.add(slot.runner, past)
         if past.departed or past.unproven:
-            self._office.after(MOMENT_SECONDS if quiet else SETTLE_SECONDS, SettleDeparted(slot.runner))
+            self._office.after(MOMENT_SECONDS if quiet else SETTLE_SECONDS, EndedRunnerDue(slot.runner))
 
     def _judge_idle_end(self, slot: Slot, ending: Ending | None) -> None:
         """Before any job was seen on it. With 0 it may have had one whose messages are still to come."""
@@ -128,7 +128,7 @@ class Departures:
 
     def _count_early_end(self, number: SlotNumber, ordered_at: float, reason: str, runner: str) -> None:
         self._runners.tally.runners_failed += 1
-        self._house.emit(
+        self._context.emit(
             events.RunnerFailed(**runner_facts(self._clock, self._settings, number, runner), reason=reason)
         )
         self._outlook.ended_early(ordered_at, reason)
@@ -145,10 +145,10 @@ class Departures:
         if past is None:
             return
         if self.past.settle(runner):
-            self._office.after(SETTLE_SECONDS - MOMENT_SECONDS, SettleDeparted(runner))
+            self._office.after(SETTLE_SECONDS - MOMENT_SECONDS, EndedRunnerDue(runner))
             self._office.changed()
         elif past.unproven and not self._outlook.condition.is_serving:
-            self._office.after(SETTLE_SECONDS, SettleDeparted(runner))  # word of its job could not come
+            self._office.after(SETTLE_SECONDS, EndedRunnerDue(runner))  # word of its job could not come
         elif past.unproven:
             past.unproven = False
             self._log.bind(slot=past.slot, runner=runner).warning("{}", past.why)

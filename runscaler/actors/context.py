@@ -77,8 +77,8 @@ def start(kind: type[pykka.Actor], *args: object) -> pykka.ActorRef[Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """`connect` makes GitHub's side of a scale set, `open_backend` the one of a thing (and `thing_of`
+class ActorContext:
+    """`connect` makes GitHub's side of a scale set, `open_backend` the one of a thing (and `backend_id_of`
     names it), `serve` starts the health server (None: off). `host_name` is shown as session owner.
 
     `launch` starts an actor and `workers` makes threads (name, how many, whom to tell): both are
@@ -91,7 +91,7 @@ class House:
     board: Board
     host_name: str
     connect: Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]
-    thing_of: Callable[[ScaleSetSettings], str]
+    backend_id_of: Callable[[ScaleSetSettings], str]
     open_backend: Callable[[ScaleSetSettings], Backend]
     emit: Callable[[Event], None]
     workers: Callable[[str, int, Callable[[object], None]], Jobs]

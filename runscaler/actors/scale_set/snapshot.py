@@ -8,9 +8,9 @@ from runscaler.policy.lifecycle import SlotState
 from runscaler.status import ScaleSetStatus, SlotStatus
 
 if TYPE_CHECKING:
-    from runscaler.actors.outlook import Outlook
-    from runscaler.actors.planning import Planning
-    from runscaler.actors.runners import Runners
+    from runscaler.actors.scale_set.conditions import Outlook
+    from runscaler.actors.scale_set.planning import Planning
+    from runscaler.actors.scale_set.runners import Runners
     from runscaler.config.model import ScaleSetSettings
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from loguru import logger
 
 from runscaler.actors import messages as m
-from runscaler.actors.crashes import first_line, tell_crash
+from runscaler.actors.crash_reports import first_line, report_crash
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.runner import RunnerActor
 from runscaler.interrupt import Interrupt
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runscaler.actors.children import Children
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.backends.base import Backend
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import ScaleSetService
@@ -48,12 +48,12 @@ class Crew:
     def __init__(
         self,
         office: Office,
-        house: House,
+        context: ActorContext,
         settings: ScaleSetSettings,
         service: ScaleSetService,
         backend: Backend,
     ) -> None:
-        self._office, self._house, self._settings = office, house, settings
+        self._office, self._context, self._settings = office, context, settings
         self._service, self._backend = service, backend
         self._log = logger.bind(scale_set=settings.name)
 
@@ -63,11 +63,11 @@ class Crew:
         interrupt = Interrupt()
 
         def make() -> m.Ref:
-            return self._house.launch(
+            return self._context.launch(
                 ListenerActor,
                 f"listener {self._settings.name}",
                 self._office.actor_ref,
-                self._house,
+                self._context,
                 self._settings,
                 self._service,
                 interrupt,
@@ -123,11 +123,11 @@ class Crew:
         interrupt = Interrupt()
 
         def make() -> m.Ref:
-            return self._house.launch(
+            return self._context.launch(
                 RunnerActor,
                 f"{name} {self._settings.name}",
                 self._office.actor_ref,
-                self._house,
+                self._context,
                 self._settings,
                 slot,
                 self._service,
@@ -171,8 +171,8 @@ class Crew:
             self._office.listener_failed("")
 
     def _say(self, crash: m.ChildCrashed, delay: float | None) -> None:
-        tell_crash(
-            self._house,
+        report_crash(
+            self._context,
             self._log,
             crash,
             name=crash.name,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from loguru import logger
 
-from runscaler.actors.messages import LookAgain, MakePlan, ScaleSetMessage
+from runscaler.actors.messages import MakePlan, PlanDue, ScaleSetMessage
 from runscaler.github.messages import Statistics
 from runscaler.policy.scaling import Demand, Plan, View, plan, to_acquire
 from runscaler.status import Unmet
@@ -18,9 +18,9 @@ from runscaler.status import Unmet
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runscaler.actors.house import House
-    from runscaler.actors.outlook import Outlook
-    from runscaler.actors.runners import Runners
+    from runscaler.actors.context import ActorContext
+    from runscaler.actors.scale_set.conditions import Outlook
+    from runscaler.actors.scale_set.runners import Runners
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.messages import JobAvailable
@@ -37,12 +37,12 @@ class Planning:
     def __init__(
         self,
         office: Office,
-        house: House,
+        context: ActorContext,
         settings: ScaleSetSettings,
         runners: Runners,
         outlook: Outlook,
     ) -> None:
-        self._capped = house.config.host.max_runners > 0
+        self._capped = context.config.host.max_runners > 0
         self._office, self._settings = office, settings
         self._runners, self._outlook = runners, outlook
         self.statistics = Statistics()
@@ -103,7 +103,7 @@ class Planning:
         self._runners.retire(made.retire)
         if made.next_look is not None and (self._looks_at is None or made.next_look < self._looks_at):
             self._looks_at = made.next_look
-            self._office.after(max(0.0, made.next_look - now), LookAgain())
+            self._office.after(max(0.0, made.next_look - now), PlanDue())
 
     def _view(self, now: float) -> View:
         book, settings = self._runners.book, self._settings

@@ -14,11 +14,11 @@ from runscaler.policy.inventory import Believed, Listed, reconcile
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 
 if TYPE_CHECKING:
-    from runscaler.actors.crew import Crew
-    from runscaler.actors.house import House
-    from runscaler.actors.places import Places
-    from runscaler.actors.runners import Runners
-    from runscaler.actors.slots import Slot
+    from runscaler.actors.context import ActorContext
+    from runscaler.actors.scale_set.child_actors import Crew
+    from runscaler.actors.scale_set.claims import Places
+    from runscaler.actors.scale_set.runners import Runners
+    from runscaler.actors.scale_set.slots import Slot
     from runscaler.backends.base import Resource
     from runscaler.config.model import ScaleSetSettings
     from runscaler.names import Generation, RunnerName
@@ -36,13 +36,13 @@ class Stocktaking:
     def __init__(
         self,
         office: Office,
-        house: House,
+        context: ActorContext,
         settings: ScaleSetSettings,
         runners: Runners,
         crew: Crew,
         places: Places,
     ) -> None:
-        self._memory = house.memory
+        self._memory = context.memory
         self._office, self._settings = office, settings
         self._runners, self._crew, self._places = runners, crew, places
         self._unclear: dict[SlotNumber, Generation] = {}

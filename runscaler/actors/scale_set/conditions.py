@@ -18,7 +18,7 @@ from runscaler.status import SetState
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import Trouble
     from runscaler.policy.condition import FailureRecord
@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 class Outlook:
     """`changed` is called after every change."""
 
-    def __init__(self, house: House, settings: ScaleSetSettings, changed: Callable[[], None]) -> None:
-        self._house, self._settings, self._changed = house, settings, changed
-        self._clock = house.clock
+    def __init__(
+        self, context: ActorContext, settings: ScaleSetSettings, changed: Callable[[], None]
+    ) -> None:
+        self._context, self._settings, self._changed = context, settings, changed
+        self._clock = context.clock
         self.condition = Condition()
         self.vm_holders: str | None = None
         """Who holds the host's VM slots, while one is waited for."""
@@ -165,7 +167,7 @@ class Outlook:
         bad = state in (SetState.DEGRADED, SetState.FAILED)
         why, then = f": {reason}" if reason else "", "; trying again by itself" if bad else ""
         self._log.log("WARNING" if bad else "INFO", "scale set is {}{}{}", state, why, then)
-        self._house.emit(
+        self._context.emit(
             events.ScaleSetChanged(
                 at=self._clock.wall(), scale_set=self._settings.name, state=str(state), reason=reason
             )

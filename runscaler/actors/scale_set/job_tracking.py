@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler import events
-from runscaler.actors.facts import runner_facts
+from runscaler.actors.scale_set.facts import runner_facts
 from runscaler.github.messages import JobAvailable, JobCompleted, JobStarted
 from runscaler.names import RunnerName
 from runscaler.policy.lifecycle import SlotEvent, SlotState
@@ -19,12 +19,12 @@ from runscaler.policy.lifecycle import SlotEvent, SlotState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runscaler.actors.doubts import Doubts
-    from runscaler.actors.house import House
-    from runscaler.actors.outlook import Outlook
-    from runscaler.actors.past import PastRunner
-    from runscaler.actors.runners import Runners
-    from runscaler.actors.slots import Slot
+    from runscaler.actors.context import ActorContext
+    from runscaler.actors.scale_set.anomaly_checks import Doubts
+    from runscaler.actors.scale_set.conditions import Outlook
+    from runscaler.actors.scale_set.ended_runners import PastRunner
+    from runscaler.actors.scale_set.runners import Runners
+    from runscaler.actors.scale_set.slots import Slot
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.messages import JobEvent
 
@@ -36,13 +36,13 @@ NAMELESS = "?"
 class Jobs:
     def __init__(
         self,
-        house: House,
+        context: ActorContext,
         settings: ScaleSetSettings,
         runners: Runners,
         outlook: Outlook,
         doubts: Doubts,
     ) -> None:
-        self._house, self._settings = house, settings
+        self._context, self._settings = context, settings
         self._outlook, self._doubts = outlook, doubts
         self._runners, self._past, self._tally = runners, runners.departures.past, runners.tally
         self._log = logger.bind(scale_set=settings.name)
@@ -99,8 +99,8 @@ class Jobs:
         self._tally.jobs_started += 1
         self._doubts.job_started()
         self._outlook.proved()
-        facts = runner_facts(self._house.clock, self._settings, slot, job.runner_name)
-        self._house.emit(events.JobStarted(**facts, job_id=job.job_id, job=plain(job.display_name)))
+        facts = runner_facts(self._context.clock, self._settings, slot, job.runner_name)
+        self._context.emit(events.JobStarted(**facts, job_id=job.job_id, job=plain(job.display_name)))
         self._log.bind(slot=slot, runner=job.runner_name).info(
             "{} began job {}", job.runner_name, plain(job.display_name) or job.job_id
         )
@@ -135,9 +135,9 @@ class Jobs:
         seconds = None
         if job.finished_at is not None and job.runner_assigned_at is not None:
             seconds = job.finished_at - job.runner_assigned_at
-        facts = runner_facts(self._house.clock, self._settings, slot, job.runner_name)
+        facts = runner_facts(self._context.clock, self._settings, slot, job.runner_name)
         name, result = plain(job.display_name), plain(job.result)
-        self._house.emit(
+        self._context.emit(
             events.JobCompleted(**facts, job_id=job.job_id, job=name, result=result, seconds=seconds)
         )
         self._log.bind(slot=slot, runner=job.runner_name).info(

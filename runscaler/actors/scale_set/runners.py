@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 from loguru import logger
 
 from runscaler import events
-from runscaler.actors.departures import Departures
-from runscaler.actors.facts import RunnerFacts, runner_facts
 from runscaler.actors.messages import (
     AdoptRunner,
     CancelStart,
@@ -24,7 +22,9 @@ from runscaler.actors.messages import (
     SlotDue,
     StartRunner,
 )
-from runscaler.actors.slots import Slot, SlotBook
+from runscaler.actors.scale_set.facts import RunnerFacts, runner_facts
+from runscaler.actors.scale_set.runner_exits import Departures
+from runscaler.actors.scale_set.slots import Slot, SlotBook
 from runscaler.github.base import ScaleSetId
 from runscaler.names import new_runner_name
 from runscaler.policy.lifecycle import (
@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 
     from loguru import Logger
 
-    from runscaler.actors.crew import Crew
-    from runscaler.actors.house import House
-    from runscaler.actors.outlook import Outlook
-    from runscaler.actors.past import Tally
-    from runscaler.actors.places import Places
+    from runscaler.actors.context import ActorContext
+    from runscaler.actors.scale_set.child_actors import Crew
+    from runscaler.actors.scale_set.claims import Places
+    from runscaler.actors.scale_set.conditions import Outlook
+    from runscaler.actors.scale_set.ended_runners import Tally
     from runscaler.backends.base import Place, Resource
     from runscaler.config.model import ScaleSetSettings
     from runscaler.names import SlotNumber
@@ -72,14 +72,14 @@ class Runners:
         crew: Crew,
         outlook: Outlook,
         places: Places,
-        house: House,
+        context: ActorContext,
         settings: ScaleSetSettings,
         tally: Tally,
     ) -> None:
         self._outlook, self._places = outlook, places
-        self._office, self._crew, self._house, self._settings = office, crew, house, settings
-        self._clock = house.clock
-        self.book = SlotBook(settings.max_runners, house.clock)
+        self._office, self._crew, self._context, self._settings = office, crew, context, settings
+        self._clock = context.clock
+        self.book = SlotBook(settings.max_runners, context.clock)
         self.tally = tally
         self.scale_set_id = ScaleSetId(0)
         self.draining = False
@@ -87,7 +87,7 @@ class Runners:
         self.hurried = False
         """An orderly stop is on: no grace after GitHub's agreement (docs/behaviour.md § 6.2)."""
         self._log = logger.bind(scale_set=settings.name)
-        self.departures = Departures(office, crew, outlook, house, settings, self)
+        self.departures = Departures(office, crew, outlook, context, settings, self)
 
     # -- what the planner orders ------------------------------------------------------------------
 
@@ -198,7 +198,7 @@ class Runners:
         self.tally.runners_started += 1
         seconds = self._clock.monotonic() - slot.ordered_at
         self._note(slot).info("started {} in {:.1f} s", slot.runner, seconds)
-        self._house.emit(
+        self._context.emit(
             events.RunnerStarted(**self._facts(slot), resource=report.resource.id, seconds=seconds)
         )
         self._outlook.start_succeeded()
@@ -213,7 +213,7 @@ class Runners:
 
     def _count_failed_start(self, slot: Slot, fixes: tuple[str, ...] = ()) -> None:
         self.tally.runners_failed += 1
-        self._house.emit(events.RunnerFailed(**self._facts(slot), reason=slot.failure))
+        self._context.emit(events.RunnerFailed(**self._facts(slot), reason=slot.failure))
         self._outlook.start_failed(slot.ordered_at, slot.failure, fixes)
 
     def _cancel(self, slot: Slot) -> None:
@@ -286,7 +286,7 @@ class Runners:
         self._places.give_back(slot)
         if effect is Effect.GIVE_BACK and slot.resource is not None:
             reason = slot.reason or slot.failure or "its job is done"
-            self._house.emit(events.RunnerRemoved(**self._facts(slot), reason=reason))
+            self._context.emit(events.RunnerRemoved(**self._facts(slot), reason=reason))
 
     # -- taking over ------------------------------------------------------------------------------------
 
@@ -303,7 +303,7 @@ class Runners:
             self.departures.ended(resource.id, resource.ending)
             return
         self._note(slot).info("took over {}, which was running already", resource.runner)
-        self._house.emit(events.RunnerAdopted(**self._facts(slot), resource=resource.id))
+        self._context.emit(events.RunnerAdopted(**self._facts(slot), resource=resource.id))
         if self.draining:
             self.happen(slot, SlotEvent.RETIRE, "the daemon stops")
 

@@ -17,18 +17,18 @@ from loguru import logger
 from runscaler.actors.messages import (
     AnnounceCapacity,
     CloseSession,
-    ClosingOver,
-    DrainOver,
-    EndRunner,
+    DrainTimedOut,
     ScaleSetMessage,
+    ShutdownStepTimedOut,
+    StopRunnerActor,
 )
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 
 if TYPE_CHECKING:
-    from runscaler.actors.crew import Crew
     from runscaler.actors.messages import StopScaleSet
-    from runscaler.actors.outlook import Outlook
-    from runscaler.actors.runners import Runners
+    from runscaler.actors.scale_set.child_actors import Crew
+    from runscaler.actors.scale_set.conditions import Outlook
+    from runscaler.actors.scale_set.runners import Runners
     from runscaler.config.model import ScaleSetSettings
 
 FORCE_SECONDS = 60.0
@@ -77,14 +77,14 @@ class Farewell:
             return
         self.step, self.keep = Step.DRAIN, order.keep
         self._runners.hurried = True
-        self._office.after(LIST_SECONDS, ClosingOver(LIST))
+        self._office.after(LIST_SECONDS, ShutdownStepTimedOut(LIST))
         book = self._runners.book
         for slot in book.in_state(SlotState.WAITING):
             self._runners.happen(slot, SlotEvent.UNWANTED)
         for slot in book.in_state(SlotState.STARTING):
             self._runners.happen(slot, SlotEvent.RETIRE, "the daemon stops")
         if self.keep:
-            self._office.after(FORCE_SECONDS, ClosingOver(Step.DRAIN.name))
+            self._office.after(FORCE_SECONDS, ShutdownStepTimedOut(Step.DRAIN.name))
         else:
             self._runners.draining = True
             self._drain(order.drain_timeout)
@@ -102,7 +102,7 @@ class Farewell:
             self._log.info("waiting up to {:g} s for {} busy runners", drain_timeout, busy)
         if book.counts().held:
             self._announce_nothing()
-        self._office.after(drain_timeout, DrainOver())
+        self._office.after(drain_timeout, DrainTimedOut())
 
     def _announce_nothing(self) -> None:
         """No new jobs. What is queued against an announced 0 may never be offered to this set again."""
@@ -120,7 +120,7 @@ class Farewell:
                 self._runners.happen(slot, SlotEvent.GRACE_OVER)
             else:
                 self._runners.happen(slot, SlotEvent.OVERDUE, "drain-timeout is over")
-        self._office.after(FORCE_SECONDS, ClosingOver(Step.DRAIN.name))
+        self._office.after(FORCE_SECONDS, ShutdownStepTimedOut(Step.DRAIN.name))
         self.check()
 
     def check(self) -> None:
@@ -142,14 +142,14 @@ class Farewell:
     def _settle(self) -> None:
         self.step = Step.SETTLE
         for slot in self._crew.slots():
-            if not self._crew.tell_runner(slot, EndRunner()):
+            if not self._crew.tell_runner(slot, StopRunnerActor()):
                 self._crew.forget_runner(slot)
-        self._office.after(SETTLE_SECONDS, ClosingOver(Step.SETTLE.name))
+        self._office.after(SETTLE_SECONDS, ShutdownStepTimedOut(Step.SETTLE.name))
 
     def _close(self) -> None:
         self.step = Step.CLOSE
         self._crew.cut_listener(CloseSession(delete_scale_set=not self.keep))
-        self._office.after(CLOSE_SECONDS, ClosingOver(Step.CLOSE.name))
+        self._office.after(CLOSE_SECONDS, ShutdownStepTimedOut(Step.CLOSE.name))
 
     def listener_stopped(self) -> None:
         self._crew.forget_listener()

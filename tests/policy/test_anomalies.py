@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runscaler.policy.doubts import (
+from runscaler.policy.anomalies import (
     GHOST_SECONDS,
     LASTING_SECONDS,
     MUTE_SECONDS,
