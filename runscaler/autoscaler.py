@@ -18,7 +18,7 @@ from runscaler import __version__
 from runscaler.actors.context import ActorContext
 from runscaler.actors.messages import Abandon, Ping, Ref, Shutdown
 from runscaler.actors.root import RootActor
-from runscaler.actors.workers import Workers
+from runscaler.actors.workers import WorkerPool
 from runscaler.backends.base import BackendContext
 from runscaler.backends.registry import kind_of
 from runscaler.clock import SystemClock
@@ -26,7 +26,7 @@ from runscaler.feed import Feed
 from runscaler.github.client import connect
 from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
-from runscaler.ops.memory import DaemonMemory
+from runscaler.ops.memory import StateStore
 from runscaler.ops.owner import machine_id, owner_without_state_dir
 from runscaler.ops.state_dir import open_state_dir
 from runscaler.ops.state_path import source_of
@@ -134,14 +134,14 @@ class Autoscaler:
         return ActorContext(
             config=self._config,
             clock=self._clock,
-            memory=DaemonMemory(state_dir),
+            state_store=StateStore(state_dir),
             board=self._board,
             host_name=socket.gethostname(),
             connect=self._connect or self._github(),
             backend_id_of=lambda settings: kind_of(settings.backend).thing(settings),
             open_backend=lambda settings: self._open(settings, context),
             emit=self._feed.emit,
-            workers=Workers,
+            make_worker_pool=WorkerPool,
             serve=serve,
         )
 

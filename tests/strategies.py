@@ -144,7 +144,7 @@ def _belief(draw: st.DrawFn, slot: SlotNumber, number: int) -> Believed:
     return Believed(slot, state, _runner(number), "" if bare else f"id-{number}", changed_at)
 
 
-def wishes() -> st.SearchStrategy[list[str]]:
+def waiting_sets() -> st.SearchStrategy[list[str]]:
     """The scale sets that wait for a place on the host, an entry a place."""
     return st.lists(st.sampled_from("abcde"), max_size=30)
 

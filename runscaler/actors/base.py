@@ -89,7 +89,7 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         """Have `message` delivered to this actor after `seconds`."""
         cast("Inbox", self.actor_inbox).after(seconds, message)
 
-    def again(self, message: M) -> None:
+    def send_self(self, message: M) -> None:
         """Queue `message` behind what waits already."""
         self.send(self.actor_ref, message)
 

@@ -85,7 +85,7 @@ class Children:
         self._names[child.ref.actor_urn] = name
         return None
 
-    def crashed(self, report: ChildCrashed) -> Verdict | None:
+    def record_crash(self, report: ChildCrashed) -> Verdict | None:
         """Judge a report; None for one about nobody here."""
         name = self._names.pop(report.urn, None)
         if name is None or name not in self._children:
@@ -96,7 +96,7 @@ class Children:
         child.crashes = list(self._intensity.recent(child.crashes))
         return Verdict(name, self._intensity.delay(child.crashes), report.orphans)
 
-    def forgive(self, name: str) -> None:
+    def forget_crashes(self, name: str) -> None:
         """Forget its crashes: a new series of tries begins."""
         self._children[name].crashes.clear()
 

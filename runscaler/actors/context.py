@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Memory(Protocol):
+class StateStore(Protocol):
     """What outlives an actor, and with a state-dir the process (docs/behaviour.md § 4.2, 8.2). Thread-safe."""
 
     def load_session(self, key: ScaleSetKey) -> tuple[ScaleSetId, SessionId] | None: ...
@@ -59,7 +59,7 @@ class Board(Protocol):
 
 
 class Jobs(Protocol):
-    """Threads for what an actor must not do itself; `actors.workers.Workers`."""
+    """Threads for what an actor must not do itself; `actors.workers.WorkerPool`."""
 
     def submit(
         self,
@@ -87,13 +87,13 @@ class ActorContext:
 
     config: Config
     clock: Clock
-    memory: Memory
+    state_store: StateStore
     board: Board
     host_name: str
     connect: Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]
     backend_id_of: Callable[[ScaleSetSettings], str]
     open_backend: Callable[[ScaleSetSettings], Backend]
     emit: Callable[[Event], None]
-    workers: Callable[[str, int, Callable[[object], None]], Jobs]
+    make_worker_pool: Callable[[str, int, Callable[[object], None]], Jobs]
     serve: Callable[[], Stoppable] | None = None
     launch: Callable[..., pykka.ActorRef[Any]] = start

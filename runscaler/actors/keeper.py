@@ -57,9 +57,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._down: m.ThingDown | None = None
         self._interrupt = Interrupt()
         self._stream: Stoppable | None = None
-        self._lister = context.workers(f"{name} list", 1, self.hear)
-        self._preparers = context.workers(f"{name} image", PULLS_AT_ONCE, self.hear)
-        self._sweeping = Sweeping(self, backend, context.workers(f"{name} sweep", 1, self.hear))
+        self._lister = context.make_worker_pool(f"{name} list", 1, self.hear)
+        self._preparers = context.make_worker_pool(f"{name} image", PULLS_AT_ONCE, self.hear)
+        self._sweeping = Sweeping(self, backend, context.make_worker_pool(f"{name} sweep", 1, self.hear))
 
     def hear(self, message: object) -> None:
         """From workers and the backend's own threads."""
@@ -94,9 +94,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 self.leave(keep=keep)
             case m.WorkerCrashed(error):
                 raise KeeperCrashed(error)
-            case m.ListResources() | m.Listed() | m.ListingFailed() | m.ListAgain():
+            case m.ListResources() | m.Listed() | m.ListingFailed() | m.RetryListing():
                 self._list_step(message)
-            case m.Prepared() | m.PrepareFailed() | m.PrepareProgressed() | m.PrepareAgain():
+            case m.Prepared() | m.PrepareFailed() | m.PrepareProgressed() | m.RetryPrepare():
                 self._prepare_step(message)
             case m.SweepDue(name):
                 self._sweeping.begin(name)
@@ -157,7 +157,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
 
     # -- the list -----------------------------------------------------------------------------------
 
-    def _list_step(self, message: m.ListResources | m.Listed | m.ListingFailed | m.ListAgain) -> None:
+    def _list_step(self, message: m.ListResources | m.Listed | m.ListingFailed | m.RetryListing) -> None:
         match message:
             case m.ListResources(key):
                 self._wanting.add(key)
@@ -166,7 +166,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 self._listed(as_of, resources)
             case m.ListingFailed(reason, fixes):
                 self._listing_failed(reason, fixes)
-            case m.ListAgain(turn):
+            case m.RetryListing(turn):
                 if turn == self._list_turn:
                     self._list()
 
@@ -204,12 +204,12 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             logger.debug("the runners on {} cannot be listed: {}", self.backend.name, reason)
             self.tell_tenants(m.BackendDown(reason, fixes))
         self._list_turn += 1
-        self.after(_BACKOFF.delay(self._list_failures), m.ListAgain(self._list_turn))
+        self.after(_BACKOFF.delay(self._list_failures), m.RetryListing(self._list_turn))
 
     # -- images -------------------------------------------------------------------------------------
 
     def _prepare_step(
-        self, message: m.Prepared | m.PrepareFailed | m.PrepareProgressed | m.PrepareAgain
+        self, message: m.Prepared | m.PrepareFailed | m.PrepareProgressed | m.RetryPrepare
     ) -> None:
         tenant = self.tenants.get(message.key)
         if tenant is None:
@@ -226,7 +226,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 share = "" if percent is None else f" ({percent} %)"
                 if not tenant.ready and not tenant.failures:  # why it failed is worth more
                     self.send(tenant.ref, m.ImageAbsent(f"{what}{share}", failed=False))
-            case m.PrepareAgain(key, turn):
+            case m.RetryPrepare(key, turn):
                 if turn in (None, tenant.turn):
                     self._prepare(key)
 
@@ -259,7 +259,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
 
     def _prepare_after(self, seconds: float, key: ScaleSetKey, tenant: Tenant) -> None:
         tenant.turn += 1
-        self.after(seconds, m.PrepareAgain(key, tenant.turn))
+        self.after(seconds, m.RetryPrepare(key, tenant.turn))
 
 
 def _preparing_failed(key: ScaleSetKey, error: RunscalerError) -> m.PrepareFailed:

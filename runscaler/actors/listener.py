@@ -103,7 +103,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._log = logger.bind(scale_set=settings.name)
 
     def started(self) -> None:
-        self._go_on()
+        self._schedule_turn()
 
     def receive(self, message: ListenerMessage) -> None:
         match message:
@@ -115,11 +115,11 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
             case AnnounceCapacity(capacity):
                 self._interrupt.clear()
                 self._capacity = capacity
-                self._go_on()
+                self._schedule_turn()
             case Reconnect():
                 self._interrupt.clear()
                 self._drop_session()
-                self._go_on()
+                self._schedule_turn()
             case RefreshStatistics():
                 self._ask_again()
             case CloseSession(delete_scale_set):
@@ -130,13 +130,13 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
 
     # -- one turn, and what its failure means ---------------------------------------------------
 
-    def _go_on(self, seconds: float = 0.0) -> None:
+    def _schedule_turn(self, seconds: float = 0.0) -> None:
         """Take the next turn after `seconds`; turns planned earlier are void."""
         self._turn += 1
         if seconds:
             self.after(seconds, TakeTurn(self._turn))
         else:
-            self.again(TakeTurn(self._turn))
+            self.send_self(TakeTurn(self._turn))
 
     def _take_turn(self) -> None:
         try:
@@ -170,7 +170,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
             self.report(ListenerTroubled(Trouble.of(error, self.clock.monotonic() + wait)))
         else:
             self._log.warning("the message session is over ({}); opening a new one", error)
-        self._go_on(wait)
+        self._schedule_turn(wait)
 
     def _stand_by(self, error: SessionConflict) -> None:
         wait = STANDBY_SECONDS + self.clock.jitter(STANDBY_SECONDS / 2)
@@ -178,7 +178,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._held_session = False  # the scale set is another's to delete
         reason = f"another listener holds it, to be taken over when it is free: {error}"
         self.report(StandbyEntered(reason, self.clock.monotonic() + wait))
-        self._go_on(wait)
+        self._schedule_turn(wait)
 
     def _troubled(self, error: GitHubError) -> None:
         if self._is_unreadable_for_good(error):
@@ -187,7 +187,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._failures += 1
         wait = self._patience(error)
         self.report(ListenerTroubled(Trouble.of(error, self.clock.monotonic() + wait)))
-        self._go_on(wait)
+        self._schedule_turn(wait)
 
     def _is_unreadable_for_good(self, error: GitHubError) -> bool:
         unread = self._session is not None and isinstance(error, Unreadable)
@@ -210,13 +210,13 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
     # -- connecting -------------------------------------------------------------------------------
 
     def _connect(self) -> Session:
-        kept = self._context.memory.load_session(self._settings.key)
+        kept = self._context.state_store.load_session(self._settings.key)
         scale_set = self._registration.found(None if kept is None else kept[0])
         scale_set_id = ScaleSetId(scale_set.id)
         self.report(ScaleSetFound(scale_set_id))
         self._close_predecessor()
         session = self._service.open_session(scale_set_id, self._context.host_name, self._interrupt)
-        self._context.memory.save_session(self._settings.key, scale_set_id, session.id)
+        self._context.state_store.save_session(self._settings.key, scale_set_id, session.id)
         self._held_session, self._announced = True, False
         self._labels = self._registration.brought_in_line().labels
         self._cursor, self._unacknowledged, self._to_acquire = Cursor(), [], ()
@@ -231,10 +231,10 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
 
     def _close_predecessor(self) -> None:
         """Our last session, also from before a crash: it would answer 409 for minutes (docs/protocol.md § 4.5)."""
-        kept = self._context.memory.load_session(self._settings.key)
+        kept = self._context.state_store.load_session(self._settings.key)
         if kept is not None:
             self._service.close_session(*kept, self._interrupt)
-            self._context.memory.clear_session(self._settings.key)
+            self._context.state_store.clear_session(self._settings.key)
 
     def _offers(self, session: Session) -> tuple[JobAvailable, ...]:
         """Offers acknowledged in an earlier session are not repeated: ask for them (docs/protocol.md § 6)."""
@@ -256,7 +256,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._to_acquire = acquire
         if batch_id is not None:
             self._unacknowledged.append(batch_id)
-        self._go_on()
+        self._schedule_turn()
 
     def _poll(self, session: Session) -> None:
         """Pay what is owed, then wait for one batch."""
@@ -272,7 +272,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._lost = 0
         if batch is None:
             self.report(NoMessageReceived())
-            self._go_on()
+            self._schedule_turn()
             return
         self._cursor = self._cursor.follow(batch.id)
         self._awaiting, self._awaited = True, batch.id
@@ -350,5 +350,5 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         if not delete_scale_set or not self._held_session or self._registration.id is None:
             return False
         self._service.delete_scale_set(self._registration.id, self._interrupt)
-        self._context.memory.clear_session(self._settings.key)  # a session that was lost is gone with it
+        self._context.state_store.clear_session(self._settings.key)  # a session that was lost is gone with it
         return True

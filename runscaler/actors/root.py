@@ -162,7 +162,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
     # -- crashes ------------------------------------------------------------------------------------
 
     def _child_crashed(self, crash: m.ChildCrashed) -> None:
-        verdict = self.children.crashed(crash)
+        verdict = self.children.record_crash(crash)
         if verdict is None:
             return
         if crash.handling.startswith(m.BATCH):
@@ -190,7 +190,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self, name: str, settings: ScaleSetSettings, reason: str, orphans: tuple[m.Ref, ...]
     ) -> None:
         """A failed set is shown and tried again; the others never notice (docs/behaviour.md § 8.1)."""
-        self.children.forgive(name)
+        self.children.forget_crashes(name)
         failed = replace(self._last_snapshot(settings.key), state=SetState.FAILED, reason=reason)
         self.send(self.children.ref(m.HEALTH), m.SnapshotTaken(settings.key, failed))
         self.after(FAILED_SET_SECONDS, m.RestartChild(name, orphans))

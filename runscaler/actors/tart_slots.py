@@ -60,7 +60,7 @@ class TartSlotActor(KeeperActor):
         self._look_at: float | None = None
         self._looked = self._keeping = False
         self._leaving: m.StopKeeper | None = None
-        self._jobs = context.workers(f"{name} pool", self._most + 1, self.hear)
+        self._jobs = context.make_worker_pool(f"{name} pool", self._most + 1, self.hear)
         self._pool = WarmPool(self, backend, self._jobs, backend.return_place)
 
     def started(self) -> None:
@@ -144,7 +144,7 @@ class TartSlotActor(KeeperActor):
         place = self._held.pop(of, None)
         if place is not None:
             self._free(returned.key, place, unused=returned.unused)
-            self._now_or_later(full=returned.refused)
+            self._now_or_later(full=returned.vm_limit_reached)
 
     def _hold(self, told: m.HoldVmSlots) -> None:
         """With all of them, what is not among them was granted to its predecessor and is free again."""
@@ -187,7 +187,7 @@ class TartSlotActor(KeeperActor):
                 self._pool.ready(warm)
             case m.WarmBootFailed():
                 self._pool.failed(message)
-                self._now_or_later(full=message.no_place)
+                self._now_or_later(full=message.vm_limit_reached)
             case m.WarmVmRemoved(place):
                 self._pool.cooled(place)
                 self._now_or_later(full=False)

@@ -149,7 +149,7 @@ class WarmPool:
         """Nothing of it is left."""
         one = self._vms.pop(_slot_of(failed.place), None)
         self._freed(failed.place)
-        if one is None or one.stage is Stage.COOLING or failed.no_place:
+        if one is None or one.stage is Stage.COOLING or failed.vm_limit_reached:
             return
         self._failures[failed.kind] += 1
         wait = _FAILED.delay(self._failures[failed.kind])
@@ -202,4 +202,4 @@ def _slot_of(place: Place) -> int:
 
 
 def _boot_failed(place: Place, kind: str, error: RunscalerError) -> m.WarmBootFailed:
-    return m.WarmBootFailed(place, kind, str(error), no_place=isinstance(error, PlacesTaken))
+    return m.WarmBootFailed(place, kind, str(error), vm_limit_reached=isinstance(error, PlacesTaken))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Workers:
+class WorkerPool:
     """At most `width` daemon threads, made when first needed. `tell` is called on them."""
 
     def __init__(self, name: str, width: int, tell: Callable[[object], None]) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runscaler.actors.base import ActorCrashed, SupervisedActor
-from runscaler.actors.workers import Workers
+from runscaler.actors.workers import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,11 +41,11 @@ class Probe(SupervisedActor[object]):
         return [message for message in self.received if isinstance(message, kind)]
 
 
-class InlineWorkers:
+class InlineWorkerPool:
     """Work is done at `submit`, on the caller's thread."""
 
     def __init__(self, name: str, width: int, tell: Callable[[object], None]) -> None:
-        self._inner = Workers(name, width, tell)
+        self._inner = WorkerPool(name, width, tell)
 
     def submit(
         self,

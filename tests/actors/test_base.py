@@ -402,7 +402,7 @@ def test_a_message_for_later_comes_after_the_time_and_again_behind_what_waits(fa
         def receive(self, message: Any) -> None:
             if message == "go":
                 self.after(0.01, "later")
-                self.again("again")
+                self.send_self("again")
             self.report(message)
 
     family.start(Patient).tell("go")

@@ -42,7 +42,7 @@ class Nursery:
 
     def crash(self, name: str = "one") -> float | None:
         """The child crashes: the delay of the verdict."""
-        verdict = self.children.crashed(report_of(self.ref(name)))
+        verdict = self.children.record_crash(report_of(self.ref(name)))
         assert verdict is not None
         return verdict.delay
 
@@ -94,7 +94,7 @@ def test_a_forgiven_child_has_all_its_tries_again(nursery: Nursery) -> None:
         nursery.crash()
         nursery.children.restart("one")
 
-    nursery.children.forgive("one")
+    nursery.children.forget_crashes("one")
 
     assert nursery.crash() == 1.0
 
@@ -102,7 +102,7 @@ def test_a_forgiven_child_has_all_its_tries_again(nursery: Nursery) -> None:
 def test_the_orphans_of_a_crash_are_in_the_verdict(nursery: Nursery) -> None:
     orphan = nursery.make()
 
-    verdict = nursery.children.crashed(report_of(nursery.start(), (orphan,)))
+    verdict = nursery.children.record_crash(report_of(nursery.start(), (orphan,)))
 
     assert verdict is not None
     assert (verdict.name, verdict.orphans) == ("one", (orphan,))
@@ -110,17 +110,17 @@ def test_the_orphans_of_a_crash_are_in_the_verdict(nursery: Nursery) -> None:
 
 def test_a_second_report_of_one_crash_is_dropped(nursery: Nursery) -> None:
     report = report_of(nursery.start())
-    nursery.children.crashed(report)
+    nursery.children.record_crash(report)
     nursery.children.restart("one")
 
-    assert nursery.children.crashed(report) is None
+    assert nursery.children.record_crash(report) is None
     assert nursery.children.ref("one") is not None
 
 
 def test_a_report_about_a_stranger_is_dropped(nursery: Nursery) -> None:
     nursery.start()
 
-    assert nursery.children.crashed(report_of(nursery.make())) is None
+    assert nursery.children.record_crash(report_of(nursery.make())) is None
 
 
 def test_a_child_that_cannot_be_made_is_a_crash_of_the_child(nursery: Nursery) -> None:
@@ -132,7 +132,7 @@ def test_a_child_that_cannot_be_made_is_a_crash_of_the_child(nursery: Nursery) -
         "making it",
         "OSError: no thread can be had",
     )
-    verdict = nursery.children.crashed(report)
+    verdict = nursery.children.record_crash(report)
     assert verdict is not None
     assert verdict.delay == 1.0
     assert nursery.children.ref("one") is None
@@ -141,12 +141,12 @@ def test_a_child_that_cannot_be_made_is_a_crash_of_the_child(nursery: Nursery) -
 def test_a_restart_that_fails_is_the_next_crash(nursery: Nursery) -> None:
     first = nursery.children.start("one", nursery.fail)
     assert first is not None
-    nursery.children.crashed(first)
+    nursery.children.record_crash(first)
 
     again = nursery.children.restart("one")
 
     assert again is not None
-    verdict = nursery.children.crashed(again)
+    verdict = nursery.children.record_crash(again)
     assert verdict is not None
     assert verdict.delay == 2.0
 
@@ -176,7 +176,7 @@ def test_a_forgotten_child_is_nobody_and_its_crash_is_dropped(nursery: Nursery) 
     nursery.children.forget("one")
     nursery.children.forget("never known")
 
-    assert nursery.children.crashed(report_of(ref)) is None
+    assert nursery.children.record_crash(report_of(ref)) is None
     assert nursery.children.names() == ()
 
 
@@ -185,7 +185,7 @@ def test_a_child_that_was_down_can_be_forgotten_before_its_report_is_judged(nurs
     nursery.children.forget("one")
 
     assert report is not None
-    assert nursery.children.crashed(report) is None
+    assert nursery.children.record_crash(report) is None
 
 
 def test_telling_says_whether_the_child_is_up(nursery: Nursery) -> None:
@@ -234,7 +234,7 @@ def test_abandoning_cuts_and_tells_the_living_and_names_them(nursery: Nursery) -
     assert interrupt.is_set()
     assert nursery.sent == [(one, Abandon()), (two, Abandon())]
     assert nursery.children.names() == ()
-    assert nursery.children.crashed(report_of(one)) is None
+    assert nursery.children.record_crash(report_of(one)) is None
 
 
 def test_restarts_are_counted_by_name_and_together(nursery: Nursery) -> None:

@@ -20,8 +20,8 @@ from runscaler.actors.messages import (
     JoinKeeper,
     LeaveKeeper,
     ListResources,
-    PrepareAgain,
     Prepared,
+    RetryPrepare,
     SharedStopped,
     StopKeeper,
 )
@@ -29,7 +29,7 @@ from runscaler.backends.base import Ending, Resource, ResourceEnded
 from runscaler.backends.memory import TEST_OWNER, MemoryBackend
 from runscaler.errors import BackendError, ImageMissing, Interrupted
 from runscaler.names import RunnerName, SlotNumber
-from runscaler.testing.probe import InlineWorkers
+from runscaler.testing.probe import InlineWorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class HeldWorkers(InlineWorkers):
+class HeldWorkerPool(InlineWorkerPool):
     """Work waits until the test lets it be done."""
 
     def __init__(self, name: str, width: int, tell: Callable[[object], None]) -> None:
@@ -82,25 +82,25 @@ class Engine:
     """A keeper with two scale sets on it: linux and windows. `held`: its workers wait for the test."""
 
     def __init__(self, *, held: bool = False) -> None:
-        self.workers: list[HeldWorkers] = []
+        self.workers: list[HeldWorkerPool] = []
         self.sets = (scale_set("linux"), scale_set("windows"))
         self.solo = Solo(scale_sets=self.sets)
         self.backend = self.solo.backend = PullingBackend(self.solo.clock)
         if held:
-            self.solo.context = replace(self.solo.context, workers=self._hold)
+            self.solo.context = replace(self.solo.context, make_worker_pool=self._hold)
         self.keeper: KeeperActor = self.solo.keeper()
         self.tenants = [self.solo.probe(one.name) for one in self.sets]
 
-    def _hold(self, name: str, width: int, tell: Callable[[object], None]) -> HeldWorkers:
-        self.workers.append(HeldWorkers(name, width, tell))
+    def _hold(self, name: str, width: int, tell: Callable[[object], None]) -> HeldWorkerPool:
+        self.workers.append(HeldWorkerPool(name, width, tell))
         return self.workers[-1]
 
     @property
-    def lister(self) -> HeldWorkers:
+    def lister(self) -> HeldWorkerPool:
         return self.workers[0]
 
     @property
-    def preparers(self) -> HeldWorkers:
+    def preparers(self) -> HeldWorkerPool:
         return self.workers[1]
 
     def tell(self, *messages: object) -> None:
@@ -346,7 +346,7 @@ def test_an_image_that_is_there_is_looked_after_hourly_and_in_silence(engine: En
 
 def test_a_scale_set_that_misses_its_image_has_it_looked_for_at_once(engine: Engine) -> None:
     engine.join()
-    engine.tell(PrepareAgain(engine.key()))
+    engine.tell(RetryPrepare(engine.key()))
 
     assert engine.backend.pulls == 2
 
@@ -354,12 +354,12 @@ def test_a_scale_set_that_misses_its_image_has_it_looked_for_at_once(engine: Eng
 def test_one_image_is_prepared_once_at_a_time() -> None:
     engine = Engine(held=True)
     engine.join()
-    engine.tell(PrepareAgain(engine.key()))
+    engine.tell(RetryPrepare(engine.key()))
     assert len(engine.preparers.waiting) == 1
 
     engine.preparers.do_one()
     engine.solo.play()
-    engine.tell(PrepareAgain(engine.key()))
+    engine.tell(RetryPrepare(engine.key()))
     assert len(engine.preparers.waiting) == 1
 
 
@@ -409,7 +409,7 @@ def test_a_pull_that_goes_on_is_cut_by_the_end() -> None:
 
     cut: list[type] = []
     call, done, _ = engine.preparers.waiting.popleft()
-    InlineWorkers("x", 1, cut.append).submit(call, done, type)
+    InlineWorkerPool("x", 1, cut.append).submit(call, done, type)
     engine.solo.play()
 
     assert cut == [Interrupted]

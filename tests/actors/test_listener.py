@@ -136,7 +136,7 @@ def test_the_session_is_remembered_for_the_next_process() -> None:
 
     session = solo.registered_set().session
     assert session is not None
-    assert solo.shelf.sessions == {solo.settings.key: (solo.registered_set().id, session.id)}
+    assert solo.state_store.sessions == {solo.settings.key: (solo.registered_set().id, session.id)}
 
 
 def test_the_session_of_a_predecessor_is_closed_before_one_is_opened() -> None:
@@ -590,7 +590,7 @@ def test_the_session_is_closed_and_the_scale_set_deleted_if_told(delete: bool) -
     assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=delete)]
     assert there.session is None
     assert there.live is not delete
-    assert solo.shelf.sessions == {}
+    assert solo.state_store.sessions == {}
     assert listener.actor_stopped.is_set()
 
 
@@ -667,7 +667,7 @@ def test_who_deleted_its_scale_set_leaves_no_word_of_it_to_the_next_process() ->
 
     solo.tell(listener, CloseSession(delete_scale_set=True))
 
-    assert solo.shelf.sessions == {}
+    assert solo.state_store.sessions == {}
 
 
 def test_a_refusal_to_delete_is_no_failure_of_the_stop() -> None:
@@ -692,7 +692,7 @@ def test_a_session_whose_opening_was_cut_just_after_it_is_closed_all_the_same() 
     solo.tell(listener, CloseSession(delete_scale_set=False))
 
     assert solo.registered_set().session is None
-    assert solo.shelf.sessions == {}
+    assert solo.state_store.sessions == {}
 
 
 def test_a_close_that_is_cut_ends_all_the_same() -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runscaler.actors.messages import WorkerCrashed
-from runscaler.actors.workers import Workers
+from runscaler.actors.workers import WorkerPool
 from runscaler.errors import BackendError, Interrupted, RunscalerError
 
 if TYPE_CHECKING:
@@ -18,11 +18,11 @@ PATIENCE = 30.0
 
 
 class Bench:
-    """Workers, and what they told."""
+    """WorkerPool, and what they told."""
 
     def __init__(self, width: int) -> None:
         self.told: queue.Queue[object] = queue.Queue()
-        self.workers = Workers("bench", width, self.told.put)
+        self.workers = WorkerPool("bench", width, self.told.put)
 
     def submit(self, call: object) -> None:
         self.workers.submit(call, done=lambda it: ("done", it), failed=lambda e: ("failed", str(e)))  # type: ignore[arg-type]

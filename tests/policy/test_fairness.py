@@ -6,14 +6,14 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import holdings, wishes
+from strategies import holdings, waiting_sets
 
 from runscaler.policy.fairness import share
 
 FREE = st.integers(-2, 20)
 
 
-@given(FREE, holdings(), wishes())
+@given(FREE, holdings(), waiting_sets())
 def test_no_place_is_given_twice_nor_one_that_is_not_free(
     free: int, held: dict[str, int], waiting: list[str]
 ) -> None:
@@ -23,7 +23,7 @@ def test_no_place_is_given_twice_nor_one_that_is_not_free(
     assert all(0 <= index < len(waiting) for index in granted)
 
 
-@given(FREE, holdings(), wishes())
+@given(FREE, holdings(), waiting_sets())
 def test_nobody_is_passed_over_for_a_set_that_ends_up_with_more_than_one_beyond_his(
     free: int, held: dict[str, int], waiting: list[str]
 ) -> None:
@@ -35,7 +35,7 @@ def test_nobody_is_passed_over_for_a_set_that_ends_up_with_more_than_one_beyond_
         assert all(have[served] <= have[passed_over] + 1 for served in given_to)
 
 
-@given(FREE, holdings(), wishes())
+@given(FREE, holdings(), waiting_sets())
 def test_within_a_set_who_asked_first_is_served_first(
     free: int, held: dict[str, int], waiting: list[str]
 ) -> None:
@@ -47,14 +47,14 @@ def test_within_a_set_who_asked_first_is_served_first(
         assert served == asked[: len(served)]
 
 
-@given(st.integers(0, 10), holdings(), wishes())
+@given(st.integers(0, 10), holdings(), waiting_sets())
 def test_one_more_free_place_takes_none_away(free: int, held: dict[str, int], waiting: list[str]) -> None:
     fewer, more = share(free, held, waiting), share(free + 1, held, waiting)
 
     assert more[: len(fewer)] == fewer
 
 
-@given(FREE, holdings(), wishes())
+@given(FREE, holdings(), waiting_sets())
 def test_the_order_in_which_holdings_are_kept_does_not_matter(
     free: int, held: dict[str, int], waiting: list[str]
 ) -> None:

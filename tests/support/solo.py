@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from support.world import MemoryBoard, Shelf, blank, scale_set
+from support.world import MemoryBoard, MemoryStateStore, blank, scale_set
 
 from runscaler.actors.context import ActorContext
 from runscaler.actors.keeper import KeeperActor
@@ -23,7 +23,7 @@ from runscaler.interrupt import Interrupt
 from runscaler.names import SlotNumber
 from runscaler.testing.clock import FakeClock
 from runscaler.testing.memory_github import MemoryGitHub
-from runscaler.testing.probe import InlineWorkers, Probe, Stage
+from runscaler.testing.probe import InlineWorkerPool, Probe, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ class Solo:
         self.parent = self.stage.add(Probe(self.clock, "parent"))
         self.github = MemoryGitHub(self.clock, blocking=False)
         self.backend = MemoryBackend(self.clock)
-        self.shelf = Shelf()
+        self.state_store = MemoryStateStore()
         self.events: list[Event] = []
         sets = scale_sets or (scale_set("linux", **settings),)
         self.settings = sets[0]
@@ -105,14 +105,14 @@ class Solo:
         self.context = ActorContext(
             config=self.config,
             clock=self.clock,
-            memory=self.shelf,
+            state_store=self.state_store,
             board=self.board,
             host_name="host-a",
             connect=lambda settings, report: self.service,  # type: ignore[arg-type,return-value]
             backend_id_of=lambda _: "memory",
             open_backend=lambda _: self.backend,
             emit=self.events.append,
-            workers=InlineWorkers,
+            make_worker_pool=InlineWorkerPool,
             serve=serve,
             launch=self.stage.launch,
         )

@@ -25,7 +25,7 @@ from runscaler.errors import Interrupted
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.testing.clock import FakeClock
 from runscaler.testing.memory_github import MemoryGitHub
-from runscaler.testing.probe import MOST_MESSAGES, InlineWorkers, Stage, deliver_one, is_due
+from runscaler.testing.probe import MOST_MESSAGES, InlineWorkerPool, Stage, deliver_one, is_due
 
 if TYPE_CHECKING:
     from runscaler.actors.base import SupervisedActor
@@ -66,8 +66,8 @@ class PatientService:
         return batch
 
 
-class Shelf:
-    """`ActorContext.memory`, in memory."""
+class MemoryStateStore:
+    """`ActorContext.state_store`, in memory."""
 
     def __init__(self) -> None:
         self.sessions: dict[ScaleSetKey, tuple[ScaleSetId, SessionId]] = {}
@@ -141,26 +141,26 @@ class World:
         """Kinds of actors that are in a call just now: they handle no message."""
         self.events: list[Event] = []
         self.ended: list[str] = []
-        self.shelf = Shelf()
+        self.state_store = MemoryStateStore()
         sets = scale_sets or (scale_set("linux", **settings),)
         self.config = Config(scale_sets=sets, host={"max_runners": host_cap})  # type: ignore[arg-type]
         self.start()
 
     def start(self) -> None:
-        """A new process: nothing in memory but what GitHub, the backend and the shelf hold."""
+        """A new process: nothing in memory but what GitHub, the backend and the state store hold."""
         self.stage = Stage()
         self.board = MemoryBoard(blank(self.config))
         context = ActorContext(
             config=self.config,
             clock=self.clock,
-            memory=self.shelf,
+            state_store=self.state_store,
             board=self.board,
             host_name="host-a",
             connect=self._connect,
             backend_id_of=self.backend_id_of,
             open_backend=self.open_backend,
             emit=self.events.append,
-            workers=InlineWorkers,
+            make_worker_pool=InlineWorkerPool,
             launch=self.stage.launch,
         )
         self.root = self.stage.add(RootActor(context, self.ended.append))
@@ -223,7 +223,7 @@ class World:
             service: Any = listener._service
             if service.quiet:
                 service.quiet = False
-                listener._go_on()
+                listener._schedule_turn()
 
     def advance(self, seconds: float) -> None:
         """Let time pass, a second at a time, delivering what becomes due."""

@@ -29,7 +29,7 @@ class RunnerStartFailed:
     fixes: tuple[str, ...]
     rate_limited: bool = False
     image_missing: bool = False
-    no_place: bool = False
+    vm_limit_reached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

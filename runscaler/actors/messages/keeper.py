@@ -81,7 +81,7 @@ class PrepareProgressed:
 
 
 @dataclass(frozen=True, slots=True)
-class PrepareAgain:
+class RetryPrepare:
     """From a scale set whose start found the image missing; with a `turn` the keeper's own deadline,
     of which only the latest counts."""
 
@@ -90,7 +90,7 @@ class PrepareAgain:
 
 
 @dataclass(frozen=True, slots=True)
-class ListAgain:
+class RetryListing:
     """Own deadline: the last listing failed. Only the latest `turn` counts."""
 
     turn: int
@@ -127,7 +127,7 @@ class Swept:
 
 
 KeeperMessage = (
-    JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | ListAgain | Prepared
-    | PrepareFailed | PrepareProgressed | PrepareAgain | WorkerCrashed | StopKeeper | ResourceEnded
+    JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing | Prepared
+    | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
     | ThingDown | ThingUp | SweepDue | Swept | VmSlotMessage
 )  # fmt: skip

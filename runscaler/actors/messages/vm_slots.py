@@ -25,12 +25,12 @@ class ClaimVmSlot:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseVmSlot:
-    """The slot is empty, or no longer wants one. `refused`: the host would not run another VM; `unused`:
+    """The slot is empty, or no longer wants one. `vm_limit_reached`: the host would not run another VM; `unused`:
     no runner is known to have lived there, so a warm VM that came with it may be there still."""
 
     key: ScaleSetKey
     slot: SlotNumber
-    refused: bool = False
+    vm_limit_reached: bool = False
     unused: bool = False
 
 
@@ -61,12 +61,12 @@ class WarmVmReady:
 
 @dataclass(frozen=True, slots=True)
 class WarmBootFailed:
-    """From a worker. `no_place`: the host would not run another VM, which is no failure."""
+    """From a worker. `vm_limit_reached`: the host would not run another VM, which is no failure."""
 
     place: Place
     kind: str
     reason: str
-    no_place: bool = False
+    vm_limit_reached: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         """Its handling has crashed three of us: it is set aside, the statistics have to do (docs/behaviour.md § 8.4)."""
         if not self._poisonous or batch.digest not in self._poisonous:
             return False
-        kept = self._context.memory.set_aside(self._settings.key, batch.batch_id, repr(batch.events))
+        kept = self._context.state_store.set_aside(self._settings.key, batch.batch_id, repr(batch.events))
         where = f"kept in {kept}" if kept else "dropped"
         self._log.error("batch {} crashed the scale set three times: {}", batch.batch_id, where)
         return True
@@ -227,7 +227,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.RunnerStartFailed():
                 self._runners.start_failed(slot, message)
                 if message.image_missing:
-                    self.send(self._keeper, m.PrepareAgain(self._settings.key))
+                    self.send(self._keeper, m.RetryPrepare(self._settings.key))
             case m.RetireAgreed():
                 self._runners.happen(slot, SlotEvent.AGREED)
             case m.RetireRefused():

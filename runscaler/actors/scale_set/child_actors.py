@@ -146,13 +146,13 @@ class Crew:
     def crashed(self, crash: m.ChildCrashed) -> None:
         """Restart after the backoff; who has no tries left comes back after a minute, with new ones."""
         children = self._office.children
-        verdict = children.crashed(crash)
+        verdict = children.record_crash(crash)
         if verdict is None:
             return
         delay = verdict.delay
         self._say(crash, delay)
         if delay is None:
-            children.forgive(verdict.name)
+            children.forget_crashes(verdict.name)
             delay = BLOCKED_SECONDS
         self._office.after(delay, m.RestartChild(verdict.name))
         if (slot := _slot_of(verdict.name)) is not None:

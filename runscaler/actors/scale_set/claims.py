@@ -62,7 +62,9 @@ class Places:
         self._office.send(self._host, m.ReleaseCapacity(self._key, slot.number))
         if self.has_vm_slots:
             unused = slot.resource is None
-            order = m.ReleaseVmSlot(self._key, slot.number, refused=slot.no_place, unused=unused)
+            order = m.ReleaseVmSlot(
+                self._key, slot.number, vm_limit_reached=slot.vm_limit_reached, unused=unused
+            )
             self._office.send(self._keeper, order)
 
     def stop_warming(self, *, keep: bool) -> None:

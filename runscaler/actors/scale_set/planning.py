@@ -30,7 +30,7 @@ class Office(Protocol):
     @property
     def clock(self) -> Clock: ...
     def after(self, seconds: float, message: ScaleSetMessage, /) -> None: ...
-    def again(self, message: ScaleSetMessage, /) -> None: ...
+    def send_self(self, message: ScaleSetMessage, /) -> None: ...
 
 
 class Planning:
@@ -79,7 +79,7 @@ class Planning:
     def soon(self) -> None:
         if not self._due:
             self._due = True
-            self._office.again(MakePlan())
+            self._office.send_self(MakePlan())
 
     def look_again(self) -> None:
         self._looks_at = None

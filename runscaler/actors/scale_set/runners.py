@@ -206,8 +206,8 @@ class Runners:
         self.departures.catch_up(report.resource.id)
 
     def start_failed(self, slot: Slot, report: RunnerStartFailed) -> None:
-        slot.failure, slot.no_place = report.reason, report.no_place
-        if slot.state is SlotState.STARTING and not (report.rate_limited or report.no_place):
+        slot.failure, slot.vm_limit_reached = report.reason, report.vm_limit_reached
+        if slot.state is SlotState.STARTING and not (report.rate_limited or report.vm_limit_reached):
             self._count_failed_start(slot, report.fixes)
         self.happen(slot, SlotEvent.START_FAILED)
 

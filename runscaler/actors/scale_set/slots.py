@@ -52,7 +52,7 @@ class Slot:
     reason: str = ""
     place: Place = field(default_factory=Place)
     """What it has on the host beyond itself, once that is granted."""
-    no_place: bool = False
+    vm_limit_reached: bool = False
     """Its start failed because the host would not run another VM."""
     deadline: float | None = None
     deadline_event: SlotEvent = SlotEvent.OVERDUE
@@ -70,7 +70,7 @@ class Slot:
         self.runner, self.runner_id, self.resource, self.ending = runner, 0, None, None
         self.job_id = self.job = self.completed_job = self.failure = self.reason = ""
         self.ordered_at, self.started_at, self.suspect = now, 0.0, False
-        self.place, self.no_place = Place(), False
+        self.place, self.vm_limit_reached = Place(), False
 
 
 class SlotBook:
