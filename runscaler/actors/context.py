@@ -1,12 +1,9 @@
-"""What the actors of one program share: plain objects and callables, made by the facade.
-
-Nothing in here is changed by an actor but through the object's own thread-safe methods.
-"""
+"""What all actors of one program share. The facade makes it before the first actor starts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,20 +11,18 @@ if TYPE_CHECKING:
 
     import pykka
 
+    from runscaler.actors.workers import WorkerPool
     from runscaler.backends.base import Backend, Ending, Stoppable
     from runscaler.clock import Clock
     from runscaler.config.model import Config, ScaleSetSettings
-    from runscaler.errors import RunscalerError
     from runscaler.events import Event
     from runscaler.github.base import ScaleSetId, ScaleSetService, SessionId, TroubleReport
     from runscaler.names import RunnerName, ScaleSetKey
     from runscaler.status import Status
 
-T = TypeVar("T")
-
 
 class StateStore(Protocol):
-    """What outlives an actor, and with a state-dir the process (docs/behaviour.md § 4.2, 8.2). Thread-safe."""
+    """What outlives an actor and, given a state-dir, the process. Thread-safe (docs/behaviour.md § 8.2)."""
 
     def load_session(self, key: ScaleSetKey) -> tuple[ScaleSetId, SessionId] | None: ...
 
@@ -36,64 +31,54 @@ class StateStore(Protocol):
     def clear_session(self, key: ScaleSetKey) -> None: ...
 
     def note_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
-        """There will be a registration, or is one. Harmless when repeated."""
+        """Note that the runner is, or is about to be, registered at GitHub. Idempotent."""
 
     def clear_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
-        """It is gone, or was never made."""
+        """Drop the note: the registration is gone, or was never made."""
 
     def noted_registrations(self, key: ScaleSetKey) -> list[RunnerName]: ...
 
     def set_aside(self, key: ScaleSetKey, batch_id: int, content: str) -> Path | None:
-        """Keep a batch that crashed its scale set again and again; None where there is no place for it."""
+        """Save a batch that keeps crashing its scale set; None if there is nowhere to save it."""
 
     def keep_output(self, key: ScaleSetKey, runner: str, output: bytes, ending: Ending | None) -> Path | None:
-        """Keep a failed runner's last output; None where there is no place for it."""
+        """Save the last output of a failed runner; None if there is nowhere to save it."""
 
 
 class Board(Protocol):
-    """The latest snapshot: written by the health actor, read by anybody."""
+    """The latest status snapshot: written by the health actor, read from any thread."""
 
     def read(self) -> Status: ...
 
     def write(self, status: Status) -> None: ...
 
 
-class Jobs(Protocol):
-    """Threads for what an actor must not do itself; `actors.workers.WorkerPool`."""
-
-    def submit(
-        self,
-        call: Callable[[], T],
-        done: Callable[[T], object],
-        failed: Callable[[RunscalerError], object],
-    ) -> None: ...
-
-    def close(self) -> None: ...
-
-
-def start(kind: type[pykka.Actor], *args: object) -> pykka.ActorRef[Any]:
-    """How actors are started but in tests without threads."""
+def start_actor(kind: type[pykka.Actor], *args: object) -> pykka.ActorRef[Any]:
     return kind.start(*args)
 
 
 @dataclass(frozen=True, slots=True)
 class ActorContext:
-    """`connect` makes GitHub's side of a scale set, `open_backend` the one of a thing (and `backend_id_of`
-    names it), `serve` starts the health server (None: off). `host_name` is shown as session owner.
-
-    `launch` starts an actor and `workers` makes threads (name, how many, whom to tell): both are
-    replaced in tests without threads.
-    """
+    """Everything in here may be used from every actor's thread. Only the state store and the board change."""
 
     config: Config
     clock: Clock
     state_store: StateStore
     board: Board
     host_name: str
+    """This host's name, which GitHub shows as the owner of a message session."""
     connect: Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]
+    """Makes the client for one scale set's calls to GitHub; it reports calls that it has to repeat."""
     backend_id_of: Callable[[ScaleSetSettings], str]
+    """Names the engine or host that the settings point at. Scale sets with equal ids share one backend."""
     open_backend: Callable[[ScaleSetSettings], Backend]
+    """Makes the backend that the settings point at. Called once for each backend id."""
     emit: Callable[[Event], None]
-    make_worker_pool: Callable[[str, int, Callable[[object], None]], Jobs]
+    """Hands an event to whoever embeds the autoscaler."""
+    make_worker_pool: Callable[[str, int, Callable[[object], None]], WorkerPool]
+    """Makes a pool with a name, a number of threads, and the function that gets each result.
+    Tests replace it with one that works on the caller's thread."""
     serve: Callable[[], Stoppable] | None = None
-    launch: Callable[..., pykka.ActorRef[Any]] = start
+    """Starts the health server; None if it is switched off."""
+    launch: Callable[..., pykka.ActorRef[Any]] = start_actor
+    """Starts an actor of a class with these arguments. Tests replace it to run actors without threads."""

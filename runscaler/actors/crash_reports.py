@@ -1,4 +1,4 @@
-"""How a parent tells of a child's crash: one line in the log, all of it at debug, and an event."""
+"""How a parent reports the crash of a child: one log line, the full error at debug level, and an event."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def report_crash(
     then: str,
     gave_up: bool,
 ) -> str:
-    """`name` is the event's, `then` what happens next. Returns the reason, in a line."""
+    """Log the crash and emit `ActorRestarted` for the child `name`. Returns the reason as one line.
+
+    `then` says what happens next, for the log; `scale_set` is empty for an actor that all scale sets share.
+    """
     reason = f"{first_line(crash.error)} while handling {crash.handling}"
     log.error("{} crashed: {}; {}", crash.name, reason, then)
     log.debug("{} crashed: {}", crash.name, crash.error)

@@ -1,4 +1,4 @@
-"""The health server and the board of latest snapshots (docs/behaviour.md § 9)."""
+"""The health actor: the health server and the board with the latest snapshots (docs/behaviour.md § 9)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 
 class HealthActor(SupervisedActor[m.HealthMessage]):
-    """Sole writer of the board; the server's threads only read it. A restart loses neither the board,
-    which the context owns, nor the port, of which `serve` takes a duplicate."""
+    """The only writer of the board; the server's threads read it.
+
+    A restart of this actor loses neither the board, which belongs to the context, nor the port: `serve` only
+    takes a duplicate of the listening socket.
+    """
 
     def __init__(self, parent: m.Ref, context: ActorContext) -> None:
         super().__init__("health", parent, context.clock)
@@ -26,7 +29,7 @@ class HealthActor(SupervisedActor[m.HealthMessage]):
         if self._context.serve is not None:
             self._server = self._context.serve()
 
-    def released(self) -> None:
+    def clean_up(self) -> None:
         server, self._server = self._server, None
         if server is not None:
             server.stop()

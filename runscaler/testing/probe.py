@@ -41,11 +41,8 @@ class Probe(SupervisedActor[object]):
         return [message for message in self.received if isinstance(message, kind)]
 
 
-class InlineWorkerPool:
+class InlineWorkerPool(WorkerPool):
     """Work is done at `submit`, on the caller's thread."""
-
-    def __init__(self, name: str, width: int, tell: Callable[[object], None]) -> None:
-        self._inner = WorkerPool(name, width, tell)
 
     def submit(
         self,
@@ -53,10 +50,7 @@ class InlineWorkerPool:
         done: Callable[[T], object],
         failed: Callable[[RunscalerError], object],
     ) -> None:
-        self._inner.run(call, done, failed)
-
-    def close(self) -> None:
-        self._inner.close()
+        self.run(call, done, failed)
 
 
 class Stage:

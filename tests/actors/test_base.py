@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pykka
 import pytest
 
-from runscaler.actors.base import ActorCrashed, SupervisedActor, rendered
+from runscaler.actors.base import ActorCrashed, SupervisedActor, error_text
 from runscaler.actors.messages import Abandon, ChildCrashed
 from runscaler.clock import SystemClock
 from runscaler.interrupt import Interrupt
@@ -87,7 +87,7 @@ class Frail(SupervisedActor[object]):
     def describe(self, message: Any) -> str:
         return "an order"
 
-    def released(self) -> None:
+    def clean_up(self) -> None:
         if self._at_end is not None:
             self._at_end()
 
@@ -368,7 +368,7 @@ def test_rendered_names_each_frame_and_no_source_line() -> None:
     try:
         fail()
     except ValueError as error:
-        first, *frames = rendered(error).split("\n")
+        first, *frames = error_text(error).split("\n")
 
     assert first == "ValueError: broken"
     assert [line.rsplit(" ", 1)[1] for line in frames] == [

@@ -12,11 +12,11 @@ from support.world import World, scale_set
 from runscaler.actors.base import ActorCrashed
 from runscaler.actors.host import HostActor
 from runscaler.actors.scale_set.actor import ScaleSetActor
-from runscaler.actors.tart_slots import HOLDERS_SECONDS, UNHEARD_SECONDS, TartSlotActor
+from runscaler.actors.tart_slots import HOLD_REPORT_SECONDS, HOLDERS_SECONDS, TartSlotActor
 from runscaler.backends.memory import MemoryBackend
 from runscaler.errors import BackendError, StartFailed
 from runscaler.names import OwnerId
-from runscaler.policy.vm_slots import OLDEST_SECONDS
+from runscaler.policy.vm_slots import MAX_AGE_SECONDS
 from runscaler.status import SetState, Unmet
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ def test_a_warm_vm_that_dies_is_replaced() -> None:
 def test_a_warm_vm_that_grew_old_is_replaced() -> None:
     world = MacWorld(mac_set("a", pool=1))
     for _ in range(13):
-        world.clock.advance(OLDEST_SECONDS / 12)
+        world.clock.advance(MAX_AGE_SECONDS / 12)
         world.play()
     assert list(world.backend.pooled) == ["pool-00000002"]
     assert world.backend.cooled == ["pool-00000001"]
@@ -419,7 +419,7 @@ def test_a_crashed_scale_set_holds_up_nobody_for_long() -> None:
     world.play()
     world.crash(type(world.stage.actors[3]))
     world.queue(1, "b")
-    world.advance(UNHEARD_SECONDS)
+    world.advance(HOLD_REPORT_SECONDS)
     world.finish_next("a")
     world.advance(2)
     assert "busy" in world.states(1)
