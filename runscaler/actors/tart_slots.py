@@ -145,7 +145,7 @@ class TartSlotActor(KeeperActor):
                 self._keeping = self._keeping or keep
             case m.HoldReportsOverdue():
                 self._unreported.clear()
-            case m.HandOutDue():
+            case m.GrantingDue():
                 self._next_look = None
             case m.StopTimedOut():
                 self._leave_warm_vms_behind()
@@ -326,7 +326,7 @@ class TartSlotActor(KeeperActor):
         when = min(times, default=None)
         if when is not None and (self._next_look is None or when < self._next_look):
             self._next_look = when
-            self.after(max(0.0, when - now), m.HandOutDue())
+            self.after(max(0.0, when - now), m.GrantingDue())
 
     def _leave_warm_vms_behind(self) -> None:
         logger.warning("warm VMs are not gone yet; the next start removes them")

@@ -1,7 +1,8 @@
-"""Every message, grouped by who receives it (docs/architecture.md § The actors).
+"""All messages between actors, one module for each receiver (docs/architecture.md § The actors).
 
-Frozen all the way down; facts in the past tense, orders as verbs. `generation` tells the runners of
-one slot apart, so that a late answer about an earlier one is recognised and dropped.
+Messages are deeply frozen. Facts are named in the past tense, orders by a verb. "Own deadline" marks a
+message that an actor sends to itself through `SupervisedActor.after`. The `generation` tells the runners
+that a slot has held apart, so that a late answer about an earlier one is recognised and dropped.
 """
 
 from runscaler.actors.messages.from_keeper import (
@@ -131,7 +132,7 @@ from runscaler.actors.messages.shared import (
 )
 from runscaler.actors.messages.vm_slots import (
     ClaimVmSlot,
-    HandOutDue,
+    GrantingDue,
     HoldVmSlots,
     ReleaseVmSlot,
     RetryWarmRemoval,
@@ -171,7 +172,7 @@ __all__ = [
     "DeregistrationPending",
     "DrainTimedOut",
     "EndedRunnerDue",
-    "HandOutDue",
+    "GrantingDue",
     "HealthMessage",
     "Heartbeat",
     "HeartbeatAnswered",

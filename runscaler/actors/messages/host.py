@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClaimCapacity:
-    """A slot wants a place under the host's cap; answered with `ClaimGranted`, perhaps much later."""
+    """A slot wants to start a runner under the host's cap. Answered with `ClaimGranted` when it may."""
 
     key: ScaleSetKey
     ref: Ref
@@ -24,7 +24,7 @@ class ClaimCapacity:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseCapacity:
-    """The slot is empty, or no longer wants one. Harmless when repeated."""
+    """The slot no longer holds a runner, or no longer wants one. Idempotent."""
 
     key: ScaleSetKey
     slot: SlotNumber
@@ -32,8 +32,11 @@ class ReleaseCapacity:
 
 @dataclass(frozen=True, slots=True)
 class HoldCapacity:
-    """The scale set holds these slots: `all_of_them` where it has just learnt what there is (or tells a
-    new Host), else one more that it adopted."""
+    """These slots of the scale set hold runners that were not claimed here.
+
+    `all_of_them`: the report is complete; it follows the first inventory and a restart of the host actor.
+    Else the slots are additional, as runners were adopted later.
+    """
 
     key: ScaleSetKey
     slots: tuple[SlotNumber, ...]
@@ -42,7 +45,7 @@ class HoldCapacity:
 
 @dataclass(frozen=True, slots=True)
 class StopHost:
-    """All scale sets are down."""
+    """End: all scale sets have stopped."""
 
 
 HostMessage = ClaimCapacity | ReleaseCapacity | HoldCapacity | HoldReportsOverdue | StopHost

@@ -1,4 +1,4 @@
-"""What the actor of the host's VM slots receives, beside what every keeper does."""
+"""What `TartSlotActor` receives in addition to what every keeper does."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClaimVmSlot:
-    """A slot wants one of the host's VM slots; answered with `ClaimGranted`, perhaps much later."""
+    """A slot of a scale set wants a VM slot. Answered with `ClaimGranted` when it gets one."""
 
     key: ScaleSetKey
     ref: Ref
@@ -25,8 +25,11 @@ class ClaimVmSlot:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseVmSlot:
-    """The slot is empty, or no longer wants one. `vm_limit_reached`: the host would not run another VM; `unused`:
-    no runner is known to have lived there, so a warm VM that came with it may be there still."""
+    """The slot no longer holds a VM slot, or no longer wants one. Idempotent.
+
+    `vm_limit_reached`: the start failed because the host refused to run one more VM. `unused`: perhaps no
+    runner was started in it, so a warm VM that was granted with it may still be there.
+    """
 
     key: ScaleSetKey
     slot: SlotNumber
@@ -36,8 +39,11 @@ class ReleaseVmSlot:
 
 @dataclass(frozen=True, slots=True)
 class HoldVmSlots:
-    """The scale set holds these: `all_of_them` where it has just learnt what there is, or this actor is
-    new, else some that it took over."""
+    """The runners of the scale set hold these VM slots.
+
+    `all_of_them`: the report is complete; it follows the first inventory and a restart of this actor. Else
+    the VM slots are additional, as runners were adopted later.
+    """
 
     key: ScaleSetKey
     held: tuple[tuple[SlotNumber, Place], ...]
@@ -46,7 +52,7 @@ class HoldVmSlots:
 
 @dataclass(frozen=True, slots=True)
 class WarmVmsFound:
-    """From a worker: what an earlier process left in the pool; `trouble` if that cannot be told."""
+    """From a worker: the warm VMs that an earlier process left. `trouble`: why they could not be listed."""
 
     found: tuple[Warm, ...]
     trouble: str = ""
@@ -54,14 +60,14 @@ class WarmVmsFound:
 
 @dataclass(frozen=True, slots=True)
 class WarmVmReady:
-    """From a worker."""
+    """From a worker: a warm VM has booted."""
 
     warm: Warm
 
 
 @dataclass(frozen=True, slots=True)
 class WarmBootFailed:
-    """From a worker. `vm_limit_reached`: the host would not run another VM, which is no failure."""
+    """From a worker. `vm_limit_reached`: the host refused to run one more VM, which is no failure."""
 
     place: Place
     kind: str
@@ -71,39 +77,39 @@ class WarmBootFailed:
 
 @dataclass(frozen=True, slots=True)
 class WarmVmRemoved:
-    """From a worker: it is gone."""
+    """From a worker."""
 
     place: Place
 
 
 @dataclass(frozen=True, slots=True)
 class WarmRemovalFailed:
-    """From a worker; tried again until it is gone."""
+    """From a worker; the removal is retried until it succeeds."""
 
     place: Place
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class HandOutDue:
-    """Own deadline: a slot of the host may be free now, or a warm VM too old."""
+class GrantingDue:
+    """Own deadline: look again, as a VM slot may be free now, or a warm VM too old."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryWarmRemoval:
-    """Own deadline."""
+    """Own deadline: try to remove a warm VM again."""
 
     vm_slot: int
 
 
 @dataclass(frozen=True, slots=True)
 class StopTimedOut:
-    """Own deadline: the end does not wait any longer."""
+    """Own deadline: the stop no longer waits for warm VMs to be removed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StopWarming:
-    """The scale set is stopping: no new warm VM for it. `keep`: those that are ready stay."""
+    """The scale set is stopping: boot no more warm VMs for it. `keep`: those that are ready stay."""
 
     key: ScaleSetKey
     keep: bool
@@ -111,5 +117,5 @@ class StopWarming:
 
 VmSlotMessage = (
     ClaimVmSlot | ReleaseVmSlot | HoldVmSlots | WarmVmsFound | WarmVmReady | WarmBootFailed | WarmVmRemoved
-    | WarmRemovalFailed | HandOutDue | RetryWarmRemoval | HoldReportsOverdue | StopTimedOut | StopWarming
+    | WarmRemovalFailed | GrantingDue | RetryWarmRemoval | HoldReportsOverdue | StopTimedOut | StopWarming
 )  # fmt: skip
