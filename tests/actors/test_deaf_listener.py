@@ -1,4 +1,4 @@
-"""Runners do their jobs while nobody can hear of it: polls fail, GitHub's other half works."""
+"""Runners get and finish jobs while all polls fail, so that no job message arrives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from support.world import World
 from runscaler.errors import ServerTrouble
 
 
-def test_a_runner_that_ends_with_zero_while_no_poll_gets_through_is_no_failure() -> None:
+def test_a_runner_that_ends_with_zero_is_no_failure_while_all_polls_fail() -> None:
     world = World(max_runners=1)
     world.agents_connect = False
     world.queue(1)
@@ -22,7 +22,7 @@ def test_a_runner_that_ends_with_zero_while_no_poll_gets_through_is_no_failure()
     assert world.status().runners_failed == 0
 
 
-def test_it_is_one_once_github_is_back_and_has_no_word_of_its_job() -> None:
+def test_a_runner_that_ends_with_zero_is_a_failure_once_polls_work_and_tell_of_no_job() -> None:
     world = World(max_runners=1)
     world.agents_connect = False
     world.queue(1)

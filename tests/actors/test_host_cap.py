@@ -19,7 +19,7 @@ def busy(world: World) -> tuple[int, int]:
     return world.status(0).busy, world.status(1).busy
 
 
-def test_the_cap_holds_over_all_sets_and_the_rest_has_a_reason() -> None:
+def test_the_cap_holds_over_all_sets_and_is_the_reason_for_what_is_unmet() -> None:
     world = two_sets(4)
     world.queue(10, "a")
     world.play()
@@ -31,8 +31,8 @@ def test_the_cap_holds_over_all_sets_and_the_rest_has_a_reason() -> None:
     assert {one.reason for one in world.status(1).unmet} == {Unmet.HOST_CAP}
 
 
-def test_no_set_starves() -> None:
-    """The first takes everything, the second still gets its half as places come free."""
+def test_no_scale_set_starves() -> None:
+    """The first takes all capacity; the second still gets its half as runners end."""
     world = two_sets(4)
     world.queue(30, "a")
     world.play()
@@ -52,7 +52,7 @@ def test_no_set_starves() -> None:
     assert world.backend.engine.peak == 4
 
 
-def test_everything_is_done_in_the_end() -> None:
+def test_all_jobs_are_done_in_the_end() -> None:
     world = two_sets(3)
     jobs = world.queue(12, "a") + world.queue(12, "b")
     for _ in range(12):
@@ -63,7 +63,7 @@ def test_everything_is_done_in_the_end() -> None:
     assert (world.resources(), len(world.started), world.backend.engine.peak) == ([], 24, 3)
 
 
-def test_one_that_is_not_wanted_any_more_gives_its_turn_to_the_next() -> None:
+def test_a_cancelled_job_gives_its_turn_to_the_next() -> None:
     world = two_sets(1)
     world.queue(1, "a")
     world.play()
@@ -80,7 +80,7 @@ def test_one_that_is_not_wanted_any_more_gives_its_turn_to_the_next() -> None:
     assert busy(world) == (1, 0)
 
 
-def test_a_set_that_crashes_while_it_waits_waits_again() -> None:
+def test_a_scale_set_that_crashes_while_it_waits_goes_on_waiting() -> None:
     world = two_sets(1)
     world.queue(1, "a")
     world.play()

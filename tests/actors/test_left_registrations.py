@@ -1,4 +1,4 @@
-"""Registrations whose resource is not there are known to the next process (docs/behaviour.md § 5.3, 8.2)."""
+"""Registrations without a resource are known to the next process (docs/behaviour.md § 5.3, 8.2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def at_github(world: World) -> list[str]:
 
 
 def killed_between_registering_and_creating() -> World:
-    """Its runner is registered; the process dies before there is a resource."""
+    """The process dies after a runner was registered and before its resource was created."""
     world = World(max_runners=2)
     world.play()
 
@@ -44,7 +44,7 @@ def test_a_registration_without_a_resource_is_removed_by_the_next_process() -> N
     assert world.states() == ["busy"]
 
 
-def test_a_restarted_scale_set_knows_of_it_too() -> None:
+def test_a_registration_without_a_resource_is_removed_by_a_restarted_scale_set() -> None:
     world = World(max_runners=1)
     world.play()
     world.github.fail_next("find_runner", Unreachable("no route"), times=3)
@@ -58,7 +58,7 @@ def test_a_restarted_scale_set_knows_of_it_too() -> None:
     assert left not in at_github(world) + noted(world)
 
 
-def test_what_is_owed_at_the_end_is_paid_by_the_next_process() -> None:
+def test_a_pending_deregistration_is_finished_by_the_next_process() -> None:
     world = World(max_runners=1, min_runners=1)
     world.play()
     world.github.fail_next("remove_runner", JobStillRunning("it has a job"), times=2)
@@ -73,7 +73,7 @@ def test_what_is_owed_at_the_end_is_paid_by_the_next_process() -> None:
     assert left not in at_github(world) + noted(world)
 
 
-def test_a_runner_that_was_cut_down_at_the_end_is_deregistered_by_the_next_process() -> None:
+def test_a_busy_runner_removed_by_a_stop_is_deregistered_by_the_next_process() -> None:
     world = World(max_runners=1)
     world.queue(1)
     world.play()
@@ -88,7 +88,7 @@ def test_a_runner_that_was_cut_down_at_the_end_is_deregistered_by_the_next_proce
     assert left not in at_github(world) + noted(world)
 
 
-def test_a_runner_that_runs_is_not_taken_for_left() -> None:
+def test_a_registration_whose_runner_still_runs_is_kept() -> None:
     world = World(max_runners=1)
     world.queue(1)
     world.play()
@@ -99,7 +99,7 @@ def test_a_runner_that_runs_is_not_taken_for_left() -> None:
     assert (world.states(), noted(world), world.cut_down) == (["busy"], world.started, [])
 
 
-def test_a_runner_that_vanished_while_no_daemon_looked_is_deregistered_by_the_next() -> None:
+def test_a_runner_that_vanished_between_two_processes_is_deregistered_by_the_next() -> None:
     world = World(max_runners=1, min_runners=1)
     world.play()
     (left,) = world.started
@@ -112,7 +112,7 @@ def test_a_runner_that_vanished_while_no_daemon_looked_is_deregistered_by_the_ne
     assert noted(world) == at_github(world) == world.started[1:]
 
 
-def test_those_are_noted_that_live() -> None:
+def test_exactly_the_registrations_of_existing_runners_are_noted() -> None:
     world = World(max_runners=3)
     world.queue(3)
     world.play()

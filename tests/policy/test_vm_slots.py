@@ -1,4 +1,4 @@
-"""Who gets the host's VM slots: played to its end on a host of the test's own."""
+"""Who gets the host's VM slots: each property holds after all steps were taken on a simulated host."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ages = st.integers(0, int(MAX_AGE_SECONDS) - 1).map(lambda age: NOW - age)
 
 @st.composite
 def hosts(draw: st.DrawFn) -> tuple[View, int]:
-    """A view and how many slots the host has free beside what the view knows of."""
+    """A view, and how many more VM slots of the host are free."""
     stages = draw(st.lists(st.tuples(kinds, st.sampled_from(Stage), ages), max_size=4))
     pool = tuple(WarmVm(at, *one) for at, one in enumerate(stages))
     claims = [
@@ -50,7 +50,7 @@ def play(view: View, free: int) -> tuple[View, list[object]]:
     """Take every step, as the actor does, until there is none."""
     steps: list[object] = []
     while (step := next_step(view)) is not None:
-        assert len(steps) < 50, "it never comes to rest"
+        assert len(steps) < 50, "there is no end of steps"
         steps.append(step)
         if isinstance(step, GrantWarm):
             view = _granted(replace(view, pool=_without(view, step.vm_slot)), step.claim)
@@ -82,12 +82,12 @@ def _without(view: View, vm_slot: int) -> tuple[WarmVm, ...]:
     return tuple(one for one in view.pool if one.vm_slot != vm_slot)
 
 
-def lively(view: View) -> list[WarmVm]:
+def staying(view: View) -> list[WarmVm]:
     return [one for one in view.pool if one.stage is not Stage.REMOVING]
 
 
 @given(hosts())
-def test_it_comes_to_rest_with_no_free_slot_beside_a_job_that_waits(drawn: tuple[View, int]) -> None:
+def test_no_claim_waits_while_a_vm_slot_is_free(drawn: tuple[View, int]) -> None:
     view, free = drawn
     after, steps = play(view, free)
     taken = sum(isinstance(step, GrantFree | BootWarm) for step in steps)
@@ -95,19 +95,19 @@ def test_it_comes_to_rest_with_no_free_slot_beside_a_job_that_waits(drawn: tuple
 
 
 @given(hosts())
-def test_no_job_waits_beside_a_ready_vm_of_its_kind(drawn: tuple[View, int]) -> None:
+def test_no_claim_waits_while_a_warm_vm_of_its_kind_is_ready(drawn: tuple[View, int]) -> None:
     after, _ = play(*drawn)
     ready = {one.kind for one in after.pool if one.stage is Stage.READY}
     assert not ready & {claim.kind for claim in after.claims}
 
 
 @given(hosts())
-def test_a_warm_vm_keeps_no_slot_from_a_job_of_another_kind(drawn: tuple[View, int]) -> None:
+def test_no_claim_waits_while_an_unwanted_warm_vm_keeps_its_vm_slot(drawn: tuple[View, int]) -> None:
     after, _ = play(*drawn)
     if not after.claims:
         return
     wanted = {claim.kind for claim in after.claims}
-    spare = [one for one in lively(after) if one.kind not in wanted]
+    spare = [one for one in staying(after) if one.kind not in wanted]
     coming = sum(one.stage is not Stage.READY for one in after.pool)
     assert not spare or coming >= len(after.claims)
 
@@ -115,7 +115,7 @@ def test_a_warm_vm_keeps_no_slot_from_a_job_of_another_kind(drawn: tuple[View, i
 @given(hosts())
 def test_the_pool_is_filled_to_its_sizes_and_no_further(drawn: tuple[View, int]) -> None:
     after, steps = play(*drawn)
-    have = Counter(one.kind for one in lively(after))
+    have = Counter(one.kind for one in staying(after))
     for kind, count in have.items():
         assert count <= after.pool_sizes.get(kind, 0) or after.claims
     if not after.claims and not after.host_full:
@@ -125,7 +125,7 @@ def test_the_pool_is_filled_to_its_sizes_and_no_further(drawn: tuple[View, int])
 
 
 @given(hosts())
-def test_nothing_boots_while_a_job_waits(drawn: tuple[View, int]) -> None:
+def test_nothing_boots_while_a_claim_waits(drawn: tuple[View, int]) -> None:
     view, free = drawn
     _, steps = play(view, free)
     served = sum(isinstance(step, GrantWarm | GrantFree) for step in steps)
@@ -134,7 +134,7 @@ def test_nothing_boots_while_a_job_waits(drawn: tuple[View, int]) -> None:
 
 
 @given(hosts())
-def test_who_has_fewer_is_served_first(drawn: tuple[View, int]) -> None:
+def test_the_scale_set_that_holds_fewer_is_served_first(drawn: tuple[View, int]) -> None:
     view, free = drawn
     alike = replace(view, claims=[replace(one, kind=KINDS[0]) for one in view.claims], pool=())
     after, steps = play(alike, free)
@@ -147,7 +147,7 @@ def test_who_has_fewer_is_served_first(drawn: tuple[View, int]) -> None:
             assert after.held.get(winner, 0) <= after.held.get(loser, 0) + 1
 
 
-def test_a_job_takes_the_oldest_ready_one_of_its_kind() -> None:
+def test_a_claim_gets_the_oldest_ready_warm_vm_of_its_kind() -> None:
     pool = (
         WarmVm(0, "sequoia", Stage.READY, NOW - 10),
         WarmVm(1, "sequoia", Stage.READY, NOW - 20),
@@ -157,14 +157,14 @@ def test_a_job_takes_the_oldest_ready_one_of_its_kind() -> None:
     assert next_step(View(NOW, [claim], pool=pool)) == GrantWarm(claim, 1)
 
 
-def test_a_job_does_not_wait_for_a_booting_one_beside_a_free_slot() -> None:
+def test_a_claim_takes_a_free_vm_slot_rather_than_wait_for_a_boot() -> None:
     claim = Claim(SETS[0], SlotNumber(0), "sequoia")
     view = View(NOW, [claim], pool=(WarmVm(0, "sequoia", Stage.BOOTING, NOW),), pool_sizes={"sequoia": 1})
     assert next_step(view) == GrantFree(claim)
     assert next_step(replace(view, host_full=True)) is None
 
 
-def test_an_old_one_is_replaced() -> None:
+def test_a_warm_vm_at_its_maximum_age_is_removed() -> None:
     pool = (WarmVm(0, "sequoia", Stage.READY, NOW - MAX_AGE_SECONDS),)
     view = View(NOW, pool=pool, pool_sizes={"sequoia": 1}, host_full=True)
     assert next_step(view) == RemoveWarm(0, "it has reached its maximum age")
