@@ -7,7 +7,7 @@ and cannot be had back ends the program; one scale set never does.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
@@ -141,7 +141,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
             backend=self._backends[thing],
             restarts=self._counted(settings.key, last.restarts),
             poisonous=self._poisonous(_set_name(settings.key)),
-            tally=Tally(last.jobs_started, last.jobs_completed, last.runners_started, last.runners_failed),
+            tally=Tally(**asdict(last.counters)),
         )
         return self._context.launch(ScaleSetActor, self._context, settings, place)
 

@@ -136,7 +136,7 @@ def test_starts_that_fail_back_off_and_leave_no_registration() -> None:
 
     world.advance(15)
     assert world.states() == ["busy"]
-    assert world.status().runners_failed == 3
+    assert world.status().counters.runners_failed == 3
 
 
 def test_many_starts_that_fail_together_are_one_failure() -> None:

@@ -32,7 +32,7 @@ def test_a_job_that_was_killed_counts_as_ended_and_its_registration_is_not_forgo
     world.github.lease_over(world.github.runner_names[runner].id)
     world.advance(60)
 
-    assert (world.status().jobs_started, world.status().jobs_completed) == (1, 1)
+    assert (world.status().counters.jobs_started, world.status().counters.jobs_completed) == (1, 1)
     assert [line for line in log_lines if "not one of ours" in line] == []
     assert runner not in noted(world)
 

@@ -19,7 +19,7 @@ def test_a_runner_that_ends_with_zero_while_no_poll_gets_through_is_no_failure()
     world.play()
     world.advance(60)
 
-    assert world.status().runners_failed == 0
+    assert world.status().counters.runners_failed == 0
 
 
 def test_it_is_one_once_github_is_back_and_has_no_word_of_its_job() -> None:
@@ -34,4 +34,4 @@ def test_it_is_one_once_github_is_back_and_has_no_word_of_its_job() -> None:
     world.play()
     world.advance(60)
 
-    assert world.status().runners_failed == 1
+    assert world.status().counters.runners_failed == 1

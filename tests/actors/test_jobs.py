@@ -41,7 +41,7 @@ def test_messages_under_a_new_id_count_no_second_time() -> None:
     world.advance(30)
 
     status = world.status()
-    assert (status.jobs_started, status.jobs_completed, status.total) == (2, 2, 0)
+    assert (status.counters.jobs_started, status.counters.jobs_completed, status.total) == (2, 2, 0)
     assert len(world.started) == 2
 
 
@@ -158,7 +158,7 @@ def test_five_hundred_jobs_are_heard_of_without_a_pause() -> None:
     for _ in range(25):
         world.finish_all()
         world.play()
-    assert world.status().jobs_completed == 500
+    assert world.status().counters.jobs_completed == 500
     assert world.backend.engine.peak == 20
 
 

@@ -279,7 +279,7 @@ def test_a_job_counts_once_as_started_in_whatever_order(ended: bool) -> None:
     world.github.say("linux", JobStarted("j", runner_name=name))
     world.play()
     status = world.status()
-    assert (status.jobs_started, status.jobs_completed) == (1, 1)
+    assert (status.counters.jobs_started, status.counters.jobs_completed) == (1, 1)
 
 
 def test_an_image_that_failed_beside_an_engine_that_was_away_is_there_when_it_is_back() -> None:

@@ -37,7 +37,7 @@ from runscaler.actors.root import RootActor
 from runscaler.actors.scale_set.actor import ScaleSetActor
 from runscaler.backends.memory import MemoryBackend
 from runscaler.errors import BackendError
-from runscaler.status import SetState
+from runscaler.status import Counters, SetState
 
 if TYPE_CHECKING:
     from runscaler.actors.messages import Ref
@@ -180,8 +180,9 @@ def test_a_restarted_scale_set_goes_on_from_the_counters_of_its_last_snapshot() 
     troupe = Troupe()
     last = replace(
         troupe.solo.board.status.scale_sets[0],
-        jobs_started=7, jobs_completed=6, runners_started=5, runners_failed=4, restarts=3,
-    )  # fmt: skip
+        counters=Counters(jobs_started=7, jobs_completed=6, runners_started=5, runners_failed=4),
+        restarts=3,
+    )
     troupe.solo.board.status = replace(
         troupe.solo.board.status, scale_sets=(last, *troupe.solo.board.status.scale_sets[1:])
     )

@@ -171,7 +171,7 @@ def test_a_refusal_of_the_kernel_is_waiting_and_no_failure() -> None:
 
     world.advance(60)
     status = world.status()
-    assert (world.states(), status.runners_failed, status.state) == (["busy"], 0, SetState.OK)
+    assert (world.states(), status.counters.runners_failed, status.state) == (["busy"], 0, SetState.OK)
     assert not world.github.runners or all(one.job for one in world.github.runners.values())
 
 
@@ -202,7 +202,7 @@ def test_a_vm_slot_is_not_given_again_before_its_return_has_come_though_nothing_
     world.play()
 
     assert sorted(one.place.vm_slot or 0 for one in world.resources()) == [0, 1]
-    assert world.status().runners_failed == 0
+    assert world.status().counters.runners_failed == 0
 
 
 # -- the warm pool ------------------------------------------------------------------------------------

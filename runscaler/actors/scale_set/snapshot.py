@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runscaler.policy.lifecycle import SlotState
-from runscaler.status import ScaleSetStatus, SlotStatus
+from runscaler.status import Counters, ScaleSetStatus, SlotStatus
 
 if TYPE_CHECKING:
     from runscaler.actors.scale_set.conditions import Outlook
@@ -40,16 +40,18 @@ def snapshot(
         max=settings.max_runners,
         min=settings.min_runners,
         desired_runners=plan.target,
-        jobs_started=tally.jobs_started,
-        jobs_completed=tally.jobs_completed,
+        counters=Counters(
+            jobs_started=tally.jobs_started,
+            jobs_completed=tally.jobs_completed,
+            runners_started=tally.runners_started,
+            runners_failed=tally.runners_failed,
+        ),
         available_jobs=statistics.available,
         assigned_jobs=statistics.assigned,
         running_jobs=statistics.running,
         unmet=plan.unmet,
         restarts=restarts,
         last_poll=last_poll,
-        runners_started=tally.runners_started,
-        runners_failed=tally.runners_failed,
         slots=tuple(
             SlotStatus(
                 slot.number, str(slot.state), slot.runner or "", _job(slot.state, slot.job), slot.since
