@@ -93,6 +93,10 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         """Queue `message` behind what waits already."""
         self.send(self.actor_ref, message)
 
+    def has_waiting(self) -> bool:
+        """Is another message waiting to be handled?"""
+        return not self.actor_inbox.empty()
+
     # -- Pykka's hooks ------------------------------------------------------------------------
 
     def _create_actor_inbox(self) -> Any:  # type: ignore[override]  # Pykka's is static; ours needs the clock

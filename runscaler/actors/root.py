@@ -7,7 +7,7 @@ and cannot be had back ends the program; one scale set never does.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
@@ -19,8 +19,7 @@ from runscaler.actors.crash_reports import first_line, report_crash
 from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
-from runscaler.actors.scale_set.actor import Place, ScaleSetActor
-from runscaler.actors.scale_set.ended_runners import Tally
+from runscaler.actors.scale_set import ScaleSetActor, ScaleSetWiring
 from runscaler.actors.tart_slots import TartSlotActor
 from runscaler.backends.base import PlacedBackend
 from runscaler.status import SetState
@@ -133,7 +132,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         """Also for a restart: the counters go on from the last snapshot."""
         thing = self._context.backend_id_of(settings)
         last = self._last_snapshot(settings.key)
-        place = Place(
+        wiring = ScaleSetWiring(
             parent=self.actor_ref,
             keeper=self.children.ref(_keeper_name(thing)),
             host=self.children.ref(m.HOST),
@@ -141,9 +140,9 @@ class RootActor(SupervisedActor[m.RootMessage]):
             backend=self._backends[thing],
             restarts=self._counted(settings.key, last.restarts),
             poisonous=self._poisonous(_set_name(settings.key)),
-            tally=Tally(**asdict(last.counters)),
+            counters=last.counters,
         )
-        return self._context.launch(ScaleSetActor, self._context, settings, place)
+        return self._context.launch(ScaleSetActor, self._context, settings, wiring)
 
     def _counted(self, key: ScaleSetKey, shown: int) -> int:
         """Restarts of the set so far: a crash may come before its predecessor's count was ever shown."""

@@ -54,12 +54,12 @@ class Starvation:
 
     since: float | None = None
     first: float | None = None
-    told: bool = False
+    logged: bool = False
 
     def seen(self, now: float, waiting: int, idle: int) -> Self:
         """`waiting` jobs are assigned and not running, `idle` runners could take them."""
         if not waiting:
-            return self.fed()
+            return self.job_started()
         if not idle:
             return replace(self, since=None)
         since = now if self.since is None else self.since
@@ -69,20 +69,20 @@ class Starvation:
         """Others stand there now: they get their time."""
         return replace(self, since=None)
 
-    def fed(self) -> Self:
+    def job_started(self) -> Self:
         """A job started: whoever is idle will have his turn."""
         return type(self)()
 
     def is_lasting(self, now: float) -> bool:
-        """For the first time, see `as_told`."""
-        return not self.told and self.first is not None and now - self.first >= LASTING_SECONDS
+        """For the first time, see `as_logged`."""
+        return not self.logged and self.first is not None and now - self.first >= LASTING_SECONDS
 
-    def as_told(self) -> Self:
-        return replace(self, told=True)
+    def as_logged(self) -> Self:
+        return replace(self, logged=True)
 
-    def is_over_the_line(self, now: float, jitter: float) -> bool:
+    def calls_for_replacement(self, now: float, jitter: float) -> bool:
         """Never once it is told that replacing does not help: that would go on for ever."""
-        return not self.told and self.since is not None and now - self.since >= STARVED_SECONDS + jitter
+        return not self.logged and self.since is not None and now - self.since >= STARVED_SECONDS + jitter
 
 
 def to_replace(idle: int) -> int:

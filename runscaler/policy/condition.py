@@ -46,18 +46,18 @@ class FailureRecord:
         counted = replace(self, early_ends=self.early_ends + 1, reason=reason)
         return counted if ordered_at <= self.counted_at else counted._backed_off(now, jitter)
 
-    def trying(self, now: float, jitter: float) -> Self:
+    def start_ordered(self, now: float, jitter: float) -> Self:
         """A start is ordered. Where runners fail only after they have started, one that is up proves nothing:
         the next waits as if it had failed."""
         if self.early_ends < DEGRADED_AFTER:
             return self
         return replace(self, until=now + START_BACKOFF.delay(self.in_a_row, jitter))
 
-    def started(self) -> Self:
+    def start_succeeded(self) -> Self:
         """A start succeeded."""
         return replace(self, starts=0, until=self.until if self.early_ends else 0.0)
 
-    def proved(self) -> Self:
+    def job_ran(self) -> Self:
         """A job ran: runners of this set are good."""
         return type(self)()
 

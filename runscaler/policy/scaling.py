@@ -44,26 +44,26 @@ class Counts:
 class Demand:
     """What GitHub says is wanted, corrected by what we know better.
 
-    `assigned` and `running` are the statistics' numbers. `departed` are runners of ours that ended
+    `assigned` and `running` are the statistics' numbers. `had_job` are runners of ours that ended
     with a job whose JobCompleted has not come yet: GitHub's numbers still hold those jobs.
     """
 
     assigned: int = 0
     running: int = 0
-    departed: int = 0
-    unsettled: int = 0
+    had_job: int = 0
+    probably_had_job: int = 0
     """Runners that ended with 0 a moment ago, before any job was seen on them: most likely they had
     one, whose messages are on their way."""
 
     def jobs(self, busy: int) -> int:
         """Jobs that need a runner of ours now.
 
-        Only as many departed runners are believed in as GitHub counts running jobs beyond our busy
+        Only as many had_job runners are believed in as GitHub counts running jobs beyond our busy
         runners (and adopted ones, which may be): so a JobCompleted that is lost for ever cannot hold
         demand down.
         """
         beyond = max(0, self.running - busy)
-        return max(0, self.assigned - min(self.departed, beyond) - self.unsettled)
+        return max(0, self.assigned - min(self.had_job, beyond) - self.probably_had_job)
 
 
 @dataclass(frozen=True, slots=True)

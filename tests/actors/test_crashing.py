@@ -14,7 +14,7 @@ from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.root import RootActor
 from runscaler.actors.runner import RunnerActor
-from runscaler.actors.scale_set.actor import ScaleSetActor
+from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.github.messages import JobCompleted, JobStarted
 from runscaler.policy.lifecycle import FINISH_SECONDS
 from runscaler.status import SetState

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.world import World
 
-from runscaler.actors.scale_set.runners import NAMELESS_SECONDS
+from runscaler.actors.scale_set.runners import ASK_AGAIN_UNHEARD_SECONDS
 from runscaler.errors import JobStillRunning
 
 STILL = JobStillRunning("a job still runs", status=400)
@@ -72,7 +72,7 @@ def test_an_idle_runner_that_github_calls_busy_without_a_word_of_its_job_is_aske
     world.advance(60 + 30)
     assert [(slot.runner, slot.state) for slot in world.status().slots] == [(runner, "busy")]
 
-    world.advance(2 * NAMELESS_SECONDS + 60)
+    world.advance(2 * ASK_AGAIN_UNHEARD_SECONDS + 60)
     assert world.states() == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.world import World
 
-from runscaler.actors.scale_set.actor import ScaleSetActor
+from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.errors import JobStillRunning, Unreachable
 
 

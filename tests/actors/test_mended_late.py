@@ -7,8 +7,8 @@ from support.solo import Solo
 from support.world import World
 
 from runscaler.actors.messages import BatchHandled, ListenerTroubled, SessionOpened
-from runscaler.actors.scale_set.actor import ScaleSetActor
-from runscaler.actors.scale_set.runners import DOUBT_SECONDS
+from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.actors.scale_set.runners import ASK_AGAIN_SECONDS
 from runscaler.errors import JobStillRunning, SessionGone
 from runscaler.github.messages import JobAvailable, Statistics
 
@@ -61,6 +61,6 @@ def test_a_runner_that_hangs_after_its_job_goes_when_github_has_agreed(refusals:
     world.github.fail_next("remove_runner", still, times=refusals)
     world.play()
 
-    world.advance(25 + refusals * DOUBT_SECONDS)
+    world.advance(25 + refusals * ASK_AGAIN_SECONDS)
 
     assert world.resources() == []

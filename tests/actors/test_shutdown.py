@@ -11,7 +11,7 @@ from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.runner import RunnerActor
-from runscaler.actors.scale_set.actor import ScaleSetActor
+from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.errors import BackendError, Refused
 
 

@@ -11,7 +11,7 @@ from support.world import World, scale_set
 
 from runscaler.actors.base import ActorCrashed
 from runscaler.actors.host import HostActor
-from runscaler.actors.scale_set.actor import ScaleSetActor
+from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.actors.tart_slots import HOLDERS_SECONDS, UNHEARD_SECONDS, TartSlotActor
 from runscaler.backends.memory import MemoryBackend
 from runscaler.errors import BackendError, StartFailed

@@ -73,8 +73,8 @@ def test_demand_is_never_negative_nor_above_the_assigned_jobs(demand: Demand, bu
 
 
 @given(demands(), st.integers(0, 50))
-def test_departed_runners_lower_demand_by_no_more_than_their_number(demand: Demand, busy: int) -> None:
-    assert demand.jobs(busy) >= demand.assigned - demand.departed
+def test_ended_runners_lower_demand_by_no_more_than_their_number(demand: Demand, busy: int) -> None:
+    assert demand.jobs(busy) >= demand.assigned - demand.had_job - demand.probably_had_job
 
 
 @given(demands(), st.integers(0, 50))
@@ -84,14 +84,14 @@ def test_demand_never_falls_below_the_jobs_on_our_own_busy_runners(demand: Deman
 
 @given(demands(), st.integers(0, 50))
 def test_a_lost_completion_cannot_hold_demand_down(demand: Demand, busy: int) -> None:
-    """Once GitHub counts no more running jobs than we have busy runners, departures mean nothing."""
+    """Once GitHub counts no more running jobs than we have busy runners, runners that have ended mean nothing."""
     assume(busy >= demand.running)
 
     assert demand.jobs(busy) == demand.assigned
 
 
-def test_the_job_of_a_runner_that_has_just_departed_needs_no_new_one() -> None:
-    assert Demand(assigned=3, running=2, departed=1).jobs(busy=1) == 2
+def test_the_job_of_a_runner_that_has_just_ended_needs_no_new_one() -> None:
+    assert Demand(assigned=3, running=2, had_job=1).jobs(busy=1) == 2
 
 
 # -- the target -----------------------------------------------------------------------------------
