@@ -139,7 +139,7 @@ COUNTED = frozenset({_S.WAITING, _S.STARTING, _S.IDLE, _S.BUSY, _S.RETIRING, _S.
 """States that count towards the target; finishing and removing only hold their slot."""
 
 FINISH_SECONDS = 10.0
-"""What a resource gets to end by itself after JobCompleted (docs/behaviour.md § 5)."""
+"""What a resource gets to end by itself after JobCompleted (docs/behaviour.md § 5.1)."""
 GRACE_SECONDS = 10.0
 """From GitHub's agreement to the removal, for a JobStarted that was on its way (docs/behaviour.md § 6.2)."""
 

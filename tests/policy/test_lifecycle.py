@@ -111,7 +111,7 @@ def test_a_completed_job_lets_any_living_runner_finish(state: SlotState) -> None
 
 @pytest.mark.parametrize("state", SERVING)
 def test_a_living_runner_is_removed_only_with_proof_at_its_end_or_past_a_deadline(state: SlotState) -> None:
-    """Spec.md 6.2; a failed start proves that nothing lives."""
+    """docs/behaviour.md § 6.2; a failed start proves that nothing lives."""
     killers = {event for event in SlotEvent if step(state, event).state is SlotState.REMOVING}
 
     assert killers <= {SlotEvent.ENDED, SlotEvent.GRACE_OVER, SlotEvent.OVERDUE, SlotEvent.START_FAILED}
