@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,15 +22,13 @@ NO_PAGES = ("manual.md",)
 @cache
 def texts() -> dict[str, str]:
     """Every text of the repository by its path, but for this one, which has citations that are wrong."""
-    paths = [path for path in ROOT.iterdir() if path.is_file() and not path.name.startswith(".")]
-    paths += [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()]
     found = {}
-    for path in sorted(set(paths) - {Path(__file__)}):
-        if "__pycache__" not in path.parts:
-            try:
+    for path in sorted(
+        [*ROOT.glob("[!.]*"), *(path for name in FOLDERS for path in (ROOT / name).rglob("*"))]
+    ):
+        if path.is_file() and "__pycache__" not in path.parts and path != Path(__file__):
+            with suppress(UnicodeDecodeError):
                 found[path.relative_to(ROOT).as_posix()] = path.read_text("utf-8")
-            except UnicodeDecodeError:
-                continue
     return found
 
 
@@ -66,6 +65,10 @@ def test_every_fault_rule_and_failure_mode_has_its_row() -> None:
 
 def test_no_link_is_dead() -> None:
     assert [wrong for one in citations() for wrong in one.dead_links(texts())] == []
+
+
+def test_every_file_and_module_that_a_page_names_exists() -> None:
+    assert [wrong for one in citations() for wrong in one.missing_code(texts())] == []
 
 
 # -- the checker itself ---------------------------------------------------------------------------------
@@ -233,4 +236,18 @@ def test_links_to_nothing_are_dead() -> None:
         "docs/guide.md:1: dead link gone.md",
         "docs/guide.md:1: dead link guide.md#gone",
         "docs/guide.md:1: dead link ../LICENSE#x",
+    ]
+
+
+def test_code_that_does_not_exist_is_named_where_a_page_speaks_of_it() -> None:
+    files = ["runscaler/files.py", "runscaler/cli/__init__.py", "runscaler/cli/run.py"]
+    fine = "`files.py`, cli/run.py, runscaler.cli.run, runscaler.cli.run.start, runscaler.json, `cli/NAME.py`"
+    wrong = "`cli/files.py`, `un.py`, runscaler.cli.gone"
+
+    assert list(cited(fine, "README.md").missing_code(files)) == []
+    assert list(cited(wrong).missing_code(files)) == []
+    assert list(cited(wrong, "README.md").missing_code(files)) == [
+        "README.md:1: no file cli/files.py",
+        "README.md:1: no file un.py",
+        "README.md:1: no module runscaler.cli.gone",
     ]

@@ -28,6 +28,8 @@ _CITATION = re.compile(rf"(?:({_PAGE})[)`]* ?)?{_SIGN} ?")
 _NAMED = re.compile(rf'(?<!/ "){_PAGE}')
 """Not what code makes a path of: `folder / "NAME.md"`."""
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_FILE = re.compile(r"(?<![\w./-])[a-z_/]+\.(?:py|go)\b")
+_MODULE = re.compile(r"(?<![\w./-])runscaler(?:\.[a-z_]+){2,}\b")
 _OUTSIDE = re.compile(r"\b(?:spec|design|style) \d+(?:\.\d+)*|\.\./shared\b", re.IGNORECASE)
 _TABLES = {
     "F": ("docs/protocol.md", "10"),
@@ -116,6 +118,19 @@ class Citations:
                 continue
             if place not in files or (anchor and (page is None or anchor not in page.anchors)):
                 yield self._complaint(found.start(), f"dead link {found[1]}")
+
+    def missing_code(self, files: Collection[str]) -> Iterator[str]:
+        """Files (by the end of their path) and modules that a page names and that are not among `files`."""
+        if not self._is_page:
+            return
+        for found in _FILE.finditer(self._text):
+            if not any(f"/{path}".endswith(f"/{found[0]}") for path in files):
+                yield self._complaint(found.start(), f"no file {found[0]}")
+        for found in _MODULE.finditer(self._text):
+            module = found[0].replace(".", "/")
+            names = {f"{module}.py", f"{module}/__init__.py", f"{posixpath.dirname(module)}.py"}
+            if not names & set(files):
+                yield self._complaint(found.start(), f"no module {found[0]}")
 
     @property
     def _is_page(self) -> bool:
