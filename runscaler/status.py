@@ -19,7 +19,7 @@ class SetState(StrEnum):
 
 
 class Unmet(StrEnum):
-    """Why something wanted is not being started: spec 6.6's closed list."""
+    """Why something wanted is not being started: the closed list of docs/behaviour.md § 6.6."""
 
     MAX_RUNNERS = "max_runners"
     HOST_GUARD = "host_guard"

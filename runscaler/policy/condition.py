@@ -13,7 +13,7 @@ from runscaler.policy.scaling import Gate
 from runscaler.status import SetState, Unmet
 
 START_BACKOFF = Backoff(first=1.0, cap=60.0)
-"""Spec.md 5.3."""
+"""docs/behaviour.md § 5.3."""
 DEGRADED_AFTER = 5
 """Runners in a row that start and end without a job (docs/behaviour.md § 5.3), or starts that fail."""
 

@@ -97,7 +97,7 @@ COUNTED = frozenset(
 """States that count towards the target; finishing and removing only hold their slot."""
 
 FINISH_SECONDS = 10.0
-"""How long a resource may take to end by itself after JobCompleted (docs/behaviour.md § 5)."""
+"""How long a resource may take to end by itself after JobCompleted (docs/behaviour.md § 5.1)."""
 GRACE_SECONDS = 10.0
 """From GitHub's agreement to the removal, for a JobStarted on its way (docs/behaviour.md § 6.2)."""
 

@@ -108,7 +108,7 @@ class View:
 
     @property
     def target(self) -> int:
-        """Spec.md 6.1: min(max-runners, min-runners + assigned jobs); nothing while draining."""
+        """docs/behaviour.md § 6.1: min(max-runners, min-runners + assigned jobs); nothing while draining."""
         return 0 if self.draining else min(self.max_runners, self.wanted)
 
     @property

@@ -1,4 +1,4 @@
-"""Spec.md 6.4: the host's places, shared so that no scale set starves."""
+"""docs/behaviour.md § 6.4: the host's places, shared so that no scale set starves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Spec.md 6.1 to 6.3 and 6.6 as laws that hold for every view."""
+"""docs/behaviour.md § 6.1 to 6.3 and 6.6 as laws that hold for every view."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class AdoptRunner:
 @dataclass(frozen=True, slots=True)
 class RetireRunner:
     """Ask GitHub to remove the registration, then the backend whether a job runs inside; `after_job`:
-    GitHub has called its job completed, and its word alone counts (docs/behaviour.md § 5, step 5)."""
+    GitHub has called its job completed, and its word alone counts (docs/behaviour.md § 5.1, step 5)."""
 
     generation: Generation
     scale_set_id: ScaleSetId
