@@ -132,7 +132,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
 
     def _make_plan(self) -> None:
         self._planning.make(stopping=self._shutdown.begun)
-        self._shutdown.check()
+        if self._shutdown.begun:
+            self._shutdown.check()
 
     def _plan_later(self) -> None:
         if not self._plan_queued:

@@ -50,18 +50,13 @@ class ScaleSetContext:
     counters: Counters
     scale_set_id: ScaleSetId = field(default=ScaleSetId(0), init=False)
     """At GitHub; 0 until the listener has found or created it."""
+    key: ScaleSetKey = field(init=False)
+    clock: Clock = field(init=False)
     log: Logger = field(init=False)
 
     def __post_init__(self) -> None:
+        self.key, self.clock = self.settings.key, self.actors.clock
         self.log = logger.bind(scale_set=self.settings.name)
-
-    @property
-    def key(self) -> ScaleSetKey:
-        return self.settings.key
-
-    @property
-    def clock(self) -> Clock:
-        return self.actors.clock
 
     def count(self, **more: int) -> None:
         """Increase the named counters."""

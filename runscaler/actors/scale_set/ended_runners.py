@@ -64,17 +64,10 @@ class EndedRunners:
         self._context, self._book = context, book
         self._child_actors, self._conditions = child_actors, conditions
         self._runners: OrderedDict[RunnerName, EndedRunner] = OrderedDict()
-        self._counts = dict.fromkeys(Outcome, 0)
-
-    @property
-    def had_job(self) -> int:
+        self.had_job = 0
         """Runners with a job whose JobCompleted is still to come."""
-        return self._counts[Outcome.HAD_JOB]
-
-    @property
-    def probably_had_job(self) -> int:
+        self.probably_had_job = 0
         """Runners that ended clean a moment ago, before any job was seen."""
-        return self._counts[Outcome.PROBABLY_HAD_JOB] + self._counts[Outcome.UNREGISTERED]
 
     def get(self, runner: str) -> EndedRunner | None:
         return self._runners.get(RunnerName(runner))
@@ -116,11 +109,11 @@ class EndedRunners:
             job_completed=bool(slot.completed_job),
             reason=reason,
         )
-        self._counts[outcome] += 1
+        self._count(outcome, +1)
         self._reached(slot.runner, ended)
         if len(self._runners) > _REMEMBERED:
             _, oldest = self._runners.popitem(last=False)
-            self._counts[oldest.outcome] -= 1
+            self._count(oldest.outcome, -1)
 
     def add_reason(self, runner: RunnerName, more: str) -> None:
         """Add to what is said if this runner turns out to have failed."""
@@ -157,8 +150,8 @@ class EndedRunners:
         before, after = ended.outcome, reconsider(ended.outcome, evidence)
         if after is before and after not in WAITS:
             return
-        self._counts[before] -= 1
-        self._counts[after] += 1
+        self._count(before, -1)
+        self._count(after, +1)
         ended.outcome = after
         if after is Outcome.FAILED:
             self._context.log.bind(slot=ended.slot, runner=runner).warning("{}", ended.reason)
@@ -176,6 +169,12 @@ class EndedRunners:
             order = DeregisterRunner(runner, ended.runner_id, self._context.scale_set_id)
             self._child_actors.tell_runner(ended.slot, order)
         self._context.changed()
+
+    def _count(self, outcome: Outcome, change: int) -> None:
+        if outcome is Outcome.HAD_JOB:
+            self.had_job += change
+        elif outcome in (Outcome.PROBABLY_HAD_JOB, Outcome.UNREGISTERED):
+            self.probably_had_job += change
 
     def _count_failure(self, runner: RunnerName, ended: EndedRunner) -> None:
         self._context.count(runners_failed=1)

@@ -63,19 +63,15 @@ class Shutdown:
         self._child_actors, self._conditions = child_actors, conditions
         self._stopped = stopped
         self._waits_for_list = True
-        self.keep = False
+        self.keep = self.begun = False
         self.phase = Phase.NOT_BEGUN
-
-    @property
-    def begun(self) -> bool:
-        return self.phase is not Phase.NOT_BEGUN
 
     # -- drain --------------------------------------------------------------------------------------
 
     def begin(self, order: StopScaleSet) -> None:
         if self.begun:
             return
-        self.phase, self.keep = Phase.DRAIN, order.keep
+        self.begun, self.phase, self.keep = True, Phase.DRAIN, order.keep
         self._runners.stopping = True
         self._context.after(LIST_SECONDS, ShutdownStepTimedOut(LIST))
         for slot in self._book.in_state(SlotState.WAITING):
