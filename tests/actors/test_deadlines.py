@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from support.world import World
 
-from runscaler.actors.scale_set.runners import ASK_AGAIN_UNHEARD_SECONDS
+from runscaler.actors.scale_set.runners import ASK_AGAIN_SECONDS, ASK_AGAIN_UNHEARD_SECONDS
 from runscaler.errors import JobStillRunning
 
 STILL = JobStillRunning("a job still runs", status=400)
@@ -90,3 +91,22 @@ def stray_idle_runner(world: World) -> str:
     world.play()
     (slot,) = world.status().slots
     return str(slot.runner)
+
+
+@pytest.mark.parametrize("refusals", [0, 2])
+def test_a_runner_that_hangs_after_its_job_goes_when_github_has_agreed(refusals: int) -> None:
+    """Fault F85: its worker process still lives, its registration is gone."""
+    world = World(max_runners=1)
+    world.queue(1)
+    world.play()
+    runner = world.working()[0]
+    resource = world.running[runner]
+    world.finish(runner, ends=False)
+    world.backend.engine.jobs_running.add(resource.id)
+    still = JobStillRunning("a job still runs", status=400)
+    world.github.fail_next("remove_runner", still, times=refusals)
+    world.play()
+
+    world.advance(25 + refusals * ASK_AGAIN_SECONDS)
+
+    assert world.resources() == []

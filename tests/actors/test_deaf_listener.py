@@ -35,3 +35,14 @@ def test_it_is_one_once_github_is_back_and_has_no_word_of_its_job() -> None:
     world.advance(60)
 
     assert world.status().counters.runners_failed == 1
+
+
+def test_polling_goes_on_while_a_batch_cannot_be_acknowledged() -> None:
+    world = World(max_runners=3)
+    world.play()
+    world.github.fail_next("acknowledge", ServerTrouble("502"), times=1000)
+    world.queue(1)
+    world.play()
+    world.queue(2)
+    world.advance(10)
+    assert world.states() == ["busy"] * 3

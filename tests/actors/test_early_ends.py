@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.world import World
 
+from runscaler.actors.listener import ListenerActor
 from runscaler.status import SetState, Unmet
 
 
@@ -182,3 +183,19 @@ def test_where_the_output_is_kept_is_said_too_of_one_that_is_found_a_failure_lat
 
     (line,) = [line for line in log_lines if f"{runner} ended before a job" in line]
     assert "its last output is kept in" in line
+
+
+def test_a_job_that_is_over_before_github_told_of_it_needs_no_second_runner() -> None:
+    """Two runners did two jobs and ended with 0 while the listener was slow."""
+    world = World(max_runners=3)
+    world.queue(2)
+    world.deliver()
+    world.poll()
+    world.deliver()
+    world.hanging = (ListenerActor,)
+    world.live_agents()
+    world.finish_all()
+    world.deliver()
+    world.hanging = ()
+    world.play()
+    assert len(world.started) == 2

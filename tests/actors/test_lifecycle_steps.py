@@ -344,7 +344,7 @@ def a_job_that_starts_late_makes_a_finishing_runner_busy() -> None:
 
 @row(S.FINISHING, E.ENDED)
 def a_finishing_runner_that_ends_is_removed() -> None:
-    world, runner = lingering()
+    world, _runner = lingering()
     world.backend.end(world.backend.inventory()[0].id, 0)
     world.play()
     assert (world.states(), world.resources()) == ([], [])

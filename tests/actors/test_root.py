@@ -35,11 +35,17 @@ from runscaler.actors.messages import (
 )
 from runscaler.actors.root import RootActor
 from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.autoscaler import Autoscaler
 from runscaler.backends.memory import MemoryBackend
-from runscaler.errors import BackendError
+from runscaler.clock import SystemClock
+from runscaler.config.model import Config
+from runscaler.errors import BackendError, RunscalerError
 from runscaler.status import Counters, SetState
+from runscaler.testing.memory_github import MemoryGitHub
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runscaler.actors.messages import Ref
     from runscaler.actors.scale_set import ScaleSetWiring
     from runscaler.testing.probe import Probe
@@ -494,3 +500,17 @@ def test_children_that_answer_keep_the_system_alive() -> None:
         troupe.solo.advance(9)
 
     assert troupe.root.receive(Ping()) is True
+
+
+def test_the_crash_of_root_says_what_went_wrong(tmp_path: Path) -> None:
+    """Root has no parent: its ChildCrashed goes nowhere, nothing is logged (pykka's logger is silent), and
+    the reason is only "the root actor crashed"."""
+
+    def refuse(*_: object) -> Any:
+        raise RunscalerError("there is no backend 'dokcer'")
+
+    config = Config(scale_sets=(scale_set("linux"),), state_dir=tmp_path, health_port=0)
+    autoscaler = Autoscaler(config, connect=MemoryGitHub(SystemClock()).connect, open_backend=refuse)
+    autoscaler.start()
+
+    assert "there is no backend 'dokcer'" in (autoscaler.wait(30) or "")
