@@ -29,7 +29,7 @@ class SlotState(StrEnum):
 
 
 class SlotEvent(StrEnum):
-    """What can happen to a slot. `WANTED`, `UNWANTED`, `RETIRE` are orders of the planner, the others facts."""
+    """What can happen to a slot. `WANTED`, `UNWANTED`, `RETIRE` are orders, the others facts."""
 
     WANTED = "wanted"
     UNWANTED = "unwanted"

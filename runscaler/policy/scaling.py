@@ -56,7 +56,7 @@ class Demand:
     whose messages are on their way."""
 
     def jobs(self, busy: int) -> int:
-        """Jobs that need a runner of ours now. `busy` counts our busy runners, and adopted ones, which may be.
+        """Jobs that need a runner of ours now. `busy` counts our busy and our adopted runners.
 
         `had_job` is taken off only as far as GitHub counts running jobs beyond `busy`: a JobCompleted that
         is lost for ever must not hold demand down.
