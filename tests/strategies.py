@@ -36,7 +36,7 @@ def counts(draw: st.DrawFn) -> Counts:
 
 @st.composite
 def demands(draw: st.DrawFn) -> Demand:
-    """As GitHub counts: what runs is assigned. `departed` is ours, and may be anything."""
+    """As GitHub counts: what runs is assigned. `had_job` is ours, and may be anything."""
     assigned = draw(st.integers(0, 40))
     return Demand(assigned, draw(st.integers(0, assigned)), draw(_FEW))
 

@@ -95,7 +95,11 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         """Queue `message` behind those that are waiting already."""
         self.send(self.actor_ref, message)
 
-    # -- Pykka's hooks ------------------------------------------------------------------------------
+    def has_waiting(self) -> bool:
+        """Whether another message is waiting to be handled."""
+        return not self.actor_inbox.empty()
+
+    # -- Pykka's hooks ------------------------------------------------------------------------
 
     def _create_actor_inbox(self) -> Any:  # type: ignore[override]  # Pykka's is static; ours needs the clock
         return Inbox(self.clock)

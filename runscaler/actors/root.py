@@ -20,8 +20,7 @@ from runscaler.actors.crash_reports import first_line, report_crash
 from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
-from runscaler.actors.scale_set.actor import Place, ScaleSetActor
-from runscaler.actors.scale_set.ended_runners import Tally
+from runscaler.actors.scale_set import ScaleSetActor, ScaleSetWiring
 from runscaler.actors.tart_slots import TartSlotActor
 from runscaler.backends.base import PlacedBackend
 from runscaler.status import SetState
@@ -139,7 +138,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         """For a restart too, which continues the counters of the last snapshot."""
         backend_id = self._context.backend_id_of(settings)
         last = self._last_snapshot(settings.key)
-        place = Place(
+        wiring = ScaleSetWiring(
             parent=self.actor_ref,
             keeper=self.children.ref(_keeper_name(backend_id)),
             host=self.children.ref(m.HOST),
@@ -147,9 +146,9 @@ class RootActor(SupervisedActor[m.RootMessage]):
             backend=self._backends[backend_id],
             restarts=self._count_restart(settings.key, last.restarts),
             poisonous=self._poisonous_batches(_set_name(settings.key)),
-            tally=Tally(last.jobs_started, last.jobs_completed, last.runners_started, last.runners_failed),
+            counters=last.counters,
         )
-        return self._context.launch(ScaleSetActor, self._context, settings, place)
+        return self._context.launch(ScaleSetActor, self._context, settings, wiring)
 
     def _count_restart(self, key: ScaleSetKey, shown: int) -> int:
         """How often the scale set has been restarted, this start included; 0 for its first start.

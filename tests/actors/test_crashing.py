@@ -14,7 +14,7 @@ from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.root import RootActor
 from runscaler.actors.runner import RunnerActor
-from runscaler.actors.scale_set.actor import ScaleSetActor
+from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.github.messages import JobCompleted, JobStarted
 from runscaler.policy.lifecycle import FINISH_SECONDS
 from runscaler.status import SetState
@@ -255,3 +255,87 @@ def test_a_runner_whose_actor_crashed_after_its_job_was_over_is_removed() -> Non
 
     world.advance(60)
     assert runner not in [one.runner for one in world.resources()]
+
+
+def test_a_finishing_runner_whose_actor_crashed_is_asked_about_all_the_same() -> None:
+    world = World(max_runners=1)
+    world.queue(1)
+    world.play()
+    runner = world.working()[0]
+    world.finish(runner, ends=False)
+    world.play()
+    assert world.states() == ["finishing"]
+    world.advance(9.5)
+    world.crash(RunnerActor)
+    world.clock.advance(0.6)  # the deadline passes while the slot's actor is down
+    world.play()
+    world.advance(120)
+    assert world.states() == []
+
+
+def test_a_busy_slot_whose_start_was_lost_is_free_again() -> None:
+    world = World(max_runners=1)
+    world.hanging = (RunnerActor,)
+    world.queue(1)
+    world.play()
+    assert world.states() == ["starting"]
+    name = world.status().slots[0].runner
+    world.github.say("linux", JobStarted("job-x", runner_name=name))
+    world.play()
+    assert world.states() == ["busy"]
+    runner = world.stage.living(RunnerActor)[0]
+    runner.actor_inbox.get()  # the start is what it dies of
+    runner.actor_ref.tell(object())
+    world.hanging = ()
+    world.play()
+    world.advance(40)
+    assert [s.runner for s in world.status().slots] != [name]
+    world.advance(10)
+    world.finish_all()
+    world.advance(10)
+    assert world.status().total == 0
+
+
+def test_a_finishing_slot_whose_start_was_lost_is_free_again() -> None:
+    world = World(max_runners=1)
+    world.hanging = (RunnerActor,)
+    world.queue(1)
+    world.play()
+    name = world.status().slots[0].runner
+    world.github.say("linux", JobStarted("job-x", runner_name=name), JobCompleted("job-x", runner_name=name))
+    world.play()
+    runner = world.stage.living(RunnerActor)[0]
+    runner.actor_inbox.get()
+    runner.actor_ref.tell(object())
+    world.hanging = ()
+    world.play()
+    world.advance(60)
+    assert name not in [s.runner for s in world.status().slots]
+
+
+def test_a_slot_in_doubt_is_not_in_doubt_for_its_next_runner() -> None:
+    world = World(max_runners=1, start_timeout=60.0)
+    world.hanging = (RunnerActor,)
+    world.queue(1)
+    world.play()
+    runner = world.stage.living(RunnerActor)[0]
+    runner.actor_inbox.get()
+    runner.actor_ref.tell(object())
+    world.hanging = (KeeperActor,)  # the engine does not list for a long time
+    world.play()
+    world.advance(61)
+    world.hanging = ()
+    world.play()
+    world.advance(5)
+    assert world.states() == ["busy"], world.status()
+    world.finish_all()
+    world.play()
+    world.hanging = (RunnerActor,)
+    world.queue(1)
+    world.advance(3)
+    name = world.status().slots[0].runner
+    world.advance(40)  # two reconciliations pass while it starts
+    assert [s.runner for s in world.status().slots] == [name]
+    world.hanging = ()
+    world.play()
+    assert world.working() == [name]

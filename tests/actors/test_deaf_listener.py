@@ -19,7 +19,7 @@ def test_a_runner_that_ends_with_zero_is_no_failure_while_all_polls_fail() -> No
     world.play()
     world.advance(60)
 
-    assert world.status().runners_failed == 0
+    assert world.status().counters.runners_failed == 0
 
 
 def test_a_runner_that_ends_with_zero_is_a_failure_once_polls_work_and_tell_of_no_job() -> None:
@@ -34,4 +34,15 @@ def test_a_runner_that_ends_with_zero_is_a_failure_once_polls_work_and_tell_of_n
     world.play()
     world.advance(60)
 
-    assert world.status().runners_failed == 1
+    assert world.status().counters.runners_failed == 1
+
+
+def test_polling_goes_on_while_a_batch_cannot_be_acknowledged() -> None:
+    world = World(max_runners=3)
+    world.play()
+    world.github.fail_next("acknowledge", ServerTrouble("502"), times=1000)
+    world.queue(1)
+    world.play()
+    world.queue(2)
+    world.advance(10)
+    assert world.states() == ["busy"] * 3

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from support.world import World, scale_set
 
-from runscaler.actors.scale_set.actor import ScaleSetActor
+from runscaler.actors.host import HostActor
+from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.status import Unmet
 
 
@@ -92,3 +93,46 @@ def test_a_scale_set_that_crashes_while_it_waits_goes_on_waiting() -> None:
     world.finish_all()
     world.play()
     assert busy(world) == (0, 1)
+
+
+def two(**settings: object) -> tuple:
+    return (scale_set("a", **settings), scale_set("b", **settings))
+
+
+def test_a_new_host_keeps_the_cap() -> None:
+    world = World(scale_sets=two(max_runners=3), host_cap=2)
+    world.queue(1, "b")
+    world.play()
+    world.queue(1, "a")
+    world.play()
+    world.queue(3, "a")
+    world.play()
+    assert world.backend.engine.peak == 2
+    world.crash(HostActor)
+    world.advance(5)
+    assert world.backend.engine.peak == 2
+
+
+def test_a_restart_keeps_the_cap() -> None:
+    world = World(scale_sets=two(max_runners=3), host_cap=2)
+    world.queue(2, "b")
+    world.play()
+    world.queue(3, "a")
+    world.play()
+    assert world.backend.engine.peak == 2
+    world.kill()
+    world.start()
+    world.play()
+    world.advance(5)
+    assert world.backend.engine.peak == 2
+
+
+def test_a_crashed_scale_set_keeps_its_places() -> None:
+    world = World(scale_sets=two(max_runners=3), host_cap=2)
+    world.queue(2, "b")
+    world.play()
+    world.queue(3, "a")
+    world.play()
+    world.crash(ScaleSetActor, 1)
+    world.advance(5)
+    assert world.backend.engine.peak == 2

@@ -430,3 +430,30 @@ def test_an_event_stream_that_cannot_be_opened_is_a_crash() -> None:
 
     (crash,) = solo.heard(ChildCrashed)
     assert crash.handling == "start"
+
+
+class Held:
+    """Something that a shared actor holds: `told` is whether the parent knew of the end before this."""
+
+    def __init__(self, solo: Solo) -> None:
+        self._solo = solo
+        self.told: list[bool] = []
+
+    def stop(self) -> None:
+        self._solo.stage.play()
+        self.told.append(bool(self._solo.heard(SharedStopped)))
+
+
+def test_the_stream_has_ended_when_a_keeper_says_so() -> None:
+    """keeper likewise: root closes the backend while its stream and its workers still run."""
+    solo = Solo()
+    stream = Held(solo)
+
+    class Streaming(MemoryBackend):
+        def watch(self, *_: Any) -> Any:
+            return stream
+
+    solo.backend = Streaming(solo.clock)
+    solo.tell(solo.keeper(), StopKeeper())
+
+    assert stream.told[0] is False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from support.world import World
 
-from runscaler.actors.scale_set.actor import ScaleSetActor
-from runscaler.errors import JobStillRunning, Unreachable
+from runscaler.actors.runner import RunnerActor
+from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.errors import JobStillRunning, ServerTrouble, Unreachable
 
 
 def noted(world: World) -> list[str]:
@@ -120,3 +121,20 @@ def test_exactly_the_registrations_of_existing_runners_are_noted() -> None:
     world.finish_all()
     world.advance(20)
     assert noted(world) == []
+
+
+def test_crashed_runner_actor_forgets_no_registration() -> None:
+    world = World(max_runners=1, min_runners=0)
+    world.agents_connect = False
+    world.queue(1)
+    world.github.fail_next("remove_runner", ServerTrouble("502"), times=1)
+    world.play()
+    name = world.status().slots[0].runner
+    world.end(name, 1)
+    world.play()
+    world.crash(RunnerActor)
+    world.agents_connect = True
+    world.advance(60)
+    world.finish_all()
+    world.advance(60)
+    assert name not in [one.name for one in world.github.runners.values()]

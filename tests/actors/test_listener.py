@@ -768,3 +768,37 @@ def test_message_ids_that_start_over_are_handled_and_followed_in_a_new_session()
     assert batch_of(solo, listener) == 2
     solo.advance(2)
     assert solo.service.names().count("open_session") == 2
+
+
+def test_a_session_that_is_lost_at_every_poll_is_not_opened_anew_all_the_time() -> None:
+    """Faults F26 and F65: the second time in a row there is a backoff, and the state says why."""
+    solo = Solo()
+    solo.listener()
+    solo.play()
+    solo.github.fail_next("poll", SessionGone("401 again"), times=1000)
+    for _ in range(60):
+        for _ in solo.heard(SessionOpened):
+            solo.tell(solo.stage.actors[-1], BatchHandled(None, ()))
+        solo.advance(1)
+
+    assert solo.github.calls["open_session"] <= 9
+    assert any(report.trouble for report in solo.heard(ListenerTroubled))
+
+
+def test_a_late_answer_to_the_session_before_is_no_answer_to_the_new_one() -> None:
+    """listener._handled does not look at the batch's id: after Reconnect the answer to a batch of the old
+    session counts as that to SessionOpened, whose own answer (offers to acquire) is dropped then."""
+    solo = Solo()
+    listener = solo.listener()
+    solo.play()
+    solo.tell(listener, BatchHandled(None, ()))
+    solo.github.queue("linux")
+    solo.tell(listener, AnnounceCapacity(10))
+    old = solo.heard(BatchReceived)[0].batch_id
+    solo.tell(listener, Reconnect())
+    solo.tell(listener, BatchHandled(old, ()))
+    solo.service.calls.clear()
+
+    solo.tell(listener, BatchHandled(None, (7,)))
+
+    assert solo.service.args("acquire_jobs")[0][1] == (7,)

@@ -34,14 +34,20 @@ from runscaler.actors.messages import (
     StopScaleSet,
 )
 from runscaler.actors.root import RootActor
-from runscaler.actors.scale_set.actor import ScaleSetActor
+from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.autoscaler import Autoscaler
 from runscaler.backends.memory import MemoryBackend
-from runscaler.errors import BackendError
-from runscaler.status import SetState
+from runscaler.clock import SystemClock
+from runscaler.config.model import Config
+from runscaler.errors import BackendError, RunscalerError
+from runscaler.status import Counters, SetState
+from runscaler.testing.memory_github import MemoryGitHub
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runscaler.actors.messages import Ref
-    from runscaler.actors.scale_set.actor import Place
+    from runscaler.actors.scale_set import ScaleSetWiring
     from runscaler.testing.probe import Probe
 
 
@@ -105,8 +111,8 @@ class Harness:
         """The probes of all actors of that class, oldest first."""
         return [probe for one, _, probe in self.made if one is kind]
 
-    def places(self) -> list[Place]:
-        """The place of each scale set actor, oldest first."""
+    def wirings(self) -> list[ScaleSetWiring]:
+        """The wiring of each scale set actor, oldest first."""
         return [args[2] for kind, args, _ in self.made if kind is ScaleSetActor]
 
     def crash(self, kind: type[Any], number: int = -1, orphans: tuple[Ref, ...] = ()) -> None:
@@ -142,19 +148,19 @@ def test_shared_actors_are_started_before_the_scale_sets() -> None:
     harness = Harness()
 
     assert harness.kinds() == [HealthActor, HostActor, KeeperActor, KeeperActor, ScaleSetActor, ScaleSetActor]
-    place = harness.places()[1]
-    assert place.keeper == harness.all(KeeperActor)[1].actor_ref
-    assert place.host == harness.all(HostActor)[0].actor_ref
-    assert place.health == harness.all(HealthActor)[0].actor_ref
-    assert place.backend is harness.backends[1]
-    assert place.restarts == 0
+    wiring = harness.wirings()[1]
+    assert wiring.keeper == harness.all(KeeperActor)[1].actor_ref
+    assert wiring.host == harness.all(HostActor)[0].actor_ref
+    assert wiring.health == harness.all(HealthActor)[0].actor_ref
+    assert wiring.backend is harness.backends[1]
+    assert wiring.restarts == 0
 
 
 def test_scale_sets_with_the_same_backend_id_share_keeper_and_backend() -> None:
     harness = Harness(one_engine=True)
 
     assert harness.kinds().count(KeeperActor) == 1
-    linux, windows = harness.places()
+    linux, windows = harness.wirings()
     assert linux.keeper == windows.keeper
     assert linux.backend is windows.backend
 
@@ -174,7 +180,7 @@ def test_a_crashed_scale_set_is_restarted_and_the_other_is_not_affected() -> Non
     harness.solo.advance(1)
 
     assert harness.kinds().count(ScaleSetActor) == 3
-    assert harness.places()[2].backend is harness.places()[0].backend
+    assert harness.wirings()[2].backend is harness.wirings()[0].backend
     assert harness.all(ScaleSetActor)[1].received == []
 
 
@@ -182,19 +188,18 @@ def test_a_restarted_scale_set_continues_the_counters_of_its_last_snapshot() -> 
     harness = Harness()
     last = replace(
         harness.solo.board.status.scale_sets[0],
-        jobs_started=7, jobs_completed=6, runners_started=5, runners_failed=4, restarts=3,
-    )  # fmt: skip
+        counters=Counters(jobs_started=7, jobs_completed=6, runners_started=5, runners_failed=4),
+        restarts=3,
+    )
     harness.solo.board.status = replace(
         harness.solo.board.status, scale_sets=(last, *harness.solo.board.status.scale_sets[1:])
     )
     harness.crash(ScaleSetActor, 0)
     harness.solo.advance(1)
 
-    place = harness.places()[2]
-    assert place.restarts == 4
-    assert place.tally is not None
-    assert (place.tally.jobs_started, place.tally.jobs_completed) == (7, 6)
-    assert (place.tally.runners_started, place.tally.runners_failed) == (5, 4)
+    wiring = harness.wirings()[2]
+    assert wiring.restarts == 4
+    assert wiring.counters == last.counters
 
 
 def test_a_crash_is_emitted_as_an_event() -> None:
@@ -269,14 +274,14 @@ def test_a_failed_scale_set_has_all_its_restarts_again() -> None:
 def test_a_batch_that_crashed_its_scale_set_three_times_is_named_to_the_next_actor() -> None:
     harness = Harness()
     for digest, delay in (("bad", 1), ("odd", 2), ("bad", 4), ("bad", 8)):
-        assert harness.places()[-1].poisonous == frozenset()
+        assert harness.wirings()[-1].poisonous == frozenset()
         harness.tell(harness.report(ScaleSetActor, handling=f"{BATCH} {digest}"))
         harness.solo.advance(delay)
 
-    assert harness.places()[-1].poisonous == {"bad"}
+    assert harness.wirings()[-1].poisonous == {"bad"}
     harness.crash(ScaleSetActor, 0)
     harness.solo.advance(1)
-    assert harness.places()[-1].poisonous == frozenset(), "the other set never received it"
+    assert harness.wirings()[-1].poisonous == frozenset(), "the other set never received it"
 
 
 @pytest.mark.parametrize("kind", [HealthActor, HostActor, KeeperActor, ScaleSetActor])
@@ -497,3 +502,17 @@ def test_a_ping_succeeds_while_all_children_answer() -> None:
         harness.solo.advance(9)
 
     assert harness.root.receive(Ping()) is True
+
+
+def test_the_crash_of_root_says_what_went_wrong(tmp_path: Path) -> None:
+    """Root has no parent: its ChildCrashed goes nowhere, nothing is logged (pykka's logger is silent), and
+    the reason is only "the root actor crashed"."""
+
+    def refuse(*_: object) -> Any:
+        raise RunscalerError("there is no backend 'dokcer'")
+
+    config = Config(scale_sets=(scale_set("linux"),), state_dir=tmp_path, health_port=0)
+    autoscaler = Autoscaler(config, connect=MemoryGitHub(SystemClock()).connect, open_backend=refuse)
+    autoscaler.start()
+
+    assert "there is no backend 'dokcer'" in (autoscaler.wait(30) or "")

@@ -20,7 +20,7 @@ from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.runner import RunnerActor
-from runscaler.actors.scale_set.actor import ScaleSetActor
+from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.errors import BackendError, RateLimited, ServerTrouble, StartFailed, Unreachable
 from runscaler.github.messages import JobCompleted, JobStarted
 from runscaler.testing.memory_records import JobState, MemoryJob

@@ -11,7 +11,7 @@ from support.world import World, scale_set
 
 from runscaler.actors.base import ActorCrashed
 from runscaler.actors.host import HostActor
-from runscaler.actors.scale_set.actor import ScaleSetActor
+from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.actors.tart_slots import HOLD_REPORT_SECONDS, HOLDERS_SECONDS, TartSlotActor
 from runscaler.backends.memory import MemoryBackend
 from runscaler.errors import BackendError, StartFailed
@@ -171,7 +171,7 @@ def test_a_vm_that_the_kernel_refuses_to_run_waits_and_is_no_failure() -> None:
 
     world.advance(60)
     status = world.status()
-    assert (world.states(), status.runners_failed, status.state) == (["busy"], 0, SetState.OK)
+    assert (world.states(), status.counters.runners_failed, status.state) == (["busy"], 0, SetState.OK)
     assert not world.github.runners or all(one.job for one in world.github.runners.values())
 
 
@@ -202,7 +202,7 @@ def test_a_vm_slot_is_not_granted_again_before_it_was_released_though_its_vm_has
     world.play()
 
     assert sorted(one.place.vm_slot or 0 for one in world.resources()) == [0, 1]
-    assert world.status().runners_failed == 0
+    assert world.status().counters.runners_failed == 0
 
 
 # -- the warm pool ------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.messages import Shutdown
 from runscaler.actors.root import RootActor
-from runscaler.actors.scale_set.actor import ScaleSetActor
+from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.backends.memory import MemoryBackend
 from runscaler.config.model import Config, ScaleSetSettings
 from runscaler.config.secrets import Secret

@@ -42,7 +42,7 @@ class AdoptRunner:
 class RetireRunner:
     """Ask GitHub to remove the registration, and then the backend whether a job runs in the runner.
 
-    `after_job`: GitHub says that its job is completed, so the backend is not asked (docs/behaviour.md § 5).
+    `after_job`: GitHub says that its job is completed, so the backend is not asked (docs/behaviour.md § 5.1).
     """
 
     generation: Generation

@@ -1,40 +1,34 @@
-"""One scale set: messages in, the view updated, the plan carried out. It never blocks.
-
-It decides nothing itself: `policy.scaling` says how many runners there should be, `policy.lifecycle`
-what an event makes of a slot, `policy.inventory` what a list of resources means, `policy.condition`
-what stands in the way. Its parts: `Crew` (its actors), `Runners` (its slots), `Jobs` (what job
-messages mean), `Outlook` (what is in the way), `Planning`, `Stocktaking` (what the backend lists),
-`Farewell` (the order of a stop). This class is their switchboard.
-"""
+"""The actor of one scale set: dispatches each message to the part that answers it. It never blocks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, assert_never
-
-from loguru import logger
 
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
-from runscaler.actors.scale_set.anomaly_checks import Doubts
-from runscaler.actors.scale_set.child_actors import Crew
-from runscaler.actors.scale_set.claims import Places
-from runscaler.actors.scale_set.conditions import Outlook
-from runscaler.actors.scale_set.ended_runners import Tally
-from runscaler.actors.scale_set.job_tracking import Jobs
+from runscaler.actors.scale_set.anomaly_checks import AnomalyChecks
+from runscaler.actors.scale_set.child_actors import ChildActors
+from runscaler.actors.scale_set.claims import Claims
+from runscaler.actors.scale_set.conditions import Conditions
+from runscaler.actors.scale_set.context import ScaleSetContext
+from runscaler.actors.scale_set.ended_runners import EndedRunners
+from runscaler.actors.scale_set.job_tracking import JobTracking
 from runscaler.actors.scale_set.planning import Planning
-from runscaler.actors.scale_set.reconciliation import Stocktaking
+from runscaler.actors.scale_set.reconciliation import Reconciliation
 from runscaler.actors.scale_set.runners import Runners
-from runscaler.actors.scale_set.shutdown import Farewell
+from runscaler.actors.scale_set.shutdown import Shutdown
+from runscaler.actors.scale_set.slots import SlotBook
 from runscaler.actors.scale_set.snapshot import snapshot
 from runscaler.backends.base import PlacedBackend
 from runscaler.policy.lifecycle import SlotEvent
-from runscaler.status import SetState
+from runscaler.status import Counters, SetState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from runscaler.actors.context import ActorContext
+    from runscaler.actors.scale_set.child_actors import Child
     from runscaler.backends.base import Backend
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import Trouble
@@ -43,16 +37,16 @@ if TYPE_CHECKING:
 
 RECONCILE_SECONDS = 30.0
 PUBLISH_SECONDS, PUBLISH_SLOTS = 0.05, 200
-"""Snapshots are taken at most this often with that many slots, and the more seldom the more there are:
-at a thousand slots one costs a millisecond."""
+"""Snapshots of so many slots are taken at most this often, and of more slots the more seldom: at a
+thousand slots one costs a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a scale set actor stands: what it is made with beside its settings.
+class ScaleSetWiring:
+    """What a scale set actor is made with beside its settings.
 
-    A peer that is down is None: `PeerReplaced` brings the new one. `restarts` counts its own; `tally`
-    goes on from where its predecessor was.
+    A peer that is down is None: `PeerReplaced` brings the new one. `restarts` counts the actor's own;
+    `counters` go on from where its predecessor was.
     """
 
     parent: m.Ref
@@ -61,59 +55,66 @@ class Place:
     health: m.Ref | None
     backend: Backend
     restarts: int = 0
-    tally: Tally | None = None
+    counters: Counters = field(default_factory=Counters)
     poisonous: frozenset[str] = frozenset()
     """Digests of batches whose handling has crashed this scale set three times."""
 
 
 class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
-    def __init__(self, context: ActorContext, settings: ScaleSetSettings, place: Place) -> None:
-        super().__init__(f"scale-set {settings.name}", place.parent, context.clock)
-        self._settings = settings
-        self._keeper, self._health = place.keeper, place.health
-        self._context, self._poisonous = context, place.poisonous
-        self._restarts = place.restarts
+    def __init__(self, actors: ActorContext, settings: ScaleSetSettings, wiring: ScaleSetWiring) -> None:
+        super().__init__(f"scale-set {settings.name}", wiring.parent, actors.clock)
+        self._keeper, self._health = wiring.keeper, wiring.health
+        self._poisonous, self._restarts = wiring.poisonous, wiring.restarts
         self._last_poll: float | None = None
         self._polled_at: float | None = None
-        self._publish_due = False
-        service = context.connect(settings, self._hear_trouble)
-        self._outlook = Outlook(context, settings, self.changed)
-        self._crew = Crew(self, context, settings, service, place.backend)
-        has_vm_slots = isinstance(place.backend, PlacedBackend)
-        self._places = Places(self, settings.key, place.host, place.keeper, has_vm_slots=has_vm_slots)
-        tally = place.tally or Tally()
-        self._runners = Runners(self, self._crew, self._outlook, self._places, context, settings, tally)
-        self._planning = Planning(self, context, settings, self._runners, self._outlook)
-        self._doubts = Doubts(context, settings, self._crew, self._runners, self._planning)
-        self._jobs = Jobs(context, settings, self._runners, self._outlook, self._doubts)
-        self._stocktaking = Stocktaking(self, context, settings, self._runners, self._crew, self._places)
-        self._farewell = Farewell(self, settings, self._runners, self._crew, self._outlook)
-        self._log = logger.bind(scale_set=settings.name)
+        self._publish_due = self._plan_queued = False
+        context = self._context = ScaleSetContext(
+            actors, settings, self.actor_ref, self.send, self.after, self._changed, wiring.counters
+        )
+        service = actors.connect(settings, self._hear_trouble)
+        has_vm_slots = isinstance(wiring.backend, PlacedBackend)
+        book = self._book = SlotBook(settings.max_runners, self.clock, self._set_slot_timer)
+        conditions = self._conditions = Conditions(context)
+        child_actors = self._child_actors = ChildActors(context, self.children, service, wiring.backend)
+        claims = self._claims = Claims(context, book, wiring.host, wiring.keeper, has_vm_slots=has_vm_slots)
+        ended = self._ended = EndedRunners(context, book, child_actors, conditions)
+        runners = self._runners = Runners(context, book, child_actors, claims, conditions, ended)
+        planning = self._planning = Planning(context, book, runners, ended, conditions)
+        checks = self._checks = AnomalyChecks(context, book, runners, planning, child_actors)
+        self._job_tracking = JobTracking(context, book, runners, ended, conditions, checks)
+        self._reconciliation = Reconciliation(context, book, runners, child_actors, claims)
+        self._shutdown = Shutdown(context, book, runners, child_actors, conditions, self._stopped)
 
     def started(self) -> None:
         self._join_keeper()
-        self._crew.start_listener(self._capacity)
+        self._child_actors.start_listener(self._capacity)
         self.after(RECONCILE_SECONDS, m.Reconcile())
         self._publish_soon()
 
     def receive(self, message: m.ScaleSetMessage) -> None:
+        self._dispatch(message)
+        if self._planning.due and not self.has_waiting():
+            self._make_plan()
+        if self._planning.due:
+            self._plan_later()
+
+    def _dispatch(self, message: m.ScaleSetMessage) -> None:
         if isinstance(message, m.ListenerReport):
             self._hear_listener(message)
         elif isinstance(message, m.RunnerReport):
             self._hear_runner(message)
         elif isinstance(message, m.KeeperReport):
-            self._hear_thing(message)
+            self._hear_keeper(message)
         elif isinstance(message, m.OwnDeadline):
-            self._reach(message)
+            self._deadline_reached(message)
         elif isinstance(message, m.ChildCrashed):
-            self._crew.crashed(message)
-            self._farewell.check()
+            self._child_crashed(self._child_actors.crashed(message))
         elif isinstance(message, m.PeerReplaced):
-            self._meet(message)
+            self._peer_replaced(message)
         elif isinstance(message, m.StopScaleSet):
-            self._outlook.draining()
-            self._places.stop_warming(keep=message.keep)
-            self._farewell.begin(message)
+            self._conditions.draining()
+            self._claims.stop_warming(keep=message.keep)
+            self._shutdown.begin(message)
         else:
             assert_never(message)
 
@@ -122,12 +123,24 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             return f"{m.BATCH} {message.digest}"
         return super().describe(message)
 
-    def changed(self) -> None:
+    def _changed(self) -> None:
         """The view is not what it was: a plan and a snapshot are due."""
-        self._planning.soon()
+        self._planning.due = True
         self._publish_soon()
 
-    # -- GitHub's side ------------------------------------------------------------------------------
+    # -- planning ---------------------------------------------------------------------------------------
+
+    def _make_plan(self) -> None:
+        self._planning.make(stopping=self._shutdown.begun)
+        if self._shutdown.begun:
+            self._shutdown.check()
+
+    def _plan_later(self) -> None:
+        if not self._plan_queued:
+            self._plan_queued = True
+            self.send_self(m.MakePlan())
+
+    # -- the listener's reports -------------------------------------------------------------------------
 
     def _hear_trouble(self, trouble: Trouble | None) -> None:
         """From the service, on whatever thread its call runs."""
@@ -136,89 +149,93 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def _hear_listener(self, message: m.ListenerReport) -> None:
         match message:
             case m.ScaleSetFound(scale_set_id):
-                self._runners.scale_set_id = scale_set_id
+                self._context.scale_set_id = scale_set_id
             case m.SessionOpened():
                 self._session_opened(message)
             case m.BatchReceived():
-                self._batch(message)
+                self._batch_received(message)
             case m.NoMessageReceived():
                 self._polled()
-                self.changed()
+                self._changed()
             case m.StatisticsRefreshed(statistics):
-                self._doubts.second_opinion(statistics)
-                self.changed()
+                self._checks.statistics_refreshed(statistics)
+                self._changed()
             case m.StandbyEntered(reason, retry_at):
-                self._outlook.stood_by(reason, retry_at)
+                self._conditions.standby_entered(reason, retry_at)
             case m.ListenerTroubled(trouble):
-                self._outlook.listener_troubled(trouble)
+                self._conditions.listener_troubled(trouble)
             case m.CallsTroubled(trouble):
-                self._outlook.calls_troubled(trouble)
+                self._conditions.calls_troubled(trouble)
             case m.ListenerStopped():
-                self._farewell.listener_stopped()
+                self._shutdown.listener_stopped()
             case _:
                 assert_never(message)
 
     def _session_opened(self, opened: m.SessionOpened) -> None:
-        self._runners.scale_set_id = opened.scale_set_id
+        self._context.scale_set_id = opened.scale_set_id
         self._warn_about_labels(opened.labels)
         self._polled()
         self._planning.count(opened.statistics)
         self._planning.forget_offers()
-        self._outlook.session_opened()
-        if self._outlook.condition.listed:
-            self._stocktaking.look_back()
+        self._conditions.session_opened()
+        if self._conditions.condition.listed:
+            self._reconciliation.remove_left_registrations()
         self._answer(None, opened.offers)
 
     def _warn_about_labels(self, kept: tuple[str, ...]) -> None:
-        dropped = {one.lower() for one in self._settings.labels} - {one.lower() for one in kept}
+        labels = self._context.settings.labels
+        dropped = {one.lower() for one in labels} - {one.lower() for one in kept}
         if dropped and kept:
-            self._log.warning("GitHub dropped the labels {} without a word", ", ".join(sorted(dropped)))
+            names = ", ".join(sorted(dropped))
+            self._context.log.warning("GitHub dropped the labels {} without a word", names)
 
-    def _batch(self, batch: m.BatchReceived) -> None:
+    def _batch_received(self, batch: m.BatchReceived) -> None:
         self._polled()
-        self._doubts.hear(batch.problems)
+        self._checks.log_problems(batch.problems)
         self._planning.count(batch.statistics)
-        self._doubts.weigh(batch.statistics, batch.events)
-        events = () if self._is_poisonous(batch) else batch.events
-        self._answer(batch.batch_id, self._jobs.apply(events))
-        self.changed()
+        self._checks.compare_counts(batch.statistics, batch.events)
+        events = () if self._is_set_aside(batch) else batch.events
+        self._answer(batch.batch_id, self._job_tracking.apply(events))
+        self._changed()
 
     def _polled(self) -> None:
         """The session is alive."""
         self._last_poll, self._polled_at = self.clock.wall(), self.clock.monotonic()
 
-    def _is_poisonous(self, batch: m.BatchReceived) -> bool:
-        """Its handling has crashed three of us: it is set aside, the statistics have to do (docs/behaviour.md § 8.4)."""
+    def _is_set_aside(self, batch: m.BatchReceived) -> bool:
+        """A batch whose handling has crashed three scale set actors is not handled again; the statistics
+        have to do (docs/behaviour.md § 8.4)."""
         if not self._poisonous or batch.digest not in self._poisonous:
             return False
-        kept = self._context.state_store.set_aside(self._settings.key, batch.batch_id, repr(batch.events))
+        context = self._context
+        kept = context.actors.state_store.set_aside(context.key, batch.batch_id, repr(batch.events))
         where = f"kept in {kept}" if kept else "dropped"
-        self._log.error("batch {} crashed the scale set three times: {}", batch.batch_id, where)
+        context.log.error("batch {} crashed the scale set three times: {}", batch.batch_id, where)
         return True
 
     def _answer(self, batch_id: int | None, offers: Iterable[JobAvailable]) -> None:
-        wanted = self._planning.acquire(self._capacity(), offers)
-        self._crew.tell_listener(m.BatchHandled(batch_id, wanted))
+        acquire = self._planning.acquire(self._capacity(), offers)
+        self._child_actors.tell_listener(m.BatchHandled(batch_id, acquire))
 
     def _capacity(self) -> int:
-        return 0 if self._farewell.begun else self._settings.max_runners
+        return 0 if self._shutdown.begun else self._context.settings.max_runners
 
-    # -- the runners' side --------------------------------------------------------------------------
+    # -- the runner actors' reports ---------------------------------------------------------------------
 
     def _hear_runner(self, message: m.RunnerReport) -> None:
         match message:
             case m.RunnerActorStopped(number):
-                self._crew.forget_runner(number)
-                self._farewell.check()
+                self._child_actors.forget_runner(number)
+                self._shutdown.check()
             case m.DeregistrationPending(number, runner, runner_id):
-                self._stocktaking.owe(number, runner, runner_id)
+                self._reconciliation.deregistration_pending(number, runner, runner_id)
             case m.DeregistrationDone(number, runner):
-                self._stocktaking.settled(number, runner)
+                self._reconciliation.deregistration_done(number, runner)
             case _:
                 self._hear_of_slot(message)
 
     def _hear_of_slot(self, message: m.SlotReport) -> None:
-        slot = self._runners.book.of_generation(message.slot, message.generation)
+        slot = self._book.of_generation(message.slot, message.generation)
         if slot is None:
             return
         match message:
@@ -227,85 +244,87 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.RunnerStartFailed():
                 self._runners.start_failed(slot, message)
                 if message.image_missing:
-                    self.send(self._keeper, m.RetryPrepare(self._settings.key))
+                    self.send(self._keeper, m.RetryPrepare(self._context.key))
             case m.RetireAgreed():
-                self._runners.happen(slot, SlotEvent.AGREED)
+                self._runners.apply(slot, SlotEvent.AGREED)
             case m.RetireRefused():
                 self._runners.retire_refused(slot)
             case m.RetireFailed(reason=reason):
                 self._runners.retire_failed(slot, reason)
             case m.JobDetected():
-                self._runners.seen_at_work(slot)
+                self._runners.job_detected(slot)
             case m.RegistrationChecked(known=known):
-                self._doubts.registration(slot, known)
+                self._checks.registration_checked(slot, known)
             case m.RunnerGone(output=output):
                 self._runners.gone(slot, output)
             case m.RemovalFailed(reason=reason):
-                known = self._outlook.condition.backend is not None
-                level = "DEBUG" if known else "WARNING"
-                self._log.log(level, "{} is not removed yet, trying again: {}", slot.runner, reason)
+                self._runners.removal_failed(slot, reason)
             case _:
                 assert_never(message)
 
-    # -- the thing the runners live on, and the host --------------------------------------------------
+    # -- the keeper's and the host's reports ------------------------------------------------------------
 
-    def _hear_thing(self, message: m.KeeperReport) -> None:
+    def _hear_keeper(self, message: m.KeeperReport) -> None:
         match message:
             case m.ResourceEnded(resource_id, ending):
-                self._runners.departures.ended(resource_id, ending)
+                self._runners.resource_ended(resource_id, ending)
             case m.ClaimGranted(number, generation, place):
-                if slot := self._runners.book.of_generation(number, generation):
-                    self._runners.placed(slot, place)
+                if slot := self._book.of_generation(number, generation):
+                    self._runners.claim_granted(slot, place)
             case m.Inventory():
-                self._take_stock(message)
+                self._compare(message)
             case m.BackendDown(reason, fixes):
-                self._outlook.backend_down(reason, fixes)
+                self._conditions.backend_down(reason, fixes)
             case m.BackendUp():
-                # It is up for us when its list has come: nothing is started beside what it does not tell yet.
-                self.ask_for_inventory()
+                # For this set it is up when its list has come: until then it is not known what runs.
+                self._ask_for_inventory()
             case m.VmSlotsFull(holders):
-                self._outlook.places_full(holders)
+                self._conditions.vm_slots_full(holders)
             case m.ImagePrepared():
-                self._outlook.image_prepared()
+                self._conditions.image_prepared()
             case m.ImageAbsent(reason, fixes, failed):
-                self._outlook.image_absent(reason, fixes, failed)
+                self._conditions.image_absent(reason, fixes, failed)
             case _:
                 assert_never(message)
 
-    def _take_stock(self, inventory: m.Inventory) -> None:
-        self._stocktaking.take(inventory)
-        if not self._outlook.condition.listed:
-            self._places.hold_all(self._runners.book)
-        self._outlook.listed()
-        self._stocktaking.look_back()
-        self._farewell.check()
+    def _compare(self, inventory: m.Inventory) -> None:
+        self._reconciliation.compare(inventory)
+        if not self._conditions.condition.listed:
+            self._claims.hold_all()
+        self._conditions.listed()
+        self._reconciliation.remove_left_registrations()
+        self._shutdown.check()
 
     def _join_keeper(self) -> None:
-        self.send(self._keeper, m.JoinKeeper(self._settings.key, self.actor_ref, self._settings))
-        self.ask_for_inventory()
+        join = m.JoinKeeper(self._context.key, self.actor_ref, self._context.settings)
+        self.send(self._keeper, join)
+        self._ask_for_inventory()
 
-    def ask_for_inventory(self) -> None:
-        self.send(self._keeper, m.ListResources(self._settings.key))
+    def _ask_for_inventory(self) -> None:
+        self.send(self._keeper, m.ListResources(self._context.key))
 
-    def _meet(self, replaced: m.PeerReplaced) -> None:
-        book, listed = self._runners.book, self._outlook.condition.listed
+    def _peer_replaced(self, replaced: m.PeerReplaced) -> None:
+        listed = self._conditions.condition.listed
         if replaced.kind == m.HEALTH:
             self._health = replaced.ref
             self._publish_soon()
         elif replaced.kind == m.KEEPER:
             self._keeper = replaced.ref
             self._join_keeper()
-            self._places.meet_keeper(replaced.ref, book, is_listed=listed)
+            self._claims.keeper_replaced(replaced.ref, is_listed=listed)
         else:
-            self._places.meet_host(replaced.ref, book, is_listed=listed)
+            self._claims.host_replaced(replaced.ref, is_listed=listed)
 
-    # -- own deadlines --------------------------------------------------------------------------------
+    # -- its own deadlines ------------------------------------------------------------------------------
 
-    def _reach(self, message: m.OwnDeadline) -> None:
+    def _set_slot_timer(self, seconds: float, slot: SlotNumber) -> None:
+        self.after(seconds, m.SlotDue(slot))
+
+    def _deadline_reached(self, message: m.OwnDeadline) -> None:
         match message:
             case m.MakePlan():
-                self._planning.make(stopping=self._farewell.begun)
-                self._farewell.check()
+                self._plan_queued = False
+                self._make_plan()
             case m.PlanDue():
                 self._planning.look_again()
             case m.Reconcile():
@@ -315,61 +334,69 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.SlotDue(number):
                 self._runners.due(number)
             case m.EndedRunnerDue(runner):
-                self._runners.departures.settle(runner)
+                self._ended.due(runner)
             case m.DrainTimedOut():
-                self._farewell.drain_over()
+                self._shutdown.drain_timed_out()
             case m.ShutdownStepTimedOut(what):
-                self._farewell.over(what)
+                self._shutdown.timed_out(what)
             case m.RestartChild(name):
-                self._crew.restart(name)
+                self._child_back(self._child_actors.restart(name))
             case _:
                 assert_never(message)
 
     def _reconcile(self) -> None:
-        """Every 30 s: the backend's list, and a look at what is doubtful."""
-        self.ask_for_inventory()
+        """Every 30 s: the backend's list, and a look for anomalies."""
+        self._ask_for_inventory()
         self.after(RECONCILE_SECONDS, m.Reconcile())
-        doubtful = self._outlook.condition.is_serving and not self._farewell.begun
-        if doubtful and self._doubts.look(self._polled_at):
+        serving = self._conditions.condition.is_serving and not self._shutdown.begun
+        if serving and self._checks.look(self._polled_at):
             self._polled_at = self.clock.monotonic()
 
-    # -- what becomes of its actors -------------------------------------------------------------------
+    # -- its children -----------------------------------------------------------------------------------
 
-    def runner_down(self, slot: SlotNumber, /) -> None:
-        self._runners.book.set_down(self._runners.book.slot(slot), True)
-        self.changed()
+    def _child_crashed(self, child: Child | None) -> None:
+        if child is not None and child.slot is not None:
+            self._book.set_down(self._book.slot(child.slot), True)
+            self._changed()
+        elif child is not None and child.gave_up:
+            self._conditions.listener_failed(child.gave_up)
+        self._shutdown.check()
 
-    def runner_back(self, slot: SlotNumber, /) -> None:
-        self._runners.book.set_down(self._runners.book.slot(slot), False)
-        self._stocktaking.runner_back(self._runners.book.slot(slot))
-        self.changed()
+    def _child_back(self, child: Child | None) -> None:
+        if child is None:
+            return
+        if child.slot is None:
+            self._conditions.listener_back()
+            return
+        slot = self._book.slot(child.slot)
+        self._book.set_down(slot, False)
+        if self._reconciliation.runner_actor_back(slot):
+            self._ask_for_inventory()
+        self._changed()
 
-    def listener_failed(self, reason: str, /) -> None:
-        self._outlook.listener_failed(reason)
-
-    # -- being seen, and leaving ----------------------------------------------------------------------
+    # -- its snapshot, and its end ----------------------------------------------------------------------
 
     def _publish_soon(self) -> None:
         if not self._publish_due:
             self._publish_due = True
-            scale = max(1.0, self._runners.book.counts().held / PUBLISH_SLOTS)
+            scale = max(1.0, self._book.counts().held / PUBLISH_SLOTS)
             self.after(PUBLISH_SECONDS * scale, m.Publish())
 
     def _publish(self, state: SetState | None = None) -> None:
         self._publish_due = False
         taken = snapshot(
-            self._settings,
-            self._runners,
-            self._outlook,
+            self._context,
+            self._book,
+            self._conditions,
             self._planning,
             last_poll=self._last_poll,
             restarts=self._restarts + self.children.total_restarts(),
         )
         if state is not None:
             taken = replace(taken, state=state, reason="")
-        self.send(self._health, m.SnapshotTaken(self._settings.key, taken))
+        self.send(self._health, m.SnapshotTaken(self._context.key, taken))
 
-    def leave(self) -> None:
+    def _stopped(self) -> None:
         self._publish(SetState.STOPPED)
-        self.send(self._keeper, m.LeaveKeeper(self._settings.key, self._farewell.keep))
-        self.end(m.ScaleSetStopped(self._settings.key))
+        self.send(self._keeper, m.LeaveKeeper(self._context.key, self._shutdown.keep))
+        self.end(m.ScaleSetStopped(self._context.key))

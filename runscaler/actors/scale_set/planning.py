@@ -1,16 +1,15 @@
-"""When to plan, on what, and what a plan sets in motion. A part of the scale set actor.
+"""When to plan, on what, and what a plan sets in motion.
 
-A change marks the view dirty; one `MakePlan` is in flight at most, however much changes meanwhile.
+A change makes a plan due. It is made at the end of the message that brought the change where no other
+message waits, else behind those that wait: so many changes cost one plan.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from loguru import logger
-
-from runscaler.actors.messages import MakePlan, PlanDue, ScaleSetMessage
+from runscaler.actors.messages import PlanDue
 from runscaler.github.messages import Statistics
 from runscaler.policy.scaling import Demand, Plan, View, plan, to_acquire
 from runscaler.status import Unmet
@@ -18,39 +17,35 @@ from runscaler.status import Unmet
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runscaler.actors.context import ActorContext
-    from runscaler.actors.scale_set.conditions import Outlook
+    from runscaler.actors.scale_set.conditions import Conditions
+    from runscaler.actors.scale_set.context import ScaleSetContext
+    from runscaler.actors.scale_set.ended_runners import EndedRunners
     from runscaler.actors.scale_set.runners import Runners
-    from runscaler.clock import Clock
-    from runscaler.config.model import ScaleSetSettings
+    from runscaler.actors.scale_set.slots import SlotBook
     from runscaler.github.messages import JobAvailable
 
 
-class Office(Protocol):
-    @property
-    def clock(self) -> Clock: ...
-    def after(self, seconds: float, message: ScaleSetMessage, /) -> None: ...
-    def send_self(self, message: ScaleSetMessage, /) -> None: ...
-
-
 class Planning:
+    """`due` says whether anything has changed since the last plan; `last` is that plan."""
+
     def __init__(
         self,
-        office: Office,
-        context: ActorContext,
-        settings: ScaleSetSettings,
+        context: ScaleSetContext,
+        book: SlotBook,
         runners: Runners,
-        outlook: Outlook,
+        ended: EndedRunners,
+        conditions: Conditions,
     ) -> None:
-        self._capped = context.config.host.max_runners > 0
-        self._office, self._settings = office, settings
-        self._runners, self._outlook = runners, outlook
+        self._context, self._book = context, book
+        self._runners, self._ended, self._conditions = runners, ended, conditions
+        self._has_cap = context.actors.config.host.max_runners > 0
         self.statistics = Statistics()
         self.last = Plan(target=0)
+        self.due = False
         self._offers: dict[int, JobAvailable] = {}
-        self._due = False
-        self._looks_at: float | None = None
-        self._log = logger.bind(scale_set=settings.name)
+        self._next_look: float | None = None
+
+    # -- what GitHub tells --------------------------------------------------------------------------
 
     def count(self, statistics: Statistics | None) -> None:
         """Take GitHub's counts; unknown is not zero, the last good ones stay."""
@@ -73,71 +68,70 @@ class Planning:
         return taken
 
     def forget_offers(self) -> None:
-        """A new session tells all that there are."""
+        """A new session tells all offers anew."""
         self._offers.clear()
 
-    def soon(self) -> None:
-        if not self._due:
-            self._due = True
-            self._office.send_self(MakePlan())
+    # -- planning -----------------------------------------------------------------------------------
 
     def look_again(self) -> None:
-        self._looks_at = None
-        self.soon()
+        """The time has come that the last plan named."""
+        self._next_look = None
+        self.due = True
 
     def make(self, *, stopping: bool) -> None:
         """Plan on what is known now, and carry it out."""
-        self._due = False
+        self.due = False
         if stopping:
             self.last = Plan(target=0)
             return
-        if not self._outlook.condition.may_plan:
+        if not self._conditions.condition.may_plan:
             return
-        now = self._office.clock.monotonic()
+        now = self._context.clock.monotonic()
         made = self.last = plan(self._view(now))
         if made.start:
-            self._say(made)
-            self._outlook.starting()
+            self._log_start(made)
+            self._conditions.start_ordered()
         self._runners.start(made.start)
         self._runners.drop(made.drop)
-        self._runners.retire(made.retire)
-        if made.next_look is not None and (self._looks_at is None or made.next_look < self._looks_at):
-            self._looks_at = made.next_look
-            self._office.after(max(0.0, made.next_look - now), PlanDue())
+        self._runners.retire(made.retire, "not needed any more")
+        if made.next_look is not None and (self._next_look is None or made.next_look < self._next_look):
+            self._next_look = made.next_look
+            self._context.after(max(0.0, made.next_look - now), PlanDue())
 
     def _view(self, now: float) -> View:
-        book, settings = self._runners.book, self._settings
-        past, known = self._runners.departures.past, self.statistics
+        settings, known = self._context.settings, self.statistics
         waits_for, detail = self._waits_for()
-        demand = Demand(known.assigned, known.running, past.departed, past.unsettled)
+        demand = Demand(known.assigned, known.running, self._ended.had_job, self._ended.probably_had_job)
         view = View(
             now,
             settings.min_runners,
             settings.max_runners,
             demand,
-            book.counts(),
+            self._book.counts(),
             settings.idle_timeout,
-            gates=self._outlook.condition.gates(),
-            blocked=book.blocked,
+            gates=self._conditions.condition.gates(),
+            blocked=self._book.blocked,
             waits_for=waits_for,
             waits_detail=detail,
         )
-        return replace(view, idle=book.oldest_retirable(view.surplus)) if view.surplus > 0 else view
+        if view.surplus <= 0:
+            return view
+        return replace(view, idle=self._book.oldest_retirable(view.surplus))
 
     def _waits_for(self) -> tuple[Unmet | None, str]:
-        """What is in the way of slots that wait for their places."""
-        holders = self._outlook.vm_holders
+        """What waiting slots wait for, and the details for people."""
+        holders = self._conditions.vm_holders
         if holders is not None:
             return Unmet.VM_LIMIT, f"the host runs as many VMs as it may: {holders or 'others of ours'}"
-        return (Unmet.HOST_CAP, "the host's max-runners are in use") if self._capped else (None, "")
+        return (Unmet.HOST_CAP, "the host's max-runners are in use") if self._has_cap else (None, "")
 
-    def _say(self, made: Plan) -> None:
-        """While GitHub is in trouble one start after another fails, for a reason that has been said."""
-        self._log.log(
-            "INFO" if self._outlook.condition.github is None else "DEBUG",
+    def _log_start(self, made: Plan) -> None:
+        """While GitHub is in trouble, one start after another fails for a reason that has been logged."""
+        self._context.log.log(
+            "INFO" if self._conditions.condition.github is None else "DEBUG",
             "starting {}: assigned jobs {}, runners counted {}, target {}",
             "a runner" if made.start == 1 else f"{made.start} runners",
             self.statistics.assigned,
-            self._runners.book.counts().counted,
+            self._book.counts().counted,
             made.target,
         )

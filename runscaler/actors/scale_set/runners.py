@@ -1,31 +1,15 @@
-"""The runners of one scale set: its slots, the actors behind them, and what each step takes.
+"""The runners of one scale set: what an event does to a slot, and what has to be done then.
 
-A part of the scale set actor, used on its thread only. `policy.lifecycle` says what an event makes
-of a slot; here is what has to be done then. It decides nothing about how many there should be.
+`policy.lifecycle` says which step an event takes; here its effect is carried out by telling the slot's
+actor, the claims and the outside world. How many runners there should be is decided elsewhere.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
-from loguru import logger
+from typing import TYPE_CHECKING
 
 from runscaler import events
-from runscaler.actors.messages import (
-    AdoptRunner,
-    CancelStart,
-    RemoveRunner,
-    RetireRunner,
-    RunnerStartFailed,
-    RunnerUp,
-    ScaleSetMessage,
-    SlotDue,
-    StartRunner,
-)
-from runscaler.actors.scale_set.facts import RunnerFacts, runner_facts
-from runscaler.actors.scale_set.runner_exits import Departures
-from runscaler.actors.scale_set.slots import Slot, SlotBook
-from runscaler.github.base import ScaleSetId
+from runscaler.actors import messages as m
 from runscaler.names import new_runner_name
 from runscaler.policy.lifecycle import (
     FINISH_SECONDS,
@@ -41,288 +25,307 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from loguru import Logger
-
-    from runscaler.actors.context import ActorContext
-    from runscaler.actors.scale_set.child_actors import Crew
-    from runscaler.actors.scale_set.claims import Places
-    from runscaler.actors.scale_set.conditions import Outlook
-    from runscaler.actors.scale_set.ended_runners import Tally
-    from runscaler.backends.base import Place, Resource
-    from runscaler.config.model import ScaleSetSettings
+    from runscaler.actors.scale_set.child_actors import ChildActors
+    from runscaler.actors.scale_set.claims import Claims
+    from runscaler.actors.scale_set.conditions import Conditions
+    from runscaler.actors.scale_set.context import ScaleSetContext
+    from runscaler.actors.scale_set.ended_runners import EndedRunners
+    from runscaler.actors.scale_set.slots import Slot, SlotBook
+    from runscaler.backends.base import Ending, Place, Resource
     from runscaler.names import SlotNumber
 
-DOUBT_SECONDS = 30.0
-"""After GitHub's "a job still runs" for a runner whose job is completed: ask again then."""
-NAMELESS_SECONDS = 600.0
-"""The same for one of whose job nothing was ever heard (fault F81)."""
+ASK_AGAIN_SECONDS = 30.0
+"""GitHub said that a job is running on a runner whose job is completed: ask again after this."""
+ASK_AGAIN_UNHEARD_SECONDS = 600.0
+"""The same for a runner about whose job no message ever came (fault F81)."""
 
-
-class Office(Protocol):
-    """What the runners need of the actor they are a part of."""
-
-    def after(self, seconds: float, message: ScaleSetMessage, /) -> None: ...
-    def changed(self) -> None: ...
+_OVERDUE_REASONS = {
+    SlotState.BUSY: "its time is up",
+    SlotState.STARTING: "its start took too long",
+}
 
 
 class Runners:
+    """`draining`: whatever is idle or found is retired. `stopping`: an orderly stop is on, and no time is
+    granted after GitHub's agreement (docs/behaviour.md § 6.2)."""
+
     def __init__(
         self,
-        office: Office,
-        crew: Crew,
-        outlook: Outlook,
-        places: Places,
-        context: ActorContext,
-        settings: ScaleSetSettings,
-        tally: Tally,
+        context: ScaleSetContext,
+        book: SlotBook,
+        child_actors: ChildActors,
+        claims: Claims,
+        conditions: Conditions,
+        ended: EndedRunners,
     ) -> None:
-        self._outlook, self._places = outlook, places
-        self._office, self._crew, self._context, self._settings = office, crew, context, settings
-        self._clock = context.clock
-        self.book = SlotBook(settings.max_runners, context.clock)
-        self.tally = tally
-        self.scale_set_id = ScaleSetId(0)
-        self.draining = False
-        """Whatever is idle, or found, is retired."""
-        self.hurried = False
-        """An orderly stop is on: no grace after GitHub's agreement (docs/behaviour.md § 6.2)."""
-        self._log = logger.bind(scale_set=settings.name)
-        self.departures = Departures(office, crew, outlook, context, settings, self)
+        self._context, self._book = context, book
+        self._child_actors, self._claims = child_actors, claims
+        self._conditions, self._ended = conditions, ended
+        self.draining = self.stopping = False
+        self._early_ends: dict[str, Ending | None] = {}
+        """Ends of resources that no slot knows: the answer of their start may be on its way."""
 
     # -- what the planner orders ------------------------------------------------------------------
 
     def start(self, count: int) -> None:
         for _ in range(count):
-            slot = self.book.take(new_runner_name())
+            slot = self._book.take(new_runner_name())
             if slot is None:
                 return
-            self.happen(slot, SlotEvent.WANTED)
+            self.apply(slot, SlotEvent.WANTED)
 
     def drop(self, count: int) -> None:
-        for slot in self.book.newest_waiting(count):
-            self.happen(slot, SlotEvent.UNWANTED)
+        """Let so many waiting slots go."""
+        for slot in self._book.newest_waiting(count):
+            self.apply(slot, SlotEvent.UNWANTED)
 
-    def retire(self, numbers: Iterable[SlotNumber]) -> None:
+    def retire(self, numbers: Iterable[SlotNumber], reason: str) -> None:
         for number in numbers:
-            self.happen(self.book.slot(number), SlotEvent.RETIRE, "not needed any more")
+            self.apply(self._book.slot(number), SlotEvent.RETIRE, reason)
 
-    # -- what happens to a slot -------------------------------------------------------------------
+    # -- steps of a slot --------------------------------------------------------------------------
 
-    def happen(self, slot: Slot, event: SlotEvent, reason: str = "") -> bool:
-        """Take the step that the table says; False where the event changes nothing."""
+    def apply(self, slot: Slot, event: SlotEvent, reason: str = "") -> bool:
+        """Take the step that the table of transitions says; False where it ignores the event."""
         if is_ignored(slot.state, event):
             return False
-        then = step(slot.state, event)
-        slot.reason = reason or slot.reason
-        before = slot.state
+        before, then = slot.state, step(slot.state, event)
+        if reason:
+            self._book.explain(slot, reason)
         if then.state is SlotState.REMOVING:
-            self.departures.remember(slot)
-        if then.effect in (Effect.GIVE_BACK, Effect.FREE_FAILED):
-            self._leave(slot, then.effect)
+            self._ended.removed(slot)
+        if then.effect is Effect.RELEASE:
+            self._release(slot)
         if then.state is not before:
-            self.book.move(slot, then.state)
-        self._perform(slot, then.effect)
-        if then.state is SlotState.FINISHING and before is not then.state:
-            self.arm(slot, FINISH_SECONDS, SlotEvent.OVERDUE)
-        self._office.changed()
+            self._book.move(slot, then.state)
+        self._carry_out(slot, then.effect)
+        if then.state is SlotState.FINISHING and then.state is not before:
+            self._book.set_deadline(slot, FINISH_SECONDS, SlotEvent.OVERDUE)
+        self._context.changed()
         return True
 
-    def _perform(self, slot: Slot, effect: Effect) -> None:
+    def _carry_out(self, slot: Slot, effect: Effect) -> None:
         match effect:
             case Effect.CLAIM:
-                self._places.claim(slot)
+                if self._claims.claim(slot):
+                    self.apply(slot, SlotEvent.CLAIMS_GRANTED)
+            case Effect.START:
+                self._order_start(slot)
             case Effect.CANCEL:
-                self._cancel(slot)
+                assert slot.runner is not None
+                self._child_actors.interrupt_runner(slot.number, m.CancelStart(slot.generation, slot.runner))
             case Effect.RETIRE:
                 self.order_retirement(slot)
             case Effect.GRACE:
                 self._grant_grace(slot)
-            case Effect.REMOVE | Effect.FAIL:
+            case Effect.REMOVE:
                 self.order_removal(slot)
-            case Effect.START | Effect.GIVE_BACK | Effect.FREE_FAILED | Effect.NOTHING:
-                pass  # done by `placed` and `_leave`, which know more
-
-    def arm(self, slot: Slot, seconds: float, event: SlotEvent) -> None:
-        """Let `event` happen to the slot unless it moves before. One timer a slot, set anew when it fires."""
-        now = self._clock.monotonic()
-        slot.deadline, slot.deadline_event = now + seconds, event
-        if slot.armed is None or slot.armed > slot.deadline:
-            slot.armed = slot.deadline
-            self._office.after(seconds, SlotDue(slot.number))
+            case Effect.RELEASE | Effect.NONE:
+                pass  # a slot is released before it moves, as an empty one has forgotten its runner
 
     def due(self, number: SlotNumber) -> None:
-        slot = self.book.slot(number)
-        now = self._clock.monotonic()
-        if slot.armed is not None and slot.armed <= now:
-            slot.armed = None
-        if slot.deadline is None:
+        """The slot's timer fired."""
+        slot = self._book.slot(number)
+        event = self._book.due(slot)
+        if event is None:
             return
-        if slot.deadline > now:
-            self.arm(slot, slot.deadline - now, slot.deadline_event)
-            return
-        event, slot.deadline = slot.deadline_event, None
         if slot.state is SlotState.STARTING:
-            self._too_late(slot)
-        self.happen(slot, event, _OVERDUE.get(slot.state, ""))
-
-    def _too_late(self, slot: Slot) -> None:
-        slot.failure = (
-            f"{slot.runner} did not start within {self._settings.start_timeout:g} s (start-timeout)"
-        )
-        self._count_failed_start(slot)
+            timeout = f"{self._context.settings.start_timeout:g} s (start-timeout)"
+            self._count_failed_start(slot, f"{slot.runner} did not start within {timeout}")
+        self.apply(slot, event, _OVERDUE_REASONS.get(slot.state, ""))
 
     # -- starting -----------------------------------------------------------------------------------
 
-    def placed(self, slot: Slot, place: Place) -> None:
-        """A place is granted; with the last of them: go."""
-        if slot.state is not SlotState.WAITING or slot.runner is None:
-            return
-        if not self._places.granted(slot, place):
-            return
-        timeout = self._settings.start_timeout
-        order = StartRunner(
-            slot.generation, slot.runner, self.scale_set_id, slot.place, self._clock.monotonic() + timeout
-        )
-        self.happen(slot, SlotEvent.PLACED)
-        self.arm(slot, timeout, SlotEvent.OVERDUE)
-        if not self._crew.tell_runner(slot.number, order):
-            slot.failure = "its actor is down"
-            self.happen(slot, SlotEvent.START_FAILED)
+    def claim_granted(self, slot: Slot, place: Place) -> None:
+        if slot.state is SlotState.WAITING and self._claims.granted(slot, place):
+            self.apply(slot, SlotEvent.CLAIMS_GRANTED)
 
-    def up(self, slot: Slot, report: RunnerUp) -> None:
+    def _order_start(self, slot: Slot) -> None:
+        assert slot.runner is not None
+        timeout = self._context.settings.start_timeout
+        deadline = self._context.clock.monotonic() + timeout
+        order = m.StartRunner(slot.generation, slot.runner, self._context.scale_set_id, slot.place, deadline)
+        self._book.set_deadline(slot, timeout, SlotEvent.OVERDUE)
+        if not self._child_actors.tell_runner(slot.number, order):
+            self._book.fail(slot, "its actor is down")
+            self.apply(slot, SlotEvent.START_FAILED)
+
+    def up(self, slot: Slot, report: m.RunnerUp) -> None:
         if slot.resource is not None:
             return
-        self.book.give(slot, report.resource)
+        self._book.attach(slot, report.resource)
         if slot.state is SlotState.REMOVING:
             return
-        self.tally.runners_started += 1
-        seconds = self._clock.monotonic() - slot.ordered_at
-        self._note(slot).info("started {} in {:.1f} s", slot.runner, seconds)
-        self._context.emit(
-            events.RunnerStarted(**self._facts(slot), resource=report.resource.id, seconds=seconds)
-        )
-        self._outlook.start_succeeded()
-        self.happen(slot, SlotEvent.UP)
-        self.departures.catch_up(report.resource.id)
+        seconds = self._context.clock.monotonic() - slot.ordered_at
+        self._context.count(runners_started=1)
+        self._context.log_of(slot).info("started {} in {:.1f} s", slot.runner, seconds)
+        facts = self._context.facts(slot.number, slot.runner)
+        self._context.actors.emit(events.RunnerStarted(**facts, resource=report.resource.id, seconds=seconds))
+        self._conditions.start_succeeded()
+        self.apply(slot, SlotEvent.UP)
+        if report.resource.id in self._early_ends:
+            self.resource_ended(report.resource.id, self._early_ends.pop(report.resource.id))
 
-    def start_failed(self, slot: Slot, report: RunnerStartFailed) -> None:
-        slot.failure, slot.vm_limit_reached = report.reason, report.vm_limit_reached
-        if slot.state is SlotState.STARTING and not (report.rate_limited or report.vm_limit_reached):
-            self._count_failed_start(slot, report.fixes)
-        self.happen(slot, SlotEvent.START_FAILED)
+    def start_failed(self, slot: Slot, report: m.RunnerStartFailed) -> None:
+        counts = slot.state is SlotState.STARTING and not (report.rate_limited or report.vm_limit_reached)
+        if counts:
+            self._count_failed_start(slot, report.reason, report.fixes)
+        else:
+            self._book.fail(slot, report.reason, vm_limit_reached=report.vm_limit_reached)
+        self.apply(slot, SlotEvent.START_FAILED)
 
-    def _count_failed_start(self, slot: Slot, fixes: tuple[str, ...] = ()) -> None:
-        self.tally.runners_failed += 1
-        self._context.emit(events.RunnerFailed(**self._facts(slot), reason=slot.failure))
-        self._outlook.start_failed(slot.ordered_at, slot.failure, fixes)
+    def _count_failed_start(self, slot: Slot, reason: str, fixes: tuple[str, ...] = ()) -> None:
+        self._book.fail(slot, reason)
+        self._context.count(runners_failed=1)
+        facts = self._context.facts(slot.number, slot.runner)
+        self._context.actors.emit(events.RunnerFailed(**facts, reason=reason))
+        self._conditions.start_failed(slot.ordered_at, reason, fixes)
 
-    def _cancel(self, slot: Slot) -> None:
-        assert slot.runner is not None
-        self._crew.cut_runner(slot.number, CancelStart(slot.generation, slot.runner))
+    # -- jobs ---------------------------------------------------------------------------------------
+
+    def job_detected(self, slot: Slot) -> None:
+        """The backend sees a job in an adopted runner. Which one it is, GitHub may still tell."""
+        if slot.state is SlotState.ADOPTED:
+            self.apply(slot, SlotEvent.JOB_STARTED)
+            self.limit_job(slot)
 
     def limit_job(self, slot: Slot) -> None:
-        """The job that it runs from now on gets its `job-timeout`, if there is one."""
-        if self._settings.job_timeout:
-            self.arm(slot, self._settings.job_timeout, SlotEvent.OVERDUE)
+        """Let the job that it runs from now on end at `job-timeout`, if there is one."""
+        if self._context.settings.job_timeout:
+            self._book.set_deadline(slot, self._context.settings.job_timeout, SlotEvent.OVERDUE)
 
-    # -- retiring and removing ------------------------------------------------------------------------
+    # -- retiring -----------------------------------------------------------------------------------
 
     def order_retirement(self, slot: Slot) -> None:
         after_job = slot.state is SlotState.FINISHING or slot.job_is_over
-        self._crew.tell_runner(slot.number, RetireRunner(slot.generation, self.scale_set_id, after_job))
+        order = m.RetireRunner(slot.generation, self._context.scale_set_id, after_job)
+        self._child_actors.tell_runner(slot.number, order)
 
     def _grant_grace(self, slot: Slot) -> None:
-        if self.hurried:
-            self.happen(slot, SlotEvent.GRACE_OVER)
+        if self.stopping:
+            self.apply(slot, SlotEvent.GRACE_OVER)
         else:
-            self.arm(slot, GRACE_SECONDS, SlotEvent.GRACE_OVER)
+            self._book.set_deadline(slot, GRACE_SECONDS, SlotEvent.GRACE_OVER)
 
     def retire_refused(self, slot: Slot) -> None:
-        """A job runs. Where GitHub has already called it completed, it is asked again after a while."""
-        if self.happen(slot, SlotEvent.REFUSED):
-            self._note(slot).info("{} is not retired: a job still runs on it", slot.runner)
-            if slot.job_is_over:
-                self.arm(slot, DOUBT_SECONDS, SlotEvent.RETIRE)
-            elif not slot.job_id:
-                self.arm(slot, NAMELESS_SECONDS, SlotEvent.RETIRE)
+        """A job is running. Where GitHub has already called it completed, it is asked again after a while."""
+        if not self.apply(slot, SlotEvent.REFUSED):
+            return
+        self._context.log_of(slot).info("{} is not retired: a job still runs on it", slot.runner)
+        if slot.job_is_over:
+            self._book.set_deadline(slot, ASK_AGAIN_SECONDS, SlotEvent.RETIRE)
+        elif not slot.job_id:
+            self._book.set_deadline(slot, ASK_AGAIN_UNHEARD_SECONDS, SlotEvent.RETIRE)
 
     def retire_failed(self, slot: Slot, reason: str) -> None:
-        if slot.state in (SlotState.RETIRING, SlotState.FINISHING):
-            condition = self._outlook.condition
-            known = condition.github is not None or condition.backend is not None
-            level = "DEBUG" if known else "WARNING"
-            self._note(slot).log(level, "{} cannot be retired yet: {}", slot.runner, reason)
-            self.arm(
-                slot,
-                DOUBT_SECONDS,
-                SlotEvent.OVERDUE if slot.state is SlotState.FINISHING else SlotEvent.RETIRE,
-            )
+        """GitHub or the backend could not be asked: try again."""
+        if slot.state not in (SlotState.RETIRING, SlotState.FINISHING):
+            return
+        condition = self._conditions.condition
+        known = condition.github is not None or condition.backend is not None
+        level = "DEBUG" if known else "WARNING"
+        self._context.log_of(slot).log(level, "{} cannot be retired yet: {}", slot.runner, reason)
+        event = SlotEvent.OVERDUE if slot.state is SlotState.FINISHING else SlotEvent.RETIRE
+        self._book.set_deadline(slot, ASK_AGAIN_SECONDS, event)
+
+    # -- ends and removal ---------------------------------------------------------------------------
+
+    def resource_ended(self, resource_id: str, ending: Ending | None) -> None:
+        """The backend saw a resource end."""
+        slot = self._book.of_resource(resource_id)
+        if slot is None:
+            counts = self._book.counts()
+            if counts.starting or counts.busy:
+                self._early_ends[resource_id] = ending
+        elif slot.state is not SlotState.REMOVING:
+            self._ended.ended_by_itself(slot, ending)
+            self.apply(slot, SlotEvent.ENDED)
+
+    def forget_early_ends(self) -> None:
+        """A list of what there is tells all that they could."""
+        self._early_ends.clear()
 
     def order_removal(self, slot: Slot) -> None:
-        ran_its_job = bool(slot.completed_job) or (bool(slot.job_id) and slot.ending is not None)
-        order = RemoveRunner(
+        had_its_job = bool(slot.completed_job) or (bool(slot.job_id) and slot.ending is not None)
+        order = m.RemoveRunner(
             slot.generation,
-            self.scale_set_id,
+            self._context.scale_set_id,
             force=slot.ending is None,
-            deregister=not ran_its_job,
-            keep_output=bool(slot.failure) or slot.suspect,
+            deregister=not had_its_job,
+            keep_output=bool(slot.failure) or slot.wants_output,
             ending=slot.ending,
         )
-        self._crew.tell_runner(slot.number, order)
+        self._child_actors.tell_runner(slot.number, order)
+
+    def removal_failed(self, slot: Slot, reason: str) -> None:
+        """The slot's actor goes on trying."""
+        level = "WARNING" if self._conditions.condition.backend is None else "DEBUG"
+        self._context.log_of(slot).log(level, "{} is not removed yet, trying again: {}", slot.runner, reason)
 
     def gone(self, slot: Slot, output: Path | None) -> None:
         """The resource is gone: say what it was, free the slot."""
         kept = f"; its last output is kept in {output}" if output else ""
         if slot.failure:
-            self._note(slot).warning("{}{}", slot.failure, kept)
+            self._context.log_of(slot).warning("{}{}", slot.failure, kept)
         elif kept and slot.runner is not None:
-            self.departures.note(slot.runner, kept)
+            self._ended.add_reason(slot.runner, kept)
         elif slot.state is SlotState.REMOVING:
-            self._note(slot).debug("removed {}: {}", slot.runner, slot.reason or "its job is done")
-        self.happen(slot, SlotEvent.GONE)
+            reason = slot.reason or "its job is done"
+            self._context.log_of(slot).debug("removed {}: {}", slot.runner, reason)
+        self.apply(slot, SlotEvent.GONE)
 
-    def _leave(self, slot: Slot, effect: Effect) -> None:
-        """The slot is about to be empty: give its places back."""
-        self._places.give_back(slot)
-        if effect is Effect.GIVE_BACK and slot.resource is not None:
+    def _release(self, slot: Slot) -> None:
+        """The slot is about to be empty."""
+        self._claims.release(slot)
+        if slot.resource is not None:
             reason = slot.reason or slot.failure or "its job is done"
-            self._context.emit(events.RunnerRemoved(**self._facts(slot), reason=reason))
+            facts = self._context.facts(slot.number, slot.runner)
+            self._context.actors.emit(events.RunnerRemoved(**facts, reason=reason))
 
-    # -- taking over ------------------------------------------------------------------------------------
+    # -- taking over --------------------------------------------------------------------------------
 
     def adopt(self, resource: Resource, number: SlotNumber, running: bool) -> None:
-        """A resource of ours that nobody here knew: it is its slot's runner from now on."""
-        slot = self.book.slot(number)
+        """A resource of ours that no slot knew is this slot's runner from now on."""
+        slot = self._book.slot(number)
         if slot.state is not SlotState.EMPTY:
             return
-        self.book.occupy(slot, resource.runner)
-        self.book.give(slot, resource)
-        self.happen(slot, SlotEvent.FOUND)
-        self._crew.tell_runner(number, AdoptRunner(slot.generation, resource))
+        self._book.assign(slot, resource.runner)
+        self._book.attach(slot, resource)
+        self.apply(slot, SlotEvent.FOUND)
+        self._child_actors.tell_runner(number, m.AdoptRunner(slot.generation, resource))
         if not running:
-            self.departures.ended(resource.id, resource.ending)
+            self.resource_ended(resource.id, resource.ending)
             return
-        self._note(slot).info("took over {}, which was running already", resource.runner)
-        self._context.emit(events.RunnerAdopted(**self._facts(slot), resource=resource.id))
+        self._context.log_of(slot).info("took over {}, which was running already", resource.runner)
+        facts = self._context.facts(number, resource.runner)
+        self._context.actors.emit(events.RunnerAdopted(**facts, resource=resource.id))
         if self.draining:
-            self.happen(slot, SlotEvent.RETIRE, "the daemon stops")
+            self.apply(slot, SlotEvent.RETIRE, "the daemon stops")
 
-    def seen_at_work(self, slot: Slot) -> None:
-        """An adopted runner has a job inside: which one, GitHub may still tell. Its time counts anew."""
-        if slot.state is SlotState.ADOPTED:
-            self.happen(slot, SlotEvent.JOB_STARTED)
-            self.limit_job(slot)
+    def start_found(self, slot: Slot, resource: Resource) -> None:
+        """The start whose actor crashed did succeed."""
+        self._book.attach(slot, resource)
+        self.hand_over(slot, resource)
+        self.apply(slot, SlotEvent.FOUND)
 
-    # -- words ------------------------------------------------------------------------------------------
+    def start_lost(self, slot: Slot) -> None:
+        """The start whose actor crashed has left nothing at the backend, but perhaps a registration."""
+        if slot.runner is not None:
+            order = m.DeregisterRunner(slot.runner, slot.runner_id, self._context.scale_set_id)
+            self._child_actors.tell_runner(slot.number, order)
+        if not slot.failure:
+            self._book.fail(slot, f"the start of {slot.runner} was lost when its actor crashed")
+        self.apply(slot, SlotEvent.GONE)
 
-    def _note(self, slot: Slot) -> Logger:
-        return self._log.bind(slot=slot.number, runner=slot.runner)
+    def hand_over(self, slot: Slot, resource: Resource) -> None:
+        """Tell the slot's new actor what lives in the slot, and repeat the order it has not carried out."""
+        self._child_actors.tell_runner(slot.number, m.AdoptRunner(slot.generation, resource))
+        if slot.state is SlotState.RETIRING or _awaits_answer(slot):
+            self.order_retirement(slot)
+        elif slot.state is SlotState.REMOVING:
+            self.order_removal(slot)
 
-    def _facts(self, slot: Slot) -> RunnerFacts:
-        return runner_facts(self._clock, self._settings, slot.number, slot.runner or "")
 
-
-_OVERDUE = {
-    SlotState.BUSY: "its time is up",
-    SlotState.STARTING: "its start took too long",
-}
+def _awaits_answer(slot: Slot) -> bool:
+    """Its 10 s after JobCompleted are over, and GitHub's answer has not come."""
+    return slot.state is SlotState.FINISHING and slot.deadline is None
