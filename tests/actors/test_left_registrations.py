@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from support.world import World
 
 from runscaler.actors.runner import RunnerActor
@@ -57,6 +59,28 @@ def test_a_registration_without_a_resource_is_removed_by_a_restarted_scale_set()
     world.crash(ScaleSetActor)
     world.advance(100)
     assert left not in at_github(world) + noted(world)
+
+
+def test_the_registration_of_a_start_that_was_lost_with_its_actor_is_removed() -> None:
+    world = World(max_runners=1)
+    world.play()
+    lost: list[str] = []
+    start = world.backend.start
+
+    def register_and_die(order: Any, interrupt: Any) -> None:
+        world.backend.start = start  # type: ignore[method-assign]
+        order.jit()
+        lost.append(order.runner)
+        raise RuntimeError("before its resource was made")
+
+    world.backend.start = register_and_die  # type: ignore[method-assign,assignment]
+    world.queue(1)
+    world.play()
+    assert at_github(world) == lost
+
+    world.advance(5)
+    assert world.states() == ["busy"]
+    assert not {*lost} & {*at_github(world), *noted(world)}
 
 
 def test_a_pending_deregistration_is_finished_by_the_next_process() -> None:

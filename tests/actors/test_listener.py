@@ -286,6 +286,19 @@ def test_a_session_that_is_over_is_followed_by_a_new_one(error: GitHubError) -> 
     assert not solo.heard(ListenerTroubled)
 
 
+def test_a_session_lost_after_a_poll_that_returned_is_replaced_without_backing_off() -> None:
+    solo, listener = opened()
+    for _ in range(2):
+        solo.github.fail_next("poll", SessionGone("the session is over", status=404))
+        poll_again(solo, listener)
+        solo.advance(1)
+        solo.service.empty_polls = 1
+        solo.tell(listener, BatchHandled(None, ()))
+
+    assert len(solo.heard(SessionOpened)) == 3
+    assert not solo.heard(ListenerTroubled)
+
+
 def test_a_scale_set_that_somebody_deleted_is_created_again() -> None:
     solo, listener = opened()
     first = solo.registered_set()

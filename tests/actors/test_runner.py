@@ -14,6 +14,8 @@ from runscaler.actors.messages import (
     CheckRegistration,
     ChildCrashed,
     DeregisterRunner,
+    DeregistrationDone,
+    DeregistrationPending,
     JobDetected,
     RegistrationChecked,
     RemovalFailed,
@@ -504,6 +506,7 @@ def test_while_github_is_away_one_registration_is_tried_and_the_others_in_turn(s
     slot.solo.advance(30)
     slot.solo.advance(30)
     assert len(slot.solo.service.args("find_runner")) == 2
+    assert len(set(slot.solo.service.args("find_runner"))) == 2
     slot.solo.advance(30)
 
     assert {name for (name,) in slot.solo.service.args("find_runner")} == set(names)
@@ -572,6 +575,48 @@ def test_a_deregistration_that_was_cut_is_repeated_though_no_message_follows(slo
     slot.solo.advance(30)
 
     assert slot.registered() == []
+
+
+def test_pending_deregistrations_are_reported_and_noted_for_the_next_process_until_they_are_done(
+    slot: Slot,
+) -> None:
+    noted = slot.solo.state_store.registrations[slot.solo.settings.key]
+    slot.solo.github.fail_next("find_runner", STILL)
+    slot.tell(DeregisterRunner(NAME, 0, slot.scale_set_id))
+    assert slot.solo.heard(DeregistrationPending) == [DeregistrationPending(SlotNumber(0), NAME, 0)]
+    assert (slot.solo.heard(DeregistrationDone), noted) == ([], {NAME})
+
+    slot.solo.advance(30)
+    assert slot.solo.heard(DeregistrationDone) == [DeregistrationDone(SlotNumber(0), NAME)]
+    assert noted == set()
+
+
+def test_during_a_rate_limit_only_one_deregistration_is_tried(slot: Slot) -> None:
+    slot.solo.github.fail_next("find_runner", STILL, times=2)
+    for name in ("runner-0000000a", "runner-0000000b"):
+        slot.tell(DeregisterRunner(RunnerName(name), 0, slot.scale_set_id))
+    slot.solo.service.calls.clear()
+    slot.solo.github.fail_next("find_runner", RateLimited("slow down", retry_after=60))
+
+    slot.solo.advance(30)
+
+    assert len(slot.solo.service.args("find_runner")) == 1
+
+
+def test_a_runner_found_by_name_without_a_scale_set_is_removed(slot: Slot) -> None:
+    slot.start()
+    slot.solo.service.answers["find_runner"] = lambda found: replace(found, scale_set_id=0)
+
+    slot.tell(DeregisterRunner(NAME, 0, slot.scale_set_id))
+
+    assert slot.registered() == []
+
+
+def test_a_definite_refusal_leaves_no_registration_noted(slot: Slot) -> None:
+    slot.solo.github.fail_next("jit_config", AccessDenied("bad credentials", status=401))
+    slot.tell(slot.order())
+
+    assert slot.solo.state_store.registrations[slot.solo.settings.key] == set()
 
 
 # -- checking the registration -------------------------------------------------------------------------------

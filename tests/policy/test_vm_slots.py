@@ -170,3 +170,46 @@ def test_a_warm_vm_at_its_maximum_age_is_removed() -> None:
     assert next_step(view) == RemoveWarm(0, "it has reached its maximum age")
     assert next_expiry(pool) == NOW
     assert next_expiry(()) is None
+
+
+def test_the_newest_warm_vm_of_an_unwanted_kind_is_removed_for_a_claim() -> None:
+    pool = (
+        WarmVm(0, "sonoma", Stage.READY, NOW - 20),
+        WarmVm(1, "sonoma", Stage.READY, NOW - 10),
+    )
+    claim = Claim(SETS[0], SlotNumber(0), "sequoia")
+    view = View(NOW, [claim], pool=pool, pool_sizes={"sonoma": 2}, host_full=True)
+
+    assert next_step(view) == RemoveWarm(1, "a job needs its VM slot for another kind of VM")
+
+
+def test_a_boot_in_progress_is_cut_before_a_ready_warm_vm_is_removed() -> None:
+    pool = (
+        WarmVm(0, "sonoma", Stage.BOOTING, NOW - 20),
+        WarmVm(1, "sonoma", Stage.READY, NOW - 10),
+    )
+    claim = Claim(SETS[0], SlotNumber(0), "sequoia")
+    step = next_step(View(NOW, [claim], pool=pool, pool_sizes={"sonoma": 2}, host_full=True))
+
+    assert isinstance(step, RemoveWarm)
+    assert step.vm_slot == 0
+
+
+def test_one_warm_vm_is_removed_for_each_claim_and_none_for_one_whose_kind_is_booting() -> None:
+    pool = (
+        WarmVm(0, "sonoma", Stage.READY, NOW - 20),
+        WarmVm(1, "sonoma", Stage.REMOVING, NOW - 10),
+        WarmVm(2, "sequoia", Stage.BOOTING, NOW - 10),
+    )
+    claims = [Claim(SETS[0], SlotNumber(number), "sequoia") for number in range(3)]
+    view = View(NOW, claims[:2], pool=pool, pool_sizes={"sonoma": 1, "sequoia": 1}, host_full=True)
+
+    assert next_step(view) is None
+    assert isinstance(next_step(replace(view, claims=claims)), RemoveWarm)
+
+
+def test_the_kind_with_the_fewest_warm_vms_boots_first() -> None:
+    pool = (WarmVm(0, "sonoma", Stage.READY, NOW),)
+    view = View(NOW, pool=pool, pool_sizes={"sonoma": 2, "sequoia": 1})
+
+    assert next_step(view) == BootWarm("sequoia")
