@@ -257,7 +257,7 @@ def test_a_runner_whose_actor_crashed_after_its_job_was_over_is_removed() -> Non
     assert runner not in [one.runner for one in world.resources()]
 
 
-def test_a_finishing_runner_whose_actor_crashed_is_asked_about_all_the_same() -> None:
+def test_a_finishing_runner_whose_actor_crashed_is_removed_all_the_same() -> None:
     world = World(max_runners=1)
     world.queue(1)
     world.play()
@@ -273,7 +273,7 @@ def test_a_finishing_runner_whose_actor_crashed_is_asked_about_all_the_same() ->
     assert world.states() == []
 
 
-def test_a_busy_slot_whose_start_was_lost_is_free_again() -> None:
+def test_a_busy_slot_whose_start_was_lost_becomes_free() -> None:
     world = World(max_runners=1)
     world.hanging = (RunnerActor,)
     world.queue(1)
@@ -284,7 +284,7 @@ def test_a_busy_slot_whose_start_was_lost_is_free_again() -> None:
     world.play()
     assert world.states() == ["busy"]
     runner = world.stage.living(RunnerActor)[0]
-    runner.actor_inbox.get()  # the start is what it dies of
+    runner.actor_inbox.get()  # the start is lost
     runner.actor_ref.tell(object())
     world.hanging = ()
     world.play()
@@ -296,7 +296,7 @@ def test_a_busy_slot_whose_start_was_lost_is_free_again() -> None:
     assert world.status().total == 0
 
 
-def test_a_finishing_slot_whose_start_was_lost_is_free_again() -> None:
+def test_a_finishing_slot_whose_start_was_lost_becomes_free() -> None:
     world = World(max_runners=1)
     world.hanging = (RunnerActor,)
     world.queue(1)
@@ -313,7 +313,7 @@ def test_a_finishing_slot_whose_start_was_lost_is_free_again() -> None:
     assert name not in [s.runner for s in world.status().slots]
 
 
-def test_a_slot_in_doubt_is_not_in_doubt_for_its_next_runner() -> None:
+def test_doubt_about_a_start_does_not_affect_the_next_runner_in_the_slot() -> None:
     world = World(max_runners=1, start_timeout=60.0)
     world.hanging = (RunnerActor,)
     world.queue(1)
@@ -321,7 +321,7 @@ def test_a_slot_in_doubt_is_not_in_doubt_for_its_next_runner() -> None:
     runner = world.stage.living(RunnerActor)[0]
     runner.actor_inbox.get()
     runner.actor_ref.tell(object())
-    world.hanging = (KeeperActor,)  # the engine does not list for a long time
+    world.hanging = (KeeperActor,)  # there is no inventory for a long time
     world.play()
     world.advance(61)
     world.hanging = ()

@@ -103,25 +103,24 @@ def test_without_a_server_the_actor_runs_and_stops_all_the_same() -> None:
     assert solo.heard(SharedStopped) == [SharedStopped("health")]
 
 
-class Held:
-    """Something that a shared actor holds: `told` is whether the parent knew of the end before this."""
+class Stoppable:
+    """Something to stop; `reported` tells at each stop whether the actor had reported its own end already."""
 
     def __init__(self, solo: Solo) -> None:
         self._solo = solo
-        self.told: list[bool] = []
+        self.reported: list[bool] = []
 
     def stop(self) -> None:
         self._solo.stage.play()
-        self.told.append(bool(self._solo.heard(SharedStopped)))
+        self.reported.append(bool(self._solo.heard(SharedStopped)))
 
 
-def test_the_server_has_ended_when_health_says_so() -> None:
-    """health tells SharedStopped first and ends its server in released, afterwards: Autoscaler.stop()
-    returns while the port is still served, and the next start answers "health port is in use"."""
+def test_the_server_has_stopped_before_the_actor_reports_its_end() -> None:
+    """Else `Autoscaler.stop()` would return while the port is in use, and the next start would fail."""
     solo = Solo()
-    server = Held(solo)
+    server = Stoppable(solo)
     solo.context = replace(solo.context, serve=lambda: server)
     solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.context)
     solo.tell(solo.stage.living(HealthActor)[0], StopHealth())
 
-    assert server.told[0] is False
+    assert server.reported[0] is False

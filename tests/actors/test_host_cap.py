@@ -99,7 +99,7 @@ def two(**settings: object) -> tuple:
     return (scale_set("a", **settings), scale_set("b", **settings))
 
 
-def test_a_new_host_keeps_the_cap() -> None:
+def test_a_restarted_host_actor_keeps_the_cap() -> None:
     world = World(scale_sets=two(max_runners=3), host_cap=2)
     world.queue(1, "b")
     world.play()
@@ -113,7 +113,7 @@ def test_a_new_host_keeps_the_cap() -> None:
     assert world.backend.engine.peak == 2
 
 
-def test_a_restart_keeps_the_cap() -> None:
+def test_a_restarted_process_keeps_the_cap() -> None:
     world = World(scale_sets=two(max_runners=3), host_cap=2)
     world.queue(2, "b")
     world.play()
@@ -127,7 +127,7 @@ def test_a_restart_keeps_the_cap() -> None:
     assert world.backend.engine.peak == 2
 
 
-def test_a_crashed_scale_set_keeps_its_places() -> None:
+def test_a_restarted_scale_set_actor_keeps_its_capacity() -> None:
     world = World(scale_sets=two(max_runners=3), host_cap=2)
     world.queue(2, "b")
     world.play()

@@ -432,22 +432,22 @@ def test_an_event_stream_that_cannot_be_opened_is_a_crash() -> None:
     assert crash.handling == "start"
 
 
-class Held:
-    """Something that a shared actor holds: `told` is whether the parent knew of the end before this."""
+class StreamRecorder:
+    """Something to stop; `reported` tells at each stop whether the actor had reported its own end already."""
 
     def __init__(self, solo: Solo) -> None:
         self._solo = solo
-        self.told: list[bool] = []
+        self.reported: list[bool] = []
 
     def stop(self) -> None:
         self._solo.stage.play()
-        self.told.append(bool(self._solo.heard(SharedStopped)))
+        self.reported.append(bool(self._solo.heard(SharedStopped)))
 
 
-def test_the_stream_has_ended_when_a_keeper_says_so() -> None:
-    """keeper likewise: root closes the backend while its stream and its workers still run."""
+def test_the_event_stream_has_stopped_before_the_keeper_reports_its_end() -> None:
+    """Else the root actor would close the backend while the stream still runs."""
     solo = Solo()
-    stream = Held(solo)
+    stream = StreamRecorder(solo)
 
     class Streaming(MemoryBackend):
         def watch(self, *_: Any) -> Any:
@@ -456,4 +456,4 @@ def test_the_stream_has_ended_when_a_keeper_says_so() -> None:
     solo.backend = Streaming(solo.clock)
     solo.tell(solo.keeper(), StopKeeper())
 
-    assert stream.told[0] is False
+    assert stream.reported[0] is False

@@ -147,7 +147,7 @@ def test_exactly_the_registrations_of_existing_runners_are_noted() -> None:
     assert noted(world) == []
 
 
-def test_crashed_runner_actor_forgets_no_registration() -> None:
+def test_a_pending_deregistration_is_finished_by_a_restarted_runner_actor() -> None:
     world = World(max_runners=1, min_runners=0)
     world.agents_connect = False
     world.queue(1)

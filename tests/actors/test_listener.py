@@ -299,6 +299,19 @@ def test_a_session_lost_after_a_poll_that_returned_is_replaced_without_backing_o
     assert not solo.heard(ListenerTroubled)
 
 
+def test_a_second_session_lost_without_a_poll_that_returned_is_reported() -> None:
+    solo, listener = opened()
+    solo.github.fail_next("poll", SessionGone("the session is over", status=404), times=2)
+    poll_again(solo, listener)
+    solo.advance(1)
+    assert not solo.heard(ListenerTroubled)
+
+    solo.tell(listener, BatchHandled(None, ()))
+    (told,) = solo.heard(ListenerTroubled)
+    assert told.trouble is not None
+    assert told.trouble.reason == "the session is over"
+
+
 def test_a_scale_set_that_somebody_deleted_is_created_again() -> None:
     solo, listener = opened()
     first = solo.registered_set()
@@ -783,8 +796,8 @@ def test_message_ids_that_start_over_are_handled_and_followed_in_a_new_session()
     assert solo.service.names().count("open_session") == 2
 
 
-def test_a_session_that_is_lost_at_every_poll_is_not_opened_anew_all_the_time() -> None:
-    """Faults F26 and F65: the second time in a row there is a backoff, and the state says why."""
+def test_a_session_that_is_lost_at_every_poll_is_reopened_with_growing_delays() -> None:
+    """From the second loss in a row on, and the trouble is reported (faults F26 and F65)."""
     solo = Solo()
     solo.listener()
     solo.play()
@@ -798,9 +811,8 @@ def test_a_session_that_is_lost_at_every_poll_is_not_opened_anew_all_the_time() 
     assert any(report.trouble for report in solo.heard(ListenerTroubled))
 
 
-def test_a_late_answer_to_the_session_before_is_no_answer_to_the_new_one() -> None:
-    """listener._handled does not look at the batch's id: after Reconnect the answer to a batch of the old
-    session counts as that to SessionOpened, whose own answer (offers to acquire) is dropped then."""
+def test_a_late_answer_to_the_last_session_is_not_taken_for_one_to_the_new_session() -> None:
+    """Else the answer to `SessionOpened`, with the jobs to acquire, would be dropped in its place."""
     solo = Solo()
     listener = solo.listener()
     solo.play()

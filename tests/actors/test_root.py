@@ -504,9 +504,8 @@ def test_a_ping_succeeds_while_all_children_answer() -> None:
     assert harness.root.receive(Ping()) is True
 
 
-def test_the_crash_of_root_says_what_went_wrong(tmp_path: Path) -> None:
-    """Root has no parent: its ChildCrashed goes nowhere, nothing is logged (pykka's logger is silent), and
-    the reason is only "the root actor crashed"."""
+def test_a_crash_of_root_is_the_reason_why_the_program_ended(tmp_path: Path) -> None:
+    """Root has no parent that would log its crash: the facade must return the reason."""
 
     def refuse(*_: object) -> Any:
         raise RunscalerError("there is no backend 'dokcer'")
