@@ -242,7 +242,6 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
     def _drop_session(self) -> None:
         self._session = None
         self._awaiting_answer = False
-        self._unacknowledged, self._to_acquire = [], ()
 
     # -- polling ------------------------------------------------------------------------------------
 
@@ -342,7 +341,6 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         if not delete_scale_set or not self._had_session or self._registration.id is None:
             return False
         self._service.delete_scale_set(self._registration.id, self._interrupt)
-        self._state_store.clear_session(self._settings.key)  # one that could not be closed is deleted too
         return True
 
     def _acknowledge_before_stop(self, session: Session) -> None:

@@ -466,6 +466,19 @@ def test_batches_that_cannot_be_acknowledged_are_tried_one_per_poll_and_logged_o
     assert len([line for line in log_lines if "acknowledged" in line]) == 1
 
 
+def test_a_batch_that_cannot_be_acknowledged_is_logged_again_after_one_that_could(
+    log_lines: list[str],
+) -> None:
+    solo, listener = opened()
+    for _ in range(2):
+        solo.github.fail_next("acknowledge", Unreachable("no reply"))
+        batch_of(solo, listener)
+        poll_again(solo, listener)
+
+    assert not solo.registered_set().undeleted
+    assert len([line for line in log_lines if "cannot be acknowledged" in line]) == 2
+
+
 def test_there_is_never_more_than_one_chain_of_polls() -> None:
     solo, listener = opened()
     solo.service.calls.clear()
@@ -551,6 +564,20 @@ def test_failures_are_reported_with_fixes_and_retried_with_growing_delays() -> N
         None,
     ]
     assert solo.heard(SessionOpened)
+
+
+def test_delays_start_over_after_a_poll_that_returned() -> None:
+    solo, listener = opened()
+    for _ in range(3):
+        solo.github.fail_next("poll", Unreachable("no reply"))
+        poll_again(solo, listener)
+        trouble = solo.heard(ListenerTroubled)[-1].trouble
+        assert trouble is not None
+        assert trouble.retry_at == solo.clock.monotonic() + 0.75
+
+        solo.service.empty_polls = 1
+        solo.advance(1)
+        assert solo.heard(ListenerTroubled)[-1].trouble is None
 
 
 def test_a_rate_limit_is_waited_for_as_long_as_github_asks() -> None:
