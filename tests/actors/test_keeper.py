@@ -225,6 +225,16 @@ def test_a_failed_listing_is_not_an_empty_inventory_and_is_retried(engine: Engin
     assert len(linux.of(BackendDown)) == 1
 
 
+def test_all_scale_sets_are_told_when_listings_succeed_again(engine: Engine) -> None:
+    scale_sets = [engine.join(0), engine.join(1)]
+    engine.backend.fail_next("inventory", BackendError("the list is broken"))
+    engine.tell(ListResources(engine.key()))
+    assert [one.of(BackendUp) for one in scale_sets] == [[], []]
+
+    engine.solo.advance(2)
+    assert [one.of(BackendUp) for one in scale_sets] == [[BackendUp()], [BackendUp()]]
+
+
 def test_a_failed_listing_is_not_reported_while_the_backend_is_known_to_be_down(engine: Engine) -> None:
     linux = engine.join()
     engine.backend.engine.down("gone")
