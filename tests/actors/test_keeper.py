@@ -48,9 +48,14 @@ class HeldWorkerPool(InlineWorkerPool):
     def __init__(self, name: str, width: int, tell: Callable[[object], None]) -> None:
         super().__init__(name, width, tell)
         self.waiting: deque[tuple[Any, Any, Any]] = deque()
+        self.closed = False
 
     def submit(self, call: Any, done: Any, failed: Any) -> None:
         self.waiting.append((call, done, failed))
+
+    def close(self) -> None:
+        super().close()
+        self.closed = True
 
     def do_one(self) -> None:
         super().submit(*self.waiting.popleft())
@@ -410,6 +415,13 @@ def test_a_stop_ends_the_event_stream_and_the_workers_and_is_reported(engine: En
     engine.backend.engine.down("gone")
     engine.solo.play()
     assert len(linux.received) == before
+
+
+def test_a_stop_closes_all_worker_pools() -> None:
+    engine = Engine(held=True)
+    engine.tell(StopKeeper())
+
+    assert [pool.closed for pool in engine.workers] == [True, True, True]
 
 
 def test_a_stop_cuts_a_pull_in_progress() -> None:
