@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from support.held_workers import HeldWorkerPool
 from support.solo import Solo
 from support.world import scale_set
 
@@ -40,25 +40,6 @@ if TYPE_CHECKING:
     from runscaler.testing.probe import Probe
 
 T = TypeVar("T")
-
-
-class HeldWorkerPool(InlineWorkerPool):
-    """Work waits until the test does it."""
-
-    def __init__(self, name: str, width: int, tell: Callable[[object], None]) -> None:
-        super().__init__(name, width, tell)
-        self.waiting: deque[tuple[Any, Any, Any]] = deque()
-        self.closed = False
-
-    def submit(self, call: Any, done: Any, failed: Any) -> None:
-        self.waiting.append((call, done, failed))
-
-    def close(self) -> None:
-        super().close()
-        self.closed = True
-
-    def do_one(self) -> None:
-        super().submit(*self.waiting.popleft())
 
 
 class PullingBackend(MemoryBackend):
