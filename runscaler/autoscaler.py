@@ -22,14 +22,14 @@ from runscaler.actors.workers import Workers
 from runscaler.backends.base import BackendContext
 from runscaler.backends.registry import kind_of
 from runscaler.clock import SystemClock
-from runscaler.feed import Feed
+from runscaler.feed import EventFeed
 from runscaler.github.client import connect
 from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
-from runscaler.ops.memory import DaemonMemory
 from runscaler.ops.owner import machine_id, owner_without_state_dir
 from runscaler.ops.state_dir import open_state_dir
-from runscaler.ops.state_path import source_of
+from runscaler.ops.state_path import config_identity
+from runscaler.ops.state_store import StateStore
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.web.app import WebApp
 from runscaler.web.server import HealthServer, bind, is_loopback
@@ -83,7 +83,7 @@ class Autoscaler:
         self._config = config
         self._clock = clock or SystemClock()
         self._connect, self._open_backend = connect, open_backend
-        self._feed = Feed()
+        self._feed = EventFeed()
         self._board = Board(self._blank())
         self._root: Ref | None = None
         self._ended = threading.Event()
@@ -134,7 +134,7 @@ class Autoscaler:
         return House(
             config=self._config,
             clock=self._clock,
-            memory=DaemonMemory(state_dir),
+            state_store=StateStore(state_dir),
             board=self._board,
             host_name=socket.gethostname(),
             connect=self._connect or self._github(),
@@ -159,7 +159,7 @@ class Autoscaler:
         return state_dir
 
     def _owner_without_state_dir(self) -> OwnerId:
-        return owner_without_state_dir(machine_id(), source_of(self._config))
+        return owner_without_state_dir(machine_id(), config_identity(self._config))
 
     def _take_port(self) -> Callable[[], HealthServer] | None:
         if not self._config.health_port:

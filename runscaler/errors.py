@@ -6,8 +6,8 @@
     ├── HostError             this host cannot run the daemon: lock held, port taken, no state directory
     ├── GitHubError           a call to GitHub failed
     │   ├── Unreachable       no usable reply: DNS, connection, time-out, TLS (retryable)
-    │   │   └── Unreadable    a reply that is garbage (retryable)
-    │   ├── ServerTrouble     5xx, or 429 that names no time (retryable)
+    │   │   └── MalformedReply    a reply that is garbage (retryable)
+    │   ├── ServerError     5xx, or 429 that names no time (retryable)
     │   ├── RateLimited       GitHub asked us to wait
     │   ├── AccessDenied      the credential is wrong, expired, or lacks a right
     │   ├── NotFound          the thing addressed does not exist
@@ -22,7 +22,7 @@
     │   ├── BackendDown       the engine, tool or controller does not answer
     │   ├── ImageMissing      the image is not there and cannot be had
     │   └── StartFailed       a runner's resource could not be created or started
-    │       └── PlacesTaken   the host runs as many VMs as it may
+    │       └── VmLimitReached   the host runs as many VMs as it may
     └── Interrupted           the call was cut on purpose (a stop, a changed capacity)
 
 `str(error)` is the line; `error.fixes` are possible cures, most likely first.
@@ -91,11 +91,11 @@ class Unreachable(GitHubError):
     retryable = True
 
 
-class Unreadable(Unreachable):
+class MalformedReply(Unreachable):
     """A success whose content is not what it should be (faults F8, F9)."""
 
 
-class ServerTrouble(GitHubError):
+class ServerError(GitHubError):
     """GitHub answered 5xx, or 429 without saying how long to wait."""
 
     retryable = True
@@ -171,7 +171,7 @@ class StartFailed(BackendError):
     """A runner's resource could not be created or started; nothing of it is left."""
 
 
-class PlacesTaken(StartFailed):
+class VmLimitReached(StartFailed):
     """The host runs as many VMs as it may, whoever they belong to: waiting, not a failure."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runscaler.events import Event
 
 
-class Feed:
+class EventFeed:
     """`emit` is for any thread and costs nothing while nobody listens."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def with_cures(text: str, fixes: Sequence[str]) -> str:
+def with_fixes(text: str, fixes: Sequence[str]) -> str:
     """The text and what may be done about it, in one line."""
     return f"{text} ({'; or '.join(fixes)})" if fixes else text
 

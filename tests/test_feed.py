@@ -9,7 +9,7 @@ import pytest
 from loguru import logger
 
 from runscaler.events import Event, ScaleSetChanged
-from runscaler.feed import Feed
+from runscaler.feed import EventFeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,8 +18,8 @@ LIMIT = 30.0
 
 
 @pytest.fixture
-def feed() -> Iterator[Feed]:
-    made = Feed()
+def feed() -> Iterator[EventFeed]:
+    made = EventFeed()
     yield made
     made.close()
 
@@ -49,7 +49,7 @@ def refuse(_: Event) -> NoReturn:
     raise RuntimeError("the subscriber's own bug")
 
 
-def test_each_subscriber_hears_every_event_in_order(feed: Feed) -> None:
+def test_each_subscriber_hears_every_event_in_order(feed: EventFeed) -> None:
     one: list[Event] = []
     other: list[Event] = []
     feed.subscribe(one.append)
@@ -62,7 +62,7 @@ def test_each_subscriber_hears_every_event_in_order(feed: Feed) -> None:
     assert one == other == [event(number) for number in range(100)]
 
 
-def test_events_come_on_a_thread_that_is_not_the_emitters(feed: Feed) -> None:
+def test_events_come_on_a_thread_that_is_not_the_emitters(feed: EventFeed) -> None:
     threads: list[threading.Thread] = []
     feed.subscribe(lambda _: threads.append(threading.current_thread()))
 
@@ -73,7 +73,7 @@ def test_events_come_on_a_thread_that_is_not_the_emitters(feed: Feed) -> None:
     assert threads[0] is not threading.current_thread()
 
 
-def test_an_event_from_before_a_subscription_is_not_heard(feed: Feed) -> None:
+def test_an_event_from_before_a_subscription_is_not_heard(feed: EventFeed) -> None:
     heard: list[Event] = []
     feed.emit(event(1))
     feed.subscribe(heard.append)
@@ -83,7 +83,9 @@ def test_an_event_from_before_a_subscription_is_not_heard(feed: Feed) -> None:
     assert heard == [event(2)]
 
 
-def test_a_subscriber_that_raises_holds_up_nobody_and_its_trouble_is_said(feed: Feed, log: list[str]) -> None:
+def test_a_subscriber_that_raises_holds_up_nobody_and_its_trouble_is_said(
+    feed: EventFeed, log: list[str]
+) -> None:
     heard: list[Event] = []
     feed.subscribe(refuse)
     feed.subscribe(heard.append)
@@ -96,7 +98,7 @@ def test_a_subscriber_that_raises_holds_up_nobody_and_its_trouble_is_said(feed: 
     assert log[0] == ('a subscriber failed on ScaleSetChanged: RuntimeError("the subscriber\'s own bug")\n')
 
 
-def test_nothing_is_heard_after_the_subscription_ended(feed: Feed) -> None:
+def test_nothing_is_heard_after_the_subscription_ended(feed: EventFeed) -> None:
     heard: list[Event] = []
     end = feed.subscribe(heard.append)
     other, heard_two = waiting_for(2)
@@ -110,7 +112,7 @@ def test_nothing_is_heard_after_the_subscription_ended(feed: Feed) -> None:
     assert heard == []
 
 
-def test_a_subscriber_may_end_its_subscription_while_it_is_called(feed: Feed) -> None:
+def test_a_subscriber_may_end_its_subscription_while_it_is_called(feed: EventFeed) -> None:
     heard: list[Event] = []
     ends: list[Callable[[], None]] = []
 
@@ -126,21 +128,21 @@ def test_a_subscriber_may_end_its_subscription_while_it_is_called(feed: Feed) ->
     assert heard == [event(1)]
 
 
-def test_without_subscribers_nothing_is_kept_and_no_thread_runs(feed: Feed) -> None:
+def test_without_subscribers_nothing_is_kept_and_no_thread_runs(feed: EventFeed) -> None:
     before = threading.active_count()
     feed.emit(event(1))
 
     assert threading.active_count() == before
 
 
-def test_closing_twice_or_before_any_subscription_is_harmless(feed: Feed) -> None:
+def test_closing_twice_or_before_any_subscription_is_harmless(feed: EventFeed) -> None:
     feed.close()
     feed.subscribe(refuse)
     feed.close()
     feed.close()
 
 
-def test_a_subscriber_from_before_a_close_hears_what_follows_it(feed: Feed) -> None:
+def test_a_subscriber_from_before_a_close_hears_what_follows_it(feed: EventFeed) -> None:
     """A system may be started again after its stop; who subscribed once stays subscribed."""
     one, heard_one = waiting_for(1)
     other, heard_other = waiting_for(2)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Memory(Protocol):
+class StateStore(Protocol):
     """What outlives an actor, and with a state-dir the process (docs/behaviour.md § 4.2, 8.2). Thread-safe."""
 
     def load_session(self, key: ScaleSetKey) -> tuple[ScaleSetId, SessionId] | None: ...
@@ -87,7 +87,7 @@ class House:
 
     config: Config
     clock: Clock
-    memory: Memory
+    state_store: StateStore
     board: Board
     host_name: str
     connect: Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]

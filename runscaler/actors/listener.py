@@ -36,16 +36,16 @@ from runscaler.errors import (
     AccessDenied,
     GitHubError,
     Interrupted,
+    MalformedReply,
     NotFound,
     QueueTokenExpired,
     RateLimited,
     Refused,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     SessionConflict,
     SessionGone,
     Unreachable,
-    Unreadable,
 )
 from runscaler.github.base import ScaleSetId, Session, Trouble
 from runscaler.policy.backoff import Backoff
@@ -190,7 +190,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         self._go_on(wait)
 
     def _is_unreadable_for_good(self, error: GitHubError) -> bool:
-        unread = self._session is not None and isinstance(error, Unreadable)
+        unread = self._session is not None and isinstance(error, MalformedReply)
         self._unreadable = self._unreadable + 1 if unread else 0
         return self._unreadable >= UNREADABLE_POLLS
 
@@ -210,13 +210,13 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
     # -- connecting -------------------------------------------------------------------------------
 
     def _connect(self) -> Session:
-        kept = self._house.memory.load_session(self._settings.key)
+        kept = self._house.state_store.load_session(self._settings.key)
         scale_set = self._registration.found(None if kept is None else kept[0])
         scale_set_id = ScaleSetId(scale_set.id)
         self.report(ScaleSetFound(scale_set_id))
         self._close_predecessor()
         session = self._service.open_session(scale_set_id, self._house.host_name, self._interrupt)
-        self._house.memory.save_session(self._settings.key, scale_set_id, session.id)
+        self._house.state_store.save_session(self._settings.key, scale_set_id, session.id)
         self._held_session, self._announced = True, False
         self._labels = self._registration.brought_in_line().labels
         self._cursor, self._unacknowledged, self._to_acquire = Cursor(), [], ()
@@ -231,10 +231,10 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
 
     def _close_predecessor(self) -> None:
         """Our last session, also from before a crash: it would answer 409 for minutes (docs/protocol.md § 4.5)."""
-        kept = self._house.memory.load_session(self._settings.key)
+        kept = self._house.state_store.load_session(self._settings.key)
         if kept is not None:
             self._service.close_session(*kept, self._interrupt)
-            self._house.memory.clear_session(self._settings.key)
+            self._house.state_store.clear_session(self._settings.key)
 
     def _offers(self, session: Session) -> tuple[JobAvailable, ...]:
         """Offers acknowledged in an earlier session are not repeated: ask for them (docs/protocol.md § 6)."""
@@ -312,7 +312,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         (docs/protocol.md § 5.5)."""
         try:
             self._service.acknowledge(session, batch_id, self._interrupt, patience=ACKNOWLEDGE_SECONDS)
-        except (ServerTrouble, Unreachable, Refused) as error:
+        except (ServerError, Unreachable, Refused) as error:
             self._unacknowledged.remove(batch_id)
             self._unacknowledged.append(batch_id)
             level = "DEBUG" if self._said_unacknowledged else "INFO"
@@ -350,5 +350,5 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         if not delete_scale_set or not self._held_session or self._registration.id is None:
             return False
         self._service.delete_scale_set(self._registration.id, self._interrupt)
-        self._house.memory.clear_session(self._settings.key)  # a session that was lost is gone with it
+        self._house.state_store.clear_session(self._settings.key)  # a session that was lost is gone with it
         return True

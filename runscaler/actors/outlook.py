@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler import events
-from runscaler.findings import with_cures
+from runscaler.findings import with_fixes
 from runscaler.policy.condition import Condition, Hold
 from runscaler.status import SetState
 
@@ -84,7 +84,7 @@ class Outlook:
             self._become(replace(self.condition, github=None, rate_limited=False))
             return
         self._shown = self._in_known_words(next((one for one in both if one.rate_limited), both[0]))
-        reason = with_cures(self._shown.reason, self._shown.fixes)
+        reason = with_fixes(self._shown.reason, self._shown.fixes)
         hold = Hold(reason, self._shown.retry_at)
         self._become(replace(self.condition, github=hold, rate_limited=self._shown.rate_limited))
 
@@ -109,19 +109,19 @@ class Outlook:
             self._become(replace(self.condition, listed=True, backend=None))
 
     def backend_down(self, reason: str, fixes: Sequence[str]) -> None:
-        self._become(replace(self.condition, backend=Hold(with_cures(reason, fixes))))
+        self._become(replace(self.condition, backend=Hold(with_fixes(reason, fixes))))
 
     def image_prepared(self) -> None:
         self._become(replace(self.condition, image=None, image_failed=False))
 
     def image_absent(self, reason: str, fixes: Sequence[str], failed: bool) -> None:
-        self._become(replace(self.condition, image=Hold(with_cures(reason, fixes)), image_failed=failed))
+        self._become(replace(self.condition, image=Hold(with_fixes(reason, fixes)), image_failed=failed))
 
     # -- the runners ------------------------------------------------------------------------------
 
     def start_failed(self, ordered_at: float, reason: str, fixes: Sequence[str]) -> None:
         now = self._clock.monotonic()
-        why = with_cures(reason, fixes)
+        why = with_fixes(reason, fixes)
         record = self.condition.failures.start_failed(ordered_at, now, self._clock.jitter(1.0), why)
         if record.until > self.condition.failures.until:
             level = "WARNING" if self.condition.github is None else "DEBUG"

@@ -47,12 +47,12 @@ from runscaler.errors import (
     ImageMissing,
     Interrupted,
     JobStillRunning,
-    PlacesTaken,
     RateLimited,
     RunscalerError,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     Unreachable,
+    VmLimitReached,
 )
 from runscaler.github.base import ScaleSetId
 from runscaler.policy.backoff import Backoff
@@ -71,7 +71,7 @@ OUTPUT_BYTES = 64 * 1024
 """How much of a failed runner's output is kept (docs/behaviour.md § 5.4)."""
 DEREGISTER_SECONDS = 30.0
 """Between two tries at a registration that GitHub holds on to (docs/protocol.md § 7)."""
-AWAY = (Unreachable, ServerTrouble, RateLimited)
+AWAY = (Unreachable, ServerError, RateLimited)
 """GitHub does not answer, whatever is asked."""
 _REMOVAL = Backoff(first=1.0, cap=30.0)
 
@@ -150,7 +150,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         tenancy = self._tenancy = _Tenancy(order.generation, order.runner)
 
         def register() -> JitConfig:
-            self._house.memory.note_registration(self._settings.key, order.runner)
+            self._house.state_store.note_registration(self._settings.key, order.runner)
             jit = self._service.jit_config(order.scale_set_id, order.runner, self._interrupt)
             tenancy.runner_id = jit.runner_id
             return jit
@@ -178,7 +178,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         if owed:
             self._owe(order.runner, tenancy.runner_id)
         else:
-            self._house.memory.clear_registration(self._settings.key, order.runner)
+            self._house.state_store.clear_registration(self._settings.key, order.runner)
         self._tenancy = None
         self.report(
             RunnerStartFailed(
@@ -188,7 +188,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
                 error.fixes,
                 rate_limited=isinstance(error, RateLimited),
                 image_missing=isinstance(error, ImageMissing),
-                no_place=isinstance(error, PlacesTaken),
+                no_place=isinstance(error, VmLimitReached),
             )
         )
         if owed:
@@ -275,7 +275,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         if runner is not None and owed:
             self._owe(runner, tenancy.runner_id)
         elif runner is not None:
-            self._house.memory.clear_registration(self._settings.key, runner)
+            self._house.state_store.clear_registration(self._settings.key, runner)
         self.report(RunnerGone(self._slot, generation, output))
         if runner is not None and owed:
             self._settle(runner)
@@ -297,7 +297,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             return None
         if not output:
             return None
-        return self._house.memory.keep_output(self._settings.key, resource.runner, output, order.ending)
+        return self._house.state_store.keep_output(self._settings.key, resource.runner, output, order.ending)
 
     def _try_removal_again(self, tenancy: _Tenancy, error: BackendError) -> None:
         tenancy.removal_failures += 1
@@ -310,7 +310,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
 
     def _owe(self, runner: RunnerName, runner_id: int) -> None:
         self._owed[runner] = runner_id
-        self._house.memory.note_registration(self._settings.key, runner)
+        self._house.state_store.note_registration(self._settings.key, runner)
         self.report(RegistrationOwed(self._slot, runner, runner_id))
 
     def _settle(self, *runners: RunnerName) -> None:
@@ -329,7 +329,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             else:
                 del self._owed[runner]
                 self._said_of.discard(runner)
-                self._house.memory.clear_registration(self._settings.key, runner)
+                self._house.state_store.clear_registration(self._settings.key, runner)
                 self.report(RegistrationSettled(self._slot, runner))
         if self._owed and not self._retrying:
             self._retrying = True

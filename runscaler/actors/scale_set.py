@@ -191,7 +191,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         """Its handling has crashed three of us: it is set aside, the statistics have to do (docs/behaviour.md § 8.4)."""
         if not self._poisonous or batch.digest not in self._poisonous:
             return False
-        kept = self._house.memory.set_aside(self._settings.key, batch.batch_id, repr(batch.events))
+        kept = self._house.state_store.set_aside(self._settings.key, batch.batch_id, repr(batch.events))
         where = f"kept in {kept}" if kept else "dropped"
         self._log.error("batch {} crashed the scale set three times: {}", batch.batch_id, where)
         return True

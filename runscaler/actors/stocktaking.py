@@ -42,7 +42,7 @@ class Stocktaking:
         crew: Crew,
         places: Places,
     ) -> None:
-        self._memory = house.memory
+        self._state_store = house.state_store
         self._office, self._settings = office, settings
         self._runners, self._crew, self._places = runners, crew, places
         self._unclear: dict[SlotNumber, Generation] = {}
@@ -72,7 +72,7 @@ class Stocktaking:
         if self._looked_back or not self._runners.scale_set_id:
             return
         self._looked_back = True
-        for runner in self._memory.noted_registrations(self._settings.key):
+        for runner in self._state_store.noted_registrations(self._settings.key):
             if self._runners.book.of_runner(runner) is None:
                 owed = m.DeregisterRunner(runner, 0, self._runners.scale_set_id)
                 self._crew.tell_runner(FIRST_SLOT, owed)

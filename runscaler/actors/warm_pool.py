@@ -12,7 +12,7 @@ from loguru import logger
 
 from runscaler.actors import messages as m
 from runscaler.backends.base import Warm
-from runscaler.errors import PlacesTaken
+from runscaler.errors import VmLimitReached
 from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
 from runscaler.policy.vm_slots import Pooled, Stage
@@ -202,4 +202,4 @@ def _slot_of(place: Place) -> int:
 
 
 def _boot_failed(place: Place, kind: str, error: RunscalerError) -> m.WarmFailed:
-    return m.WarmFailed(place, kind, str(error), no_place=isinstance(error, PlacesTaken))
+    return m.WarmFailed(place, kind, str(error), no_place=isinstance(error, VmLimitReached))

@@ -1,7 +1,7 @@
 """The `runner` command: `runscaler.cli.<name>` holds the command `<name>`, loaded when it is named.
 
 Commands import what they need inside their function: this module, `version` and the bare help know
-click and nothing else. How a command ends, and with which exit code, is in `endings`.
+click and nothing else. How a command ends, and with which exit code, is in `exit_codes`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,24 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from runscaler.cli import endings
+from runscaler.cli import exit_codes
 from runscaler.errors import RunscalerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PARTS = frozenset(
-    {"addresses", "console", "endings", "furnishing", "logging", "options", "scenery", "signals", "stage"}
+    {
+        "addresses",
+        "console",
+        "demo_session",
+        "demo_setup",
+        "demo_view",
+        "exit_codes",
+        "logging",
+        "options",
+        "signals",
+    }
 )
 """Modules of this package that are no commands."""
 ORDER = ("run", "init", "validate", "status", "why", "logs", "drain", "resume", "reload", "demo", "simulate")
@@ -61,7 +71,7 @@ class Program(click.Group):
         if command is not None:
             _accept_log_level(command, ctx)
         elif not args[0].startswith("-"):
-            raise click.UsageError(endings.unknown_command(args[0], self.list_commands(ctx)), ctx)
+            raise click.UsageError(exit_codes.unknown_command(args[0], self.list_commands(ctx)), ctx)
         return super().resolve_command(ctx, args)
 
     def _understood(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -123,25 +133,25 @@ def execute(words: Sequence[str], prog_name: str | None = None) -> int:
         error.show()
         return error.exit_code
     except click.Abort as error:
-        return endings.aborted(error)
+        return exit_codes.aborted(error)
     except RunscalerError as error:
-        return endings.failed(error, debug=endings.wants_debug(words))
+        return exit_codes.failed(error, debug=exit_codes.wants_debug(words))
     except BrokenPipeError:
-        return endings.unheard()
+        return exit_codes.unheard()
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        return endings.unheard("no space is left on the device that is written to")
+        return exit_codes.unheard("no space is left on the device that is written to")
     return result if isinstance(result, int) else 0
 
 
 def main() -> NoReturn:
     """What the console scripts call: the one place that owns the process's streams and hooks."""
-    endings.open_missing_streams()
+    exit_codes.open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
-        endings.tolerate_odd_characters(stream)
-    if not endings.wants_debug(sys.argv[1:]):
-        endings.speak_plainly()
+        exit_codes.tolerate_odd_characters(stream)
+    if not exit_codes.wants_debug(sys.argv[1:]):
+        exit_codes.speak_plainly()
     sys.exit(execute(sys.argv[1:]))
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from runscaler.backends.base import Progress
-    from runscaler.cli.scenery import Scene
-    from runscaler.cli.stage import Stage
+    from runscaler.cli.demo_session import Stage
+    from runscaler.cli.demo_view import Scene
     from runscaler.ops.demo import Ground
 
 LOG_LINES = 20
@@ -88,7 +88,9 @@ def demo(
     if only_image:
         click.echo(make_image(_progress(quiet=as_json)))
         return
-    from runscaler.cli.stage import Stage  # brings the facade, which silences the log: before `_kept_log`
+    from runscaler.cli.demo_session import (
+        Stage,  # brings the facade, which silences the log: before `_kept_log`
+    )
 
     with _until_told(), _kept_log() as log:
         progress = _progress(quiet=as_json)
@@ -103,7 +105,7 @@ def demo(
 def _play(stage: Stage, log: io.StringIO, *, as_json: bool) -> Scene:
     """Raises what ended it early, after everything was taken down."""
     from runscaler.cli.console import say
-    from runscaler.cli.scenery import shown
+    from runscaler.cli.demo_view import shown
     from runscaler.errors import HostError
 
     last: Scene | None = None

@@ -117,11 +117,11 @@ def _where_health_is(config: Config) -> str:
 def start_warnings(config: Config) -> Iterator[str]:
     """What is said once at the start: what the configuration got away with, and docs/behaviour.md § 11's dind line."""
     from runscaler.config.features import missing_features
-    from runscaler.findings import with_cures
+    from runscaler.findings import with_fixes
 
     for finding in (*config.warnings, *missing_features(config)):
         place = f"[{finding.scale_set}] " if finding.scale_set else ""
-        yield place + with_cures(finding.message, finding.fixes)
+        yield place + with_fixes(finding.message, finding.fixes)
     exposed = [one.name for one in config.scale_sets if one.backend == "docker" and one.docker.dind is True]
     if exposed:
         yield (

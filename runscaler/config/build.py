@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from runscaler.config.problems import Given, Problems, nearest, shown
-from runscaler.config.schema import Kind, Leaf, TomlPath, attribute, leaf_of, toml_name
+from runscaler.config.schema import Kind, Leaf, TomlPath, attribute, key_spec_of, toml_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,14 +56,14 @@ def _nested(layer: Layer) -> dict[str, object]:
             inner = table.setdefault(name, {})
             assert isinstance(inner, dict)
             table = inner
-        table[_attributes(path)[-1]] = _raw(leaf_of(path), given.value)
+        table[_attributes(path)[-1]] = _raw(key_spec_of(path), given.value)
     return nested
 
 
 def _attributes(path: TomlPath) -> list[str]:
     """The names in the model; those in an open table are the user's own."""
     names = [attribute(name) for name in path]
-    leaf = leaf_of(path)
+    leaf = key_spec_of(path)
     if leaf is not None and leaf.kind is Kind.TABLE:
         return [*names[: len(leaf.path)], *path[len(leaf.path) :]]
     return names if leaf is None or leaf.path == path else [*names[:-2], path[-2], names[-1]]
@@ -121,7 +121,7 @@ def _open_paths(texts: list[str]) -> list[TomlPath]:
 
 
 def _refusal(path: TomlPath, given: Given, detail: ErrorDetails) -> str:
-    leaf = leaf_of(path)
+    leaf = key_spec_of(path)
     assert leaf is not None
     if leaf.kind is Kind.TABLES and isinstance(given.value, list) and len(detail["loc"]) > 1:
         return _entry_refusal(leaf, detail)

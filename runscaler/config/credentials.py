@@ -6,7 +6,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from runscaler.config.problems import Given, Problems, Where
-from runscaler.config.schema import leaf_of
+from runscaler.config.schema import key_spec_of
 from runscaler.config.secrets import Secret, Unresolved, is_reference, resolve
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ class Credentials:
         self._problems.error(place, f"{whose}, and {VARIABLE} is not set", fixes=fixes, scale_set=name)
 
     def _resolved(self, path: tuple[str, ...], given: Given, name: str) -> Given:
-        leaf = leaf_of(path)
+        leaf = key_spec_of(path)
         if leaf is None or not leaf.key.indirect or not isinstance(given.value, str):
             return given
         try:
@@ -147,7 +147,7 @@ def warn_of_readers(layers: Iterable[Layer], mode: int, problems: Problems) -> N
         return
     for layer in layers:
         for path, given in layer.items():
-            leaf, value = leaf_of(path), _text(given)
+            leaf, value = key_spec_of(path), _text(given)
             if leaf is not None and leaf.key.secret and value and not is_reference(value):
                 file = given.where.source
                 text = f"the {path[-1]} stands here in clear, and other users may read this file"
@@ -166,7 +166,7 @@ def _unbroken(text: str) -> bool:
 
 def _is_used(path: tuple[str, ...], backend: str) -> bool:
     """A secret of a backend that the set does not use is left alone, whatever it refers to."""
-    leaf = leaf_of(path)
+    leaf = key_spec_of(path)
     indirect = leaf is not None and leaf.key.indirect
     return not (indirect and path[0] in _BACKEND_TABLES and path[0] != backend)
 

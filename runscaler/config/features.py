@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.config.schema import attribute, set_leaves, top_leaves
+from runscaler.config.schema import attribute, scale_set_keys, top_level_keys
 from runscaler.findings import Finding, Level
 
 if TYPE_CHECKING:
@@ -74,8 +74,8 @@ def missing_features(config: Config) -> list[Finding]:
 def _of_process(config: Config) -> Iterator[Finding]:
     for path in REFUSED_GLOBALLY:
         if _is_changed(config, path):
-            yield _refused(top_leaves()[path].label)
-    for path, leaf in top_leaves().items():
+            yield _refused(top_level_keys()[path].label)
+    for path, leaf in top_level_keys().items():
         if path[0] == IDLE_GLOBALLY and _is_changed(config, path):
             yield _idle(leaf.label)
 
@@ -87,11 +87,11 @@ def _of_set(settings: ScaleSetSettings) -> Iterator[Finding]:
         yield _refused(f'[docker] dind = "{REFUSED_DIND}"', settings.name)
     for path in REFUSED:
         if _counts(settings, path) and _is_changed(settings, path):
-            label = "[app]" if path[0] == "app" else set_leaves()[path].label
+            label = "[app]" if path[0] == "app" else scale_set_keys()[path].label
             yield _refused(label, settings.name)
     for path in IDLE:
         if _counts(settings, path) and _is_changed(settings, path):
-            yield _idle(set_leaves()[path].label, settings.name)
+            yield _idle(scale_set_keys()[path].label, settings.name)
 
 
 def _counts(settings: ScaleSetSettings, path: TomlPath) -> bool:
@@ -103,7 +103,7 @@ def _is_changed(settings: Settings, path: TomlPath) -> bool:
     value: object = settings
     for name in path:
         value = getattr(value, attribute(name)) if value is not None else None
-    return value is not None and value != top_leaves()[path].default
+    return value is not None and value != top_level_keys()[path].default
 
 
 def _refused(what: str, scale_set: str = "") -> Finding:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runscaler.config import legacy
 from runscaler.config.keys import Scope
 from runscaler.config.problems import Given, Problems, Where
-from runscaler.config.schema import Kind, Leaf, TomlPath, top_leaves
+from runscaler.config.schema import Kind, Leaf, TomlPath, top_level_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,7 +46,7 @@ class Flag:
 
 def flags() -> list[Flag]:
     """Every flag: the scale set's first, then the backends', then the process's own."""
-    own = [_flag(leaf) for leaf in top_leaves().values() if leaf.key.flag]
+    own = [_flag(leaf) for leaf in top_level_keys().values() if leaf.key.flag]
     return sorted(own, key=lambda flag: (flag.scope is Scope.GLOBAL, len(flag.path)))
 
 
@@ -60,7 +60,7 @@ def flag_layer(given: Mapping[str, object]) -> Layer:
 
     Raises ValueError for a name that is no flag: a mistake of the program, not of its user.
     """
-    known = {leaf.key.flag: leaf for leaf in top_leaves().values() if leaf.key.flag}
+    known = {leaf.key.flag: leaf for leaf in top_level_keys().values() if leaf.key.flag}
     layer: Layer = {}
     for written, value in given.items():
         name = written.replace("_", "-")
@@ -86,5 +86,5 @@ def refuse_identity(layer: Layer, sets: str, problems: Problems) -> None:
 
 
 def _identity(layer: Layer) -> Iterable[TomlPath]:
-    leaves = top_leaves()
+    leaves = top_level_keys()
     return [path for path in layer if leaves[path].key.scope is Scope.IDENTITY]

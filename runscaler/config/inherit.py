@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runscaler.config.keys import Scope
-from runscaler.config.schema import global_leaves, leaf_of
+from runscaler.config.schema import global_keys, key_spec_of
 
 if TYPE_CHECKING:
     from runscaler.config.layers import Layer
@@ -29,14 +29,14 @@ def inherit(top: Layer, own: Layer) -> Layer:
 
 def set_part(top: Layer) -> Layer:
     """What of the top level is about scale sets."""
-    return {path: given for path, given in top.items() if path not in global_leaves()}
+    return {path: given for path, given in top.items() if path not in global_keys()}
 
 
 def global_part(top: Layer) -> Layer:
     """What of the top level is the process's own."""
-    return {path: given for path, given in top.items() if path in global_leaves()}
+    return {path: given for path, given in top.items() if path in global_keys()}
 
 
 def _is_identity(path: tuple[str, ...]) -> bool:
-    leaf = leaf_of(path)
+    leaf = key_spec_of(path)
     return leaf is not None and leaf.key.scope is Scope.IDENTITY

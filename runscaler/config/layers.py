@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.config import legacy
 from runscaler.config.problems import Given, Problems, nearest, shown
-from runscaler.config.schema import SETS, Kind, Leaf, TomlPath, global_leaves, set_leaves, top_leaves
+from runscaler.config.schema import SETS, Kind, Leaf, TomlPath, global_keys, scale_set_keys, top_level_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,10 +41,10 @@ def read_layers(document: Document, problems: Problems) -> Layers:
     name = next((name for name in data if name.lower() == SETS), "")
     entries = _entries(document, name, data.pop(name, []), problems)
     layers.is_multi = bool(entries)
-    layers.top = _Table(document, problems, (), top_leaves()).read(data)
+    layers.top = _Table(document, problems, (), top_level_keys()).read(data)
     for path, entry in entries:
         layers.places.append(document.where(*path))
-        layers.sets.append(_Table(document, problems, path, set_leaves()).read(entry))
+        layers.sets.append(_Table(document, problems, path, scale_set_keys()).read(entry))
     if layers.is_multi:
         _drop_identity(layers.top, problems)
     return layers
@@ -179,7 +179,7 @@ class _Table:
 
     def _advice(self, table: TomlPath, name: str) -> str:
         """What was probably meant: the same key elsewhere, or the nearest one here."""
-        if (*table, name) not in self._leaves and (name,) in global_leaves():
+        if (*table, name) not in self._leaves and (name,) in global_keys():
             return f": {name} belongs at the top of the file, above the first [table]"
         if guess := _guess(
             name, self._names_in(table) | ({SETS} if not table and not self._start else set())

@@ -10,7 +10,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-from runscaler.config.schema import Kind, Leaf, TomlPath, set_leaves
+from runscaler.config.schema import Kind, Leaf, TomlPath, scale_set_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"[+-]?\d+(\.\d*)?")
 def flat_keys() -> Mapping[str, TomlPath]:
     """The keys of the first versions, each with the place it has now."""
     places: dict[str, TomlPath] = {"tart-image": ("runner-image",)}
-    for path in set_leaves():
+    for path in scale_set_keys():
         if path[0] in ("docker", "tart") and len(path) == 2:
             places["-".join(path)] = path
     return {**places, "dind": ("docker", "dind"), "shared-volume": ("docker", "shared-volume")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runscaler.config.problems import mask_user_info
-from runscaler.config.schema import Kind, Leaf, TomlPath, attribute, global_leaves, set_leaves, toml_name
+from runscaler.config.schema import Kind, Leaf, TomlPath, attribute, global_keys, scale_set_keys, toml_name
 from runscaler.config.secrets import Secret
 from runscaler.units import format_duration
 
@@ -21,13 +21,13 @@ _BACKEND_TABLES = frozenset({"docker", "tart", "process", "swarm", "orchard"})
 def masked_settings(settings: ScaleSetSettings) -> dict[str, object]:
     """A scale set for `validate --json`: tables of backends that it does not use are left out."""
     unused = _BACKEND_TABLES - {settings.backend}
-    leaves = {path: leaf for path, leaf in set_leaves().items() if path[0] not in unused}
+    leaves = {path: leaf for path, leaf in scale_set_keys().items() if path[0] not in unused}
     return _plain(settings, leaves)
 
 
 def masked_globals(config: Config) -> dict[str, object]:
     """The process's own keys, in the same form."""
-    return _plain(config, global_leaves())
+    return _plain(config, global_keys())
 
 
 def _plain(settings: Settings, leaves: Mapping[TomlPath, Leaf]) -> dict[str, object]:

@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from runscaler.config.features import remark
 from runscaler.config.keys import Scope
-from runscaler.config.schema import Kind, Leaf, global_leaves, set_leaves
+from runscaler.config.schema import Kind, Leaf, global_keys, scale_set_keys
 from runscaler.config.secrets import Secret
 from runscaler.units import format_duration
 
@@ -60,12 +60,10 @@ _TABLES = {
 
 def reference() -> str:
     """The page as Markdown."""
-    leaves = set_leaves().values()
+    leaves = scale_set_keys().values()
     sections = [_section(title, _of(leaves, table)) for table, title in _TABLES.items()]
-    sections.append(_section("Keys of the process (only at the top)", _of(global_leaves().values(), "")))
-    sections += [
-        _section(f"[{table}]", _of(global_leaves().values(), table)) for table in ("host", "metrics")
-    ]
+    sections.append(_section("Keys of the process (only at the top)", _of(global_keys().values(), "")))
+    sections += [_section(f"[{table}]", _of(global_keys().values(), table)) for table in ("host", "metrics")]
     return "\n".join([_HEAD, *sections])
 
 

@@ -87,20 +87,20 @@ def toml_name(name: str) -> str:
 
 
 @cache
-def set_leaves() -> Mapping[TomlPath, Leaf]:
+def scale_set_keys() -> Mapping[TomlPath, Leaf]:
     """The keys of a scale set, which may stand at the top too."""
     return {leaf.path: leaf for leaf in _flags_once(_leaves(ScaleSetSettings, (), None))}
 
 
 @cache
-def global_leaves() -> Mapping[TomlPath, Leaf]:
+def global_keys() -> Mapping[TomlPath, Leaf]:
     """The keys that stand at the top only."""
     return {leaf.path: leaf for leaf in _leaves(Config, (), Scope.GLOBAL)}
 
 
 @cache
-def top_leaves() -> Mapping[TomlPath, Leaf]:
-    return {**global_leaves(), **set_leaves()}
+def top_level_keys() -> Mapping[TomlPath, Leaf]:
+    return {**global_keys(), **scale_set_keys()}
 
 
 def _leaves(model: type[BaseModel], table: TomlPath, scope: Scope | None) -> list[Leaf]:
@@ -187,10 +187,10 @@ def is_required(leaf: Leaf) -> bool:
     return leaf.default is PydanticUndefined
 
 
-def leaf_of(path: TomlPath) -> Leaf | None:
+def key_spec_of(path: TomlPath) -> Leaf | None:
     """The declaration of a key, of what stands in an open table too; None for an unknown one."""
     for length in range(len(path), 0, -1):
-        leaf = top_leaves().get(path[:length])
+        leaf = top_level_keys().get(path[:length])
         if leaf is not None and leaf.entry is not None and length < len(path):
             return leaf.entry.get(path[-1], leaf)
         if leaf is not None:

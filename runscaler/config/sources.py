@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from runscaler.config import legacy
 from runscaler.config.positions import Positions, find_positions
 from runscaler.config.problems import Problems, Where
-from runscaler.config.schema import SETS, top_leaves
+from runscaler.config.schema import SETS, top_level_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +110,7 @@ def _exists(path: Path) -> bool:
 
 
 def _is_ours(data: Mapping[str, object]) -> bool:
-    known = {path[0] for path in top_leaves()} | {SETS} | set(legacy.flat_keys())
+    known = {path[0] for path in top_level_keys()} | {SETS} | set(legacy.flat_keys())
     return any(name.lower() in known for name in data)
 
 

@@ -6,7 +6,7 @@ import tempfile
 from typing import IO, TYPE_CHECKING
 
 from runscaler.backends.docker.local import has_image, import_image
-from runscaler.ops.demo_root import PYTHON_HOME, entries, fingerprint, write_archive
+from runscaler.ops.demo_rootfs import PYTHON_HOME, entries, fingerprint, write_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ OWNER = "owner"
 MACHINE_ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 
 
-def kept_owner(directory: Path) -> OwnerId:
+def load_or_create_owner(directory: Path) -> OwnerId:
     """The owner of a state directory, made once. Raises OSError.
 
     A broken file is kept aside: its text may be the owner that old resources are marked with.
@@ -54,7 +54,7 @@ def read_owner(directory: Path) -> OwnerId | None:
 
 
 def owner_without_state_dir(machine: str, source: str) -> OwnerId:
-    """The same for the same machine and source (`state_path.source_of`), so that it adopts."""
+    """The same for the same machine and source (`state_path.config_identity`), so that it adopts."""
     return OwnerId(hashlib.sha256(f"{machine}\n{source}".encode()).hexdigest()[:32])
 
 

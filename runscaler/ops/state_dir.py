@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Self
 
 from runscaler.errors import HostError
 from runscaler.findings import Finding, Level
+from runscaler.ops.bounded_files import BoundedFiles, newest_first
 from runscaler.ops.lock import StateLock
-from runscaler.ops.newest import NewestFiles, list_newest
-from runscaler.ops.owner import kept_owner
+from runscaler.ops.owner import load_or_create_owner
 from runscaler.ops.registrations import Registrations
 from runscaler.ops.sessions import Sessions
 from runscaler.ops.state_path import candidates
@@ -43,8 +43,8 @@ class StateDir:
         self.sessions = Sessions(path / "sessions")
         self.registrations = Registrations(path / "registrations")
         self._lock = lock
-        self._logs = NewestFiles(path / LOGS, clock, KEPT_OUTPUTS)
-        self._batches = NewestFiles(path / BATCHES, clock, KEPT_BATCHES)
+        self._logs = BoundedFiles(path / LOGS, clock, KEPT_OUTPUTS)
+        self._batches = BoundedFiles(path / BATCHES, clock, KEPT_BATCHES)
 
     @classmethod
     def open(cls, path: Path, clock: Clock) -> Self:
@@ -56,7 +56,7 @@ class StateDir:
         lock = StateLock(path)
         lock.acquire()
         try:
-            return cls(path, clock, lock, kept_owner(path))
+            return cls(path, clock, lock, load_or_create_owner(path))
         except OSError:
             lock.release()
             raise
@@ -110,7 +110,7 @@ def open_state_dir(config: Config, clock: Clock) -> tuple[StateDir | None, list[
 
 def kept_output(state_dir: Path, runner: str) -> bytes | None:
     """The kept output of a failed runner; needs no lock. None where there is none (any more)."""
-    for path in list_newest(state_dir / LOGS):
+    for path in newest_first(state_dir / LOGS):
         if path.name.endswith(f"-{runner}.log"):
             return path.read_bytes()
     return None

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SYSTEM = Path("/var/lib/runscaler")
 
 
-def source_of(config: Config) -> str:
+def config_identity(config: Config) -> str:
     """What makes this configuration another one than the next: its path, else its urls and names."""
     if config.path is not None:
         return str(config.path.absolute())
@@ -57,4 +57,4 @@ def _name(config: Config) -> str:
     """Readable, and its own for each source: several daemons live side by side on a host."""
     named = config.path.stem if config.path else next((each.name for each in config.scale_sets), "")
     readable = re.sub(r"[^a-z0-9]+", "-", named.lower()).strip("-")[:20] or "runner"
-    return f"{readable}-{hashlib.sha256(source_of(config).encode()).hexdigest()[:8]}"
+    return f"{readable}-{hashlib.sha256(config_identity(config).encode()).hexdigest()[:8]}"

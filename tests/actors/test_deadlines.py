@@ -77,7 +77,7 @@ def test_an_idle_runner_that_github_calls_busy_without_a_word_of_its_job_is_aske
 
 
 def noted(world: World) -> list[str]:
-    return [str(one) for names in world.shelf.registrations.values() for one in names]
+    return [str(one) for names in world.state_store.registrations.values() for one in names]
 
 
 def stray_idle_runner(world: World) -> str:

@@ -151,7 +151,7 @@ def test_the_output_of_a_failed_runner_is_kept() -> None:
     runner = world.status().slots[0].runner
     world.backend.engine.write(world.running[runner].id, b"cannot reach the proxy\n")
     fail_one(world)
-    assert world.shelf.outputs == {runner: b"cannot reach the proxy\n"}
+    assert world.state_store.outputs == {runner: b"cannot reach the proxy\n"}
 
 
 def test_one_that_somebody_removed_is_replaced_within_seconds() -> None:

@@ -132,7 +132,7 @@ def test_a_standby_leaves_the_scale_set_alone() -> None:
     world = World(max_runners=2)
     world.play()
     world.kill()
-    world.shelf.sessions.clear()
+    world.state_store.sessions.clear()
     world.github.hold_session("linux")
     world.start()
     world.play()

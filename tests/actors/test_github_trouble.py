@@ -7,7 +7,7 @@ from support.world import World
 
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.messages import BatchReceived
-from runscaler.errors import AccessDenied, GitHubError, RateLimited, ServerTrouble, Unreachable
+from runscaler.errors import AccessDenied, GitHubError, RateLimited, ServerError, Unreachable
 from runscaler.github.base import Trouble
 from runscaler.github.messages import Statistics
 from runscaler.status import SetState, Unmet
@@ -17,7 +17,7 @@ def test_a_second_daemon_stands_by_and_takes_over() -> None:
     world = World(max_runners=2)
     world.play()
     world.kill()
-    world.shelf.sessions.clear()
+    world.state_store.sessions.clear()
     world.github.hold_session("linux")
     world.start()
     world.queue(1)
@@ -126,7 +126,7 @@ def test_starts_wait_while_github_asks_for_patience() -> None:
     assert world.states() == ["busy", "busy"]
 
 
-@pytest.mark.parametrize("error", [Unreachable("connection reset"), ServerTrouble("502")])
+@pytest.mark.parametrize("error", [Unreachable("connection reset"), ServerError("502")])
 def test_no_runner_is_touched_while_github_is_away(error: GitHubError) -> None:
     world = World(max_runners=3, min_runners=1, idle_timeout=5.0)
     world.queue(2)

@@ -9,7 +9,7 @@ from runscaler.errors import JobStillRunning, Unreachable
 
 
 def noted(world: World) -> list[str]:
-    return sorted(str(one) for names in world.shelf.registrations.values() for one in names)
+    return sorted(str(one) for names in world.state_store.registrations.values() for one in names)
 
 
 def at_github(world: World) -> list[str]:

@@ -28,6 +28,7 @@ from runscaler.actors.messages import (
 from runscaler.errors import (
     AccessDenied,
     GitHubError,
+    MalformedReply,
     NotFound,
     QueueTokenExpired,
     RateLimited,
@@ -35,7 +36,6 @@ from runscaler.errors import (
     ScaleSetGone,
     SessionGone,
     Unreachable,
-    Unreadable,
 )
 from runscaler.github.messages import JobAvailable, Statistics
 
@@ -136,7 +136,7 @@ def test_the_session_is_remembered_for_the_next_process() -> None:
 
     session = solo.registered_set().session
     assert session is not None
-    assert solo.shelf.sessions == {solo.settings.key: (solo.registered_set().id, session.id)}
+    assert solo.state_store.sessions == {solo.settings.key: (solo.registered_set().id, session.id)}
 
 
 def test_the_session_of_a_predecessor_is_closed_before_one_is_opened() -> None:
@@ -590,7 +590,7 @@ def test_the_session_is_closed_and_the_scale_set_deleted_if_told(delete: bool) -
     assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=delete)]
     assert there.session is None
     assert there.live is not delete
-    assert solo.shelf.sessions == {}
+    assert solo.state_store.sessions == {}
     assert listener.actor_stopped.is_set()
 
 
@@ -667,7 +667,7 @@ def test_who_deleted_its_scale_set_leaves_no_word_of_it_to_the_next_process() ->
 
     solo.tell(listener, CloseSession(delete_scale_set=True))
 
-    assert solo.shelf.sessions == {}
+    assert solo.state_store.sessions == {}
 
 
 def test_a_refusal_to_delete_is_no_failure_of_the_stop() -> None:
@@ -692,7 +692,7 @@ def test_a_session_whose_opening_was_cut_just_after_it_is_closed_all_the_same() 
     solo.tell(listener, CloseSession(delete_scale_set=False))
 
     assert solo.registered_set().session is None
-    assert solo.shelf.sessions == {}
+    assert solo.state_store.sessions == {}
 
 
 def test_a_close_that_is_cut_ends_all_the_same() -> None:
@@ -721,7 +721,7 @@ def test_labels_that_github_kept_are_told() -> None:
 def test_a_poll_that_is_unreadable_three_times_gets_a_new_session() -> None:
     solo, listener = opened()
     for wait in (0, 2, 4):
-        solo.github.fail_next("poll", Unreadable("a list for an object", status=200))
+        solo.github.fail_next("poll", MalformedReply("a list for an object", status=200))
         assert solo.service.names().count("open_session") == 1
         solo.advance(wait)
         poll_again(solo, listener)
@@ -734,7 +734,7 @@ def test_a_poll_that_is_unreadable_three_times_gets_a_new_session() -> None:
 def test_what_is_unreadable_now_and_then_costs_no_session() -> None:
     solo, listener = opened()
     for _ in range(6):
-        solo.github.fail_next("poll", Unreadable("a list for an object", status=200))
+        solo.github.fail_next("poll", MalformedReply("a list for an object", status=200))
         poll_again(solo, listener)
         solo.service.empty_polls = 1
         poll_again(solo, listener)

@@ -20,8 +20,8 @@ def test_a_batch_that_crashes_its_scale_set_three_times_is_set_aside_and_the_set
     world.play()
     world.advance(30)
 
-    assert len(world.shelf.aside) == 1
-    assert "display_name=5" in world.shelf.aside[0]
+    assert len(world.state_store.aside) == 1
+    assert "display_name=5" in world.state_store.aside[0]
     assert world.status().restarts == 3
 
     world.queue(2)

@@ -43,7 +43,7 @@ from runscaler.errors import (
     RunnerExists,
     RunscalerError,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     StartFailed,
     Unreachable,
 )
@@ -130,7 +130,7 @@ def test_a_runner_is_registered_and_started(slot: Slot) -> None:
     ("call", "error"),
     [
         ("jit_config", Unreachable("the reply was lost")),
-        ("jit_config", ServerTrouble("500", status=500)),
+        ("jit_config", ServerError("500", status=500)),
         ("jit_config", RunnerExists("it is there already", status=409)),
     ],
 )
@@ -247,7 +247,7 @@ def test_a_start_that_finished_is_undone_by_a_cancel(slot: Slot) -> None:
 
     assert slot.solo.heard(RunnerGone)
     assert (slot.registered(), slot.living()) == ([], [])
-    assert slot.solo.shelf.outputs == {NAME: b"connecting ..."}
+    assert slot.solo.state_store.outputs == {NAME: b"connecting ..."}
 
 
 def test_cancelling_what_is_not_there_says_that_it_is_gone(slot: Slot) -> None:
@@ -423,7 +423,7 @@ def test_the_last_output_is_kept_with_how_it_ended(slot: Slot) -> None:
     slot.solo.backend.end(up.resource.id, 7)
     slot.tell(removal(force=False, keep_output=True))
 
-    kept = slot.solo.shelf.outputs[NAME]
+    kept = slot.solo.state_store.outputs[NAME]
     assert kept.endswith(b"the end")
     assert len(kept) == 64 * 1024
 
@@ -434,7 +434,7 @@ def test_output_that_cannot_be_had_does_not_hold_up_the_removal(slot: Slot) -> N
     slot.tell(removal(keep_output=True))
 
     assert slot.solo.heard(RunnerGone) == [RunnerGone(SlotNumber(0), FIRST)]
-    assert slot.solo.shelf.outputs == {}
+    assert slot.solo.state_store.outputs == {}
 
 
 def test_a_runner_that_printed_nothing_leaves_no_output(slot: Slot) -> None:
@@ -442,7 +442,7 @@ def test_a_runner_that_printed_nothing_leaves_no_output(slot: Slot) -> None:
     slot.tell(removal(keep_output=True))
 
     assert slot.solo.heard(RunnerGone)
-    assert slot.solo.shelf.outputs == {}
+    assert slot.solo.state_store.outputs == {}
 
 
 # -- what is owed at GitHub -----------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import click
 import pytest
 
 import runscaler.cli
-from runscaler.cli import endings, execute, program
+from runscaler.cli import execute, exit_codes, program
 from runscaler.errors import HostError
 
 HEAVY = {"docker", "requests", "pydantic", "loguru", "pykka", "rich", "psutil", "waitress"}
@@ -98,7 +98,7 @@ def test_an_unknown_flag_is_wrong_usage_and_the_nearest_is_named(runner):
 def test_an_error_of_ours_is_one_line_with_its_cures_and_no_traceback(capsys):
     error = HostError("the state directory is locked by pid 7", fixes=("stop it",))
 
-    code = endings.failed(error, debug=False)
+    code = exit_codes.failed(error, debug=False)
 
     said = capsys.readouterr()
     assert code == 1
@@ -107,15 +107,15 @@ def test_an_error_of_ours_is_one_line_with_its_cures_and_no_traceback(capsys):
 
 
 def test_debug_shows_the_traceback(capsys):
-    endings.failed(HostError("locked"), debug=True)
+    exit_codes.failed(HostError("locked"), debug=True)
 
     assert "HostError: locked" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["x", "--log-level", "debug"], ["--log-level=debug"]])
 def test_debug_is_asked_for_in_both_spellings(words):
-    assert endings.wants_debug(words)
-    assert not endings.wants_debug(["--log-level", "info", "debug"])
+    assert exit_codes.wants_debug(words)
+    assert not exit_codes.wants_debug(["--log-level", "info", "debug"])
 
 
 def test_every_command_takes_a_log_level(runner):
@@ -127,13 +127,13 @@ def test_ctrl_c_is_130_and_a_closed_input_a_failure(cause, code):
     error = click.Abort()
     error.__cause__ = cause
 
-    assert endings.aborted(error) == code
+    assert exit_codes.aborted(error) == code
 
 
 BUG = """
 import sys, threading
-from runscaler.cli import endings
-endings.speak_plainly()
+from runscaler.cli import exit_codes
+exit_codes.speak_plainly()
 if sys.argv[1] == "thread":
     thread = threading.Thread(target=lambda: {}["x"])
     thread.start()

@@ -6,7 +6,7 @@ import pytest
 
 from runscaler.config import features
 from runscaler.config.features import missing_features
-from runscaler.config.schema import top_leaves
+from runscaler.config.schema import top_level_keys
 from runscaler.findings import Level
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def test_tables_of_other_backends_ask_for_nothing(load: Load) -> None:
 
 def test_each_row_of_the_tables_is_a_key() -> None:
     for path in (*features.REFUSED, *features.REFUSED_GLOBALLY, *features.IDLE):
-        assert path in top_leaves()
+        assert path in top_level_keys()
 
 
 def test_to_switch_off_what_is_not_there_asks_for_nothing(load: Load) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runscaler.config.inherit import inherit
 from runscaler.config.keys import Scope
 from runscaler.config.problems import Given, Where
-from runscaler.config.schema import leaf_of, top_leaves
+from runscaler.config.schema import key_spec_of, top_level_keys
 
 if TYPE_CHECKING:
     from conftest import Complaints, Load
@@ -180,7 +180,7 @@ def test_the_sets_stand_in_the_files_order(load: Load) -> None:
     assert [settings.name for settings in load(text).scale_sets] == ["z", "a", "x"]
 
 
-PATHS = st.sampled_from([*top_leaves(), ("docker", "env", "A")])
+PATHS = st.sampled_from([*top_level_keys(), ("docker", "env", "A")])
 LAYERS = st.dictionaries(PATHS, st.integers().map(lambda number: Given(number, Where("f", 1))), max_size=20)
 
 
@@ -192,17 +192,17 @@ def test_own_keys_win_and_all_but_identity_and_global_ones_come_from_the_top(
 
     assert {path: merged[path] for path in own} == own
     for path in merged.keys() - own.keys():
-        leaf = leaf_of(path)
+        leaf = key_spec_of(path)
         assert leaf is not None
         assert leaf.key.scope is Scope.SET
         assert merged[path] == top[path]
     engine = {("docker", "socket"), ("docker", "host"), ("docker", "hosts")}
     for path in top.keys() - merged.keys() - engine:
-        leaf = leaf_of(path)
+        leaf = key_spec_of(path)
         assert leaf is not None
         assert leaf.key.scope is not Scope.SET
 
 
 @pytest.mark.parametrize("key", ["url", "name", "token", "labels", "min-runners"])
 def test_identity_keys_are_marked_so(key: str) -> None:
-    assert top_leaves()[(key,)].key.scope is Scope.IDENTITY
+    assert top_level_keys()[(key,)].key.scope is Scope.IDENTITY

@@ -8,7 +8,7 @@ from support.engine import connect
 
 from runscaler.backends.docker.local import bridge_gateway, has_image, remove_image, way_to_host
 from runscaler.ops.demo_image import ensure_demo_image
-from runscaler.ops.demo_root import Entry, entries, fingerprint, write_archive
+from runscaler.ops.demo_rootfs import Entry, entries, fingerprint, write_archive
 
 
 @pytest.fixture(scope="module")

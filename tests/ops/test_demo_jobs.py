@@ -4,7 +4,7 @@ import re
 import subprocess
 
 from runscaler.ops.demo_jobs import RECIPES, stream
-from runscaler.ops.demo_root import SHELL_TOOLS
+from runscaler.ops.demo_rootfs import SHELL_TOOLS
 
 
 def test_the_same_seed_gives_the_same_jobs():

@@ -11,7 +11,7 @@ from runscaler.backends.tart.slots import Holder, HostSlots
 from runscaler.backends.tart.vm import Vm
 from runscaler.errors import BackendError
 from runscaler.ops.demo_tart import demo_vm, missing_tart, tart_leftovers
-from runscaler.ops.owner import kept_owner
+from runscaler.ops.owner import load_or_create_owner
 from runscaler.testing.fake_tart_home import IMAGE, FakeTart
 
 
@@ -68,7 +68,7 @@ def test_elsewhere_than_on_a_mac_no_tart_is_real(environ):
 def test_vms_intents_and_slots_of_the_same_owner_are_leftovers(mac, environ, tmp_path):
     state_dir = tmp_path / "state"
     state_dir.mkdir()
-    owner = kept_owner(state_dir)
+    owner = load_or_create_owner(state_dir)
     mac.call("clone", IMAGE, "runner-00000001", check=True)
     mac.call("clone", IMAGE, "foreign", check=True)
     record = VmRecord(owner=owner, home=str(mac.home), name="runner-00000001")

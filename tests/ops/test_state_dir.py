@@ -21,7 +21,7 @@ from runscaler.ops.owner import machine_id, owner_without_state_dir, read_owner
 from runscaler.ops.registrations import Registrations
 from runscaler.ops.sessions import SavedSession
 from runscaler.ops.state_dir import StateDir, describe_ending, kept_output, open_state_dir
-from runscaler.ops.state_path import candidates, existing_state_dir, source_of
+from runscaler.ops.state_path import candidates, config_identity, existing_state_dir
 from runscaler.testing.clock import FakeClock
 
 KEY = ScaleSetKey.of("https://github.com/my-org", "default", 'set "x"\n')
@@ -317,7 +317,7 @@ def test_a_user_has_it_among_their_own_files_and_a_service_where_systemd_says(tm
 
 
 def test_with_flags_alone_urls_and_names_tell_configurations_apart():
-    assert source_of(config_of(name="a")) != source_of(config_of(name="b"))
+    assert config_identity(config_of(name="a")) != config_identity(config_of(name="b"))
     (only,) = candidates(config_of(name="Größe 1"), {}, is_root=True)
     assert re.fullmatch(r"[a-z0-9-]+-[0-9a-f]{8}", only.name)
 

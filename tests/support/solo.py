@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from support.world import MemoryBoard, Shelf, blank, scale_set
+from support.world import MemoryBoard, MemoryStateStore, blank, scale_set
 
 from runscaler.actors.house import House
 from runscaler.actors.keeper import KeeperActor
@@ -94,7 +94,7 @@ class Solo:
         self.parent = self.stage.add(Probe(self.clock, "parent"))
         self.github = MemoryGitHub(self.clock, blocking=False)
         self.backend = MemoryBackend(self.clock)
-        self.shelf = Shelf()
+        self.state_store = MemoryStateStore()
         self.events: list[Event] = []
         sets = scale_sets or (scale_set("linux", **settings),)
         self.settings = sets[0]
@@ -105,7 +105,7 @@ class Solo:
         self.house = House(
             config=self.config,
             clock=self.clock,
-            memory=self.shelf,
+            state_store=self.state_store,
             board=self.board,
             host_name="host-a",
             connect=lambda settings, report: self.service,  # type: ignore[arg-type,return-value]

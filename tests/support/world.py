@@ -66,8 +66,8 @@ class PatientService:
         return batch
 
 
-class Shelf:
-    """`House.memory`, in memory."""
+class MemoryStateStore:
+    """`House.state_store`, in memory."""
 
     def __init__(self) -> None:
         self.sessions: dict[ScaleSetKey, tuple[ScaleSetId, SessionId]] = {}
@@ -141,7 +141,7 @@ class World:
         """Kinds of actors that are in a call just now: they handle no message."""
         self.events: list[Event] = []
         self.ended: list[str] = []
-        self.shelf = Shelf()
+        self.state_store = MemoryStateStore()
         sets = scale_sets or (scale_set("linux", **settings),)
         self.config = Config(scale_sets=sets, host={"max_runners": host_cap})  # type: ignore[arg-type]
         self.start()
@@ -153,7 +153,7 @@ class World:
         house = House(
             config=self.config,
             clock=self.clock,
-            memory=self.shelf,
+            state_store=self.state_store,
             board=self.board,
             host_name="host-a",
             connect=self._connect,

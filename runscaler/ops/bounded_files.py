@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from runscaler.clock import Clock
 
 
-class NewestFiles:
+class BoundedFiles:
     """Files named by their time, so that their order is their names'. Safe from many threads."""
 
     def __init__(self, directory: Path, clock: Clock, most: int) -> None:
@@ -39,10 +39,10 @@ class NewestFiles:
 
     def _others(self, path: Path) -> list[Path]:
         """Newest first. What was just put is the newest, though others may be of a clock that was ahead."""
-        return [other for other in list_newest(self._directory) if other != path]
+        return [other for other in newest_first(self._directory) if other != path]
 
 
-def list_newest(directory: Path) -> list[Path]:
+def newest_first(directory: Path) -> list[Path]:
     """The files in it, newest first; none where there is no such directory."""
     if not directory.is_dir():
         return []

@@ -10,8 +10,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from runscaler.autoscaler import Autoscaler
-from runscaler.cli.furnishing import Furnished, furnished
-from runscaler.cli.scenery import Scene
+from runscaler.cli.demo_setup import Furnished, furnished
+from runscaler.cli.demo_view import Scene
 from runscaler.clock import SystemClock
 from runscaler.errors import HostError
 from runscaler.events import Event, RunnerStarted

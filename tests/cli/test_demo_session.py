@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runscaler.cli.stage import Stage
+from runscaler.cli.demo_session import Stage
 from runscaler.config.model import TartSettings
 from runscaler.ops.demo import EVERYWHERE, Ground
 from runscaler.ops.demo_jobs import stream

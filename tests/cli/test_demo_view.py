@@ -5,7 +5,7 @@ import io
 import pytest
 
 from runscaler.cli.console import console
-from runscaler.cli.scenery import Scene, _bar, _Picture, sentence, shown
+from runscaler.cli.demo_view import Scene, _bar, _Picture, sentence, shown
 from runscaler.events import (
     JobCompleted,
     JobStarted,
