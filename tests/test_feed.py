@@ -95,7 +95,9 @@ def test_a_subscriber_that_raises_holds_up_nobody_and_its_trouble_is_said(
     feed.close()
 
     assert [one.at for one in heard] == [1.0, 2.0]
-    assert log[0] == ('a subscriber failed on ScaleSetChanged: RuntimeError("the subscriber\'s own bug")\n')
+    assert log[0] == (
+        'an event subscriber failed on ScaleSetChanged: RuntimeError("the subscriber\'s own bug")\n'
+    )
 
 
 def test_nothing_is_heard_after_the_subscription_ended(feed: EventFeed) -> None:

@@ -1,4 +1,4 @@
-"""How the demo looks: a live table on a terminal, a line for each event elsewhere, nothing with --json."""
+"""The demo's output: a live table on a terminal, else one line per event; nothing with --json."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from runscaler.events import Event
     from runscaler.status import Status
 
-    Show = Callable[["Scene"], None]
+    Show = Callable[["DemoSnapshot"], None]
 
-BAR = 40
-NEWS = 5
-"""Lines of events below the table."""
+BAR_WIDTH = 40
+EVENT_LINES = 5
+"""Number of event lines below the table."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """What can be seen at one moment; `events` are those since the last. Job counts are GitHub's."""
+class DemoSnapshot:
+    """The state at one moment. `events` are those since the last snapshot; job counts are GitHub's."""
 
     seconds: float
     total: int
@@ -49,65 +49,66 @@ class Scene:
 
 
 @contextmanager
-def shown(*, as_json: bool) -> Iterator[Show]:
-    """What to call with each scene."""
+def display(*, as_json: bool) -> Iterator[Show]:
+    """Yields the function to call with each snapshot."""
     screen = console()
     if as_json:
-        yield lambda _scene: None
+        yield lambda _snapshot: None
     elif screen.is_terminal:
         with Live(console=screen, auto_refresh=False) as live:
-            yield _Picture(live).show
+            yield _LiveTable(live).show
     else:
         yield _say_events
 
 
-class _Picture:
-    """The live table; remembers the last events."""
+class _LiveTable:
+    """The table on a terminal; remembers the last events."""
 
     def __init__(self, live: Live) -> None:
         self._live = live
-        self._news: list[str] = []
+        self._last_events: list[str] = []
 
-    def show(self, scene: Scene) -> None:
-        self._news = [*self._news, *_lines(scene)][-NEWS:]
-        self._live.update(self._page(scene), refresh=True)
+    def show(self, snapshot: DemoSnapshot) -> None:
+        self._last_events = [*self._last_events, *_lines(snapshot)][-EVENT_LINES:]
+        self._live.update(self._page(snapshot), refresh=True)
 
-    def _page(self, scene: Scene) -> RenderableType:
-        news = [Text(printable(line), style="dim") for line in self._news]
-        return Group(Text(_counts(scene)), Text(_bar(scene), style="green"), _slots(scene), *news)
+    def _page(self, snapshot: DemoSnapshot) -> RenderableType:
+        events = [Text(printable(line), style="dim") for line in self._last_events]
+        return Group(Text(_counts(snapshot)), Text(_bar(snapshot), style="green"), _slots(snapshot), *events)
 
 
-def _counts(scene: Scene) -> str:
-    failed = f", {scene.failed} failed" if scene.failed else ""
+def _counts(snapshot: DemoSnapshot) -> str:
+    failed = f", {snapshot.failed} failed" if snapshot.failed else ""
     return (
-        f"{scene.seconds:5.1f} s  jobs: {scene.queued} of {scene.total} queued, {scene.waiting} wait, "
-        f"{scene.running} run, {scene.done} done{failed}"
+        f"{snapshot.seconds:5.1f} s  jobs: {snapshot.queued} of {snapshot.total} queued, "
+        f"{snapshot.waiting} wait, "
+        f"{snapshot.running} run, {snapshot.done} done{failed}"
     )
 
 
-def _bar(scene: Scene) -> str:
-    done = BAR * (scene.done + scene.failed) // scene.total
-    running = -(-BAR * scene.running // scene.total)
-    return ("━" * done + "╍" * running).ljust(BAR, "·")[:BAR]
+def _bar(snapshot: DemoSnapshot) -> str:
+    done = BAR_WIDTH * (snapshot.done + snapshot.failed) // snapshot.total
+    running = -(-BAR_WIDTH * snapshot.running // snapshot.total)
+    return ("━" * done + "╍" * running).ljust(BAR_WIDTH, "·")[:BAR_WIDTH]
 
 
-def _slots(scene: Scene) -> RenderableType:
-    slots = [slot for one in scene.status.scale_sets for slot in one.slots]
+def _slots(snapshot: DemoSnapshot) -> RenderableType:
+    slots = [slot for one in snapshot.status.scale_sets for slot in one.slots]
     rows = [(slot.slot, slot.state, slot.runner, slot.job) for slot in slots]
     return table(("SLOT", "STATE", "RUNNER", "JOB"), rows)
 
 
-def _say_events(scene: Scene) -> None:
-    for line in _lines(scene):
+def _say_events(snapshot: DemoSnapshot) -> None:
+    for line in _lines(snapshot):
         click.echo(printable(line))
 
 
-def _lines(scene: Scene) -> list[str]:
-    return [f"{scene.seconds:5.1f} s  {text}" for event in scene.events if (text := sentence(event))]
+def _lines(snapshot: DemoSnapshot) -> list[str]:
+    return [f"{snapshot.seconds:5.1f} s  {text}" for event in snapshot.events if (text := sentence(event))]
 
 
 def sentence(event: Event) -> str:
-    """One event for people; empty for those that say nothing here."""
+    """The line for an event; empty for events that are not shown."""
     match event:
         case RunnerStarted():
             return f"slot {event.slot}: {event.runner} started in {event.seconds:.2f} s"

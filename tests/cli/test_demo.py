@@ -73,7 +73,7 @@ def test_a_fake_tart_says_so_first(home):
     ended = subprocess.run(words, env=home, capture_output=True, text=True, timeout=100, check=False)
 
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("as was asked for: a fake tart stands in, VMs are processes\n")
+    assert ended.stdout.startswith("as requested: using a fake tart, whose VMs are processes\n")
     assert "✓ nothing is left" in ended.stdout
 
 

@@ -1,18 +1,18 @@
-"""The demo's stage on a tart that it did not bring itself."""
+"""The demo's session on a tart that it did not bring itself."""
 
 from __future__ import annotations
 
 import pytest
 
-from runscaler.cli.demo_session import Stage
+from runscaler.cli.demo_session import DemoSession
 from runscaler.config.model import TartSettings
-from runscaler.ops.demo import EVERYWHERE, Ground
-from runscaler.ops.demo_jobs import stream
+from runscaler.ops.demo import ALL_INTERFACES, DemoTarget
+from runscaler.ops.demo_jobs import make_jobs
 from runscaler.ops.demo_tart import AGENT_DIR
 from runscaler.testing.fake_tart_home import IMAGE, FakeTart
 
 
-def unheard(what: str, done: int, total: int, /) -> None:
+def no_progress(what: str, done: int, total: int, /) -> None:
     """Nobody watches the VM being made."""
 
 
@@ -28,11 +28,11 @@ def mac(tmp_path, monkeypatch):
 
 def test_jobs_run_in_clones_of_the_image_that_was_given_and_only_the_image_stays(mac):
     settings = TartSettings(pool_size=1, runner_dir=AGENT_DIR, cache_cleanup=False)
-    ground = Ground("tart", IMAGE, tart=settings, listen=EVERYWHERE)
-    stage = Stage(ground, stream(2, 1), unheard, max_runners=2, seed=1)
+    target = DemoTarget("tart", IMAGE, tart=settings, listen=ALL_INTERFACES)
+    session = DemoSession(target, make_jobs(2, 1), no_progress, max_runners=2, seed=1)
 
-    with stage:
-        last = stage.play(lambda _scene: None)
+    with session:
+        last = session.play(lambda _snapshot: None)
 
-    assert (last.done, stage.left_here, stage.left_at_github, stage.violations) == (2, [], [], [])
+    assert (last.done, session.left_on_host, session.left_at_github, session.violations) == (2, [], [], [])
     mac.assert_nothing_left()

@@ -244,4 +244,7 @@ def test_a_closed_output_is_like_one_that_goes_nowhere():
 def test_an_output_that_is_full_is_one_clear_line():
     told = ended("version >/dev/full")
 
-    assert (told.returncode, told.stderr) == (1, "error: no space is left on the device that is written to\n")
+    assert (told.returncode, told.stderr) == (
+        1,
+        "error: no space left on the device that standard output writes to\n",
+    )

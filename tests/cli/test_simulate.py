@@ -100,7 +100,7 @@ def test_the_scenario_that_was_probably_meant_is_named(runner):
 def test_jobs_and_seed_need_a_scenario(runner, words: tuple[str, str]) -> None:
     told = runner("simulate", *words)
 
-    assert (told.code, "go with --scenario" in told.err) == (2, True)
+    assert (told.code, "need --scenario" in told.err) == (2, True)
 
 
 def test_a_scenario_that_nobody_came_to_says_so_and_exits_with_1() -> None:
@@ -113,9 +113,9 @@ def test_a_scenario_that_nobody_came_to_says_so_and_exits_with_1() -> None:
 
         rest = process.stdout.read().splitlines()
         assert process.wait(30) == 1
-    assert told[2] == "bad day      A session lives on, but its polls are never answered again.\n"
+    assert told[2] == "scenario     A session lives on, but its polls are never answered again.\n"
     assert told[3].startswith("look for     ")
     assert rest == [
         "✗ mute-session: 0 jobs done, 0 failed, 0 waiting; no rule broken",
-        "  never came to it: the session goes mute",
+        "  not reached: the session goes mute",
     ]

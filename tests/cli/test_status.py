@@ -101,7 +101,9 @@ def test_nothing_that_answers_is_one_clear_line_with_cures(runner, daemon):
     ended = runner("status", "--health-port", str(port))
 
     assert ended.code == 1
-    assert ended.err.startswith(f"error: no runner answers at http://127.0.0.1:{port}: connection refused\n")
+    assert ended.err.startswith(
+        f"error: no runner daemon answers at http://127.0.0.1:{port}: connection refused\n"
+    )
     assert "runner run" in ended.err
     assert ended.out == ""
 
@@ -115,7 +117,7 @@ def test_a_stranger_on_the_port_is_called_one(runner, daemon, body):
     ended = runner("status", "--health-port", str(daemon(app=stranger)))
 
     assert ended.code == 1
-    assert "is not a runner" in ended.err
+    assert "is not a runner daemon" in ended.err
 
 
 def test_the_go_tool_s_answer_is_shown_as_far_as_it_goes(runner, daemon):
@@ -168,7 +170,7 @@ def test_what_can_be_no_daemon_s_address_is_wrong_usage(runner, url):
     ended = runner("status", "--url", url)
 
     assert ended.code == 2
-    assert "is no address such as http://build-1:8080" in ended.err
+    assert "is not an address such as http://build-1:8080" in ended.err
 
 
 def test_a_named_configuration_that_cannot_be_read_is_said_before_another_port_is_asked(runner, tmp_path):
@@ -176,7 +178,7 @@ def test_a_named_configuration_that_cannot_be_read_is_said_before_another_port_i
 
     first = runner("status", "--config", str(missing)).err.splitlines()[0]
 
-    assert first == f"⚠ {missing}: there is no such file; looking at port 8080"
+    assert first == f"⚠ {missing}: there is no such file; trying port 8080"
 
 
 def test_a_configuration_without_a_health_port_is_one_line_with_the_cure(runner, tmp_path):

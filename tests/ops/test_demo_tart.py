@@ -15,7 +15,7 @@ from runscaler.ops.owner import load_or_create_owner
 from runscaler.testing.fake_tart_home import IMAGE, FakeTart
 
 
-def unheard(what: str, done: int, total: int, /) -> None:
+def no_progress(what: str, done: int, total: int, /) -> None:
     """Nobody watches the VM being made."""
 
 
@@ -32,7 +32,7 @@ def environ(mac, tmp_path):
 
 
 def test_the_demos_vm_is_a_stopped_clone_with_the_demos_runner_and_gone_afterwards(mac, environ):
-    with demo_vm(IMAGE, unheard, environ) as name:
+    with demo_vm(IMAGE, no_progress, environ) as name:
         runner = mac.guest_home(name) / "runscaler-demo"
         assert (mac.vms(), mac.running_vms()) == ([name], [])
         assert (runner / "run.sh").stat().st_mode & 0o111
@@ -44,7 +44,7 @@ def test_the_demos_vm_is_a_stopped_clone_with_the_demos_runner_and_gone_afterwar
 def test_an_image_that_is_not_there_is_named_and_nothing_stays(mac, environ):
     with (
         pytest.raises(BackendError, match="its registry has no such image"),
-        demo_vm("ghcr.io/acme/other:latest", unheard, environ),
+        demo_vm("ghcr.io/acme/other:latest", no_progress, environ),
     ):
         pass
 
@@ -54,7 +54,7 @@ def test_an_image_that_is_not_there_is_named_and_nothing_stays(mac, environ):
 def test_a_guest_without_an_agent_leaves_nothing(mac, environ):
     mac.state(limit=0)
 
-    with pytest.raises(BackendError, match="ended while it booted"), demo_vm(IMAGE, unheard, environ):
+    with pytest.raises(BackendError, match="ended while it booted"), demo_vm(IMAGE, no_progress, environ):
         pass
 
     mac.assert_nothing_left()
@@ -62,7 +62,7 @@ def test_a_guest_without_an_agent_leaves_nothing(mac, environ):
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="about hosts that are no Mac")
 def test_elsewhere_than_on_a_mac_no_tart_is_real(environ):
-    assert missing_tart(environ) == "this is no Mac with Apple silicon"
+    assert missing_tart(environ) == "this is not a Mac with Apple silicon"
 
 
 def test_vms_intents_and_slots_of_the_same_owner_are_leftovers(mac, environ, tmp_path):

@@ -18,8 +18,7 @@ from runscaler.github.base import ScaleSetId, SessionId
 from runscaler.names import OWNER_ID, RunnerName, ScaleSetKey
 from runscaler.ops.lock import is_held
 from runscaler.ops.owner import machine_id, owner_without_state_dir, read_owner
-from runscaler.ops.registrations import Registrations
-from runscaler.ops.sessions import SavedSession
+from runscaler.ops.records import Registrations, SavedSession
 from runscaler.ops.state_dir import StateDir, describe_ending, kept_output, open_state_dir
 from runscaler.ops.state_path import candidates, config_identity, existing_state_dir
 from runscaler.testing.clock import FakeClock
@@ -180,7 +179,7 @@ def test_a_broken_owner_is_replaced_loudly_and_kept_aside(path, clock, warnings,
         assert OWNER_ID.match(state.owner)
 
     assert [file.read_bytes() for file in path.glob("owner.broken-*")] == [broken]
-    assert any("held no owner id" in said for said in warnings)
+    assert any("held no valid owner id" in said for said in warnings)
 
 
 def test_without_a_state_dir_the_owner_follows_machine_and_source():
