@@ -1,4 +1,4 @@
-"""The demo's session on a tart that it did not bring itself."""
+"""A demo session with a tart that the demo did not provide itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runscaler.testing.fake_tart_home import IMAGE, FakeTart
 
 
 def no_progress(what: str, done: int, total: int, /) -> None:
-    """Nobody watches the VM being made."""
+    """The progress of creating the VM is not tested here."""
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def mac(tmp_path, monkeypatch):
         yield tart
 
 
-def test_jobs_run_in_clones_of_the_image_that_was_given_and_only_the_image_stays(mac):
+def test_jobs_run_in_clones_of_the_given_image_and_only_the_image_stays(mac):
     settings = TartSettings(pool_size=1, runner_dir=AGENT_DIR, cache_cleanup=False)
     target = DemoTarget("tart", IMAGE, tart=settings, listen=ALL_INTERFACES)
     session = DemoSession(target, make_jobs(2, 1), no_progress, max_runners=2, seed=1)

@@ -49,7 +49,7 @@ def snapshot(events=(), slots=(), **more: object) -> DemoSnapshot:
         (ScaleSetChanged(at=1.0, scale_set="demo", state="ok", reason=""), ""),
     ],
 )
-def test_an_event_is_a_sentence(event, line):
+def test_an_event_is_one_line(event, line):
     assert sentence(event) == line
 
 
@@ -61,7 +61,7 @@ def test_without_a_terminal_each_event_is_a_line(capsys):
     assert capsys.readouterr().out == "  1.5 s  slot 2: runner-0000000a started in 0.21 s\n"
 
 
-def test_with_json_the_show_is_silent(capsys):
+def test_with_json_events_are_not_printed(capsys):
     with display(as_json=True) as show:
         show(snapshot([STARTED]))
 
@@ -69,7 +69,7 @@ def test_with_json_the_show_is_silent(capsys):
 
 
 class Screen:
-    """Where the live table would be."""
+    """Takes the place of Rich's live display."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -99,6 +99,6 @@ def test_the_bar_keeps_its_width(running, done):
     assert len(_bar(snapshot(running=running, done=done))) == 40
 
 
-def test_a_scene_is_over_when_every_job_ended():
+def test_the_demo_is_over_when_every_job_has_ended():
     assert snapshot(done=19, failed=1).is_over
     assert not snapshot(done=19).is_over

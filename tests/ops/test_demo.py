@@ -12,7 +12,7 @@ from runscaler.testing.fake_tart_home import FakeTart
 
 
 def no_progress(what: str, done: int, total: int, /) -> None:
-    """Nobody watches the image being made."""
+    """The progress of building the image is not tested here."""
 
 
 def test_processes_need_nothing():
@@ -28,7 +28,7 @@ def test_auto_falls_back_to_processes_and_says_why(monkeypatch, tmp_path):
     assert "none.sock" in target.fallback_reason
 
 
-def test_docker_that_was_asked_for_and_is_away_is_an_error(monkeypatch, tmp_path):
+def test_requested_docker_without_an_engine_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
 
     with pytest.raises(BackendError, match=r"none\.sock"):
@@ -36,7 +36,7 @@ def test_docker_that_was_asked_for_and_is_away_is_an_error(monkeypatch, tmp_path
 
 
 @pytest.mark.engine
-def test_auto_takes_docker_where_an_engine_answers(monkeypatch, engine_url):
+def test_auto_chooses_docker_if_an_engine_answers(monkeypatch, engine_url):
     monkeypatch.setenv("DOCKER_HOST", engine_url)
 
     target = find_target("auto", no_progress)
@@ -53,7 +53,7 @@ def test_an_engine_without_our_containers_has_no_leftovers(monkeypatch, engine_u
     assert leftovers(find_target("docker", no_progress), tmp_path) == []
 
 
-def test_the_configuration_is_one_set_on_that_ground(tmp_path):
+def test_the_configuration_has_one_scale_set_for_the_target(tmp_path):
     config = demo_config(DemoTarget("process"), "http://127.0.0.1:9001", tmp_path, max_runners=3, port=1234)
 
     (one,) = config.scale_sets
@@ -66,7 +66,7 @@ def test_a_free_port_can_be_taken():
         taken.bind(("127.0.0.1", free_port()))
 
 
-def test_a_process_and_a_directory_that_were_left_are_found(tmp_path):
+def test_a_leftover_process_and_a_leftover_directory_are_found(tmp_path):
     home = tmp_path / "process" / "0" / "runner-00000001"
     home.mkdir(parents=True)
     code = "print('up', flush=True); input()"
@@ -82,11 +82,11 @@ def test_a_process_and_a_directory_that_were_left_are_found(tmp_path):
     assert f"directory {home}" in left
 
 
-def test_nothing_left_is_nothing_found(tmp_path):
+def test_without_leftovers_none_are_found(tmp_path):
     assert leftovers(DemoTarget("process"), tmp_path) == []
 
 
-def test_without_a_real_tart_a_fake_one_is_to_stand_in():
+def test_a_fake_tart_can_be_requested():
     target = find_target("tart", no_progress, fake_tart=True)
 
     assert (target.backend, target.is_fake_tart, target.fallback_reason) == ("tart", True, "")
@@ -99,7 +99,7 @@ def test_an_image_is_for_a_real_tart_only():
         find_target("tart", no_progress, image="vm")
 
 
-def test_auto_never_picks_tart(monkeypatch, tmp_path):
+def test_auto_never_chooses_tart(monkeypatch, tmp_path):
     with FakeTart(tmp_path / "mac") as tart:
         monkeypatch.setenv("PATH", tart.environ["PATH"])
         monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")

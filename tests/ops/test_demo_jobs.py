@@ -12,7 +12,7 @@ def test_the_same_seed_gives_the_same_jobs():
     assert make_jobs(20, 1) != make_jobs(20, 2)
 
 
-def test_half_of_the_jobs_come_at_once_and_the_rest_in_order():
+def test_half_of_the_jobs_are_queued_at_once_and_the_rest_in_order():
     times = [job.at for job in make_jobs(21, 3)]
 
     assert times[:11] == [0.0] * 11
@@ -20,7 +20,7 @@ def test_half_of_the_jobs_come_at_once_and_the_rest_in_order():
     assert len(times) == 21
 
 
-def test_a_single_job_comes_at_once():
+def test_a_single_job_is_queued_at_once():
     (job,) = make_jobs(1, 1)
 
     assert job.at == 0.0
@@ -39,7 +39,7 @@ def test_every_kind_of_job_succeeds_in_a_fresh_directory(tmp_path):
             assert ended.stdout or name == "checkout"
 
 
-def test_a_checkout_fails_where_another_job_has_been(tmp_path):
+def test_a_checkout_fails_in_a_directory_of_an_earlier_job(tmp_path):
     job = make_jobs(1, 1)[0]
     (tmp_path / "app.txt").touch()
 

@@ -1,4 +1,4 @@
-"""What the demo does to a tart that is there, and what it finds of itself afterwards; on the fake."""
+"""The demo's VM and its leftovers, with the fake tart."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runscaler.testing.fake_tart_home import IMAGE, FakeTart
 
 
 def no_progress(what: str, done: int, total: int, /) -> None:
-    """Nobody watches the VM being made."""
+    """The progress of creating the VM is not tested here."""
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_the_demos_vm_is_a_stopped_clone_with_the_demos_runner_and_gone_afterwar
     mac.assert_nothing_left()
 
 
-def test_an_image_that_is_not_there_is_named_and_nothing_stays(mac, environ):
+def test_a_missing_image_is_named_and_nothing_is_left(mac, environ):
     with (
         pytest.raises(BackendError, match="its registry has no such image"),
         demo_vm("ghcr.io/acme/other:latest", no_progress, environ),
@@ -61,7 +61,7 @@ def test_a_guest_without_an_agent_leaves_nothing(mac, environ):
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="about hosts that are no Mac")
-def test_elsewhere_than_on_a_mac_no_tart_is_real(environ):
+def test_there_is_no_real_tart_except_on_a_mac(environ):
     assert missing_tart(environ) == "this is not a Mac with Apple silicon"
 
 
