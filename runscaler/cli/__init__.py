@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 NOT_COMMANDS = frozenset(
     {
-        "addresses",
         "console",
         "demo_session",
         "demo_setup",

@@ -90,11 +90,11 @@ def demo(
     if only_image:
         click.echo(make_image(_progress(quiet=as_json)))
         return
-    from runscaler.cli.demo_session import (
-        DemoSession,  # imports the facade, which disables the log; so before `_captured_log`
-    )
+    # Imported before `_captured_log`, as importing the facade disables the log.
+    from runscaler.cli.demo_session import DemoSession
 
-    with _sigterm_exits(), _captured_log() as log:
+    log = _captured_log()
+    with _sigterm_exits():
         progress = _progress(quiet=as_json)
         target = find_target(backend, progress, image=runner_image, fake_tart=fake_tart)
         session = DemoSession(target, make_jobs(jobs, seed), progress, max_runners=max_runners, seed=seed)
@@ -201,25 +201,22 @@ def _progress(*, quiet: bool) -> Progress:
     return show
 
 
-@contextmanager
-def _captured_log() -> Iterator[io.StringIO]:
+def _captured_log() -> io.StringIO:
     """Collect warnings and errors, to be printed only if the demo fails."""
     from runscaler.cli.logging import configure
 
-    kept = io.StringIO()
-    configure("warn", "text", stream=kept)
-    yield kept
+    log = io.StringIO()
+    configure("warn", "text", stream=log)
+    return log
 
 
 @contextmanager
 def _sigterm_exits() -> Iterator[None]:
     """Turn SIGTERM into SystemExit, so that everything is removed as after Ctrl-C."""
+    from runscaler.cli.signals import signal_handler
 
     def leave(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
+    with signal_handler(leave, signal.SIGTERM):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -1,4 +1,4 @@
-"""The flags of `run` and `validate`: click options generated from the configuration keys.
+"""Command line options: the flags of `run` and `validate`, generated from the configuration keys.
 
 The keys are imported only when such a command is parsed or shows its help.
 """
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from runscaler.config.model import Config
 
 SECTIONS = {"": "Scale set", "docker": "Docker", "tart": "Tart", "global": "Daemon"}
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is an http or https URL with a host and, if it has a port, a valid one."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 class ConfigCommand(click.Command):

@@ -10,8 +10,10 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType, TracebackType
+
+    Handler = Callable[[int, FrameType | None], None]
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -56,6 +58,17 @@ class SignalQueue:
 
 
 @contextmanager
+def signal_handler(handle: Handler, *numbers: signal.Signals) -> Iterator[None]:
+    """Install a signal handler; the earlier handlers are restored at the end of the block."""
+    before = {number: signal.signal(number, handle) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def queue_signals(queue: SignalQueue) -> Iterator[None]:
     """Put SIGTERM, SIGINT and SIGHUP into the queue. The second stop signal exits the process at once.
 
@@ -72,11 +85,5 @@ def queue_signals(queue: SignalQueue) -> Iterator[None]:
             stopping = True
         queue.put(signal.Signals(number))
 
-    wanted = (*STOP_SIGNALS, signal.SIGHUP)
-    before = {number: signal.signal(number, handle) for number in wanted}
-    try:
-        with queue:
-            yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with signal_handler(handle, *STOP_SIGNALS, signal.SIGHUP), queue:
+        yield

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runscaler.cli.addresses import is_web_address
-from runscaler.cli.signals import STOP_SIGNALS, SignalQueue
+from runscaler.cli.options import is_web_address
+from runscaler.cli.signals import STOP_SIGNALS, SignalQueue, signal_handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -236,16 +236,11 @@ def read_options(chosen: dict[str, object]) -> Options:
 
 @contextmanager
 def stop_signal() -> Iterator[Callable[[], object]]:
-    """Yields a function that waits for SIGINT or SIGTERM; returns at once if one has arrived before."""
+    """Yields a function that waits for SIGINT or SIGTERM; it returns at once if one has arrived before."""
     queue = SignalQueue()
 
-    def end(number: int, _frame: FrameType | None) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
         queue.put(signal.Signals(number))
 
-    before = {number: signal.signal(number, end) for number in STOP_SIGNALS}
-    try:
-        with queue:
-            yield queue.get
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with signal_handler(handle, *STOP_SIGNALS), queue:
+        yield queue.get

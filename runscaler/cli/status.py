@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runscaler.cli.addresses import is_web_address
+from runscaler.cli.options import is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
