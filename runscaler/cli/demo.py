@@ -45,7 +45,7 @@ RUNNER_KINDS = {"docker": "containers", "process": "processes", "tart": "VMs, on
     metavar="N",
     default=5,
     show_default=True,
-    help="Most runners at once; with tart at most 2.",
+    help="Maximum number of runners; with tart at most 2.",
 )
 @click.option(
     "--runner-image", default="", metavar="IMAGE", help="With --backend tart: image for a real tart."

@@ -265,7 +265,7 @@ class TartSettings(Settings):
     max_vms: Annotated[
         Positive,
         Key(
-            help="Most macOS VMs on this host at once (Apple's limit)",
+            help="Maximum number of macOS VMs on this host (Apple's limit)",
             accepts="a whole number of at least 1",
         ),
     ] = 2

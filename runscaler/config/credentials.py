@@ -33,14 +33,14 @@ class Credentials:
         self._with_own_token: list[str] = []
         self._with_variable: list[str] = []
 
-    def resolve_all(self, layer: Layer, place: Origin, name: str) -> Layer:
+    def resolve_all(self, layer: Layer, start: Origin, name: str) -> Layer:
         """The layer with all used secrets resolved, as `Secret`; unused ones are removed."""
         backend = _text(layer.get(("backend",))) or "docker"
         used = {path: given for path, given in layer.items() if _is_used(path, backend)}
         token = used.pop(_TOKEN, None)
         if token is not None and not _text(token) and isinstance(token.value, str):
             token = None
-        used = self._choose(used, token, place, name)
+        used = self._choose(used, token, start, name)
         return {path: self._resolved(path, given, name) for path, given in used.items()}
 
     def finish(self) -> None:
@@ -51,7 +51,7 @@ class Credentials:
             text = f"{VARIABLE} {used}; scale sets with their own token: {own}"
             self._problems.warn(Origin(""), text)
 
-    def _choose(self, layer: Layer, token: ConfigValue | None, place: Origin, name: str) -> Layer:
+    def _choose(self, layer: Layer, token: ConfigValue | None, start: Origin, name: str) -> Layer:
         has_app = any(path[0] == "app" for path in layer)
         if token is not None and token.origin.is_flag:
             self._for_single(token)
@@ -61,7 +61,7 @@ class Credentials:
             return layer
         chosen = self._for_one_of_several(token, name) if self._is_multi else self._for_single(token)
         if chosen is None:
-            self._missing(place, name)
+            self._missing(start, name)
             return layer
         return {**layer, _TOKEN: chosen}
 
@@ -115,12 +115,12 @@ class Credentials:
         elif not self._is_multi and self._variable(VARIABLE) is not None:
             self._problems.warn(Origin(""), f"using the GitHub App of [app], not {VARIABLE}")
 
-    def _missing(self, place: Origin, name: str) -> None:
+    def _missing(self, start: Origin, name: str) -> None:
         fixes = [f"set the variable {VARIABLE}", 'set token = "env:NAME" or "file:PATH"']
         if not self._is_multi:
             fixes.append("use --token")
         subject = f"the scale set {name} has no token" if name else "there is no token"
-        self._problems.error(place, f"{subject}, and {VARIABLE} is not set", fixes=fixes, scale_set=name)
+        self._problems.error(start, f"{subject}, and {VARIABLE} is not set", fixes=fixes, scale_set=name)
 
     def _resolved(self, path: tuple[str, ...], given: ConfigValue, name: str) -> ConfigValue:
         spec = key_spec_of(path)

@@ -27,7 +27,7 @@ class HostSettings(Settings):
     """[host]: limits for all scale sets of this process together (docs/behaviour.md § 6.4)."""
 
     max_runners: Annotated[
-        Count, Key(help="Most runners of all scale sets together; 0: no limit", accepts=A_COUNT)
+        Count, Key(help="Maximum number of runners of all scale sets together; 0: no limit", accepts=A_COUNT)
     ] = 0
     min_free_memory: Annotated[
         Size, Key(help="Start no runner while less memory is free", accepts=A_SIZE)
@@ -93,7 +93,7 @@ class MetricsSettings(Settings):
     max_job_series: Annotated[
         Positive,
         Key(
-            help='Most label combinations per metric; all others are counted as job_name="_other"',
+            help='Maximum number of label combinations per metric; the rest is counted as job_name="_other"',
             accepts="a whole number of at least 1",
         ),
     ] = 2000

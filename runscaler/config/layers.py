@@ -89,10 +89,10 @@ class _Table:
         self._read_table((), self._start, data)
         return self._layer
 
-    def _read_table(self, table: TomlPath, place: KeyPath, data: Mapping[str, object]) -> None:
+    def _read_table(self, table: TomlPath, position: KeyPath, data: Mapping[str, object]) -> None:
         known = self._names_in(table)
         for written, value in data.items():
-            origin = self._document.origin(*place, written)
+            origin = self._document.origin(*position, written)
             name = written if written in known else written.lower()
             path = (*table, name)
             if name not in known:
@@ -101,9 +101,9 @@ class _Table:
             if name != written:
                 self._problems.warn(origin, f"{written} is read as {name}", fixes=[f"write {name}"])
             if path in self._specs:
-                self._read_leaf(self._specs[path], value, (*place, written))
+                self._read_key(self._specs[path], value, (*position, written))
             elif isinstance(value, dict):
-                self._read_table(path, (*place, written), value)
+                self._read_table(path, (*position, written), value)
             else:
                 self._problems.error(origin, f"[{'.'.join(path)}]: {invalid(value, 'a table')}")
 
@@ -111,11 +111,11 @@ class _Table:
         depth = len(table)
         return frozenset(path[depth] for path in self._specs if path[:depth] == table and len(path) > depth)
 
-    def _read_leaf(self, spec: KeySpec, value: object, place: KeyPath) -> None:
+    def _read_key(self, spec: KeySpec, value: object, position: KeyPath) -> None:
         if spec.kind is Kind.TABLE and isinstance(value, dict):
-            self._read_open(spec, value, place)
+            self._read_open(spec, value, position)
             return
-        origin = self._document.origin(*place)
+        origin = self._document.origin(*position)
         value = self._lenient(spec, value, origin)
         if self._is_absent(spec, value):
             return
@@ -123,23 +123,23 @@ class _Table:
             self._problems.error(origin, f"{spec.label} is set twice, with different capitalisation")
         self._layer[spec.path] = ConfigValue(value, origin)
 
-    def _read_open(self, spec: KeySpec, value: Mapping[str, object], place: KeyPath) -> None:
+    def _read_open(self, spec: KeySpec, value: Mapping[str, object], position: KeyPath) -> None:
         """Read a table whose keys the user chooses; each of them is inherited separately."""
         for name, entry in value.items():
-            path, origin = (*spec.path, name), self._document.origin(*place, name)
+            path, origin = (*spec.path, name), self._document.origin(*position, name)
             if spec.entry is None:
                 self._layer[path] = ConfigValue(entry, origin)
             elif isinstance(entry, dict):
-                self._read_entry(spec.entry, path, entry, (*place, name))
+                self._read_entry(spec.entry, path, entry, (*position, name))
             else:
                 text = f"{spec.label}: {invalid(name, spec.key.accepts)}"
                 self._problems.error(origin, text)
 
     def _read_entry(
-        self, keys: Mapping[str, KeySpec], path: TomlPath, entry: Mapping[str, object], place: KeyPath
+        self, keys: Mapping[str, KeySpec], path: TomlPath, entry: Mapping[str, object], position: KeyPath
     ) -> None:
         for name, value in entry.items():
-            origin = self._document.origin(*place, name)
+            origin = self._document.origin(*position, name)
             if name in keys:
                 self._layer[(*path, name)] = ConfigValue(value, origin)
             else:
@@ -149,10 +149,12 @@ class _Table:
         """Convert a string where a number, boolean or list is expected, as the Go tool did."""
         if not isinstance(value, str) or (spec.kind is Kind.STRINGS and spec.path != ("labels",)):
             return value
-        meant = legacy.from_text(spec, value)
-        if not isinstance(meant, str):
-            self._problems.warn(origin, f"{spec.label}: the string {shown(value)} is read as {shown(meant)}")
-        return meant
+        converted = legacy.from_text(spec, value)
+        if not isinstance(converted, str):
+            self._problems.warn(
+                origin, f"{spec.label}: the string {shown(value)} is read as {shown(converted)}"
+            )
+        return converted
 
     def _is_absent(self, spec: KeySpec, value: object) -> bool:
         if spec.path == ("max-runners",):
@@ -161,9 +163,9 @@ class _Table:
 
     def _unknown(self, table: TomlPath, written: str, origin: Origin) -> None:
         name = written.lower()
-        place = legacy.new_place(table, name)
-        if place is not None:
-            text = f"{_label(table, written)} is a key of an early version; it is now {_label_of(place)}"
+        present = legacy.present_path(table, name)
+        if present is not None:
+            text = f"{_label(table, written)} is a key of an early version; it is now {_label_of(present)}"
         elif name in legacy.MISPLACED and table in legacy.MISPLACED_IN:
             text = f"{name} is ignored here: it belongs at the top of the file"
             self._problems.warn(origin, text)

@@ -38,7 +38,7 @@ def flat_keys() -> Mapping[str, TomlPath]:
     return {**places, "dind": ("docker", "dind"), "shared-volume": ("docker", "shared-volume")}
 
 
-def new_place(table: TomlPath, name: str) -> TomlPath | None:
+def present_path(table: TomlPath, name: str) -> TomlPath | None:
     """The present path of a key of the first versions; None for any other key."""
     if not table:
         return flat_keys().get(name.lower())

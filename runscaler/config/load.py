@@ -92,7 +92,7 @@ class _Loading:
         self._credentials = Credentials(environ, folder, problems, is_multi=self._layers.is_multi)
 
     def run(self) -> Config:
-        sets = [self._scale_set(layer, place) for layer, place in self._set_layers()]
+        sets = [self._scale_set(layer, start) for layer, start in self._set_layers()]
         self._credentials.finish()
         check_unique(sets, self._problems)
         return self._config([checked.settings for checked in sets])
@@ -101,30 +101,30 @@ class _Loading:
         layers = self._layers
         if layers.is_multi:
             own = zip(layers.sets, layers.origins, strict=True)
-            return [(inherit(layers.top, layer), place) for layer, place in own]
-        place = Origin("") if self._document is None else self._document.origin()
-        return [(scale_set_part(layers.top), place)]
+            return [(inherit(layers.top, layer), start) for layer, start in own]
+        start = Origin("") if self._document is None else self._document.origin()
+        return [(scale_set_part(layers.top), start)]
 
-    def _scale_set(self, layer: Layer, place: Origin) -> Checked:
+    def _scale_set(self, layer: Layer, start: Origin) -> Checked:
         problems = self._problems
-        name = self._check_required(layer, place)
+        name = self._check_required(layer, start)
         layer = with_docker_host(layer, self._environ, problems)
-        layer = self._credentials.resolve_all(layer, place, name)
-        placeholders: Layer = {("url",): ConfigValue("", place), ("name",): ConfigValue(_NAMELESS, place)}
+        layer = self._credentials.resolve_all(layer, start, name)
+        placeholders: Layer = {("url",): ConfigValue("", start), ("name",): ConfigValue(_NAMELESS, start)}
         settings, refused = build(
             ScaleSetSettings, layer, problems, placeholders=placeholders, scale_set=name
         )
-        checked = Checked(settings, layer, place, refused)
+        checked = Checked(settings, layer, start, refused)
         check_set(checked, problems)
         return checked
 
-    def _check_required(self, layer: Layer, place: Origin) -> str:
+    def _check_required(self, layer: Layer, start: Origin) -> str:
         """Report missing required keys; returns the scale set's name for messages."""
         name = layer[("name",)].value if ("name",) in layer else ""
         shown = name if isinstance(name, str) else ""
         missing = [key for key in ("url", "name") if (key,) not in layer or layer[(key,)].value == ""]
         if missing and not layer and self._document is None:
-            self._report_no_configuration(place)
+            self._report_no_configuration(start)
         elif missing:
             verb = "is" if len(missing) == 1 else "are"
             flags = " and ".join(f"--{key}" for key in missing)
@@ -132,18 +132,18 @@ class _Loading:
             if self._document is None:
                 fixes = [f"use {flags}"]
             text = f"{' and '.join(missing)} {verb} missing"
-            self._problems.error(place, text, fixes=fixes, scale_set=shown)
+            self._problems.error(start, text, fixes=fixes, scale_set=shown)
         for key in missing:
             layer.pop((key,), None)
         return shown
 
-    def _report_no_configuration(self, place: Origin) -> None:
+    def _report_no_configuration(self, start: Origin) -> None:
         text = f"there is no configuration: neither flags nor any of {self._locations}"
         fixes = [
             "write url, name and token into ./config.toml",
             "use --url and --name, and put the token into the variable RUNNER_TOKEN",
         ]
-        self._problems.error(place, text, fixes=fixes)
+        self._problems.error(start, text, fixes=fixes)
 
     def _config(self, sets: Sequence[ScaleSetSettings]) -> Config:
         path = None if self._document is None else self._document.path.absolute()

@@ -155,7 +155,7 @@ class ScaleSetSettings(Settings):
     ] = "docker"
     max_runners: Annotated[
         RunnerCount,
-        Key(help="Most runners at once", accepts="a whole number of at least 1", flag="max-runners"),
+        Key(help="Maximum number of runners", accepts="a whole number of at least 1", flag="max-runners"),
     ] = 10
     min_runners: Annotated[
         Count,

@@ -28,12 +28,12 @@ class Checked:
 
     settings: ScaleSetSettings
     layer: Layer
-    place: Origin
+    start: Origin
     rejected: frozenset[TomlPath]
 
     def origin(self, *names: str) -> Origin:
         """Where a key was set, else where the scale set begins."""
-        return self.layer[names].origin if names in self.layer else self.place
+        return self.layer[names].origin if names in self.layer else self.start
 
     def has(self, *names: str) -> bool:
         """Whether the key was set to a valid value."""
@@ -54,8 +54,8 @@ def check_unique(sets: Sequence[Checked], problems: Problems) -> None:
         earlier = first.setdefault(checked.settings.key, checked)
         if earlier is not checked:
             name = checked.settings.name
-            text = f"{name} has the url, runner-group and name of the scale set in line {earlier.place.line}"
-            problems.error(checked.place, text, fixes=["rename one of them"], scale_set=name)
+            text = f"{name} has the url, runner-group and name of the scale set in line {earlier.start.line}"
+            problems.error(checked.start, text, fixes=["rename one of them"], scale_set=name)
 
 
 def _url(checked: Checked, problems: Problems) -> None:

@@ -56,7 +56,7 @@ class DemoTarget:
 
     @property
     def max_runners(self) -> int:
-        """The most runners that can run at once."""
+        """The maximum number of runners at the same time."""
         return self.tart.max_vms if self.backend == "tart" else sys.maxsize
 
 

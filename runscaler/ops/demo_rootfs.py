@@ -124,8 +124,8 @@ def find_interpreter() -> Interpreter:
             fixes=("run the demo without containers: runner demo --backend process",),
         )
     executable = Path(found).resolve()
-    told = json.loads(_output([str(executable), "-I", "-c", _DESCRIBE]))
-    return Interpreter(executable, Path(told["stdlib"]), Path(told["extensions"]), told["home_folder"])
+    facts = json.loads(_output([str(executable), "-I", "-c", _DESCRIBE]))
+    return Interpreter(executable, Path(facts["stdlib"]), Path(facts["extensions"]), facts["home_folder"])
 
 
 _DESCRIBE = """
@@ -188,8 +188,8 @@ def _is_binary(entry: Entry) -> bool:
 
 def _shared_libraries(binaries: Iterable[Path | None]) -> Iterator[Entry]:
     """The shared libraries that `ldd` lists, each at the path where the host's loader finds it."""
-    told = _output(["ldd", *(str(binary) for binary in binaries)], 0, 1)
-    for path in sorted({Path(name) for name in LDD_LINE.findall(told)}):
+    output = _output(["ldd", *(str(binary) for binary in binaries)], 0, 1)
+    for path in sorted({Path(name) for name in LDD_LINE.findall(output)}):
         yield Entry(str(path).lstrip("/"), path)
         if path.name.startswith("libc.so"):
             for service in NAME_SERVICES:

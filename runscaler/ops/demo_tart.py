@@ -130,9 +130,9 @@ def _await_agent(tart: Tart, name: str, run: subprocess.Popen[bytes]) -> None:
     guest, interrupt = Guest(tart, name, Deadlines()), Interrupt()
     deadline = tart.clock.monotonic() + BOOT_SECONDS
     while not guest.answers_exec(interrupt, Deadlines().exec_probe):
-        said = tart.home.vm(name).said(400).decode(errors="replace").strip()
+        output = tart.home.vm(name).said(400).decode(errors="replace").strip()
         if run.poll() is not None:
-            raise BackendError(f"the demo's VM ended while it booted: {said}")
+            raise BackendError(f"the demo's VM ended while it booted: {output}")
         if tart.clock.monotonic() >= deadline:
-            raise BackendError(f"the guest agent of the demo's VM did not answer: {said}")
+            raise BackendError(f"the guest agent of the demo's VM did not answer: {output}")
         tart.clock.pause(_POLL_SECONDS, interrupt)
