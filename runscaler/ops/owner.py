@@ -1,4 +1,4 @@
-"""The owner id that a daemon writes on every resource it creates (docs/behaviour.md § 2, owner)."""
+"""The owner id that a daemon writes on every resource it creates (docs/behaviour.md § 2)."""
 
 from __future__ import annotations
 
