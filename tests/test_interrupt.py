@@ -1,4 +1,4 @@
-"""The one way to reach a thread that blocks in a call: level-triggered, so that none is lost."""
+"""Interrupting a thread that blocks in a call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LIMIT = 30.0
 
 
 class Call:
-    """A blocking call, as of a socket: `cut` from another thread makes it fail."""
+    """A blocking call; `cut` from another thread makes it fail, as for a socket."""
 
     def __init__(self) -> None:
         self.began = threading.Event()
@@ -32,7 +32,7 @@ class Call:
 
 
 def never() -> NoReturn:
-    raise AssertionError("nothing was to be cut")
+    raise AssertionError("nothing should have been cut")
 
 
 def test_a_call_in_flight_is_cut_and_its_error_becomes_interrupted() -> None:
@@ -56,7 +56,7 @@ def test_a_call_in_flight_is_cut_and_its_error_becomes_interrupted() -> None:
     assert isinstance(found[0].__cause__, ConnectionResetError)
 
 
-def test_a_call_after_the_interrupt_is_refused_at_its_door() -> None:
+def test_a_call_after_the_interrupt_is_not_made() -> None:
     interrupt = Interrupt()
     interrupt.set()
 
@@ -64,7 +64,7 @@ def test_a_call_after_the_interrupt_is_refused_at_its_door() -> None:
         raise AssertionError("the call was made")
 
 
-def test_every_later_call_is_refused_until_the_interrupt_is_cleared() -> None:
+def test_no_later_call_is_made_until_the_interrupt_is_cleared() -> None:
     interrupt, calls = Interrupt(), []
     interrupt.set()
     for _ in range(2):
@@ -79,7 +79,7 @@ def test_every_later_call_is_refused_until_the_interrupt_is_cleared() -> None:
     assert not interrupt.is_set()
 
 
-def test_a_call_that_finished_all_the_same_keeps_its_result() -> None:
+def test_a_call_that_finishes_despite_the_interrupt_keeps_its_result() -> None:
     interrupt, cuts, results = Interrupt(), [], []
 
     with interrupt.cutting(lambda: cuts.append("cut")):
@@ -90,7 +90,7 @@ def test_a_call_that_finished_all_the_same_keeps_its_result() -> None:
     assert interrupt.is_set()
 
 
-def test_an_error_that_nobody_caused_passes_as_it_is() -> None:
+def test_an_error_without_an_interrupt_is_raised_unchanged() -> None:
     with pytest.raises(ConnectionResetError), Interrupt().cutting(never):
         raise ConnectionResetError
 
@@ -118,7 +118,7 @@ def test_the_call_that_is_cut_is_the_latest() -> None:
     assert cuts == ["second"]
 
 
-def test_a_socket_that_is_closed_already_does_no_harm_to_whoever_cuts_it() -> None:
+def test_cutting_a_closed_socket_does_no_harm() -> None:
     def cut() -> NoReturn:
         raise OSError("bad file descriptor")
 
@@ -146,7 +146,7 @@ def test_a_wait_ends_as_soon_as_the_interrupt_is_set() -> None:
     assert len(found) == 1
 
 
-def test_a_wait_behind_a_set_interrupt_does_not_begin() -> None:
+def test_a_wait_does_not_begin_if_the_interrupt_is_set() -> None:
     interrupt = Interrupt()
     interrupt.set()
 
@@ -154,7 +154,7 @@ def test_a_wait_behind_a_set_interrupt_does_not_begin() -> None:
         interrupt.wait(3600.0)
 
 
-def test_a_second_cut_is_not_lost_while_the_message_of_the_first_is_received() -> None:
+def test_a_second_interrupt_is_not_lost_when_the_first_is_cleared() -> None:
     interrupt = Interrupt()
     interrupt.set()
     interrupt.set()

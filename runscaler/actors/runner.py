@@ -23,12 +23,12 @@ from runscaler.errors import (
     ImageMissing,
     Interrupted,
     JobStillRunning,
-    PlacesTaken,
     RateLimited,
     RunscalerError,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     Unreachable,
+    VmLimitReached,
 )
 from runscaler.github.base import ScaleSetId
 from runscaler.policy.backoff import Backoff
@@ -47,7 +47,7 @@ OUTPUT_BYTES = 64 * 1024
 """How much of a failed runner's output is kept (docs/behaviour.md § 5.4)."""
 DEREGISTER_SECONDS = 30.0
 """Between two attempts at the pending deregistrations (docs/protocol.md § 7)."""
-GITHUB_AWAY = (Unreachable, ServerTrouble, RateLimited)
+GITHUB_AWAY = (Unreachable, ServerError, RateLimited)
 """Errors that any other call to GitHub would meet just now, too."""
 _REMOVAL_BACKOFF = Backoff(first=1.0, cap=30.0)
 
@@ -172,7 +172,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
                 error.fixes,
                 rate_limited=isinstance(error, RateLimited),
                 image_missing=isinstance(error, ImageMissing),
-                vm_limit_reached=isinstance(error, PlacesTaken),
+                vm_limit_reached=isinstance(error, VmLimitReached),
             )
         )
         if may_be_registered:

@@ -14,7 +14,7 @@ from loguru import logger
 
 from runscaler.actors import messages as m
 from runscaler.backends.base import Warm
-from runscaler.errors import PlacesTaken
+from runscaler.errors import VmLimitReached
 from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
 from runscaler.policy.vm_slots import Stage, WarmVm
@@ -203,4 +203,4 @@ def _vm_slot_of(place: Place) -> int:
 
 
 def _boot_failed(place: Place, kind: str, error: RunscalerError) -> m.WarmBootFailed:
-    return m.WarmBootFailed(place, kind, str(error), vm_limit_reached=isinstance(error, PlacesTaken))
+    return m.WarmBootFailed(place, kind, str(error), vm_limit_reached=isinstance(error, VmLimitReached))

@@ -10,14 +10,14 @@ from runscaler.errors import (
     AccessDenied,
     GitHubError,
     JobStillRunning,
+    MalformedReply,
     NotFound,
     Refused,
     RunnerExists,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     SessionConflict,
     SessionGone,
-    Unreadable,
 )
 from runscaler.github.fields import Fields, shown
 
@@ -55,7 +55,7 @@ def _by_status(status: int) -> type[GitHubError]:
     if status == 404:
         return NotFound
     if status == TOO_MANY or (status >= 500 and status != 501):
-        return ServerTrouble
+        return ServerError
     return Refused
 
 
@@ -89,7 +89,7 @@ def _words_of(reply: Reply) -> str:
     return f"a web page, {shown(' '.join(title[1].split()))!r}" if title else "a web page"
 
 
-def unreadable(request: Request, reply: Reply, error: ValueError) -> Unreadable:
+def unreadable(request: Request, reply: Reply, error: ValueError) -> MalformedReply:
     """A success whose body is not what it should be (faults F8, F9): as good as no reply."""
     answered = f"{reply.host} answered {reply.status}"
     kind = shown(reply.headers.get("Content-Type", "no content type"), 60)
@@ -99,7 +99,7 @@ def unreadable(request: Request, reply: Reply, error: ValueError) -> Unreadable:
         line += f"; it begins {shown(reply.text)!r}"
     if reply.request_id:
         line += f" (request {reply.request_id})"
-    return Unreadable(line, status=reply.status, request_id=reply.request_id)
+    return MalformedReply(line, status=reply.status, request_id=reply.request_id)
 
 
 def server_time(reply: Reply) -> float | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runscaler.backends.base import Place, Resource, ResourceEnded, Warm
 from runscaler.backends.memory import MemoryBackend
 from runscaler.backends.tart.places import mac_of
-from runscaler.errors import BackendError, PlacesTaken
+from runscaler.errors import BackendError, VmLimitReached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -110,7 +110,7 @@ class PlacedMemoryBackend(MemoryBackend):
     def _admit(self) -> None:
         if self.refusing:
             self.refusing -= 1
-            raise PlacesTaken("the host runs as many VMs as it may")
+            raise VmLimitReached("the host runs as many VMs as it may")
 
     def _resource(self, order: RunnerOrder, runner_id: int) -> Resource:
         return replace(super()._resource(order, runner_id), place=replace(order.place, warm=""))

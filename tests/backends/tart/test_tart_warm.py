@@ -6,7 +6,7 @@ import pytest
 from support.tart import OWNER, order_of, wait_until
 
 from runscaler.backends.base import ResourceState
-from runscaler.errors import Interrupted, PlacesTaken, StartFailed
+from runscaler.errors import Interrupted, StartFailed, VmLimitReached
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import THEIRS
 from runscaler.testing.backend_rig import Observed
@@ -111,7 +111,7 @@ def test_a_warm_vms_place_that_another_took_after_its_death_is_waited_for(rig, b
     theirs = rig.open(THEIRS)
     theirs.claim_place(1)
 
-    with pytest.raises(PlacesTaken):
+    with pytest.raises(VmLimitReached):
         started(rig, backend, warm)
 
     assert rig.leftovers() == []
@@ -155,7 +155,7 @@ def test_a_refused_warm_vm_is_waiting_and_no_failure(rig, backend):
     """T13"""
     rig.tart.state(leaked=2)
 
-    with pytest.raises(PlacesTaken):
+    with pytest.raises(VmLimitReached):
         backend.warm(rig.settings(), backend.claim_place(1), Interrupt())
 
     assert rig.leftovers() == []

@@ -1,4 +1,4 @@
-"""The demo without a word printed: simulated GitHub, a daemon, a stream of jobs, then an empty stage."""
+"""One run of the demo, without its output: a simulated GitHub, a daemon and jobs, removed at the end."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from runscaler.autoscaler import Autoscaler
-from runscaler.cli.furnishing import Furnished, furnished
-from runscaler.cli.scenery import Scene
+from runscaler.cli.demo_setup import PreparedTarget, prepared
+from runscaler.cli.demo_view import DemoSnapshot
 from runscaler.clock import SystemClock
 from runscaler.errors import HostError
 from runscaler.events import Event, RunnerStarted
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
 
     from runscaler.backends.base import Progress
     from runscaler.config.model import Config
-    from runscaler.ops.demo import Ground
+    from runscaler.ops.demo import DemoTarget
     from runscaler.ops.demo_jobs import DemoJob
     from runscaler.simulator.state import Machine
     from runscaler.simulator.things import Job
 
 GONE = RunnerState.GONE
-LOOK_EVERY = 0.1
-READY_WITHIN = 30.0
-STUCK_AFTER = 60.0
-"""Seconds in which no job ended before the demo gives up."""
+SNAPSHOT_INTERVAL = 0.1
+READY_TIMEOUT = 30.0
+STUCK_SECONDS = 60.0
+"""The demo gives up if no job ended for this long."""
 
 
-class Stage:
-    """Everything is started on entering and removed on leaving, however that comes about.
+class DemoSession:
+    """A context manager: entering it starts everything, leaving it stops and removes everything.
 
-    What it found (`left_here`, `left_at_github`, `violations`, `failures`) is known after leaving.
+    `left_on_host`, `left_at_github`, `violations` and `failures` are known after leaving.
     """
 
     def __init__(
         self,
-        ground: Ground,
+        target: DemoTarget,
         jobs: Sequence[DemoJob],
         progress: Progress,
         *,
@@ -55,46 +55,46 @@ class Stage:
         seed: int,
     ) -> None:
         self.clock = SystemClock(seed)
-        self.left_here: list[str] = []
+        self.left_on_host: list[str] = []
         self.left_at_github: list[str] = []
         self.violations: list[str] = []
         self.failures: list[str] = []
         self.runners_started = 0
         self.first_job_seconds: float | None = None
-        self._given = ground
+        self._target = target
         self._progress = progress
         self._max_runners = max_runners
-        self._furnished = Furnished(ground)
+        self._prepared = PreparedTarget(target)
         self._jobs = list(jobs)
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._home = tempfile.TemporaryDirectory(prefix="runner-demo-", ignore_cleanup_errors=True)
-        port = free_port(ground.listen)
-        options = Options(timers=FAST, agent_url=f"http://{ground.agent_host}:{port}")
-        self._github = SimulatorServer(options, host=ground.listen, port=port, seed=seed)
+        port = free_port(target.listen)
+        options = Options(timers=FAST, agent_url=f"http://{target.agent_host}:{port}")
+        self._github = SimulatorServer(options, host=target.listen, port=port, seed=seed)
         self.port = free_port()
         self._folder = Path(self._home.name).resolve()
         self._state_dir = self._folder / "state"
         self._began = self._began_wall = 0.0
 
     def __enter__(self) -> Self:
-        with ExitStack() as undo:
-            undo.callback(self._home.cleanup)
-            made = furnished(self._given, self._folder, self._progress)
-            self._furnished = undo.enter_context(made)
-            undo.callback(self._look_here)
+        with ExitStack() as cleanup:
+            cleanup.callback(self._home.cleanup)
+            made = prepared(self._target, self._folder, self._progress)
+            self._prepared = cleanup.enter_context(made)
+            cleanup.callback(self._inspect_host)
             self._github.start()
-            undo.callback(self._github.stop)
-            undo.callback(self._look_at_github)
+            cleanup.callback(self._github.stop)
+            cleanup.callback(self._inspect_github)
             self._daemon = Autoscaler(self._config())
             self._daemon.subscribe(self._events.put)
             self._daemon.start()
-            undo.callback(self._daemon.stop)
-            self._undo = undo.pop_all()
+            cleanup.callback(self._daemon.stop)
+            self._cleanup = cleanup.pop_all()
         return self
 
     def _config(self) -> Config:
         return demo_config(
-            self._furnished.ground,
+            self._prepared.target,
             self._github.url,
             self._state_dir,
             max_runners=self._max_runners,
@@ -104,30 +104,30 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._undo.close()
+        self._cleanup.close()
 
-    def play(self, show: Callable[[Scene], None]) -> Scene:
-        """Queue the jobs as they come and show every moment until the last one ended; returns that one.
+    def play(self, show: Callable[[DemoSnapshot], None]) -> DemoSnapshot:
+        """Queue the jobs and show snapshots until the last job has ended; returns the last snapshot.
 
-        Raises `HostError` when the daemon does not get ready, gives up or gets nowhere.
+        Raises `HostError` if the daemon does not become ready, gives up, or finishes no job for a minute.
         """
-        if not self._daemon.wait_ready(READY_WITHIN):
-            raise HostError(f"the daemon was not ready within {READY_WITHIN:.0f} s{self._why()}")
+        if not self._daemon.wait_ready(READY_TIMEOUT):
+            raise HostError(f"the daemon was not ready within {READY_TIMEOUT:.0f} s{self._why()}")
         self._began, self._began_wall = self.clock.monotonic(), self.clock.wall()
         moved, ended = self._began, 0
         while True:
-            scene = self._look()
-            show(scene)
-            if scene.is_over:
-                return scene
-            if scene.done + scene.failed > ended:
-                moved, ended = self.clock.monotonic(), scene.done + scene.failed
-            if self.clock.monotonic() - moved > STUCK_AFTER:
-                raise HostError(f"no job ended for {STUCK_AFTER:.0f} s{self._why()}")
-            if reason := self._daemon.wait(LOOK_EVERY):
+            snapshot = self._take_snapshot()
+            show(snapshot)
+            if snapshot.is_over:
+                return snapshot
+            if snapshot.done + snapshot.failed > ended:
+                moved, ended = self.clock.monotonic(), snapshot.done + snapshot.failed
+            if self.clock.monotonic() - moved > STUCK_SECONDS:
+                raise HostError(f"no job ended for {STUCK_SECONDS:.0f} s{self._why()}")
+            if reason := self._daemon.wait(SNAPSHOT_INTERVAL):
                 raise HostError(reason)
 
-    def _look(self) -> Scene:
+    def _take_snapshot(self) -> DemoSnapshot:
         now = self.clock.monotonic() - self._began
         with self._github.gate as machine:
             for job in [job for job in self._jobs if job.at <= now]:
@@ -137,7 +137,7 @@ class Stage:
             states = Counter(job.state for job in jobs)
             good = sum(job.result == "succeeded" for job in jobs)
         ended, running = states[JobState.COMPLETED], states[JobState.RUNNING]
-        return Scene(
+        return DemoSnapshot(
             seconds=now,
             total=len(jobs) + len(self._jobs),
             queued=len(jobs),
@@ -162,13 +162,13 @@ class Stage:
         reasons = [one.reason for one in self._daemon.status().scale_sets if one.reason]
         return f": {'; '.join(reasons)}" if reasons else ""
 
-    def _look_at_github(self) -> None:
-        """The daemon has stopped: what does GitHub still know, and how did the jobs end?"""
+    def _inspect_github(self) -> None:
+        """After the daemon has stopped: what is left at GitHub, and how did the jobs end?"""
         self._new_events()
         with self._github.gate as machine:
-            self._judge(machine)
+            self._record_findings(machine)
 
-    def _judge(self, machine: Machine) -> None:
+    def _record_findings(self, machine: Machine) -> None:
         world = machine.world
         self.violations = [str(one) for one in machine.final_violations()]
         self.left_at_github = [
@@ -181,9 +181,9 @@ class Stage:
         if good := [job.finished_at for job in ended if job.result == "succeeded"]:
             self.first_job_seconds = min(good) - self._began_wall
 
-    def _look_here(self) -> None:
-        left = leftovers(self._furnished.ground, self._state_dir)
-        self.left_here = [*left, *self._furnished.leftovers()]
+    def _inspect_host(self) -> None:
+        left = leftovers(self._prepared.target, self._state_dir)
+        self.left_on_host = [*left, *self._prepared.leftovers()]
 
 
 def _order(job: DemoJob) -> JobOrder:
@@ -197,7 +197,7 @@ def _order(job: DemoJob) -> JobOrder:
 
 
 def _failure(job: Job) -> str:
-    """Which job failed, at which step, and its last words."""
+    """The job that failed, the step, and its last line of output."""
     for step, record in zip(job.order.steps, job.steps, strict=True):
         if record.state == "failed":
             last = record.lines[-1] if record.lines else "no output"

@@ -1,6 +1,6 @@
-"""The files of the demo's image: this host's Python, a shell, the runner's agent, and no more.
+"""The root file system of the demo image: this host's Python, a shell and the runner agent.
 
-Only paths and contents are worked out here; `demo_image` hands them to the engine.
+This module decides on paths and contents; `demo_image` imports the result into the engine.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from runscaler.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-RECIPE = "1"
-"""Raised when this file changes what is made of the same sources."""
+FORMAT_VERSION = "1"
+"""Change this when this module produces other contents from the same source files."""
 RUNNER_UID, RUNNER_GID = 1001, 123
 PYTHON_HOME = "usr/local"
 SKIPPED_FOLDERS = frozenset(
@@ -45,15 +45,15 @@ SKIPPED_FOLDERS = frozenset(
 )
 SKIPPED_MODULES = re.compile(r"^(_test|_tkinter|_ctypes_test|xx|_xx)")
 SHELL_TOOLS = ("cat", "date", "echo", "env", "head", "id", "ls", "rm", "seq", "sh", "sleep", "tail", "true")
-LOADED = re.compile(r"(?:=>\s+|^\s*)(/\S+)\s+\(0x", re.MULTILINE)
+LDD_LINE = re.compile(r"(?:=>\s+|^\s*)(/\S+)\s+\(0x", re.MULTILINE)
 NAME_SERVICES = ("libnss_files.so.2", "libnss_dns.so.2")
-"""Opened by the C library at run time, so that nothing links to them (glibc before 2.34)."""
+"""glibc before 2.34 opens these at run time, so `ldd` does not list them."""
 
 PASSWD = f"root:x:0:0:root:/root:/bin/sh\nrunner:x:{RUNNER_UID}:{RUNNER_GID}::/home/runner:/bin/sh\n"
 GROUP = f"root:x:0:\ndocker:x:{RUNNER_GID}:\n"
 RUN_SH = """\
 #!/bin/sh
-# As the runner's own: it ends by a signal only where it was told to trap them.
+# Like GitHub's run.sh, react to signals only if RUNNER_MANUALLY_TRAP_SIG is set.
 cd /home/runner || exit 1
 [ -n "$RUNNER_MANUALLY_TRAP_SIG" ] || trap '' TERM INT
 exec /usr/local/bin/python3 /home/runner/agent.py "$@"
@@ -62,7 +62,7 @@ exec /usr/local/bin/python3 /home/runner/agent.py "$@"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One path of the image (without the first slash): a host's file, a text, a link or a folder."""
+    """One path of the image, without leading slash: a copied file, a text, a symbolic link or a directory."""
 
     path: str
     source: Path | None = None
@@ -74,38 +74,38 @@ class Entry:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the entry does; a host's file is known by its size and time."""
+        """Changes when the entry changes; a copied file is identified by size and modification time."""
         text = hashlib.sha256(self.content).hexdigest() if self.content is not None else self.link
         if self.source is not None:
-            seen = self.source.stat()
-            text = f"{seen.st_size} {seen.st_mtime_ns}"
+            stat = self.source.stat()
+            text = f"{stat.st_size} {stat.st_mtime_ns}"
         return f"{self.path} {text} {self.mode} {self.uid} {self.gid}"
 
 
 @dataclass(frozen=True, slots=True)
 class Interpreter:
-    """A Python on this host, as it describes itself."""
+    """A Python interpreter on this host, as it describes itself."""
 
     executable: Path
     stdlib: Path
     extensions: Path
     home_folder: str
-    """Where its library lies below PYTHONHOME, such as "lib/python3.11"."""
+    """Path of the standard library below PYTHONHOME, such as "lib/python3.11"."""
 
 
 def entries() -> list[Entry]:
-    """All of the image; raises `BackendError` where this host has no Python or `ldd` to copy from."""
+    """All files of the image. Raises `BackendError` if this host has no usable Python or no `ldd`."""
     python = find_interpreter()
     programs = [Entry(f"{PYTHON_HOME}/bin/python3", python.executable), *_shell()]
     library = list(_library(python))
     binaries = [one.source for one in (*programs, *library) if _is_binary(one)]
-    unique = {one.path: one for one in (*_skeleton(), *programs, *library, *_loaded_by(binaries))}
+    unique = {one.path: one for one in (*_base_files(), *programs, *library, *_shared_libraries(binaries))}
     return [*_parents(unique), *unique.values()]
 
 
 def fingerprint(all_entries: Iterable[Entry]) -> str:
-    """12 hex digits: images of equal fingerprints hold the same."""
-    text = "\n".join([RECIPE, *(entry.fingerprint for entry in all_entries)])
+    """12 hex digits; images with equal fingerprints have the same contents."""
+    text = "\n".join([FORMAT_VERSION, *(entry.fingerprint for entry in all_entries)])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -116,19 +116,19 @@ def write_archive(all_entries: Iterable[Entry], target: IO[bytes]) -> None:
 
 
 def find_interpreter() -> Interpreter:
-    """The one that runs us; a frozen program looks for `python3` instead."""
+    """The running interpreter; in a frozen program `python3` from PATH."""
     found = shutil.which("python3") if getattr(sys, "frozen", False) else sys.executable
     if not found or not sys.platform.startswith("linux"):
         raise BackendError(
-            "the demo's image is made from this host's own Python, and this host has none for Linux",
-            fixes=("run the demo without containers: `runner demo --backend process`",),
+            "the demo image is built from this host's Python, and this host has no Python for Linux",
+            fixes=("run the demo without containers: runner demo --backend process",),
         )
     executable = Path(found).resolve()
-    told = json.loads(_output([str(executable), "-I", "-c", _ABOUT_ITSELF]))
-    return Interpreter(executable, Path(told["stdlib"]), Path(told["extensions"]), told["home_folder"])
+    facts = json.loads(_output([str(executable), "-I", "-c", _DESCRIBE]))
+    return Interpreter(executable, Path(facts["stdlib"]), Path(facts["extensions"]), facts["home_folder"])
 
 
-_ABOUT_ITSELF = """
+_DESCRIBE = """
 import json, sys, sysconfig
 stdlib = sysconfig.get_path("stdlib")
 extensions = [path for path in sys.path if path.endswith("lib-dynload")] or [stdlib]
@@ -137,7 +137,7 @@ print(json.dumps({"stdlib": stdlib, "extensions": extensions[0], "home_folder": 
 """
 
 
-def _skeleton() -> Iterator[Entry]:
+def _base_files() -> Iterator[Entry]:
     agent = files("runscaler.simulator").joinpath("agent.py").read_bytes()
     yield Entry("tmp", mode=0o1777)
     yield Entry("home/runner", uid=RUNNER_UID, gid=RUNNER_GID)
@@ -148,7 +148,7 @@ def _skeleton() -> Iterator[Entry]:
 
 
 def _shell() -> Iterator[Entry]:
-    """Busybox under all its names, else the host's own shell and the tools that steps may use; bash too."""
+    """bash, and busybox with links for all its applets; without busybox the host's `SHELL_TOOLS`."""
     if (bash := shutil.which("bash")) is not None:
         yield Entry("bin/bash", Path(bash).resolve())
     if (busybox := shutil.which("busybox")) is not None:
@@ -163,7 +163,7 @@ def _shell() -> Iterator[Entry]:
 
 
 def _library(python: Interpreter) -> Iterator[Entry]:
-    """The standard library without what no agent needs, with the compiled forms that are there."""
+    """The part of the standard library that the agent needs, with existing .pyc files."""
     top = f"{PYTHON_HOME}/{python.home_folder}"
     for path in _modules(python.stdlib):
         yield Entry(f"{top}/{path.relative_to(python.stdlib)}", path, mode=0o644)
@@ -186,32 +186,32 @@ def _is_binary(entry: Entry) -> bool:
     return entry.source is not None and entry.source.suffix not in (".py", ".pyc")
 
 
-def _loaded_by(binaries: Iterable[Path | None]) -> Iterator[Entry]:
-    """The shared libraries, each at the path where the host's loader finds it."""
-    told = _output(["ldd", *(str(binary) for binary in binaries)], 0, 1)
-    for path in sorted({Path(name) for name in LOADED.findall(told)}):
+def _shared_libraries(binaries: Iterable[Path | None]) -> Iterator[Entry]:
+    """The shared libraries that `ldd` lists, each at the path where the host's loader finds it."""
+    output = _output(["ldd", *(str(binary) for binary in binaries)], 0, 1)
+    for path in sorted({Path(name) for name in LDD_LINE.findall(output)}):
         yield Entry(str(path).lstrip("/"), path)
         if path.name.startswith("libc.so"):
             for service in NAME_SERVICES:
-                if (beside := path.with_name(service)).exists():
-                    yield Entry(str(beside).lstrip("/"), beside)
+                if (library := path.with_name(service)).exists():
+                    yield Entry(str(library).lstrip("/"), library)
 
 
 def _parents(paths: Iterable[str]) -> list[Entry]:
-    """The folders that no entry names, the outer ones first."""
+    """Entries for the missing parent directories, outermost first."""
     named = set(paths)
     folders = {str(parent) for path in named for parent in Path(path).parents} - named - {"."}
     return [Entry(folder) for folder in sorted(folders)]
 
 
 def _output(command: list[str], *accepted: int) -> str:
-    """What it prints; `ldd` exits with 1 when one of its files is a static program."""
+    """What the command prints. `ldd` exits with 1 if one of its files is statically linked."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:
-        raise BackendError(f"the demo's image needs {command[0]}, which cannot be run: {error}") from error
+        raise BackendError(f"the demo image needs {command[0]}, which cannot be run: {error}") from error
     if done.returncode not in (accepted or (0,)):
-        raise BackendError(f"the demo's image cannot be made: {command[0]} says: {done.stderr.strip()}")
+        raise BackendError(f"the demo image cannot be built: {command[0]} says: {done.stderr.strip()}")
     return done.stdout
 
 
@@ -232,8 +232,8 @@ def _add(archive: tarfile.TarFile, entry: Entry) -> None:
 
 
 def _add_file(archive: tarfile.TarFile, item: tarfile.TarInfo, source: Path) -> None:
-    """With its time in whole seconds, which is what compiled modules are checked against."""
-    seen = source.stat()
-    item.size, item.mtime = seen.st_size, int(seen.st_mtime)
+    """Add a file with its modification time in whole seconds, as .pyc files record it."""
+    stat = source.stat()
+    item.size, item.mtime = stat.st_size, int(stat.st_mtime)
     with source.open("rb") as content:
         archive.addfile(item, content)

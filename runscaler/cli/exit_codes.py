@@ -1,4 +1,7 @@
-"""How a command ends: one clear line and an exit code; a traceback only where debug is asked for."""
+"""Exit codes: a failing command prints one line to standard error, and a traceback only with debug.
+
+Also prepares the process's streams and exception hooks for that.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ TERMINATED = 143
 
 
 def unknown_command(name: str, known: Iterable[str]) -> str:
-    """The sentence for a command that does not exist, with the nearest one that does."""
+    """The message for an unknown command, with the most similar known one."""
     from difflib import get_close_matches
 
     near = get_close_matches(name.lower(), list(known), n=1, cutoff=0.5)
@@ -31,20 +34,20 @@ def unknown_command(name: str, known: Iterable[str]) -> str:
 
 
 def wants_debug(words: Sequence[str]) -> bool:
-    """Does the command line ask for tracebacks? Read by hand, as an error may come before the parsing."""
+    """Whether the command line contains `--log-level debug`. Errors may occur before click parses it."""
     return "--log-level=debug" in words or ("--log-level", "debug") in pairwise(words)
 
 
-def aborted(error: click.Abort) -> int:
-    """Ctrl-C, or an input that ended where an answer was needed: click has one exception for both."""
+def after_abort(error: click.Abort) -> int:
+    """After Ctrl-C, or at the end of the input while a prompt waits: click raises `Abort` for both."""
     if isinstance(error.__cause__ or error.__context__, EOFError):
-        click.echo("error: the input ended before all questions were answered", err=True)
+        click.echo("error: standard input ended before all questions were answered", err=True)
         return FAILED
     return INTERRUPTED
 
 
-def failed(error: RunscalerError, *, debug: bool) -> int:
-    """Show an error of ours on standard error."""
+def after_error(error: RunscalerError, *, debug: bool) -> int:
+    """Print one of our own errors to standard error."""
     from runscaler.cli.console import show_error
 
     show_error(error)
@@ -55,38 +58,41 @@ def failed(error: RunscalerError, *, debug: bool) -> int:
     return error.exit_code
 
 
-def unheard(why: str = "") -> int:
-    """Our output goes nowhere: write no more of it, nor when the interpreter flushes at its end."""
+def after_lost_output(why: str = "") -> int:
+    """Standard output cannot be written to: redirect it, so that the last flush at exit does not fail too."""
     if why:
         click.echo(f"error: {why}", err=True)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)
     return FAILED
 
 
 def open_missing_streams() -> None:
-    """A stream that was closed before we began (`>&-`) goes nowhere.
+    """Open /dev/null for each standard stream that is closed (`>&-`).
 
-    Left free, its number would be the next file's or socket's that is opened.
+    Otherwise the next opened file or socket would get its file descriptor.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode, encoding="utf-8"))
 
 
-def tolerate_odd_characters(stream: TextIO) -> None:
-    """A terminal that has no ✓ gets a question mark instead of a crash."""
+def replace_unencodable_characters(stream: TextIO) -> None:
+    """A stream whose encoding has no ✓ gets a question mark instead of raising an error."""
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
 
 
-def speak_plainly() -> None:
-    """What nobody expected is a bug of ours: one line, on whichever thread, and how to see more."""
+def hide_tracebacks() -> None:
+    """Print one line for an unexpected exception on any thread, and how to see its traceback."""
     sys.excepthook = lambda kind, error, _trace: _one_line(kind, error)
     threading.excepthook = lambda args: _one_line(args.exc_type, args.exc_value)
 
 
 def _one_line(kind: type[BaseException], error: BaseException | None) -> None:
     click.echo(f"error: unexpected {kind.__name__}: {error}", err=True)
-    click.echo("  → a bug in runner; the same command with --log-level debug shows the traceback", err=True)
+    click.echo(
+        "  → this is a bug in runner; repeat the command with --log-level debug to see the traceback",
+        err=True,
+    )

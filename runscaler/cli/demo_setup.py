@@ -1,4 +1,4 @@
-"""What the demo makes itself before its daemon starts: a pretended Mac, or a VM with the demo's runner."""
+"""What the demo creates before its daemon starts: a fake Mac, or a VM with the demo's runner."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.backends.base import Progress
-    from runscaler.ops.demo import Ground
+    from runscaler.ops.demo import DemoTarget
 
 IMAGE = "demo.example/macos/runner:latest"
 
 
 @dataclass(frozen=True, slots=True)
-class Furnished:
-    """The ground with an image that is there; `leftovers` tells what is left of a pretended Mac."""
+class PreparedTarget:
+    """The target with an existing image. `leftovers` lists what is left of a fake Mac."""
 
-    ground: Ground
+    target: DemoTarget
     leftovers: Callable[[], list[str]] = list
 
 
 @contextmanager
-def furnished(ground: Ground, folder: Path, progress: Progress) -> Iterator[Furnished]:
-    """Everything is removed afterwards. Raises `BackendError`."""
-    if ground.is_pretended:
-        with _pretended_mac(ground, folder / "mac") as made:
+def prepared(target: DemoTarget, folder: Path, progress: Progress) -> Iterator[PreparedTarget]:
+    """Prepare the target; everything is removed at the end of the block. Raises `BackendError`."""
+    if target.is_fake_tart:
+        with _fake_mac(target, folder / "mac") as made:
             yield made
-    elif ground.backend == "tart":
-        with demo_vm(ground.image, progress) as name:
-            yield Furnished(replace(ground, image=name))
+    elif target.backend == "tart":
+        with demo_vm(target.image, progress) as name:
+            yield PreparedTarget(replace(target, image=name))
     else:
-        yield Furnished(ground)
+        yield PreparedTarget(target)
 
 
 @contextmanager
-def _pretended_mac(ground: Ground, folder: Path) -> Iterator[Furnished]:
-    """Its tart is this process's until the end; so are its TART_HOME and VM slots."""
+def _fake_mac(target: DemoTarget, folder: Path) -> Iterator[PreparedTarget]:
+    """Until the end of the block this process finds the fake tart, and its TART_HOME and VM slots."""
     from runscaler.testing.fake_tart_home import FakeTart, demo_runner
 
     agent = files("runscaler.simulator").joinpath("agent.py")
-    with as_file(agent) as path, FakeTart(folder, limit=ground.tart.max_vms) as tart:
+    with as_file(agent) as path, FakeTart(folder, limit=target.tart.max_vms) as tart:
         tart.add_image(IMAGE, demo_runner(path))
         slots = {"RUNSCALER_TART_SLOTS": str(folder / "slots")}
         with _environment(tart.environ | slots):
-            yield Furnished(replace(ground, image=IMAGE), tart.leftovers)
+            yield PreparedTarget(replace(target, image=IMAGE), tart.leftovers)
 
 
 @contextmanager

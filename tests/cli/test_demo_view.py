@@ -5,7 +5,7 @@ import io
 import pytest
 
 from runscaler.cli.console import console
-from runscaler.cli.scenery import Scene, _bar, _Picture, sentence, shown
+from runscaler.cli.demo_view import DemoSnapshot, _bar, _LiveTable, display, sentence
 from runscaler.events import (
     JobCompleted,
     JobStarted,
@@ -20,7 +20,7 @@ RUNNER = {"at": 1.0, "scale_set": "demo", "slot": 2, "runner": "runner-0000000a"
 STARTED = RunnerStarted(**RUNNER, resource="c1", seconds=0.214)
 
 
-def scene(events=(), slots=(), **more: object) -> Scene:
+def snapshot(events=(), slots=(), **more: object) -> DemoSnapshot:
     one = ScaleSetStatus("demo", "http://x/o", "default", "process", SetState.OK, slots=tuple(slots))
     values = {
         "seconds": 1.5,
@@ -32,7 +32,7 @@ def scene(events=(), slots=(), **more: object) -> Scene:
         "failed": 0,
         **more,
     }
-    return Scene(status=Status("1", 0.0, (one,)), events=tuple(events), **values)
+    return DemoSnapshot(status=Status("1", 0.0, (one,)), events=tuple(events), **values)
 
 
 @pytest.mark.parametrize(
@@ -49,27 +49,27 @@ def scene(events=(), slots=(), **more: object) -> Scene:
         (ScaleSetChanged(at=1.0, scale_set="demo", state="ok", reason=""), ""),
     ],
 )
-def test_an_event_is_a_sentence(event, line):
+def test_an_event_is_one_line(event, line):
     assert sentence(event) == line
 
 
 def test_without_a_terminal_each_event_is_a_line(capsys):
-    with shown(as_json=False) as show:
-        show(scene([STARTED]))
-        show(scene())
+    with display(as_json=False) as show:
+        show(snapshot([STARTED]))
+        show(snapshot())
 
     assert capsys.readouterr().out == "  1.5 s  slot 2: runner-0000000a started in 0.21 s\n"
 
 
-def test_with_json_the_show_is_silent(capsys):
-    with shown(as_json=True) as show:
-        show(scene([STARTED]))
+def test_with_json_events_are_not_printed(capsys):
+    with display(as_json=True) as show:
+        show(snapshot([STARTED]))
 
     assert capsys.readouterr().out == ""
 
 
 class Screen:
-    """Where the live table would be."""
+    """Takes the place of Rich's live display."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -82,11 +82,11 @@ class Screen:
 
 def test_the_live_table_has_counts_slots_and_the_last_events():
     screen = Screen()
-    picture = _Picture(screen)
+    live_table = _LiveTable(screen)
     slots = [SlotStatus(0, "busy", "runner-0000000b", "lint 3", 0.0)]
 
-    picture.show(scene([STARTED] * 9))
-    picture.show(scene(slots=slots, failed=1))
+    live_table.show(snapshot([STARTED] * 9))
+    live_table.show(snapshot(slots=slots, failed=1))
 
     assert "12 of 20 queued, 6 wait, 4 run, 2 done, 1 failed" in screen.text
     assert "runner-0000000b" in screen.text
@@ -96,9 +96,9 @@ def test_the_live_table_has_counts_slots_and_the_last_events():
 
 @pytest.mark.parametrize(("running", "done"), [(0, 0), (20, 0), (0, 20), (1, 19), (3, 7)])
 def test_the_bar_keeps_its_width(running, done):
-    assert len(_bar(scene(running=running, done=done))) == 40
+    assert len(_bar(snapshot(running=running, done=done))) == 40
 
 
-def test_a_scene_is_over_when_every_job_ended():
-    assert scene(done=19, failed=1).is_over
-    assert not scene(done=19).is_over
+def test_the_demo_is_over_when_every_job_has_ended():
+    assert snapshot(done=19, failed=1).is_over
+    assert not snapshot(done=19).is_over

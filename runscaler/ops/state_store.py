@@ -1,4 +1,4 @@
-"""What outlives an actor: kept in the state directory where there is one, else for this process only."""
+"""State that outlives an actor: in the state directory if there is one, else in memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from runscaler.names import RunnerName
-from runscaler.ops.sessions import SavedSession
+from runscaler.ops.records import SavedSession
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class StateStore:
-    """Thread-safe: every scale set has keys of its own."""
+    """Thread-safe, as each scale set uses its own keys only."""
 
     def __init__(self, state_dir: StateDir | None) -> None:
         self._state_dir = state_dir
         self._sessions: dict[ScaleSetKey, SavedSession] = {}
         self._registrations: defaultdict[ScaleSetKey, set[RunnerName]] = defaultdict(set)
-        """Only where there is no state directory."""
+        """Used only without a state directory."""
 
     def load_session(self, key: ScaleSetKey) -> tuple[ScaleSetId, SessionId] | None:
         saved = self._sessions.get(key)

@@ -1,4 +1,4 @@
-"""What a scale set takes from the top level (docs/behaviour.md § 4.2)."""
+"""Which keys a scale set inherits from the top level (docs/behaviour.md § 4.2)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runscaler.config.inherit import inherit
-from runscaler.config.keys import Scope
-from runscaler.config.problems import Given, Where
-from runscaler.config.schema import leaf_of, top_leaves
+from runscaler.config.base import Scope
+from runscaler.config.precedence import inherit
+from runscaler.config.problems import ConfigValue, Origin
+from runscaler.config.schema import key_spec_of, top_level_keys
 
 if TYPE_CHECKING:
-    from conftest import Complaints, Load
+    from conftest import Lines, Load
 
     from runscaler.config.schema import TomlPath
 
@@ -85,7 +85,7 @@ runner-dir = "/opt/runner"
     assert second == first.model_copy(update=own)
 
 
-def test_absent_and_zero_are_different_things(load: Load) -> None:
+def test_not_set_and_zero_are_different(load: Load) -> None:
     text = f"""\
 [docker]
 dind = true
@@ -104,7 +104,7 @@ shared-volume = ""
     assert (docker.dind, docker.memory, docker.shared_volume) == (False, 0, "")
 
 
-def test_a_few_empty_values_in_a_set_mean_absent(load: Load) -> None:
+def test_some_empty_values_in_a_scale_set_count_as_not_set(load: Load) -> None:
     text = f"""\
 max-runners = 5
 runner-group = "big"
@@ -126,10 +126,10 @@ docker.socket = ""
     assert (settings.backend, settings.docker.socket) == ("process", "/top")
 
 
-def test_an_app_at_the_top_is_not_inherited(load: Load, complaints: Complaints) -> None:
+def test_an_app_at_the_top_is_not_inherited(load: Load, error_lines: Lines) -> None:
     app = '[app]\nclient-id = "x"\ninstallation-id = 1\nprivate-key = "k"\n'
 
-    assert "has no token" in complaints(f"{app}[[scaleset]]\n{IDENTITY}", environ={})[0]
+    assert "has no token" in error_lines(f"{app}[[scaleset]]\n{IDENTITY}", environ={})[0]
 
 
 def test_flags_set_defaults_and_a_sets_own_values_win(load: Load) -> None:
@@ -149,7 +149,7 @@ max-runners = 3
     assert [settings.docker.memory for settings in config.scale_sets] == [7, 7]
 
 
-def test_the_nearest_way_of_naming_the_engine_wins(load: Load) -> None:
+def test_the_engine_key_in_the_higher_layer_wins(load: Load) -> None:
     text = f'[docker]\nhost = "tcp://top:1"\n[[scaleset]]\n{IDENTITY}docker.socket = "/own"\n'
 
     assert load(text).scale_sets[0].docker.endpoint == "unix:///own"
@@ -157,52 +157,54 @@ def test_the_nearest_way_of_naming_the_engine_wins(load: Load) -> None:
     assert load(single, flags={"docker-socket": "/flag"}).scale_sets[0].docker.endpoint == "unix:///flag"
 
 
-def test_the_same_scale_set_twice_is_an_error(complaints: Complaints, load: Load) -> None:
+def test_the_same_scale_set_twice_is_an_error(error_lines: Lines, load: Load) -> None:
     twice = f"[[scaleset]]\n{IDENTITY}[[scaleset]]\nurl = \"https://GitHub.com/O/\"\nname = 'N'\n"
 
-    assert complaints(twice) == [
-        "config.toml:4: N is the scale set of line 1 again: url, runner-group and name agree"
+    assert error_lines(twice) == [
+        "config.toml:4: N has the url, runner-group and name of the scale set in line 1"
     ]
     assert len(load(f'{twice}runner-group = "other"\n').scale_sets) == 2
 
 
-def test_a_wrong_value_at_the_top_is_told_once(complaints: Complaints) -> None:
+def test_an_invalid_value_at_the_top_is_reported_once(error_lines: Lines) -> None:
     text = (
         f"max-runners = 0\n[[scaleset]]\n{IDENTITY}[[scaleset]]\nurl = 'https://github.com/o'\nname = 'm'\n"
     )
 
-    assert len(complaints(text)) == 1
+    assert len(error_lines(text)) == 1
 
 
-def test_the_sets_stand_in_the_files_order(load: Load) -> None:
+def test_the_scale_sets_are_in_the_order_of_the_file(load: Load) -> None:
     text = "".join(f'[[scaleset]]\nurl = "https://github.com/o"\nname = "{name}"\n' for name in "zax")
 
     assert [settings.name for settings in load(text).scale_sets] == ["z", "a", "x"]
 
 
-PATHS = st.sampled_from([*top_leaves(), ("docker", "env", "A")])
-LAYERS = st.dictionaries(PATHS, st.integers().map(lambda number: Given(number, Where("f", 1))), max_size=20)
+PATHS = st.sampled_from([*top_level_keys(), ("docker", "env", "A")])
+LAYERS = st.dictionaries(
+    PATHS, st.integers().map(lambda number: ConfigValue(number, Origin("f", 1))), max_size=20
+)
 
 
 @given(LAYERS, LAYERS)
 def test_own_keys_win_and_all_but_identity_and_global_ones_come_from_the_top(
-    top: dict[TomlPath, Given], own: dict[TomlPath, Given]
+    top: dict[TomlPath, ConfigValue], own: dict[TomlPath, ConfigValue]
 ) -> None:
     merged = inherit(top, own)
 
     assert {path: merged[path] for path in own} == own
     for path in merged.keys() - own.keys():
-        leaf = leaf_of(path)
-        assert leaf is not None
-        assert leaf.key.scope is Scope.SET
+        spec = key_spec_of(path)
+        assert spec is not None
+        assert spec.key.scope is Scope.SET
         assert merged[path] == top[path]
     engine = {("docker", "socket"), ("docker", "host"), ("docker", "hosts")}
     for path in top.keys() - merged.keys() - engine:
-        leaf = leaf_of(path)
-        assert leaf is not None
-        assert leaf.key.scope is not Scope.SET
+        spec = key_spec_of(path)
+        assert spec is not None
+        assert spec.key.scope is not Scope.SET
 
 
 @pytest.mark.parametrize("key", ["url", "name", "token", "labels", "min-runners"])
-def test_identity_keys_are_marked_so(key: str) -> None:
-    assert top_leaves()[(key,)].key.scope is Scope.IDENTITY
+def test_identity_keys_have_the_identity_scope(key: str) -> None:
+    assert top_level_keys()[(key,)].key.scope is Scope.IDENTITY

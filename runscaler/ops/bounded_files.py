@@ -1,4 +1,4 @@
-"""A directory that keeps the newest few of what is put into it. Nothing here is worth a crash."""
+"""A directory that keeps only its newest files. Failures are logged and never raised."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ if TYPE_CHECKING:
     from runscaler.clock import Clock
 
 
-class NewestFiles:
-    """Files named by their time, so that their order is their names'. Safe from many threads."""
+class BoundedFiles:
+    """File names start with the time, so sorting by name sorts by age. Thread-safe."""
 
     def __init__(self, directory: Path, clock: Clock, most: int) -> None:
         self._directory = directory
         self._clock = clock
         self._most = most
 
-    def put(self, name: str, content: bytes) -> Path | None:
-        """Where it was put; None where it could not be, which is logged. `name` must be safe."""
+    def add(self, name: str, content: bytes) -> Path | None:
+        """Write a file and delete the oldest surplus ones. Returns its path; None if that failed (logged).
+
+        `name` must be safe to use in a file name.
+        """
         at = datetime.fromtimestamp(self._clock.wall(), UTC)
         path = self._directory / f"{at:%Y%m%dT%H%M%S.%fZ}-{name}"
         try:
@@ -38,12 +41,12 @@ class NewestFiles:
         return path
 
     def _others(self, path: Path) -> list[Path]:
-        """Newest first. What was just put is the newest, though others may be of a clock that was ahead."""
-        return [other for other in list_newest(self._directory) if other != path]
+        """The other files, newest first. `path` is kept even if the clock has been set back since."""
+        return [other for other in newest_first(self._directory) if other != path]
 
 
-def list_newest(directory: Path) -> list[Path]:
-    """The files in it, newest first; none where there is no such directory."""
+def newest_first(directory: Path) -> list[Path]:
+    """The files in a directory, newest first; empty if the directory does not exist."""
     if not directory.is_dir():
         return []
     return sorted((path for path in directory.iterdir() if path.name[0].isdigit()), reverse=True)

@@ -1,4 +1,4 @@
-"""What outlives an actor, with a state directory and without."""
+"""State that outlives an actor, with a state directory and without."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runscaler.names import RunnerName, ScaleSetKey
-from runscaler.ops.memory import StateStore
 from runscaler.ops.state_dir import StateDir
+from runscaler.ops.state_store import StateStore
 from runscaler.testing.clock import FakeClock
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ ONE, TWO = RunnerName("runner-00000001"), RunnerName("runner-00000002")
 
 
 @pytest.fixture(params=["with a state directory", "without"])
-def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
     if request.param == "without":
         yield StateStore(None)
         return
@@ -29,11 +29,11 @@ def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStor
         yield StateStore(state_dir)
 
 
-def test_registrations_are_known_until_they_are_gone(memory: StateStore) -> None:
+def test_registrations_are_known_until_they_are_gone(store: StateStore) -> None:
     for runner in (ONE, TWO, TWO):
-        memory.note_registration(KEY, runner)
-    memory.note_registration(OTHER, ONE)
-    memory.clear_registration(KEY, ONE)
-    memory.clear_registration(KEY, ONE)
+        store.note_registration(KEY, runner)
+    store.note_registration(OTHER, ONE)
+    store.clear_registration(KEY, ONE)
+    store.clear_registration(KEY, ONE)
 
-    assert (memory.noted_registrations(KEY), memory.noted_registrations(OTHER)) == ([TWO], [ONE])
+    assert (store.noted_registrations(KEY), store.noted_registrations(OTHER)) == ([TWO], [ONE])
