@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from runscaler.github.base import Session
     from runscaler.github.courier import Courier
     from runscaler.github.fields import JsonValue
-    from runscaler.github.gate import Gate
     from runscaler.github.patience import Patience
     from runscaler.interrupt import Interrupt
+    from runscaler.net.semaphore import InterruptibleSemaphore
 
 Result = TypeVar("Result")
 
@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 @dataclass(frozen=True, slots=True)
 class Call:
     """A call of the actions service. `what` is a verb phrase; `session`: its queue token opens it.
-    `gate` bounds how many such calls are on the wire at once; `precious` as in `Request`."""
+    `semaphore` bounds how many such calls are on the wire at once; `precious` as in `Request`."""
 
     what: str
     method: str
@@ -41,7 +41,7 @@ class Call:
     subsystem: Subsystem = Subsystem.LISTENER
     repeat: Repeat = Repeat.SAFE
     session: Session | None = None
-    gate: Gate | None = None
+    semaphore: InterruptibleSemaphore | None = None
     precious: bool = False
 
 
@@ -91,7 +91,7 @@ class Actions:
         """The same for what needs more of the reply than its body."""
 
         def attempt(left: float) -> Result:
-            with call.gate.passing(interrupt) if call.gate else nullcontext():
+            with call.semaphore.held(interrupt) if call.semaphore else nullcontext():
                 request, reply = self._exchange(call, interrupt, left)
             return _read(request, reply, read)
 

@@ -16,9 +16,9 @@ from runscaler.errors import GitHubError
 from runscaler.github.access import denial
 from runscaler.github.admission import Admission, admission
 from runscaler.github.fields import Fields
-from runscaler.github.gate import Gate
 from runscaler.github.refusals import refusal, server_time, unreadable
 from runscaler.github.wire import Authorization, Reply, Request, json_body
+from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
     from runscaler.clock import Clock
@@ -43,7 +43,7 @@ class Registrar:
         self._api_base = api_base
         self._courier = courier
         self._clock = clock
-        self._gate = Gate(1)
+        self._refreshing = InterruptibleSemaphore(1)
         self._admission: Admission | None = None
         self._rounds = 0
         self._failure: GitHubError | None = None
@@ -83,7 +83,7 @@ class Registrar:
     ) -> Admission:
         """One refresh at a time: whoever waited for another's takes what came of it, good or bad."""
         before = self._rounds
-        with self._gate.passing(interrupt):
+        with self._refreshing.held(interrupt):
             if self._admission is not None and self._admission is not known:
                 return self._admission
             if self._failure is not None and self._rounds != before:

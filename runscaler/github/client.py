@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runscaler.github.actions import Actions
-from runscaler.github.gate import Gate
 from runscaler.github.patience import Patience, Troubles
 from runscaler.github.queue import MessageQueue
 from runscaler.github.runners import RunnerCalls
 from runscaler.github.scale_sets import ScaleSetCalls
 from runscaler.github.sessions import SessionCalls
+from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
     from runscaler.clock import Clock
@@ -47,4 +47,4 @@ class GitHubService(ScaleSetCalls, SessionCalls, RunnerCalls):
         self._actions = actions
         self._clock = clock
         self._queue = MessageQueue(actions)
-        self._jit_gate = Gate(JIT_CALLS_AT_ONCE)
+        self._jit_calls = InterruptibleSemaphore(JIT_CALLS_AT_ONCE)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
@@ -13,10 +12,8 @@ from urllib3 import exceptions as urllib3
 
 from runscaler.errors import Unreachable
 from runscaler.github.fields import shown
-from runscaler.github.flight import CutOff
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from runscaler.net.cancellable import CallCancelled
+from runscaler.net.causes import causes_of
 
 FOREIGN = (requests.RequestException, urllib3.HTTPError, OSError)
 """What the libraries below us raise when a call fails."""
@@ -42,7 +39,7 @@ class Dropped(Unreachable):
 def unreachable(error: Exception, what: str, url: str, proxy: str | None) -> Unreachable:
     """The `Unreachable` for an exception; `what` is the call as a verb phrase ("find the scale set")."""
     host = urlsplit(url).netloc
-    causes = tuple(_causes(error))
+    causes = tuple(causes_of(error))
     kind, why, fixes = _cause(causes, host, proxy)
     return kind(f"could not {what}: {why}", fixes=fixes)
 
@@ -62,7 +59,7 @@ def _cause(causes: tuple[BaseException, ...], host: str, proxy: str | None) -> _
 
 def _known(cause: BaseException, host: str) -> _Verdict | None:
     match cause:
-        case CutOff():
+        case CallCancelled():
             return Unreachable, f"{host} took too long", ()
         case ssl.SSLCertVerificationError():
             return _distrust(cause, host)
@@ -137,20 +134,6 @@ def _proxy_name(proxy: str) -> str:
     except ValueError:
         name = ""
     return name or "(malformed)"
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception and all that it was made from, however the libraries pass it on."""
-    seen: set[int] = set()
-    waiting: list[BaseException] = [error]
-    while waiting:
-        each = waiting.pop(0)
-        if id(each) in seen:
-            continue
-        seen.add(id(each))
-        yield each
-        inner = [*each.args, getattr(each, "reason", None), each.__cause__, each.__context__]
-        waiting.extend(one for one in inner if isinstance(one, BaseException))
 
 
 def _text(error: BaseException) -> str:

@@ -13,7 +13,7 @@ from runscaler.github.courier import Courier
 from runscaler.github.credentials import credential_of
 from runscaler.github.transport import Transport
 from runscaler.github.trust import tls_context
-from runscaler.github.watchdog import Watchdog
+from runscaler.net.deadlines import Deadlines
 
 if TYPE_CHECKING:
     import ssl
@@ -33,7 +33,7 @@ class TransportPool:
         self._clock = clock
         self._environ = environ
         self._lock = threading.Lock()
-        self._watchdog = Watchdog(SystemClock())
+        self._deadlines = Deadlines(SystemClock())
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._couriers: dict[Hashable, Courier] = {}
         self._registrars: dict[Hashable, Registrar] = {}
@@ -61,11 +61,11 @@ class TransportPool:
                 courier.close()
             self._couriers.clear()
             self._registrars.clear()
-        self._watchdog.close()
+        self._deadlines.close()
 
     def _new_courier(self, place: Hashable, settings: ScaleSetSettings) -> Courier:
         if settings.ca not in self._contexts:
             self._contexts[settings.ca] = tls_context(settings.ca, self._environ)
-        transport = Transport(self._contexts[settings.ca], self._watchdog, settings.proxy or None)
+        transport = Transport(self._contexts[settings.ca], self._deadlines, settings.proxy or None)
         courier = self._couriers[place] = Courier(transport, self._clock)
         return courier

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from runscaler.github.actions import Actions
     from runscaler.github.base import JitConfig, ScaleSetId
     from runscaler.github.fields import JsonValue
-    from runscaler.github.gate import Gate
     from runscaler.github.messages import RegisteredRunner
     from runscaler.interrupt import Interrupt
     from runscaler.names import RunnerName
+    from runscaler.net.semaphore import InterruptibleSemaphore
 
 
 class RunnerCalls:
     """The part of `ScaleSetService` that registers, looks up and removes runners."""
 
     _actions: Actions
-    _jit_gate: Gate
+    _jit_calls: InterruptibleSemaphore
 
     def jit_config(
         self,
@@ -43,7 +43,7 @@ class RunnerCalls:
             body=json_body({"name": runner, "workFolder": WORK_FOLDER}),
             subsystem=Subsystem.RUNNER,
             repeat=Repeat.UNSENT,
-            gate=self._jit_gate,
+            semaphore=self._jit_calls,
         )
 
         def read(value: JsonValue) -> JitConfig:

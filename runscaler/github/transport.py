@@ -15,11 +15,9 @@ import requests
 from requests.utils import get_environ_proxies, should_bypass_proxies
 
 from runscaler.errors import Refused, Unreachable
-from runscaler.github.connections import WireAdapter
+from runscaler.github.adapter import GitHubAdapter
 from runscaler.github.failures import FOREIGN, proxy_refuses, require_usable_proxy, unreachable
 from runscaler.github.fields import shown
-from runscaler.github.flight import CutOff, Flight, flying
-from runscaler.github.gate import Gate
 from runscaler.github.wire import (
     CALL_DEADLINE,
     POLL_DEADLINE,
@@ -30,12 +28,14 @@ from runscaler.github.wire import (
     host_of,
     origin_of,
 )
+from runscaler.net.cancellable import CallCancelled, CancellableCall
+from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
     import ssl
 
-    from runscaler.github.watchdog import Watchdog
     from runscaler.interrupt import Interrupt
+    from runscaler.net.deadlines import Deadlines
 
 CONNECT_TIMEOUT = 10.0
 LARGEST_BODY = 8 * 1024 * 1024
@@ -58,14 +58,14 @@ class _Session(requests.Session):
 class Transport:
     """A pool of connections. `proxy` overrides the environment's, but for what NO_PROXY names."""
 
-    def __init__(self, context: ssl.SSLContext, watchdog: Watchdog, proxy: str | None = None) -> None:
-        self._watchdog = watchdog
+    def __init__(self, context: ssl.SSLContext, deadlines: Deadlines, proxy: str | None = None) -> None:
+        self._deadlines = deadlines
         self._proxy = proxy
-        self._gate = Gate(CALLS_AT_ONCE)
+        self._places = InterruptibleSemaphore(CALLS_AT_ONCE)
         self._session = _Session()
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = WireAdapter(context)
+        adapter = GitHubAdapter(context)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
@@ -80,28 +80,23 @@ class Transport:
         """
         if request.poll:
             return self._follow(request, interrupt, POLL_DEADLINE)
-        with self._gate.passing(interrupt):
+        with self._places.held(interrupt):
             return self._follow(request, interrupt, min(seconds or CALL_DEADLINE, CALL_DEADLINE))
 
     def _follow(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
         for _ in range(MOST_REDIRECTS + 1):
-            reply = self._fly(request, interrupt, seconds)
+            reply = self._exchange(request, interrupt, seconds)
             if reply.status not in _REDIRECTS:
                 return reply
             request = replace(request, url=_redirected(request, reply))
         raise Refused(f"could not {request.what}: {request.host} redirects in a circle", status=reply.status)
 
-    def _fly(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
-        flight = Flight()
+    def _exchange(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
+        call = CancellableCall(grace=PRECIOUS_SECONDS if request.precious else 0.0)
+        with call.running(interrupt), self._deadlines.limit(seconds, call.cancel):
+            return self._reply(request, call)
 
-        def cut_soon() -> None:
-            self._watchdog.cut_after(PRECIOUS_SECONDS, flight.cut)
-
-        cut = cut_soon if request.precious else flight.cut
-        with interrupt.cutting(cut), self._watchdog.limit(seconds, flight.cut), flying(flight):
-            return self._exchange(request, flight)
-
-    def _exchange(self, request: Request, flight: Flight) -> Reply:
+    def _reply(self, request: Request, call: CancellableCall) -> Reply:
         proxy = self._proxy_for(request.url)
         if proxy:
             require_usable_proxy(request.what, proxy)
@@ -118,11 +113,11 @@ class Transport:
                 stream=True,
             ) as response:
                 body = _bounded_body(response, request)
-                if flight.was_cut and not _is_framed(response):
-                    raise CutOff("the reply may have been cut short")
+                if call.cancelled and not _is_framed(response):
+                    raise CallCancelled("the reply may have been cut short")
                 reply = Reply(response.status_code, response.headers, body, host_of(request.url))
         except FOREIGN as error:
-            cause = CutOff() if flight.was_cut else error
+            cause = CallCancelled() if call.cancelled else error
             raise unreachable(cause, request.what, request.url, proxy) from error
         if reply.status == PROXY_WANTS_A_USER and proxy:
             raise proxy_refuses(request.what, proxy)

@@ -13,12 +13,12 @@ from support.wire_server import WireServer, answer, drip, hang, head
 from runscaler.clock import SystemClock
 from runscaler.config.secrets import Secret
 from runscaler.errors import Interrupted, RunscalerError, Unreachable
-from runscaler.github.flight import CutOff, Flight, connect_apart, flying
 from runscaler.github.transport import Transport
 from runscaler.github.trust import tls_context
-from runscaler.github.watchdog import Watchdog
 from runscaler.github.wire import Reply, Request, bearer
 from runscaler.interrupt import Interrupt
+from runscaler.net.cancellable import CancellableCall
+from runscaler.net.deadlines import Deadlines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,11 +30,11 @@ LIMIT = 20.0
 
 @pytest.fixture
 def transport() -> Iterator[Transport]:
-    watchdog = Watchdog(SystemClock())
-    made = Transport(tls_context(environ={}), watchdog)
+    deadlines = Deadlines(SystemClock())
+    made = Transport(tls_context(environ={}), deadlines)
     yield made
     made.close()
-    watchdog.close()
+    deadlines.close()
 
 
 def request(url: str, *, poll: bool = False, precious: bool = False) -> Request:
@@ -167,18 +167,18 @@ def test_a_cut_call_does_not_spoil_the_next_one(transport: Transport, server: Wi
 def test_a_call_that_is_cut_at_its_very_end_spares_the_next_one_on_its_connection(
     transport: Transport, server: WireServer
 ) -> None:
-    go_on, ending = threading.Event(), Flight()
+    go_on, ending = threading.Event(), CancellableCall()
 
     def late(conversation: Conversation) -> None:
         go_on.wait(LIMIT)
         answer({})(conversation)
 
     server.on("GET", "/", answer({}), late)
-    with flying(ending):
-        transport._session.get(server.url)  # its connection is free again; the flight has not landed
+    with ending.running(Interrupt()):
+        transport._session.get(server.url)  # its connection is free again; the call has not ended
         following = InFlight(lambda: transport.send(request(server.url), Interrupt()))
         server.wait_for("GET", "/", 2)
-        ending.cut()
+        ending.cancel()
         go_on.set()
         reply = following.outcome()
 
@@ -215,39 +215,6 @@ def test_an_interrupt_cuts_a_connection_that_is_not_accepted(transport: Transpor
         assert isinstance(call.outcome(), Interrupted)
         for filler in fillers:
             filler.close()
-
-
-def test_a_look_up_that_hangs_is_left_behind_and_its_socket_closed() -> None:
-    go_on, made = threading.Event(), socket.socket()
-    begun = threading.Event()
-
-    def connect() -> socket.socket:
-        begun.set()
-        go_on.wait(LIMIT)
-        return made
-
-    flight = Flight()
-    call = InFlight(lambda: connect_apart(connect, flight))
-    begun.wait(LIMIT)
-    flight.cut()
-
-    assert isinstance(call.outcome(), CutOff)
-    go_on.set()
-    for thread in threading.enumerate():
-        if thread.name == "github-connect":
-            thread.join(LIMIT)
-    assert made.fileno() == -1
-
-
-def test_a_cut_flight_refuses_every_later_step() -> None:
-    flight = Flight()
-
-    flight.cut()
-
-    with pytest.raises(CutOff):
-        flight.use(0)
-    with pytest.raises(CutOff), flight.waiting(lambda: None):
-        pass
 
 
 def test_descriptors_do_not_pile_up(transport: Transport, server: WireServer) -> None:

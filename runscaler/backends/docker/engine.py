@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, cast
 
 from docker import APIClient
@@ -13,9 +13,10 @@ from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.errors import InvalidConfigFile
 
 from runscaler.backends.docker.errors import ENGINE_TROUBLE, translated
-from runscaler.backends.docker.transport import Call, EngineAdapter, pool_for
+from runscaler.backends.docker.transport import EngineAdapter, EngineCall, pool_for
 from runscaler.errors import BackendDown, BackendError
 from runscaler.interrupt import Interrupt
+from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,38 +31,12 @@ width 1, 4, 8, 12, 16, 24: host network 3.9, 1.8, 1.7, 1.7, 2.0, 1.8; bridge (16
 4.6. The engine gains nothing beyond; more only makes each start slower (0.25 s at 8, 0.7 s at 24)."""
 
 
-class Gate:
-    """Lets `width` calls in at once; who waits outside can be cut too."""
-
-    def __init__(self, width: int) -> None:
-        self._free = width
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def passing(self, call: Call) -> Iterator[None]:
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._free > 0 or call.is_cut, call.seconds):
-                raise TimeoutError("timed out in the queue before the engine: its calls hang")
-            call.refuse_if_cut()
-            self._free -= 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += 1
-                self._changed.notify()
-
-    def wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
-
 class Engine:
     """Thread-safe. Nothing is connected until the first call, and a dead engine fails only calls."""
 
     def __init__(self, address: EngineAddress, width: int = WIDTH) -> None:
         self.address = address
-        self._gate = Gate(width)
+        self._slots = InterruptibleSemaphore(width)
         self._width = width
         self._lock = threading.Lock()
         self._client: EngineApi | None = None
@@ -87,16 +62,15 @@ class Engine:
         engine's places.
         """
         interrupt = interrupt or Interrupt()
-        call, outer = Call(seconds), sys.exception()
-        with interrupt.cutting(lambda: self._cut(call, grace)), call.on_this_thread():
-            try:
-                if gated:
-                    with self._gate.passing(call):
-                        yield self._connected(doing)
-                else:
-                    yield self._connected(doing)
-            except ENGINE_TROUBLE as error:
-                raise translated(error, doing, self.url, outer) from error
+        call, handled = EngineCall(seconds, grace=grace), sys.exception()
+        try:
+            with (
+                self._slots.held(interrupt, seconds) if gated else nullcontext(),
+                call.running(interrupt),
+            ):
+                yield self._connected(doing)
+        except ENGINE_TROUBLE as error:
+            raise translated(error, doing, self.url, handled) from error
 
     def forget(self) -> None:
         """Close idle connections and ask for the API version again: the engine may be another one."""
@@ -104,18 +78,6 @@ class Engine:
             client, self._client = self._client, None
         if client is not None:
             client.close()
-
-    def _cut(self, call: Call, grace: float) -> None:
-        if grace <= 0 or not call.is_under_way:
-            self._cut_now(call)
-            return
-        timer = threading.Timer(grace, self._cut_now, (call,))
-        timer.daemon = True
-        timer.start()
-
-    def _cut_now(self, call: Call) -> None:
-        call.cut()
-        self._gate.wake()
 
     def _connected(self, doing: str) -> EngineApi:
         """docker-py's `version="auto"`, but over our transport: its own cannot be cut."""

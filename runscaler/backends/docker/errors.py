@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import errno
 import ssl
-from typing import TYPE_CHECKING
 
 from docker.errors import APIError, DockerException, InvalidVersion, StreamParseError
 from requests.exceptions import RequestException
 from urllib3.exceptions import HTTPError
 
 from runscaler.errors import BackendDown, BackendError, ImageMissing
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from runscaler.net.causes import causes_of
 
 ENGINE_TROUBLE = (DockerException, RequestException, HTTPError, StreamParseError, OSError)
 """Everything that a call through docker-py is known to raise."""
@@ -57,7 +54,7 @@ def status(error: BaseException | None) -> int:
 
 def is_quiet_timeout(error: BaseException) -> bool:
     """Did the connection stand, with nothing said for longer than the call allows?"""
-    return any(_is_timeout(cause) for cause in _causes(error))
+    return any(_is_timeout(cause) for cause in causes_of(error))
 
 
 def _is_timeout(cause: BaseException) -> bool:
@@ -127,7 +124,7 @@ def _away(error: BaseException, doing: str, engine: str, outer: BaseException | 
 
 def _reason(error: BaseException, engine: str, outer: BaseException | None) -> tuple[str, ...]:
     """Why no answer came, with the cures; `{engine}` stands for its address."""
-    causes = list(_causes(error, outer))
+    causes = list(causes_of(error, outer))
     for cause in causes:
         # First, as its numbers are OpenSSL's: 1 is not EPERM there.
         if isinstance(cause, ssl.SSLError):
@@ -145,20 +142,3 @@ def _reason(error: BaseException, engine: str, outer: BaseException | None) -> t
 def _braced(words: object) -> str:
     """On one line, and safe to format."""
     return " ".join(str(words).split()).replace("{", "{{").replace("}", "}}")
-
-
-def _causes(error: BaseException, outer: BaseException | None = None) -> Iterator[BaseException]:
-    """The error and all that it wraps: urllib3 and requests also hide causes in their arguments."""
-    seen = {id(outer)}
-    queue: list[BaseException | None] = [error]
-    while queue:
-        current = queue.pop(0)
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        hidden = [argument for argument in current.args if isinstance(argument, BaseException)]
-        reason = getattr(current, "reason", None)
-        context = None if current.__suppress_context__ else current.__context__
-        queue += [current.__cause__, context, *hidden]
-        queue.append(reason if isinstance(reason, BaseException) else None)

@@ -15,6 +15,7 @@ from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.engine import read_logins
 from runscaler.backends.docker.errors import refused_by_registry
 from runscaler.errors import BackendDown, BackendError, ImageMissing
+from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -62,19 +63,15 @@ class Images:
         self._engine = engine
         self._clock = clock
         self._lock = threading.Lock()
-        self._turns: dict[tuple[str, str], threading.Lock] = {}
+        self._turns: dict[tuple[str, str], InterruptibleSemaphore] = {}
         self._pulled: dict[tuple[str, str], float] = {}
 
     def ensure(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
         """Return when the image is there; `ImageMissing` when it is not and cannot be had."""
         with self._lock:
-            turn = self._turns.setdefault(wanted.key, threading.Lock())
-        while not turn.acquire(timeout=0.1):
-            interrupt.wait(0)
-        try:
+            turn = self._turns.setdefault(wanted.key, InterruptibleSemaphore(1))
+        with turn.held(interrupt):
             self._ensure(wanted, progress, interrupt)
-        finally:
-            turn.release()
 
     def _ensure(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
         present = self.find(wanted, interrupt) is not None

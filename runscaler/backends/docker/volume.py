@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import tarfile
-import threading
 from contextlib import suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from docker.errors import NotFound
 
 from runscaler.backends.docker.container import SHARED_VOLUME, shared_volume_mount
 from runscaler.backends.docker.labels import HELPER, MANAGED_BY, OWNER, PREFIX, RUNNER
+from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
     from runscaler.backends.docker.api import EngineApi
@@ -32,13 +32,13 @@ class SharedVolume:
     def __init__(self, engine: Engine, owner: OwnerId) -> None:
         self._engine = engine
         self._owner = owner
-        self._lock = threading.Lock()
+        self._turn = InterruptibleSemaphore(1)
         self._ready = ""
 
     def prepare(self, image: str, platform: str, interrupt: Interrupt) -> None:
         """Present and owned 1001:123 when it returns. `image` is present and lends its file system."""
         doing = f"prepare the shared volume {SHARED_VOLUME} with image {image}"
-        with self._lock, self._engine.call(doing, interrupt) as api:
+        with self._turn.held(interrupt), self._engine.call(doing, interrupt) as api:
             # The engine leaves an existing volume as it is, so that its mark tells it from a successor.
             labels = {MANAGED_BY: RUNNER, MADE: token_hex(8)}
             volume = api.create_volume(SHARED_VOLUME, labels=labels)

@@ -9,8 +9,7 @@ import pytest
 from support.wire_server import WireServer, answer
 
 from runscaler.backends.docker.address import EngineAddress
-from runscaler.backends.docker.engine import Engine, Gate
-from runscaler.backends.docker.transport import Call
+from runscaler.backends.docker.engine import Engine
 from runscaler.errors import BackendDown, BackendError, Interrupted
 from runscaler.interrupt import Interrupt
 
@@ -119,32 +118,6 @@ def test_a_request_under_way_gets_its_grace_and_is_cut_then(mute):
         ping(mute, interrupt, grace=0.1)
 
     timer.join()
-
-
-def test_no_more_calls_than_its_width_pass_a_gate():
-    gate, lock = Gate(3), threading.Lock()
-    inside, most = 0, 0
-
-    def work(_number):
-        nonlocal inside, most
-        with gate.passing(Call(PATIENCE)):
-            with lock:
-                inside += 1
-                most = max(most, inside)
-            with lock:
-                inside -= 1
-
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(work, range(200)))
-
-    assert 1 <= most <= 3
-
-
-def test_waiting_at_a_gate_ends_with_the_calls_time():
-    gate = Gate(0)
-
-    with pytest.raises(TimeoutError), gate.passing(Call(0.01)):
-        pass
 
 
 @pytest.mark.engine
