@@ -6,23 +6,14 @@ watches all calls, as a timer each would be a thread each.
 
 from __future__ import annotations
 
-import heapq
 import threading
 from contextlib import contextmanager
-from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from runscaler.clock import Clock
-
-
-class _Deadline:
-    __slots__ = ("cancel",)
-
-    def __init__(self, cancel: Callable[[], None]) -> None:
-        self.cancel: Callable[[], None] | None = cancel
 
 
 class Deadlines:
@@ -32,20 +23,20 @@ class Deadlines:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._changed = threading.Condition()
-        self._waiting: list[tuple[float, int, _Deadline]] = []
-        self._order = count()
+        self._pending: dict[object, tuple[float, Callable[[], None]]] = {}
         self._thread: threading.Thread | None = None
         self._closed = False
 
     @contextmanager
     def limit(self, seconds: float, cancel: Callable[[], None]) -> Iterator[None]:
         """Run the body; `cancel` is called on the other thread if the body takes longer than `seconds`."""
-        deadline = _Deadline(cancel)
-        self._add(self._clock.monotonic() + seconds, deadline)
+        key = object()
+        self._add(key, self._clock.monotonic() + seconds, cancel)
         try:
             yield
         finally:
-            deadline.cancel = None
+            with self._changed:
+                self._pending.pop(key, None)
 
     def close(self) -> None:
         """End the thread: calls that are still under way have no deadline any more."""
@@ -56,26 +47,25 @@ class Deadlines:
         if thread is not None:
             thread.join()
 
-    def _add(self, at: float, deadline: _Deadline) -> None:
+    def _add(self, key: object, deadline: float, cancel: Callable[[], None]) -> None:
         with self._changed:
-            heapq.heappush(self._waiting, (at, next(self._order), deadline))
+            self._pending[key] = (deadline, cancel)
             if self._thread is None and not self._closed:
                 self._thread = threading.Thread(target=self._run, name="http-deadlines", daemon=True)
                 self._thread.start()
-            elif self._waiting[0][2] is deadline:
+            elif deadline <= min(at for at, _ in self._pending.values()):
                 self._changed.notify()
 
     def _run(self) -> None:
-        while (deadline := self._next_due()) is not None:
-            cancel = deadline.cancel
-            if cancel is not None:
-                cancel()
-
-    def _next_due(self) -> _Deadline | None:
         with self._changed:
             while not self._closed:
-                wait = self._waiting[0][0] - self._clock.monotonic() if self._waiting else None
-                if wait is not None and wait <= 0:
-                    return heapq.heappop(self._waiting)[2]
-                self._changed.wait(wait)
-        return None
+                self._changed.wait(self._cancel_overdue())
+
+    def _cancel_overdue(self) -> float | None:
+        """Seconds until the next deadline, None if there is none."""
+        now = self._clock.monotonic()
+        for key, (deadline, cancel) in tuple(self._pending.items()):
+            if deadline <= now:
+                del self._pending[key]
+                cancel()
+        return min((deadline - now for deadline, _ in self._pending.values()), default=None)

@@ -91,11 +91,15 @@ def test_a_cancelled_call_refuses_every_later_step(pair: tuple[socket.socket, so
 def test_an_interrupt_shuts_the_socket_in_use(pair: tuple[socket.socket, socket.socket]) -> None:
     call, interrupt = CancellableCall(), Interrupt()
 
-    with pytest.raises(Interrupted), call.running(interrupt):
-        call.use(object(), pair[0])
-        interrupt.set()
-        assert pair[0].recv(1) == b""
-        raise ConnectionResetError
+    def read() -> None:
+        with call.running(interrupt):
+            call.use(object(), pair[0])
+            interrupt.set()
+            assert pair[0].recv(1) == b""
+            raise ConnectionResetError
+
+    with pytest.raises(Interrupted):
+        read()
 
 
 def test_a_call_that_has_ended_leaves_its_socket_alone(pair: tuple[socket.socket, socket.socket]) -> None:
