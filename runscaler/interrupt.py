@@ -21,7 +21,7 @@ class Interrupt:
     """Set from any thread; the call that it cuts runs in one other thread.
 
     >>> interrupt = Interrupt()
-    >>> with interrupt.cutting(lambda: None):
+    >>> with interrupt.cancelling(lambda: None):
     ...     pass
     """
 
@@ -64,7 +64,7 @@ class Interrupt:
             raise Interrupted
 
     @contextmanager
-    def cutting(self, cut: Callable[[], None]) -> Iterator[None]:
+    def cancelling(self, cut: Callable[[], None]) -> Iterator[None]:
         """Run a blocking call that `cut` ends from another thread.
 
         `cut` must make the call return or raise soon (shut its socket, end its process group) and

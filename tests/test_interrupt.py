@@ -41,7 +41,7 @@ def test_a_call_in_flight_is_cut_and_its_error_becomes_interrupted() -> None:
 
     def work() -> None:
         try:
-            with interrupt.cutting(call.cut):
+            with interrupt.cancelling(call.cut):
                 call.run()
         except Interrupted as error:
             found.append(error)
@@ -60,7 +60,7 @@ def test_a_call_after_the_interrupt_is_refused_at_its_door() -> None:
     interrupt = Interrupt()
     interrupt.set()
 
-    with pytest.raises(Interrupted), interrupt.cutting(never):
+    with pytest.raises(Interrupted), interrupt.cancelling(never):
         raise AssertionError("the call was made")
 
 
@@ -68,11 +68,11 @@ def test_every_later_call_is_refused_until_the_interrupt_is_cleared() -> None:
     interrupt, calls = Interrupt(), []
     interrupt.set()
     for _ in range(2):
-        with pytest.raises(Interrupted), interrupt.cutting(never):
+        with pytest.raises(Interrupted), interrupt.cancelling(never):
             calls.append("refused")
 
     interrupt.clear()
-    with interrupt.cutting(never):
+    with interrupt.cancelling(never):
         calls.append("made")
 
     assert calls == ["made"]
@@ -82,7 +82,7 @@ def test_every_later_call_is_refused_until_the_interrupt_is_cleared() -> None:
 def test_a_call_that_finished_all_the_same_keeps_its_result() -> None:
     interrupt, cuts, results = Interrupt(), [], []
 
-    with interrupt.cutting(lambda: cuts.append("cut")):
+    with interrupt.cancelling(lambda: cuts.append("cut")):
         interrupt.set()
         results.append("done")
 
@@ -91,15 +91,15 @@ def test_a_call_that_finished_all_the_same_keeps_its_result() -> None:
 
 
 def test_an_error_that_nobody_caused_passes_as_it_is() -> None:
-    with pytest.raises(ConnectionResetError), Interrupt().cutting(never):
+    with pytest.raises(ConnectionResetError), Interrupt().cancelling(never):
         raise ConnectionResetError
 
 
 def test_a_call_that_is_over_is_not_cut() -> None:
     interrupt = Interrupt()
-    with interrupt.cutting(never):
+    with interrupt.cancelling(never):
         pass
-    with pytest.raises(ValueError), interrupt.cutting(never):
+    with pytest.raises(ValueError), interrupt.cancelling(never):
         raise ValueError
 
     interrupt.set()
@@ -109,10 +109,10 @@ def test_a_call_that_is_over_is_not_cut() -> None:
 
 def test_the_call_that_is_cut_is_the_latest() -> None:
     interrupt, cuts = Interrupt(), []
-    with interrupt.cutting(lambda: cuts.append("first")):
+    with interrupt.cancelling(lambda: cuts.append("first")):
         pass
 
-    with interrupt.cutting(lambda: cuts.append("second")):
+    with interrupt.cancelling(lambda: cuts.append("second")):
         interrupt.set()
 
     assert cuts == ["second"]
@@ -123,7 +123,7 @@ def test_a_socket_that_is_closed_already_does_no_harm_to_whoever_cuts_it() -> No
         raise OSError("bad file descriptor")
 
     interrupt = Interrupt()
-    with interrupt.cutting(cut):
+    with interrupt.cancelling(cut):
         interrupt.set()
 
     assert interrupt.is_set()

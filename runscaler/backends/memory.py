@@ -46,7 +46,7 @@ class Gate:
         self._wake()
 
     def pass_through(self, interrupt: Interrupt) -> None:
-        with interrupt.cutting(self._wake), self._changed:
+        with interrupt.cancelling(self._wake), self._changed:
             self.entered.set()
             self._changed.wait_for(lambda: self._open or interrupt.is_set())
         interrupt.wait(0)

@@ -52,7 +52,7 @@ class CancellableCall:
 
         Raises `Interrupted` in place of whatever the body raises once `interrupt` is set.
         """
-        with interrupt.cutting(self._interrupted):
+        with interrupt.cancelling(self._interrupted):
             outer, _thread.call = current_call(), self
             try:
                 yield

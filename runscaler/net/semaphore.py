@@ -34,7 +34,7 @@ class InterruptibleSemaphore:
             self._release()
 
     def _acquire(self, interrupt: Interrupt, seconds: float | None) -> None:
-        with interrupt.cutting(self._wake_all), self._changed:
+        with interrupt.cancelling(self._wake_all), self._changed:
             in_time = self._changed.wait_for(lambda: self._free > 0 or interrupt.is_set(), seconds)
             if interrupt.is_set():
                 self._changed.notify()  # this thread's wake-up may have been meant for another

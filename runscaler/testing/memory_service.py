@@ -160,7 +160,7 @@ class MemoryService:
                 batch = scale_set.next_batch(after)
             return superseded or interrupt.is_set() or batch is not None
 
-        with interrupt.cutting(scale_set.wake), scale_set.news:
+        with interrupt.cancelling(scale_set.wake), scale_set.news:
             scale_set.news.wait_for(answered, self._world.poll_seconds if self._world.blocking else 0)
         if batch is None and interrupt.is_set():
             raise Interrupted

@@ -62,7 +62,7 @@ def test_what_does_not_answer_is_said_and_cut_and_holds_nobody_else_back():
     cut = threading.Event()
 
     def hangs(settings, interrupt):
-        with interrupt.cutting(cut.set):
+        with interrupt.cancelling(cut.set):
             cut.wait(20)
         return []
 

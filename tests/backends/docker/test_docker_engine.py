@@ -126,9 +126,9 @@ def test_a_cut_that_comes_late_spares_the_next_call_on_the_same_connection(engin
     late = []
 
     class Late(Interrupt):
-        def cutting(self, cut):
+        def cancelling(self, cut):
             late.append(cut)
-            return super().cutting(cut)
+            return super().cancelling(cut)
 
     assert ping(engine, Late())
     with engine.call("ask") as api:
