@@ -7,7 +7,7 @@
     ├── GitHubError           a call to GitHub failed
     │   ├── Unreachable       no usable reply: DNS, connection, time-out, TLS (retryable)
     │   │   └── Unreadable    a reply that is garbage (retryable)
-    │   ├── ServerTrouble     5xx, or 429 that names no time (retryable)
+    │   ├── ServerError       5xx, or 429 that names no time (retryable)
     │   ├── RateLimited       GitHub asked us to wait
     │   ├── AccessDenied      the credential is wrong, expired, or lacks a right
     │   ├── NotFound          the thing addressed does not exist
@@ -95,7 +95,7 @@ class Unreadable(Unreachable):
     """A success whose content is not what it should be (faults F8, F9)."""
 
 
-class ServerTrouble(GitHubError):
+class ServerError(GitHubError):
     """GitHub answered 5xx, or 429 without saying how long to wait."""
 
     retryable = True

@@ -24,7 +24,7 @@ CLASSES = [
     kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, RunscalerError)
 ]
 GITHUB_ERRORS = [kind for kind in CLASSES if issubclass(kind, GitHubError)]
-RETRYABLE = {"Unreachable", "Unreadable", "ServerTrouble", "RateLimited"}
+RETRYABLE = {"Unreachable", "Unreadable", "ServerError", "RateLimited"}
 
 
 def drawn() -> dict[str, str]:

@@ -41,7 +41,7 @@ from runscaler.errors import (
     RateLimited,
     Refused,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     SessionConflict,
     SessionGone,
     Unreachable,
@@ -312,7 +312,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         (docs/protocol.md § 5.5)."""
         try:
             self._service.acknowledge(session, batch_id, self._interrupt, patience=ACKNOWLEDGE_SECONDS)
-        except (ServerTrouble, Unreachable, Refused) as error:
+        except (ServerError, Unreachable, Refused) as error:
             self._unacknowledged.remove(batch_id)
             self._unacknowledged.append(batch_id)
             level = "DEBUG" if self._said_unacknowledged else "INFO"

@@ -51,7 +51,7 @@ from runscaler.errors import (
     RateLimited,
     RunscalerError,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     Unreachable,
 )
 from runscaler.github.base import ScaleSetId
@@ -71,7 +71,7 @@ OUTPUT_BYTES = 64 * 1024
 """How much of a failed runner's output is kept (docs/behaviour.md § 5.4)."""
 DEREGISTER_SECONDS = 30.0
 """Between two tries at a registration that GitHub holds on to (docs/protocol.md § 7)."""
-AWAY = (Unreachable, ServerTrouble, RateLimited)
+AWAY = (Unreachable, ServerError, RateLimited)
 """GitHub does not answer, whatever is asked."""
 _REMOVAL = Backoff(first=1.0, cap=30.0)
 

@@ -14,7 +14,7 @@ from runscaler.errors import (
     Refused,
     RunnerExists,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     SessionConflict,
     SessionGone,
     Unreadable,
@@ -55,7 +55,7 @@ def _by_status(status: int) -> type[GitHubError]:
     if status == 404:
         return NotFound
     if status == TOO_MANY or (status >= 500 and status != 501):
-        return ServerTrouble
+        return ServerError
     return Refused
 
 

@@ -12,7 +12,7 @@ from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
-from runscaler.errors import BackendError, ServerTrouble
+from runscaler.errors import BackendError, ServerError
 from runscaler.github.messages import JobCompleted, JobStarted
 
 
@@ -246,7 +246,7 @@ def test_what_is_found_during_a_drain_is_retired() -> None:
 def test_polling_goes_on_while_a_batch_cannot_be_acknowledged() -> None:
     world = World(max_runners=3)
     world.play()
-    world.github.fail_next("acknowledge", ServerTrouble("502"), times=1000)
+    world.github.fail_next("acknowledge", ServerError("502"), times=1000)
     world.queue(1)
     world.play()
     world.queue(2)
@@ -301,7 +301,7 @@ def test_crashed_runner_actor_forgets_no_registration() -> None:
     world = World(max_runners=1, min_runners=0)
     world.agents_connect = False
     world.queue(1)
-    world.github.fail_next("remove_runner", ServerTrouble("502"), times=1)
+    world.github.fail_next("remove_runner", ServerError("502"), times=1)
     world.play()
     name = world.status().slots[0].runner
     world.end(name, 1)

@@ -13,7 +13,7 @@ from support.github_client import TOKEN, Client, Connector
 from support.wire_server import WireServer, answer
 
 from runscaler.config.secrets import Secret
-from runscaler.errors import AccessDenied, GitHubError, ServerTrouble, Unreachable
+from runscaler.errors import AccessDenied, GitHubError, ServerError, Unreachable
 from runscaler.github.admission import admission
 from runscaler.github.base import ScaleSetId
 from runscaler.github.jwt import jwt_expiry
@@ -123,7 +123,7 @@ def test_an_early_refresh_that_fails_goes_on_with_the_token_that_still_holds(
     find(client)
     client.clock.advance(101)
 
-    with pytest.raises(ServerTrouble):
+    with pytest.raises(ServerError):
         find(client, 5.0)
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runscaler.errors import GitHubError, Interrupted, RateLimited, Refused, ServerTrouble, Unreachable
+from runscaler.errors import GitHubError, Interrupted, RateLimited, Refused, ServerError, Unreachable
 from runscaler.github.base import Trouble
 from runscaler.github.patience import Patience, Troubles
 from runscaler.github.retries import Repeat
@@ -46,11 +46,9 @@ def test_what_succeeds_at_once_says_nothing(rig: Rig) -> None:
 
 
 def test_the_first_failure_and_the_recovery_are_told(rig: Rig) -> None:
-    rig.insist(
-        Failing(ServerTrouble("500", status=500, fixes=("wait",)), ServerTrouble("500 again", status=500))
-    )
+    rig.insist(Failing(ServerError("500", status=500, fixes=("wait",)), ServerError("500 again", status=500)))
 
-    assert rig.reports == [Trouble("500", 1000.5, ("wait",), kind="ServerTrouble 500"), None]
+    assert rig.reports == [Trouble("500", 1000.5, ("wait",), kind="ServerError 500"), None]
 
 
 def test_another_reason_is_told_anew(rig: Rig) -> None:
@@ -82,9 +80,9 @@ def test_a_final_error_is_raised_and_not_told(rig: Rig) -> None:
 
 
 def test_patience_ends_before_a_try_that_would_come_too_late(rig: Rig) -> None:
-    errors = [ServerTrouble(f"try {number}") for number in range(20)]
+    errors = [ServerError(f"try {number}") for number in range(20)]
 
-    with pytest.raises(ServerTrouble, match="try 3"):
+    with pytest.raises(ServerError, match="try 3"):
         rig.insist(Failing(*errors), 5.0)
 
     assert rig.clock.pauses == [0.5, 1.0, 2.0]
@@ -99,13 +97,13 @@ def test_a_longer_wait_than_there_is_patience_for_is_raised_at_once(rig: Rig) ->
 
 
 def test_endless_patience_has_no_end(rig: Rig) -> None:
-    errors = [ServerTrouble("500") for _ in range(200)]
+    errors = [ServerError("500") for _ in range(200)]
 
     assert rig.insist(Failing(*errors)) == "done"
 
 
 def test_each_try_is_told_how_long_it_may_take(rig: Rig) -> None:
-    attempt = Failing(ServerTrouble("a"), ServerTrouble("b"), ServerTrouble("c"))
+    attempt = Failing(ServerError("a"), ServerError("b"), ServerError("c"))
 
     rig.insist(attempt, 10.0)
 
@@ -117,7 +115,7 @@ def test_an_interrupt_ends_the_wait_between_two_tries(rig: Rig) -> None:
 
     def fail(_seconds: float) -> str:
         interrupt.set()
-        raise ServerTrouble("500")
+        raise ServerError("500")
 
     with pytest.raises(Interrupted):
         rig.patience.insist(fail, interrupt, None, Repeat.SAFE)

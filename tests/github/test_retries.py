@@ -14,7 +14,7 @@ from runscaler.errors import (
     NotFound,
     RateLimited,
     Refused,
-    ServerTrouble,
+    ServerError,
     Unreachable,
 )
 from runscaler.github.failures import Dropped, NotSent, Untrusted
@@ -42,7 +42,7 @@ def test_a_definite_no_is_final(error: GitHubError) -> None:
 
 
 def test_the_delay_doubles_from_a_second_to_a_minute() -> None:
-    delays = [delay(ServerTrouble("x"), attempt) for attempt in range(8)]
+    delays = [delay(ServerError("x"), attempt) for attempt in range(8)]
 
     assert delays == [1, 2, 4, 8, 16, 32, 60, 60]
 
@@ -60,7 +60,7 @@ def test_a_certificate_that_is_not_trusted_is_tried_once_a_minute() -> None:
 def test_what_must_not_happen_twice_is_repeated_only_while_it_was_not_seen() -> None:
     assert delay(NotSent("x"), 0, Repeat.UNSENT) == 1
     assert delay(RateLimited("x", retry_after=5), 0, Repeat.UNSENT) == 6
-    for unclear in (Unreachable("x"), Dropped("x"), ServerTrouble("x")):
+    for unclear in (Unreachable("x"), Dropped("x"), ServerError("x")):
         assert delay(unclear, 0, Repeat.UNSENT) is None
 
 

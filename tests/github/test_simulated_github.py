@@ -26,7 +26,7 @@ from runscaler.errors import (
     Refused,
     RunnerExists,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     SessionConflict,
     SessionGone,
     Unreachable,
@@ -342,7 +342,7 @@ def test_f40_closing_gives_up_within_its_patience(
     github.inject("F40")
     before = clock.monotonic()
 
-    with pytest.raises(ServerTrouble):
+    with pytest.raises(ServerError):
         service.close_session(session.scale_set_id, session.id, IDLE)
 
     assert clock.monotonic() - before < 10

@@ -13,7 +13,7 @@ from support.missing import missing
 from support.wire_server import WireServer, answer, hang_up, head, raw, reset
 
 from runscaler.config.secrets import Secret
-from runscaler.errors import GitHubError, Interrupted, RateLimited, Refused, ServerTrouble, Unreachable
+from runscaler.errors import GitHubError, Interrupted, RateLimited, Refused, ServerError, Unreachable
 from runscaler.github.base import ScaleSetId, Session, SessionId
 from runscaler.interrupt import Interrupt
 from runscaler.names import RunnerName
@@ -93,7 +93,7 @@ def test_a_spoiled_reply_is_asked_for_again(client: Client, server: WireServer, 
 def test_a_jit_configuration_is_never_asked_for_twice(client: Client, server: WireServer, fault: str) -> None:
     server.on(*JIT, SPOILED[fault])
 
-    with pytest.raises((Unreachable, ServerTrouble)):
+    with pytest.raises((Unreachable, ServerError)):
         register(client)
 
     assert len(server.requests(*JIT)) == 1
@@ -103,7 +103,7 @@ def test_a_jit_configuration_is_never_asked_for_twice(client: Client, server: Wi
 def test_a_poll_raises_what_went_wrong_at_once(client: Client, server: WireServer, fault: str) -> None:
     server.on("GET", "/queue", SPOILED[fault])
 
-    with pytest.raises((Unreachable, ServerTrouble)):
+    with pytest.raises((Unreachable, ServerError)):
         poll(client, server)
 
     assert len(server.seen) == 1
@@ -132,7 +132,7 @@ def test_the_backoff_grows_to_a_minute(client: Client, server: WireServer) -> No
 def test_patience_ends_with_the_last_error(client: Client, server: WireServer) -> None:
     server.on(*FIND, answer(b"broken", 500), times=100)
 
-    with pytest.raises(ServerTrouble, match=r"could not find the scale set .* answered 500: broken"):
+    with pytest.raises(ServerError, match=r"could not find the scale set .* answered 500: broken"):
         find(client, 10.0)
 
     assert sum(client.clock.pauses) < 10
