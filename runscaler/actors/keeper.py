@@ -54,7 +54,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._listing: set[ScaleSetKey] = set()
         self._list_failures = 0
         self._list_turn = 0
-        self._down: m.ThingDown | None = None
+        self._down: m.BackendUnavailable | None = None
         self._interrupt = Interrupt()
         self._stream: Stoppable | None = None
         self._lister = house.workers(f"{name} list", 1, self.hear)
@@ -81,9 +81,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         match message:
             case m.ResourceEnded():
                 self.ended(message)
-            case m.ThingDown():
+            case m.BackendUnavailable():
                 self._went_down(message)
-            case m.ThingUp():
+            case m.BackendAvailable():
                 self._came_up()
             case m.JoinKeeper(key, ref, settings):
                 self._join(key, Tenant(ref, settings))
@@ -128,7 +128,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
 
     # -- availability -----------------------------------------------------------------------------
 
-    def _went_down(self, down: m.ThingDown) -> None:
+    def _went_down(self, down: m.BackendUnavailable) -> None:
         self._down = down
         logger.debug("{} does not answer: {}; trying again by itself", self.backend.name, down.reason)
         self.tell_tenants(m.BackendDown(down.reason, down.fixes))

@@ -103,19 +103,19 @@ class ResourceEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class ThingDown:
-    """Observed: the engine or tool stopped answering; said once until `ThingUp`."""
+class BackendUnavailable:
+    """Observed: the engine or tool stopped answering; said once until `BackendAvailable`."""
 
     reason: str
     fixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class ThingUp:
+class BackendAvailable:
     """Observed: it answers (again). Said first thing after `watch` when it does."""
 
 
-Observation = ResourceEnded | ThingDown | ThingUp
+Observation = ResourceEnded | BackendUnavailable | BackendAvailable
 
 
 class Progress(Protocol):
@@ -171,7 +171,7 @@ class Backend(Protocol):
         """Report ends and availability as they happen, from wall-clock `since` on, until stopped.
 
         `report` is called on the backend's own threads. A broken stream is taken up again where it
-        ended; after `ThingUp` the receiver takes an inventory, so nothing need be replayed."""
+        ended; after `BackendAvailable` the receiver takes an inventory, so nothing need be replayed."""
 
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
         """Periodic housekeeping that these sets ask for."""
@@ -242,11 +242,11 @@ class BackendContext:
     clock: Clock
 
 
-class BackendKind(Protocol):
+class BackendFactory(Protocol):
     """How the registry makes backends of one name. Sets with equal `thing` share one backend."""
 
-    def thing(self, settings: ScaleSetSettings) -> str:
+    def location(self, settings: ScaleSetSettings) -> str:
         """What real thing these settings point at, as one line ("docker unix:///var/run/docker.sock")."""
 
-    def open(self, settings: ScaleSetSettings, context: BackendContext) -> Backend:
+    def create(self, settings: ScaleSetSettings, context: BackendContext) -> Backend:
         """Make the backend; connects to nothing yet, so that a dead engine does not fail the start."""

@@ -13,7 +13,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from runscaler.backends.base import Ending, Resource, ResourceEnded, ResourceState, ThingDown, ThingUp
+from runscaler.backends.base import (
+    BackendAvailable,
+    BackendUnavailable,
+    Ending,
+    Resource,
+    ResourceEnded,
+    ResourceState,
+)
 from runscaler.errors import BackendDown, BackendError, StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
@@ -71,7 +78,7 @@ class MemoryEngine:
         self._output: dict[str, bytes] = {}
         self._running: Counter[ScaleSetKey] = Counter()
         self._watchers: dict[MemoryWatch, OwnerId] = {}
-        self._down: ThingDown | None = None
+        self._down: BackendUnavailable | None = None
 
     def resources(self, owner: OwnerId) -> list[Resource]:
         self.answer()
@@ -134,15 +141,15 @@ class MemoryEngine:
     def down(self, reason: str) -> None:
         """Stop answering until `up`; watchers are told once."""
         with self._lock:
-            known, self._down = self._down, ThingDown(reason)
+            known, self._down = self._down, BackendUnavailable(reason)
         if known is None:
-            self._tell(ThingDown(reason))
+            self._tell(BackendUnavailable(reason))
 
     def up(self) -> None:
         with self._lock:
             known, self._down = self._down, None
         if known is not None:
-            self._tell(ThingUp())
+            self._tell(BackendAvailable())
 
     def answer(self) -> None:
         """Raise `BackendDown` while it is down."""
@@ -153,7 +160,7 @@ class MemoryEngine:
         watch = MemoryWatch(self, report)
         with self._lock:
             self._watchers[watch] = owner
-            first = self._down or ThingUp()
+            first = self._down or BackendAvailable()
         report(first)
         return watch
 
@@ -305,17 +312,17 @@ class MemoryBackend:
         )
 
 
-class MemoryKind:
+class MemoryBackendFactory:
     """Makes backends on one engine; for tests, which hand theirs in or use the registry's `kind`."""
 
     def __init__(self, engine: MemoryEngine | None = None) -> None:
         self.engine = engine or MemoryEngine()
 
-    def thing(self, settings: ScaleSetSettings) -> str:
+    def location(self, settings: ScaleSetSettings) -> str:
         return "memory"
 
-    def open(self, settings: ScaleSetSettings, context: BackendContext) -> MemoryBackend:
+    def create(self, settings: ScaleSetSettings, context: BackendContext) -> MemoryBackend:
         return MemoryBackend(context.clock, owner=context.owner, engine=self.engine)
 
 
-kind = MemoryKind()
+factory = MemoryBackendFactory()

@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, cast
 from runscaler.errors import BackendError
 
 if TYPE_CHECKING:
-    from runscaler.backends.base import BackendKind
+    from runscaler.backends.base import BackendFactory
 
 GROUP = "runscaler.backends"
 
 BUILT_IN = {
-    "docker": "runscaler.backends.docker:kind",
-    "process": "runscaler.backends.process:kind",
-    "tart": "runscaler.backends.tart:kind",
+    "docker": "runscaler.backends.docker:factory",
+    "process": "runscaler.backends.process:factory",
+    "tart": "runscaler.backends.tart:factory",
 }
-FOR_TESTS = {"memory": "runscaler.backends.memory:kind"}
+FOR_TESTS = {"memory": "runscaler.backends.memory:factory"}
 
 
 def backend_names() -> list[str]:
-    """The names that `kind_of` knows and a configuration may use, sorted."""
+    """The names that `factory_for` knows and a configuration may use, sorted."""
     return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
 
 
-def kind_of(name: str) -> BackendKind:
+def factory_for(name: str) -> BackendFactory:
     """The kind of that name, imported when first asked for; `BackendError` names those there are."""
     target = BUILT_IN.get(name) or FOR_TESTS.get(name)
     if target is not None:
@@ -43,9 +43,9 @@ def kind_of(name: str) -> BackendKind:
     )
 
 
-def _load(point: EntryPoint) -> BackendKind:
+def _load(point: EntryPoint) -> BackendFactory:
     try:
-        return cast("BackendKind", getattr(import_module(point.module), point.attr))
+        return cast("BackendFactory", getattr(import_module(point.module), point.attr))
     except (ImportError, AttributeError) as error:
         raise BackendError(
             f"backend {point.name} cannot be loaded from {point.value}: {error}",

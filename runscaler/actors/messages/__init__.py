@@ -145,7 +145,7 @@ from runscaler.actors.messages.vm_slots import (
     WarmOnesFound,
     WarmReady,
 )
-from runscaler.backends.base import ResourceEnded, ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded
 
 __all__ = [
     "BATCH",
@@ -257,9 +257,9 @@ __all__ = [
     "StopScaleSet",
     "SweepDue",
     "Swept",
-    "ThingDown",
+    "BackendUnavailable",
     "ThingReport",
-    "ThingUp",
+    "BackendAvailable",
     "VmSlotMessage",
     "WaitForHolders",
     "WaitNoLonger",

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from runscaler.backends.docker.kind import kind
+from runscaler.backends.docker.factory import factory
 
-__all__ = ["kind"]
+__all__ = ["factory"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from runscaler.backends.base import Ending, ResourceEnded, ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, Ending, ResourceEnded
 from runscaler.backends.docker.errors import is_quiet_timeout
 from runscaler.backends.docker.labels import key_of, own_filter
 from runscaler.errors import BackendError, Interrupted
@@ -74,12 +74,12 @@ class Watch:
     def _run(self) -> None:
         try:
             self._await_engine()
-            self._report(ThingUp())
+            self._report(BackendAvailable())
             while True:
                 broke = self._follow_to_its_end()
                 was_away = self._await_engine()
                 if broke or was_away:
-                    self._report(ThingUp())
+                    self._report(BackendAvailable())
         except Interrupted:
             return
 
@@ -91,7 +91,7 @@ class Watch:
                 self._ping()
             except BackendError as error:
                 if not told:
-                    self._report(ThingDown(str(error), error.fixes))
+                    self._report(BackendUnavailable(str(error), error.fixes))
                 told = True
                 # Connections and API version are those of an engine that is gone.
                 self._engine.forget()

@@ -9,7 +9,7 @@ from support.engine_proxy import EngineProxy
 from support.relay import ShortFolder
 from support.wire_server import WireServer, answer, head
 
-from runscaler.backends.base import Ending, ResourceEnded, ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, Ending, ResourceEnded
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.watch import LONGEST_PAUSE, Endings, Watch, engine_time
@@ -36,8 +36,8 @@ class Seen:
         """Up after the last time down, whatever else was seen since."""
 
         def is_up():
-            states = [one for one in self.all if isinstance(one, ThingUp | ThingDown)]
-            return bool(states) and isinstance(states[-1], ThingUp)
+            states = [one for one in self.all if isinstance(one, BackendAvailable | BackendUnavailable)]
+            return bool(states) and isinstance(states[-1], BackendAvailable)
 
         with self._changed:
             assert self._changed.wait_for(is_up, PATIENCE), f"not up again: {self.all}"
@@ -116,16 +116,16 @@ def test_an_engine_that_ends_is_reported_once_and_again_when_it_is_back(private_
     rig = DockerRig(private_engine.url, "unused")
     backend = rig.open(new_owner_id())
     watch = backend.watch(SystemClock().wall(), seen)
-    seen.await_last(ThingUp)
+    seen.await_last(BackendAvailable)
 
     private_engine.stop()
-    down = seen.await_last(ThingDown)
+    down = seen.await_last(BackendUnavailable)
     private_engine.start()
-    seen.await_last(ThingUp)
+    seen.await_last(BackendAvailable)
 
     watch.stop()
     backend.close()
-    assert [type(one) for one in seen.all] == [ThingUp, ThingDown, ThingUp]
+    assert [type(one) for one in seen.all] == [BackendAvailable, BackendUnavailable, BackendAvailable]
     assert private_engine.url in down.reason
     assert any("start the engine" in fix for fix in down.fixes)
 
@@ -137,10 +137,10 @@ def test_runners_outlive_a_killed_engine_and_their_ends_are_seen_afterwards(priv
     backend, orders = rig.open(owner), Orders(rig)
     resource = backend.start(orders.make(), Interrupt())
     watch = backend.watch(SystemClock().wall(), seen)
-    seen.await_last(ThingUp)
+    seen.await_last(BackendAvailable)
 
     private_engine.kill()
-    seen.await_last(ThingDown)
+    seen.await_last(BackendUnavailable)
     private_engine.start()
     seen.await_up_again()
     assert [listed.id for listed in backend.inventory()] == [resource.id]
@@ -156,12 +156,12 @@ def test_runners_outlive_a_killed_engine_and_their_ends_are_seen_afterwards(priv
 def test_an_engine_that_hangs_is_down_until_it_goes_on(private_engine, seen):
     engine = Engine(EngineAddress(private_engine.url))
     watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen, quiet_seconds=0.2, ping_seconds=0.2)
-    seen.await_last(ThingUp)
+    seen.await_last(BackendAvailable)
 
     private_engine.freeze()
-    down = seen.await_last(ThingDown)
+    down = seen.await_last(BackendUnavailable)
     private_engine.thaw()
-    seen.await_last(ThingUp)
+    seen.await_last(BackendAvailable)
 
     watch.stop()
     engine.forget()
@@ -172,7 +172,7 @@ def test_an_engine_that_hangs_is_down_until_it_goes_on(private_engine, seen):
 def test_a_quiet_stream_is_taken_up_again_without_a_word(rig, owner, engine_url, seen):
     engine = Engine(EngineAddress(engine_url))
     watch = Watch(engine, owner, SystemClock(), SystemClock().wall(), seen, quiet_seconds=0.05)
-    seen.await_last(ThingUp)
+    seen.await_last(BackendAvailable)
     backend = rig.open(owner)
 
     resource = backend.start(Orders(rig).make(), Interrupt())
@@ -182,7 +182,7 @@ def test_a_quiet_stream_is_taken_up_again_without_a_word(rig, owner, engine_url,
     watch.stop()
     engine.forget()
     backend.close()
-    assert [type(one) for one in seen.all] == [ThingUp, ResourceEnded]
+    assert [type(one) for one in seen.all] == [BackendAvailable, ResourceEnded]
 
 
 @pytest.mark.engine
@@ -196,7 +196,7 @@ def test_an_engine_that_refuses_its_events_is_asked_ever_more_slowly(proxy, seen
     watch.stop()
     engine.forget()
     assert refused.hits == 8
-    assert [type(one) for one in seen.all] == [ThingUp] * 9
+    assert [type(one) for one in seen.all] == [BackendAvailable] * 9
     assert clock.pauses == sorted(clock.pauses)
     assert len(clock.pauses) >= 8
     assert clock.pauses[-1] >= LONGEST_PAUSE
@@ -246,7 +246,7 @@ def test_an_end_while_the_stream_is_cut_is_told_when_it_is_back(proxy, rig, owne
     resource = backend.start(Orders(rig).make(), Interrupt())
     engine = Engine(EngineAddress(proxy.url))
     watch = Watch(engine, owner, SystemClock(), SystemClock().wall(), seen)
-    seen.await_last(ThingUp)
+    seen.await_last(BackendAvailable)
     while not proxy.under_way("/events"):
         pass
 
@@ -259,7 +259,7 @@ def test_an_end_while_the_stream_is_cut_is_told_when_it_is_back(proxy, rig, owne
     watch.stop()
     engine.forget()
     backend.close()
-    assert not any(isinstance(one, ThingDown) for one in seen.all)
+    assert not any(isinstance(one, BackendUnavailable) for one in seen.all)
 
 
 @pytest.mark.engine
