@@ -66,7 +66,7 @@ class TartSlotActor(KeeperActor):
     def started(self) -> None:
         super().started()
         self._jobs.submit(
-            self._placed.warm_ones,
+            self._placed.warm_resources,
             done=lambda found: m.WarmOnesFound(tuple(found)),
             failed=lambda error: m.WarmOnesFound((), str(error)),
         )
@@ -81,14 +81,14 @@ class TartSlotActor(KeeperActor):
 
     def joined(self, key: ScaleSetKey) -> None:
         """A scale set, or its successor: what its predecessor waited for, nobody waits for."""
-        self._kinds[key] = self._placed.kind_of_warm(self.tenants[key].settings)
+        self._kinds[key] = self._placed.warm_kind(self.tenants[key].settings)
         self._stopping.discard(key)
         self._told.pop(key, None)
         self._claims = {of: claim for of, claim in self._claims.items() if of[0] != key}
 
     def prepared(self, key: ScaleSetKey) -> None:
         self._imaged.add(key)
-        self._kinds[key] = self._placed.kind_of_warm(self.tenants[key].settings)
+        self._kinds[key] = self._placed.warm_kind(self.tenants[key].settings)
         self._settle()
 
     def left(self, key: ScaleSetKey, *, keep: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 from loguru import logger
 
 from runscaler.actors import messages as m
-from runscaler.backends.base import Warm
+from runscaler.backends.base import WarmResource
 from runscaler.errors import PlacesTaken
 from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
@@ -44,7 +44,7 @@ class _WarmVm:
     kind: str
     since: float
     stage: Stage = Stage.BOOTING
-    warm: Warm | None = None
+    warm: WarmResource | None = None
     failures: int = 0
     interrupt: Interrupt = field(default_factory=Interrupt)
 
@@ -83,7 +83,7 @@ class WarmPool:
         made = _WarmVm(place, kind, self._office.clock.monotonic())
         self._vms[_slot_of(place)] = made
         self._jobs.submit(
-            lambda: self._backend.warm(settings, place, made.interrupt),
+            lambda: self._backend.make_warm(settings, place, made.interrupt),
             done=m.WarmReady,
             failed=lambda error: _boot_failed(place, kind, error),
         )
@@ -97,7 +97,7 @@ class WarmPool:
     def take_back(self, given: Place, kind: str) -> None:
         """The job that it was given to did not come: it goes, if it is there still."""
         place, now = replace(given, warm=""), self._office.clock.monotonic()
-        warm = Warm(given.warm, kind, place, ready_at=0.0)
+        warm = WarmResource(given.warm, kind, place, ready_at=0.0)
         self._vms[_slot_of(place)] = _WarmVm(place, kind, now, Stage.READY, warm)
         self.cool(_slot_of(place), "the job that it was given to did not come")
 
@@ -124,7 +124,7 @@ class WarmPool:
 
     # -- what came of it ------------------------------------------------------------------------------
 
-    def found(self, warm_ones: Iterable[Warm]) -> None:
+    def found(self, warm_ones: Iterable[WarmResource]) -> None:
         """An earlier process left them."""
         clock = self._office.clock
         for warm in warm_ones:
@@ -132,7 +132,7 @@ class WarmPool:
             logger.info("took over the warm VM {} in VM slot {}", warm.id, warm.place.vm_slot)
             self._vms[_slot_of(warm.place)] = _WarmVm(warm.place, warm.kind, since, Stage.READY, warm)
 
-    def ready(self, warm: Warm) -> None:
+    def ready(self, warm: WarmResource) -> None:
         one = self._vms.get(_slot_of(warm.place))
         if one is None:
             return
@@ -187,7 +187,7 @@ class WarmPool:
         assert warm is not None, "what still boots is cut instead"
         one.interrupt = interrupt
         self._jobs.submit(
-            lambda: self._backend.cool(warm, interrupt),
+            lambda: self._backend.remove_warm(warm, interrupt),
             done=lambda _: m.Cooled(one.place),
             failed=lambda error: m.CoolingFailed(one.place, str(error)),
         )

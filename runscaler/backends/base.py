@@ -44,7 +44,7 @@ class Ending:
 class Place:
     """What a slot needs beyond itself on its host: a VM slot with its MAC. Empty for containers.
 
-    `warm` is the id of a `Warm` one that waits there: everything but the JIT configuration is done.
+    `warm` is the id of a `WarmResource` one that waits there: everything but the JIT configuration is done.
     """
 
     vm_slot: int | None = None
@@ -181,7 +181,7 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Warm:
+class WarmResource:
     """A resource made ahead of demand, ready for any runner of the scale sets that want its `kind`.
 
     `kind` is what they must agree in (image, size), as one line; `ready_at` wall-clock seconds.
@@ -201,8 +201,8 @@ class PlacedBackend(Backend, Protocol):
     reports the end of a warm one too.
     """
 
-    def kind_of_warm(self, settings: ScaleSetSettings) -> str:
-        """The `Warm.kind` that runners with these settings can use. No call to the outside."""
+    def warm_kind(self, settings: ScaleSetSettings) -> str:
+        """The `WarmResource.kind` that runners with these settings can use. No call to the outside."""
 
     def claim_place(self, most: int, but: Collection[int] = ()) -> Place | None:
         """The lowest free place of the host, ours until it is returned or a resource in it ends; None
@@ -218,14 +218,14 @@ class PlacedBackend(Backend, Protocol):
     def place_holders(self) -> str:
         """Who holds the host's places, for people: "runner-0a1b2c3d, sequoia-test (not ours)"."""
 
-    def warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> Warm:
+    def make_warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> WarmResource:
         """Make one in `place`; returns when it could take a JIT configuration. A failure leaves nothing
         behind but the claim to its place. `start` with `Place.warm` uses it up, whatever comes of it."""
 
-    def warm_ones(self) -> list[Warm]:
+    def warm_resources(self) -> list[WarmResource]:
         """Those that an earlier process left and that still answer; what does not is removed here."""
 
-    def cool(self, warm: Warm, interrupt: Interrupt) -> None:
+    def remove_warm(self, warm: WarmResource, interrupt: Interrupt) -> None:
         """Remove a warm one. Idempotent; returns when it is gone."""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runscaler.actors.messages.shared import Ref
-    from runscaler.backends.base import Place, Warm
+    from runscaler.backends.base import Place, WarmResource
     from runscaler.names import Generation, ScaleSetKey, SlotNumber
 
 
@@ -46,7 +46,7 @@ class HoldVmSlots:
 class WarmOnesFound:
     """From a worker: what an earlier process left in the pool; `trouble` if that cannot be told."""
 
-    found: tuple[Warm, ...]
+    found: tuple[WarmResource, ...]
     trouble: str = ""
 
 
@@ -54,7 +54,7 @@ class WarmOnesFound:
 class WarmReady:
     """From a worker."""
 
-    warm: Warm
+    warm: WarmResource
 
 
 @dataclass(frozen=True, slots=True)
