@@ -311,7 +311,7 @@ class ListenerActor(SupervisedActor[ListenerMessage]):
         """Where it is not, polling goes on from behind it, and it is tried again, after the others
         (docs/protocol.md § 5.5)."""
         try:
-            self._service.acknowledge(session, batch_id, self._interrupt, patience=ACKNOWLEDGE_SECONDS)
+            self._service.acknowledge(session, batch_id, self._interrupt, retry_for=ACKNOWLEDGE_SECONDS)
         except (ServerError, Unreachable, Refused) as error:
             self._unacknowledged.remove(batch_id)
             self._unacknowledged.append(batch_id)

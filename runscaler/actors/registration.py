@@ -74,7 +74,7 @@ class Registration:
         if agreed is None:
             return
         try:
-            found = self._service.scale_set(ScaleSetId(agreed.id), self._interrupt, patience=0.0)
+            found = self._service.scale_set(ScaleSetId(agreed.id), self._interrupt, retry_for=0.0)
             if found is not None and (changes := _differences(found, agreed)):
                 self._log.warning("somebody changed the scale set ({}): putting it back", changes)
                 self._agree(self._updated(found, agreed.runner_group_id))

@@ -243,7 +243,7 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
         if tenancy is None or tenancy.generation != generation or not tenancy.runner_id:
             return
         try:
-            found = self._service.runner(tenancy.runner_id, self._interrupt, patience=5.0)
+            found = self._service.runner(tenancy.runner_id, self._interrupt, retry_for=5.0)
         except (GitHubError, Interrupted):
             return  # asked again at the next round
         self.report(RegistrationSeen(self._slot, generation, found is not None))
@@ -344,11 +344,11 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
 
     def _deregister(self, runner: RunnerName, runner_id: int) -> None:
         if not runner_id:
-            found = self._service.find_runner(runner, self._interrupt, patience=5.0)
+            found = self._service.find_runner(runner, self._interrupt, retry_for=5.0)
             if found is None or found.scale_set_id not in (0, self._scale_set_id):
                 return  # never another scale set's runner (docs/protocol.md § 4.6)
             runner_id = found.id
-        self._service.remove_runner(runner_id, self._interrupt, patience=5.0)
+        self._service.remove_runner(runner_id, self._interrupt, retry_for=5.0)
 
     def _end(self) -> None:
         self._interrupt.clear()

@@ -89,19 +89,19 @@ class TroubleReport(Protocol):
 class ScaleSetService(Protocol):
     """GitHub's side for one scale set (its credential and config URL).
 
-    `patience` is how long, in seconds, a call goes on retrying retryable errors before it raises
+    `retry_for` is how long, in seconds, a call goes on retrying retryable errors before it raises
     the last one; None: for ever (the listener).
     """
 
-    def group_id(self, name: str, interrupt: Interrupt, patience: float | None = 30.0) -> int:
+    def group_id(self, name: str, interrupt: Interrupt, retry_for: float | None = 30.0) -> int:
         """The runner group's id; "default" is 1 without a call. `NotFound` names the groups there are."""
 
     def find_scale_set(
-        self, name: str, group_id: int, interrupt: Interrupt, patience: float | None = 30.0
+        self, name: str, group_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RunnerScaleSet | None: ...
 
     def scale_set(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RunnerScaleSet | None:
         """By its id, whatever its name and group are now; None where it is gone."""
 
@@ -111,7 +111,7 @@ class ScaleSetService(Protocol):
         group_id: int,
         labels: Sequence[str],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> RunnerScaleSet:
         """Raises `Refused` when the name exists already: find it and update it then."""
 
@@ -122,11 +122,11 @@ class ScaleSetService(Protocol):
         group_id: int,
         labels: Sequence[str],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> RunnerScaleSet: ...
 
     def delete_scale_set(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 10.0
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 10.0
     ) -> None:
         """Gone already is fine; `Refused` while a job runs on one of its runners."""
 
@@ -135,12 +135,12 @@ class ScaleSetService(Protocol):
         scale_set_id: ScaleSetId,
         owner_name: str,
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> Session:
         """Raises `SessionConflict` while another listener holds the set, `ScaleSetGone`."""
 
     def refresh_session(
-        self, session: Session, interrupt: Interrupt, patience: float | None = 30.0
+        self, session: Session, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> Session:
         """A new queue token and fresh statistics; `SessionGone` when the session is over."""
 
@@ -149,7 +149,7 @@ class ScaleSetService(Protocol):
         scale_set_id: ScaleSetId,
         session_id: SessionId,
         interrupt: Interrupt,
-        patience: float | None = 10.0,
+        retry_for: float | None = 10.0,
     ) -> None:
         """Gone already is fine."""
 
@@ -163,12 +163,12 @@ class ScaleSetService(Protocol):
         """
 
     def acknowledge(
-        self, session: Session, batch_id: int, interrupt: Interrupt, patience: float | None = 30.0
+        self, session: Session, batch_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> None:
         """Delete a batch after handling it; gone already is fine."""
 
     def acquirable_jobs(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> tuple[JobAvailable, ...]: ...
 
     def acquire_jobs(
@@ -176,7 +176,7 @@ class ScaleSetService(Protocol):
         session: Session,
         request_ids: Sequence[int],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> tuple[int, ...]:
         """Acquire offered jobs; returns those really acquired. `QueueTokenExpired` as in `poll`."""
 
@@ -185,18 +185,18 @@ class ScaleSetService(Protocol):
         scale_set_id: ScaleSetId,
         runner: RunnerName,
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> JitConfig:
         """Register a runner. Never repeated after an unclear failure: the caller takes a new name
         and removes the old one (docs/protocol.md § 4.6). `RunnerExists`, `ScaleSetGone`."""
 
     def runner(
-        self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0
+        self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None: ...
 
     def find_runner(
-        self, name: RunnerName, interrupt: Interrupt, patience: float | None = 30.0
+        self, name: RunnerName, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None: ...
 
-    def remove_runner(self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0) -> None:
+    def remove_runner(self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0) -> None:
         """Gone already is fine; `JobStillRunning` when GitHub refuses."""

@@ -53,7 +53,9 @@ class MessageQueue:
                 raise
             raise _session_gone(error) from error
 
-    def delete(self, session: Session, message_id: int, interrupt: Interrupt, patience: float | None) -> None:
+    def delete(
+        self, session: Session, message_id: int, interrupt: Interrupt, retry_for: float | None
+    ) -> None:
         """Acknowledge a message; one that is gone already is fine."""
         request = Request(
             what=f"acknowledge message {message_id}",
@@ -66,7 +68,7 @@ class MessageQueue:
             },
         )
         try:
-            self._actions.ask_queue(request, _deleted, interrupt, patience)
+            self._actions.ask_queue(request, _deleted, interrupt, retry_for)
         except NotFound:
             return
         except Refused as error:

@@ -34,7 +34,7 @@ class RunnerCalls:
         scale_set_id: ScaleSetId,
         runner: RunnerName,
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> JitConfig:
         call = Call(
             f"register {runner}",
@@ -50,27 +50,27 @@ class RunnerCalls:
             return decode.jit_config(value, runner)
 
         with scale_set_needed():
-            return self._actions.ask(call, read, interrupt, patience)
+            return self._actions.ask(call, read, interrupt, retry_for)
 
     def runner(
-        self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0
+        self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None:
         path = f"{RUNNERS}/{runner_id}"
         call = Call(f"look runner {runner_id} up", "GET", path, subsystem=Subsystem.RUNNER)
         try:
-            return self._actions.ask(call, decode.runner, interrupt, patience)
+            return self._actions.ask(call, decode.runner, interrupt, retry_for)
         except NotFound:
             return None
 
     def find_runner(
-        self, name: RunnerName, interrupt: Interrupt, patience: float | None = 30.0
+        self, name: RunnerName, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None:
         call = Call(f"find {name}", "GET", RUNNERS, {"agentName": name}, subsystem=Subsystem.RUNNER)
-        found = self._actions.ask(call, decode.runners, interrupt, patience)
+        found = self._actions.ask(call, decode.runners, interrupt, retry_for)
         return next((each for each in found if each.name.lower() == name.lower()), None)
 
-    def remove_runner(self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0) -> None:
+    def remove_runner(self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0) -> None:
         path = f"{RUNNERS}/{runner_id}"
         call = Call(f"remove runner {runner_id}", "DELETE", path, subsystem=Subsystem.RUNNER)
         with suppress(NotFound):
-            self._actions.ask(call, decode.nothing, interrupt, patience)
+            self._actions.ask(call, decode.nothing, interrupt, retry_for)

@@ -28,12 +28,12 @@ class ScaleSetCalls:
 
     _actions: Actions
 
-    def group_id(self, name: str, interrupt: Interrupt, patience: float | None = 30.0) -> int:
+    def group_id(self, name: str, interrupt: Interrupt, retry_for: float | None = 30.0) -> int:
         if name.lower() in ("", DEFAULT_GROUP):
             return DEFAULT_GROUP_ID
         what = f"find the runner group {name!r}"
         call = Call(what, "GET", RUNNER_GROUPS, {"groupName": name})
-        groups = self._actions.ask(call, decode.runner_groups, interrupt, patience)
+        groups = self._actions.ask(call, decode.runner_groups, interrupt, retry_for)
         for group in groups:
             if group.name.lower() == name.lower():
                 return group.id
@@ -50,21 +50,21 @@ class ScaleSetCalls:
         return NotFound(f"the runner group {name!r} does not exist{there}", status=200, fixes=fixes)
 
     def find_scale_set(
-        self, name: str, group_id: int, interrupt: Interrupt, patience: float | None = 30.0
+        self, name: str, group_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RunnerScaleSet | None:
         query = {"runnerGroupId": str(group_id), "name": name}
         call = Call(f"find the scale set {name!r}", "GET", SCALE_SETS, query)
-        found = self._actions.ask(call, decode.scale_sets, interrupt, patience)
+        found = self._actions.ask(call, decode.scale_sets, interrupt, retry_for)
         if len(found) > 1:
             raise Refused(f"GitHub knows {len(found)} scale sets {name!r} in one runner group", status=200)
         return self._learnt(found[0]) if found else None
 
     def scale_set(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RunnerScaleSet | None:
         call = Call(f"look scale set {scale_set_id} up", "GET", scale_set_path(scale_set_id))
         try:
-            found = self._actions.ask(call, decode.scale_set_if_any, interrupt, patience)
+            found = self._actions.ask(call, decode.scale_set_if_any, interrupt, retry_for)
         except (NotFound, ScaleSetGone):
             return None
         return self._learnt(found) if found else None
@@ -75,11 +75,11 @@ class ScaleSetCalls:
         group_id: int,
         labels: Sequence[str],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> RunnerScaleSet:
         body = scale_set_body(name, group_id, labels)
         call = Call(f"create the scale set {name!r}", "POST", SCALE_SETS, body=body, repeat=Repeat.LATER)
-        return self._learnt(self._actions.ask(call, decode.scale_set, interrupt, patience))
+        return self._learnt(self._actions.ask(call, decode.scale_set, interrupt, retry_for))
 
     def update_scale_set(
         self,
@@ -88,19 +88,19 @@ class ScaleSetCalls:
         group_id: int,
         labels: Sequence[str],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> RunnerScaleSet:
         body = scale_set_body(name, group_id, labels)
         call = Call(f"change the scale set {name!r}", "PATCH", scale_set_path(scale_set_id), body=body)
         with scale_set_needed():
-            return self._learnt(self._actions.ask(call, decode.scale_set, interrupt, patience))
+            return self._learnt(self._actions.ask(call, decode.scale_set, interrupt, retry_for))
 
     def delete_scale_set(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 10.0
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 10.0
     ) -> None:
         call = Call(f"delete the scale set {scale_set_id}", "DELETE", scale_set_path(scale_set_id))
         try:
-            self._actions.ask(call, decode.nothing, interrupt, patience)
+            self._actions.ask(call, decode.nothing, interrupt, retry_for)
         except (NotFound, ScaleSetGone):
             return
         except JobStillRunning as error:

@@ -42,7 +42,7 @@ class SessionCalls:
         scale_set_id: ScaleSetId,
         owner_name: str,
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> Session:
         """A session without a queue is of no use (fault F38): closed, and tried again."""
         self._actions.scale_set_id = scale_set_id
@@ -58,7 +58,7 @@ class SessionCalls:
                 raise
 
         with scale_set_needed():
-            return self._actions.ask_for_reply(call, read, interrupt, patience)
+            return self._actions.ask_for_reply(call, read, interrupt, retry_for)
 
     def _session(self, reply: Reply, scale_set_id: ScaleSetId, known: SessionId | None) -> Session:
         def refresh_at(token: str) -> float | None:
@@ -75,7 +75,7 @@ class SessionCalls:
                 self.close_session(session.scale_set_id, session.id, interrupt, 0.0)
 
     def refresh_session(
-        self, session: Session, interrupt: Interrupt, patience: float | None = 30.0
+        self, session: Session, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> Session:
         path = scale_set_path(session.scale_set_id, "sessions", session.id)
 
@@ -85,7 +85,7 @@ class SessionCalls:
 
         try:
             call = Call("refresh the message session", "PATCH", path)
-            return self._actions.ask_for_reply(call, read, interrupt, patience)
+            return self._actions.ask_for_reply(call, read, interrupt, retry_for)
         except NotFound as error:
             raise SessionGone(str(error), status=error.status, request_id=error.request_id) from error
 
@@ -94,12 +94,12 @@ class SessionCalls:
         scale_set_id: ScaleSetId,
         session_id: SessionId,
         interrupt: Interrupt,
-        patience: float | None = 10.0,
+        retry_for: float | None = 10.0,
     ) -> None:
         path = scale_set_path(scale_set_id, "sessions", session_id)
         with suppress(NotFound, SessionGone, ScaleSetGone):
             self._actions.ask(
-                Call("close the message session", "DELETE", path), decode.nothing, interrupt, patience
+                Call("close the message session", "DELETE", path), decode.nothing, interrupt, retry_for
             )
 
     def poll(
@@ -108,30 +108,30 @@ class SessionCalls:
         return self._queue.poll(session, last_message_id, capacity, interrupt)
 
     def acknowledge(
-        self, session: Session, batch_id: int, interrupt: Interrupt, patience: float | None = 30.0
+        self, session: Session, batch_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> None:
-        self._queue.delete(session, batch_id, interrupt, patience)
+        self._queue.delete(session, batch_id, interrupt, retry_for)
 
     def acquirable_jobs(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> tuple[JobAvailable, ...]:
         call = Call("list the jobs on offer", "GET", scale_set_path(scale_set_id, "acquirablejobs"))
         with scale_set_needed():
-            return self._actions.ask(call, decode.offers, interrupt, patience)
+            return self._actions.ask(call, decode.offers, interrupt, retry_for)
 
     def acquire_jobs(
         self,
         session: Session,
         request_ids: Sequence[int],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> tuple[int, ...]:
         if not request_ids:
             return ()
         path, body = scale_set_path(session.scale_set_id, "acquirejobs"), json_body(list(request_ids))
         call = Call("acquire jobs", "POST", path, body=body, repeat=Repeat.LATER, session=session)
         with scale_set_needed():
-            return self._actions.ask(call, decode.acquired, interrupt, patience)
+            return self._actions.ask(call, decode.acquired, interrupt, retry_for)
 
 
 def _with_queue(session: Session, *, secure: bool) -> Session:

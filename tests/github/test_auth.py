@@ -36,8 +36,8 @@ def jwt(claims: object) -> str:
     return f"e30.{body}.c2ln"
 
 
-def find(client: Client, patience: float | None = 60.0) -> object:
-    return client.service.find_scale_set("my-runners", 1, IDLE, patience)
+def find(client: Client, retry_for: float | None = 60.0) -> object:
+    return client.service.find_scale_set("my-runners", 1, IDLE, retry_for)
 
 
 def admit(server: WireServer, token: str, **headers: str) -> None:

@@ -33,12 +33,12 @@ FIND = ("GET", "runnerscalesets")
 JIT = ("POST", "generatejitconfig")
 
 
-def find(client: Client, patience: float | None = 600.0) -> object:
-    return client.service.find_scale_set("my-runners", 1, IDLE, patience)
+def find(client: Client, retry_for: float | None = 600.0) -> object:
+    return client.service.find_scale_set("my-runners", 1, IDLE, retry_for)
 
 
-def register(client: Client, name: str = "runner-0a1b2c3d", patience: float = 600.0) -> object:
-    return client.service.jit_config(ID, RunnerName(name), IDLE, patience)
+def register(client: Client, name: str = "runner-0a1b2c3d", retry_for: float = 600.0) -> object:
+    return client.service.jit_config(ID, RunnerName(name), IDLE, retry_for)
 
 
 def poll(client: Client, server: WireServer, interrupt: Interrupt = IDLE) -> object:
