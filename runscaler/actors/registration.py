@@ -13,7 +13,7 @@ from loguru import logger
 
 from runscaler.errors import GitHubError, Refused
 from runscaler.github.base import ScaleSetId
-from runscaler.github.fields import shown
+from runscaler.github.fields import escaped
 
 if TYPE_CHECKING:
     from runscaler.clock import Clock
@@ -125,13 +125,13 @@ def _differences(found: RunnerScaleSet, wanted: RunnerScaleSet) -> str:
     """In words, old and new; empty where they are alike. What GitHub leaves out differs in nothing."""
     told = []
     if found.name and found.name.lower() != wanted.name.lower():
-        told.append(f"name {shown(found.name, SHOWN)!r} instead of {wanted.name!r}")
+        told.append(f"name {escaped(found.name, SHOWN)!r} instead of {wanted.name!r}")
     if found.runner_group_id not in (0, wanted.runner_group_id):
         group = found.runner_group_name or str(found.runner_group_id)
-        told.append(f"runner group {shown(group, SHOWN)!r} instead of {wanted.runner_group_id}")
+        told.append(f"runner group {escaped(group, SHOWN)!r} instead of {wanted.runner_group_id}")
     if _lowered(found.labels) != _lowered(wanted.labels):
         there = ", ".join(found.labels) or "none"
-        told.append(f"labels {shown(there, SHOWN)!r} instead of {', '.join(wanted.labels)!r}")
+        told.append(f"labels {escaped(there, SHOWN)!r} instead of {', '.join(wanted.labels)!r}")
     return "; ".join(told)
 
 

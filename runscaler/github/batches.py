@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from runscaler.github.counts import statistics
-from runscaler.github.fields import Fields, JsonValue, kind_of, parse_json, shown
+from runscaler.github.fields import Fields, JsonValue, escaped, json_type, parse_json
 from runscaler.github.messages import (
     Batch,
     JobAssigned,
@@ -46,13 +46,13 @@ class _JobFacts(TypedDict):
 def batch(value: JsonValue) -> Batch:
     """Raises `ValueError` where there is no id that could be acknowledged."""
     fields = Fields(value, "the message")
-    number = fields.needed("messageId")
+    number = fields.required("messageId")
     problems: list[str] = []
     counts = _statistics(fields, problems)
     events: tuple[JobEvent, ...] = ()
     kind = fields.raw("messageType")
     if isinstance(kind, str) and kind.lower() != JOB_MESSAGES.lower():
-        problems.append(f"unknown message type {shown(kind, 60)!r}")
+        problems.append(f"unknown message type {escaped(kind, 60)!r}")
     else:
         events = _events(fields.raw("body"), problems)
     return Batch(number, counts, events, _bounded(problems))
@@ -62,7 +62,7 @@ def _statistics(fields: Fields, problems: list[str]) -> Statistics | None:
     try:
         return statistics(fields.raw("statistics"))
     except ValueError as error:
-        problems.append(f"statistics: {shown(str(error))}")
+        problems.append(f"statistics: {escaped(str(error))}")
         return None
 
 
@@ -70,14 +70,14 @@ def _events(body: JsonValue, problems: list[str]) -> tuple[JobEvent, ...]:
     try:
         elements = _elements(body)
     except ValueError as error:
-        problems.append(f"body: {shown(str(error))}")
+        problems.append(f"body: {escaped(str(error))}")
         return ()
     events = []
     for position, element in enumerate(elements):
         try:
             events.append(job_event(element))
         except ValueError as error:
-            problems.append(f"job message {position}: {shown(str(error))}")
+            problems.append(f"job message {position}: {escaped(str(error))}")
     return tuple(events)
 
 
@@ -89,7 +89,7 @@ def _elements(body: JsonValue) -> list[JsonValue]:
     if elements is None:
         return []
     if not isinstance(elements, list):
-        raise ValueError(f"it holds {kind_of(elements)}, not a list")
+        raise ValueError(f"it holds {json_type(elements)}, not a list")
     return elements
 
 
@@ -99,7 +99,7 @@ def job_event(value: JsonValue) -> JobEvent:
     kind = fields.text("messageType")
     make = _MAKERS.get(kind.lower())
     if make is None:
-        raise ValueError(f"unknown job message type {shown(kind, 60)!r}")
+        raise ValueError(f"unknown job message type {escaped(kind, 60)!r}")
     return make(fields)
 
 

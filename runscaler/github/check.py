@@ -63,9 +63,9 @@ def _look(
 ) -> None:
     """Step by step; raises at the first that fails."""
     service = connect(settings, clock=clock, report=_ignored, pool=pool, identity=identity)
-    registrar, _ = pool.registrar(settings)
+    admin_tokens, _ = pool.for_scale_set(settings)
     url = parse_config_url(settings.url)
-    registrar.current(identity.user_agent(0, Subsystem.CHECK), interrupt, PATIENCE)
+    admin_tokens.current(identity.user_agent(0, Subsystem.CHECK), interrupt, PATIENCE)
     passed(f"GitHub answers and takes the token for the {url.kind} {url.text}")
     group = service.group_id(settings.runner_group, interrupt, PATIENCE)
     passed(f"the runner group {settings.runner_group!r} exists")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.github.actions import Actions
-from runscaler.github.patience import Patience, Troubles
+from runscaler.github.actions_client import ActionsClient
 from runscaler.github.queue import MessageQueue
+from runscaler.github.retrying import RetryingCaller, RetryReporter
 from runscaler.github.runners import RunnerCalls
 from runscaler.github.scale_sets import ScaleSetCalls
 from runscaler.github.sessions import SessionCalls
@@ -35,15 +35,15 @@ def connect(
     Raises `ConfigError` without a credential that can be used, `HostError` for an unreadable CA file,
     `config.urls.InvalidUrl`.
     """
-    registrar, courier = pool.registrar(settings)
-    patience = Patience(clock, Troubles(report))
-    return GitHubService(Actions(registrar, courier, patience, identity), clock)
+    admin_tokens, transport = pool.for_scale_set(settings)
+    retrying = RetryingCaller(clock, RetryReporter(report))
+    return GitHubService(ActionsClient(admin_tokens, transport, retrying, identity), clock)
 
 
 class GitHubService(ScaleSetCalls, SessionCalls, RunnerCalls):
     """`ScaleSetService` over HTTP, for any number of threads; see there what each call promises."""
 
-    def __init__(self, actions: Actions, clock: Clock) -> None:
+    def __init__(self, actions: ActionsClient, clock: Clock) -> None:
         self._actions = actions
         self._clock = clock
         self._queue = MessageQueue(actions)

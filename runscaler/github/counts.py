@@ -14,7 +14,7 @@ def statistics(value: JsonValue) -> Statistics | None:
     if value is None:
         return None
     fields = Fields(value, "statistics")
-    fields.needed("totalAssignedJobs")
+    fields.required("totalAssignedJobs")
     return Statistics(
         available=_count(fields, "totalAvailableJobs"),
         acquired=_count(fields, "totalAcquiredJobs"),

@@ -32,7 +32,7 @@ class RunnerGroup:
 def scale_set(value: JsonValue) -> RunnerScaleSet:
     fields = Fields(value, "the scale set")
     return RunnerScaleSet(
-        id=fields.needed("id"),
+        id=fields.required("id"),
         name=fields.text("name"),
         runner_group_id=fields.integer("runnerGroupId"),
         runner_group_name=fields.text("runnerGroupName"),
@@ -60,7 +60,7 @@ def runner(value: JsonValue) -> RegisteredRunner:
     fields = Fields(value, "the runner")
     status, busy = fields.raw("status"), fields.raw("busy")
     return RegisteredRunner(
-        id=fields.needed("id"),
+        id=fields.required("id"),
         name=fields.text("name"),
         scale_set_id=fields.integer("runnerScaleSetId"),
         status=status if isinstance(status, str) else "",
@@ -70,7 +70,7 @@ def runner(value: JsonValue) -> RegisteredRunner:
 
 def runner_group(value: JsonValue) -> RunnerGroup:
     fields = Fields(value, "the runner group")
-    return RunnerGroup(fields.needed("id"), fields.text("name"))
+    return RunnerGroup(fields.required("id"), fields.text("name"))
 
 
 def session(
@@ -106,7 +106,7 @@ def jit_config(value: JsonValue, name: RunnerName) -> JitConfig:
         whole = False
     if not whole:
         raise ValueError("encodedJITConfig is not base64")
-    return JitConfig(registration.needed("id"), name, Secret(encoded))
+    return JitConfig(registration.required("id"), name, Secret(encoded))
 
 
 def runner_groups(value: JsonValue) -> list[RunnerGroup]:

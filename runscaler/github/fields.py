@@ -30,7 +30,7 @@ class Fields:
 
     def __init__(self, value: JsonValue, what: str = "the reply") -> None:
         if not isinstance(value, dict):
-            raise ValueError(f"{what} is {kind_of(value)}, not an object")
+            raise ValueError(f"{what} is {json_type(value)}, not an object")
         self._values = {key.lower(): each for key, each in value.items()}
 
     def raw(self, key: str) -> JsonValue:
@@ -41,7 +41,7 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, str):
-            raise ValueError(f"{key} is {kind_of(value)}, not a string")
+            raise ValueError(f"{key} is {json_type(value)}, not a string")
         return value
 
     def integer(self, key: str, default: int = 0) -> int:
@@ -49,10 +49,10 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"{key} is {kind_of(value)}, not an integer")
+            raise ValueError(f"{key} is {json_type(value)}, not an integer")
         return value
 
-    def needed(self, key: str) -> int:
+    def required(self, key: str) -> int:
         """An id or count without which the object means nothing."""
         if self.raw(key) is None:
             raise ValueError(f"{key} is missing")
@@ -63,7 +63,7 @@ class Fields:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise ValueError(f"{key} is {kind_of(value)}, not a list")
+            raise ValueError(f"{key} is {json_type(value)}, not a list")
         return value
 
     def objects(self, key: str) -> Iterator[Fields]:
@@ -90,7 +90,7 @@ def parse_time(text: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def kind_of(value: JsonValue) -> str:
+def json_type(value: JsonValue) -> str:
     """The JSON name of a value's type, with its article."""
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
     if value is None:
@@ -98,7 +98,7 @@ def kind_of(value: JsonValue) -> str:
     return names.get(type(value), "an object")
 
 
-def shown(text: str, limit: int = 200) -> str:
+def escaped(text: str, limit: int = 200) -> str:
     """Untrusted text for one line: control characters escaped, shortened."""
     short = text if len(text) <= limit else text[:limit] + "…"
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in short)

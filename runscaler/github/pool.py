@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from runscaler.clock import SystemClock
 from runscaler.config.urls import parse_config_url
-from runscaler.github.auth import Registrar
-from runscaler.github.courier import Courier
+from runscaler.github.admin_token_cache import AdminTokenCache
 from runscaler.github.credentials import credential_of
+from runscaler.github.rate_limited import RateLimitedTransport
+from runscaler.github.tls import tls_context
 from runscaler.github.transport import Transport
-from runscaler.github.trust import tls_context
 from runscaler.net.deadlines import Deadlines
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ class TransportPool:
         self._lock = threading.Lock()
         self._deadlines = Deadlines(SystemClock())
         self._contexts: dict[str, ssl.SSLContext] = {}
-        self._couriers: dict[Hashable, Courier] = {}
-        self._registrars: dict[Hashable, Registrar] = {}
+        self._transports: dict[Hashable, RateLimitedTransport] = {}
+        self._token_caches: dict[Hashable, AdminTokenCache] = {}
 
-    def registrar(self, settings: ScaleSetSettings) -> tuple[Registrar, Courier]:
+    def for_scale_set(self, settings: ScaleSetSettings) -> tuple[AdminTokenCache, RateLimitedTransport]:
         """Shared by the sets with the same credential, config URL, proxy and CA.
 
         Raises `ConfigError` without a credential, `HostError` for an unreadable CA file, `InvalidUrl`.
@@ -48,24 +48,24 @@ class TransportPool:
         api_base = url.api_base(self._environ)
         place = (credential.key, api_base, settings.proxy, settings.ca)
         with self._lock:
-            courier = self._couriers.get(place) or self._new_courier(place, settings)
+            transport = self._transports.get(place) or self._new_transport(place, settings)
             key = (place, url.text.lower())
-            if key not in self._registrars:
-                self._registrars[key] = Registrar(credential, url, api_base, courier, self._clock)
-            return self._registrars[key], courier
+            if key not in self._token_caches:
+                self._token_caches[key] = AdminTokenCache(credential, url, api_base, transport, self._clock)
+            return self._token_caches[key], transport
 
     def close(self) -> None:
         """Idle connections are closed at once, those in use when their calls end."""
         with self._lock:
-            for courier in self._couriers.values():
-                courier.close()
-            self._couriers.clear()
-            self._registrars.clear()
+            for transport in self._transports.values():
+                transport.close()
+            self._transports.clear()
+            self._token_caches.clear()
         self._deadlines.close()
 
-    def _new_courier(self, place: Hashable, settings: ScaleSetSettings) -> Courier:
+    def _new_transport(self, place: Hashable, settings: ScaleSetSettings) -> RateLimitedTransport:
         if settings.ca not in self._contexts:
             self._contexts[settings.ca] = tls_context(settings.ca, self._environ)
-        transport = Transport(self._contexts[settings.ca], self._deadlines, settings.proxy or None)
-        courier = self._couriers[place] = Courier(transport, self._clock)
-        return courier
+        wire = Transport(self._contexts[settings.ca], self._deadlines, settings.proxy or None)
+        transport = self._transports[place] = RateLimitedTransport(wire, self._clock)
+        return transport

@@ -13,7 +13,7 @@ from runscaler.github.identity import Subsystem
 from runscaler.github.wire import Reply, Request, bearer
 
 if TYPE_CHECKING:
-    from runscaler.github.actions import Actions
+    from runscaler.github.actions_client import ActionsClient
     from runscaler.github.base import Session
     from runscaler.github.messages import Batch
     from runscaler.interrupt import Interrupt
@@ -26,7 +26,7 @@ SESSION_OVER = (400, 404, 410)
 class MessageQueue:
     """One scale set's queue, whatever session it is read in."""
 
-    def __init__(self, actions: Actions) -> None:
+    def __init__(self, actions: ActionsClient) -> None:
         self._actions = actions
         self._said_empty = False
 
@@ -47,7 +47,7 @@ class MessageQueue:
             poll=True,
         )
         try:
-            return self._actions.ask_queue_once(request, self._read, interrupt)
+            return self._actions.call_queue_once(request, self._read, interrupt)
         except (NotFound, Refused) as error:
             if error.status not in SESSION_OVER:
                 raise
@@ -68,7 +68,7 @@ class MessageQueue:
             },
         )
         try:
-            self._actions.ask_queue(request, _deleted, interrupt, retry_for)
+            self._actions.call_queue(request, _deleted, interrupt, retry_for)
         except NotFound:
             return
         except Refused as error:

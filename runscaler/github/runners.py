@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from runscaler.errors import NotFound
 from runscaler.github import decode
-from runscaler.github.actions import Call, scale_set_needed
+from runscaler.github.actions_client import ServiceCall, scale_set_needed
 from runscaler.github.endpoints import RUNNERS, WORK_FOLDER, scale_set_path
 from runscaler.github.identity import Subsystem
-from runscaler.github.retries import Repeat
+from runscaler.github.retry_policy import RetryMode
 from runscaler.github.wire import json_body
 
 if TYPE_CHECKING:
-    from runscaler.github.actions import Actions
+    from runscaler.github.actions_client import ActionsClient
     from runscaler.github.base import JitConfig, ScaleSetId
     from runscaler.github.fields import JsonValue
     from runscaler.github.messages import RegisteredRunner
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class RunnerCalls:
     """The part of `ScaleSetService` that registers, looks up and removes runners."""
 
-    _actions: Actions
+    _actions: ActionsClient
     _jit_calls: InterruptibleSemaphore
 
     def jit_config(
@@ -36,13 +36,13 @@ class RunnerCalls:
         interrupt: Interrupt,
         retry_for: float | None = 30.0,
     ) -> JitConfig:
-        call = Call(
+        call = ServiceCall(
             f"register {runner}",
             "POST",
             scale_set_path(scale_set_id, "generatejitconfig"),
             body=json_body({"name": runner, "workFolder": WORK_FOLDER}),
             subsystem=Subsystem.RUNNER,
-            repeat=Repeat.UNSENT,
+            retry=RetryMode.ONLY_IF_UNSENT,
             semaphore=self._jit_calls,
         )
 
@@ -50,27 +50,27 @@ class RunnerCalls:
             return decode.jit_config(value, runner)
 
         with scale_set_needed():
-            return self._actions.ask(call, read, interrupt, retry_for)
+            return self._actions.call(call, read, interrupt, retry_for)
 
     def runner(
         self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None:
         path = f"{RUNNERS}/{runner_id}"
-        call = Call(f"look runner {runner_id} up", "GET", path, subsystem=Subsystem.RUNNER)
+        call = ServiceCall(f"look runner {runner_id} up", "GET", path, subsystem=Subsystem.RUNNER)
         try:
-            return self._actions.ask(call, decode.runner, interrupt, retry_for)
+            return self._actions.call(call, decode.runner, interrupt, retry_for)
         except NotFound:
             return None
 
     def find_runner(
         self, name: RunnerName, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None:
-        call = Call(f"find {name}", "GET", RUNNERS, {"agentName": name}, subsystem=Subsystem.RUNNER)
-        found = self._actions.ask(call, decode.runners, interrupt, retry_for)
+        call = ServiceCall(f"find {name}", "GET", RUNNERS, {"agentName": name}, subsystem=Subsystem.RUNNER)
+        found = self._actions.call(call, decode.runners, interrupt, retry_for)
         return next((each for each in found if each.name.lower() == name.lower()), None)
 
     def remove_runner(self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0) -> None:
         path = f"{RUNNERS}/{runner_id}"
-        call = Call(f"remove runner {runner_id}", "DELETE", path, subsystem=Subsystem.RUNNER)
+        call = ServiceCall(f"remove runner {runner_id}", "DELETE", path, subsystem=Subsystem.RUNNER)
         with suppress(NotFound):
-            self._actions.ask(call, decode.nothing, interrupt, retry_for)
+            self._actions.call(call, decode.nothing, interrupt, retry_for)

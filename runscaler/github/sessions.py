@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from runscaler.errors import GitHubError, NotFound, ScaleSetGone, SessionGone
 from runscaler.github import decode
-from runscaler.github.actions import Call, scale_set_needed
+from runscaler.github.actions_client import ServiceCall, scale_set_needed
 from runscaler.github.endpoints import scale_set_path
+from runscaler.github.error_replies import server_time
 from runscaler.github.jwt import refresh_after, seconds_left
-from runscaler.github.refusals import server_time
-from runscaler.github.retries import Repeat
+from runscaler.github.retry_policy import RetryMode
 from runscaler.github.wire import json_body, usable_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runscaler.clock import Clock
-    from runscaler.github.actions import Actions
+    from runscaler.github.actions_client import ActionsClient
     from runscaler.github.base import ScaleSetId, Session, SessionId
     from runscaler.github.messages import Batch, JobAvailable
     from runscaler.github.queue import MessageQueue
@@ -33,7 +33,7 @@ LONGEST_MARGIN = 300.0
 class SessionCalls:
     """The part of `ScaleSetService` that a listener lives on."""
 
-    _actions: Actions
+    _actions: ActionsClient
     _clock: Clock
     _queue: MessageQueue
 
@@ -47,7 +47,9 @@ class SessionCalls:
         """A session without a queue is of no use (fault F38): closed, and tried again."""
         self._actions.scale_set_id = scale_set_id
         path, body = scale_set_path(scale_set_id, "sessions"), json_body({"ownerName": owner_name})
-        call = Call("open a message session", "POST", path, body=body, repeat=Repeat.LATER, precious=True)
+        call = ServiceCall(
+            "open a message session", "POST", path, body=body, retry=RetryMode.NOT_IDEMPOTENT, precious=True
+        )
 
         def read(reply: Reply) -> Session:
             session = self._session(reply, scale_set_id, None)
@@ -58,7 +60,7 @@ class SessionCalls:
                 raise
 
         with scale_set_needed():
-            return self._actions.ask_for_reply(call, read, interrupt, retry_for)
+            return self._actions.call_for_reply(call, read, interrupt, retry_for)
 
     def _session(self, reply: Reply, scale_set_id: ScaleSetId, known: SessionId | None) -> Session:
         def refresh_at(token: str) -> float | None:
@@ -84,8 +86,8 @@ class SessionCalls:
             return _with_queue(fresh, secure=self._actions.secure)
 
         try:
-            call = Call("refresh the message session", "PATCH", path)
-            return self._actions.ask_for_reply(call, read, interrupt, retry_for)
+            call = ServiceCall("refresh the message session", "PATCH", path)
+            return self._actions.call_for_reply(call, read, interrupt, retry_for)
         except NotFound as error:
             raise SessionGone(str(error), status=error.status, request_id=error.request_id) from error
 
@@ -98,8 +100,8 @@ class SessionCalls:
     ) -> None:
         path = scale_set_path(scale_set_id, "sessions", session_id)
         with suppress(NotFound, SessionGone, ScaleSetGone):
-            self._actions.ask(
-                Call("close the message session", "DELETE", path), decode.nothing, interrupt, retry_for
+            self._actions.call(
+                ServiceCall("close the message session", "DELETE", path), decode.nothing, interrupt, retry_for
             )
 
     def poll(
@@ -115,9 +117,9 @@ class SessionCalls:
     def acquirable_jobs(
         self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> tuple[JobAvailable, ...]:
-        call = Call("list the jobs on offer", "GET", scale_set_path(scale_set_id, "acquirablejobs"))
+        call = ServiceCall("list the jobs on offer", "GET", scale_set_path(scale_set_id, "acquirablejobs"))
         with scale_set_needed():
-            return self._actions.ask(call, decode.offers, interrupt, retry_for)
+            return self._actions.call(call, decode.offers, interrupt, retry_for)
 
     def acquire_jobs(
         self,
@@ -129,9 +131,11 @@ class SessionCalls:
         if not request_ids:
             return ()
         path, body = scale_set_path(session.scale_set_id, "acquirejobs"), json_body(list(request_ids))
-        call = Call("acquire jobs", "POST", path, body=body, repeat=Repeat.LATER, session=session)
+        call = ServiceCall(
+            "acquire jobs", "POST", path, body=body, retry=RetryMode.NOT_IDEMPOTENT, session=session
+        )
         with scale_set_needed():
-            return self._actions.ask(call, decode.acquired, interrupt, retry_for)
+            return self._actions.call(call, decode.acquired, interrupt, retry_for)
 
 
 def _with_queue(session: Session, *, secure: bool) -> Session:

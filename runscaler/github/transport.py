@@ -16,8 +16,8 @@ from requests.utils import get_environ_proxies, should_bypass_proxies
 
 from runscaler.errors import Refused, Unreachable
 from runscaler.github.adapter import GitHubAdapter
-from runscaler.github.failures import FOREIGN, proxy_refuses, require_usable_proxy, unreachable
-from runscaler.github.fields import shown
+from runscaler.github.fields import escaped
+from runscaler.github.network_errors import LIBRARY_ERRORS, proxy_refuses, require_usable_proxy, unreachable
 from runscaler.github.wire import (
     CALL_DEADLINE,
     POLL_DEADLINE,
@@ -116,7 +116,7 @@ class Transport:
                 if call.cancelled and not _is_framed(response):
                     raise CallCancelled("the reply may have been cut short")
                 reply = Reply(response.status_code, response.headers, body, host_of(request.url))
-        except FOREIGN as error:
+        except LIBRARY_ERRORS as error:
             cause = CallCancelled() if call.cancelled else error
             raise unreachable(cause, request.what, request.url, proxy) from error
         if reply.status == PROXY_WANTS_A_USER and proxy:
@@ -163,7 +163,7 @@ def _redirected(request: Request, reply: Reply) -> str:
         target, is_elsewhere = location, True
     if is_elsewhere:
         raise Refused(
-            f"could not {request.what}: {request.host} redirects to {shown(target.partition('?')[0])}, "
+            f"could not {request.what}: {request.host} redirects to {escaped(target.partition('?')[0])}, "
             "where the token must not go",
             status=reply.status,
             request_id=reply.request_id,

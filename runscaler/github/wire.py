@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from requests.auth import AuthBase
 from requests.exceptions import InvalidHeader
 
-from runscaler.github.fields import JsonValue, parse_json, shown
+from runscaler.github.fields import JsonValue, escaped, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +84,7 @@ class Reply:
     @property
     def request_id(self) -> str:
         """GitHub's id of the call, or the old service's; empty where there is none."""
-        return shown(self.headers.get("X-GitHub-Request-Id") or self.headers.get("ActivityId") or "", 80)
+        return escaped(self.headers.get("X-GitHub-Request-Id") or self.headers.get("ActivityId") or "", 80)
 
     @property
     def text(self) -> str:

@@ -61,7 +61,7 @@ KNOWN = RunnerScaleSet(42, "my-runners", 1, "Default", ("my-runners",), COUNTS)
 
 
 def exception(name: str, message: str = "No.") -> dict[str, object]:
-    return {"$id": "1", "message": message, "typeName": f"GitHub.Actions.Runtime.WebApi.{name}, GitHub"}
+    return {"$id": "1", "message": message, "typeName": f"GitHub.ActionsClient.Runtime.WebApi.{name}, GitHub"}
 
 
 def queue_session(server: WireServer) -> Session:

@@ -336,7 +336,7 @@ def test_f38_a_session_without_a_queue_is_never_handed_out(
     assert github.final_violations() == ()
 
 
-def test_f40_closing_gives_up_within_its_patience(
+def test_f40_closing_gives_up_in_time(
     github: SimulatedGitHub, service: ScaleSetService, session: Session, clock: FakeClock
 ) -> None:
     github.inject("F40")

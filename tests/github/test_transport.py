@@ -13,8 +13,8 @@ from support.wire_server import WireServer, answer, drip, hang, head
 from runscaler.clock import SystemClock
 from runscaler.config.secrets import Secret
 from runscaler.errors import Interrupted, RunscalerError, Unreachable
+from runscaler.github.tls import tls_context
 from runscaler.github.transport import Transport
-from runscaler.github.trust import tls_context
 from runscaler.github.wire import Reply, Request, bearer
 from runscaler.interrupt import Interrupt
 from runscaler.net.cancellable import CancellableCall

@@ -129,7 +129,7 @@ def test_the_backoff_grows_to_a_minute(client: Client, server: WireServer) -> No
     assert client.clock.pauses == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
 
 
-def test_patience_ends_with_the_last_error(client: Client, server: WireServer) -> None:
+def test_retries_end_with_the_last_error(client: Client, server: WireServer) -> None:
     server.on(*FIND, answer(b"broken", 500), times=100)
 
     with pytest.raises(ServerError, match=r"could not find the scale set .* answered 500: broken"):

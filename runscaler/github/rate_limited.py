@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runscaler.errors import RateLimited
-from runscaler.github.limits import HostLimits
-from runscaler.github.refusals import exception_of, server_time
-from runscaler.github.retries import asked_to_wait, is_primary
+from runscaler.github.error_replies import exception_in, server_time
+from runscaler.github.rate_limits import HostLimits
+from runscaler.github.retry_policy import asked_to_wait, is_primary
 from runscaler.units import format_duration
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runscaler.interrupt import Interrupt
 
 
-class Courier:
+class RateLimitedTransport:
     """One per credential; shared by all its scale sets and threads."""
 
     def __init__(self, transport: Transport, clock: Clock) -> None:
@@ -48,7 +48,7 @@ class Courier:
 
     @staticmethod
     def _limited(request: Request, reply: Reply, asked: float) -> RateLimited:
-        why = exception_of(reply)[1] or "rate limit"
+        why = exception_in(reply)[1] or "rate limit"
         pause = format_duration(round(asked))
         line = f"could not {request.what}: {request.host} asks for a pause of {pause} ({why})"
         return RateLimited(line, retry_after=asked, status=reply.status, request_id=reply.request_id)

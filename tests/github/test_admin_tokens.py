@@ -14,7 +14,7 @@ from support.wire_server import WireServer, answer
 
 from runscaler.config.secrets import Secret
 from runscaler.errors import AccessDenied, GitHubError, ServerError, Unreachable
-from runscaler.github.admission import admission
+from runscaler.github.admin_token import read_admin_token
 from runscaler.github.base import ScaleSetId
 from runscaler.github.jwt import jwt_expiry
 from runscaler.interrupt import Interrupt
@@ -65,7 +65,7 @@ def test_a_token_is_renewed_two_minutes_or_a_fifth_of_its_life_early(lifetime: f
     clock = FakeClock()
     theirs = clock.wall() - 5000
 
-    held = admission(
+    held = read_admin_token(
         {"url": "http://a/", "token": jwt({"exp": theirs + lifetime})}, clock, theirs, secure=False
     )
 
@@ -318,14 +318,14 @@ def test_a_token_from_github_that_no_header_can_hold_is_neither_sent_nor_shown(
 def test_a_reply_without_a_date_counts_by_our_own_clock() -> None:
     clock = FakeClock()
 
-    held = admission(
+    held = read_admin_token(
         {"url": "http://a/", "token": jwt({"exp": clock.wall() + 600})}, clock, None, secure=False
     )
 
     assert held.expires_at == clock.wall() + 600
 
 
-def test_patience_is_kept_also_while_tokens_cannot_be_had(client: Client, server: WireServer) -> None:
+def test_retries_end_in_time_while_no_token_can_be_had(client: Client, server: WireServer) -> None:
     server.on(*TOKENS, answer(b"<html>"), times=100)
 
     with pytest.raises(Unreachable):

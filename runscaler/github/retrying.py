@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from runscaler.errors import GitHubError
 from runscaler.github.base import Trouble
-from runscaler.github.retries import delay_before_retry
+from runscaler.github.retry_policy import delay_before_retry
 from runscaler.github.wire import CALL_DEADLINE
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
     from runscaler.github.base import TroubleReport
-    from runscaler.github.retries import Repeat
+    from runscaler.github.retry_policy import RetryMode
     from runscaler.interrupt import Interrupt
 
 Result = TypeVar("Result")
@@ -24,7 +24,7 @@ SHORTEST_TRY = 5.0
 _Reason = tuple[type[GitHubError], int]
 
 
-class Troubles:
+class RetryReporter:
     """The calls of one scale set that are being retried; reports each change of reason once.
 
     Kind of error and status make a reason: request ids and seconds differ each time and tell nothing new.
@@ -66,19 +66,19 @@ class Troubles:
                 self._report(None)
 
 
-class Patience:
+class RetryingCaller:
     """Retries calls of one scale set by the rules of `retries`."""
 
-    def __init__(self, clock: Clock, troubles: Troubles) -> None:
+    def __init__(self, clock: Clock, troubles: RetryReporter) -> None:
         self._clock = clock
         self._troubles = troubles
 
-    def insist(
+    def call_with_retries(
         self,
         attempt: Callable[[float], Result],
         interrupt: Interrupt,
         seconds: float | None,
-        repeat: Repeat,
+        retry: RetryMode,
     ) -> Result:
         """The result of the first attempt that succeeds; each is told how many seconds it may take.
 
@@ -92,7 +92,7 @@ class Patience:
                 try:
                     return attempt(self._allowance(deadline))
                 except GitHubError as error:
-                    delay = delay_before_retry(error, number, repeat, self._clock.jitter)
+                    delay = delay_before_retry(error, number, retry, self._clock.jitter)
                     retry_at = self._clock.monotonic() + (delay or 0.0)
                     if delay is None or (deadline is not None and retry_at >= deadline):
                         raise

@@ -18,7 +18,7 @@ LONGEST_MARGIN = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
+class AdminToken:
     """`refresh_at` and `expires_at` are on this host's wall clock, so that a host that slept notices."""
 
     base_url: str
@@ -30,12 +30,12 @@ class Admission:
     def authorization(self) -> Authorization:
         return bearer(self.token)
 
-    def postponed(self, until: float) -> Admission:
+    def postponed(self, until: float) -> AdminToken:
         """The same while it cannot be refreshed and still holds."""
         return replace(self, refresh_at=min(until, self.expires_at))
 
 
-def admission(value: JsonValue, clock: Clock, server_now: float | None, *, secure: bool) -> Admission:
+def read_admin_token(value: JsonValue, clock: Clock, server_now: float | None, *, secure: bool) -> AdminToken:
     """What step d of docs/protocol.md § 3.1 answered. Raises `ValueError` (fault F33).
 
     `secure` says that the config URL is https, so that no token may go over plain http. A token that
@@ -49,5 +49,5 @@ def admission(value: JsonValue, clock: Clock, server_now: float | None, *, secur
     now = clock.wall()
     left = seconds_left(token, clock, server_now)
     if left is None:
-        return Admission(url, Secret(token), now + UNKNOWN_LIFETIME, now + UNKNOWN_LIFETIME)
-    return Admission(url, Secret(token), now + refresh_after(left, LONGEST_MARGIN, clock), now + left)
+        return AdminToken(url, Secret(token), now + UNKNOWN_LIFETIME, now + UNKNOWN_LIFETIME)
+    return AdminToken(url, Secret(token), now + refresh_after(left, LONGEST_MARGIN, clock), now + left)

@@ -17,8 +17,8 @@ from runscaler.errors import (
     ServerError,
     Unreachable,
 )
-from runscaler.github.failures import Dropped, NotSent, Untrusted
-from runscaler.github.retries import Repeat, asked_to_wait, delay_before_retry, is_primary
+from runscaler.github.network_errors import Dropped, NotSent, Untrusted
+from runscaler.github.retry_policy import RetryMode, asked_to_wait, delay_before_retry, is_primary
 
 NOW = 1_800_000_000.0
 
@@ -27,8 +27,8 @@ def longest(seconds: float) -> float:
     return seconds
 
 
-def delay(error: GitHubError, attempt: int = 0, repeat: Repeat = Repeat.SAFE) -> float | None:
-    return delay_before_retry(error, attempt, repeat, longest)
+def delay(error: GitHubError, attempt: int = 0, retry: RetryMode = RetryMode.IDEMPOTENT) -> float | None:
+    return delay_before_retry(error, attempt, retry, longest)
 
 
 def asked(status: int, text: str = "", repeats: int = 0, **headers: str) -> float | None:
@@ -50,7 +50,7 @@ def test_the_delay_doubles_from_a_second_to_a_minute() -> None:
 def test_a_dropped_connection_is_mended_at_once_only_once_and_only_where_that_is_safe() -> None:
     assert delay(Dropped("x")) == 0
     assert delay(Dropped("x"), 1) == 2
-    assert delay(Dropped("x"), 0, Repeat.LATER) == 1
+    assert delay(Dropped("x"), 0, RetryMode.NOT_IDEMPOTENT) == 1
 
 
 def test_a_certificate_that_is_not_trusted_is_tried_once_a_minute() -> None:
@@ -58,10 +58,10 @@ def test_a_certificate_that_is_not_trusted_is_tried_once_a_minute() -> None:
 
 
 def test_what_must_not_happen_twice_is_repeated_only_while_it_was_not_seen() -> None:
-    assert delay(NotSent("x"), 0, Repeat.UNSENT) == 1
-    assert delay(RateLimited("x", retry_after=5), 0, Repeat.UNSENT) == 6
+    assert delay(NotSent("x"), 0, RetryMode.ONLY_IF_UNSENT) == 1
+    assert delay(RateLimited("x", retry_after=5), 0, RetryMode.ONLY_IF_UNSENT) == 6
     for unclear in (Unreachable("x"), Dropped("x"), ServerError("x")):
-        assert delay(unclear, 0, Repeat.UNSENT) is None
+        assert delay(unclear, 0, RetryMode.ONLY_IF_UNSENT) is None
 
 
 def test_a_rate_limit_waits_as_asked() -> None:

@@ -1,4 +1,4 @@
-"""From a credential to an `Admission` (docs/protocol.md § 3.1 c and d), kept fresh for all who share it.
+"""From a credential to an `AdminToken` (docs/protocol.md § 3.1 c and d), kept fresh for all who share it.
 
     credential ──c──► registration token ──d──► address of the actions service + admin JWT
 
@@ -13,18 +13,18 @@ from urllib.parse import quote
 
 from runscaler.config.secrets import Secret
 from runscaler.errors import GitHubError
-from runscaler.github.access import denial
-from runscaler.github.admission import Admission, admission
+from runscaler.github.access_errors import access_error
+from runscaler.github.admin_token import AdminToken, read_admin_token
+from runscaler.github.error_replies import error_from_reply, server_time, unreadable
 from runscaler.github.fields import Fields
-from runscaler.github.refusals import refusal, server_time, unreadable
 from runscaler.github.wire import Authorization, Reply, Request, json_body
 from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
     from runscaler.clock import Clock
     from runscaler.config.urls import ConfigUrl
-    from runscaler.github.courier import Courier
     from runscaler.github.credentials import Credential
+    from runscaler.github.rate_limited import RateLimitedTransport
     from runscaler.interrupt import Interrupt
 
 REGISTER_TRIES = 5
@@ -32,19 +32,24 @@ RENEWAL_GAP = 10.0
 POSTPONED = 30.0
 
 
-class Registrar:
+class AdminTokenCache:
     """One per credential and config URL. `api_base` is the REST API's address without a final slash."""
 
     def __init__(
-        self, credential: Credential, url: ConfigUrl, api_base: str, courier: Courier, clock: Clock
+        self,
+        credential: Credential,
+        url: ConfigUrl,
+        api_base: str,
+        transport: RateLimitedTransport,
+        clock: Clock,
     ) -> None:
         self._credential = credential
         self._url = url
         self._api_base = api_base
-        self._courier = courier
+        self._transport = transport
         self._clock = clock
         self._refreshing = InterruptibleSemaphore(1)
-        self._admission: Admission | None = None
+        self._token: AdminToken | None = None
         self._rounds = 0
         self._failure: GitHubError | None = None
         self._renewed_at: float | None = None
@@ -53,9 +58,9 @@ class Registrar:
     def secure(self) -> bool:
         return self._url.scheme == "https"
 
-    def current(self, user_agent: str, interrupt: Interrupt, seconds: float) -> Admission:
-        """An admission that still holds. Raises `GitHubError`, `Interrupted`."""
-        known = self._admission
+    def current(self, user_agent: str, interrupt: Interrupt, seconds: float) -> AdminToken:
+        """An admin_token that still holds. Raises `GitHubError`, `Interrupted`."""
+        known = self._token
         if known is not None and self._clock.wall() < known.refresh_at:
             return known
         try:
@@ -63,57 +68,57 @@ class Registrar:
         except GitHubError:
             if known is None or self._clock.wall() >= known.expires_at:
                 raise
-            self._admission = known.postponed(self._clock.wall() + POSTPONED)
-            return self._admission
+            self._token = known.postponed(self._clock.wall() + POSTPONED)
+            return self._token
 
-    def renew(self, refused: Admission, user_agent: str, interrupt: Interrupt, seconds: float) -> Admission:
-        """Another admission than one that GitHub refused early; at most one in 10 s is fetched so."""
-        if self._renewed_at is not None and self._admission is refused:
+    def renew(self, refused: AdminToken, user_agent: str, interrupt: Interrupt, seconds: float) -> AdminToken:
+        """Another admin_token than one that GitHub refused early; at most one in 10 s is fetched so."""
+        if self._renewed_at is not None and self._token is refused:
             gap = self._renewed_at + RENEWAL_GAP - self._clock.monotonic()
             if gap > 0:
                 self._clock.pause(gap, interrupt)
-        if self._admission is not refused and self._admission is not None:
-            return self._admission
+        if self._token is not refused and self._token is not None:
+            return self._token
         fresh = self._refreshed(refused, user_agent, interrupt, seconds)
         self._renewed_at = self._clock.monotonic()
         return fresh
 
     def _refreshed(
-        self, known: Admission | None, user_agent: str, interrupt: Interrupt, seconds: float
-    ) -> Admission:
+        self, known: AdminToken | None, user_agent: str, interrupt: Interrupt, seconds: float
+    ) -> AdminToken:
         """One refresh at a time: whoever waited for another's takes what came of it, good or bad."""
         before = self._rounds
         with self._refreshing.held(interrupt):
-            if self._admission is not None and self._admission is not known:
-                return self._admission
+            if self._token is not None and self._token is not known:
+                return self._token
             if self._failure is not None and self._rounds != before:
                 raise self._failure
             self._failure = None  # an older one says nothing of this round, which may be interrupted
             try:
-                self._admission = self._register(user_agent, interrupt, seconds)
+                self._token = self._register(user_agent, interrupt, seconds)
             except GitHubError as error:
                 self._failure = error
                 raise
             finally:
                 self._rounds += 1
-            return self._admission
+            return self._token
 
-    def _register(self, user_agent: str, interrupt: Interrupt, seconds: float) -> Admission:
+    def _register(self, user_agent: str, interrupt: Interrupt, seconds: float) -> AdminToken:
         """Steps c and d; a fresh registration token is refused until it has spread (fault F31), and one
-        that stays refused is fetched anew, once. Tried for `seconds`: then the refusal stands."""
+        that stays refused is fetched anew, once. Tried for `seconds`: then the error_from_reply stands."""
         deadline = self._clock.monotonic() + seconds
         for _ in range(2):
             token = self._registration_token(user_agent, interrupt, seconds)
             for attempt in range(REGISTER_TRIES):
                 request = self._register_request(token, user_agent)
-                reply = self._courier.send(request, interrupt, seconds)
+                reply = self._transport.send(request, interrupt, seconds)
                 if reply.status not in (401, 403):
                     return self._admitted(request, reply)
                 pause = self._clock.jitter(2.0**attempt)
                 if self._clock.monotonic() + pause >= deadline:
-                    raise denial(request, reply, self._url, self._clock.wall())
+                    raise access_error(request, reply, self._url, self._clock.wall())
                 self._clock.pause(pause, interrupt)
-        raise denial(request, reply, self._url, self._clock.wall())
+        raise access_error(request, reply, self._url, self._clock.wall())
 
     def _registration_token(self, user_agent: str, interrupt: Interrupt, seconds: float) -> Secret:
         request = Request(
@@ -124,9 +129,9 @@ class Registrar:
             headers={"Content-Type": "application/vnd.github.v3+json", "User-Agent": user_agent},
             rest=True,
         )
-        reply = self._courier.send(request, interrupt, seconds)
+        reply = self._transport.send(request, interrupt, seconds)
         if not reply.ok:
-            raise denial(request, reply, self._url, self._clock.wall())
+            raise access_error(request, reply, self._url, self._clock.wall())
         try:
             token = Fields(reply.json()).text("token")
             if not token:
@@ -146,10 +151,10 @@ class Registrar:
             rest=True,
         )
 
-    def _admitted(self, request: Request, reply: Reply) -> Admission:
+    def _admitted(self, request: Request, reply: Reply) -> AdminToken:
         if not reply.ok:
-            raise refusal(request, reply)
+            raise error_from_reply(request, reply)
         try:
-            return admission(reply.json(), self._clock, server_time(reply), secure=self.secure)
+            return read_admin_token(reply.json(), self._clock, server_time(reply), secure=self.secure)
         except ValueError as error:
             raise unreadable(request, reply, error) from error

@@ -11,11 +11,11 @@ from requests.exceptions import InvalidHeader, InvalidProxyURL, InvalidSchema, I
 from urllib3 import exceptions as urllib3
 
 from runscaler.errors import Unreachable
-from runscaler.github.fields import shown
+from runscaler.github.fields import escaped
 from runscaler.net.cancellable import CallCancelled
 from runscaler.net.causes import causes_of
 
-FOREIGN = (requests.RequestException, urllib3.HTTPError, OSError)
+LIBRARY_ERRORS = (requests.RequestException, urllib3.HTTPError, OSError)
 """What the libraries below us raise when a call fails."""
 
 _EXPIRED, _NOT_YET, _WRONG_HOST, _WRONG_ADDRESS = 10, 9, 62, 64
@@ -138,5 +138,5 @@ def _proxy_name(proxy: str) -> str:
 
 def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return shown(error.strerror, 100)
-    return shown(str(error), 100) or type(error).__name__
+        return escaped(error.strerror, 100)
+    return escaped(str(error), 100) or type(error).__name__

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from runscaler.errors import RateLimited
-from runscaler.github.failures import Dropped, NotSent, Untrusted
+from runscaler.github.network_errors import Dropped, NotSent, Untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,17 +22,17 @@ SECONDARY_WAIT = 60.0
 LIMITING = (403, 429, 503)
 
 
-class Repeat(Enum):
+class RetryMode(Enum):
     """What may be done again after a failure: `SAFE` has the same effect twice, `UNSENT` is repeated
     only while GitHub cannot have seen it (docs/protocol.md § 4.6), `LATER` is neither."""
 
-    SAFE = "safe"
-    LATER = "later"
-    UNSENT = "unsent"
+    IDEMPOTENT = "idempotent"
+    NOT_IDEMPOTENT = "not idempotent"
+    ONLY_IF_UNSENT = "only if unsent"
 
 
 def delay_before_retry(
-    error: GitHubError, attempt: int, repeat: Repeat, jitter: Callable[[float], float]
+    error: GitHubError, attempt: int, retry: RetryMode, jitter: Callable[[float], float]
 ) -> float | None:
     """Seconds until the next try; None: this error is final. `attempt` counts from 0.
 
@@ -41,13 +41,13 @@ def delay_before_retry(
     """
     if not error.retryable:
         return None
-    if repeat is Repeat.UNSENT and not isinstance(error, RateLimited | NotSent):
+    if retry is RetryMode.ONLY_IF_UNSENT and not isinstance(error, RateLimited | NotSent):
         return None
     if isinstance(error, RateLimited):
         return error.retry_after + jitter(1.0)
     if isinstance(error, Untrusted):
         return SLOW_DELAY
-    if isinstance(error, Dropped) and repeat is Repeat.SAFE and attempt == 0:
+    if isinstance(error, Dropped) and retry is RetryMode.IDEMPOTENT and attempt == 0:
         return 0.0
     return jitter(min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** min(attempt, 10)))
 

@@ -19,7 +19,7 @@ from runscaler.errors import (
     SessionGone,
     Unreadable,
 )
-from runscaler.github.fields import Fields, shown
+from runscaler.github.fields import Fields, escaped
 
 if TYPE_CHECKING:
     from runscaler.github.wire import Reply, Request
@@ -40,13 +40,13 @@ EXCEPTIONS: tuple[tuple[str, type[GitHubError]], ...] = (
 """Part of the exception's name → what it means; the status may differ between services."""
 
 
-def refusal(request: Request, reply: Reply) -> GitHubError:
+def error_from_reply(request: Request, reply: Reply) -> GitHubError:
     """The error for a reply of the actions service or the queue, rate limits and 401 apart."""
-    name, message = exception_of(reply)
+    name, message = exception_in(reply)
     for part, kind in EXCEPTIONS:
         if part in name:
-            return error_of(kind, request, reply, message)
-    return error_of(_by_status(reply.status), request, reply, message)
+            return reply_error(kind, request, reply, message)
+    return reply_error(_by_status(reply.status), request, reply, message)
 
 
 def _by_status(status: int) -> type[GitHubError]:
@@ -59,7 +59,7 @@ def _by_status(status: int) -> type[GitHubError]:
     return Refused
 
 
-def error_of(
+def reply_error(
     kind: type[GitHubError], request: Request, reply: Reply, why: str = "", fixes: tuple[str, ...] = ()
 ) -> GitHubError:
     """An error that names the call, the status, what GitHub says and its request id."""
@@ -70,7 +70,7 @@ def error_of(
     return kind(line, status=reply.status, request_id=reply.request_id, fixes=fixes)
 
 
-def exception_of(reply: Reply) -> tuple[str, str]:
+def exception_in(reply: Reply) -> tuple[str, str]:
     """(type name, message) of an exception body; empty and the text for any other body (fault F12)."""
     try:
         fields = Fields(reply.json())
@@ -78,25 +78,25 @@ def exception_of(reply: Reply) -> tuple[str, str]:
         message = fields.text("message")
     except ValueError:
         return "", _words_of(reply)
-    return name, shown(message)
+    return name, escaped(message)
 
 
 def _words_of(reply: Reply) -> str:
     """Of a body that is no exception: a page is known by its title, the rest is nothing for a log."""
     if not reply.text.lstrip().startswith("<"):
-        return shown(reply.text)
+        return escaped(reply.text)
     title = _TITLE.search(reply.text)
-    return f"a web page, {shown(' '.join(title[1].split()))!r}" if title else "a web page"
+    return f"a web page, {escaped(' '.join(title[1].split()))!r}" if title else "a web page"
 
 
 def unreadable(request: Request, reply: Reply, error: ValueError) -> Unreadable:
     """A success whose body is not what it should be (faults F8, F9): as good as no reply."""
     answered = f"{reply.host} answered {reply.status}"
-    kind = shown(reply.headers.get("Content-Type", "no content type"), 60)
+    kind = escaped(reply.headers.get("Content-Type", "no content type"), 60)
     line = f"could not {request.what}: {answered} with unreadable content ({kind}): "
-    line += shown(str(error))
+    line += escaped(str(error))
     if reply.text[:1] not in ("", "{", "["):  # JSON may hold a secret, even where it is broken
-        line += f"; it begins {shown(reply.text)!r}"
+        line += f"; it begins {escaped(reply.text)!r}"
     if reply.request_id:
         line += f" (request {reply.request_id})"
     return Unreadable(line, status=reply.status, request_id=reply.request_id)
