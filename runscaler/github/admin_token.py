@@ -1,4 +1,4 @@
-"""The actions service's address and the admin JWT that opens it, with the time that they are good for."""
+"""The admin JWT for the actions service, the service's address and how long both may be used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ LONGEST_MARGIN = 120.0
 
 @dataclass(frozen=True, slots=True)
 class AdminToken:
-    """`refresh_at` and `expires_at` are on this host's wall clock, so that a host that slept notices."""
+    """Opens the actions service at `base_url`.
+
+    `refresh_at` and `expires_at` are wall-clock seconds of this host, so a host that slept notices.
+    """
 
     base_url: str
     token: Secret
@@ -31,15 +34,15 @@ class AdminToken:
         return bearer(self.token)
 
     def postponed(self, until: float) -> AdminToken:
-        """The same while it cannot be refreshed and still holds."""
+        """The same token, to be refreshed at `until`, but no later than it expires."""
         return replace(self, refresh_at=min(until, self.expires_at))
 
 
 def read_admin_token(value: JsonValue, clock: Clock, server_now: float | None, *, secure: bool) -> AdminToken:
-    """What step d of docs/protocol.md § 3.1 answered. Raises `ValueError` (fault F33).
+    """The token in the reply to step d of docs/protocol.md § 3.1. Raises `ValueError` (fault F33).
 
-    `secure` says that the config URL is https, so that no token may go over plain http. A token that
-    does not tell its end, or is over on arrival, counts as good for five minutes (fault F24).
+    `server_now` is the reply's time in wall-clock seconds. `secure`: the address must be https. A token
+    without a readable expiry, or one that has expired on arrival, is used for five minutes (fault F24).
     """
     fields = Fields(value)
     token = fields.text("token")

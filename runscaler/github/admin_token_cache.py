@@ -1,9 +1,9 @@
-"""From a credential to an `AdminToken` (docs/protocol.md § 3.1 c and d), kept fresh for all who share it.
+"""Exchanges a credential for an `AdminToken` and keeps that fresh for all who share it.
 
-    credential ──c──► registration token ──d──► address of the actions service + admin JWT
+    credential ──c──► registration token ──d──► admin JWT and address of the actions service
 
-A refresh is always both steps. It is made early, by one thread for all that need it, and once more when
-GitHub refuses the JWT before its time.
+The letters are those of docs/protocol.md § 3.1. A refresh always takes both steps. One thread makes it for
+all that need it: shortly before the token expires, or when GitHub refuses the token earlier.
 """
 
 from __future__ import annotations
@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from runscaler.github.rate_limited import RateLimitedTransport
     from runscaler.interrupt import Interrupt
 
-REGISTER_TRIES = 5
+REGISTER_ATTEMPTS = 5
 RENEWAL_GAP = 10.0
 POSTPONED = 30.0
 
 
 class AdminTokenCache:
-    """One per credential and config URL. `api_base` is the REST API's address without a final slash."""
+    """One for each credential and config URL. `api_base` is the REST API's address without a final slash.
+
+    Thread-safe. `seconds` is how long each request may take, and how long a refused one is tried again.
+    """
 
     def __init__(
         self,
@@ -56,10 +59,14 @@ class AdminTokenCache:
 
     @property
     def secure(self) -> bool:
+        """Must every address be https, because the config URL is?"""
         return self._url.scheme == "https"
 
     def current(self, user_agent: str, interrupt: Interrupt, seconds: float) -> AdminToken:
-        """An admin_token that still holds. Raises `GitHubError`, `Interrupted`."""
+        """A token that has not expired. Raises `GitHubError`, `Interrupted`.
+
+        If a refresh fails while the token is still valid, that one is used for another 30 s.
+        """
         known = self._token
         if known is not None and self._clock.wall() < known.refresh_at:
             return known
@@ -72,7 +79,10 @@ class AdminTokenCache:
             return self._token
 
     def renew(self, refused: AdminToken, user_agent: str, interrupt: Interrupt, seconds: float) -> AdminToken:
-        """Another admin_token than one that GitHub refused early; at most one in 10 s is fetched so."""
+        """Another token than `refused`, which GitHub did not accept. Fetched at most once in 10 s.
+
+        Raises `GitHubError`, `Interrupted`.
+        """
         if self._renewed_at is not None and self._token is refused:
             gap = self._renewed_at + RENEWAL_GAP - self._clock.monotonic()
             if gap > 0:
@@ -86,14 +96,15 @@ class AdminTokenCache:
     def _refreshed(
         self, known: AdminToken | None, user_agent: str, interrupt: Interrupt, seconds: float
     ) -> AdminToken:
-        """One refresh at a time: whoever waited for another's takes what came of it, good or bad."""
+        """One refresh at a time. A thread that waited for another's refresh takes its result, or raises its
+        error."""
         before = self._rounds
         with self._refreshing.held(interrupt):
             if self._token is not None and self._token is not known:
                 return self._token
             if self._failure is not None and self._rounds != before:
                 raise self._failure
-            self._failure = None  # an older one says nothing of this round, which may be interrupted
+            self._failure = None  # of an earlier round; this one may be interrupted and leave none
             try:
                 self._token = self._register(user_agent, interrupt, seconds)
             except GitHubError as error:
@@ -104,16 +115,16 @@ class AdminTokenCache:
             return self._token
 
     def _register(self, user_agent: str, interrupt: Interrupt, seconds: float) -> AdminToken:
-        """Steps c and d; a fresh registration token is refused until it has spread (fault F31), and one
-        that stays refused is fetched anew, once. Tried for `seconds`: then the error_from_reply stands."""
+        """Steps c and d. GitHub may refuse a registration token that is a moment old (fault F31), so it is
+        tried several times, and then fetched anew, once. After `seconds` the refusal is final."""
         deadline = self._clock.monotonic() + seconds
         for _ in range(2):
             token = self._registration_token(user_agent, interrupt, seconds)
-            for attempt in range(REGISTER_TRIES):
+            for attempt in range(REGISTER_ATTEMPTS):
                 request = self._register_request(token, user_agent)
                 reply = self._transport.send(request, interrupt, seconds)
                 if reply.status not in (401, 403):
-                    return self._admitted(request, reply)
+                    return self._read(request, reply)
                 pause = self._clock.jitter(2.0**attempt)
                 if self._clock.monotonic() + pause >= deadline:
                     raise access_error(request, reply, self._url, self._clock.wall())
@@ -151,7 +162,7 @@ class AdminTokenCache:
             rest=True,
         )
 
-    def _admitted(self, request: Request, reply: Reply) -> AdminToken:
+    def _read(self, request: Request, reply: Reply) -> AdminToken:
         if not reply.ok:
             raise error_from_reply(request, reply)
         try:

@@ -1,4 +1,4 @@
-"""What calls share in one process: one TLS context per CA file, one transport per credential and host."""
+"""What the scale sets of one process share: TLS contexts, transports, admin tokens."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class TransportPool:
-    """One per facade; `close` closes every connection and ends the thread that watches deadlines.
+    """One for each `Autoscaler`. Thread-safe.
 
-    `clock` is what rate limits and tokens are timed with; deadlines on sockets are always real time.
+    `clock` times rate limits and tokens; the deadlines of calls are always real time.
     """
 
     def __init__(self, clock: Clock, environ: Mapping[str, str] = os.environ) -> None:
@@ -39,23 +39,26 @@ class TransportPool:
         self._token_caches: dict[Hashable, AdminTokenCache] = {}
 
     def for_scale_set(self, settings: ScaleSetSettings) -> tuple[AdminTokenCache, RateLimitedTransport]:
-        """Shared by the sets with the same credential, config URL, proxy and CA.
+        """What the scale set shares with those of the same credential, host, proxy and CA: a transport,
+        and admin tokens if their config URL is the same too.
 
         Raises `ConfigError` without a credential, `HostError` for an unreadable CA file, `InvalidUrl`.
         """
         credential = credential_of(settings)
         url = parse_config_url(settings.url)
         api_base = url.api_base(self._environ)
-        place = (credential.key, api_base, settings.proxy, settings.ca)
+        key = (credential.key, api_base, settings.proxy, settings.ca)
         with self._lock:
-            transport = self._transports.get(place) or self._new_transport(place, settings)
-            key = (place, url.text.lower())
-            if key not in self._token_caches:
-                self._token_caches[key] = AdminTokenCache(credential, url, api_base, transport, self._clock)
-            return self._token_caches[key], transport
+            transport = self._transports.get(key) or self._new_transport(key, settings)
+            token_key = (key, url.text.lower())
+            if token_key not in self._token_caches:
+                cache = AdminTokenCache(credential, url, api_base, transport, self._clock)
+                self._token_caches[token_key] = cache
+            return self._token_caches[token_key], transport
 
     def close(self) -> None:
-        """Idle connections are closed at once, those in use when their calls end."""
+        """Close idle connections; those in use are closed when their calls end. Ends the thread that
+        watches deadlines."""
         with self._lock:
             for transport in self._transports.values():
                 transport.close()
@@ -63,9 +66,9 @@ class TransportPool:
             self._token_caches.clear()
         self._deadlines.close()
 
-    def _new_transport(self, place: Hashable, settings: ScaleSetSettings) -> RateLimitedTransport:
+    def _new_transport(self, key: Hashable, settings: ScaleSetSettings) -> RateLimitedTransport:
         if settings.ca not in self._contexts:
             self._contexts[settings.ca] = tls_context(settings.ca, self._environ)
-        wire = Transport(self._contexts[settings.ca], self._deadlines, settings.proxy or None)
-        transport = self._transports[place] = RateLimitedTransport(wire, self._clock)
+        unlimited = Transport(self._contexts[settings.ca], self._deadlines, settings.proxy or None)
+        transport = self._transports[key] = RateLimitedTransport(unlimited, self._clock)
         return transport

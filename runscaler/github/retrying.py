@@ -1,4 +1,4 @@
-"""Making a call again until it succeeds or its caller's patience is over, and saying so meanwhile."""
+"""Repeats a call until it succeeds or its time is up, and reports while it is being retried."""
 
 from __future__ import annotations
 
@@ -20,87 +20,89 @@ if TYPE_CHECKING:
     from runscaler.interrupt import Interrupt
 
 Result = TypeVar("Result")
-SHORTEST_TRY = 5.0
+SHORTEST_ATTEMPT = 5.0
 _Reason = tuple[type[GitHubError], int]
 
 
 class RetryReporter:
-    """The calls of one scale set that are being retried; reports each change of reason once.
+    """Knows which calls of one scale set are being retried, and reports each change of the reason once.
 
-    Kind of error and status make a reason: request ids and seconds differ each time and tell nothing new.
+    A reason is the class of the error and its status, because request ids and seconds differ each time
+    and say nothing new. Thread-safe.
     """
 
     def __init__(self, report: TroubleReport) -> None:
         self._report = report
         self._lock = threading.Lock()
-        self._waiting: dict[object, _Reason] = {}
-        self._shown: _Reason | None = None
+        self._retried: dict[object, _Reason] = {}
+        self._reported: _Reason | None = None
 
     @contextmanager
     def call(self) -> Iterator[Callable[[GitHubError, float], None]]:
-        """Yields what to call with an error and the time of the next try; over when the call is."""
-        mark = object()
+        """One call. Yields the function to report its error and the time of the next attempt to; when the
+        last call that was retried ends, None is reported."""
+        key = object()
 
-        def tell(error: GitHubError, retry_at: float) -> None:
-            self._tell(mark, error, retry_at)
+        def retry(error: GitHubError, retry_at: float) -> None:
+            self._retry(key, error, retry_at)
 
         try:
-            yield tell
+            yield retry
         finally:
-            if mark in self._waiting:
-                self._over(mark)
+            if key in self._retried:
+                self._end(key)
 
-    def _tell(self, mark: object, error: GitHubError, retry_at: float) -> None:
+    def _retry(self, key: object, error: GitHubError, retry_at: float) -> None:
         reason = (type(error), error.status)
         with self._lock:
-            self._waiting[mark] = reason
-            if reason != self._shown:
-                self._shown = reason
+            self._retried[key] = reason
+            if reason != self._reported:
+                self._reported = reason
                 self._report(Trouble.of(error, retry_at))
 
-    def _over(self, mark: object) -> None:
+    def _end(self, key: object) -> None:
         with self._lock:
-            self._waiting.pop(mark, None)
-            if not self._waiting and self._shown is not None:
-                self._shown = None
+            self._retried.pop(key, None)
+            if not self._retried and self._reported is not None:
+                self._reported = None
                 self._report(None)
 
 
 class RetryingCaller:
-    """Retries calls of one scale set by the rules of `retries`."""
+    """Retries the calls of one scale set as `retry_policy` decides. Thread-safe."""
 
-    def __init__(self, clock: Clock, troubles: RetryReporter) -> None:
+    def __init__(self, clock: Clock, reporter: RetryReporter) -> None:
         self._clock = clock
-        self._troubles = troubles
+        self._reporter = reporter
 
     def call_with_retries(
         self,
         attempt: Callable[[float], Result],
         interrupt: Interrupt,
         seconds: float | None,
-        retry: RetryMode,
+        mode: RetryMode,
     ) -> Result:
-        """The result of the first attempt that succeeds; each is told how many seconds it may take.
+        """The result of the first attempt that succeeds. Each is given the seconds that it may take.
 
-        Raises the last error when the next try would come after `seconds` (None: never), or at once
-        when trying again cannot help; `Interrupted`.
+        Raises the last error where the next attempt would come after `seconds` (None: never too late) or
+        cannot help, and `Interrupted`.
         """
         deadline = None if seconds is None else self._clock.monotonic() + seconds
         number = 0
-        with self._troubles.call() as tell:
+        with self._reporter.call() as report_retry:
             while True:
                 try:
                     return attempt(self._allowance(deadline))
                 except GitHubError as error:
-                    delay = delay_before_retry(error, number, retry, self._clock.jitter)
+                    delay = delay_before_retry(error, number, mode, self._clock.jitter)
                     retry_at = self._clock.monotonic() + (delay or 0.0)
                     if delay is None or (deadline is not None and retry_at >= deadline):
                         raise
-                    tell(error, retry_at)
+                    report_retry(error, retry_at)
                 self._clock.pause(delay, interrupt)
                 number += 1
 
     def _allowance(self, deadline: float | None) -> float:
         if deadline is None:
             return CALL_DEADLINE
-        return min(CALL_DEADLINE, max(SHORTEST_TRY, deadline - self._clock.monotonic()))
+        return min(CALL_DEADLINE, max(SHORTEST_ATTEMPT, deadline - self._clock.monotonic()))

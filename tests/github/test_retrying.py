@@ -28,8 +28,8 @@ class Rig:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.reports: list[Trouble | None] = []
-        self.troubles = RetryReporter(self.reports.append)
-        self.retrying = RetryingCaller(self.clock, self.troubles)
+        self.reporter = RetryReporter(self.reports.append)
+        self.retrying = RetryingCaller(self.clock, self.reporter)
 
     def call_with_retries(self, attempt: Failing, seconds: float | None = None) -> str:
         return self.retrying.call_with_retries(attempt, Interrupt(), seconds, RetryMode.NOT_IDEMPOTENT)
@@ -63,11 +63,11 @@ def test_another_reason_is_told_anew(rig: Rig) -> None:
 
 
 def test_trouble_lasts_until_the_last_call_that_has_it_is_over(rig: Rig) -> None:
-    with rig.troubles.call() as first:
+    with rig.reporter.call() as first:
         first(Unreachable("no route"), 5.0)
-        with rig.troubles.call() as second:
+        with rig.reporter.call() as second:
             second(Unreachable("no route"), 6.0)
-        with rig.troubles.call():
+        with rig.reporter.call():
             pass
         assert len(rig.reports) == 1
 
