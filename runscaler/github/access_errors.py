@@ -1,4 +1,4 @@
-"""Why GitHub will not let a credential in (docs/protocol.md § 3.2, 3.3), told apart, with what to do."""
+"""Why GitHub rejects a credential, and what to do about it (docs/protocol.md § 3.2, 3.3)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _RIGHTS = {
 
 
 def access_error(request: Request, reply: Reply, url: ConfigUrl, now: float) -> GitHubError:
-    """The error for a REST call that failed, rate limits apart; `now` is this host's wall clock."""
+    """The error for a REST call that failed, other than by a rate limit. `now` is this host's wall clock."""
     sso = reply.headers.get("X-GitHub-SSO", "")
     if reply.status in (403, 404) and "required" in sso.lower():
         return _needs_sso(request, reply, sso)
@@ -42,12 +42,12 @@ def access_error(request: Request, reply: Reply, url: ConfigUrl, now: float) -> 
     if reply.status == 403:
         return _forbidden(request, reply, url)
     if reply.status == 404:
-        return _hidden(request, reply, url)
+        return _not_found(request, reply, url)
     return error_from_reply(request, reply)
 
 
 def _bad_credentials(request: Request, reply: Reply, url: ConfigUrl, now: float) -> GitHubError:
-    why = f"the token is wrong, expired or revoked ({_said(reply)}){clock_skew(reply, now)}"
+    why = f"the token is wrong, expired or revoked ({_reason_in(reply)}){clock_skew(reply, now)}"
     fixes = ("make a new token and give it as token or RUNNER_TOKEN", *_RIGHTS[url.kind])
     return reply_error(AccessDenied, request, reply, why, fixes)
 
@@ -60,7 +60,7 @@ def _needs_sso(request: Request, reply: Reply, sso: str) -> GitHubError:
 
 
 def _forbidden(request: Request, reply: Reply, url: ConfigUrl) -> GitHubError:
-    said = _said(reply)
+    said = _reason_in(reply)
     lowered = said.lower()
     if "ip allow list" in lowered or "ip address" in lowered:
         fix = "add this host's address to the organisation's IP allow list"
@@ -88,7 +88,7 @@ def _missing_rights(reply: Reply, url: ConfigUrl) -> tuple[str, ...]:
     return _RIGHTS[url.kind]
 
 
-def _hidden(request: Request, reply: Reply, url: ConfigUrl) -> GitHubError:
+def _not_found(request: Request, reply: Reply, url: ConfigUrl) -> GitHubError:
     why = f"{url.text} does not exist, or the credential may not see it"
     if url.kind is Kind.ENTERPRISE:
         why += ", or it is a GitHub App's, which no enterprise takes"
@@ -99,5 +99,5 @@ def _hidden(request: Request, reply: Reply, url: ConfigUrl) -> GitHubError:
     )
 
 
-def _said(reply: Reply) -> str:
+def _reason_in(reply: Reply) -> str:
     return exception_in(reply)[1] or "no reason given"

@@ -1,4 +1,4 @@
-"""Calls of one scale set to the actions service and its queue: tokens, retries and reading in one place."""
+"""The calls of one scale set to the actions service and the message queue: tokens, retries, decoding."""
 
 from __future__ import annotations
 
@@ -30,8 +30,11 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class ServiceCall:
-    """A call of the actions service. `what` is a verb phrase; `session`: its queue token opens it.
-    `semaphore` bounds how many such calls are on the wire at once; `precious` as in `Request`."""
+    """A call of the actions service. `what` and `grace` are as in `Request`.
+
+    With a `session`, that session's queue token authorises the call instead of the admin token. A
+    `semaphore` limits how many such calls are made at once.
+    """
 
     what: str
     method: str
@@ -42,11 +45,14 @@ class ServiceCall:
     retry: RetryMode = RetryMode.IDEMPOTENT
     session: Session | None = None
     semaphore: InterruptibleSemaphore | None = None
-    precious: bool = False
+    grace: float = 0.0
 
 
 class ActionsClient:
-    """One scale set's caller; `scale_set_id` is 0 until the client learns it."""
+    """Makes the calls of one scale set; `scale_set_id` is 0 until it is known. Thread-safe.
+
+    `seconds` is how long a call is retried, None for ever. All calls raise `GitHubError` and `Interrupted`.
+    """
 
     def __init__(
         self,
@@ -63,6 +69,7 @@ class ActionsClient:
 
     @property
     def secure(self) -> bool:
+        """Must every address that GitHub hands out be https?"""
         return self._admin_tokens.secure
 
     def user_agent(self, subsystem: Subsystem) -> str:
@@ -75,14 +82,13 @@ class ActionsClient:
         interrupt: Interrupt,
         seconds: float | None,
     ) -> Result:
-        """What `read` makes of the successful reply's body (None where it has none).
+        """What `read` makes of the body of a successful reply; None stands for an empty body.
 
-        A `ValueError` of it is as good as no reply.
+        A `ValueError` raised by `read` makes the reply `Unreadable`, which is retried.
 
-        Raises what `error_from_reply` says, `AccessDenied` for a second 401, `QueueTokenExpired` for a 401 of a
-        call with a session.
+        Raises what `error_from_reply` gives, `AccessDenied` for a second 401 in a row, `QueueTokenExpired`
+        for a 401 of a call with a session.
         """
-
         return self.call_for_reply(call, lambda reply: read(_content(reply)), interrupt, seconds)
 
     def call_for_reply(
@@ -92,7 +98,7 @@ class ActionsClient:
         interrupt: Interrupt,
         seconds: float | None,
     ) -> Result:
-        """The same for what needs more of the reply than its body."""
+        """As `call`, where `read` needs more of the reply than its body."""
 
         def attempt(left: float) -> Result:
             with call.semaphore.held(interrupt) if call.semaphore else nullcontext():
@@ -106,7 +112,7 @@ class ActionsClient:
     def ensure_admin_token(
         self, subsystem: Subsystem, interrupt: Interrupt, seconds: float | None
     ) -> AdminToken:
-        """Make sure that there is an admin_token before a call whose failure must not be ambiguous."""
+        """A valid admin token, fetched ahead of a call that is not repeated so that it cannot fail for it."""
 
         def attempt(left: float) -> AdminToken:
             return self._admin_tokens.current(self.user_agent(subsystem), interrupt, left)
@@ -120,7 +126,8 @@ class ActionsClient:
         interrupt: Interrupt,
         seconds: float | None,
     ) -> Result:
-        """The same for the queue itself, whose token only the session's refresh renews."""
+        """As `call_for_reply`, to the message queue. Raises `QueueTokenExpired` for a 401, as only a refresh
+        of the session renews the queue token."""
 
         def attempt(left: float) -> Result:
             return self.call_queue_once(request, read, interrupt, left)
@@ -134,6 +141,7 @@ class ActionsClient:
         interrupt: Interrupt,
         seconds: float | None = None,
     ) -> Result:
+        """As `call_queue`, without retries. `seconds` limits the request itself."""
         reply = self._transport.send(request, interrupt, seconds)
         if reply.status == 401:
             raise reply_error(QueueTokenExpired, request, reply)
@@ -165,7 +173,7 @@ class ActionsClient:
             authorization=admin_token.authorization if session is None else bearer(session.queue_token),
             headers={**SERVICE_HEADERS, "User-Agent": user_agent},
             body=call.body,
-            precious=call.precious,
+            grace=call.grace,
         )
 
 
@@ -183,8 +191,8 @@ def _read(request: Request, reply: Reply, read: Callable[[Reply], Result]) -> Re
 
 
 @contextmanager
-def scale_set_needed() -> Iterator[None]:
-    """In a call to a scale set, "not found" means that the scale set is gone (fault F58)."""
+def not_found_means_scale_set_gone() -> Iterator[None]:
+    """For calls about a scale set, where "not found" means that it was deleted (fault F58)."""
     try:
         yield
     except NotFound as error:

@@ -1,7 +1,7 @@
-"""Reading a message of the queue (docs/protocol.md § 5.2, 5.3): good job messages survive bad neighbours.
+"""Decodes a message of the queue (docs/protocol.md § 5.2, 5.3). One bad job message does not spoil the rest.
 
-Only an envelope without a usable id is an error (`ValueError`, fault F9). Everything else that cannot
-be read becomes a line in `Batch.problems`, and the batch is still acknowledged (faults F47, F49, F51).
+Only a message without a usable id is an error (`ValueError`, fault F9). Everything else that cannot be
+read becomes a line in `Batch.problems`, and the message is still acknowledged (faults F47, F49, F51).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 JOB_MESSAGES = "RunnerScaleSetJobMessages"
-MOST_PROBLEMS = 10
+MAX_PROBLEMS = 10
 
 
 class _JobFacts(TypedDict):
@@ -44,7 +44,7 @@ class _JobFacts(TypedDict):
 
 
 def batch(value: JsonValue) -> Batch:
-    """Raises `ValueError` where there is no id that could be acknowledged."""
+    """Raises `ValueError` if there is no id to acknowledge it by."""
     fields = Fields(value, "the message")
     number = fields.required("messageId")
     problems: list[str] = []
@@ -82,7 +82,7 @@ def _events(body: JsonValue, problems: list[str]) -> tuple[JobEvent, ...]:
 
 
 def _elements(body: JsonValue) -> list[JsonValue]:
-    """The body is a string that holds a JSON array; empty or absent it says nothing."""
+    """The body is a string that holds a JSON array. It may be empty or absent."""
     if body is None or body == "":
         return []
     elements = parse_json(body) if isinstance(body, str) else body
@@ -94,7 +94,7 @@ def _elements(body: JsonValue) -> list[JsonValue]:
 
 
 def job_event(value: JsonValue) -> JobEvent:
-    """One job message; raises `ValueError` where its type is unknown or a field has the wrong type."""
+    """One job message. Raises `ValueError` if its type is unknown or a field has the wrong type."""
     fields = Fields(value, "it")
     kind = fields.text("messageType")
     make = _MAKERS.get(kind.lower())
@@ -153,7 +153,7 @@ _MAKERS: dict[str, Callable[[Fields], JobEvent]] = {
 
 
 def _bounded(problems: list[str]) -> tuple[str, ...]:
-    kept = problems[:MOST_PROBLEMS]
-    if len(problems) > MOST_PROBLEMS:
-        kept.append(f"and {len(problems) - MOST_PROBLEMS} more")
+    kept = problems[:MAX_PROBLEMS]
+    if len(problems) > MAX_PROBLEMS:
+        kept.append(f"and {len(problems) - MAX_PROBLEMS} more")
     return tuple(kept)

@@ -1,4 +1,4 @@
-"""Calls about runners' registrations (docs/protocol.md § 4.2, 4.6)."""
+"""Calls that register, look up and remove runners (docs/protocol.md § 4.2, 4.6)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.errors import NotFound
 from runscaler.github import decode
-from runscaler.github.actions_client import ServiceCall, scale_set_needed
+from runscaler.github.actions_client import ServiceCall, not_found_means_scale_set_gone
 from runscaler.github.endpoints import RUNNERS, WORK_FOLDER, scale_set_path
 from runscaler.github.identity import Subsystem
 from runscaler.github.retry_policy import RetryMode
@@ -49,14 +49,14 @@ class RunnerCalls:
         def read(value: JsonValue) -> JitConfig:
             return decode.jit_config(value, runner)
 
-        with scale_set_needed():
+        with not_found_means_scale_set_gone():
             return self._actions.call(call, read, interrupt, retry_for)
 
     def runner(
         self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None:
         path = f"{RUNNERS}/{runner_id}"
-        call = ServiceCall(f"look runner {runner_id} up", "GET", path, subsystem=Subsystem.RUNNER)
+        call = ServiceCall(f"look up runner {runner_id}", "GET", path, subsystem=Subsystem.RUNNER)
         try:
             return self._actions.call(call, decode.runner, interrupt, retry_for)
         except NotFound:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.errors import GitHubError, JobStillRunning, NotFound, Refused, ScaleSetGone
 from runscaler.github import decode
-from runscaler.github.actions_client import ServiceCall, scale_set_needed
+from runscaler.github.actions_client import ServiceCall, not_found_means_scale_set_gone
 from runscaler.github.endpoints import RUNNER_GROUPS, SCALE_SETS, scale_set_body, scale_set_path
 from runscaler.github.retry_policy import RetryMode
 
@@ -40,7 +40,7 @@ class ScaleSetCalls:
         raise self._no_such_group(name, interrupt)
 
     def _no_such_group(self, name: str, interrupt: Interrupt) -> NotFound:
-        """Names the groups that there are, where GitHub tells (docs/behaviour.md § 12)."""
+        """The error; it lists the groups that exist, if GitHub says (docs/behaviour.md § 12)."""
         call = ServiceCall("list the runner groups", "GET", RUNNER_GROUPS)
         names: list[str] = []
         with suppress(GitHubError):
@@ -57,17 +57,17 @@ class ScaleSetCalls:
         found = self._actions.call(call, decode.scale_sets, interrupt, retry_for)
         if len(found) > 1:
             raise Refused(f"GitHub knows {len(found)} scale sets {name!r} in one runner group", status=200)
-        return self._learnt(found[0]) if found else None
+        return self._remember(found[0]) if found else None
 
     def scale_set(
         self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RunnerScaleSet | None:
-        call = ServiceCall(f"look scale set {scale_set_id} up", "GET", scale_set_path(scale_set_id))
+        call = ServiceCall(f"look up scale set {scale_set_id}", "GET", scale_set_path(scale_set_id))
         try:
             found = self._actions.call(call, decode.scale_set_if_any, interrupt, retry_for)
         except (NotFound, ScaleSetGone):
             return None
-        return self._learnt(found) if found else None
+        return self._remember(found) if found else None
 
     def create_scale_set(
         self,
@@ -81,7 +81,7 @@ class ScaleSetCalls:
         call = ServiceCall(
             f"create the scale set {name!r}", "POST", SCALE_SETS, body=body, retry=RetryMode.NOT_IDEMPOTENT
         )
-        return self._learnt(self._actions.call(call, decode.scale_set, interrupt, retry_for))
+        return self._remember(self._actions.call(call, decode.scale_set, interrupt, retry_for))
 
     def update_scale_set(
         self,
@@ -94,8 +94,8 @@ class ScaleSetCalls:
     ) -> RunnerScaleSet:
         body = scale_set_body(name, group_id, labels)
         call = ServiceCall(f"change the scale set {name!r}", "PATCH", scale_set_path(scale_set_id), body=body)
-        with scale_set_needed():
-            return self._learnt(self._actions.call(call, decode.scale_set, interrupt, retry_for))
+        with not_found_means_scale_set_gone():
+            return self._remember(self._actions.call(call, decode.scale_set, interrupt, retry_for))
 
     def delete_scale_set(
         self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 10.0
@@ -108,6 +108,6 @@ class ScaleSetCalls:
         except JobStillRunning as error:
             raise Refused(str(error), status=error.status, request_id=error.request_id) from error
 
-    def _learnt(self, scale_set: RunnerScaleSet) -> RunnerScaleSet:
+    def _remember(self, scale_set: RunnerScaleSet) -> RunnerScaleSet:
         self._actions.scale_set_id = scale_set.id
         return scale_set

@@ -1,4 +1,4 @@
-"""Calls about a message session, its queue and the jobs on offer (docs/protocol.md § 4.5, 5)."""
+"""Calls about a message session, its queue and the jobs that may be acquired (docs/protocol.md § 4.5, 5)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.errors import GitHubError, NotFound, ScaleSetGone, SessionGone
 from runscaler.github import decode
-from runscaler.github.actions_client import ServiceCall, scale_set_needed
+from runscaler.github.actions_client import ServiceCall, not_found_means_scale_set_gone
 from runscaler.github.endpoints import scale_set_path
 from runscaler.github.error_replies import server_time
 from runscaler.github.jwt import refresh_after, seconds_left
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 
 
 LONGEST_MARGIN = 300.0
-"""A queue token is renewed so long before its end (docs/protocol.md § 5.1)."""
+"""A queue token is renewed at most this many seconds before it expires (docs/protocol.md § 5.1)."""
+OPEN_SESSION_GRACE = 2.0
+"""Only the reply names the new session: seconds that it is waited for after an interrupt, so that the
+session can be closed."""
 
 
 class SessionCalls:
-    """The part of `ScaleSetService` that a listener lives on."""
+    """The part of `ScaleSetService` that a listener uses."""
 
     _actions: ActionsClient
     _clock: Clock
@@ -44,11 +47,16 @@ class SessionCalls:
         interrupt: Interrupt,
         retry_for: float | None = 30.0,
     ) -> Session:
-        """A session without a queue is of no use (fault F38): closed, and tried again."""
+        """A new session; one that comes without a queue is closed, and another is opened (fault F38)."""
         self._actions.scale_set_id = scale_set_id
         path, body = scale_set_path(scale_set_id, "sessions"), json_body({"ownerName": owner_name})
         call = ServiceCall(
-            "open a message session", "POST", path, body=body, retry=RetryMode.NOT_IDEMPOTENT, precious=True
+            "open a message session",
+            "POST",
+            path,
+            body=body,
+            retry=RetryMode.NOT_IDEMPOTENT,
+            grace=OPEN_SESSION_GRACE,
         )
 
         def read(reply: Reply) -> Session:
@@ -56,10 +64,10 @@ class SessionCalls:
             try:
                 return _with_queue(session, secure=self._actions.secure)
             except ValueError:
-                self._close_quietly(session, interrupt)
+                self._try_to_close(session, interrupt)
                 raise
 
-        with scale_set_needed():
+        with not_found_means_scale_set_gone():
             return self._actions.call_for_reply(call, read, interrupt, retry_for)
 
     def _session(self, reply: Reply, scale_set_id: ScaleSetId, known: SessionId | None) -> Session:
@@ -71,7 +79,7 @@ class SessionCalls:
 
         return decode.session(reply.json(), scale_set_id, known, refresh_at)
 
-    def _close_quietly(self, session: Session, interrupt: Interrupt) -> None:
+    def _try_to_close(self, session: Session, interrupt: Interrupt) -> None:
         if session.id:
             with suppress(GitHubError):
                 self.close_session(session.scale_set_id, session.id, interrupt, 0.0)
@@ -117,9 +125,11 @@ class SessionCalls:
     def acquirable_jobs(
         self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> tuple[JobAvailable, ...]:
-        call = ServiceCall("list the jobs on offer", "GET", scale_set_path(scale_set_id, "acquirablejobs"))
-        with scale_set_needed():
-            return self._actions.call(call, decode.offers, interrupt, retry_for)
+        call = ServiceCall(
+            "list the jobs that may be acquired", "GET", scale_set_path(scale_set_id, "acquirablejobs")
+        )
+        with not_found_means_scale_set_gone():
+            return self._actions.call(call, decode.available_jobs, interrupt, retry_for)
 
     def acquire_jobs(
         self,
@@ -134,12 +144,12 @@ class SessionCalls:
         call = ServiceCall(
             "acquire jobs", "POST", path, body=body, retry=RetryMode.NOT_IDEMPOTENT, session=session
         )
-        with scale_set_needed():
-            return self._actions.call(call, decode.acquired, interrupt, retry_for)
+        with not_found_means_scale_set_gone():
+            return self._actions.call(call, decode.acquired_jobs, interrupt, retry_for)
 
 
 def _with_queue(session: Session, *, secure: bool) -> Session:
-    """The session, if it has a queue that can be used; else `ValueError`."""
+    """The session; `ValueError` if it has no queue that can be used."""
     usable_url(session.queue_url, "messageQueueUrl", secure=secure)
     if not session.queue_token:
         raise ValueError("messageQueueAccessToken is missing")

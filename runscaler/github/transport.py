@@ -1,7 +1,6 @@
-"""One try of one call over HTTP: bounded in size and time, cancellable, never to a wrong host.
+"""One attempt of one call over HTTP: limited in size and time, cancellable, never sent to another host.
 
-Retries are `calls`' business, what a status means `refusals`'. One `Transport` serves all calls with
-one credential, from any number of threads.
+`retrying` repeats calls, `error_replies` knows what a status means.
 """
 
 from __future__ import annotations
@@ -38,30 +37,29 @@ if TYPE_CHECKING:
     from runscaler.net.deadlines import Deadlines
 
 CONNECT_TIMEOUT = 10.0
-LARGEST_BODY = 8 * 1024 * 1024
-PIECE = 64 * 1024
-CALLS_AT_ONCE = 64
-MOST_REDIRECTS = 3
-PRECIOUS_SECONDS = 2.0
-"""How long a reply that nothing can replace is still waited for after a cut."""
-PROXY_WANTS_A_USER = 407
+MAX_BODY = 8 * 1024 * 1024
+CHUNK = 64 * 1024
+MAX_CONCURRENT_CALLS = 64
+MAX_REDIRECTS = 3
+PROXY_AUTHENTICATION_REQUIRED = 407
 _REDIRECTS = (301, 302, 307, 308)
 
 
 class _Session(requests.Session):
-    """One that leaves redirects alone: else requests reads their bodies, of any size, and their targets."""
+    """Ignores redirects: requests would read their bodies, of any size, to follow them."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None
 
 
 class Transport:
-    """A pool of connections. `proxy` overrides the environment's, but for what NO_PROXY names."""
+    """The connections of one credential. Thread-safe. `proxy` takes the place of HTTPS_PROXY and HTTP_PROXY;
+    NO_PROXY still counts."""
 
     def __init__(self, context: ssl.SSLContext, deadlines: Deadlines, proxy: str | None = None) -> None:
         self._deadlines = deadlines
         self._proxy = proxy
-        self._places = InterruptibleSemaphore(CALLS_AT_ONCE)
+        self._concurrency = InterruptibleSemaphore(MAX_CONCURRENT_CALLS)
         self._session = _Session()
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -73,18 +71,19 @@ class Transport:
         self._session.close()
 
     def send(self, request: Request, interrupt: Interrupt, seconds: float | None = None) -> Reply:
-        """The reply, whatever its status; at most `seconds` from now.
+        """The reply, whatever its status. Blocks for up to `seconds`, but never longer than 60 s, a poll for
+        up to 120 s.
 
-        Raises `Unreachable` where no complete reply came, `Refused` for a redirect that is not followed,
+        Raises `Unreachable` if no complete reply came, `Refused` for a redirect that is not followed,
         `Interrupted`.
         """
         if request.poll:
             return self._follow(request, interrupt, POLL_DEADLINE)
-        with self._places.held(interrupt):
+        with self._concurrency.held(interrupt):
             return self._follow(request, interrupt, min(seconds or CALL_DEADLINE, CALL_DEADLINE))
 
     def _follow(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
-        for _ in range(MOST_REDIRECTS + 1):
+        for _ in range(MAX_REDIRECTS + 1):
             reply = self._exchange(request, interrupt, seconds)
             if reply.status not in _REDIRECTS:
                 return reply
@@ -92,7 +91,7 @@ class Transport:
         raise Refused(f"could not {request.what}: {request.host} redirects in a circle", status=reply.status)
 
     def _exchange(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
-        call = CancellableCall(grace=PRECIOUS_SECONDS if request.precious else 0.0)
+        call = CancellableCall(grace=request.grace)
         with call.running(interrupt), self._deadlines.limit(seconds, call.cancel):
             return self._reply(request, call)
 
@@ -114,12 +113,12 @@ class Transport:
             ) as response:
                 body = _bounded_body(response, request)
                 if call.cancelled and not _is_framed(response):
-                    raise CallCancelled("the reply may have been cut short")
+                    raise CallCancelled("the reply may be incomplete")
                 reply = Reply(response.status_code, response.headers, body, host_of(request.url))
         except LIBRARY_ERRORS as error:
             cause = CallCancelled() if call.cancelled else error
             raise unreachable(cause, request.what, request.url, proxy) from error
-        if reply.status == PROXY_WANTS_A_USER and proxy:
+        if reply.status == PROXY_AUTHENTICATION_REQUIRED and proxy:
             raise proxy_refuses(request.what, proxy)
         return reply
 
@@ -131,21 +130,20 @@ class Transport:
 
 
 def _bounded_body(response: requests.Response, request: Request) -> bytes:
-    """The whole body; one that is too large is refused unread (fault F18)."""
+    """The whole body; one that is too large is not read to its end (fault F18)."""
     announced = response.headers.get("Content-Length", "")
-    if announced.isdigit() and int(announced) > LARGEST_BODY:
+    if announced.isdigit() and int(announced) > MAX_BODY:
         raise _too_large(request)
-    pieces, size = [], 0
-    while piece := response.raw.read(PIECE, decode_content=True):
-        pieces.append(piece)
-        size += len(piece)
-        if size > LARGEST_BODY:
+    body = bytearray()
+    while chunk := response.raw.read(CHUNK, decode_content=True):
+        body += chunk
+        if len(body) > MAX_BODY:
             raise _too_large(request)
-    return b"".join(pieces)
+    return bytes(body)
 
 
 def _is_framed(response: requests.Response) -> bool:
-    """The reply says where it ends, so one that was cut short cannot pass for whole."""
+    """Does the reply say where it ends? If not, one that was cut off looks complete."""
     return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
 
 
@@ -154,7 +152,7 @@ def _too_large(request: Request) -> Unreachable:
 
 
 def _redirected(request: Request, reply: Reply) -> str:
-    """Where a redirect leads; never to another host with the token (fault F19)."""
+    """The URL of a redirect. Raises `Refused` for another host, which must not get the token (fault F19)."""
     location = reply.headers.get("Location", "")
     try:
         target = urljoin(request.url, location)

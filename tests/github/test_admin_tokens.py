@@ -1,4 +1,4 @@
-"""Tokens: what they are exchanged for and when anew (docs/protocol.md § 3.1; faults F23, F24, F27, F30 to F33)."""
+"""How admin tokens are fetched and refreshed (docs/protocol.md § 3.1; faults F23, F24, F27, F30 to F33)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes over the wire for each call, and what its golden answers (docs/protocol.md § 4.2, 4.3, 5) become."""
+"""What each call sends, and what becomes of its golden replies (docs/protocol.md § 4.2, 4.3, 5)."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from runscaler.errors import (
     Unreachable,
 )
 from runscaler.github.base import ScaleSetId, ScaleSetService, Session, SessionId
-from runscaler.github.client import JIT_CALLS_AT_ONCE, connect
+from runscaler.github.client import MAX_CONCURRENT_JIT_CALLS, connect
 from runscaler.github.messages import JobAssigned, JobAvailable
 from runscaler.github.pool import TransportPool
 from runscaler.interrupt import Interrupt
@@ -534,7 +534,7 @@ def test_eight_jit_calls_are_in_flight_and_no_more() -> None:
         def register() -> None:
             configs.append(service.jit_config(ScaleSetId(made.id), new_runner_name(), Interrupt()))
 
-        threads = [threading.Thread(target=register) for _ in range(3 * JIT_CALLS_AT_ONCE)]
+        threads = [threading.Thread(target=register) for _ in range(3 * MAX_CONCURRENT_JIT_CALLS)]
         for thread in threads:
             thread.start()
         for thread in threads:

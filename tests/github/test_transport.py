@@ -1,4 +1,4 @@
-"""Cutting a call in whatever phase it is, by its deadline (F6, F7) or by its interrupt."""
+"""Cancelling a call in whatever phase it is, by its deadline (faults F6, F7) or by its interrupt."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def transport() -> Iterator[Transport]:
     deadlines.close()
 
 
-def request(url: str, *, poll: bool = False, precious: bool = False) -> Request:
+def request(url: str, *, poll: bool = False, grace: float = 0.0) -> Request:
     headers = {"User-Agent": "x"}
-    return Request("try", "GET", url, bearer(Secret("token")), headers, poll=poll, precious=precious)
+    return Request("try", "GET", url, bearer(Secret("token")), headers, poll=poll, grace=grace)
 
 
 def half_a_body(conversation: Conversation) -> None:
@@ -102,10 +102,10 @@ def test_an_interrupt_cuts_a_call_that_waits_for_its_reply(
     assert isinstance(call.outcome(), Interrupted)
 
 
-def test_a_reply_that_nothing_can_replace_is_waited_for_a_moment_after_the_interrupt(
+def test_a_reply_is_still_waited_for_in_the_grace_of_its_request(
     transport: Transport, server: WireServer
 ) -> None:
-    """Else a session that was just opened could not be closed: nobody would know its id."""
+    """Without it, a session that was just opened could not be closed: nobody would know its id."""
     interrupt, answered = Interrupt(), threading.Event()
 
     def slow(conversation: Conversation) -> None:
@@ -113,7 +113,7 @@ def test_a_reply_that_nothing_can_replace_is_waited_for_a_moment_after_the_inter
         answer(b"made")(conversation)
 
     server.on("GET", "/slow", slow)
-    call = InFlight(lambda: transport.send(request(f"{server.url}/slow", precious=True), interrupt))
+    call = InFlight(lambda: transport.send(request(f"{server.url}/slow", grace=LIMIT), interrupt))
     server.wait_for("GET", "/slow")
 
     interrupt.set()
@@ -124,12 +124,12 @@ def test_a_reply_that_nothing_can_replace_is_waited_for_a_moment_after_the_inter
     assert reply.text == "made"
 
 
-def test_a_precious_reply_that_does_not_come_is_given_up_all_the_same(
+def test_a_reply_that_does_not_come_within_its_grace_is_given_up(
     transport: Transport, server: WireServer
 ) -> None:
     interrupt = Interrupt()
     server.on("GET", "/stuck", hang)
-    call = InFlight(lambda: transport.send(request(f"{server.url}/stuck", precious=True), interrupt))
+    call = InFlight(lambda: transport.send(request(f"{server.url}/stuck", grace=0.05), interrupt))
     server.wait_for("GET", "/stuck")
 
     interrupt.set()
