@@ -1,7 +1,7 @@
-"""From the name in a configuration to what makes such backends.
+"""Finds the factory of a backend by the name in a configuration.
 
-The built-in ones stand in a table, because a frozen executable finds no entry points; others come
-through the entry point group `runscaler.backends`, and a built-in name cannot be taken by one.
+Built-in backends are in a table, because a frozen executable has no entry points. Others are found in the
+entry point group `runscaler.backends`; they cannot take a built-in name.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ FOR_TESTS = {"memory": "runscaler.backends.memory:factory"}
 
 
 def backend_names() -> list[str]:
-    """The names that `factory_for` knows and a configuration may use, sorted."""
+    """The names that a configuration may use, sorted."""
     return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
 
 
 def factory_for(name: str) -> BackendFactory:
-    """The kind of that name, imported when first asked for; `BackendError` names those there are."""
+    """The factory of that name, which is imported now. Raises `BackendError` for an unknown name, or if the
+    import fails."""
     target = BUILT_IN.get(name) or FOR_TESTS.get(name)
     if target is not None:
         return _load(EntryPoint(name, target, GROUP))

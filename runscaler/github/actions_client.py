@@ -112,7 +112,7 @@ class ActionsClient:
     def ensure_admin_token(
         self, subsystem: Subsystem, interrupt: Interrupt, seconds: float | None
     ) -> AdminToken:
-        """A valid admin token, fetched ahead of a call that is not repeated so that it cannot fail for it."""
+        """A valid admin token. A call that must not be repeated gets it first, with retries of its own."""
 
         def attempt(left: float) -> AdminToken:
             return self._admin_tokens.current(self.user_agent(subsystem), interrupt, left)

@@ -92,7 +92,8 @@ class MessageQueue:
 
 
 def _deleted(reply: Reply) -> None:
-    """A deletion is answered without a body. A page instead comes from a proxy: nothing was deleted (F8)."""
+    """A deletion is answered without a body. A page instead comes from a proxy: nothing was deleted
+    (fault F8)."""
     if reply.body.strip():
         raise ValueError("no body was expected")
 
