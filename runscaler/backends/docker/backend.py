@@ -16,7 +16,7 @@ from runscaler.backends.docker.engine import CALL_SECONDS
 from runscaler.backends.docker.errors import status
 from runscaler.backends.docker.images import ImageRequest, Images
 from runscaler.backends.docker.inventory import own_resources
-from runscaler.backends.docker.labels import marks_of, own_filter, resource_of
+from runscaler.backends.docker.labels import labels_for, own_filter, resource_of
 from runscaler.backends.docker.volume import SharedVolume, file_archive
 from runscaler.backends.docker.watch import Watch
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
@@ -67,7 +67,7 @@ class DockerBackend:
     def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
         interrupt.wait(0)
         jit = order.jit()
-        marks = marks_of(order, jit, self._context)
+        marks = labels_for(order, jit, self._context)
         container = self._create(order, jit.encoded, marks, interrupt)
         with ExitStack() as undo:
             undo.callback(self._discard, order)
@@ -130,7 +130,7 @@ class DockerBackend:
         return []
 
     def close(self) -> None:
-        self._engine.forget()
+        self._engine.disconnect()
 
     def _create(
         self, order: RunnerOrder, encoded_jit: Secret, marks: Mapping[str, str], interrupt: Interrupt

@@ -72,7 +72,7 @@ class Engine:
         except ENGINE_TROUBLE as error:
             raise translated(error, doing, self.url, handled) from error
 
-    def forget(self) -> None:
+    def disconnect(self) -> None:
         """Close idle connections and ask for the API version again: the engine may be another one."""
         with self._lock:
             client, self._client = self._client, None

@@ -24,7 +24,7 @@ HELPER = f"{PREFIX}.helper"
 """On short-lived containers of ours that hold no runner; its value says what for."""
 
 
-def marks_of(order: RunnerOrder, jit: JitConfig, context: BackendContext) -> dict[str, str]:
+def labels_for(order: RunnerOrder, jit: JitConfig, context: BackendContext) -> dict[str, str]:
     """All labels of the runner's container."""
     marks = {
         "url": order.settings.url,

@@ -23,7 +23,7 @@ BRIDGE = "bridge"
 
 
 @dataclass(frozen=True, slots=True)
-class WayToHost:
+class RouteToHost:
     """How containers of an engine reach a server that listens on this host.
 
     `network` is for [docker] network, `address` what they call; the server listens on `address`
@@ -62,7 +62,7 @@ def remove_image(url: str, name: str) -> None:
         _remove_if_unused(api, name)
 
 
-def way_to_host(url: str) -> WayToHost | None:
+def route_to_host(url: str) -> RouteToHost | None:
     """The surest way for containers of this engine to reach a server here; None: there is none.
 
     A local engine's host network needs no bridge and no firewall rule, and such containers start
@@ -75,13 +75,13 @@ def way_to_host(url: str) -> WayToHost | None:
         info = api.info()
         options = " ".join(str(option) for option in _list(info.get("SecurityOptions")))
         if "Docker Desktop" in str(info.get("OperatingSystem", "")):
-            return WayToHost("", "host.docker.internal")
+            return RouteToHost("", "host.docker.internal")
         if "name=rootless" in options:
             return None
         if "name=userns" not in options:
-            return WayToHost("host", "127.0.0.1")
+            return RouteToHost("host", "127.0.0.1")
         gateway = _gateway(api)
-    return WayToHost("", gateway) if gateway else None
+    return RouteToHost("", gateway) if gateway else None
 
 
 def bridge_gateway(url: str) -> str | None:
@@ -113,7 +113,7 @@ def _engine(url: str, doing: str, seconds: float = 60.0) -> Iterator[EngineApi]:
         with engine.call(doing, seconds=seconds) as api:
             yield api
     finally:
-        engine.forget()
+        engine.disconnect()
 
 
 def _tags(images: Iterable[Inspection]) -> list[str]:

@@ -94,7 +94,7 @@ class Watch:
                     self._report(BackendUnavailable(str(error), error.fixes))
                 told = True
                 # Connections and API version are those of an engine that is gone.
-                self._engine.forget()
+                self._engine.disconnect()
                 self._rest(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:

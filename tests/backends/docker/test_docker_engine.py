@@ -136,7 +136,7 @@ def test_a_cut_that_comes_late_spares_the_next_call_on_the_same_connection(engin
         for cut in late:
             cut()
         assert api.ping()
-    engine.forget()
+    engine.disconnect()
 
 
 @pytest.mark.engine
@@ -150,4 +150,4 @@ def test_connections_are_used_again(engine_url):
         pool = api.get_adapter("http+docker://localhost/").get_connection_with_tls_context(None, None)
 
     assert pool.num_connections == 1
-    engine.forget()
+    engine.disconnect()

@@ -33,7 +33,7 @@ def registry(engine_url):
 def engine(engine_url):
     engine = Engine(EngineAddress(engine_url))
     yield engine
-    engine.forget()
+    engine.disconnect()
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_each_pull_goes_with_the_login_of_that_time(answers, clock, tmp_path):
         ensure(images, wanted)
         clock.advance(61.0)
 
-    engine.forget()
+    engine.disconnect()
     pulls = [one.headers["x-registry-auth"] for one in answers.requests("POST", "/images/create")]
     assert [json.loads(base64.urlsafe_b64decode(one))["password"] for one in pulls] == ["first", "second"]
 
@@ -167,7 +167,7 @@ def test_a_credential_helper_that_is_missing_is_no_reason_not_to_start_with_a_pr
     with pytest.raises(ImageMissing, match="docker-credential-missing") as caught:
         ensure(images, wanted)
 
-    engine.forget()
+    engine.disconnect()
     assert any("PATH" in fix for fix in caught.value.fixes)
 
 

@@ -87,7 +87,7 @@ def ping():
 
     yield ask
     for engine in engines:
-        engine.forget()
+        engine.disconnect()
 
 
 @pytest.fixture(scope="module")

@@ -164,7 +164,7 @@ def test_an_engine_that_hangs_is_down_until_it_goes_on(private_engine, seen):
     seen.await_last(BackendAvailable)
 
     watch.stop()
-    engine.forget()
+    engine.disconnect()
     assert "does not answer in time" in down.reason
 
 
@@ -180,7 +180,7 @@ def test_a_quiet_stream_is_taken_up_again_without_a_word(rig, owner, engine_url,
 
     seen.await_end_of(resource)
     watch.stop()
-    engine.forget()
+    engine.disconnect()
     backend.close()
     assert [type(one) for one in seen.all] == [BackendAvailable, ResourceEnded]
 
@@ -194,7 +194,7 @@ def test_an_engine_that_refuses_its_events_is_asked_ever_more_slowly(proxy, seen
     seen.await_count(9)
 
     watch.stop()
-    engine.forget()
+    engine.disconnect()
     assert refused.hits == 8
     assert [type(one) for one in seen.all] == [BackendAvailable] * 9
     assert clock.pauses == sorted(clock.pauses)
@@ -233,7 +233,7 @@ def test_ends_are_told_once_each_also_after_the_engine_s_clock_was_set_back(seen
         seen.await_count(5)
 
         watch.stop()
-        engine.forget()
+        engine.disconnect()
         asked = [one.target for one in server.requests("GET", "/events")]
     ends = [one.resource_id for one in seen.all if isinstance(one, ResourceEnded)]
     assert ends == ["a", "b", "c"]
@@ -257,7 +257,7 @@ def test_an_end_while_the_stream_is_cut_is_told_when_it_is_back(proxy, rig, owne
 
     assert seen.await_end_of(resource).ending.exit_code == 137
     watch.stop()
-    engine.forget()
+    engine.disconnect()
     backend.close()
     assert not any(isinstance(one, BackendUnavailable) for one in seen.all)
 
@@ -275,5 +275,5 @@ def test_a_stream_that_a_proxy_would_end_with_its_connection_is_cut_by_a_stop(pr
     stopping.join(PATIENCE)
 
     assert not stopping.is_alive()
-    engine.forget()
+    engine.disconnect()
     backend.close()
