@@ -1,4 +1,4 @@
-"""The Docker backend: runners as containers of one engine."""
+"""The Docker backend: each runner is a container."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the registry makes Docker backends."""
+"""Makes Docker backends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class DockerBackendFactory:
-    """Sets that name the same engine with the same certificates share one backend."""
+    """Scale sets with the same engine and certificates share one backend."""
 
     def location(self, settings: ScaleSetSettings) -> str:
         address = EngineAddress.of(settings.docker)

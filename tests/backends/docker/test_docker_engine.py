@@ -86,10 +86,10 @@ def test_what_was_being_handled_before_is_no_reason(mute):
 
 
 def test_who_waits_for_a_place_is_cut_too(mute):
-    engine = Engine(mute.address, width=1)
+    engine = Engine(mute.address, max_changes=1)
     first, second = Interrupt(), Interrupt()
     with ThreadPoolExecutor(2) as pool:
-        calls = [pool.submit(ping, engine, one, gated=True) for one in (first, second)]
+        calls = [pool.submit(ping, engine, one, limited=True) for one in (first, second)]
         second.set()
         first.set()
 
@@ -97,13 +97,13 @@ def test_who_waits_for_a_place_is_cut_too(mute):
 
 
 def test_an_interrupted_call_that_only_waits_gets_no_grace(mute):
-    engine = Engine(mute.address, width=0)
+    engine = Engine(mute.address, max_changes=0)
     interrupt = Interrupt()
     timer = threading.Timer(0.05, interrupt.set)
     timer.start()
 
     with pytest.raises(Interrupted):
-        ping(engine, interrupt, gated=True, grace=PATIENCE, seconds=PATIENCE / 2)
+        ping(engine, interrupt, limited=True, grace=PATIENCE, seconds=PATIENCE / 2)
 
     timer.join()
     assert [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)] == []
@@ -122,7 +122,7 @@ def test_a_request_under_way_gets_its_grace_and_is_cut_then(mute):
 
 @pytest.mark.engine
 def test_a_cut_that_comes_late_spares_the_next_call_on_the_same_connection(engine_url):
-    engine = Engine(EngineAddress(engine_url), width=1)
+    engine = Engine(EngineAddress(engine_url), max_changes=1)
     late = []
 
     class Late(Interrupt):

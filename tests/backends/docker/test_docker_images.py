@@ -11,7 +11,7 @@ from support.wire_server import WireServer, answer
 
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
-from runscaler.backends.docker.images import ImageRequest, Images, fits, note_layer
+from runscaler.backends.docker.images import ImageRequest, Images, fits, record_layer
 from runscaler.errors import ImageMissing, Interrupted
 from runscaler.interrupt import Interrupt
 from runscaler.testing.clock import FakeClock
@@ -234,6 +234,6 @@ def test_progress_adds_the_layers_up_and_counts_a_finished_one_in_full():
         {"status": "Downloading", "id": "b", "progressDetail": {"current": 5, "total": 50}},
         {"status": "Download complete", "id": "a", "progressDetail": {}},
     ):
-        note_layer(layers, line)
+        record_layer(layers, line)
 
     assert layers == {"a": (100, 100), "b": (5, 50)}

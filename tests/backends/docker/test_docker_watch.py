@@ -155,7 +155,7 @@ def test_runners_outlive_a_killed_engine_and_their_ends_are_seen_afterwards(priv
 @pytest.mark.engine
 def test_an_engine_that_hangs_is_down_until_it_goes_on(private_engine, seen):
     engine = Engine(EngineAddress(private_engine.url))
-    watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen, quiet_seconds=0.2, ping_seconds=0.2)
+    watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen, silence_seconds=0.2, ping_seconds=0.2)
     seen.await_last(BackendAvailable)
 
     private_engine.freeze()
@@ -171,7 +171,7 @@ def test_an_engine_that_hangs_is_down_until_it_goes_on(private_engine, seen):
 @pytest.mark.engine
 def test_a_quiet_stream_is_taken_up_again_without_a_word(rig, owner, engine_url, seen):
     engine = Engine(EngineAddress(engine_url))
-    watch = Watch(engine, owner, SystemClock(), SystemClock().wall(), seen, quiet_seconds=0.05)
+    watch = Watch(engine, owner, SystemClock(), SystemClock().wall(), seen, silence_seconds=0.05)
     seen.await_last(BackendAvailable)
     backend = rig.open(owner)
 
@@ -265,7 +265,7 @@ def test_an_end_while_the_stream_is_cut_is_told_when_it_is_back(proxy, rig, owne
 @pytest.mark.engine
 def test_a_stream_that_a_proxy_would_end_with_its_connection_is_cut_by_a_stop(proxy, rig, owner, seen):
     engine, backend = Engine(EngineAddress(proxy.url)), rig.open(owner)
-    watch = Watch(engine, owner, SystemClock(), 0.0, seen, quiet_seconds=2 * PATIENCE)
+    watch = Watch(engine, owner, SystemClock(), 0.0, seen, silence_seconds=2 * PATIENCE)
     resource = backend.start(Orders(rig).make(), Interrupt())
     backend.remove(resource, force=True, interrupt=Interrupt())
     seen.await_end_of(resource)
