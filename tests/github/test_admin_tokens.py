@@ -226,9 +226,7 @@ def test_a_registration_token_that_stays_refused_is_fetched_anew_once(
     assert len(server.requests(*REGISTER)) == 10
 
 
-def test_who_asked_for_an_answer_soon_hears_of_a_refusal_that_stays(
-    client: Client, server: WireServer
-) -> None:
+def test_a_call_with_little_time_reports_a_refusal_that_stays(client: Client, server: WireServer) -> None:
     server.on(*REGISTER, answer({"message": "not allowed here"}, 403), times=100)
 
     with pytest.raises(AccessDenied, match="not allowed here"):
@@ -279,7 +277,7 @@ def test_a_jit_configuration_survives_trouble_with_the_tokens_before_it(
     assert made.runner_id == 7
 
 
-def test_sets_of_one_credential_and_url_share_the_admission_others_do_not(
+def test_sets_of_one_credential_and_url_share_the_admin_token_others_do_not(
     connector: Connector, server: WireServer
 ) -> None:
     server.on(*FIND, NONE, times=100)

@@ -45,7 +45,7 @@ def test_what_succeeds_at_once_says_nothing(rig: Rig) -> None:
     assert rig.reports == []
 
 
-def test_the_first_failure_and_the_recovery_are_told(rig: Rig) -> None:
+def test_the_first_failure_and_the_recovery_are_reported(rig: Rig) -> None:
     rig.call_with_retries(
         Failing(ServerError("500", status=500, fixes=("wait",)), ServerError("500 again", status=500))
     )
@@ -53,7 +53,7 @@ def test_the_first_failure_and_the_recovery_are_told(rig: Rig) -> None:
     assert rig.reports == [Trouble("500", 1000.5, ("wait",), kind="ServerError 500"), None]
 
 
-def test_another_reason_is_told_anew(rig: Rig) -> None:
+def test_another_reason_is_reported_again(rig: Rig) -> None:
     rig.call_with_retries(
         Failing(Unreachable("no route"), RateLimited("slow down", retry_after=10.0), Unreachable("no"))
     )
@@ -74,7 +74,7 @@ def test_trouble_lasts_until_the_last_call_that_has_it_is_over(rig: Rig) -> None
     assert rig.reports == [Trouble("no route", 5.0), None]
 
 
-def test_a_final_error_is_raised_and_not_told(rig: Rig) -> None:
+def test_a_final_error_is_raised_and_not_reported(rig: Rig) -> None:
     with pytest.raises(Refused):
         rig.call_with_retries(Failing(Refused("no")))
 

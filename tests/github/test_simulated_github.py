@@ -155,7 +155,7 @@ def test_the_enterprise_has_its_own_registration(connector: Connector, github: S
     assert github.violations() == ()
 
 
-def test_names_sessions_and_runners_are_told_when_taken(
+def test_names_sessions_and_runners_that_are_taken_have_errors_of_their_own(
     github: SimulatedGitHub, service: ScaleSetService, session: Session
 ) -> None:
     name = RunnerName("runner-00000001")
@@ -495,7 +495,7 @@ def test_f22_a_host_that_slept_renews_its_tokens(
         service.poll(session, 0, 10, IDLE)
 
 
-def test_a_poll_in_flight_is_cut_and_can_be_sent_again_with_another_capacity(
+def test_a_poll_in_progress_is_cancelled_and_can_be_sent_again_with_another_capacity(
     github: SimulatedGitHub, service: ScaleSetService, session: Session
 ) -> None:
     interrupt = Interrupt()

@@ -48,7 +48,7 @@ def half_a_body(conversation: Conversation) -> None:
 
 
 def body_without_end(conversation: Conversation) -> None:
-    """Framed by the end of the connection only, so a cut could pass for the end."""
+    """Framed by the end of the connection only, so a broken reply could look complete."""
     conversation.send(head(200, {}) + b"{}")
     conversation.ended.wait(60)
 
@@ -89,7 +89,7 @@ def test_a_call_has_an_overall_deadline(
 
 @pytest.mark.parametrize("poll", [True, False])
 @pytest.mark.parametrize("act", STUCK)
-def test_an_interrupt_cuts_a_call_that_waits_for_its_reply(
+def test_an_interrupt_cancels_a_call_that_waits_for_its_reply(
     transport: Transport, server: WireServer, act: Callable[[Conversation], None], poll: bool
 ) -> None:
     interrupt = Interrupt()
@@ -137,7 +137,7 @@ def test_a_reply_that_does_not_come_within_its_grace_is_given_up(
     assert isinstance(call.outcome(), Interrupted)
 
 
-def test_an_interrupt_cuts_a_call_on_a_connection_that_was_kept(
+def test_an_interrupt_cancels_a_call_on_a_connection_that_was_kept(
     transport: Transport, server: WireServer
 ) -> None:
     interrupt = Interrupt()
@@ -151,7 +151,7 @@ def test_an_interrupt_cuts_a_call_on_a_connection_that_was_kept(
     assert isinstance(call.outcome(), Interrupted)
 
 
-def test_a_cut_call_does_not_spoil_the_next_one(transport: Transport, server: WireServer) -> None:
+def test_a_cancelled_call_does_not_spoil_the_next_one(transport: Transport, server: WireServer) -> None:
     interrupt = Interrupt()
     server.on("GET", "/", hang, answer(None, 204))
     call = InFlight(lambda: transport.send(request(f"{server.url}/"), interrupt))
@@ -164,7 +164,7 @@ def test_a_cut_call_does_not_spoil_the_next_one(transport: Transport, server: Wi
     assert transport.send(request(f"{server.url}/"), interrupt).status == 204
 
 
-def test_a_call_that_is_cut_at_its_very_end_spares_the_next_one_on_its_connection(
+def test_a_call_that_is_cancelled_at_its_very_end_spares_the_next_one_on_its_connection(
     transport: Transport, server: WireServer
 ) -> None:
     go_on, ending = threading.Event(), CancellableCall()
@@ -186,7 +186,7 @@ def test_a_call_that_is_cut_at_its_very_end_spares_the_next_one_on_its_connectio
     assert server.connections == 1
 
 
-def test_an_interrupt_cuts_a_tls_handshake(transport: Transport) -> None:
+def test_an_interrupt_cancels_a_tls_handshake(transport: Transport) -> None:
     interrupt = Interrupt()
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
@@ -200,7 +200,7 @@ def test_an_interrupt_cuts_a_tls_handshake(transport: Transport) -> None:
             assert isinstance(call.outcome(), Interrupted)
 
 
-def test_an_interrupt_cuts_a_connection_that_is_not_accepted(transport: Transport) -> None:
+def test_an_interrupt_cancels_a_connection_that_is_not_accepted(transport: Transport) -> None:
     interrupt = Interrupt()
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         address = full.getsockname()

@@ -145,7 +145,7 @@ def test_501_is_final(client: Client, server: WireServer) -> None:
         find(client)
 
 
-def test_trouble_is_told_once_per_reason_and_its_end_once(client: Client, server: WireServer) -> None:
+def test_trouble_is_reported_once_per_reason_and_its_end_once(client: Client, server: WireServer) -> None:
     for status in (500, 500, 500, 502, 502):
         server.on(*FIND, answer(None, status, {"X-GitHub-Request-Id": f"{len(server.rules)}"}))
     server.on(*FIND, NONE)

@@ -77,7 +77,7 @@ def test_an_image_without_the_runners_user_is_told_what_it_lacks():
     assert "user called runner" in error.fixes[0]
 
 
-def test_what_a_registry_denies_is_told_from_a_registry_that_is_away():
+def test_a_refusal_of_a_registry_is_told_from_a_registry_that_cannot_be_reached():
     denied = registry_error(BackendError("pull access denied for a, repository does not exist"))
     away = registry_error(BackendError("Get https://ghcr.io/v2/: dial tcp: no such host"))
 

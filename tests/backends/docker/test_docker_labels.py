@@ -29,7 +29,7 @@ def order_and_jit():
     return RunnerOrder(settings.key, SlotNumber(3), RUNNER, settings, lambda: jit, 0.0), jit
 
 
-def test_a_container_carries_the_marks_of_the_specification():
+def test_a_container_carries_the_labels_of_the_specification():
     order, jit = order_and_jit()
     owner = new_owner_id()
 

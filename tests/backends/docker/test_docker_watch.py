@@ -86,7 +86,7 @@ def test_an_end_tells_exit_code_and_signal():
     )
 
 
-def test_memory_that_ran_out_is_told_with_the_end():
+def test_memory_that_ran_out_is_reported_with_the_end():
     endings = Endings()
 
     assert endings.observe(event("oom"), 4.0) is None
@@ -94,7 +94,7 @@ def test_memory_that_ran_out_is_told_with_the_end():
     assert not endings.observe(event("die", "other", exitCode="137"), 5.0).ending.out_of_memory
 
 
-def test_a_destruction_is_told_only_where_the_end_was_not():
+def test_a_destruction_is_reported_only_if_the_end_was_not():
     endings = Endings()
     endings.observe(event("die", exitCode="0"), 5.0)
 
@@ -169,7 +169,7 @@ def test_an_engine_that_hangs_is_down_until_it_goes_on(private_engine, seen):
 
 
 @pytest.mark.engine
-def test_a_quiet_stream_is_taken_up_again_without_a_word(rig, owner, engine_url, seen):
+def test_a_silent_stream_is_resumed_without_a_report(rig, owner, engine_url, seen):
     engine = Engine(EngineAddress(engine_url))
     watch = Watch(engine, owner, SystemClock(), SystemClock().wall(), seen, silence_seconds=0.05)
     seen.await_last(BackendAvailable)
@@ -217,7 +217,7 @@ def told(*ends, more=False):
     return act
 
 
-def test_ends_are_told_once_each_also_after_the_engine_s_clock_was_set_back(seen):
+def test_each_end_is_reported_once_even_if_the_engine_s_clock_is_set_back(seen):
     with WireServer() as server:
         server.on("GET", "/version", answer({"ApiVersion": "1.43"}), times=9)
         server.on("GET", "/_ping", answer(b"OK"), times=9)
@@ -241,7 +241,7 @@ def test_ends_are_told_once_each_also_after_the_engine_s_clock_was_set_back(seen
 
 
 @pytest.mark.engine
-def test_an_end_while_the_stream_is_cut_is_told_when_it_is_back(proxy, rig, owner, seen):
+def test_an_end_while_the_stream_is_broken_is_reported_when_it_is_back(proxy, rig, owner, seen):
     backend = rig.open(owner)
     resource = backend.start(Orders(rig).make(), Interrupt())
     engine = Engine(EngineAddress(proxy.url))
@@ -263,7 +263,7 @@ def test_an_end_while_the_stream_is_cut_is_told_when_it_is_back(proxy, rig, owne
 
 
 @pytest.mark.engine
-def test_a_stream_that_a_proxy_would_end_with_its_connection_is_cut_by_a_stop(proxy, rig, owner, seen):
+def test_a_stream_that_a_proxy_would_end_with_its_connection_is_ended_by_a_stop(proxy, rig, owner, seen):
     engine, backend = Engine(EngineAddress(proxy.url)), rig.open(owner)
     watch = Watch(engine, owner, SystemClock(), 0.0, seen, silence_seconds=2 * PATIENCE)
     resource = backend.start(Orders(rig).make(), Interrupt())
