@@ -19,6 +19,8 @@ LIBRARY_ERRORS = (requests.RequestException, urllib3.HTTPError, OSError)
 """What requests, urllib3 and sockets raise when a call fails."""
 
 _EXPIRED, _NOT_YET, _WRONG_HOST, _WRONG_ADDRESS = 10, 9, 62, 64
+_TUNNEL_REFUSED = "Tunnel connection failed: 407"
+"""How the error of http.client begins for a proxy that answers CONNECT with 407."""
 _WANTS_LOGIN = "asks for a user and password (407)"
 _PROXY_FIX = "check the proxy in the configuration and in HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 _REACH_FIX = "check url, this host's network and firewall, and whether it takes a proxy to get out"
@@ -118,7 +120,7 @@ def require_usable_proxy(what: str, proxy: str) -> None:
 
 
 def _diagnose_proxy(causes: tuple[BaseException, ...], proxy: str) -> _Diagnosis:
-    if "407" in " ".join(str(each) for each in causes):
+    if any(str(each).startswith(_TUNNEL_REFUSED) for each in causes):
         why = _WANTS_LOGIN
     elif any(isinstance(each, urllib3.NameResolutionError | socket.gaierror) for each in causes):
         why = "cannot be resolved"

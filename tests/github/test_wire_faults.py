@@ -500,7 +500,7 @@ def test_a_proxy_that_refuses_or_is_down_is_named_without_its_password(
         address = proxy.host
         client = connector(f"{scheme}://ghes.example/my-org", proxy=f"http://me:hunter2@{address}")
 
-        with pytest.raises(Unreachable, match=r"407") as refused:
+        with pytest.raises(Unreachable, match=r"asks for a user and password \(407\)") as refused:
             find(client, 0.0)
     with pytest.raises(Unreachable) as down:
         find(client, 0.0)
@@ -508,6 +508,24 @@ def test_a_proxy_that_refuses_or_is_down_is_named_without_its_password(
     for caught in (refused, down):
         assert address in str(caught.value)
         assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_down_is_not_said_to_ask_for_a_password(connector: Connector, scheme: str) -> None:
+    """Not even if 407, the status with which proxies do that, is elsewhere in what the libraries say."""
+    with WireServer() as proxy:
+        address = proxy.host
+    client = connector(f"{scheme}://ghes-407.example/my-org", proxy=f"http://me:hunter2@{address}")
+
+    with pytest.raises(Unreachable, match=r"the proxy .* does not work \(Connection refused\)"):
+        find(client, 0.0)
+
+
+def test_a_proxy_whose_name_is_unknown_is_named(connector: Connector) -> None:
+    client = connector("http://ghes.example/my-org", proxy="http://me:hunter2@proxy.invalid:3128")
+
+    with pytest.raises(Unreachable, match=r"the proxy proxy\.invalid:3128 cannot be resolved"):
+        find(client, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,24 @@ def test_each_pull_goes_with_the_login_of_that_time(answers, clock, tmp_path):
     assert [json.loads(base64.urlsafe_b64decode(one))["password"] for one in pulls] == ["first", "second"]
 
 
+@pytest.mark.parametrize("pull", ["always", "missing"])
+def test_an_image_that_somebody_removed_is_pulled_again(answers, clock, pull):
+    """Even while it need not be looked for at its registry yet."""
+    gone, there = answer({"message": "No such image"}, 404), answer({"Created": ""})
+    answers.on("GET", "/json", gone, there, there, gone, there)
+    answers.on("POST", "/images/create", answer({"status": "done"}), times=2)
+    engine = Engine(EngineAddress(answers.url))
+    images, wanted = Images(engine, clock), ImageRequest("registry.invalid/runner:1", pull=pull)
+
+    pulls = []
+    for _ in ("first", "still there", "removed"):
+        ensure(images, wanted)
+        pulls.append(len(answers.requests("POST", "/images/create")))
+
+    engine.disconnect()
+    assert pulls == [1, 1, 2]
+
+
 @pytest.mark.filterwarnings("ignore:docker-credential-missing")
 def test_a_credential_helper_that_is_missing_is_no_reason_not_to_start_with_a_present_image(
     answers, clock, tmp_path
