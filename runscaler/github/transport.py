@@ -71,8 +71,8 @@ class Transport:
         self._session.close()
 
     def send(self, request: Request, interrupt: Interrupt, seconds: float | None = None) -> Reply:
-        """The reply, whatever its status. Blocks for up to `seconds`, but never longer than 60 s, a poll for
-        up to 120 s.
+        """The reply, whatever its status. Each exchange of a request and a reply may take `seconds`, but no
+        more than 60; that of a poll may take 120 s.
 
         Raises `Unreachable` if no complete reply came, `Refused` for a redirect that is not followed,
         `Interrupted`.
