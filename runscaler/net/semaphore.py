@@ -37,7 +37,6 @@ class InterruptibleSemaphore:
         with interrupt.cancelling(self._wake_all), self._changed:
             in_time = self._changed.wait_for(lambda: self._free > 0 or interrupt.is_set(), seconds)
             if interrupt.is_set():
-                self._changed.notify()  # this thread's wake-up may have been meant for another
                 raise Interrupted
             if not in_time:
                 raise TimeoutError("timed out waiting for other calls to end")

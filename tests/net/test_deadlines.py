@@ -41,10 +41,13 @@ def test_what_takes_too_long_is_cancelled_from_another_thread(deadlines: Deadlin
 
 
 def test_a_deadline_that_comes_first_is_kept_though_it_was_set_last(deadlines: Deadlines) -> None:
-    cancelled = threading.Event()
+    first, second = threading.Event(), threading.Event()
 
-    with deadlines.limit(LONG, never), deadlines.limit(0.01, cancelled.set):
-        assert cancelled.wait(LIMIT)
+    with deadlines.limit(LONG, never):
+        with deadlines.limit(0.01, first.set):
+            assert first.wait(LIMIT)  # so that the thread waits for the long one now
+        with deadlines.limit(0.01, second.set):
+            assert second.wait(LIMIT)
 
 
 def test_a_deadline_that_comes_later_is_kept_after_an_earlier_one(deadlines: Deadlines) -> None:
