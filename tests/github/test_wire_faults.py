@@ -521,6 +521,24 @@ def test_a_proxy_that_is_down_is_not_said_to_ask_for_a_password(connector: Conne
         find(client, 0.0)
 
 
+def test_a_407_without_a_proxy_is_the_servers_own_answer(client: Client, server: WireServer) -> None:
+    server.on(*FIND, answer(None, 407))
+
+    with pytest.raises(Refused, match="answered 407"):
+        find(client, 0.0)
+
+
+def test_a_body_that_is_announced_as_too_large_is_not_waited_for(client: Client, server: WireServer) -> None:
+    def announce(conversation: Conversation) -> None:
+        conversation.send(head(200, {"Content-Length": str(LARGE)}))
+        conversation.ended.wait(60)
+
+    server.on(*FIND, announce)
+
+    with pytest.raises(Unreachable, match="larger than 8 MiB"):
+        find(client, 0.0)
+
+
 def test_a_proxy_whose_name_is_unknown_is_named(connector: Connector) -> None:
     client = connector("http://ghes.example/my-org", proxy="http://me:hunter2@proxy.invalid:3128")
 
