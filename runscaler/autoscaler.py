@@ -20,7 +20,7 @@ from runscaler.actors.messages import Abandon, Ping, Ref, Shutdown
 from runscaler.actors.root import RootActor
 from runscaler.actors.workers import WorkerPool
 from runscaler.backends.base import BackendContext
-from runscaler.backends.registry import kind_of
+from runscaler.backends.registry import factory_for
 from runscaler.clock import SystemClock
 from runscaler.feed import EventFeed
 from runscaler.github.client import connect
@@ -139,7 +139,7 @@ class Autoscaler:
             board=self._board,
             host_name=socket.gethostname(),
             connect=self._connect or self._github(),
-            backend_id_of=lambda settings: kind_of(settings.backend).thing(settings),
+            backend_id_of=lambda settings: factory_for(settings.backend).location(settings),
             open_backend=lambda settings: self._open(settings, context),
             emit=self._feed.emit,
             make_worker_pool=WorkerPool,
@@ -149,7 +149,7 @@ class Autoscaler:
     def _open(self, settings: ScaleSetSettings, context: BackendContext) -> Backend:
         if self._open_backend is not None:
             return self._open_backend(settings, context)
-        return kind_of(settings.backend).open(settings, context)
+        return factory_for(settings.backend).create(settings, context)
 
     def _open_state_dir(self) -> StateDir | None:
         state_dir, findings = open_state_dir(self._config, self._clock)

@@ -34,7 +34,7 @@ LIBRARIES = {
     "rich": ("cli",),
     "time": ("clock", "simulator.agent", "testing.fake_tart"),
     "tomlkit": ("config",),
-    "urllib3": ("github", "backends.docker"),
+    "urllib3": ("backends.docker", "github", "net"),
     "waitress": ("simulator", "web"),
 }
 
@@ -46,6 +46,7 @@ RESTRICTED = {
     "policy": ("clock", "config", "errors", "events", "names", "status", "units"),
     "simulator": ("clock", "errors", "github.messages", "interrupt", "names", "units"),
     "simulator.agent": (),
+    "net": ("clock", "errors", "interrupt"),
     "testing.fake_tart": (),
     "backends": (
         "clock",
@@ -57,6 +58,7 @@ RESTRICTED = {
         "github.base",
         "interrupt",
         "names",
+        "net",
         "status",
         "units",
     ),

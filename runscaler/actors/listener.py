@@ -308,7 +308,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         """Whether it succeeded. If not, the batch is tried again, after the others; polls go on from behind
         it (docs/protocol.md § 5.5)."""
         try:
-            self._service.acknowledge(session, batch_id, self._interrupt, patience=ACKNOWLEDGE_SECONDS)
+            self._service.acknowledge(session, batch_id, self._interrupt, retry_for=ACKNOWLEDGE_SECONDS)
         except (ServerError, Unreachable, Refused) as error:
             self._unacknowledged.remove(batch_id)
             self._unacknowledged.append(batch_id)

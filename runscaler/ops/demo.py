@@ -13,7 +13,7 @@ import psutil
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.labels import PREFIX
-from runscaler.backends.docker.local import way_to_host
+from runscaler.backends.docker.local import route_to_host
 from runscaler.config.model import DEFAULT_IMAGE, Config, DockerSettings, ScaleSetSettings, TartSettings
 from runscaler.config.secrets import Secret
 from runscaler.errors import BackendError
@@ -89,7 +89,7 @@ def make_image(progress: Progress) -> str:
 
 def _docker(settings: DockerSettings, progress: Progress) -> DemoTarget:
     url = settings.endpoint
-    way = way_to_host(url)
+    way = route_to_host(url)
     if way is None:
         raise BackendError(
             f"containers of the engine {url} cannot reach this host",
@@ -201,7 +201,7 @@ def _engine_leftovers(target: DemoTarget, state_dir: Path) -> list[str]:
             containers = api.containers(all=True, filters={"label": [label]})
             volumes = cast("VolumeApi", api).volumes(filters={"label": [label]})["Volumes"] or ()
     finally:
-        engine.forget()
+        engine.disconnect()
     return [f"container {str(one['Id'])[:12]}" for one in containers] + [
         f"volume {one['Name']}" for one in volumes
     ]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runscaler.backends.base import BackendContext
-from runscaler.backends.registry import kind_of
+from runscaler.backends.registry import factory_for
 from runscaler.errors import Interrupted, RunscalerError
 from runscaler.findings import Finding, Level
 from runscaler.github.check import check_github
@@ -87,7 +87,7 @@ def open_checks(clock: Clock, version: str) -> Iterator[list[tuple[str, CheckFun
 
     def backend(settings: ScaleSetSettings, _interrupt: Interrupt) -> list[Finding]:
         context = BackendContext(new_owner_id(), None, clock)
-        opened = kind_of(settings.backend).open(settings, context)
+        opened = factory_for(settings.backend).create(settings, context)
         try:
             return opened.check(settings)
         finally:

@@ -6,7 +6,7 @@ import tarfile
 import pytest
 from support.engine import connect
 
-from runscaler.backends.docker.local import bridge_gateway, has_image, remove_image, way_to_host
+from runscaler.backends.docker.local import bridge_gateway, has_image, remove_image, route_to_host
 from runscaler.ops.demo_image import ensure_demo_image
 from runscaler.ops.demo_rootfs import Entry, entries, fingerprint, write_archive
 
@@ -73,7 +73,7 @@ def test_a_removed_image_is_built_again_with_progress(engine_url, image):
 
 @pytest.mark.engine
 def test_containers_of_a_local_engine_reach_this_host(engine_url):
-    way = way_to_host(engine_url)
+    way = route_to_host(engine_url)
 
     assert way is None or way.address
 
@@ -86,7 +86,7 @@ def test_the_bridges_gateway_is_an_address_or_there_is_no_bridge(engine_url):
 
 
 def test_a_remote_engines_containers_do_not_reach_this_host():
-    assert way_to_host("tcp://there:2375") is None
+    assert route_to_host("tcp://there:2375") is None
 
 
 def test_only_what_an_agent_needs_is_copied():

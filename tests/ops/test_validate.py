@@ -62,7 +62,7 @@ def test_a_check_that_hangs_is_reported_and_cut_and_delays_no_other():
     cut = threading.Event()
 
     def hangs(settings, interrupt):
-        with interrupt.cutting(cut.set):
+        with interrupt.cancelling(cut.set):
             cut.wait(20)
         return []
 

@@ -317,10 +317,10 @@ def test_an_order_whose_place_somebody_took_meanwhile_waits(rig, backend):
 
 
 def test_sets_of_one_host_share_one_backend():
-    from runscaler.backends.registry import kind_of
+    from runscaler.backends.registry import factory_for
 
-    kind = kind_of("tart")
-    assert kind.thing(tart_settings()) == kind.thing(tart_settings(home="/elsewhere")) == "tart"
+    factory = factory_for("tart")
+    assert factory.location(tart_settings()) == factory.location(tart_settings(home="/elsewhere")) == "tart"
 
 
 def test_claims_end_with_the_backend(rig, backend):

@@ -1,4 +1,4 @@
-"""When a call is made again, and after how long (docs/protocol.md § 7; faults F14 to F17)."""
+"""How long a reply asks us to wait (docs/protocol.md § 7; faults F14 to F17)."""
 
 from __future__ import annotations
 
@@ -8,64 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runscaler.errors import (
-    AccessDenied,
-    GitHubError,
-    NotFound,
-    RateLimited,
-    Refused,
-    ServerError,
-    Unreachable,
-)
-from runscaler.github.failures import Dropped, NotSent, Untrusted
-from runscaler.github.retries import Repeat, asked_to_wait, delay_before_retry, is_primary
+from runscaler.github.rate_limits import is_primary, requested_pause
 
 NOW = 1_800_000_000.0
 
 
-def longest(seconds: float) -> float:
-    return seconds
-
-
-def delay(error: GitHubError, attempt: int = 0, repeat: Repeat = Repeat.SAFE) -> float | None:
-    return delay_before_retry(error, attempt, repeat, longest)
-
-
-def asked(status: int, text: str = "", repeats: int = 0, **headers: str) -> float | None:
+def asked(status: int, text: str = "", in_a_row: int = 0, **headers: str) -> float | None:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return asked_to_wait(status, named, text, now=NOW, repeats=repeats)
-
-
-@pytest.mark.parametrize("error", [AccessDenied("x"), NotFound("x"), Refused("x")])
-def test_a_definite_no_is_final(error: GitHubError) -> None:
-    assert delay(error) is None
-
-
-def test_the_delay_doubles_from_a_second_to_a_minute() -> None:
-    delays = [delay(ServerError("x"), attempt) for attempt in range(8)]
-
-    assert delays == [1, 2, 4, 8, 16, 32, 60, 60]
-
-
-def test_a_dropped_connection_is_mended_at_once_only_once_and_only_where_that_is_safe() -> None:
-    assert delay(Dropped("x")) == 0
-    assert delay(Dropped("x"), 1) == 2
-    assert delay(Dropped("x"), 0, Repeat.LATER) == 1
-
-
-def test_a_certificate_that_is_not_trusted_is_tried_once_a_minute() -> None:
-    assert delay(Untrusted("x"), 0) == delay(Untrusted("x"), 9) == 60
-
-
-def test_what_must_not_happen_twice_is_repeated_only_while_it_was_not_seen() -> None:
-    assert delay(NotSent("x"), 0, Repeat.UNSENT) == 1
-    assert delay(RateLimited("x", retry_after=5), 0, Repeat.UNSENT) == 6
-    for unclear in (Unreachable("x"), Dropped("x"), ServerError("x")):
-        assert delay(unclear, 0, Repeat.UNSENT) is None
-
-
-def test_a_rate_limit_waits_as_asked() -> None:
-    assert delay(RateLimited("x", retry_after=30.0), 3) == 31.0
+    return requested_pause(status, named, text, now=NOW, in_a_row=in_a_row)
 
 
 @pytest.mark.parametrize("status", [403, 429, 503])
@@ -96,7 +46,7 @@ def test_a_used_up_budget_waits_until_its_reset() -> None:
 def test_a_secondary_limit_without_a_time_is_a_minute_and_doubles() -> None:
     text = "You have exceeded a secondary rate limit. Please wait a few minutes."
 
-    assert [asked(403, text, repeats) for repeats in range(6)] == [60, 120, 240, 480, 900, 900]
+    assert [asked(403, text, before) for before in range(6)] == [60, 120, 240, 480, 900, 900]
     assert asked(429, text) == 60
     assert asked(403, text, Retry_After="5") == 5
 
@@ -114,10 +64,10 @@ def test_only_a_budget_that_is_used_up_is_a_primary_limit() -> None:
 
 @given(st.sampled_from([200, 403, 429, 503]), st.text(), st.text(), st.text(), st.integers(0, 5000))
 def test_any_headers_give_a_bounded_wait(
-    status: int, retry_after: str, remaining: str, reset: str, repeats: int
+    status: int, retry_after: str, remaining: str, reset: str, in_a_row: int
 ) -> None:
     headers = {"Retry-After": retry_after, "X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": reset}
 
-    wait = asked_to_wait(status, headers, "secondary rate limit", now=NOW, repeats=repeats)
+    wait = requested_pause(status, headers, "secondary rate limit", now=NOW, in_a_row=in_a_row)
 
     assert wait is None or 1 <= wait <= 900

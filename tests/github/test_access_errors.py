@@ -1,4 +1,4 @@
-"""Why GitHub will not let us in: one message each, with what to do (docs/protocol.md § 3.3; F27, F28, F30)."""
+"""Why GitHub rejects a credential: a message for each cause, with what to do (faults F27, F28, F30)."""
 
 from __future__ import annotations
 

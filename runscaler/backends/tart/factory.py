@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from runscaler.config.model import ScaleSetSettings
 
 
-class TartKind:
+class TartBackendFactory:
     """All sets that use Tart share one backend: there is one host, whose places they share."""
 
-    def thing(self, settings: ScaleSetSettings) -> str:
+    def location(self, settings: ScaleSetSettings) -> str:
         return "tart"
 
-    def open(self, settings: ScaleSetSettings, context: BackendContext) -> TartBackend:
+    def create(self, settings: ScaleSetSettings, context: BackendContext) -> TartBackend:
         backend = TartBackend(context)
         backend.know(settings)
         return backend

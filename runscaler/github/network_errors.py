@@ -1,10 +1,9 @@
-"""What went wrong on the network, as one line: foreign exceptions become `Unreachable` here, once."""
+"""Turns exceptions of requests, urllib3 and the network into `Unreachable`, with one clear line."""
 
 from __future__ import annotations
 
 import socket
 import ssl
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import requests
@@ -12,60 +11,60 @@ from requests.exceptions import InvalidHeader, InvalidProxyURL, InvalidSchema, I
 from urllib3 import exceptions as urllib3
 
 from runscaler.errors import Unreachable
-from runscaler.github.fields import shown
-from runscaler.github.flight import CutOff
+from runscaler.github.fields import escaped
+from runscaler.net.cancellable import CallCancelled
+from runscaler.net.causes import causes_of
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-FOREIGN = (requests.RequestException, urllib3.HTTPError, OSError)
-"""What the libraries below us raise when a call fails."""
+LIBRARY_ERRORS = (requests.RequestException, urllib3.HTTPError, OSError)
+"""What requests, urllib3 and sockets raise when a call fails."""
 
 _EXPIRED, _NOT_YET, _WRONG_HOST, _WRONG_ADDRESS = 10, 9, 62, 64
-_WANTS_A_USER = "asks for a user and password (407)"
+_TUNNEL_REFUSED = "Tunnel connection failed: 407"
+"""How the error of http.client begins for a proxy that answers CONNECT with 407."""
+_WANTS_LOGIN = "asks for a user and password (407)"
 _PROXY_FIX = "check the proxy in the configuration and in HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 _REACH_FIX = "check url, this host's network and firewall, and whether it takes a proxy to get out"
 
 
 class NotSent(Unreachable):
-    """GitHub never saw the request: nothing can have happened there."""
+    """The request never reached GitHub, so it had no effect."""
 
 
 class Untrusted(NotSent):
-    """The server's certificate cannot be trusted; tried again slowly (fault F20)."""
+    """The server's certificate is not trusted; retried slowly (fault F20)."""
 
 
 class Dropped(Unreachable):
-    """The connection ended under the call; one kept alive may just have been too old (fault F3)."""
+    """The connection ended during the call, perhaps because it had been idle for too long (fault F3)."""
 
 
 def unreachable(error: Exception, what: str, url: str, proxy: str | None) -> Unreachable:
     """The `Unreachable` for an exception; `what` is the call as a verb phrase ("find the scale set")."""
     host = urlsplit(url).netloc
-    causes = tuple(_causes(error))
-    kind, why, fixes = _cause(causes, host, proxy)
+    causes = tuple(causes_of(error))
+    kind, why, fixes = _diagnose(causes, host, proxy)
     return kind(f"could not {what}: {why}", fixes=fixes)
 
 
-_Verdict = tuple[type[Unreachable], str, tuple[str, ...]]
+_Diagnosis = tuple[type[Unreachable], str, tuple[str, ...]]
 
 
-def _cause(causes: tuple[BaseException, ...], host: str, proxy: str | None) -> _Verdict:
+def _diagnose(causes: tuple[BaseException, ...], host: str, proxy: str | None) -> _Diagnosis:
     if any(isinstance(each, urllib3.ProxyError | InvalidProxyURL) for each in causes):
-        return _proxy_trouble(causes, proxy or "")
+        return _diagnose_proxy(causes, proxy or "")
     for cause in reversed(causes):
-        verdict = _known(cause, host)
-        if verdict is not None:
-            return verdict
+        diagnosis = _known(cause, host)
+        if diagnosis is not None:
+            return diagnosis
     return Unreachable, f"the connection to {host} failed ({_text(causes[-1])})", ()
 
 
-def _known(cause: BaseException, host: str) -> _Verdict | None:
+def _known(cause: BaseException, host: str) -> _Diagnosis | None:
     match cause:
-        case CutOff():
+        case CallCancelled():
             return Unreachable, f"{host} took too long", ()
         case ssl.SSLCertVerificationError():
-            return _distrust(cause, host)
+            return _diagnose_certificate(cause, host)
         case urllib3.NameResolutionError() | socket.gaierror():
             return NotSent, f"the name {host} cannot be resolved", ("check this host's DNS",)
         case ConnectionRefusedError():
@@ -89,7 +88,7 @@ def _known(cause: BaseException, host: str) -> _Verdict | None:
     return None
 
 
-def _distrust(cause: ssl.SSLCertVerificationError, host: str) -> _Verdict:
+def _diagnose_certificate(cause: ssl.SSLCertVerificationError, host: str) -> _Diagnosis:
     fixes: tuple[str, ...] = ()
     if cause.verify_code == _EXPIRED:
         why, fixes = "has expired", ("check this host's clock",)
@@ -104,12 +103,12 @@ def _distrust(cause: ssl.SSLCertVerificationError, host: str) -> _Verdict:
 
 
 def proxy_refuses(what: str, proxy: str) -> NotSent:
-    """For a 407, which is the proxy's own answer to a call that it should pass on."""
-    return NotSent(f"could not {what}: the proxy {_proxy_name(proxy)} {_WANTS_A_USER}", fixes=(_PROXY_FIX,))
+    """The error for a 407, with which the proxy itself answered instead of passing the call on."""
+    return NotSent(f"could not {what}: the proxy {_proxy_name(proxy)} {_WANTS_LOGIN}", fixes=(_PROXY_FIX,))
 
 
 def require_usable_proxy(what: str, proxy: str) -> None:
-    """Before the libraries below meet one that they cannot use: they would show its password."""
+    """Raises `NotSent` for one that requests cannot use: its own error would show the password."""
     try:
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -120,9 +119,9 @@ def require_usable_proxy(what: str, proxy: str) -> None:
         raise NotSent(f"could not {what}: the proxy {_proxy_name(proxy)} {why}", fixes=(_PROXY_FIX,))
 
 
-def _proxy_trouble(causes: tuple[BaseException, ...], proxy: str) -> _Verdict:
-    if "407" in " ".join(str(each) for each in causes):
-        why = _WANTS_A_USER
+def _diagnose_proxy(causes: tuple[BaseException, ...], proxy: str) -> _Diagnosis:
+    if any(str(each).startswith(_TUNNEL_REFUSED) for each in causes):
+        why = _WANTS_LOGIN
     elif any(isinstance(each, urllib3.NameResolutionError | socket.gaierror) for each in causes):
         why = "cannot be resolved"
     else:
@@ -131,7 +130,7 @@ def _proxy_trouble(causes: tuple[BaseException, ...], proxy: str) -> _Verdict:
 
 
 def _proxy_name(proxy: str) -> str:
-    """Host and port without the password before them."""
+    """Its host and port, without user and password."""
     try:
         name = urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
     except ValueError:
@@ -139,21 +138,7 @@ def _proxy_name(proxy: str) -> str:
     return name or "(malformed)"
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception and all that it was made from, however the libraries pass it on."""
-    seen: set[int] = set()
-    waiting: list[BaseException] = [error]
-    while waiting:
-        each = waiting.pop(0)
-        if id(each) in seen:
-            continue
-        seen.add(id(each))
-        yield each
-        inner = [*each.args, getattr(each, "reason", None), each.__cause__, each.__context__]
-        waiting.extend(one for one in inner if isinstance(one, BaseException))
-
-
 def _text(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
-        return shown(error.strerror, 100)
-    return shown(str(error), 100) or type(error).__name__
+        return escaped(error.strerror, 100)
+    return escaped(str(error), 100) or type(error).__name__

@@ -1,4 +1,4 @@
-"""How the registry makes Docker backends."""
+"""Makes Docker backends."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
     from runscaler.config.model import ScaleSetSettings
 
 
-class DockerKind:
-    """Sets that name the same engine with the same certificates share one backend."""
+class DockerBackendFactory:
+    """Scale sets with the same engine and certificates share one backend."""
 
-    def thing(self, settings: ScaleSetSettings) -> str:
+    def location(self, settings: ScaleSetSettings) -> str:
         address = EngineAddress.of(settings.docker)
         certificates = f" with {address.tls.cert or address.tls.ca}" if address.tls else ""
         return f"docker {address}{certificates}"
 
-    def open(self, settings: ScaleSetSettings, context: BackendContext) -> DockerBackend:
+    def create(self, settings: ScaleSetSettings, context: BackendContext) -> DockerBackend:
         return DockerBackend(Engine(EngineAddress.of(settings.docker)), context)
 
 
-kind = DockerKind()
+factory = DockerBackendFactory()

@@ -1,4 +1,4 @@
-"""Tokens: what they are exchanged for and when anew (docs/protocol.md § 3.1; faults F23, F24, F27, F30 to F33)."""
+"""How admin tokens are fetched and refreshed (docs/protocol.md § 3.1; faults F23, F24, F27, F30 to F33)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from support.wire_server import WireServer, answer
 
 from runscaler.config.secrets import Secret
 from runscaler.errors import AccessDenied, GitHubError, ServerError, Unreachable
-from runscaler.github.admission import admission
+from runscaler.github.admin_token import read_admin_token
 from runscaler.github.base import ScaleSetId
 from runscaler.github.jwt import jwt_expiry
 from runscaler.interrupt import Interrupt
@@ -36,8 +36,8 @@ def jwt(claims: object) -> str:
     return f"e30.{body}.c2ln"
 
 
-def find(client: Client, patience: float | None = 60.0) -> object:
-    return client.service.find_scale_set("my-runners", 1, IDLE, patience)
+def find(client: Client, retry_for: float | None = 60.0) -> object:
+    return client.service.find_scale_set("my-runners", 1, IDLE, retry_for)
 
 
 def admit(server: WireServer, token: str, **headers: str) -> None:
@@ -65,7 +65,7 @@ def test_a_token_is_renewed_two_minutes_or_a_fifth_of_its_life_early(lifetime: f
     clock = FakeClock()
     theirs = clock.wall() - 5000
 
-    held = admission(
+    held = read_admin_token(
         {"url": "http://a/", "token": jwt({"exp": theirs + lifetime})}, clock, theirs, secure=False
     )
 
@@ -226,9 +226,7 @@ def test_a_registration_token_that_stays_refused_is_fetched_anew_once(
     assert len(server.requests(*REGISTER)) == 10
 
 
-def test_who_asked_for_an_answer_soon_hears_of_a_refusal_that_stays(
-    client: Client, server: WireServer
-) -> None:
+def test_a_call_with_little_time_reports_a_refusal_that_stays(client: Client, server: WireServer) -> None:
     server.on(*REGISTER, answer({"message": "not allowed here"}, 403), times=100)
 
     with pytest.raises(AccessDenied, match="not allowed here"):
@@ -279,7 +277,7 @@ def test_a_jit_configuration_survives_trouble_with_the_tokens_before_it(
     assert made.runner_id == 7
 
 
-def test_sets_of_one_credential_and_url_share_the_admission_others_do_not(
+def test_sets_of_one_credential_and_url_share_the_admin_token_others_do_not(
     connector: Connector, server: WireServer
 ) -> None:
     server.on(*FIND, NONE, times=100)
@@ -318,14 +316,14 @@ def test_a_token_from_github_that_no_header_can_hold_is_neither_sent_nor_shown(
 def test_a_reply_without_a_date_counts_by_our_own_clock() -> None:
     clock = FakeClock()
 
-    held = admission(
+    held = read_admin_token(
         {"url": "http://a/", "token": jwt({"exp": clock.wall() + 600})}, clock, None, secure=False
     )
 
     assert held.expires_at == clock.wall() + 600
 
 
-def test_patience_is_kept_also_while_tokens_cannot_be_had(client: Client, server: WireServer) -> None:
+def test_retries_end_in_time_while_no_token_can_be_had(client: Client, server: WireServer) -> None:
     server.on(*TOKENS, answer(b"<html>"), times=100)
 
     with pytest.raises(Unreachable):

@@ -1,4 +1,4 @@
-"""Whom to trust on the wire: one TLS context per CA file for the whole process (docs/architecture.md § GitHub)."""
+"""Which certificates are trusted."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""What replaces the built-in roots; OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR."""
+"""Variables that replace certifi's roots. OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR."""
 
 
 def tls_context(ca: str = "", environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
-    """Verifies always: the system's roots, the usual ones, and those of the file `ca`. Raises `HostError`."""
+    """A context that verifies certificates, with the roots of the system, of certifi and of the file `ca`.
+
+    Raises `HostError` for a file that cannot be read.
+    """
     context = ssl.create_default_context()
     bundle = next((environ[name] for name in BUNDLES if environ.get(name)), certifi.where())
     _load(context, Path(bundle))
