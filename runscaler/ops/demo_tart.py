@@ -1,7 +1,7 @@
-"""The demo on Tart: is there a tart to use, an image with the demo's runner, and the proof of the end.
+"""The demo on Tart: finds a usable tart, prepares a VM with the demo's agent, and checks for leftovers.
 
-A runner of GitHub's would not speak with the simulated one: the demo's own agent is put into a VM that
-is cloned from a given image, and this VM is what the runners' VMs are cloned from.
+GitHub's own runner program does not work with the simulated GitHub. Therefore a VM is cloned from the given
+image, the demo's agent is installed in it, and the runners' VMs are cloned from this VM.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Progress
 
 AGENT_DIR = "/Users/admin/runscaler-demo"
-"""The runner-dir of the demo: the image's own runner stays as it is."""
+"""The demo's runner-dir. The runner program of the image is not touched."""
 GATEWAY = "192.168.64.1"
-"""This host as its VMs see it (docs/tart.md § 7)."""
+"""The address at which VMs reach this host (docs/tart.md § 7)."""
 BOOT_SECONDS = 180.0
 PULL_SECONDS = 3600.0
-_STEP = 0.25
+_POLL_SECONDS = 0.25
 _INSTALL = """\
 python3 -c pass || { echo "the image has no python3, which the demo's runner needs" >&2; exit 1; }
 mkdir -p "$1" && cd "$1" && cat >agent.py || exit 1
@@ -52,25 +52,28 @@ sync
 
 
 def missing_tart(environ: Mapping[str, str] = os.environ) -> str:
-    """Why no real tart can be used here; empty where one can."""
+    """Why no real tart can be used here; empty if one can."""
     if sys.platform != "darwin" or platform.machine() != "arm64":
-        return "this is no Mac with Apple silicon"
+        return "this is not a Mac with Apple silicon"
     try:
         output = _tart(environ).call("--version", seconds=Deadlines().answer)
     except BackendError as error:
         return str(error)
     version = TartVersion.of(output.out)
     if output.code != 0 or version.numbers < OLDEST:
-        return f"tart {version.text or 'does not tell its version'}: {dotted(OLDEST)} is needed"
+        return f"tart {version.text or 'of an unknown version'} is too old: {dotted(OLDEST)} is needed"
     return ""
 
 
 @contextmanager
 def demo_vm(image: str, progress: Progress, environ: Mapping[str, str] = os.environ) -> Iterator[str]:
-    """The name of a local VM made of the image, with the demo's runner; gone afterwards. `BackendError`."""
+    """Create a local VM from the image, with the demo's agent; yields its name and deletes it at the end.
+
+    Raises `BackendError`.
+    """
     tart, name = _tart(environ), f"runscaler-demo-{secrets.token_hex(4)}"
     try:
-        progress(f"making a VM with the demo's runner from image {image}", 0, 0)
+        progress(f"creating a VM with the demo's runner from image {image}", 0, 0)
         _call(tart, "clone", image, name, seconds=PULL_SECONDS)
         _install(tart, name)
         yield name
@@ -79,7 +82,7 @@ def demo_vm(image: str, progress: Progress, environ: Mapping[str, str] = os.envi
 
 
 def tart_leftovers(state_dir: Path, environ: Mapping[str, str] = os.environ) -> list[str]:
-    """VMs, intents and VM slots of this state directory's owner, a line each."""
+    """VMs, intent files and VM slots of this state directory's owner, one line each."""
     owner, home = read_owner(state_dir), TartHome.default(environ)
     slots = HostSlots(Path(environ.get(SLOTS_VARIABLE) or SLOTS)).taken()
     records = [(vm, read_record(vm.path / FILE)) for vm in home.vms()]
@@ -97,11 +100,11 @@ def _tart(environ: Mapping[str, str]) -> Tart:
 def _call(tart: Tart, *words: str, seconds: float, given: bytes = b"") -> None:
     output = tart.call(*words, seconds=seconds, given=given)
     if output.code != 0:
-        raise failure(f"make the demo's VM ({words[0]})", output, tart.home, registry=words[0] == "clone")
+        raise failure(f"create the demo's VM ({words[0]})", output, tart.home, registry=words[0] == "clone")
 
 
 def _install(tart: Tart, name: str) -> None:
-    """Boot it, put the agent in, and end it: what was written is on its disk by then."""
+    """Boot the VM, install the agent and stop the VM; `sync` has written everything to its disk by then."""
     agent = files("runscaler.simulator").joinpath("agent.py").read_bytes()
     with _running(tart, name):
         words = ("exec", "-i", name, "/bin/sh", "-c", _INSTALL, "runscaler", AGENT_DIR)
@@ -111,7 +114,7 @@ def _install(tart: Tart, name: str) -> None:
 
 @contextmanager
 def _running(tart: Tart, name: str) -> Iterator[None]:
-    """Its agent answers; the VM has ended afterwards."""
+    """Run the VM. Its guest agent answers inside the block; the VM has ended after it."""
     log = tart.home.vm(name).run_log
     with log.open("wb") as out:
         run = tart.spawn("run", name, "--no-graphics", "--no-audio", "--no-clipboard", log=out)
@@ -127,9 +130,9 @@ def _await_agent(tart: Tart, name: str, run: subprocess.Popen[bytes]) -> None:
     guest, interrupt = Guest(tart, name, Deadlines()), Interrupt()
     deadline = tart.clock.monotonic() + BOOT_SECONDS
     while not guest.answers_exec(interrupt, Deadlines().exec_probe):
-        said = tart.home.vm(name).said(400).decode(errors="replace").strip()
+        output = tart.home.vm(name).said(400).decode(errors="replace").strip()
         if run.poll() is not None:
-            raise BackendError(f"the demo's VM ended while it booted: {said}")
+            raise BackendError(f"the demo's VM ended while it booted: {output}")
         if tart.clock.monotonic() >= deadline:
-            raise BackendError(f"the guest agent of the demo's VM did not answer: {said}")
-        tart.clock.pause(_STEP, interrupt)
+            raise BackendError(f"the guest agent of the demo's VM did not answer: {output}")
+        tart.clock.pause(_POLL_SECONDS, interrupt)

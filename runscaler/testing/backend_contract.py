@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runscaler.backends.base import Resource, ResourceState, ThingUp
+from runscaler.backends.base import BackendAvailable, Resource, ResourceState
 from runscaler.errors import BackendError, Interrupted, RunnerExists
 from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
@@ -319,7 +319,7 @@ class BackendContract:
     def test_a_watch_says_first_that_the_thing_answers(self, backend: Backend) -> None:
         observed = Observed(backend)
 
-        assert observed.first() == ThingUp()
+        assert observed.first() == BackendAvailable()
         observed.stop()
 
     @pytest.mark.parametrize("exit_code", [0, 7])

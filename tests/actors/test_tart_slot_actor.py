@@ -12,7 +12,7 @@ from support.world import scale_set
 
 from runscaler.actors import messages as m
 from runscaler.actors.tart_slots import STOP_SECONDS, TartSlotActor
-from runscaler.backends.base import Place, ResourceEnded, Warm
+from runscaler.backends.base import Place, ResourceEnded, WarmResource
 from runscaler.errors import Interrupted
 from runscaler.names import Generation, SlotNumber
 
@@ -189,7 +189,9 @@ def test_no_warm_vm_boots_before_its_image_is_ready() -> None:
 
 def test_an_adopted_warm_vm_of_an_unknown_kind_is_removed_only_when_all_images_are_ready() -> None:
     harness = Harness(held=True)
-    harness.backend.pooled["pool-1"] = Warm("pool-1", "an older image", Place(0), harness.solo.clock.wall())
+    harness.backend.pooled["pool-1"] = WarmResource(
+        "pool-1", "an older image", Place(0), harness.solo.clock.wall()
+    )
     harness.start()
     harness.work("pool")
     assert harness.backend.cooled == []

@@ -9,8 +9,8 @@ from support.world import scale_set
 
 from runscaler.actors import messages as m
 from runscaler.actors.warm_pool import WarmPool
-from runscaler.backends.base import Place, Warm
-from runscaler.errors import PlacesTaken, RunscalerError, StartFailed
+from runscaler.backends.base import Place, WarmResource
+from runscaler.errors import RunscalerError, StartFailed, VmLimitReached
 from runscaler.policy.vm_slots import Stage
 from runscaler.testing.clock import FakeClock
 
@@ -128,13 +128,13 @@ def test_a_boot_that_succeeds_ends_a_series_of_failures(harness: Harness) -> Non
 
 
 def test_a_boot_refused_by_a_full_host_is_no_failure(harness: Harness) -> None:
-    harness.fail_boot(PlacesTaken("the host runs as many VMs as it may"))
+    harness.fail_boot(VmLimitReached("the host runs as many VMs as it may"))
 
     assert (harness.stages(), harness.pool.backing_off()) == ([], {})
 
 
 def test_an_adopted_warm_vm_is_as_old_as_its_boot(harness: Harness) -> None:
-    warm = Warm("pool-1", "sequoia", Place(0), ready_at=harness.clock.wall() - 100)
+    warm = WarmResource("pool-1", "sequoia", Place(0), ready_at=harness.clock.wall() - 100)
     harness.pool.adopt([warm])
 
     (vm,) = harness.pool.view()
@@ -170,7 +170,7 @@ def test_removing_all_leaves_out_what_is_being_removed_and_on_request_what_is_re
 
 def test_a_removed_warm_vm_frees_its_vm_slot(harness: Harness) -> None:
     harness.backend.claims[0] = Place(0)
-    harness.pool.adopt([Warm("pool-1", "sequoia", Place(0), ready_at=0.0)])
+    harness.pool.adopt([WarmResource("pool-1", "sequoia", Place(0), ready_at=0.0)])
     harness.pool.remove(0, "the test")
     harness.work()
 

@@ -4,7 +4,7 @@ import queue
 
 import pytest
 
-from runscaler.backends.base import ResourceEnded, ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded
 from runscaler.backends.process.watch import ProcessWatch
 from runscaler.errors import BackendError
 from runscaler.testing.backend_contract import PATIENCE
@@ -37,7 +37,7 @@ def test_a_directory_that_cannot_be_listed_is_said_and_does_not_keep_it_from_sto
 
     watch = watched(refuse, lambda resource_id: None)
 
-    assert seen.get(timeout=PATIENCE) == ThingDown("no permission", ("ask root",))
+    assert seen.get(timeout=PATIENCE) == BackendUnavailable("no permission", ("ask root",))
     watch.stop()
     assert seen.empty()
 
@@ -52,7 +52,7 @@ def test_one_that_cannot_be_looked_at_is_looked_at_again(watched, seen):
 
     watched(lambda: {"runner-00000001": 1}, look)
 
-    assert seen.get(timeout=PATIENCE) == ThingUp()
+    assert seen.get(timeout=PATIENCE) == BackendAvailable()
     assert seen.get(timeout=PATIENCE) == ResourceEnded("runner-00000001", None)
     assert answers == []
 
@@ -65,7 +65,7 @@ def test_a_report_may_stop_its_own_watch(seen):
     watch = ProcessWatch(dict, lambda resource_id: None, report, None)
     watch.start()
 
-    assert seen.get(timeout=PATIENCE) == ThingUp()
+    assert seen.get(timeout=PATIENCE) == BackendAvailable()
     watch.stop()
     watch.follow("runner-00000001", 1)
     assert seen.empty()

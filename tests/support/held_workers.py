@@ -1,4 +1,4 @@
-"""Workers that wait until the test lets them work."""
+"""WorkerPool that wait until the test lets them work."""
 
 from __future__ import annotations
 

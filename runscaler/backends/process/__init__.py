@@ -7,8 +7,8 @@ host's), `homes` all of one owner's, `watch` notices their ends.
 
 from __future__ import annotations
 
-from runscaler.backends.process.backend import ProcessBackend, ProcessKind
+from runscaler.backends.process.backend import ProcessBackend, ProcessBackendFactory
 
-__all__ = ["ProcessBackend", "ProcessKind", "kind"]
+__all__ = ["ProcessBackend", "ProcessBackendFactory", "factory"]
 
-kind = ProcessKind()
+factory = ProcessBackendFactory()

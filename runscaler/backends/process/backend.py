@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 PIDFD_OPEN: Callable[[int], int] | None = getattr(os, "pidfd_open", None)
 
 
-class ProcessKind:
+class ProcessBackendFactory:
     """All sets that use processes share one backend: there is one host."""
 
-    def thing(self, settings: ScaleSetSettings) -> str:
+    def location(self, settings: ScaleSetSettings) -> str:
         return "process"
 
-    def open(self, settings: ScaleSetSettings, context: BackendContext) -> ProcessBackend:
+    def create(self, settings: ScaleSetSettings, context: BackendContext) -> ProcessBackend:
         return ProcessBackend(context)
 
 

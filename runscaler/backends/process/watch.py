@@ -12,7 +12,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from runscaler.backends.base import ResourceEnded, ResourceState, ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded, ResourceState
 from runscaler.errors import BackendError
 
 if TYPE_CHECKING:
@@ -94,12 +94,12 @@ class ProcessWatch:
                 running = self._running()
             except BackendError as error:
                 if not said:
-                    self._report(ThingDown(str(error), error.fixes))
+                    self._report(BackendUnavailable(str(error), error.fixes))
                 said = True
                 self._stopping.wait(LIST_EVERY)
             else:
                 self._new.extend(running.items())
-                self._report(ThingUp())
+                self._report(BackendAvailable())
                 return
 
     def _take_new(self) -> None:

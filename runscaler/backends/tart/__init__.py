@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from runscaler.backends.tart.backend import TartBackend
 from runscaler.backends.tart.deadlines import Deadlines
-from runscaler.backends.tart.kind import TartKind
+from runscaler.backends.tart.factory import TartBackendFactory
 
-__all__ = ["Deadlines", "TartBackend", "TartKind", "kind"]
+__all__ = ["Deadlines", "TartBackend", "TartBackendFactory", "factory"]
 
-kind = TartKind()
+factory = TartBackendFactory()

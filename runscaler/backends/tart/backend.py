@@ -38,7 +38,7 @@ if TYPE_CHECKING:
         Resource,
         RunnerOrder,
         Sweep,
-        Warm,
+        WarmResource,
     )
     from runscaler.backends.tart.exits import ExitDescriptor
     from runscaler.backends.tart.record import VmRecord
@@ -151,7 +151,7 @@ class TartBackend:
 
     # -- PlacedBackend --------------------------------------------------------------------------------
 
-    def kind_of_warm(self, settings: ScaleSetSettings) -> str:
+    def warm_kind(self, settings: ScaleSetSettings) -> str:
         return kind_of(self._host, settings)
 
     def claim_place(self, most: int, but: Collection[int] = ()) -> Place | None:
@@ -166,14 +166,14 @@ class TartBackend:
     def place_holders(self) -> str:
         return self._host.places.holders()
 
-    def warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> Warm:
-        return self._starts.warm(settings, place, interrupt)
+    def make_warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> WarmResource:
+        return self._starts.make_warm(settings, place, interrupt)
 
-    def warm_ones(self) -> list[Warm]:
+    def warm_resources(self) -> list[WarmResource]:
         records = [record for record in self._host.holdings.listed() if record.is_for_nobody]
         return [record.warm() for record in records if self._kept_warm(record)]
 
-    def cool(self, warm: Warm, interrupt: Interrupt) -> None:
+    def remove_warm(self, warm: WarmResource, interrupt: Interrupt) -> None:
         interrupt.wait(0)
         self._remove(warm.id, self._host.holdings.find(warm.id), interrupt)
 

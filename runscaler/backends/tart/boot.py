@@ -19,7 +19,7 @@ from runscaler.backends.tart.images import cached, clone_failure, fqn, is_remote
 from runscaler.backends.tart.pulling import CloneHearing
 from runscaler.backends.tart.record import Phase, VmRecord
 from runscaler.backends.tart.texts import failure, meaning, of_files
-from runscaler.errors import BackendError, ImageMissing, PlacesTaken, StartFailed
+from runscaler.errors import BackendError, ImageMissing, StartFailed, VmLimitReached
 from runscaler.names import new_runner_name
 from runscaler.units import format_duration
 
@@ -192,7 +192,7 @@ class Boot:
         logger.debug("VM {} said before it ended: {}", vm.name, said[-_SEARCHED:])
         how = f"signal {-code}" if code < 0 else f"code {code}"
         error = meaning(f"start VM {vm.name}", said[-_SEARCHED:], self.tart.home)
-        if isinstance(error, PlacesTaken):
+        if isinstance(error, VmLimitReached):
             return places_taken(self.host.places, record.place)
         if isinstance(error, StartFailed):
             return error
@@ -215,12 +215,12 @@ class Boot:
             )
 
 
-def places_taken(places: Places, ours: Place | None = None) -> PlacesTaken:
+def places_taken(places: Places, ours: Place | None = None) -> VmLimitReached:
     """Who else holds them, as far as can be seen; else the kernel may have lost count (docs/tart.md § 8)."""
     held = places.holders(ours)
     if held:
-        return PlacesTaken(f"the host runs as many macOS VMs as it may: {held}")
-    return PlacesTaken("macOS says that the host runs as many macOS VMs as it may", fixes=REBOOT)
+        return VmLimitReached(f"the host runs as many macOS VMs as it may: {held}")
+    return VmLimitReached("macOS says that the host runs as many macOS VMs as it may", fixes=REBOOT)
 
 
 def fresh_name(tart: Tart, wanted: str) -> str:

@@ -107,7 +107,7 @@ class Tart:
         began = self.clock.monotonic()
         popen = self.spawn(*arguments, stdin=given != b"")
         with popen:
-            with interrupt.cutting(lambda: end_group(popen)):
+            with interrupt.cancelling(lambda: end_group(popen)):
                 output = self._to_its_end(popen, arguments, seconds, given, hearing)
             if output.code < 0:
                 interrupt.wait(0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.backends.base import Place
 from runscaler.backends.tart.slots import Holder, HostSlots
-from runscaler.errors import PlacesTaken
+from runscaler.errors import VmLimitReached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -89,7 +89,7 @@ class Places:
         """The descriptors that the VM's process inherits, so that it holds its place itself."""
         with self._lock:
             if place.vm_slot is None or not self._slots.has(place.vm_slot):
-                raise PlacesTaken(
+                raise VmLimitReached(
                     "the VM slot was given back, or its lock file deleted, before the VM could run in it"
                 )
             return (self._slots.lend(place.vm_slot),)

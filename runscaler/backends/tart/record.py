@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from runscaler.backends.base import Ending, Place, Resource, ResourceState, Warm
+from runscaler.backends.base import Ending, Place, Resource, ResourceState, WarmResource
 from runscaler.files import replace_file
 from runscaler.names import OwnerId, RunnerName, ScaleSetKey, SlotNumber
 
@@ -89,8 +89,8 @@ class VmRecord(BaseModel):
             place=self.place,
         )
 
-    def warm(self) -> Warm:
-        return Warm(self.name, self.kind, Place(self.host_slot, self.mac, self.name), self.ready_at)
+    def warm(self) -> WarmResource:
+        return WarmResource(self.name, self.kind, Place(self.host_slot, self.mac, self.name), self.ready_at)
 
 
 def write_record(vm: Vm, record: VmRecord) -> None:

@@ -19,7 +19,7 @@ from runscaler.errors import BackendError, StartFailed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runscaler.backends.base import Resource, RunnerOrder, Warm
+    from runscaler.backends.base import Resource, RunnerOrder, WarmResource
     from runscaler.backends.tart.host import TartHost
     from runscaler.backends.tart.vigil import Vigil
     from runscaler.config.model import ScaleSetSettings
@@ -46,7 +46,7 @@ class Starts:
             self._complete(record)
         return record.resource(None)
 
-    def warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> Warm:
+    def make_warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> WarmResource:
         """See `PlacedBackend.warm`."""
         interrupt.wait(0)
         tart = self._host.tart_of(settings)

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runscaler.errors import BackendDown, BackendError, ImageMissing, PlacesTaken, StartFailed
+from runscaler.errors import BackendDown, BackendError, ImageMissing, StartFailed, VmLimitReached
 
 if TYPE_CHECKING:
     from runscaler.backends.tart.cli import Output
@@ -51,7 +51,7 @@ FREE_SPACE = "free space: `tart prune --entries caches --older-than 7`, or remov
 MEANINGS = (
     _Meaning.of(
         r"number of VMs exceeds the system limit",
-        PlacesTaken,
+        VmLimitReached,
         "macOS runs as many macOS VMs as it may (two, whoever they belong to)",
     ),
     _Meaning.of(

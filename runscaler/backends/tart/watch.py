@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from runscaler.backends.base import ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendUnavailable
 from runscaler.errors import BackendDown
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Watches:
         self._lock = threading.Lock()
         self._watches: list[TartWatch] = []
         self._looked_at = -every
-        self._state: Observation = ThingUp()
+        self._state: Observation = BackendAvailable()
 
     def add(self, report: Callable[[Observation], None]) -> TartWatch:
         watch = TartWatch(report, self._remove)
@@ -77,9 +77,9 @@ class Watches:
             try:
                 self._find_tart()
             except BackendDown as error:
-                self._state = ThingDown(str(error), error.fixes)
+                self._state = BackendUnavailable(str(error), error.fixes)
             else:
-                self._state = ThingUp()
+                self._state = BackendAvailable()
         return self._state
 
     def _all(self) -> list[TartWatch]:

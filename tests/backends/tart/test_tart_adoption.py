@@ -90,7 +90,7 @@ def test_nothing_stays_of_a_daemon_killed_in_any_step(rig, daemon, successor, st
     rig.tart.rules()
 
     found = cleared(successor)
-    assert successor.warm_ones() == []
+    assert successor.warm_resources() == []
     assert all(resource.owner == OWNER for resource in found)
     assert all(resource.state is ResourceState.ENDED for resource in found)
     wait_until(lambda: not [left for left in rig.leftovers() if "process" not in left])
@@ -191,11 +191,11 @@ def test_a_waiting_vm_outlives_its_daemon(rig, daemon, successor):
     process.stdout.readline()
     killed(process)
 
-    (warm,) = successor.warm_ones()
+    (warm,) = successor.warm_resources()
 
     assert successor.inventory() == []
     assert warm.place.vm_slot == 0
-    successor.cool(warm, Interrupt())
+    successor.remove_warm(warm, Interrupt())
     assert rig.leftovers() == []
 
 
@@ -216,11 +216,11 @@ def test_after_a_restart_of_the_host_everything_has_ended_and_goes(rig, backend,
 
 def test_a_waiting_vm_of_before_a_restart_of_the_host_goes(rig, backend, successor):
     """T38"""
-    backend.warm(rig.settings(), backend.claim_place(2), Interrupt())
+    backend.make_warm(rig.settings(), backend.claim_place(2), Interrupt())
     backend.close()
     rig.tart.reboot()
 
-    assert successor.warm_ones() == []
+    assert successor.warm_resources() == []
     assert rig.leftovers() == []
 
 
@@ -232,7 +232,7 @@ def test_vms_with_names_like_ours_and_no_record_are_left_alone(rig, backend):
         rig.tart.call("clone", IMAGE, name, check=True)
 
     assert backend.inventory() == []
-    assert backend.warm_ones() == []
+    assert backend.warm_resources() == []
     assert rig.tart.vms() == names
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from support.tart import IMAGE, Reports, tart_settings
 
-from runscaler.backends.base import BackendContext, ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendContext, BackendUnavailable
 from runscaler.backends.tart import TartBackend
 from runscaler.backends.tart.check import can_run_macos
 from runscaler.backends.tart.versions import TartVersion
@@ -60,16 +60,16 @@ def test_a_tart_that_vanishes_and_comes_back_is_reported(rig, quick):
     """T1"""
     settings, here = rig.settings(), rig.environ["PATH"]
     reports = Reports(quick)
-    assert reports.nth(0) == ThingUp()
+    assert reports.nth(0) == BackendAvailable()
 
     rig.environ["PATH"] = "/usr/bin:/bin"
     down = reports.nth(1)
     rig.environ["PATH"] = here
     up = reports.nth(2)
 
-    assert isinstance(down, ThingDown)
+    assert isinstance(down, BackendUnavailable)
     assert "brew install" in down.fixes[0]
-    assert up == ThingUp()
+    assert up == BackendAvailable()
     assert found(quick, settings) == []
     reports.stop()
 

@@ -98,27 +98,27 @@ def test_a_vm_that_dies_is_reported_with_what_tart_said_of_it(rig, watched, scri
 def test_a_waiting_vm_that_dies_is_reported(rig, watched, end):
     """T26"""
     backend, observed = watched
-    warm = backend.warm(rig.settings(), backend.claim_place(2), Interrupt())
+    warm = backend.make_warm(rig.settings(), backend.claim_place(2), Interrupt())
 
     end(rig, warm.id)
 
     wait_until(lambda: observed.ends())
     assert [(ended.resource_id, ended.key) for ended in observed.ends()] == [(warm.id, None)]
     assert backend.inventory() == []
-    backend.cool(warm, Interrupt())
+    backend.remove_warm(warm, Interrupt())
     assert rig.leftovers() == []
 
 
 def test_a_waiting_vm_whose_guest_hangs_is_reported(rig, quick):
     """T27"""
     observed = Observed(quick)
-    warm = quick.warm(rig.settings(), quick.claim_place(2), Interrupt())
+    warm = quick.make_warm(rig.settings(), quick.claim_place(2), Interrupt())
 
     rig.tart.freeze_guest(warm.id)
 
     wait_until(lambda: observed.ends())
     assert observed.ends()[0].resource_id == warm.id
-    quick.cool(warm, Interrupt())
+    quick.remove_warm(warm, Interrupt())
     assert rig.leftovers() == []
     observed.stop()
 
@@ -128,7 +128,7 @@ def test_a_waiting_vm_whose_guest_hangs_is_reported_where_its_socket_cannot_be_r
     rig = TartRig(folder / ("x" * 80))
     backend = rig.open(deadlines=QUICK)
     observed = Observed(backend)
-    warm = backend.warm(rig.settings(), backend.claim_place(2), Interrupt())
+    warm = backend.make_warm(rig.settings(), backend.claim_place(2), Interrupt())
 
     rig.tart.freeze_guest(warm.id)
 
@@ -146,7 +146,7 @@ def test_a_waiting_vm_whose_socket_tells_nothing_is_alive_as_long_as_it_takes_ex
     asked = rig.tart.folder / "wrapped" / "tart.asked"
     observed = Observed(quick)
 
-    warm = quick.warm(rig.settings(), quick.claim_place(2), Interrupt())
+    warm = quick.make_warm(rig.settings(), quick.claim_place(2), Interrupt())
 
     wait_until(lambda: len(asked.read_text()) > 4)
     assert observed.ends() == []

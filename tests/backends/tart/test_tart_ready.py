@@ -67,7 +67,7 @@ def test_a_control_socket_that_tells_nothing_is_replaced_by_execs(rig, quick):
     rig.tart.state(agent={"*": "never"})
     rig.wrap('[ "$3" = /usr/bin/true ] && exit 0')
 
-    warm = quick.warm(rig.settings(), quick.claim_place(2), Interrupt())
+    warm = quick.make_warm(rig.settings(), quick.claim_place(2), Interrupt())
 
     assert rig.tart.vms() == [warm.id]
 

@@ -11,7 +11,7 @@ from support.tart import OWNER, TartRig, order_of, tart_settings, wait_until
 from runscaler.backends.base import Place, PlacedBackend
 from runscaler.backends.tart.places import mac_of
 from runscaler.backends.tart.slots import Holder, HostSlots
-from runscaler.errors import BackendError, PlacesTaken, StartFailed
+from runscaler.errors import BackendError, StartFailed, VmLimitReached
 from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
 from runscaler.testing.backend_contract import THEIRS
@@ -60,7 +60,7 @@ def test_a_place_that_is_returned_while_its_vm_is_made_runs_no_vm(rig, backend):
         rig.called("set")
         backend.return_place(place)
 
-        with pytest.raises(PlacesTaken, match="given back"):
+        with pytest.raises(VmLimitReached, match="given back"):
             start.result()
     assert rig.leftovers() == []
 
@@ -108,7 +108,7 @@ def test_a_vm_keeps_its_place_past_the_death_of_its_daemon(rig, backend):
 def test_a_start_without_a_place_takes_one_itself_and_says_who_has_them_all(rig, backend):
     resources = [backend.start(order_of(rig), Interrupt()) for _ in range(2)]
 
-    with pytest.raises(PlacesTaken) as caught:
+    with pytest.raises(VmLimitReached) as caught:
         backend.start(order_of(rig), Interrupt())
 
     assert {resource.place.vm_slot for resource in resources} == {0, 1}
@@ -131,7 +131,7 @@ def test_the_kernels_refusal_is_waiting_and_no_failure(folder):
     rig = TartRig(folder, limit=1)
     backend = rig.open()
     with rig.tart.start_foreign_vm("theirs"):
-        with pytest.raises(PlacesTaken, match="as many macOS VMs as it may"):
+        with pytest.raises(VmLimitReached, match="as many macOS VMs as it may"):
             backend.start(order_of(rig), Interrupt())
         assert backend.claim_place(2).vm_slot == 0
         backend.return_place(Place(0))
@@ -151,7 +151,7 @@ def test_a_refused_start_names_who_else_has_a_vm(folder):
     backend = rig.open()
     running = backend.start(order_of(rig), Interrupt())
 
-    with pytest.raises(PlacesTaken) as caught:
+    with pytest.raises(VmLimitReached) as caught:
         backend.start(order_of(rig), Interrupt())
 
     assert str(caught.value).endswith(f"may: {running.id}")
@@ -164,7 +164,7 @@ def test_a_count_that_the_kernel_lost_is_told_with_the_cure(rig, backend):
     """T14"""
     rig.tart.state(leaked=2)
 
-    with pytest.raises(PlacesTaken) as caught:
+    with pytest.raises(VmLimitReached) as caught:
         backend.start(order_of(rig), Interrupt())
 
     assert any("restart the Mac" in fix for fix in caught.value.fixes)
@@ -242,7 +242,7 @@ def test_a_claim_whose_lock_file_somebody_deleted_runs_no_vm(rig, backend):
     shutil.rmtree(rig.slots)
     assert theirs.claim_place(2) == place
 
-    with pytest.raises(PlacesTaken):
+    with pytest.raises(VmLimitReached):
         backend.start(order_of(rig, place=place), Interrupt())
 
     assert rig.tart.calls("run") == []
@@ -309,7 +309,7 @@ def test_an_order_whose_place_somebody_took_meanwhile_waits(rig, backend):
     theirs = rig.open(THEIRS)
     place = theirs.claim_place(1)
 
-    with pytest.raises(PlacesTaken):
+    with pytest.raises(VmLimitReached):
         backend.start(order_of(rig, place=replace(place, warm="pool-0000dead"), max_vms=1), Interrupt())
 
     assert rig.leftovers() == []
@@ -317,10 +317,10 @@ def test_an_order_whose_place_somebody_took_meanwhile_waits(rig, backend):
 
 
 def test_sets_of_one_host_share_one_backend():
-    from runscaler.backends.registry import kind_of
+    from runscaler.backends.registry import factory_for
 
-    kind = kind_of("tart")
-    assert kind.thing(tart_settings()) == kind.thing(tart_settings(home="/elsewhere")) == "tart"
+    factory = factory_for("tart")
+    assert factory.location(tart_settings()) == factory.location(tart_settings(home="/elsewhere")) == "tart"
 
 
 def test_claims_end_with_the_backend(rig, backend):
