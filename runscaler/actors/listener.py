@@ -48,8 +48,8 @@ DENIED_SECONDS = 60.0
 """Between two attempts with a credential that GitHub refuses (docs/protocol.md § 3.3)."""
 ACKNOWLEDGE_SECONDS = 5.0
 """How long one acknowledgement is retried before the next poll goes ahead without it."""
-UNREADABLE_POLLS = 3
-"""MalformedReply replies in a row after which a new session is opened: without a message id there is nothing to
+MALFORMED_POLLS = 3
+"""Malformed replies in a row after which a new session is opened: without a message id there is nothing to
 acknowledge, so the same message would come for ever (fault F9)."""
 _BACKOFF = Backoff(first=1.0, cap=60.0)
 
@@ -92,7 +92,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self._logged_unacknowledged = False
         self._failures = 0
         """Turns in a row that failed."""
-        self._unreadable = 0
+        self._malformed = 0
         """Polls in a row whose reply could not be read."""
         self._lost_sessions = 0
         """Sessions lost in a row without a single poll that returned."""
@@ -177,9 +177,9 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self._schedule_turn(wait)
 
     def _turn_failed(self, error: GitHubError) -> None:
-        unreadable = self._session is not None and isinstance(error, MalformedReply)
-        self._unreadable = self._unreadable + 1 if unreadable else 0
-        if self._unreadable >= UNREADABLE_POLLS:
+        malformed = self._session is not None and isinstance(error, MalformedReply)
+        self._malformed = self._malformed + 1 if malformed else 0
+        if self._malformed >= MALFORMED_POLLS:
             self._session_lost(error)
             return
         self._failures += 1
@@ -198,7 +198,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self.report(m.ListenerTroubled(Trouble.of(error, self.clock.monotonic() + wait)))
 
     def _turn_succeeded(self) -> None:
-        self._unreadable = 0
+        self._malformed = 0
         if self._failures:
             self._failures = 0
             self.report(m.ListenerTroubled(None))
