@@ -44,7 +44,7 @@ def furnished(ground: Ground, folder: Path, progress: Progress) -> Iterator[Furn
 @contextmanager
 def _pretended_mac(ground: Ground, folder: Path) -> Iterator[Furnished]:
     """Its tart is this process's until the end; so are its TART_HOME and VM slots."""
-    from runscaler.testing.fake_tart_home import FakeTart, demo_runner
+    from runscaler.testing.fake_tart_host import FakeTart, demo_runner
 
     agent = files("runscaler.simulator").joinpath("agent.py")
     with as_file(agent) as path, FakeTart(folder, limit=ground.tart.max_vms) as tart:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from runscaler.backends.process.census import variables_of
+from runscaler.backends.process.process_table import variables_of
 from runscaler.clock import SystemClock
 from runscaler.interrupt import Interrupt
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from runscaler.testing.fake_tart_home import FakeTart
+    from runscaler.testing.fake_tart_host import FakeTart
 
 NAME = "bare"
 CPU, MEMORY = 4, 8192

@@ -6,7 +6,7 @@ import os
 import subprocess
 from contextlib import contextmanager
 
-from runscaler.testing.fake_tart_home import IMAGE
+from runscaler.testing.fake_tart_host import IMAGE
 from runscaler.testing.fake_tart_processes import PATIENCE, wait_for
 
 __all__ = ["PATIENCE", "wait_for"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runscaler.testing.fake_tart_home import FakeTart
+from runscaler.testing.fake_tart_host import FakeTart
 
 INSTANT = [
     "clone",

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from support.pretended_mac import PATIENCE, clone, listed, running, sh
 
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,9 @@ import psutil
 from loguru import logger
 
 from runscaler.backends.process.children import CHILDREN
-from runscaler.backends.process.home import Marks
-from runscaler.backends.process.homes import Homes
 from runscaler.backends.process.launch import command_of, environment, fill, launch, require_program
+from runscaler.backends.process.runner_directory import Marks
+from runscaler.backends.process.runner_inventory import RunnerInventory
 from runscaler.backends.process.watch import ProcessWatch
 from runscaler.errors import BackendError, StartFailed
 from runscaler.findings import Finding, Level
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from runscaler.backends.base import BackendContext, Observation, Progress, Resource, RunnerOrder, Sweep
-    from runscaler.backends.process.home import Home
+    from runscaler.backends.process.runner_directory import RunnerDirectory
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import JitConfig
 
@@ -50,7 +50,7 @@ class ProcessBackend:
     ) -> None:
         self._owner = context.owner
         self._clock = context.clock
-        self._homes = Homes(context)
+        self._homes = RunnerInventory(context)
         self._pidfd_open = pidfd_open
         self._lock = threading.Lock()
         self._watches: list[ProcessWatch] = []
@@ -131,7 +131,9 @@ class ProcessBackend:
             watch.stop()
         self._homes.close()
 
-    def _made(self, home: Home, order: RunnerOrder, go_on: Callable[[], None], undo: ExitStack) -> Marks:
+    def _made(
+        self, home: RunnerDirectory, order: RunnerOrder, go_on: Callable[[], None], undo: ExitStack
+    ) -> Marks:
         """The directory, its marks and what is run in it, but for the JIT configuration."""
         marks = Marks(
             owner=self._owner,
@@ -147,7 +149,7 @@ class ProcessBackend:
         fill(home.work, order.settings, go_on)
         return marks
 
-    def _launched(self, home: Home, marks: Marks, order: RunnerOrder, jit: JitConfig) -> Marks:
+    def _launched(self, home: RunnerDirectory, marks: Marks, order: RunnerOrder, jit: JitConfig) -> Marks:
         marks = marks.model_copy(update={"runner_id": jit.runner_id})
         home.mark(marks)
         mark = self._homes.mark_of(home)
@@ -156,7 +158,7 @@ class ProcessBackend:
         CHILDREN.add(mark, popen)
         return self._homes.note_process(home, marks, popen.pid, psutil.Process(popen.pid).create_time())
 
-    def _discard(self, home: Home) -> None:
+    def _discard(self, home: RunnerDirectory) -> None:
         """What a failed start leaves; where even that fails, the next inventory lists it as ended."""
         try:
             self._homes.remove(home, home.marks(), Interrupt())

@@ -15,13 +15,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runscaler.backends.process.census import MARK
+from runscaler.backends.process.process_table import MARK
 from runscaler.errors import StartFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from runscaler.backends.process.home import Home
+    from runscaler.backends.process.runner_directory import RunnerDirectory
     from runscaler.config.model import ScaleSetSettings
     from runscaler.config.secrets import Secret
 
@@ -93,7 +93,7 @@ def environment(settings: ScaleSetSettings, mark: str, daemon: Mapping[str, str]
 
 
 def launch(
-    home: Home, command: list[str], variables: dict[str, str], encoded: Secret
+    home: RunnerDirectory, command: list[str], variables: dict[str, str], encoded: Secret
 ) -> subprocess.Popen[bytes]:
     """Run it in a session of its own, output to a file, so that it outlives us. Raises OSError."""
     descriptor = os.open(home.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

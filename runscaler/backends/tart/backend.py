@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler.backends.base import Ending, ResourceEnded
+from runscaler.backends.tart.cache_pruning import sweeps_for
 from runscaler.backends.tart.check import Checks, findings
-from runscaler.backends.tart.children import RUNS
-from runscaler.backends.tart.deadlines import Deadlines
 from runscaler.backends.tart.exits import watch_exit
 from runscaler.backends.tart.guest import answers_socket
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.host import TartHost
+from runscaler.backends.tart.processes import RUN_PROCESSES
 from runscaler.backends.tart.record import Phase
-from runscaler.backends.tart.starts import Starts, kind_of
-from runscaler.backends.tart.sweeps import sweeps_for
-from runscaler.backends.tart.vigil import Vigil
+from runscaler.backends.tart.starter import VmStarter, kind_of
+from runscaler.backends.tart.timings import Timings
+from runscaler.backends.tart.vm_monitor import VmMonitor
 from runscaler.backends.tart.watch import Watches
 from runscaler.errors import BackendError
 from runscaler.findings import Level
@@ -61,22 +61,22 @@ class TartBackend:
         self,
         context: BackendContext,
         *,
-        deadlines: Deadlines | None = None,
+        timings: Timings | None = None,
         environ: Mapping[str, str] = os.environ,
         exits: Callable[[int], ExitDescriptor | None] = watch_exit,
         leases: Path = LEASES,
     ) -> None:
         self._owner = context.owner
-        self._deadlines = deadlines or Deadlines()
+        self._timings = timings or Timings()
         self._leases = leases
         self._closing = Interrupt()
         self._warned: set[str] = set()
         slots = Path(environ.get(SLOTS_VARIABLE) or SLOTS)
-        self._host = host = TartHost(context, self._deadlines, slots, environ)
+        self._host = host = TartHost(context, self._timings, slots, environ)
         tart = host.tart_in(TartHome.default(environ))
-        self._watches = Watches(context.clock, self._deadlines.tool, tart.program)
-        self._vigil = Vigil(context.clock, self._deadlines, exits, self._ended, self._watches.tick)
-        self._starts = Starts(host, self._vigil)
+        self._watches = Watches(context.clock, self._timings.tool_check_interval, tart.program)
+        self._monitor = VmMonitor(context.clock, self._timings, exits, self._ended, self._watches.tick)
+        self._starts = VmStarter(host, self._monitor)
 
     def know(self, settings: ScaleSetSettings) -> None:
         """VMs of ours may lie in its TART_HOME."""
@@ -86,12 +86,12 @@ class TartBackend:
 
     def check(self, settings: ScaleSetSettings) -> list[Finding]:
         tart = self._host.tart_of(settings)
-        return findings(tart, self._host.images, self._deadlines, settings, self._leases)
+        return findings(tart, self._host.images, self._timings, settings, self._leases)
 
     def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
         """A tart or an image that will not do is refused here, once, and not by each start."""
         tart = self._host.tart_of(settings)
-        checks = Checks(tart, self._deadlines, settings)
+        checks = Checks(tart, self._timings, settings)
         self._insist_on(checks.of_tool(interrupt))
         self._insist_on(checks.of_leases(self._leases))
         self._host.images.ensure(tart, settings.runner_image, progress, interrupt)
@@ -102,19 +102,19 @@ class TartBackend:
 
     def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt) -> None:
         interrupt.wait(0)
-        record = self._host.holdings.find(resource.id) if resource.owner == self._owner else None
+        record = self._host.inventory.find(resource.id) if resource.owner == self._owner else None
         if record is not None and not force and self._ending_of(record) is None:
             raise BackendError(f"{record.runner_name} still runs in VM {record.name}: removed by force only")
         self._remove(resource.id, record, interrupt)
 
     def inventory(self) -> list[Resource]:
         """A runner that nobody watches yet is looked at, in its guest, and watched from now on."""
-        records = [record for record in self._host.holdings.listed() if not record.is_for_nobody]
+        records = [record for record in self._host.inventory.listed() if not record.is_unassigned]
         return [record.resource(self._ending_of(record)) for record in records]
 
     def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
         """The runner's; of a VM that does not run, or does not tell, what `tart run` said."""
-        record = self._host.holdings.find(resource.id)
+        record = self._host.inventory.find(resource.id)
         if record is None or tail <= 0:
             return b""
         vm = self._host.vm_of(record)
@@ -123,31 +123,31 @@ class TartBackend:
                 return self._host.guest_of(record).tail(tail, interrupt)
             except BackendError as error:
                 logger.bind(runner=resource.runner).debug("{}", error)
-        return vm.said(tail)
+        return vm.run_output(tail)
 
     def runs_a_job(self, resource: Resource, interrupt: Interrupt) -> bool | None:
-        record = self._host.holdings.find(resource.id)
+        record = self._host.inventory.find(resource.id)
         if record is None or not self._host.vm_of(record).pid():
             return False
         return self._host.guest_of(record).runs_a_job(interrupt)
 
     def watch(self, since: float, report: Callable[[Observation], None]) -> TartWatch:
         """What ended before the watch began is the inventory's to tell, whatever `since` says."""
-        for record in self._host.holdings.listed():
+        for record in self._host.inventory.listed():
             if record.phase is Phase.RUNNING and record.ending is None and self._host.vm_of(record).pid():
                 self._follow(record)
         watch = self._watches.add(report)
-        self._vigil.wake()
+        self._monitor.wake()
         return watch
 
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
-        return sweeps_for(settings, self._host.tart_of, self._deadlines, self._closing)
+        return sweeps_for(settings, self._host.tart_of, self._timings, self._closing)
 
     def close(self) -> None:
         self._closing.set()
-        self._vigil.stop()
+        self._monitor.stop()
         self._host.places.close()
-        RUNS.reap()
+        RUN_PROCESSES.reap()
 
     # -- PlacedBackend --------------------------------------------------------------------------------
 
@@ -170,12 +170,12 @@ class TartBackend:
         return self._starts.warm(settings, place, interrupt)
 
     def warm_ones(self) -> list[Warm]:
-        records = [record for record in self._host.holdings.listed() if record.is_for_nobody]
+        records = [record for record in self._host.inventory.listed() if record.is_unassigned]
         return [record.warm() for record in records if self._kept_warm(record)]
 
     def cool(self, warm: Warm, interrupt: Interrupt) -> None:
         interrupt.wait(0)
-        self._remove(warm.id, self._host.holdings.find(warm.id), interrupt)
+        self._remove(warm.id, self._host.inventory.find(warm.id), interrupt)
 
     # -- what only this class does -----------------------------------------------------------------
 
@@ -192,9 +192,9 @@ class TartBackend:
         if record.phase is not Phase.RUNNING or record.ending is not None:
             return record.ending or Ending(at=self._host.clock.wall())
         if not self._host.vm_of(record).pid():
-            return self._vigil.ending(record.name) or Ending(at=self._host.clock.wall())
-        if self._vigil.knows(record.name):
-            return self._vigil.ending(record.name)
+            return self._monitor.ending(record.name) or Ending(at=self._host.clock.wall())
+        if self._monitor.knows(record.name):
+            return self._monitor.ending(record.name)
         return self._looked_at(record)
 
     def _looked_at(self, record: VmRecord) -> Ending | None:
@@ -210,11 +210,11 @@ class TartBackend:
         return None
 
     def _follow(self, record: VmRecord) -> None:
-        if not self._vigil.knows(record.name):
-            self._vigil.follow(record, self._host.tart_at(record))
+        if not self._monitor.knows(record.name):
+            self._monitor.follow(record, self._host.tart_at(record))
 
     def _remove(self, name: str, record: VmRecord | None, interrupt: Interrupt) -> None:
-        self._vigil.leave(name)
+        self._monitor.leave(name)
         if record is not None:
             with logger.contextualize(runner=record.runner_name):
                 self._host.remove(record, interrupt)
@@ -223,8 +223,8 @@ class TartBackend:
         """False: it is of no use, and removed."""
         vm = self._host.vm_of(record)
         if record.phase is Phase.POOLED and vm.pid():
-            answers = vm.socket is not None and answers_socket(vm.socket, self._deadlines.socket_probe)
-            seconds = self._deadlines.exec_probe
+            answers = vm.socket is not None and answers_socket(vm.socket, self._timings.socket_probe)
+            seconds = self._timings.exec_probe
             if answers or self._host.guest_of(record).answers_exec(Interrupt(), seconds):
                 self._follow(record)
                 return True
@@ -233,11 +233,11 @@ class TartBackend:
         return False
 
     def _ended(self, record: VmRecord, ending: Ending | None) -> None:
-        """On the vigil's thread. What is known of the end outlives this process."""
+        """On the monitor's thread. What is known of the end outlives this process."""
         key = ScaleSetKey(record.url, record.group, record.scale_set) if record.runner_name else None
         if ending is not None and key is not None:
             with suppress(OSError):
-                self._host.holdings.note(
+                self._host.inventory.note(
                     self._host.vm_of(record), record.model_copy(update={"ending": ending})
                 )
         self._watches.report(ResourceEnded(record.name, ending, key))

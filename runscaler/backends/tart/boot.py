@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from runscaler.backends.tart.children import RUNS
-from runscaler.backends.tart.cli import TartHangs
+from runscaler.backends.tart.background_exec import ExecProbe
+from runscaler.backends.tart.cli import TartTimedOut
 from runscaler.backends.tart.guest import Guest, answers_socket
-from runscaler.backends.tart.guest_watch import ExecProbe
 from runscaler.backends.tart.images import cached, clone_failure, fqn, is_remote
-from runscaler.backends.tart.pulling import CloneHearing
+from runscaler.backends.tart.output_errors import command_error, error_from_text, file_error
+from runscaler.backends.tart.processes import RUN_PROCESSES
+from runscaler.backends.tart.pull_listener import CloneListener
 from runscaler.backends.tart.record import Phase, VmRecord
-from runscaler.backends.tart.texts import failure, meaning, of_files
 from runscaler.errors import BackendError, ImageMissing, PlacesTaken, StartFailed
 from runscaler.names import new_runner_name
 from runscaler.units import format_duration
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Place
     from runscaler.backends.tart.cli import Tart
     from runscaler.backends.tart.host import TartHost
-    from runscaler.backends.tart.places import Places
     from runscaler.backends.tart.vm import Vm
+    from runscaler.backends.tart.vm_slots import VmSlots
     from runscaler.config.model import ScaleSetSettings
     from runscaler.interrupt import Interrupt
 
@@ -48,7 +48,7 @@ _SEARCHED = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Boot:
+class VmBoot:
     """One VM in the making; `deadline` is monotonic. Whoever calls takes back what it made."""
 
     host: TartHost
@@ -61,17 +61,17 @@ class Boot:
         """The record of the VM that is ready. Raises `BackendError`s and `Interrupted`."""
         vm = self.tart.home.vm(record.name)
         with self._step("write down the intent for", record.name):
-            self.host.holdings.intend(record)
+            self.host.inventory.intend(record)
         self._clone(record, vm)
         with self._step("write the record of", record.name):
             record = record.with_phase(Phase.CLONED, image_fqn=fqn(self.tart.home, record.image))
-            self.host.holdings.note(vm, record)
+            self.host.inventory.note(vm, record)
         self._set(record)
         with self._step("set the MAC of", record.name), self.tart.home.turn(self.interrupt):
             vm.set_mac(record.mac)
         with self._step("start", record.name):
             record = record.with_phase(Phase.BOOTING)
-            self.host.holdings.note(vm, record)
+            self.host.inventory.note(vm, record)
             self._run(record, vm)
         with self._step("wait for", record.name):
             self._await_agent(record, vm)
@@ -86,7 +86,7 @@ class Boot:
         try:
             yield
         except (OSError, ValueError) as error:
-            raise of_files(f"{doing} VM {name}", error, self.tart.home) from error
+            raise file_error(f"{doing} VM {name}", error, self.tart.home) from error
         logger.debug("it took {:.3f} s to {} VM {}", self.tart.clock.monotonic() - began, doing, name)
 
     def _go_on(self) -> None:
@@ -118,13 +118,16 @@ class Boot:
         """What went wrong; then nothing of that name is left."""
         home, name = self.tart.home, record.name
         with home.turn(self.interrupt):
-            hearing = CloneHearing(home, self.host.deadlines.silence, self.host.deadlines.clone)
-            seconds = self._left(self.host.deadlines.clone)
+            listener = CloneListener(home, self.host.timings.pull_silence, self.host.timings.clone)
+            seconds = self._left(self.host.timings.clone)
             try:
                 output = self.tart.call(
-                    *("clone", record.image, name), seconds=seconds, interrupt=self.interrupt, hearing=hearing
+                    *("clone", record.image, name),
+                    seconds=seconds,
+                    interrupt=self.interrupt,
+                    listener=listener,
                 )
-            except TartHangs as error:
+            except TartTimedOut as error:
                 raise StartFailed(
                     f"cannot clone image {record.image} to {name}: {error}",
                     fixes=(f"look for a tart command that hangs: it holds the lock of {home}",),
@@ -132,7 +135,7 @@ class Boot:
             if output.code == 0:
                 return None
             if vm.exists():
-                self.tart.call("delete", name, seconds=self.host.deadlines.delete, interrupt=self.interrupt)
+                self.tart.call("delete", name, seconds=self.host.timings.delete, interrupt=self.interrupt)
         return clone_failure(record.image, name, output, home)
 
     def _with_culprits(self, error: BackendError) -> BackendError:
@@ -153,10 +156,10 @@ class Boot:
         if not wanted:
             return
         with self._step("set the size of", record.name), self.tart.home.turn(self.interrupt):
-            seconds = self._left(self.host.deadlines.set)
+            seconds = self._left(self.host.timings.set)
             output = self.tart.call("set", record.name, *wanted, seconds=seconds, interrupt=self.interrupt)
         if output.code != 0:
-            raise failure(f"set {' '.join(wanted)} for VM {record.name}", output)
+            raise command_error(f"set {' '.join(wanted)} for VM {record.name}", output)
 
     def _run(self, record: VmRecord, vm: Vm) -> None:
         """`tart run` inherits the lock of its place, and so holds it itself."""
@@ -166,32 +169,32 @@ class Boot:
             flags = ("--no-graphics", "--no-audio", "--no-clipboard")
             lent = self.host.places.lend(record.place)
             popen = self.tart.spawn("run", record.name, *flags, log=log, pass_fds=lent)
-        RUNS.add(str(vm.path), popen)
+        RUN_PROCESSES.add(str(vm.path), popen)
 
     def _await_agent(self, record: VmRecord, vm: Vm) -> None:
         clock, began = self.tart.clock, self.tart.clock.monotonic()
         limit = began + self.settings.tart.boot_timeout
-        with closing(ExecProbe(Guest(self.tart, vm.name, self.host.deadlines))) as probe:
+        with closing(ExecProbe(Guest(self.tart, vm.name, self.host.timings))) as probe:
             while not self._answers(vm, probe, clock.monotonic() - began):
-                ended = RUNS.exit_code(str(vm.path))
+                ended = RUN_PROCESSES.exit_code(str(vm.path))
                 if ended is not None:
                     raise self._ended_early(record, vm, ended)
                 self._left(0.0)
                 if clock.monotonic() >= limit:
                     raise self._silent_guest(vm)
-                clock.pause(self.host.deadlines.probe_every, self.interrupt)
+                clock.pause(self.host.timings.probe_interval, self.interrupt)
 
     def _answers(self, vm: Vm, probe: ExecProbe, waited: float) -> bool:
         """By its control socket; where that cannot be reached, or says nothing for long, by an exec too."""
-        if vm.socket is not None and answers_socket(vm.socket, self.host.deadlines.socket_probe):
+        if vm.socket is not None and answers_socket(vm.socket, self.host.timings.socket_probe):
             return True
-        return (vm.socket is None or waited >= self.host.deadlines.socket_doubt) and probe.answered()
+        return (vm.socket is None or waited >= self.host.timings.socket_only) and probe.answered()
 
     def _ended_early(self, record: VmRecord, vm: Vm, code: int) -> BackendError:
-        said = vm.said().decode(errors="replace").strip()
+        said = vm.run_output().decode(errors="replace").strip()
         logger.debug("VM {} said before it ended: {}", vm.name, said[-_SEARCHED:])
         how = f"signal {-code}" if code < 0 else f"code {code}"
-        error = meaning(f"start VM {vm.name}", said[-_SEARCHED:], self.tart.home)
+        error = error_from_text(f"start VM {vm.name}", said[-_SEARCHED:], self.tart.home)
         if isinstance(error, PlacesTaken):
             return places_taken(self.host.places, record.place)
         if isinstance(error, StartFailed):
@@ -200,7 +203,7 @@ class Boot:
 
     def _silent_guest(self, vm: Vm) -> StartFailed:
         patience = format_duration(self.settings.tart.boot_timeout)
-        said = " ".join(vm.said()[-_TAIL:].decode(errors="replace").split())
+        said = " ".join(vm.run_output()[-_TAIL:].decode(errors="replace").split())
         told = f"; tart run said: {said}" if said else ""
         return StartFailed(
             f"the guest agent of VM {vm.name} did not answer within {patience}{told}", fixes=NO_AGENT
@@ -215,7 +218,7 @@ class Boot:
             )
 
 
-def places_taken(places: Places, ours: Place | None = None) -> PlacesTaken:
+def places_taken(places: VmSlots, ours: Place | None = None) -> PlacesTaken:
     """Who else holds them, as far as can be seen; else the kernel may have lost count (docs/tart.md § 8)."""
     held = places.holders(ours)
     if held:

@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from runscaler.backends.tart.images import cached, is_remote, local_missing
-from runscaler.backends.tart.texts import FREE_SPACE, failure
-from runscaler.backends.tart.versions import OLDEST, SOUND, TartVersion, dotted
+from runscaler.backends.tart.output_errors import FREE_SPACE, command_error
+from runscaler.backends.tart.version import MINIMUM, RECOMMENDED, TartVersion, dotted
 from runscaler.errors import BackendError
 from runscaler.findings import Finding, Level
 from runscaler.interrupt import Interrupt
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.backends.tart.cli import Tart
-    from runscaler.backends.tart.deadlines import Deadlines
     from runscaler.backends.tart.images import Images
+    from runscaler.backends.tart.timings import Timings
     from runscaler.backends.tart.vm import Vm
     from runscaler.config.model import ScaleSetSettings
 
@@ -34,10 +34,10 @@ _UPDATE = "update tart: `brew upgrade tart`"
 
 
 def findings(
-    tart: Tart, images: Images, deadlines: Deadlines, settings: ScaleSetSettings, leases: Path
+    tart: Tart, images: Images, timings: Timings, settings: ScaleSetSettings, leases: Path
 ) -> list[Finding]:
     """Every problem, each with its fixes; changes and pulls nothing. `leases`: macOS' DHCP leases."""
-    checks = Checks(tart, deadlines, settings)
+    checks = Checks(tart, timings, settings)
     try:
         found = [*checks.of_tool(Interrupt()), *checks.of_image(images)]
     except BackendError as error:
@@ -53,14 +53,14 @@ def can_run_macos(system: str, kernel: str) -> bool:
 class Checks:
     """The parts, for one scale set."""
 
-    def __init__(self, tart: Tart, deadlines: Deadlines, settings: ScaleSetSettings) -> None:
-        self._tart, self._deadlines, self._settings = tart, deadlines, settings
+    def __init__(self, tart: Tart, timings: Timings, settings: ScaleSetSettings) -> None:
+        self._tart, self._timings, self._settings = tart, timings, settings
 
     def of_tool(self, interrupt: Interrupt) -> Iterator[Finding]:
         """Raises `BackendError` where it cannot be asked."""
-        output = self._tart.call("--version", seconds=self._deadlines.answer, interrupt=interrupt)
+        output = self._tart.call("--version", seconds=self._timings.query, interrupt=interrupt)
         if output.code != 0:
-            raise failure("ask tart for its version", output)
+            raise command_error("ask tart for its version", output)
         version = TartVersion.of(output.out)
         yield from self._of_version(version)
         yield from self._of_platform(version)
@@ -68,12 +68,12 @@ class Checks:
     def _of_version(self, version: TartVersion) -> Iterator[Finding]:
         text = f"tart {version.text}"
         if not version.numbers:
-            yield self._warning(f"{text}: the version cannot be read; {dotted(OLDEST)} is needed", _UPDATE)
-        elif version.numbers < OLDEST:
-            yield self._error(f"{text} is too old: {dotted(OLDEST)} is needed", _UPDATE)
-        elif version.numbers < SOUND:
+            yield self._warning(f"{text}: the version cannot be read; {dotted(MINIMUM)} is needed", _UPDATE)
+        elif version.numbers < MINIMUM:
+            yield self._error(f"{text} is too old: {dotted(MINIMUM)} is needed", _UPDATE)
+        elif version.numbers < RECOMMENDED:
             yield self._warning(
-                f"{text} fails where the path of TART_HOME is long; {dotted(SOUND)} does not", _UPDATE
+                f"{text} fails where the path of TART_HOME is long; {dotted(RECOMMENDED)} does not", _UPDATE
             )
         else:
             yield Finding(Level.OK, f"{text} in {self._tart.home}", (), self._settings.name)

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from runscaler.backends.tart.home import TartHome
     from runscaler.clock import Clock
 
-PLACES = ("/opt/homebrew/bin", "/usr/local/bin", "/Applications/tart.app/Contents/MacOS")
+SEARCH_PATH = ("/opt/homebrew/bin", "/usr/local/bin", "/Applications/tart.app/Contents/MacOS")
 """Where tart is looked for beside PATH: launchd's has no Homebrew (docs/tart.md § 9)."""
-DROPPED = (
+DROPPED_VARIABLES = (
     "TRACEPARENT",  # else tart exports its arguments as telemetry (docs/tart.md § 4)
     "TRACESTATE",
     "RUNNER_TOKEN",
@@ -43,17 +43,17 @@ _HEARD_EVERY = 0.5
 _LAST_WORDS = 2.0
 
 
-class TartHangs(BackendError):
+class TartTimedOut(BackendError):
     """The command did not end in time and was killed."""
 
 
-class Hearing(Protocol):
+class OutputListener(Protocol):
     """Listens to a command that may take long, and says how long it may go on; seconds."""
 
-    def heard(self, said: bytes, /) -> float:
+    def on_output(self, said: bytes, /) -> float:
         """It said more; `said` is all of it so far."""
 
-    def lapsed(self) -> float:
+    def on_timeout(self) -> float:
         """Its time is over; 0: end it."""
 
 
@@ -87,7 +87,7 @@ class Tart:
         return found
 
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in self.environ.items() if name not in DROPPED}
+        kept = {name: value for name, value in self.environ.items() if name not in DROPPED_VARIABLES}
         ours = {"TART_HOME": str(self.home), "TART_NO_AUTO_PRUNE": "", "CI": "true", "PATH": self._path()}
         return kept | ours
 
@@ -96,19 +96,19 @@ class Tart:
         *arguments: str,
         seconds: float,
         interrupt: Interrupt | None = None,
-        given: bytes = b"",
-        hearing: Hearing | None = None,
+        stdin: bytes = b"",
+        listener: OutputListener | None = None,
     ) -> Output:
-        """Run it to its end. `given` is its standard input; `hearing` may lengthen its `seconds`.
+        """Run it to its end. `stdin` is its standard input; `listener` may lengthen its `seconds`.
 
-        Raises `TartHangs`, `BackendDown` and `Interrupted`.
+        Raises `TartTimedOut`, `BackendDown` and `Interrupted`.
         """
         interrupt = interrupt or Interrupt()
         began = self.clock.monotonic()
-        popen = self.spawn(*arguments, stdin=given != b"")
+        popen = self.spawn(*arguments, with_stdin=stdin != b"")
         with popen:
             with interrupt.cutting(lambda: end_group(popen)):
-                output = self._to_its_end(popen, arguments, seconds, given, hearing)
+                output = self._to_its_end(popen, arguments, seconds, stdin, listener)
             if output.code < 0:
                 interrupt.wait(0)
         took = self.clock.monotonic() - began
@@ -120,7 +120,7 @@ class Tart:
     def spawn(
         self,
         *arguments: str,
-        stdin: bool = False,
+        with_stdin: bool = False,
         log: IO[bytes] | None = None,
         pass_fds: tuple[int, ...] = (),
     ) -> subprocess.Popen[bytes]:
@@ -129,7 +129,7 @@ class Tart:
             return subprocess.Popen(
                 [self.program(), *arguments],
                 env=self.environment(),
-                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdin=subprocess.PIPE if with_stdin else subprocess.DEVNULL,
                 stdout=log or subprocess.PIPE,
                 stderr=subprocess.STDOUT if log else subprocess.PIPE,
                 start_new_session=True,
@@ -143,20 +143,20 @@ class Tart:
         popen: subprocess.Popen[bytes],
         arguments: tuple[str, ...],
         seconds: float,
-        given: bytes,
-        hearing: Hearing | None,
+        stdin: bytes,
+        listener: OutputListener | None,
     ) -> Output:
         limit, said = self.clock.monotonic() + seconds, 0
         while True:
             left = limit - self.clock.monotonic()
             try:
-                out, err = popen.communicate(given or None, min(left, _HEARD_EVERY) if hearing else left)
+                out, err = popen.communicate(stdin or None, min(left, _HEARD_EVERY) if listener else left)
             except subprocess.TimeoutExpired as so_far:
-                given, out = b"", so_far.output or b""
-                if hearing is not None and len(out) > said:
-                    limit, said = self.clock.monotonic() + hearing.heard(out), len(out)
+                stdin, out = b"", so_far.output or b""
+                if listener is not None and len(out) > said:
+                    limit, said = self.clock.monotonic() + listener.on_output(out), len(out)
                 if self.clock.monotonic() >= limit:
-                    more = hearing.lapsed() if hearing is not None else 0.0
+                    more = listener.on_timeout() if listener is not None else 0.0
                     if more <= 0:
                         raise _hung(popen, arguments, seconds) from None
                     limit += more
@@ -164,7 +164,7 @@ class Tart:
                 return Output(popen.returncode, out, err)
 
     def _path(self) -> str:
-        return os.pathsep.join((self.environ.get("PATH", os.defpath), *PLACES))
+        return os.pathsep.join((self.environ.get("PATH", os.defpath), *SEARCH_PATH))
 
 
 def end_group(popen: subprocess.Popen[bytes]) -> None:
@@ -174,8 +174,8 @@ def end_group(popen: subprocess.Popen[bytes]) -> None:
             os.killpg(popen.pid, signal.SIGKILL)
 
 
-def _hung(popen: subprocess.Popen[bytes], arguments: tuple[str, ...], seconds: float) -> TartHangs:
+def _hung(popen: subprocess.Popen[bytes], arguments: tuple[str, ...], seconds: float) -> TartTimedOut:
     end_group(popen)
     with suppress(subprocess.TimeoutExpired):
         popen.communicate(timeout=_LAST_WORDS)
-    return TartHangs(f"`tart {arguments[0]}` did not end within {format_duration(seconds)} and was killed")
+    return TartTimedOut(f"`tart {arguments[0]}` did not end within {format_duration(seconds)} and was killed")

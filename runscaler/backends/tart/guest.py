@@ -11,8 +11,8 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runscaler.backends.tart.cli import TartHangs
-from runscaler.backends.tart.texts import failure
+from runscaler.backends.tart.cli import TartTimedOut
+from runscaler.backends.tart.output_errors import command_error
 from runscaler.errors import BackendError, StartFailed
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.backends.tart.cli import Output, Tart
-    from runscaler.backends.tart.deadlines import Deadlines
+    from runscaler.backends.tart.timings import Timings
     from runscaler.config.secrets import Secret
     from runscaler.interrupt import Interrupt
 
@@ -46,7 +46,7 @@ exec 9<>"$box/lives"
 ) >"$box/log" 2>&1 </dev/null &
 echo "started $!"
 """
-"""Starts the runner in a group of its own and returns at once: nothing holds the exec's pipes open. The
+"""VmStarter the runner in a group of its own and returns at once: nothing holds the exec's pipes open. The
 shell around the runner, and nobody else, keeps the fifo `lives` open for writing until it ends."""
 
 AWAIT = """\
@@ -88,7 +88,7 @@ WHY = {
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerSeen:
+class RunnerState:
     """The runner as a look found it; `exit_code` is None where it runs or was killed."""
 
     runs: bool
@@ -101,7 +101,7 @@ class Guest:
 
     tart: Tart
     name: str
-    deadlines: Deadlines
+    timings: Timings
 
     def ask(self) -> subprocess.Popen[bytes]:
         """A process that ends with 0 if the guest answers; a hung one lets it wait."""
@@ -111,7 +111,7 @@ class Guest:
         """The slow and sure way to ask whether the agent is there."""
         try:
             output = self.tart.call("exec", self.name, "/usr/bin/true", seconds=seconds, interrupt=interrupt)
-        except TartHangs:
+        except TartTimedOut:
             return False
         return output.code == 0
 
@@ -119,28 +119,28 @@ class Guest:
         """The runner's pid in the guest. After any error it may run all the same: never try again."""
         output = self.tart.call(
             *("exec", "-i", self.name, "/bin/sh", "-c", START, "runscaler", runner_dir),
-            seconds=self.deadlines.inject,
+            seconds=self.timings.inject,
             interrupt=interrupt,
-            given=encoded.reveal().encode() + b"\n",
+            stdin=encoded.reveal().encode() + b"\n",
         )
         started = _STARTED.search(output.out)
         if output.code == 0 and started:
             return int(started[1])
         raise self._not_started(output)
 
-    def look(self, pid: int) -> RunnerSeen:
+    def look(self, pid: int) -> RunnerState:
         """Raises `BackendError` where the guest does not tell."""
         output = self._ask(LOOK, str(pid))
         if output.code != 0:
-            raise failure(f"look at the runner in {self.name}", output)
+            raise command_error(f"look at the runner in {self.name}", output)
         word = output.out.strip().decode(errors="replace")
-        return RunnerSeen(word == "running", int(word) if word.isdecimal() else None)
+        return RunnerState(word == "running", int(word) if word.isdecimal() else None)
 
     def tail(self, count: int, interrupt: Interrupt) -> bytes:
         """The last bytes of the runner's output."""
         output = self._ask(TAIL, str(count), interrupt=interrupt)
         if output.code != 0:
-            raise failure(f"read the output of the runner in {self.name}", output)
+            raise command_error(f"read the output of the runner in {self.name}", output)
         return output.out
 
     def runs_a_job(self, interrupt: Interrupt) -> bool | None:
@@ -157,13 +157,13 @@ class Guest:
 
     def _ask(self, script: str, *arguments: str, interrupt: Interrupt | None = None) -> Output:
         command = ("exec", self.name, "/bin/sh", "-c", script, "runscaler", *arguments)
-        return self.tart.call(*command, seconds=self.deadlines.look, interrupt=interrupt)
+        return self.tart.call(*command, seconds=self.timings.guest_query, interrupt=interrupt)
 
     def _not_started(self, output: Output) -> StartFailed:
         doing = f"start the runner in {self.name}"
         if output.code in WHY:
             return StartFailed(f"cannot {doing}: {output.error_text}", fixes=WHY[output.code])
-        error = failure(doing, output)
+        error = command_error(doing, output)
         return StartFailed(f"{error} (code {output.code})", fixes=error.fixes)
 
 

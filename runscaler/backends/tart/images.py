@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from runscaler.backends.tart.cli import TartHangs
-from runscaler.backends.tart.pulling import PullHearing
-from runscaler.backends.tart.texts import VmGone, failure
+from runscaler.backends.tart.cli import TartTimedOut
+from runscaler.backends.tart.output_errors import VmNotFound, command_error
+from runscaler.backends.tart.pull_listener import PullListener
 from runscaler.backends.tart.vm import Vm
 from runscaler.errors import BackendError, ImageMissing
 from runscaler.units import format_duration
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from runscaler.backends.base import Progress
     from runscaler.backends.tart.cli import Output, Tart
-    from runscaler.backends.tart.deadlines import Deadlines
     from runscaler.backends.tart.home import TartHome
+    from runscaler.backends.tart.timings import Timings
     from runscaler.interrupt import Interrupt
 
 _LOOK = 0.1
@@ -67,8 +67,8 @@ def fqn(home: TartHome, image: str) -> str:
 class Images:
     """Thread-safe; for all TART_HOMEs of the process."""
 
-    def __init__(self, deadlines: Deadlines) -> None:
-        self._deadlines = deadlines
+    def __init__(self, timings: Timings) -> None:
+        self._timings = timings
         self._lock = threading.Lock()
         self._turns: defaultdict[tuple[Path, str], threading.Lock] = defaultdict(threading.Lock)
 
@@ -80,7 +80,7 @@ class Images:
                 names = self._names(tart, source, interrupt)
                 if names is not None:
                     return full_name(image) in names
-        except TartHangs as error:
+        except TartTimedOut as error:
             logger.debug("{}", error)
         return cached(tart.home, image) is not None
 
@@ -99,26 +99,26 @@ class Images:
     def _names(self, tart: Tart, source: str, interrupt: Interrupt | None) -> set[str] | None:
         """None: no readable answer, which happens while another VM vanishes."""
         arguments = ("list", "--source", source, "--format", "json")
-        output = tart.call(*arguments, seconds=self._deadlines.answer, interrupt=interrupt)
+        output = tart.call(*arguments, seconds=self._timings.query, interrupt=interrupt)
         return _listed(output) if output.code == 0 else None
 
     def _pull(self, tart: Tart, image: str, progress: Progress, interrupt: Interrupt) -> None:
         if not is_remote(image):
             raise local_missing(tart.home, image)
         doing = f"pull image {image}"
-        seconds = self._deadlines.silence
-        hearing = PullHearing(
+        seconds = self._timings.pull_silence
+        listener = PullListener(
             tart.home, seconds, lambda done, total, text: progress(f"{text} {image}", done, total)
         )
         try:
-            output = tart.call("pull", image, seconds=seconds, interrupt=interrupt, hearing=hearing)
-        except TartHangs as error:
+            output = tart.call("pull", image, seconds=seconds, interrupt=interrupt, listener=listener)
+        except TartTimedOut as error:
             raise ImageMissing(
                 f"cannot {doing}: it stood still for {format_duration(seconds)}, and was ended",
                 fixes=("check this host's way to the registry (DNS, proxy, firewall)",),
             ) from error
         if output.code != 0:
-            raise as_missing(failure(doing, output, tart.home, registry=True))
+            raise as_missing(command_error(doing, output, tart.home, registry=True))
 
 
 def as_missing(error: BackendError) -> BackendError:
@@ -138,8 +138,8 @@ def local_missing(home: TartHome, image: str) -> ImageMissing:
 
 def clone_failure(image: str, name: str, output: Output, home: TartHome) -> BackendError:
     """Why a clone failed; an image that is gone is told apart."""
-    error = failure(f"clone image {image} to {name}", output, home, registry=True)
-    if isinstance(error, VmGone):
+    error = command_error(f"clone image {image} to {name}", output, home, registry=True)
+    if isinstance(error, VmNotFound):
         return as_missing(error) if is_remote(image) else local_missing(home, image)
     return error
 

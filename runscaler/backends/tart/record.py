@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runscaler.backends.tart.vm import Vm
 
 VM_NAME = re.compile(r"^(runner|pool)-[0-9a-f]{8}\Z")
-FILE = "runscaler.json"
+RECORD_FILE = "runscaler.json"
 
 
 class Phase(StrEnum):
@@ -68,7 +68,7 @@ class VmRecord(BaseModel):
         return Place(self.host_slot, self.mac)
 
     @property
-    def is_for_nobody(self) -> bool:
+    def is_unassigned(self) -> bool:
         """It was made for the pool, and no runner was promised to it yet."""
         return not self.runner_name
 
@@ -95,7 +95,7 @@ class VmRecord(BaseModel):
 
 def write_record(vm: Vm, record: VmRecord) -> None:
     """Raises OSError; never brings a deleted VM's directory back."""
-    replace_file(vm.path / FILE, record.model_dump_json().encode())
+    replace_file(vm.path / RECORD_FILE, record.model_dump_json().encode())
 
 
 def read_record(path: Path) -> VmRecord | None:

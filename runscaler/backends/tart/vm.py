@@ -82,7 +82,7 @@ class Vm:
         mode = self.config.stat().st_mode & 0o777
         replace_file(self.config, json.dumps(found, indent=2).encode(), mode=mode, durable=True)
 
-    def said(self, count: int = 65_536) -> bytes:
+    def run_output(self, count: int = 65_536) -> bytes:
         """The last bytes of what `tart run` said."""
         try:
             with self.run_log.open("rb") as file:

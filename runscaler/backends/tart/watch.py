@@ -1,4 +1,4 @@
-"""Those who want to know what the vigil notices, and whether tart itself is there."""
+"""Those who want to know what the monitor notices, and whether tart itself is there."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A fake `tart` (docs/tart.md § 16): the same commands, texts, exit codes, files and locks, without a Mac.
 
 It stands alone: standard library only, nothing else of ours, imported by nobody. Put on PATH as `tart`
-(which `runscaler.testing.fake_tart_home.FakeTart` does) it keeps its VMs in TART_HOME as the real one
+(which `runscaler.testing.fake_tart_host.FakeTart` does) it keeps its VMs in TART_HOME as the real one
 does; a VM's "guest" is a process tree of this host that lives in `vms/NAME/guest/` and dies with
 `tart run`.
 

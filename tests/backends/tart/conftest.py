@@ -28,7 +28,7 @@ def backend(rig):
 @pytest.fixture
 def quick(rig):
     """A backend without patience."""
-    backend = rig.open(deadlines=QUICK)
+    backend = rig.open(timings=QUICK)
     yield backend
     backend.close()
 

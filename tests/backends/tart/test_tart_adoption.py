@@ -14,7 +14,7 @@ from runscaler.backends.base import ResourceState
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import THEIRS
 from runscaler.testing.backend_rig import Observed
-from runscaler.testing.fake_tart_home import Rule, runner_script
+from runscaler.testing.fake_tart_host import Rule, runner_script
 
 TESTS = Path(__file__).parents[2]
 WAITS = 'while [ ! -e "$HOME/go" ]; do sleep 0.05; done; exit 3'

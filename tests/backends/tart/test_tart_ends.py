@@ -126,7 +126,7 @@ def test_a_waiting_vm_whose_guest_hangs_is_reported(rig, quick):
 def test_a_waiting_vm_whose_guest_hangs_is_reported_where_its_socket_cannot_be_reached(folder):
     """T27, with T39"""
     rig = TartRig(folder / ("x" * 80))
-    backend = rig.open(deadlines=QUICK)
+    backend = rig.open(timings=QUICK)
     observed = Observed(backend)
     warm = backend.warm(rig.settings(), backend.claim_place(2), Interrupt())
 

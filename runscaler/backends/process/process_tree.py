@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from runscaler.backends.process.census import CENSUS, mark_of
 from runscaler.backends.process.children import CHILDREN
+from runscaler.backends.process.process_table import PROCESS_TABLE, mark_of
 from runscaler.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runscaler.backends.process.census import Seen
+    from runscaler.backends.process.process_table import Seen
     from runscaler.clock import Clock
     from runscaler.interrupt import Interrupt
 
@@ -33,7 +33,7 @@ _SAME = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class ProcessTree:
     """One runner's processes. `pid` and `created` (wall-clock seconds) are its main process's."""
 
     mark: str
@@ -52,7 +52,7 @@ class Tree:
 
     def members(self) -> list[psutil.Process]:
         """All that live: the main process, what has its session or the mark, and all their descendants."""
-        seen = CENSUS.take()
+        seen = PROCESS_TABLE.take()
         leader = self.leader()
         session = self.pid if self._session_is_ours() else 0
         found = {pid for pid, each in seen.items() if self._belongs(each, session)}
@@ -63,7 +63,7 @@ class Tree:
 
     def first_marked(self) -> psutil.Process | None:
         """The oldest process that carries the mark: the main one, where its pid was never noted."""
-        marked = [each for each in CENSUS.take().values() if each.mark == self.mark]
+        marked = [each for each in PROCESS_TABLE.take().values() if each.mark == self.mark]
         return min(marked, key=lambda each: each.created).process if marked else None
 
     def runs_a_job(self) -> bool:

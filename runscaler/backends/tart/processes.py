@@ -53,10 +53,10 @@ class Runs:
             self._popen = {vm: popen for vm, popen in self._popen.items() if popen.poll() is None}
 
 
-RUNS = Runs()
+RUN_PROCESSES = Runs()
 
 
-def unlocked_pid(name: str) -> int:
+def pid_by_command_line(name: str) -> int:
     """Of the `tart` that makes a VM of that name just now, or that runs one whose files somebody removed;
     0 where none does. Looks at all processes."""
     for process in psutil.process_iter(["cmdline"]):

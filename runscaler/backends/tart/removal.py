@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from runscaler.backends.tart.children import RUNS, unlocked_pid
-from runscaler.backends.tart.cli import TartHangs
-from runscaler.backends.tart.texts import VmGone, VmRuns, failure
+from runscaler.backends.tart.cli import TartTimedOut
+from runscaler.backends.tart.output_errors import VmNotFound, VmRunning, command_error
+from runscaler.backends.tart.processes import RUN_PROCESSES, pid_by_command_line
 from runscaler.errors import BackendError
 
 if TYPE_CHECKING:
     from runscaler.backends.tart.cli import Tart
-    from runscaler.backends.tart.deadlines import Deadlines
+    from runscaler.backends.tart.timings import Timings
     from runscaler.backends.tart.vm import Vm
     from runscaler.interrupt import Interrupt
 
@@ -31,22 +31,22 @@ class Removal:
 
     tart: Tart
     vm: Vm
-    deadlines: Deadlines
+    timings: Timings
 
     def run(self, interrupt: Interrupt) -> None:
         """Raises `BackendError` where it is not gone yet: to be tried again."""
         began = self.tart.clock.monotonic()
         self._end_process(interrupt)
         self._delete(interrupt)
-        RUNS.forget(str(self.vm.path))
+        RUN_PROCESSES.forget(str(self.vm.path))
         took = self.tart.clock.monotonic() - began
         logger.debug("VM {} was gone after {:.3f} s", self.vm.name, took)
 
     def _pid(self) -> int:
         """Of our own child even before it has the lock, else of the lock's owner; without a config.json there
         is no lock, and yet something may run it, or still clone it."""
-        known = RUNS.living_pid(str(self.vm.path)) or self.vm.pid()
-        return known or (0 if self.vm.config.exists() else unlocked_pid(self.vm.name))
+        known = RUN_PROCESSES.living_pid(str(self.vm.path)) or self.vm.pid()
+        return known or (0 if self.vm.config.exists() else pid_by_command_line(self.vm.name))
 
     def _end_process(self, interrupt: Interrupt) -> None:
         """SIGINT first: macOS then counts the VM as ended more surely than after a SIGKILL."""
@@ -66,7 +66,7 @@ class Removal:
             return True
         except PermissionError:
             self._stop_by_command(interrupt)
-        deadline = self.tart.clock.monotonic() + self.deadlines.quit
+        deadline = self.tart.clock.monotonic() + self.timings.signal_grace
         while self._pid() == pid:
             if self.tart.clock.monotonic() >= deadline:
                 logger.debug("VM {} did not end on {}", self.vm.name, number.name)
@@ -75,13 +75,13 @@ class Removal:
         return True
 
     def _stop_by_command(self, interrupt: Interrupt) -> None:
-        seconds = self.deadlines.delete + self.deadlines.quit
-        with suppress(TartHangs):
+        seconds = self.timings.delete + self.timings.signal_grace
+        with suppress(TartTimedOut):
             self.tart.call("stop", self.vm.name, "--timeout", "5", seconds=seconds, interrupt=interrupt)
 
     def _delete(self, interrupt: Interrupt) -> None:
         """Again and again: other commands may be in the way for a moment."""
-        began, again = self.tart.clock.monotonic(), self.deadlines.delete_again
+        began, again = self.tart.clock.monotonic(), self.timings.delete_retry
         pause = again
         while self.vm.exists():
             error = self._deleted_once(interrupt)
@@ -89,23 +89,23 @@ class Removal:
                 return
             error = error or BackendError(f"VM {self.vm.name} is there again after its deletion")
             waited = self.tart.clock.monotonic() - began
-            if waited >= self.deadlines.deletions:
+            if waited >= self.timings.delete_total:
                 raise error
-            if isinstance(error, VmRuns) and waited >= self.deadlines.still_running:
+            if isinstance(error, VmRunning) and waited >= self.timings.delete_kill_after:
                 self._kill_anew()
             self.tart.clock.pause(pause, interrupt)
-            pause = again if isinstance(error, VmRuns) else min(pause * 2, again * 10)
+            pause = again if isinstance(error, VmRunning) else min(pause * 2, again * 10)
 
     def _deleted_once(self, interrupt: Interrupt) -> BackendError | None:
         """What was in the way, None for nothing."""
-        doing, seconds = f"delete VM {self.vm.name}", self.deadlines.delete
+        doing, seconds = f"delete VM {self.vm.name}", self.timings.delete
         with self.tart.home.turn(interrupt):
             try:
                 output = self.tart.call("delete", self.vm.name, seconds=seconds, interrupt=interrupt)
-            except TartHangs as hung:
+            except TartTimedOut as hung:
                 return hung
-            refusal = failure(doing, output) if output.code != 0 else None
-            if refusal is not None and not isinstance(refusal, VmGone):
+            refusal = command_error(doing, output) if output.code != 0 else None
+            if refusal is not None and not isinstance(refusal, VmNotFound):
                 return refusal
             return self._swept_rest(doing)
 

@@ -21,8 +21,8 @@ from loguru import logger
 
 from runscaler.backends.base import Ending
 from runscaler.backends.process.children import CHILDREN
-from runscaler.backends.process.home import Home
-from runscaler.backends.process.tree import Tree
+from runscaler.backends.process.process_tree import ProcessTree
+from runscaler.backends.process.runner_directory import RunnerDirectory
 from runscaler.errors import BackendError
 from runscaler.names import RUNNER_NAME
 
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runscaler.backends.base import BackendContext
-    from runscaler.backends.process.home import Marks
+    from runscaler.backends.process.runner_directory import Marks
     from runscaler.interrupt import Interrupt
 
 
-class Homes:
+class RunnerInventory:
     """Thread-safe. Raises OSError and `psutil.Error`, which the backend translates."""
 
     def __init__(self, context: BackendContext) -> None:
@@ -44,40 +44,40 @@ class Homes:
         self._starting: set[str] = set()
         self._lock = threading.Lock()
 
-    def home(self, runner: str) -> Home | None:
+    def home(self, runner: str) -> RunnerDirectory | None:
         """None for what is no runner's name, so that no other path can be meant."""
-        return Home(self._root() / runner) if RUNNER_NAME.match(runner) else None
+        return RunnerDirectory(self._root() / runner) if RUNNER_NAME.match(runner) else None
 
     @contextmanager
-    def starting(self, runner: str) -> Iterator[Home]:
+    def starting(self, runner: str) -> Iterator[RunnerDirectory]:
         """A home that is not listed until it is complete."""
         root = self._root()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._lock:
             self._starting.add(runner)
         try:
-            yield Home(root / runner)
+            yield RunnerDirectory(root / runner)
         finally:
             with self._lock:
                 self._starting.discard(runner)
 
-    def mark_of(self, home: Home) -> str:
+    def mark_of(self, home: RunnerDirectory) -> str:
         return f"{self._owner}/{home.id}"
 
-    def tree(self, home: Home, marks: Marks | None = None) -> Tree:
+    def tree(self, home: RunnerDirectory, marks: Marks | None = None) -> ProcessTree:
         mark = self.mark_of(home)
-        return Tree(mark, marks.pid, marks.process_created) if marks else Tree(mark)
+        return ProcessTree(mark, marks.pid, marks.process_created) if marks else ProcessTree(mark)
 
     def listed(self) -> list[Marks]:
         """The complete ones as they are now."""
         root = self._root()
         names = sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
         with self._lock:
-            complete = [Home(root / name) for name in names if name not in self._starting]
+            complete = [RunnerDirectory(root / name) for name in names if name not in self._starting]
         CHILDREN.reap_lost(f"{self._owner}/", lambda mark: (root.parent / mark).is_dir())
         return [marks for marks in map(self._state_or_swept, complete) if marks is not None]
 
-    def state(self, home: Home) -> Marks | None:
+    def state(self, home: RunnerDirectory) -> Marks | None:
         """Its marks as they are now, with its ending where its main process is gone."""
         marks = home.marks()
         if marks is None:
@@ -90,13 +90,13 @@ class Homes:
             return marks
         return self._mark(home, marks.model_copy(update={"ending": self._ending(home)}))
 
-    def note_process(self, home: Home, marks: Marks, pid: int, created: float) -> Marks:
+    def note_process(self, home: RunnerDirectory, marks: Marks, pid: int, created: float) -> Marks:
         """Write down which process it is."""
         noted = marks.with_process(pid, created)
         home.mark(noted)
         return noted
 
-    def remove(self, home: Home, marks: Marks | None, interrupt: Interrupt) -> None:
+    def remove(self, home: RunnerDirectory, marks: Marks | None, interrupt: Interrupt) -> None:
         """End all its processes, then delete it."""
         self.tree(home, marks).kill(self._clock, interrupt)
         CHILDREN.forget(self.mark_of(home))
@@ -115,13 +115,13 @@ class Homes:
         base = self._state_dir if self._state_dir is not None else _temporary_base()
         return base / "process" / self._owner
 
-    def _state_or_swept(self, home: Home) -> Marks | None:
+    def _state_or_swept(self, home: RunnerDirectory) -> Marks | None:
         marks = self.state(home)
         if marks is None and home.path.is_dir():
             self._sweep(home)
         return marks
 
-    def _sweep(self, home: Home) -> None:
+    def _sweep(self, home: RunnerDirectory) -> None:
         if self.tree(home).first_marked() is not None:
             logger.warning("{} has lost its marks while its runner lives: it is left alone", home.path)
             return
@@ -129,7 +129,7 @@ class Homes:
         with self._lock:
             home.delete()
 
-    def _with_process_found(self, home: Home, marks: Marks) -> Marks:
+    def _with_process_found(self, home: RunnerDirectory, marks: Marks) -> Marks:
         """The daemon was killed after the process began and before it was written down, or earlier."""
         process = self.tree(home).first_marked()
         if process is None:
@@ -137,7 +137,7 @@ class Homes:
         found = marks.with_process(process.pid, process.create_time())
         return self._mark(home, found) or found
 
-    def _ending(self, home: Home) -> Ending:
+    def _ending(self, home: RunnerDirectory) -> Ending:
         code = CHILDREN.exit_code(self.mark_of(home))
         by_signal = code is not None and code < 0
         return Ending(
@@ -146,7 +146,7 @@ class Homes:
             at=self._clock.wall(),
         )
 
-    def _mark(self, home: Home, marks: Marks) -> Marks | None:
+    def _mark(self, home: RunnerDirectory, marks: Marks) -> Marks | None:
         """None where it was deleted meanwhile; never brings a deleted one back.
 
         Where they cannot be written, as on a full disk, they count all the same: a removal makes room."""

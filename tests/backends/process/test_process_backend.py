@@ -18,8 +18,8 @@ from support.processes import in_shell, process_settings
 
 from runscaler.backends.base import BackendContext, ResourceState
 from runscaler.backends.process import ProcessBackend
-from runscaler.backends.process.home import Home
 from runscaler.backends.process.launch import environment, fill
+from runscaler.backends.process.runner_directory import RunnerDirectory
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendError, Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
@@ -181,7 +181,7 @@ def test_a_process_whose_number_was_never_written_down_is_found(rig, backend, st
 def test_a_start_that_never_came_to_its_process_has_ended(rig, backend, start):
     resource = start()
     rig.destroy(resource)
-    home = Home(rig.home(resource))
+    home = RunnerDirectory(rig.home(resource))
     home.path.mkdir()
     (home.path / "marks.json").write_text(json.dumps({**_bare_marks(resource)}))
 

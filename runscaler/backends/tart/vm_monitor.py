@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler.backends.base import Ending
-from runscaler.backends.tart.children import RUNS
+from runscaler.backends.tart.background_exec import BackgroundExec
 from runscaler.backends.tart.guest import Guest, answers_socket
-from runscaler.backends.tart.guest_watch import GuestWatch
+from runscaler.backends.tart.processes import RUN_PROCESSES
 from runscaler.backends.tart.record import Phase
 from runscaler.errors import BackendError
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runscaler.backends.tart.cli import Tart
-    from runscaler.backends.tart.deadlines import Deadlines
     from runscaler.backends.tart.exits import ExitDescriptor
     from runscaler.backends.tart.record import VmRecord
+    from runscaler.backends.tart.timings import Timings
     from runscaler.backends.tart.vm import Vm
     from runscaler.clock import Clock
 
@@ -39,7 +39,7 @@ _HUNG = 2
 
 
 @dataclass(slots=True)
-class Followed:
+class MonitoredVm:
     """One VM. `guest` watches its runner or, where none came yet, feels its pulse, now and then; times
     are monotonic: when to begin the next watch, or give the question up; when to feel the pulse again."""
 
@@ -47,27 +47,27 @@ class Followed:
     vm: Vm
     tart: Tart
     exit: ExitDescriptor | None = None
-    guest: GuestWatch | None = None
+    guest: BackgroundExec | None = None
     guest_at: float = 0.0
     pulse_at: float = 0.0
     misses: int = 0
 
 
-class Vigil:
-    """`ended` is told once of each, on the vigil's thread; `tick` is called there now and then."""
+class VmMonitor:
+    """`ended` is told once of each, on the monitor's thread; `tick` is called there now and then."""
 
     def __init__(
         self,
         clock: Clock,
-        deadlines: Deadlines,
+        timings: Timings,
         exits: Callable[[int], ExitDescriptor | None],
         ended: Callable[[VmRecord, Ending | None], None],
         tick: Callable[[], None],
     ) -> None:
-        self._clock, self._deadlines, self._exits = clock, deadlines, exits
+        self._clock, self._timings, self._exits = clock, timings, exits
         self._ended, self._tick = ended, tick
-        self._followed: dict[str, Followed] = {}
-        self._orders: deque[tuple[str, Followed | None]] = deque()
+        self._followed: dict[str, MonitoredVm] = {}
+        self._orders: deque[tuple[str, MonitoredVm | None]] = deque()
         self._endings: dict[str, Ending] = {}
         self._lock = threading.Lock()
         self._known: set[str] = set()
@@ -82,7 +82,7 @@ class Vigil:
 
     def follow(self, record: VmRecord, tart: Tart) -> None:
         """Until it ended or is left. One that is followed already is taken as the record says now."""
-        followed = Followed(record, tart.home.vm(record.name), tart)
+        followed = MonitoredVm(record, tart.home.vm(record.name), tart)
         with self._lock:
             self._known.add(record.name)
             self._endings.pop(record.name, None)
@@ -110,7 +110,7 @@ class Vigil:
             if self._stopping.is_set():
                 return
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="tart-vigil", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="tart-monitor", daemon=True)
                 self._thread.start()
             with suppress(BlockingIOError):
                 os.write(self._wake_writer, b"!")
@@ -128,7 +128,7 @@ class Vigil:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _order(self, name: str, followed: Followed | None) -> None:
+    def _order(self, name: str, followed: MonitoredVm | None) -> None:
         self._orders.append((name, followed))
         self.wake()
 
@@ -153,14 +153,14 @@ class Vigil:
                 self._followed[name] = followed
                 self._begin(followed)
 
-    def _begin(self, followed: Followed) -> None:
-        followed.pulse_at = self._clock.monotonic() + self._deadlines.pulse
+    def _begin(self, followed: MonitoredVm) -> None:
+        followed.pulse_at = self._clock.monotonic() + self._timings.warm_probe_interval
         pid = followed.vm.pid()
         followed.exit = self._exits(pid) if pid else None
         if followed.exit is not None:
             self._selector.register(followed.exit, selectors.EVENT_READ, followed)
 
-    def _look_at(self, followed: Followed) -> None:
+    def _look_at(self, followed: MonitoredVm) -> None:
         if not followed.vm.pid():
             self._over(followed, self._ending_of_vm(followed))
         elif followed.record.phase is Phase.POOLED:
@@ -170,16 +170,16 @@ class Vigil:
         elif followed.guest is None or followed.guest.over:
             self._watch_runner(followed)
 
-    def _ending_of_vm(self, followed: Followed) -> Ending | None:
+    def _ending_of_vm(self, followed: MonitoredVm) -> Ending | None:
         """None: somebody removed it."""
         if not followed.vm.config.exists():
             return None
-        code = RUNS.exit_code(str(followed.vm.path))
-        said = " ".join(followed.vm.said()[-300:].decode(errors="replace").split())
+        code = RUN_PROCESSES.exit_code(str(followed.vm.path))
+        said = " ".join(followed.vm.run_output()[-300:].decode(errors="replace").split())
         logger.bind(runner=followed.record.runner_name).debug("VM {} ended: {}", followed.vm.name, said)
         return Ending(signal=-code if code is not None and code < 0 else None, at=self._clock.wall())
 
-    def _over(self, followed: Followed, ending: Ending | None) -> None:
+    def _over(self, followed: MonitoredVm, ending: Ending | None) -> None:
         name = followed.record.name
         with self._lock:
             if name not in self._known:
@@ -188,24 +188,24 @@ class Vigil:
         self._drop(name)
         self._ended(followed.record, ending)
 
-    def _watch_runner(self, followed: Followed) -> None:
+    def _watch_runner(self, followed: MonitoredVm) -> None:
         now = self._clock.monotonic()
         if now < followed.guest_at:
             return
-        followed.guest_at = now + self._deadlines.guest_again
+        followed.guest_at = now + self._timings.runner_watch_retry
         self._ask(followed, lambda guest: guest.await_runner(followed.record.guest_pid))
 
-    def _ask(self, followed: Followed, ask: Callable[[Guest], subprocess.Popen[bytes]]) -> None:
+    def _ask(self, followed: MonitoredVm, ask: Callable[[Guest], subprocess.Popen[bytes]]) -> None:
         name = followed.record.name
         try:
-            asking = ask(Guest(followed.tart, name, self._deadlines))
+            asking = ask(Guest(followed.tart, name, self._timings))
         except BackendError as error:
             logger.debug("the guest of {} cannot be asked for now: {}", name, error)
             return
-        followed.guest = GuestWatch(asking)
+        followed.guest = BackgroundExec(asking)
         self._selector.register(followed.guest, selectors.EVENT_READ, followed)
 
-    def _feel_pulse(self, followed: Followed) -> None:
+    def _feel_pulse(self, followed: MonitoredVm) -> None:
         """A hung guest does not end by itself, and nobody would notice before a job needs it. A control
         socket that tells nothing proves nothing: then an exec decides."""
         now, asked, path = self._clock.monotonic(), followed.guest, followed.vm.socket
@@ -214,14 +214,14 @@ class Vigil:
                 self._close_guest(followed)
                 self._felt(followed, alive=asked.told)
         elif now >= followed.pulse_at:
-            followed.pulse_at = now + self._deadlines.pulse
-            followed.guest_at = now + self._deadlines.exec_probe
-            if path is not None and answers_socket(path, self._deadlines.socket_probe):
+            followed.pulse_at = now + self._timings.warm_probe_interval
+            followed.guest_at = now + self._timings.exec_probe
+            if path is not None and answers_socket(path, self._timings.socket_probe):
                 self._felt(followed, alive=True)
             else:
                 self._ask(followed, Guest.ask)
 
-    def _felt(self, followed: Followed, *, alive: bool) -> None:
+    def _felt(self, followed: MonitoredVm, *, alive: bool) -> None:
         followed.misses = 0 if alive else followed.misses + 1
         if followed.misses >= _HUNG:
             logger.warning("the guest of waiting VM {} does not answer any more", followed.record.name)
@@ -232,7 +232,7 @@ class Vigil:
             if key.fd == self._wake_reader:
                 os.read(self._wake_reader, 4096)
                 continue
-            followed: Followed = key.data
+            followed: MonitoredVm = key.data
             if followed.exit is not None and key.fd == followed.exit.fileno():
                 self._close_exit(followed)  # looked at from now on, until its lock is gone too
             elif followed.guest is not None:
@@ -243,10 +243,10 @@ class Vigil:
 
     def _patience(self) -> float:
         """Seconds until something is due without an event."""
-        now, due = self._clock.monotonic(), [self._deadlines.tool]
+        now, due = self._clock.monotonic(), [self._timings.tool_check_interval]
         for followed in self._followed.values():
             if followed.exit is None:
-                due.append(self._deadlines.poll)
+                due.append(self._timings.exit_poll)
             if followed.record.phase is Phase.POOLED:
                 due.append((followed.guest_at if followed.guest else followed.pulse_at) - now)
             elif followed.guest is None or followed.guest.over:
@@ -260,14 +260,14 @@ class Vigil:
         self._close_exit(followed)
         self._close_guest(followed)
 
-    def _close_guest(self, followed: Followed) -> None:
+    def _close_guest(self, followed: MonitoredVm) -> None:
         if followed.guest is not None:
             with suppress(KeyError, ValueError):
                 self._selector.unregister(followed.guest)
             followed.guest.close()
             followed.guest = None
 
-    def _close_exit(self, followed: Followed) -> None:
+    def _close_exit(self, followed: MonitoredVm) -> None:
         if followed.exit is not None:
             self._selector.unregister(followed.exit)
             followed.exit.close()

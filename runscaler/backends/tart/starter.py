@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler.backends.base import Place
-from runscaler.backends.tart.boot import Boot, fresh_name, places_taken
+from runscaler.backends.tart.boot import VmBoot, fresh_name, places_taken
 from runscaler.backends.tart.images import fqn
+from runscaler.backends.tart.output_errors import as_start_error, file_error
 from runscaler.backends.tart.record import Phase, VmRecord
-from runscaler.backends.tart.texts import as_start_failure, of_files
 from runscaler.errors import BackendError, StartFailed
 
 if TYPE_CHECKING:
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
     from runscaler.backends.base import Resource, RunnerOrder, Warm
     from runscaler.backends.tart.host import TartHost
-    from runscaler.backends.tart.vigil import Vigil
+    from runscaler.backends.tart.vm_monitor import VmMonitor
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import JitConfig
     from runscaler.interrupt import Interrupt
 
 
-class Starts:
+class VmStarter:
     """Thread-safe. A VM is not listed, nor watched, until its start is complete."""
 
-    def __init__(self, host: TartHost, vigil: Vigil) -> None:
+    def __init__(self, host: TartHost, monitor: VmMonitor) -> None:
         self._host = host
-        self._vigil = vigil
+        self._monitor = monitor
 
     def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
         """See `Backend.start`. A waiting VM is used up whatever comes of it."""
@@ -40,7 +40,7 @@ class Starts:
         with logger.contextualize(**bound), ExitStack() as held:
             with ExitStack() as undo, _typed():
                 start = _Start(self._host, order, interrupt, held, undo)
-                self._vigil.leave(order.place.warm)
+                self._monitor.leave(order.place.warm)
                 record = start.run()
                 undo.pop_all()
             self._complete(record)
@@ -52,7 +52,7 @@ class Starts:
         tart = self._host.tart_of(settings)
         name = fresh_name(tart, f"pool-{secrets.token_hex(4)}")
         with ExitStack() as held:
-            held.enter_context(self._host.holdings.starting(name))
+            held.enter_context(self._host.inventory.starting(name))
             with ExitStack() as undo, _typed():
                 if not self._host.places.claim_again(place, settings.tart.max_vms):
                     raise places_taken(self._host.places)
@@ -68,7 +68,7 @@ class Starts:
     def _complete(self, record: VmRecord) -> None:
         """The VM's process holds its place by itself from now on."""
         self._host.places.give_back(record.place)
-        self._vigil.follow(record, self._host.tart_at(record))
+        self._monitor.follow(record, self._host.tart_at(record))
 
 
 class _Start:
@@ -94,10 +94,10 @@ class _Start:
     def _waiting_vm(self) -> VmRecord | None:
         """The one the order names, if it still lives."""
         name = self._order.place.warm
-        record = self._host.holdings.find(name) if name else None
+        record = self._host.inventory.find(name) if name else None
         if record is None:
             return None
-        self._held.enter_context(self._host.holdings.starting(name))
+        self._held.enter_context(self._host.inventory.starting(name))
         if record.phase is Phase.POOLED and self._host.vm_of(record).pid():
             self._undo.callback(self._host.discard, record)
             return record
@@ -112,7 +112,7 @@ class _Start:
         host, order = self._host, self._order
         place, tart = self._claimed(), host.tart_of(order.settings)
         name = fresh_name(tart, order.runner)
-        self._held.enter_context(host.holdings.starting(name))
+        self._held.enter_context(host.inventory.starting(name))
         record = self._for_the_runner(new_record(host, order.settings, name, place))
         self._undo.callback(host.discard, record)
         return boot(host, order.settings, self._interrupt, order.deadline, record)
@@ -181,14 +181,14 @@ def new_record(host: TartHost, settings: ScaleSetSettings, name: str, place: Pla
 def boot(
     host: TartHost, settings: ScaleSetSettings, interrupt: Interrupt, deadline: float, record: VmRecord
 ) -> VmRecord:
-    return Boot(host, host.tart_of(settings), settings, deadline, interrupt).run(record)
+    return VmBoot(host, host.tart_of(settings), settings, deadline, interrupt).run(record)
 
 
 def _note(host: TartHost, record: VmRecord) -> None:
     try:
-        host.holdings.note(host.vm_of(record), record)
+        host.inventory.note(host.vm_of(record), record)
     except OSError as error:
-        raise of_files(f"write the record of VM {record.name}", error, host.tart_at(record).home) from error
+        raise file_error(f"write the record of VM {record.name}", error, host.tart_at(record).home) from error
 
 
 @contextmanager
@@ -197,7 +197,7 @@ def _typed() -> Iterator[None]:
     try:
         yield
     except BackendError as error:
-        known = as_start_failure(error)
+        known = as_start_error(error)
         if known is error:
             raise
         raise known from error

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from runscaler.backends.tart.children import unlocked_pid
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.intents import Intents
-from runscaler.backends.tart.record import FILE, VM_NAME, Phase, VmRecord, read_record, write_record
+from runscaler.backends.tart.processes import pid_by_command_line
+from runscaler.backends.tart.record import RECORD_FILE, VM_NAME, Phase, VmRecord, read_record, write_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runscaler.backends.tart.vm import Vm
 
 
-class Holdings:
+class VmInventory:
     """Thread-safe. Writing raises OSError."""
 
     def __init__(self, context: BackendContext) -> None:
@@ -91,7 +91,7 @@ class Holdings:
 
     def _recorded(self, vm: Vm, home: TartHome) -> VmRecord | None:
         """What its directory says, whichever name or place somebody gave it since."""
-        record = read_record(vm.path / FILE)
+        record = read_record(vm.path / RECORD_FILE)
         if record is None or record.owner != self._owner:
             return None
         return record.model_copy(update={"home": str(home), "name": vm.name})
@@ -107,7 +107,7 @@ class Holdings:
 
     def _is_there(self, intent: VmRecord) -> bool:
         """Of one without a record. One that is still made, or runs without its files, is there too."""
-        if unlocked_pid(intent.name) or TartHome.at(intent.home).vm(intent.name).exists():
+        if pid_by_command_line(intent.name) or TartHome.at(intent.home).vm(intent.name).exists():
             return True
         logger.debug("VM {} was never made, or somebody removed it", intent.name)
         self._intents.drop(intent.name)

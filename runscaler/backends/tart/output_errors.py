@@ -20,27 +20,27 @@ _GIB = 2**30
 _LONGEST = 600
 
 
-class VmGone(BackendError):
+class VmNotFound(BackendError):
     """The VM that a command named is not there."""
 
 
-class VmRuns(BackendError):
+class VmRunning(BackendError):
     """The VM that was to be deleted runs."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Meaning:
+class _KnownError:
     pattern: re.Pattern[str]
     error: type[BackendError]
     why: str
     fixes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, pattern: str, error: type[BackendError], why: str, *fixes: str) -> _Meaning:
+    def of(cls, pattern: str, error: type[BackendError], why: str, *fixes: str) -> _KnownError:
         return cls(re.compile(pattern, re.IGNORECASE), error, why, fixes)
 
 
-LOG_IN = "log in at its registry as the user that runs this program: `tart login REGISTRY`"
+LOG_IN = "log in at its registry as the user that runs this program: `tart login REGISTRY_ERRORS`"
 SPELLING = "check runner-image for a typing mistake"
 UNLOCK = (
     "log this user in on the Mac's screen (automatic login), and run this program as its LaunchAgent",
@@ -48,39 +48,39 @@ UNLOCK = (
 )
 FREE_SPACE = "free space: `tart prune --entries caches --older-than 7`, or remove images and VMs"
 
-MEANINGS = (
-    _Meaning.of(
+KNOWN_ERRORS = (
+    _KnownError.of(
         r"number of VMs exceeds the system limit",
         PlacesTaken,
         "macOS runs as many macOS VMs as it may (two, whoever they belong to)",
     ),
-    _Meaning.of(
+    _KnownError.of(
         r"no space left on device|out of space|not enough (free |disk )*space|disk (is )?full",
         StartFailed,
         "the disk is full",
         FREE_SPACE,
     ),
-    _Meaning.of(
+    _KnownError.of(
         r"SecKeyCreateRandomKey_ios failed|Failed to generate keypair|Interaction is not allowed with",
         StartFailed,
         "the login keychain is locked, and macOS starts no VM without it",
         *UNLOCK,
     ),
-    _Meaning.of(r"VM \".*\" is (already )?running", VmRuns, "it runs"),
-    _Meaning.of(r"the specified VM \".*\" does not exist", VmGone, "there is no such VM"),
-    _Meaning.of(
+    _KnownError.of(r"VM \".*\" is (already )?running", VmRunning, "it runs"),
+    _KnownError.of(r"the specified VM \".*\" does not exist", VmNotFound, "there is no such VM"),
+    _KnownError.of(
         r"LessThanMinimalResourcesError",
         StartFailed,
         "the image needs more than the configuration gives",
         "raise cpu or memory in [tart], or set them to 0 for the image's own",
     ),
-    _Meaning.of(
+    _KnownError.of(
         r"Failed to lock auxiliary storage|virtual machine failed to start",
         StartFailed,
         "macOS could not start the VM",
         "look for a leftover com.apple.Virtualization.VirtualMachine process; restarting the Mac ends it",
     ),
-    _Meaning.of(
+    _KnownError.of(
         r"missing some of its files",
         StartFailed,
         "its directory is not whole",
@@ -88,16 +88,16 @@ MEANINGS = (
     ),
 )
 
-REGISTRY = (
-    _Meaning.of(r"code: 404", ImageMissing, "its registry has no such image", SPELLING, LOG_IN),
-    _Meaning.of(
+REGISTRY_ERRORS = (
+    _KnownError.of(r"code: 404", ImageMissing, "its registry has no such image", SPELLING, LOG_IN),
+    _KnownError.of(
         r"AuthFailed|code: 40[13]|status code 40[13]",
         ImageMissing,
         "its registry denies it",
         LOG_IN,
         SPELLING,
     ),
-    _Meaning.of(
+    _KnownError.of(
         r"hostname could not be found|NSURLErrorDomain|could not connect|timed out"
         r"|network connection was lost|Internet connection appears|name resolution",
         ImageMissing,
@@ -108,7 +108,7 @@ REGISTRY = (
 """What only a pull, and a clone that pulls, has to do with."""
 
 
-def failure(
+def command_error(
     doing: str, output: Output, home: TartHome | None = None, *, registry: bool = False
 ) -> BackendError:
     """`doing` reads on from "cannot": "clone image X". With `home` a full disk is named with its space;
@@ -116,27 +116,29 @@ def failure(
     if output.code < 0:
         return BackendError(f"cannot {doing}: tart was ended by signal {-output.code}")
     text = output.error_text or f"tart ended with code {output.code}"
-    return meaning(doing, text, home, registry=registry)
+    return error_from_text(doing, text, home, registry=registry)
 
 
-def meaning(doing: str, text: str, home: TartHome | None = None, *, registry: bool = False) -> BackendError:
+def error_from_text(
+    doing: str, text: str, home: TartHome | None = None, *, registry: bool = False
+) -> BackendError:
     """The same for a text alone."""
     words = " ".join(text.split())[-_LONGEST:]
-    for known in MEANINGS + REGISTRY * registry:
+    for known in KNOWN_ERRORS + REGISTRY_ERRORS * registry:
         if known.pattern.search(text):
             why = f"{known.why}{_space(home)}" if known.why == "the disk is full" else known.why
             return known.error(f"cannot {doing}: {why}: {words}", fixes=known.fixes)
     return BackendError(f"cannot {doing}: {words}")
 
 
-def of_files(doing: str, error: OSError | ValueError, home: TartHome) -> StartFailed:
+def file_error(doing: str, error: OSError | ValueError, home: TartHome) -> StartFailed:
     """What a file of ours did not let us do."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StartFailed(f"cannot {doing}: the disk is full{_space(home)}", fixes=(FREE_SPACE,))
     return StartFailed(f"cannot {doing}: {error}")
 
 
-def as_start_failure(error: BackendError) -> BackendError:
+def as_start_error(error: BackendError) -> BackendError:
     """What a start raises: its caller tells apart only these."""
     if isinstance(error, StartFailed | ImageMissing | BackendDown):
         return error

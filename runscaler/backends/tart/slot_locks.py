@@ -27,7 +27,7 @@ _SIZE = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class SlotHolder:
     """Who holds a slot, as they wrote it; all may be empty."""
 
     owner: str = ""
@@ -43,14 +43,14 @@ class _Claim:
     lent: bool = False
 
 
-class HostSlots:
-    """Not thread-safe: `Places` takes care of that. Raises `BackendError`."""
+class SlotLocks:
+    """Not thread-safe: `VmSlots` takes care of that. Raises `BackendError`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._claims: dict[int, _Claim] = {}
 
-    def claim(self, number: int, holder: Holder) -> bool:
+    def claim(self, number: int, holder: SlotHolder) -> bool:
         """False: somebody has it, perhaps we."""
         descriptor = self._locked(number)
         if descriptor is None:
@@ -68,7 +68,7 @@ class HostSlots:
         """Those that this process has, lent or not."""
         return sorted(self._claims)
 
-    def note(self, number: int, holder: Holder) -> None:
+    def note(self, number: int, holder: SlotHolder) -> None:
         """Say what a slot of ours is used for."""
         _write(self._claims[number].descriptor, holder)
 
@@ -86,7 +86,7 @@ class HostSlots:
                 fcntl.flock(claim.descriptor, fcntl.LOCK_UN)
             os.close(claim.descriptor)
 
-    def taken(self) -> dict[int, Holder]:
+    def taken(self) -> dict[int, SlotHolder]:
         """All that are locked, by whomever."""
         return {number: holder for number in self._numbers() if (holder := self._holder(number))}
 
@@ -101,7 +101,7 @@ class HostSlots:
             return sorted(self._claims)
         return sorted({int(match[1]) for match in found if match} | set(self._claims))
 
-    def _holder(self, number: int) -> Holder | None:
+    def _holder(self, number: int) -> SlotHolder | None:
         """None: it is free."""
         if number in self._claims:
             return _read(self._claims[number].descriptor)
@@ -110,7 +110,7 @@ class HostSlots:
         except FileNotFoundError:
             return None
         except OSError:
-            return Holder()  # not ours to open: whoever made it so keeps it
+            return SlotHolder()  # not ours to open: whoever made it so keeps it
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
             fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was just forked has it open too
@@ -172,16 +172,16 @@ class HostSlots:
         )
 
 
-def _write(descriptor: int, holder: Holder) -> None:
+def _write(descriptor: int, holder: SlotHolder) -> None:
     said = {"owner": holder.owner, "vm": holder.vm, "home": holder.home, "mac": holder.mac, "pid": holder.pid}
     with suppress(OSError):  # a full disk must not keep a slot from being used
         os.pwrite(descriptor, json.dumps(said).encode().ljust(_SIZE), 0)
 
 
-def _read(descriptor: int) -> Holder:
+def _read(descriptor: int) -> SlotHolder:
     try:
         found = json.loads(os.pread(descriptor, _SIZE, 0))
         owner, vm, home, mac = (str(found.get(name, "")) for name in ("owner", "vm", "home", "mac"))
-        return Holder(owner, vm, home, mac, int(found.get("pid", 0)))
+        return SlotHolder(owner, vm, home, mac, int(found.get("pid", 0)))
     except (OSError, ValueError, TypeError, AttributeError):
-        return Holder()
+        return SlotHolder()

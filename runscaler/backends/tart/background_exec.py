@@ -21,7 +21,7 @@ _LAST_WORDS = 1.0
 
 
 @dataclass(slots=True)
-class GuestWatch:
+class BackgroundExec:
     """Belongs to one thread. `told` is set when it ended well; over without it, it was lost."""
 
     popen: subprocess.Popen[bytes]
@@ -59,15 +59,15 @@ class ExecProbe:
     """Asks a guest again and again whether it answers, and never waits for that. Belongs to one thread."""
 
     guest: Guest
-    _asked: GuestWatch | None = None
+    _asked: BackgroundExec | None = None
     _asked_at: float = -math.inf
 
     def answered(self) -> bool:
         """Call it now and then; raises `BackendDown`."""
-        now, limits = self.guest.tart.clock.monotonic(), self.guest.deadlines
+        now, limits = self.guest.tart.clock.monotonic(), self.guest.timings
         if self._asked is None:
-            if now >= self._asked_at + limits.exec_probe_pause:
-                self._asked, self._asked_at = GuestWatch(self.guest.ask()), now
+            if now >= self._asked_at + limits.exec_probe_interval:
+                self._asked, self._asked_at = BackgroundExec(self.guest.ask()), now
             return False
         code = self._asked.popen.poll()
         if code is not None or now >= self._asked_at + limits.exec_probe:

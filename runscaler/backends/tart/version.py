@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 
 _NUMBERS = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
-OLDEST = (2, 28, 3)
+MINIMUM = (2, 28, 3)
 """Before it an exec without a terminal could abort."""
-SOUND = (2, 30, 6)
+RECOMMENDED = (2, 30, 6)
 """Before it an exec failed where TART_HOME's path is long."""
 
 

@@ -59,7 +59,7 @@ class Marks(BaseModel):
         )
 
 
-class Home:
+class RunnerDirectory:
     """One runner's directory; raises OSError, which the backend translates."""
 
     def __init__(self, path: Path) -> None:

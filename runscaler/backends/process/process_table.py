@@ -28,7 +28,7 @@ class Seen:
     created: float
 
 
-class Census:
+class ProcessTable:
     """Thread-safe."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Census:
             return self._last
 
 
-CENSUS = Census()
+PROCESS_TABLE = ProcessTable()
 
 
 def mark_of(process: psutil.Process) -> str:

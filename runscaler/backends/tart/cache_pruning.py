@@ -1,4 +1,4 @@
-"""Pruning Tart's caches, one sweep for each TART_HOME (docs/behaviour.md § 7.2): images and IPSWs, never VMs."""
+"""CachePruning Tart's caches, one sweep for each TART_HOME (docs/behaviour.md § 7.2): images and IPSWs, never VMs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 
 from runscaler.backends.base import Sweep
 from runscaler.backends.tart.images import cached, is_remote
-from runscaler.backends.tart.texts import failure
+from runscaler.backends.tart.output_errors import command_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runscaler.backends.tart.cli import Tart
-    from runscaler.backends.tart.deadlines import Deadlines
     from runscaler.backends.tart.home import TartHome
+    from runscaler.backends.tart.timings import Timings
     from runscaler.config.model import ScaleSetSettings
     from runscaler.interrupt import Interrupt
 
@@ -26,7 +26,7 @@ _GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True)
-class Pruning:
+class CachePruning:
     """What the sets of one TART_HOME agree on: the most careful of their wishes."""
 
     tart: Tart
@@ -35,7 +35,7 @@ class Pruning:
     images: tuple[str, ...]
 
     @classmethod
-    def of(cls, tart: Tart, sets: Sequence[ScaleSetSettings]) -> Pruning:
+    def of(cls, tart: Tart, sets: Sequence[ScaleSetSettings]) -> CachePruning:
         budgets = [one.tart.cache_space_budget for one in sets]
         return cls(
             tart,
@@ -52,14 +52,14 @@ class Pruning:
         wanted = ("--space-budget", str(budget)) if budget else ()
         return ("prune", "--entries", "caches", "--older-than", str(self.days), *wanted)
 
-    def run(self, deadlines: Deadlines, interrupt: Interrupt) -> str:
+    def run(self, timings: Timings, interrupt: Interrupt) -> str:
         """Nothing is cloned meanwhile: nothing else guards an image against a prune."""
         before = _entries(self.tart.home)
         with self.tart.home.turn(interrupt):
             arguments = self.arguments(self.keep_images())
-            output = self.tart.call(*arguments, seconds=deadlines.prune, interrupt=interrupt)
+            output = self.tart.call(*arguments, seconds=timings.prune, interrupt=interrupt)
         if output.code != 0:
-            raise failure(f"prune the caches in {self.tart.home}", output)
+            raise command_error(f"prune the caches in {self.tart.home}", output)
         gone = sorted(before - _entries(self.tart.home))
         return f"removed from {self.tart.home}: {', '.join(gone)}" if gone else ""
 
@@ -98,7 +98,7 @@ def _entries(home: TartHome) -> set[str]:
 def sweeps_for(
     sets: Sequence[ScaleSetSettings],
     tart_of: Callable[[ScaleSetSettings], Tart],
-    deadlines: Deadlines,
+    timings: Timings,
     interrupt: Interrupt,
 ) -> list[Sweep]:
     """One for each TART_HOME, unless a set of it wants its caches kept."""
@@ -106,14 +106,14 @@ def sweeps_for(
     for one in sets:
         by_home.setdefault(str(tart_of(one).home), []).append(one)
     return [
-        _sweep(tart_of(together[0]), together, deadlines, interrupt)
+        _sweep(tart_of(together[0]), together, timings, interrupt)
         for together in by_home.values()
         if all(one.tart.cache_cleanup for one in together)
     ]
 
 
-def _sweep(tart: Tart, sets: Sequence[ScaleSetSettings], deadlines: Deadlines, interrupt: Interrupt) -> Sweep:
-    pruning, every = Pruning.of(tart, sets), min(one.tart.cache_cleanup_interval for one in sets)
+def _sweep(tart: Tart, sets: Sequence[ScaleSetSettings], timings: Timings, interrupt: Interrupt) -> Sweep:
+    pruning, every = CachePruning.of(tart, sets), min(one.tart.cache_cleanup_interval for one in sets)
     return Sweep(
-        f"the pruning of Tart's caches in {tart.home}", every, lambda: pruning.run(deadlines, interrupt)
+        f"the pruning of Tart's caches in {tart.home}", every, lambda: pruning.run(timings, interrupt)
     )

@@ -11,7 +11,7 @@ from typing import cast
 import psutil
 import pytest
 
-from runscaler.backends.process.census import MARK, mark_of
+from runscaler.backends.process.process_table import MARK, mark_of
 
 
 @dataclass

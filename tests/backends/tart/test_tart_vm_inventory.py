@@ -8,13 +8,13 @@ import pytest
 from support.tart import OWNER
 
 from runscaler.backends.base import BackendContext
-from runscaler.backends.tart.holdings import Holdings
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.record import Phase, VmRecord
+from runscaler.backends.tart.vm_inventory import VmInventory
 from runscaler.clock import SystemClock
 
 
-class Overtaken(Holdings):
+class Overtaken(VmInventory):
     """`meanwhile` happens on another thread right after a record was first read."""
 
     def __init__(self, *arguments) -> None:
@@ -29,10 +29,10 @@ class Overtaken(Holdings):
 
 
 @pytest.fixture
-def holdings(folder):
-    holdings = Overtaken(BackendContext(OWNER, folder / "state", SystemClock()))
-    holdings.know(TartHome(folder))
-    return holdings
+def inventory(folder):
+    inventory = Overtaken(BackendContext(OWNER, folder / "state", SystemClock()))
+    inventory.know(TartHome(folder))
+    return inventory
 
 
 @pytest.fixture
@@ -42,51 +42,53 @@ def vm(folder):
     return vm
 
 
-def phases(holdings):
-    return [record.phase for record in holdings.listed()]
+def phases(inventory):
+    return [record.phase for record in inventory.listed()]
 
 
-def test_one_that_is_being_started_is_not_listed(holdings, vm):
+def test_one_that_is_being_started_is_not_listed(inventory, vm):
     record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name, runner_name="runner-1")
-    holdings.note(vm, record)
+    inventory.note(vm, record)
 
-    with holdings.starting(vm.name):
-        assert phases(holdings) == []
-    assert phases(holdings) == [Phase.CLONED]
+    with inventory.starting(vm.name):
+        assert phases(inventory) == []
+    assert phases(inventory) == [Phase.CLONED]
 
 
-def test_a_start_that_ends_while_it_is_listed_is_listed_as_complete(holdings, vm):
+def test_a_start_that_ends_while_it_is_listed_is_listed_as_complete(inventory, vm):
     """Half of a start would be taken for a leftover, and a runner at work be removed."""
     record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name, runner_name="runner-1")
-    holdings.note(vm, record.with_phase(Phase.INJECTING))
+    inventory.note(vm, record.with_phase(Phase.INJECTING))
     start = ExitStack()
-    start.enter_context(holdings.starting(vm.name))
+    start.enter_context(inventory.starting(vm.name))
 
     def complete():
-        holdings.note(vm, record.with_phase(Phase.RUNNING))
+        inventory.note(vm, record.with_phase(Phase.RUNNING))
         start.close()
 
-    holdings.meanwhile = complete
+    inventory.meanwhile = complete
 
-    assert phases(holdings) == [Phase.RUNNING]
+    assert phases(inventory) == [Phase.RUNNING]
 
 
-def test_a_waiting_vm_that_a_start_takes_while_it_is_listed_is_listed_as_waiting(holdings, vm):
+def test_a_waiting_vm_that_a_start_takes_while_it_is_listed_is_listed_as_waiting(inventory, vm):
     record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name)
-    holdings.note(vm, record.with_phase(Phase.POOLED))
-    holdings.meanwhile = lambda: holdings.note(vm, record.with_phase(Phase.INJECTING, runner_name="runner-1"))
+    inventory.note(vm, record.with_phase(Phase.POOLED))
+    inventory.meanwhile = lambda: inventory.note(
+        vm, record.with_phase(Phase.INJECTING, runner_name="runner-1")
+    )
 
-    assert phases(holdings) == [Phase.POOLED]
+    assert phases(inventory) == [Phase.POOLED]
 
 
-def test_one_that_is_removed_while_it_is_listed_is_not_listed(holdings, vm):
+def test_one_that_is_removed_while_it_is_listed_is_not_listed(inventory, vm):
     record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name, runner_name="runner-1")
-    holdings.note(vm, record)
+    inventory.note(vm, record)
 
     def remove():
         (vm.path / "runscaler.json").unlink()
         vm.path.rmdir()
 
-    holdings.meanwhile = remove
+    inventory.meanwhile = remove
 
-    assert holdings.listed() == []
+    assert inventory.listed() == []

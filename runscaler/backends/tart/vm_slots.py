@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runscaler.backends.base import Place
-from runscaler.backends.tart.slots import Holder, HostSlots
+from runscaler.backends.tart.slot_locks import SlotHolder, SlotLocks
 from runscaler.errors import PlacesTaken
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def running_in(home: TartHome) -> list[RunningVm]:
     return [running for vm in home.vms() if vm.pid() and (running := _looked_at(home, vm.name))]
 
 
-class Places:
+class VmSlots:
     """Thread-safe. Raises `BackendError`."""
 
     def __init__(self, directory: Path, owner: OwnerId, homes: Callable[[], Collection[TartHome]]) -> None:
         self._owner = owner
         self._homes = homes
-        self._slots = HostSlots(directory)
+        self._slots = SlotLocks(directory)
         self._lock = threading.Lock()
 
     def claim(self, most: int, but: Collection[int] = ()) -> Place | None:
@@ -130,7 +130,7 @@ class Places:
             return None
         return Place(number, mac_of(number))
 
-    def _survey(self) -> tuple[dict[int, Holder], list[RunningVm]]:
+    def _survey(self) -> tuple[dict[int, SlotHolder], list[RunningVm]]:
         """The slots that are held, and the macOS VMs that run without one."""
         taken = self._slots.taken()
         return taken, [vm for vm in self._running() if vm.is_macos and not _holds(vm, taken)]
@@ -138,15 +138,15 @@ class Places:
     def _running(self) -> list[RunningVm]:
         return [vm for home in self._homes() for vm in running_in(home)]
 
-    def _holder(self, number: int, vm: str = "", home: str = "") -> Holder:
-        return Holder(self._owner, vm, home, mac_of(number), os.getpid())
+    def _holder(self, number: int, vm: str = "", home: str = "") -> SlotHolder:
+        return SlotHolder(self._owner, vm, home, mac_of(number), os.getpid())
 
 
-def _holds(vm: RunningVm, taken: dict[int, Holder]) -> bool:
+def _holds(vm: RunningVm, taken: dict[int, SlotHolder]) -> bool:
     return any((holder.vm, holder.home) == (vm.name, vm.home) for holder in taken.values())
 
 
-def _described(holder: Holder, owner: OwnerId) -> str:
+def _described(holder: SlotHolder, owner: OwnerId) -> str:
     name = holder.vm or "one that starts"
     return name if holder.owner == owner else f"{name} (another program's)"
 

@@ -18,7 +18,7 @@ _WAITING = b"waiting for lock"
 _PULLING = b"pulling "
 
 
-class PullHearing:
+class PullListener:
     """`told` gets bytes done, bytes in all (0: unknown), and "pulling" or what it waits for.
 
     A silent pull goes on as long as something is written to the disk: by the one it waits for, or by
@@ -33,7 +33,7 @@ class PullHearing:
         self._told = told
         self._seen = self._downloads()
 
-    def heard(self, said: bytes) -> float:
+    def on_output(self, said: bytes) -> float:
         self._seen = self._downloads()
         if self._told is not None:
             sizes, percents = _SIZE.findall(said), _PERCENT.findall(said)
@@ -43,7 +43,7 @@ class PullHearing:
             self._told(done, total, "waiting for another pull before" if waits else "pulling")
         return self._patience
 
-    def lapsed(self) -> float:
+    def on_timeout(self) -> float:
         before, self._seen = self._seen, self._downloads()
         return self._patience if self._seen != before else 0.0
 
@@ -58,14 +58,14 @@ class PullHearing:
         return size, newest
 
 
-class CloneHearing(PullHearing):
+class CloneListener(PullListener):
     """A clone has its limit, unless it turns out to pull first, or to copy: off APFS it takes minutes."""
 
     def __init__(self, home: TartHome, silence: float, limit: float) -> None:
         super().__init__(home, limit)
         self._silence = silence
 
-    def heard(self, said: bytes) -> float:
+    def on_output(self, said: bytes) -> float:
         if _PULLING in said or _WAITING in said:
             self._patience = self._silence
-        return super().heard(said)
+        return super().on_output(said)
