@@ -104,7 +104,7 @@ class TartRig:
 
     def close(self):
         self.tart.kill_everything()
-        RUN_PROCESSES.reap()
+        RUN_PROCESSES.forget_ended()
 
 
 @contextmanager

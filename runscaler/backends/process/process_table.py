@@ -1,6 +1,6 @@
-"""One look at all processes of the host, shared by all who ask for one at the same time.
+"""Snapshots of the host's processes, each shared by all threads that ask for one at the same time.
 
-Fifty removals at once would otherwise look through the whole table a hundred times.
+Fifty concurrent removals would otherwise scan the whole process table a hundred times.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import psutil
 MARK = "RUNSCALER_RESOURCE"
 """The environment variable that every process of a runner inherits: `OWNER/RUNNER`."""
 
-_LOOKS = 1000
+_MAX_READS = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A living process as it was; `mark` is empty where it has none or hides it."""
+class ProcessEntry:
+    """A living process at the time of the snapshot; `mark` is empty if it has none or cannot be read."""
 
     process: psutil.Process
     parent: int
@@ -34,17 +34,17 @@ class ProcessTable:
     def __init__(self) -> None:
         self._number_lock = threading.Lock()
         self._scan_lock = threading.Lock()
-        self._begun = 0
-        self._last: dict[int, Seen] = {}
+        self._scans_begun = 0
+        self._last: dict[int, ProcessEntry] = {}
 
-    def take(self) -> dict[int, Seen]:
-        """All that live, by pid, in a look that began after this call; no zombies, not ourselves."""
+    def snapshot(self) -> dict[int, ProcessEntry]:
+        """All living processes by pid, from a scan that began after this call; without zombies and ourselves."""
         with self._number_lock:
-            enough = self._begun + 1
+            needed = self._scans_begun + 1
         with self._scan_lock:
-            if self._begun < enough:
+            if self._scans_begun < needed:
                 with self._number_lock:
-                    self._begun += 1
+                    self._scans_begun += 1
                 self._last = _scan()
             return self._last
 
@@ -53,7 +53,7 @@ PROCESS_TABLE = ProcessTable()
 
 
 def mark_of(process: psutil.Process) -> str:
-    """Empty where it has none, hides it or is gone."""
+    """Empty if it has none, cannot be read or is gone."""
     try:
         return variables_of(process).get(MARK, "")
     except (psutil.Error, OSError):
@@ -61,9 +61,9 @@ def mark_of(process: psutil.Process) -> str:
 
 
 def variables_of(process: psutil.Process) -> dict[str, str]:
-    """Its environment; those of a program that is just being loaded too, as soon as they are there."""
+    """Its environment; waits for that of a program that is just being loaded. Raises `psutil.Error`, OSError."""
     variables: dict[str, str] = {}
-    for _ in range(_LOOKS):
+    for _ in range(_MAX_READS):
         variables = process.environ()
         if variables or not _is_being_loaded(process):
             break
@@ -71,23 +71,23 @@ def variables_of(process: psutil.Process) -> dict[str, str]:
 
 
 def _is_being_loaded(process: psutil.Process) -> bool:
-    """For a moment Linux shows neither the words nor the variables of a program that it loads; who
-    started it goes on already. (A thread of the kernel never has any, nor memory.)"""
+    """While Linux loads a program it shows neither its arguments nor its environment, though its parent
+    goes on already. (A kernel thread never has any, but no memory either.)"""
     return not process.cmdline() and bool(process.memory_info().vms)
 
 
-def _scan() -> dict[int, Seen]:
-    seen = {process.pid: _look(process) for process in psutil.process_iter()}
-    seen.pop(os.getpid(), None)
-    return {pid: found for pid, found in seen.items() if found is not None}
+def _scan() -> dict[int, ProcessEntry]:
+    entries = {process.pid: _entry(process) for process in psutil.process_iter()}
+    entries.pop(os.getpid(), None)
+    return {pid: entry for pid, entry in entries.items() if entry is not None}
 
 
-def _look(process: psutil.Process) -> Seen | None:
+def _entry(process: psutil.Process) -> ProcessEntry | None:
     try:
         with process.oneshot():
             if process.status() == psutil.STATUS_ZOMBIE:
                 return None
             session = os.getsid(process.pid)
-            return Seen(process, process.ppid(), session, mark_of(process), process.create_time())
+            return ProcessEntry(process, process.ppid(), session, mark_of(process), process.create_time())
     except (psutil.Error, OSError):
         return None

@@ -1,8 +1,8 @@
-"""The processes of a runner: found by descent, by session, and by the mark in their environment.
+"""A runner's processes, found by descent, by session, and by the mark in their environment.
 
-The mark finds what left the group, the session and its parent; the session finds what cleaned its
-environment. A pid alone never proves anything: the number may be another's by now, after a restart
-of the host even that of a system service.
+The mark finds processes that left the process group, the session and their parent; the session finds
+those that cleared their environment. A pid alone never proves anything: it may have been reused, after
+a reboot of the host even by a system service.
 """
 
 from __future__ import annotations
@@ -13,36 +13,39 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from runscaler.backends.process.children import CHILDREN
+from runscaler.backends.child_processes import ChildProcesses
 from runscaler.backends.process.process_table import PROCESS_TABLE, mark_of
 from runscaler.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runscaler.backends.process.process_table import Seen
+    from runscaler.backends.process.process_table import ProcessEntry
     from runscaler.clock import Clock
     from runscaler.interrupt import Interrupt
 
 WORKER = "Runner.Worker"
-KILL_PATIENCE = 10.0
-"""Seconds that killed processes may take to go."""
-_STEP = 0.01
-_SAME = 1.0
-"""Seconds by which two readings of one process's creation may differ."""
+KILL_TIMEOUT = 10.0
+"""Seconds that killed processes may take to disappear."""
+_POLL_INTERVAL = 0.01
+_CLOCK_TOLERANCE = 1.0
+"""Seconds by which two readings of one process's creation time may differ."""
+
+RUNNER_PROCESSES = ChildProcesses()
+"""The main processes of runners that this process started, by mark."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessTree:
-    """One runner's processes. `pid` and `created` (wall-clock seconds) are its main process's."""
+    """One runner's processes. `pid` and `created` (wall-clock seconds) are those of its main process."""
 
     mark: str
     pid: int = 0
     created: float = 0.0
 
-    def leader(self) -> psutil.Process | None:
-        """The main process, if it lives."""
-        if not self.pid or CHILDREN.exit_code(self.mark) is not None:
+    def main_process(self) -> psutil.Process | None:
+        """None if it is gone."""
+        if not self.pid or RUNNER_PROCESSES.exit_code(self.mark) is not None:
             return None
         with suppress(psutil.NoSuchProcess):
             process = psutil.Process(self.pid)
@@ -50,76 +53,79 @@ class ProcessTree:
                 return process
         return None
 
-    def members(self) -> list[psutil.Process]:
-        """All that live: the main process, what has its session or the mark, and all their descendants."""
-        seen = PROCESS_TABLE.take()
-        leader = self.leader()
+    def living(self) -> list[psutil.Process]:
+        """The main process, those of its session or with its mark, and the descendants of all of these."""
+        table = PROCESS_TABLE.snapshot()
+        main = self.main_process()
         session = self.pid if self._session_is_ours() else 0
-        found = {pid for pid, each in seen.items() if self._belongs(each, session)}
-        if leader is not None:
-            found.add(leader.pid)
-        missed = [leader] if leader is not None and leader.pid not in seen else []
-        return missed + [seen[pid].process for pid in _with_descendants(found, seen) if pid in seen]
+        found = {pid for pid, entry in table.items() if self._belongs(entry, session)}
+        if main is not None:
+            found.add(main.pid)
+        missing = [main] if main is not None and main.pid not in table else []
+        return missing + [table[pid].process for pid in _with_descendants(found, table) if pid in table]
 
-    def first_marked(self) -> psutil.Process | None:
-        """The oldest process that carries the mark: the main one, where its pid was never noted."""
-        marked = [each for each in PROCESS_TABLE.take().values() if each.mark == self.mark]
-        return min(marked, key=lambda each: each.created).process if marked else None
+    def oldest_marked(self) -> psutil.Process | None:
+        """The oldest living process that carries the mark: the main process, if its pid was never recorded."""
+        marked = [entry for entry in PROCESS_TABLE.snapshot().values() if entry.mark == self.mark]
+        return min(marked, key=lambda entry: entry.created).process if marked else None
 
     def runs_a_job(self) -> bool:
-        return any(WORKER in argument for process in self.members() for argument in _command(process))
+        return any(WORKER in argument for process in self.living() for argument in _command_line(process))
 
     def kill(self, clock: Clock, interrupt: Interrupt) -> None:
-        """SIGKILL to all of it, again for what was forked meanwhile; returns when none is left."""
-        deadline = clock.monotonic() + KILL_PATIENCE
-        while members := self.members():
-            denied = _kill(members)
-            dying = [process for process in members if process not in denied]
-            while clock.monotonic() < deadline and any(map(_lives, dying)):
-                clock.pause(_STEP, interrupt)
+        """SIGKILL to all of them and to what they fork meanwhile; returns when none is left.
+
+        Raises `BackendError` if some are not ours to kill or outlive `KILL_TIMEOUT`, and `Interrupted`.
+        """
+        deadline = clock.monotonic() + KILL_TIMEOUT
+        while processes := self.living():
+            denied = _kill(processes)
+            dying = [process for process in processes if process not in denied]
+            while clock.monotonic() < deadline and any(map(_is_alive, dying)):
+                clock.pause(_POLL_INTERVAL, interrupt)
             if denied or clock.monotonic() >= deadline:
-                raise _unkillable(denied or dying)
+                raise _cannot_kill(denied or dying)
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        """The clock may have been set since, which moves all creation times: then the mark tells."""
-        if CHILDREN.has(self.mark, self.pid):
+        """If somebody set the clock, which shifts all creation times, the mark still identifies it."""
+        if RUNNER_PROCESSES.living_pid(self.mark) == process.pid:
             return True
-        return abs(process.create_time() - self.created) < _SAME or mark_of(process) == self.mark
+        return abs(process.create_time() - self.created) < _CLOCK_TOLERANCE or mark_of(process) == self.mark
 
     def _session_is_ours(self) -> bool:
-        """With the main process gone: its number was taken by nobody since, and is of this boot."""
+        """Even if the main process is gone: its pid was not reused, and the host was not rebooted."""
         if not self.pid:
             return False
         try:
             return self._is_ours(psutil.Process(self.pid))
         except psutil.NoSuchProcess:
-            return self.created >= psutil.boot_time() - _SAME
+            return self.created >= psutil.boot_time() - _CLOCK_TOLERANCE
 
-    def _belongs(self, seen: Seen, session: int) -> bool:
-        of_session = session > 0 and seen.session == session and seen.created >= self.created - _SAME
-        return of_session or seen.mark == self.mark
+    def _belongs(self, entry: ProcessEntry, session: int) -> bool:
+        is_younger = entry.created >= self.created - _CLOCK_TOLERANCE
+        return (session > 0 and entry.session == session and is_younger) or entry.mark == self.mark
 
 
-def _with_descendants(pids: set[int], seen: dict[int, Seen]) -> set[int]:
+def _with_descendants(pids: set[int], table: dict[int, ProcessEntry]) -> set[int]:
     children: dict[int, list[int]] = {}
-    for pid, each in seen.items():
-        children.setdefault(each.parent, []).append(pid)
-    found, waiting = set(pids), list(pids)
-    while waiting:
-        new = [child for child in children.get(waiting.pop(), ()) if child not in found]
+    for pid, entry in table.items():
+        children.setdefault(entry.parent, []).append(pid)
+    found, pending = set(pids), list(pids)
+    while pending:
+        new = [child for child in children.get(pending.pop(), ()) if child not in found]
         found.update(new)
-        waiting.extend(new)
+        pending.extend(new)
     return found
 
 
-def _lives(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def _command(process: psutil.Process) -> list[str]:
+def _command_line(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
     except psutil.Error:
@@ -127,7 +133,7 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def _kill(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """Those that are not ours to kill."""
+    """Returns those that we may not kill."""
     denied = []
     for process in processes:
         try:
@@ -139,8 +145,8 @@ def _kill(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     return denied
 
 
-def _unkillable(left: list[psutil.Process]) -> BackendError:
-    named = ", ".join(f"{process.pid} ({' '.join(_command(process))[:80]})" for process in left)
+def _cannot_kill(left: list[psutil.Process]) -> BackendError:
+    named = ", ".join(f"{process.pid} ({' '.join(_command_line(process))[:80]})" for process in left)
     return BackendError(
         f"cannot end the runner's processes: {named} cannot be killed",
         fixes=("end them as root", "do not let jobs of the process backend use sudo"),

@@ -1,8 +1,8 @@
 """A runner's directory: `marks.json` (whose it is, its process), `output.log`, and `work` to run in.
 
-The marks are written before the process starts and completed after, each time at once, so that a
-daemon killed between any two steps leaves a directory that the next one understands. They are
-deleted last, so that a removal that failed half-way is listed and done again.
+The marks are written before the process starts and completed afterwards, each time atomically: a daemon
+killed between any two steps leaves a directory that the next one understands. They are deleted last, so
+that a removal that failed half-way is listed and repeated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MARKS = "marks.json"
 
 
 class Marks(BaseModel):
-    """What is written on a runner's directory. `pid` is 0 until its process runs."""
+    """The content of `marks.json`. `pid` is 0 until the runner's process was started."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,6 +45,9 @@ class Marks(BaseModel):
     def with_process(self, pid: int, created: float) -> Marks:
         return self.model_copy(update={"pid": pid, "process_created": created})
 
+    def with_ending(self, ending: Ending) -> Marks:
+        return self.model_copy(update={"ending": ending})
+
     def resource(self) -> Resource:
         return Resource(
             id=self.runner,
@@ -60,7 +63,7 @@ class Marks(BaseModel):
 
 
 class RunnerDirectory:
-    """One runner's directory; raises OSError, which the backend translates."""
+    """One runner's directory, which need not exist. Raises OSError, which the backend translates."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,17 +74,17 @@ class RunnerDirectory:
     def id(self) -> str:
         return self.path.name
 
-    def make(self, marks: Marks) -> None:
-        """FileExistsError where there is one of that name."""
+    def create(self, marks: Marks) -> None:
+        """Raises FileExistsError if it exists already."""
         self.path.mkdir(mode=0o700)
-        self.mark(marks)
+        self.write_marks(marks)
 
-    def mark(self, marks: Marks) -> None:
-        """Replace the marks at once."""
+    def write_marks(self, marks: Marks) -> None:
+        """Replace them atomically."""
         replace_file(self.path / MARKS, marks.model_dump_json().encode())
 
     def marks(self) -> Marks | None:
-        """None where there are none that can be read: then nothing was ever started here."""
+        """None if there are none that can be read: then no process was ever started here."""
         try:
             return Marks.model_validate_json((self.path / MARKS).read_bytes())
         except FileNotFoundError:
@@ -98,14 +101,14 @@ class RunnerDirectory:
             file.seek(max(0, self.output.stat().st_size - count))
             return file.read(count)
 
-    def clear(self) -> None:
-        """Delete all but the marks; gone already is fine."""
+    def delete_content(self) -> None:
+        """All but the marks; harmless if it is gone already."""
         for entry in _entries(self.path):
             if entry.name != MARKS:
                 _delete(entry)
 
     def delete(self) -> None:
-        """After `clear`; gone already is fine."""
+        """After `delete_content`; harmless if it is gone already."""
         _delete(self.path)
 
 
@@ -135,7 +138,7 @@ def _remove(path: Path) -> None:
 
 
 def _make_writable(tree: Path) -> None:
-    """Jobs leave directories that even their owner may not write to (Go's module cache does)."""
+    """Jobs leave read-only directories, which even their owner cannot empty (Go's module cache does)."""
     tree.chmod(0o700)
     for directory, names, _ in os.walk(tree):
         for name in names:

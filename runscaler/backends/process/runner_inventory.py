@@ -1,10 +1,10 @@
-"""One owner's runners, as their directories and the host's processes together tell.
+"""All runners of one owner, as their directories and the host's processes together tell.
 
-    <state-dir>/process/<owner>/<runner>/      (without a state-dir below the temporary directory)
+    <state-dir>/process/<owner>/<runner>/      (without a state-dir, below the temporary directory)
 
-What the marks say and what lives decide: marks with a living main process run; marks without one
-have ended, or never started (the daemon was killed in between). A directory whose marks were never
-written, and that no process belongs to, is swept away when it is listed.
+A runner whose marks name a living main process runs. One with marks but without such a process has
+ended, or never started because the daemon was killed before it could. A directory without readable
+marks is deleted when it is listed, unless a process still carries the runner's mark.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler.backends.base import Ending
-from runscaler.backends.process.children import CHILDREN
-from runscaler.backends.process.process_tree import ProcessTree
+from runscaler.backends.process.process_tree import RUNNER_PROCESSES, ProcessTree
 from runscaler.backends.process.runner_directory import RunnerDirectory
 from runscaler.errors import BackendError
 from runscaler.names import RUNNER_NAME
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class RunnerInventory:
-    """Thread-safe. Raises OSError and `psutil.Error`, which the backend translates."""
+    """Thread-safe. Raises OSError and `psutil.Error`, which the backend translates, and `BackendError`."""
 
     def __init__(self, context: BackendContext) -> None:
         self._owner = context.owner
@@ -44,13 +43,13 @@ class RunnerInventory:
         self._starting: set[str] = set()
         self._lock = threading.Lock()
 
-    def home(self, runner: str) -> RunnerDirectory | None:
-        """None for what is no runner's name, so that no other path can be meant."""
+    def directory(self, runner: str) -> RunnerDirectory | None:
+        """None if that is no runner's name, so that it cannot lead to any other path."""
         return RunnerDirectory(self._root() / runner) if RUNNER_NAME.match(runner) else None
 
     @contextmanager
     def starting(self, runner: str) -> Iterator[RunnerDirectory]:
-        """A home that is not listed until it is complete."""
+        """The directory for a new runner, which is not listed before the block ends."""
         root = self._root()
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._lock:
@@ -61,51 +60,43 @@ class RunnerInventory:
             with self._lock:
                 self._starting.discard(runner)
 
-    def mark_of(self, home: RunnerDirectory) -> str:
-        return f"{self._owner}/{home.id}"
+    def mark_of(self, directory: RunnerDirectory) -> str:
+        return f"{self._owner}/{directory.id}"
 
-    def tree(self, home: RunnerDirectory, marks: Marks | None = None) -> ProcessTree:
-        mark = self.mark_of(home)
+    def process_tree(self, directory: RunnerDirectory, marks: Marks | None = None) -> ProcessTree:
+        mark = self.mark_of(directory)
         return ProcessTree(mark, marks.pid, marks.process_created) if marks else ProcessTree(mark)
 
-    def listed(self) -> list[Marks]:
-        """The complete ones as they are now."""
+    def all_marks(self) -> list[Marks]:
+        """Up-to-date marks of all runners but those whose start is under way."""
         root = self._root()
         names = sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
         with self._lock:
             complete = [RunnerDirectory(root / name) for name in names if name not in self._starting]
-        CHILDREN.reap_lost(f"{self._owner}/", lambda mark: (root.parent / mark).is_dir())
-        return [marks for marks in map(self._state_or_swept, complete) if marks is not None]
+        self._reap_deleted(root)
+        return [marks for marks in map(self._marks_or_delete, complete) if marks is not None]
 
-    def state(self, home: RunnerDirectory) -> Marks | None:
-        """Its marks as they are now, with its ending where its main process is gone."""
-        marks = home.marks()
+    def current_marks(self, directory: RunnerDirectory) -> Marks | None:
+        """Its marks, with its ending if its main process is gone."""
+        marks = directory.marks()
         if marks is None:
-            CHILDREN.exit_code(self.mark_of(home))  # no zombie stays, whoever removed the directory
+            RUNNER_PROCESSES.exit_code(self.mark_of(directory))  # reaps it, whoever deleted the directory
         if marks is None or marks.ending is not None:
             return marks
         if not marks.pid:
-            marks = self._with_process_found(home, marks)
-        if self.tree(home, marks).leader() is not None:
+            marks = self._with_process_found(directory, marks)
+        if self.process_tree(directory, marks).main_process() is not None:
             return marks
-        return self._mark(home, marks.model_copy(update={"ending": self._ending(home)}))
+        return self._write_marks(directory, marks.with_ending(self._ending(directory)))
 
-    def note_process(self, home: RunnerDirectory, marks: Marks, pid: int, created: float) -> Marks:
-        """Write down which process it is."""
-        noted = marks.with_process(pid, created)
-        home.mark(noted)
-        return noted
-
-    def remove(self, home: RunnerDirectory, marks: Marks | None, interrupt: Interrupt) -> None:
+    def remove(self, directory: RunnerDirectory, marks: Marks | None, interrupt: Interrupt) -> None:
         """End all its processes, then delete it."""
-        self.tree(home, marks).kill(self._clock, interrupt)
-        CHILDREN.forget(self.mark_of(home))
-        home.clear()
-        with self._lock:
-            home.delete()
+        self.process_tree(directory, marks).kill(self._clock, interrupt)
+        RUNNER_PROCESSES.forget(self.mark_of(directory))
+        self._delete(directory)
 
     def close(self) -> None:
-        """Leave no empty directories."""
+        """Leave no empty directories behind."""
         with suppress(OSError, BackendError):
             root = self._root()
             for directory in (root, root.parent):
@@ -115,51 +106,55 @@ class RunnerInventory:
         base = self._state_dir if self._state_dir is not None else _temporary_base()
         return base / "process" / self._owner
 
-    def _state_or_swept(self, home: RunnerDirectory) -> Marks | None:
-        marks = self.state(home)
-        if marks is None and home.path.is_dir():
-            self._sweep(home)
+    def _reap_deleted(self, root: Path) -> None:
+        """Ended runners whose directories somebody deleted by hand."""
+        ours = f"{self._owner}/"
+        RUNNER_PROCESSES.forget_ended(
+            lambda mark: mark.startswith(ours) and not (root.parent / mark).is_dir()
+        )
+
+    def _marks_or_delete(self, directory: RunnerDirectory) -> Marks | None:
+        marks = self.current_marks(directory)
+        if marks is None and directory.path.is_dir():
+            if self.process_tree(directory).oldest_marked() is None:
+                self._delete(directory)
+            else:
+                logger.warning("{} has no marks, but its runner lives: it is left alone", directory.path)
         return marks
 
-    def _sweep(self, home: RunnerDirectory) -> None:
-        if self.tree(home).first_marked() is not None:
-            logger.warning("{} has lost its marks while its runner lives: it is left alone", home.path)
-            return
-        home.clear()
+    def _delete(self, directory: RunnerDirectory) -> None:
+        directory.delete_content()
         with self._lock:
-            home.delete()
+            directory.delete()
 
-    def _with_process_found(self, home: RunnerDirectory, marks: Marks) -> Marks:
-        """The daemon was killed after the process began and before it was written down, or earlier."""
-        process = self.tree(home).first_marked()
+    def _with_process_found(self, directory: RunnerDirectory, marks: Marks) -> Marks:
+        """For a daemon that was killed before it could write the pid down."""
+        process = self.process_tree(directory).oldest_marked()
         if process is None:
             return marks
         found = marks.with_process(process.pid, process.create_time())
-        return self._mark(home, found) or found
+        return self._write_marks(directory, found) or found
 
-    def _ending(self, home: RunnerDirectory) -> Ending:
-        code = CHILDREN.exit_code(self.mark_of(home))
-        by_signal = code is not None and code < 0
-        return Ending(
-            exit_code=None if by_signal else code,
-            signal=-code if code is not None and by_signal else None,
-            at=self._clock.wall(),
-        )
+    def _ending(self, directory: RunnerDirectory) -> Ending:
+        code = RUNNER_PROCESSES.exit_code(self.mark_of(directory))
+        if code is not None and code < 0:
+            return Ending(signal=-code, at=self._clock.wall())
+        return Ending(exit_code=code, at=self._clock.wall())
 
-    def _mark(self, home: RunnerDirectory, marks: Marks) -> Marks | None:
-        """None where it was deleted meanwhile; never brings a deleted one back.
+    def _write_marks(self, directory: RunnerDirectory, marks: Marks) -> Marks | None:
+        """None if the directory was deleted meanwhile; never brings it back.
 
-        Where they cannot be written, as on a full disk, they count all the same: a removal makes room."""
+        Marks that cannot be written, as on a full disk, hold all the same: a removal makes room."""
         with self._lock, suppress(OSError):
             try:
-                home.mark(marks)
+                directory.write_marks(marks)
             except FileNotFoundError:
                 return None
         return marks
 
 
 def _temporary_base() -> Path:
-    """A directory in a place where anyone may write: taken only if it is truly ours."""
+    """Below a directory where anyone may write: used only if it is ours alone."""
     base = Path(tempfile.gettempdir()) / f"runscaler-{os.getuid()}"
     base.mkdir(mode=0o700, exist_ok=True)
     found = base.lstat()

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler.backends.base import Ending, ResourceEnded
+from runscaler.backends.process_exit import open_exit_descriptor
 from runscaler.backends.tart.cache_pruning import sweeps_for
 from runscaler.backends.tart.check import Checks, findings
-from runscaler.backends.tart.exits import watch_exit
 from runscaler.backends.tart.guest import answers_socket
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.host import TartHost
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         Sweep,
         Warm,
     )
-    from runscaler.backends.tart.exits import ExitDescriptor
+    from runscaler.backends.process_exit import ExitDescriptor
     from runscaler.backends.tart.record import VmRecord
     from runscaler.backends.tart.watch import TartWatch
     from runscaler.config.model import ScaleSetSettings
@@ -63,7 +63,7 @@ class TartBackend:
         *,
         timings: Timings | None = None,
         environ: Mapping[str, str] = os.environ,
-        exits: Callable[[int], ExitDescriptor | None] = watch_exit,
+        exits: Callable[[int], ExitDescriptor | None] = open_exit_descriptor,
         leases: Path = LEASES,
     ) -> None:
         self._owner = context.owner
@@ -147,7 +147,7 @@ class TartBackend:
         self._closing.set()
         self._monitor.stop()
         self._host.places.close()
-        RUN_PROCESSES.reap()
+        RUN_PROCESSES.forget_ended()
 
     # -- PlacedBackend --------------------------------------------------------------------------------
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
 
+    from runscaler.backends.process_exit import ExitDescriptor
     from runscaler.backends.tart.cli import Tart
-    from runscaler.backends.tart.exits import ExitDescriptor
     from runscaler.backends.tart.record import VmRecord
     from runscaler.backends.tart.timings import Timings
     from runscaler.backends.tart.vm import Vm

@@ -10,7 +10,7 @@ def process_rig(request, tmp_path):
 
     Twice: with pidfds, and as on systems that have none.
     """
-    options = {} if request.param == "pidfds" else {"pidfd_open": None}
+    options = {} if request.param == "pidfds" else {"exit_descriptor": lambda _pid: None}
     rig = ProcessRig(tmp_path / "state", **options)
     yield rig
     assert rig.leftovers() == []

@@ -18,14 +18,14 @@ from support.processes import in_shell, process_settings
 
 from runscaler.backends.base import BackendContext, ResourceState
 from runscaler.backends.process import ProcessBackend
-from runscaler.backends.process.launch import environment, fill
+from runscaler.backends.process.launch import environment, populate
 from runscaler.backends.process.runner_directory import RunnerDirectory
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendError, Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import OURS, PATIENCE, Observed, Orders
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -332,7 +332,7 @@ def test_copying_ends_when_it_is_interrupted(tmp_path, template):
         interrupt.set()
 
     with pytest.raises(Interrupted):
-        fill(tmp_path / "work", process_settings(runner_dir=template), step)
+        populate(tmp_path / "work", process_settings(runner_dir=template), step)
 
     assert copied == [1]
 
@@ -340,9 +340,12 @@ def test_copying_ends_when_it_is_interrupted(tmp_path, template):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        (process_settings(runner_dir="/no/such/directory"), "runner-dir /no/such/directory is no directory"),
-        (process_settings(runner_dir=Path(__file__).parent), "./run.sh is not there"),
-        (process_settings(__file__), "is not there or cannot be executed"),
+        (
+            process_settings(runner_dir="/no/such/directory"),
+            "runner-dir /no/such/directory is not a directory",
+        ),
+        (process_settings(runner_dir=Path(__file__).parent), "./run.sh is missing"),
+        (process_settings(__file__), "is missing or cannot be executed"),
         (process_settings("'unclosed"), "cannot be split into words"),
     ],
 )

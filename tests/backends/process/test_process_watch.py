@@ -21,7 +21,7 @@ def watched(seen):
     watches = []
 
     def watch(running, look):
-        watch = ProcessWatch(running, look, seen.put, None)
+        watch = ProcessWatch(running, look, seen.put, lambda _pid: None)
         watches.append(watch)
         watch.start()
         return watch
@@ -62,7 +62,7 @@ def test_a_report_may_stop_its_own_watch(seen):
         watch.stop()
         seen.put(observation)
 
-    watch = ProcessWatch(dict, lambda resource_id: None, report, None)
+    watch = ProcessWatch(dict, lambda resource_id: None, report, lambda _pid: None)
     watch.start()
 
     assert seen.get(timeout=PATIENCE) == ThingUp()

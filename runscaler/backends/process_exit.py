@@ -1,4 +1,4 @@
-"""A descriptor that becomes readable when a process ends, whoever started it."""
+"""A descriptor that becomes readable when a process ends, whoever started that process."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class _PidFd:
         os.close(self._descriptor)
 
 
-def watch_exit(pid: int) -> ExitDescriptor | None:
-    """None where that process is gone or the system has no such thing."""
+def open_exit_descriptor(pid: int) -> ExitDescriptor | None:
+    """None if there is no such process, or if the system offers no such descriptor (Linux before 5.3)."""
     try:
         if sys.platform == "darwin":
             return _kqueue(pid)
         return _PidFd(os.pidfd_open(pid))
-    except (OSError, AttributeError):  # before Linux 5.3 there are none
+    except (OSError, AttributeError):
         return None
 
 
