@@ -6,12 +6,14 @@ import os
 import selectors
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from selectors import SelectorKey
 
-    from _typeshed import HasFileno
+
+class HasFileno(Protocol):
+    def fileno(self) -> int: ...
 
 
 class WakeableSelector:

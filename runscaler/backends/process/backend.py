@@ -41,7 +41,7 @@ class ProcessKind:
 
 
 class ProcessBackend:
-    """Runners as processes; see `Backend`. Processes without an `exit_descriptor` are polled for their end."""
+    """Runners as processes; see `Backend`. Those without an `exit_descriptor` are polled for their end."""
 
     name = "process"
 

@@ -38,7 +38,7 @@ class ProcessTable:
         self._last: dict[int, ProcessEntry] = {}
 
     def snapshot(self) -> dict[int, ProcessEntry]:
-        """All living processes by pid, from a scan that began after this call; without zombies and ourselves."""
+        """All living processes but our own by pid, without zombies; scanned after this call."""
         with self._number_lock:
             needed = self._scans_begun + 1
         with self._scan_lock:
@@ -61,7 +61,7 @@ def mark_of(process: psutil.Process) -> str:
 
 
 def variables_of(process: psutil.Process) -> dict[str, str]:
-    """Its environment; waits for that of a program that is just being loaded. Raises `psutil.Error`, OSError."""
+    """Its environment, also of a program that is just being loaded. Raises `psutil.Error` or OSError."""
     variables: dict[str, str] = {}
     for _ in range(_MAX_READS):
         variables = process.environ()

@@ -65,7 +65,7 @@ class ProcessTree:
         return missing + [table[pid].process for pid in _with_descendants(found, table) if pid in table]
 
     def oldest_marked(self) -> psutil.Process | None:
-        """The oldest living process that carries the mark: the main process, if its pid was never recorded."""
+        """The oldest living process with the mark: the main one, if its pid was never recorded."""
         marked = [entry for entry in PROCESS_TABLE.snapshot().values() if entry.mark == self.mark]
         return min(marked, key=lambda entry: entry.created).process if marked else None
 

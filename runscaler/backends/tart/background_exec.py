@@ -1,5 +1,4 @@
-"""A `tart exec` that nobody waits for: one that ends when the runner in a guest does (docs/tart.md § 6, "The
-watch"), or that asks whether the guest still answers."""
+"""A `tart exec` that runs in the background: its owner polls it, or waits for it in a selector."""
 
 from __future__ import annotations
 
@@ -11,71 +10,68 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runscaler.backends.tart.cli import end_group
-from runscaler.backends.tart.guest import code_of
 
 if TYPE_CHECKING:
     from runscaler.backends.tart.guest import Guest
 
-_PIECE = 4096
-_LAST_WORDS = 1.0
+_READ_SIZE = 4096
+_EXIT_GRACE = 1.0
 
 
 @dataclass(slots=True)
 class BackgroundExec:
-    """Belongs to one thread. `told` is set when it ended well; over without it, it was lost."""
+    """For one thread. `output` is complete once it has `ended`; it `succeeded` if it then exited with 0."""
 
     popen: subprocess.Popen[bytes]
-    over: bool = False
-    told: bool = False
-    code: int | None = None
-    _printed: bytes = b""
+    output: bytes = b""
+    ended: bool = False
+    succeeded: bool = False
 
     def fileno(self) -> int:
-        """Readable when it printed or ended."""
+        """Readable when it printed something or ended."""
         assert self.popen.stdout is not None, "it was started with pipes"
         return self.popen.stdout.fileno()
 
     def read(self) -> None:
-        """Call when readable."""
-        piece = os.read(self.fileno(), _PIECE)
-        self._printed += piece
+        """Call it when readable."""
+        piece = os.read(self.fileno(), _READ_SIZE)
+        self.output += piece
         if piece:
             return
         with suppress(subprocess.TimeoutExpired):
-            self.popen.wait(_LAST_WORDS)
-        self.over, self.told = True, self.popen.poll() == 0
-        self.code = code_of(self._printed) if self.told else None
+            self.popen.wait(_EXIT_GRACE)
+        self.ended, self.succeeded = True, self.popen.poll() == 0
 
     def close(self) -> None:
-        """End it if it has not ended."""
+        """Kill it if it runs, and reap it."""
         if self.popen.poll() is None:
             end_group(self.popen)
         with self.popen:
-            """Its pipes are closed and it is reaped."""
+            """Leaving the block closes its pipes and waits for it."""
 
 
 @dataclass(slots=True)
 class ExecProbe:
-    """Asks a guest again and again whether it answers, and never waits for that. Belongs to one thread."""
+    """Asks a guest again and again whether it answers, without ever blocking. For one thread."""
 
     guest: Guest
-    _asked: BackgroundExec | None = None
-    _asked_at: float = -math.inf
+    _exec: BackgroundExec | None = None
+    _started_at: float = -math.inf
 
     def answered(self) -> bool:
-        """Call it now and then; raises `BackendDown`."""
-        now, limits = self.guest.tart.clock.monotonic(), self.guest.timings
-        if self._asked is None:
-            if now >= self._asked_at + limits.exec_probe_interval:
-                self._asked, self._asked_at = BackgroundExec(self.guest.ask()), now
+        """Call it repeatedly. Raises `BackendDown`."""
+        now, timings = self.guest.tart.clock.monotonic(), self.guest.timings
+        if self._exec is None:
+            if now >= self._started_at + timings.exec_probe_interval:
+                self._exec, self._started_at = BackgroundExec(self.guest.spawn_probe()), now
             return False
-        code = self._asked.popen.poll()
-        if code is not None or now >= self._asked_at + limits.exec_probe:
+        code = self._exec.popen.poll()
+        if code is not None or now >= self._started_at + timings.exec_probe:
             self.close()
         return code == 0
 
     def close(self) -> None:
-        """End what is under way."""
-        asked, self._asked = self._asked, None
-        if asked is not None:
-            asked.close()
+        """Kill the exec that is under way."""
+        if self._exec is not None:
+            self._exec.close()
+            self._exec = None

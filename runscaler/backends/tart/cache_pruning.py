@@ -1,4 +1,4 @@
-"""CachePruning Tart's caches, one sweep for each TART_HOME (docs/behaviour.md § 7.2): images and IPSWs, never VMs."""
+"""Prunes Tart's caches, one sweep per TART_HOME (docs/behaviour.md § 7.2): images and IPSWs, never VMs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _GIB = 2**30
 
 @dataclass(frozen=True, slots=True)
 class CachePruning:
-    """What the sets of one TART_HOME agree on: the most careful of their wishes."""
+    """For the scale sets of one TART_HOME: of their settings, those that keep the most.
+
+    `days` is the age from which unused entries go, `budget` the cache's size in GiB (0: unlimited).
+    """
 
     tart: Tart
     days: int
@@ -36,26 +39,31 @@ class CachePruning:
 
     @classmethod
     def of(cls, tart: Tart, sets: Sequence[ScaleSetSettings]) -> CachePruning:
-        budgets = [one.tart.cache_space_budget for one in sets]
+        budgets = [settings.tart.cache_space_budget for settings in sets]
         return cls(
             tart,
-            max(int(one.tart.cache_max_age // _DAY) for one in sets),
+            max(int(settings.tart.cache_max_age // _DAY) for settings in sets),
             max(budgets) if all(budgets) else 0,
-            tuple(dict.fromkeys(one.runner_image for one in sets)),
+            tuple(dict.fromkeys(settings.runner_image for settings in sets)),
         )
 
     def arguments(self, kept: int) -> tuple[str, ...]:
-        """`--older-than 0` and `--space-budget 0` would empty the cache (docs/tart.md § 5). `kept` is how many bytes
-        of images must stay; a smaller budget would have them pruned."""
+        """`kept` is the size in bytes of the images that must stay: the budget is never smaller than that.
+
+        `--older-than 0` and `--space-budget 0` would empty the cache (docs/tart.md § 5).
+        """
         assert self.days >= 1, "the configuration allows whole days only"
         budget = max(self.budget, -(-kept // _GIB)) if self.budget else 0
-        wanted = ("--space-budget", str(budget)) if budget else ()
-        return ("prune", "--entries", "caches", "--older-than", str(self.days), *wanted)
+        budget_option = ("--space-budget", str(budget)) if budget else ()
+        return ("prune", "--entries", "caches", "--older-than", str(self.days), *budget_option)
 
     def run(self, timings: Timings, interrupt: Interrupt) -> str:
-        """Nothing is cloned meanwhile: nothing else guards an image against a prune."""
+        """No clone runs at the same time: nothing else protects its image from being pruned.
+
+        Returns what was removed, as one line. Raises `BackendError` and `Interrupted`.
+        """
         before = _entries(self.tart.home)
-        with self.tart.home.turn(interrupt):
+        with self.tart.home.exclusive(interrupt):
             arguments = self.arguments(self.keep_images())
             output = self.tart.call(*arguments, seconds=timings.prune, interrupt=interrupt)
         if output.code != 0:
@@ -64,20 +72,19 @@ class CachePruning:
         return f"removed from {self.tart.home}: {', '.join(gone)}" if gone else ""
 
     def keep_images(self) -> int:
-        """What sets are configured with counts as just used: prune goes by the last access, and keeps the
-        newest within its budget. Returns how many bytes they take."""
+        """Mark the configured images as just used: prune goes by last access, and fills its budget with the
+        entries used last. Returns their size in bytes."""
         found = [cached(self.tart.home, image) for image in self.images if is_remote(image)]
-        places = {vm.path.resolve() for vm in found if vm is not None}
-        for place in places:
+        paths = {vm.path.resolve() for vm in found if vm is not None}
+        for path in paths:
             with suppress(OSError):
-                os.utime(place, (self.tart.clock.wall(), place.stat().st_mtime))
-        return sum(map(_size, places))
+                os.utime(path, (self.tart.clock.wall(), path.stat().st_mtime))
+        return sum(map(_allocated_bytes, paths))
 
 
-def _size(place: Path) -> int:
-    """Bytes on the disk."""
+def _allocated_bytes(path: Path) -> int:
     size = 0
-    for folder, _, names in os.walk(place):
+    for folder, _, names in os.walk(path):
         for name in names:
             with suppress(OSError):
                 size += Path(folder, name).lstat().st_blocks * 512
@@ -85,7 +92,7 @@ def _size(place: Path) -> int:
 
 
 def _entries(home: TartHome) -> set[str]:
-    """Images and restore images in the caches. No image is looked into: that would count as its use."""
+    """The images and IPSWs in the caches. Does not look into the images: that would count as their use."""
     cache = home.path / "cache"
     found = {str(path.relative_to(cache)) for path in cache.glob("IPSWs/*.ipsw")}
     for folder, names, _ in os.walk(home.cache):
@@ -101,19 +108,20 @@ def sweeps_for(
     timings: Timings,
     interrupt: Interrupt,
 ) -> list[Sweep]:
-    """One for each TART_HOME, unless a set of it wants its caches kept."""
+    """One for each TART_HOME, unless one of its scale sets wants the caches kept."""
     by_home: dict[str, list[ScaleSetSettings]] = {}
-    for one in sets:
-        by_home.setdefault(str(tart_of(one).home), []).append(one)
+    for settings in sets:
+        by_home.setdefault(str(tart_of(settings).home), []).append(settings)
     return [
         _sweep(tart_of(together[0]), together, timings, interrupt)
         for together in by_home.values()
-        if all(one.tart.cache_cleanup for one in together)
+        if all(settings.tart.cache_cleanup for settings in together)
     ]
 
 
 def _sweep(tart: Tart, sets: Sequence[ScaleSetSettings], timings: Timings, interrupt: Interrupt) -> Sweep:
-    pruning, every = CachePruning.of(tart, sets), min(one.tart.cache_cleanup_interval for one in sets)
+    pruning = CachePruning.of(tart, sets)
+    interval = min(settings.tart.cache_cleanup_interval for settings in sets)
     return Sweep(
-        f"the pruning of Tart's caches in {tart.home}", every, lambda: pruning.run(timings, interrupt)
+        f"the pruning of Tart's caches in {tart.home}", interval, lambda: pruning.run(timings, interrupt)
     )

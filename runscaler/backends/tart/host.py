@@ -1,4 +1,4 @@
-"""What all of a backend's work on this Mac shares: its tools, its files, its places."""
+"""The parts that all operations of the Tart backend share: tart, the VMs of this owner, slots, images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runscaler.backends.tart.cli import Tart
 from runscaler.backends.tart.guest import Guest
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.images import Images
-from runscaler.backends.tart.record import Phase
+from runscaler.backends.tart.record import Phase, write_record
 from runscaler.backends.tart.removal import Removal
 from runscaler.backends.tart.vm_inventory import VmInventory
 from runscaler.backends.tart.vm_slots import VmSlots
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class TartHost:
-    """Thread-safe. `slots` is the directory of the slots' lock files."""
+    """Thread-safe. `slots` is the directory of the VM slots' lock files."""
 
     def __init__(
         self, context: BackendContext, timings: Timings, slots: Path, environ: Mapping[str, str]
@@ -40,14 +40,14 @@ class TartHost:
         self.timings = timings
         self.environ = environ
         self.inventory = VmInventory(context)
-        self.inventory.know(TartHome.default(environ))
-        self.places = VmSlots(slots, context.owner, self.inventory.homes)
+        self.inventory.add_home(TartHome.default(environ))
+        self.slots = VmSlots(slots, context.owner, self.inventory.homes)
         self.images = Images(timings)
 
     def tart_of(self, settings: ScaleSetSettings) -> Tart:
-        """Its TART_HOME is looked into from now on."""
+        """Adds the scale set's TART_HOME to those that the inventory covers."""
         home = TartHome.of(settings, self.environ)
-        self.inventory.know(home)
+        self.inventory.add_home(home)
         return self.tart_in(home)
 
     def tart_in(self, home: TartHome) -> Tart:
@@ -63,20 +63,21 @@ class TartHost:
         return Guest(self.tart_at(record), record.name, self.timings)
 
     def remove(self, record: VmRecord, interrupt: Interrupt) -> None:
-        """Return when nothing of it is left; raises `BackendError` where something is, to be repeated."""
+        """Returns when nothing of the VM is left. After a `BackendError` it has to be repeated."""
         vm = self.vm_of(record)
         if vm.exists():
-            with suppress(OSError):  # a full disk must not keep it from going
-                self.inventory.note(vm, record.with_phase(Phase.REMOVING))
+            with suppress(OSError):  # a full disk must not prevent the removal
+                write_record(vm, record.with_phase(Phase.REMOVING))
         Removal(self.tart_at(record), vm, self.timings).run(interrupt)
         try:
-            self.inventory.forget(record.name)
+            self.inventory.intents.delete(record.name)
         except OSError as error:
-            raise BackendError(f"VM {record.name} is gone, its intent file is not: {error}") from error
+            raise BackendError(f"VM {record.name} is gone, but its intent file is not: {error}") from error
 
     def discard(self, record: VmRecord) -> None:
-        """What a failed start leaves; where even that fails, the next inventory lists it as ended."""
+        """Remove what a failed start leaves; if that fails, too, the next inventory lists it as ended."""
         try:
             self.remove(record, Interrupt())
         except BackendError as error:
-            logger.bind(runner=record.runner_name).warning("what the failed start left stays: {}", error)
+            log = logger.bind(runner=record.runner_name)
+            log.warning("VM {} cannot be removed yet: {}", record.name, error)

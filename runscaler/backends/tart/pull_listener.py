@@ -1,4 +1,4 @@
-"""Listening to a pull, which may take an hour but must not stand still (docs/tart.md § 5, 10)."""
+"""Follows the output of a pull, which may take an hour but must not stand still (docs/tart.md § 5, 10)."""
 
 from __future__ import annotations
 
@@ -19,36 +19,37 @@ _PULLING = b"pulling "
 
 
 class PullListener:
-    """`told` gets bytes done, bytes in all (0: unknown), and "pulling" or what it waits for.
+    """An `OutputListener` that ends a pull after `silence` seconds without progress.
 
-    A silent pull goes on as long as something is written to the disk: by the one it waits for, or by
-    itself, as one percent of a large image may take longer than the silence that it is allowed.
+    `report` gets the bytes done, the bytes in all (0: unknown), and what the pull is doing. A silent pull
+    goes on as long as something is written to the disk, by itself or by the pull that it waits for: one
+    percent of a large image may take longer than `silence`.
     """
 
     def __init__(
-        self, home: TartHome, silence: float, told: Callable[[int, int, str], None] | None = None
+        self, home: TartHome, silence: float, report: Callable[[int, int, str], None] | None = None
     ) -> None:
         self._home = home
-        self._patience = silence
-        self._told = told
-        self._seen = self._downloads()
+        self._silence = silence
+        self._report = report
+        self._written = self._survey_downloads()
 
-    def on_output(self, said: bytes) -> float:
-        self._seen = self._downloads()
-        if self._told is not None:
-            sizes, percents = _SIZE.findall(said), _PERCENT.findall(said)
+    def on_output(self, output: bytes) -> float:
+        self._written = self._survey_downloads()
+        if self._report is not None:
+            sizes, percents = _SIZE.findall(output), _PERCENT.findall(output)
             total = int(float(sizes[-1]) * 1e9) if sizes else 0
             done = int(total * int(percents[-1]) / 100) if percents else 0
-            waits = _WAITING in said.rstrip().rpartition(b"\n")[2]
-            self._told(done, total, "waiting for another pull before" if waits else "pulling")
-        return self._patience
+            waits = _WAITING in output.rstrip().rpartition(b"\n")[2]
+            self._report(done, total, "waiting for another pull before" if waits else "pulling")
+        return self._silence
 
     def on_timeout(self) -> float:
-        before, self._seen = self._seen, self._downloads()
-        return self._patience if self._seen != before else 0.0
+        before, self._written = self._written, self._survey_downloads()
+        return self._silence if self._written != before else 0.0
 
-    def _downloads(self) -> tuple[int, int]:
-        """Bytes on the disk and the newest change in what is being made."""
+    def _survey_downloads(self) -> tuple[int, int]:
+        """The blocks on disk and the latest modification of all unfinished downloads."""
         size = newest = 0
         for folder, _, names in os.walk(self._home.path / "tmp"):
             for name in names:
@@ -59,13 +60,14 @@ class PullListener:
 
 
 class CloneListener(PullListener):
-    """A clone has its limit, unless it turns out to pull first, or to copy: off APFS it takes minutes."""
+    """For a clone: `limit` seconds, extended while it copies (off APFS that takes minutes), or the `silence`
+    of a pull if it turns out to pull first."""
 
     def __init__(self, home: TartHome, silence: float, limit: float) -> None:
         super().__init__(home, limit)
-        self._silence = silence
+        self._pull_silence = silence
 
-    def on_output(self, said: bytes) -> float:
-        if _PULLING in said or _WAITING in said:
-            self._patience = self._silence
-        return super().on_output(said)
+    def on_output(self, output: bytes) -> float:
+        if _PULLING in output or _WAITING in output:
+            self._silence = self._pull_silence
+        return super().on_output(output)

@@ -1,4 +1,4 @@
-"""Making a VM go, whatever state it is in; safe to repeat, and done when nothing of it is left."""
+"""Removes a VM, whatever state it is in, until nothing of it is left. Safe to repeat."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from runscaler.backends.tart.vm import Vm
     from runscaler.interrupt import Interrupt
 
-_STEP = 0.01
+_POLL_INTERVAL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Removal:
     timings: Timings
 
     def run(self, interrupt: Interrupt) -> None:
-        """Raises `BackendError` where it is not gone yet: to be tried again."""
+        """Raises `BackendError` if the VM is not gone yet, and `Interrupted`; it can then be repeated."""
         began = self.tart.clock.monotonic()
         self._end_process(interrupt)
         self._delete(interrupt)
@@ -43,13 +43,15 @@ class Removal:
         logger.debug("VM {} was gone after {:.3f} s", self.vm.name, took)
 
     def _pid(self) -> int:
-        """Of our own child even before it has the lock, else of the lock's owner; without a config.json there
-        is no lock, and yet something may run it, or still clone it."""
+        """Of the VM's process, 0 if none.
+
+        Our own child is known even before it has locked config.json. Without a config.json there is no lock,
+        yet a process may still run the VM, or still clone it."""
         known = RUN_PROCESSES.living_pid(str(self.vm.path)) or self.vm.pid()
         return known or (0 if self.vm.config.exists() else pid_by_command_line(self.vm.name))
 
     def _end_process(self, interrupt: Interrupt) -> None:
-        """SIGINT first: macOS then counts the VM as ended more surely than after a SIGKILL."""
+        """SIGINT first: after a SIGKILL macOS is more likely to go on counting the VM as running."""
         for number in (signal.SIGINT, signal.SIGKILL):
             pid = self._pid()
             if not pid or self._ended_by(number, pid, interrupt):
@@ -71,7 +73,7 @@ class Removal:
             if self.tart.clock.monotonic() >= deadline:
                 logger.debug("VM {} did not end on {}", self.vm.name, number.name)
                 return False
-            self.tart.clock.pause(_STEP, interrupt)
+            self.tart.clock.pause(_POLL_INTERVAL, interrupt)
         return True
 
     def _stop_by_command(self, interrupt: Interrupt) -> None:
@@ -80,37 +82,37 @@ class Removal:
             self.tart.call("stop", self.vm.name, "--timeout", "5", seconds=seconds, interrupt=interrupt)
 
     def _delete(self, interrupt: Interrupt) -> None:
-        """Again and again: other commands may be in the way for a moment."""
-        began, again = self.tart.clock.monotonic(), self.timings.delete_retry
-        pause = again
+        """With retries, as other commands may be in the way for a moment."""
+        began, retry = self.tart.clock.monotonic(), self.timings.delete_retry
+        pause = retry
         while self.vm.exists():
-            error = self._deleted_once(interrupt)
+            error = self._attempt_delete(interrupt)
             if error is None and not self.vm.exists():
                 return
-            error = error or BackendError(f"VM {self.vm.name} is there again after its deletion")
+            error = error or BackendError(f"VM {self.vm.name} exists again after its deletion")
             waited = self.tart.clock.monotonic() - began
             if waited >= self.timings.delete_total:
                 raise error
             if isinstance(error, VmRunning) and waited >= self.timings.delete_kill_after:
-                self._kill_anew()
+                self._kill()
             self.tart.clock.pause(pause, interrupt)
-            pause = again if isinstance(error, VmRunning) else min(pause * 2, again * 10)
+            pause = retry if isinstance(error, VmRunning) else min(pause * 2, retry * 10)
 
-    def _deleted_once(self, interrupt: Interrupt) -> BackendError | None:
-        """What was in the way, None for nothing."""
+    def _attempt_delete(self, interrupt: Interrupt) -> BackendError | None:
+        """What prevented it, if anything."""
         doing, seconds = f"delete VM {self.vm.name}", self.timings.delete
-        with self.tart.home.turn(interrupt):
+        with self.tart.home.exclusive(interrupt):
             try:
                 output = self.tart.call("delete", self.vm.name, seconds=seconds, interrupt=interrupt)
-            except TartTimedOut as hung:
-                return hung
-            refusal = command_error(doing, output) if output.code != 0 else None
-            if refusal is not None and not isinstance(refusal, VmNotFound):
-                return refusal
-            return self._swept_rest(doing)
+            except TartTimedOut as timed_out:
+                return timed_out
+            error = command_error(doing, output) if output.code != 0 else None
+            if error is not None and not isinstance(error, VmNotFound):
+                return error
+            return self._delete_remains(doing)
 
-    def _swept_rest(self, doing: str) -> BackendError | None:
-        """tart leaves a directory that has no config.json (docs/tart.md § 5)."""
+    def _delete_remains(self, doing: str) -> BackendError | None:
+        """`tart delete` leaves a directory that has no config.json (docs/tart.md § 5)."""
         if not self.vm.exists() or self.vm.config.exists():
             return None
         try:
@@ -121,7 +123,7 @@ class Removal:
             return BackendError(f"cannot {doing}: {error}")
         return None
 
-    def _kill_anew(self) -> None:
+    def _kill(self) -> None:
         pid = self.vm.pid()
         if pid:
             with suppress(ProcessLookupError, PermissionError):

@@ -1,7 +1,7 @@
-"""The host's VM slots: a lock file each, the same for every daemon and user of the host (docs/tart.md § 11).
+"""The lock files of the host's VM slots, shared by all daemons and users of the host (docs/tart.md § 11).
 
-A slot is taken while its file is locked. The lock is handed to `tart run` as an open descriptor, so
-that it lives as long as the VM, whatever becomes of us. What stands in the file is for others to read.
+A slot is taken while its file is locked. `tart run` inherits the locked descriptor, so that the lock lives
+as long as the VM, whatever happens to this process. The content of the file only informs others.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from runscaler.errors import BackendError
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 _FILE = re.compile(r"^slot-(\d{1,3})\.lock\Z")
 _SIZE = 2000
-"""Always written in full and at once, so that a reader meets no half of it."""
+"""The content is always written at once and padded to this size, so that nobody reads half of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotHolder:
-    """Who holds a slot, as they wrote it; all may be empty."""
+    """Who holds a slot, by their own account; all fields may be empty."""
 
     owner: str = ""
     vm: str = ""
@@ -40,19 +40,19 @@ class SlotHolder:
 @dataclass(slots=True)
 class _Claim:
     descriptor: int
-    lent: bool = False
+    is_inherited: bool = False
 
 
 class SlotLocks:
-    """Not thread-safe: `VmSlots` takes care of that. Raises `BackendError`."""
+    """Not thread-safe; `VmSlots` serialises the calls. Raises `BackendError`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._claims: dict[int, _Claim] = {}
 
     def claim(self, number: int, holder: SlotHolder) -> bool:
-        """False: somebody has it, perhaps we."""
-        descriptor = self._locked(number)
+        """False if it is taken, perhaps by ourselves."""
+        descriptor = self._lock(number)
         if descriptor is None:
             return False
         _write(descriptor, holder)
@@ -60,39 +60,39 @@ class SlotLocks:
         return True
 
     def has(self, number: int) -> bool:
-        """Not if somebody deleted its file since: then another may have claimed it too."""
+        """False also if somebody deleted the file of our claim: another process may hold a new one."""
         claim = self._claims.get(number)
-        return claim is not None and self._is_in_its_place(number, claim.descriptor)
+        return claim is not None and self._is_current(number, claim.descriptor)
 
     def claimed(self) -> list[int]:
-        """Those that this process has, lent or not."""
+        """Those that this process claimed and did not release."""
         return sorted(self._claims)
 
-    def note(self, number: int, holder: SlotHolder) -> None:
-        """Say what a slot of ours is used for."""
+    def set_holder(self, number: int, holder: SlotHolder) -> None:
+        """Tell others what a slot of ours is used for."""
         _write(self._claims[number].descriptor, holder)
 
-    def lend(self, number: int) -> int:
-        """The descriptor that a VM's process is to inherit."""
+    def descriptor_to_inherit(self, number: int) -> int:
+        """For the VM's process, which holds the slot from then on."""
         claim = self._claims[number]
-        claim.lent = True
+        claim.is_inherited = True
         return claim.descriptor
 
-    def give_back(self, number: int) -> None:
-        """Ours no more: free, unless a process that inherited it lives."""
+    def release(self, number: int) -> None:
+        """A slot whose descriptor was inherited stays taken until that process ends."""
         claim = self._claims.pop(number, None)
         if claim is not None:
-            if not claim.lent:
+            if not claim.is_inherited:
                 fcntl.flock(claim.descriptor, fcntl.LOCK_UN)
             os.close(claim.descriptor)
 
     def taken(self) -> dict[int, SlotHolder]:
-        """All that are locked, by whomever."""
+        """All locked slots, whoever holds them."""
         return {number: holder for number in self._numbers() if (holder := self._holder(number))}
 
     def close(self) -> None:
         for number in list(self._claims):
-            self.give_back(number)
+            self.release(number)
 
     def _numbers(self) -> list[int]:
         try:
@@ -102,7 +102,7 @@ class SlotLocks:
         return sorted({int(match[1]) for match in found if match} | set(self._claims))
 
     def _holder(self, number: int) -> SlotHolder | None:
-        """None: it is free."""
+        """None if it is free."""
         if number in self._claims:
             return _read(self._claims[number].descriptor)
         try:
@@ -110,21 +110,23 @@ class SlotLocks:
         except FileNotFoundError:
             return None
         except OSError:
-            return SlotHolder()  # not ours to open: whoever made it so keeps it
+            return SlotHolder()  # a file that we may not open: it counts as taken
         try:
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was just forked has it open too
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child just forked by us holds the descriptor, too
         except BlockingIOError:
             return _read(descriptor)
         finally:
             os.close(descriptor)
         return None
 
-    def _locked(self, number: int) -> int | None:
-        """Opened anew while the path is no longer the file that was locked: somebody cleans up."""
+    def _lock(self, number: int) -> int | None:
+        """The locked descriptor, None if the slot is taken.
+
+        Repeated while the locked file is not the one at its path any more, as somebody deleted it."""
         while True:
             try:
-                descriptor = self._opened(number)
+                descriptor = self._open(number)
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except PermissionError:
                 return None
@@ -133,17 +135,17 @@ class SlotLocks:
                 return None
             except OSError as error:
                 raise self._unusable(error) from error
-            if self._is_in_its_place(number, descriptor):
+            if self._is_current(number, descriptor):
                 return descriptor
             os.close(descriptor)
 
-    def _is_in_its_place(self, number: int, descriptor: int) -> bool:
+    def _is_current(self, number: int, descriptor: int) -> bool:
         with suppress(OSError):
             return os.path.samestat(os.fstat(descriptor), os.lstat(self._path(number)))
         return False
 
-    def _opened(self, number: int) -> int:
-        """Without creation first: Linux forbids that for a file of another user in such a directory."""
+    def _open(self, number: int) -> int:
+        """First without O_CREAT: Linux refuses that for another user's file in a world-writable directory."""
         path = self._path(number)
         with suppress(FileNotFoundError):
             return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
@@ -160,7 +162,7 @@ class SlotLocks:
             self._directory.mkdir(parents=True)
             self._directory.chmod(0o1777)
         if not stat.S_ISDIR(self._directory.lstat().st_mode):
-            raise OSError(errno.ENOTDIR, "it is no directory", str(self._directory))
+            raise OSError(errno.ENOTDIR, "it is not a directory", str(self._directory))
 
     def _path(self, number: int) -> Path:
         return self._directory / f"slot-{number}.lock"
@@ -168,14 +170,14 @@ class SlotLocks:
     def _unusable(self, error: OSError) -> BackendError:
         return BackendError(
             f"the VM slots of this host cannot be used: {error}",
-            fixes=(f"remove {self._directory}: it is made anew, for everyone to write to",),
+            fixes=(f"remove {self._directory}: it is created again, writable for everyone",),
         )
 
 
 def _write(descriptor: int, holder: SlotHolder) -> None:
-    said = {"owner": holder.owner, "vm": holder.vm, "home": holder.home, "mac": holder.mac, "pid": holder.pid}
+    content = json.dumps(asdict(holder))
     with suppress(OSError):  # a full disk must not keep a slot from being used
-        os.pwrite(descriptor, json.dumps(said).encode().ljust(_SIZE), 0)
+        os.pwrite(descriptor, content.encode().ljust(_SIZE), 0)
 
 
 def _read(descriptor: int) -> SlotHolder:

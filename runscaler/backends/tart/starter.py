@@ -1,4 +1,4 @@
-"""Starting runners: in a VM that waits, or in one made for it; and making VMs that wait."""
+"""Starts runners, each in a warm VM or in a VM made for it, and makes warm VMs."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler.backends.base import Place
-from runscaler.backends.tart.boot import VmBoot, fresh_name, places_taken
+from runscaler.backends.tart.boot import VmBoot
 from runscaler.backends.tart.images import fqn
 from runscaler.backends.tart.output_errors import as_start_error, file_error
-from runscaler.backends.tart.record import Phase, VmRecord
-from runscaler.errors import BackendError, StartFailed
+from runscaler.backends.tart.record import Phase, VmRecord, write_record
+from runscaler.backends.tart.start_deadline import StartDeadline
+from runscaler.errors import BackendError
+from runscaler.names import new_runner_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runscaler.backends.base import Resource, RunnerOrder, Warm
+    from runscaler.backends.tart.cli import Tart
     from runscaler.backends.tart.host import TartHost
     from runscaler.backends.tart.vm_monitor import VmMonitor
     from runscaler.config.model import ScaleSetSettings
@@ -28,19 +31,19 @@ if TYPE_CHECKING:
 
 
 class VmStarter:
-    """Thread-safe. A VM is not listed, nor watched, until its start is complete."""
+    """Thread-safe. A VM is neither listed nor monitored before its start is complete."""
 
     def __init__(self, host: TartHost, monitor: VmMonitor) -> None:
         self._host = host
         self._monitor = monitor
 
     def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
-        """See `Backend.start`. A waiting VM is used up whatever comes of it."""
+        """See `Backend.start`. A warm VM is used up whatever the outcome."""
         bound = {"scale_set": order.settings.name, "slot": order.slot, "runner": order.runner}
-        with logger.contextualize(**bound), ExitStack() as held:
-            with ExitStack() as undo, _typed():
-                start = _Start(self._host, order, interrupt, held, undo)
-                self._monitor.leave(order.place.warm)
+        with logger.contextualize(**bound), ExitStack() as starting:
+            with ExitStack() as undo, _only_start_errors():
+                start = _RunnerStart(self._host, order, interrupt, starting, undo)
+                self._monitor.discard(order.place.warm)
                 record = start.run()
                 undo.pop_all()
             self._complete(record)
@@ -49,117 +52,114 @@ class VmStarter:
     def warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> Warm:
         """See `PlacedBackend.warm`."""
         interrupt.wait(0)
-        tart = self._host.tart_of(settings)
-        name = fresh_name(tart, f"pool-{secrets.token_hex(4)}")
-        with ExitStack() as held:
-            held.enter_context(self._host.inventory.starting(name))
-            with ExitStack() as undo, _typed():
-                if not self._host.places.claim_again(place, settings.tart.max_vms):
-                    raise places_taken(self._host.places)
-                record = new_record(self._host, settings, name, place)
-                undo.callback(self._host.discard, record)
-                record = boot(self._host, settings, interrupt, math.inf, record)
-                record = record.with_phase(Phase.POOLED, ready_at=self._host.clock.wall())
-                _note(self._host, record)
+        host, tart = self._host, self._host.tart_of(settings)
+        name = unused_name(tart, f"pool-{secrets.token_hex(4)}")
+        with host.inventory.starting(name):
+            with ExitStack() as undo, _only_start_errors():
+                if not host.slots.claim_same(place, settings.tart.max_vms):
+                    raise host.slots.limit_error()
+                record = new_record(host, settings, name, place)
+                undo.callback(host.discard, record)
+                deadline = StartDeadline(host.clock, math.inf, interrupt)
+                record = VmBoot(host, tart, settings, deadline).run(record)
+                record = record.with_phase(Phase.POOLED, ready_at=host.clock.wall())
+                _write(host, record)
                 undo.pop_all()
             self._complete(record)
         return record.warm()
 
     def _complete(self, record: VmRecord) -> None:
-        """The VM's process holds its place by itself from now on."""
-        self._host.places.give_back(record.place)
-        self._monitor.follow(record, self._host.tart_at(record))
+        """The VM's process holds its VM slot by itself from now on."""
+        self._host.slots.release(record.place)
+        self._monitor.add(record, self._host.tart_at(record))
 
 
-class _Start:
-    """One start. `undo` is what a failure takes back, `held` what lasts until the end either way."""
+class _RunnerStart:
+    """One start. `undo` is run after a failure; `starting` keeps VMs unlisted until the end either way."""
 
     def __init__(
-        self, host: TartHost, order: RunnerOrder, interrupt: Interrupt, held: ExitStack, undo: ExitStack
+        self, host: TartHost, order: RunnerOrder, interrupt: Interrupt, starting: ExitStack, undo: ExitStack
     ) -> None:
-        self._host, self._order, self._interrupt = host, order, interrupt
-        self._held, self._undo = held, undo
+        self._host, self._order = host, order
+        self._starting, self._undo = starting, undo
+        self._deadline = StartDeadline(host.clock, order.deadline, interrupt)
 
     def run(self) -> VmRecord:
-        waiting = self._waiting_vm()
-        self._go_on()
-        record = waiting or self._booted()
+        warm = self._warm_vm()
+        self._deadline.check()
+        record = warm or self._boot()
         jit = self._order.jit()
-        self._go_on()
-        if waiting is not None and not self._host.vm_of(waiting).pid():
-            self._give_up(waiting)
-            record = self._booted()
-        return self._injected(record, jit)
+        self._deadline.check()
+        if warm is not None and not self._host.vm_of(warm).pid():
+            self._give_up(warm)
+            record = self._boot()
+        return self._start_runner(record, jit)
 
-    def _waiting_vm(self) -> VmRecord | None:
-        """The one the order names, if it still lives."""
+    def _warm_vm(self) -> VmRecord | None:
+        """The one that the order names, if it still runs."""
         name = self._order.place.warm
         record = self._host.inventory.find(name) if name else None
         if record is None:
             return None
-        self._held.enter_context(self._host.inventory.starting(name))
+        self._starting.enter_context(self._host.inventory.starting(name))
         if record.phase is Phase.POOLED and self._host.vm_of(record).pid():
             self._undo.callback(self._host.discard, record)
             return record
         self._give_up(record)
         return None
 
-    def _give_up(self, waiting: VmRecord) -> None:
-        logger.info("waiting VM {} ended before its runner came: making another", waiting.name)
-        self._host.discard(waiting)
+    def _give_up(self, warm: VmRecord) -> None:
+        logger.info("warm VM {} ended before its runner could start: making another VM", warm.name)
+        self._host.discard(warm)
 
-    def _booted(self) -> VmRecord:
-        host, order = self._host, self._order
-        place, tart = self._claimed(), host.tart_of(order.settings)
-        name = fresh_name(tart, order.runner)
-        self._held.enter_context(host.inventory.starting(name))
-        record = self._for_the_runner(new_record(host, order.settings, name, place))
-        self._undo.callback(host.discard, record)
-        return boot(host, order.settings, self._interrupt, order.deadline, record)
-
-    def _claimed(self) -> Place:
-        """The order's own place, or the lowest free one; a claim made here is not kept by a failure."""
-        places, wanted, most = self._host.places, self._order.place, self._order.settings.tart.max_vms
-        place: Place | None = Place(wanted.vm_slot, wanted.mac)
-        if wanted.vm_slot is None:
-            place = places.claim(most)
-        elif places.has(wanted):
-            return Place(wanted.vm_slot, wanted.mac)
-        elif not places.claim_again(wanted, most):
-            place = None
-        if place is None:
-            raise places_taken(places)
-        self._undo.callback(places.give_back, place)
-        return place
-
-    def _injected(self, record: VmRecord, jit: JitConfig) -> VmRecord:
-        """At most once a VM: after a failure nobody knows whether the runner runs."""
+    def _boot(self) -> VmRecord:
         host, settings = self._host, self._order.settings
-        record = self._for_the_runner(record).with_phase(Phase.INJECTING, runner_id=jit.runner_id)
-        _note(host, record)
+        place, tart = self._claim_slot(), host.tart_of(settings)
+        name = unused_name(tart, self._order.runner)
+        self._starting.enter_context(host.inventory.starting(name))
+        record = self._assigned(new_record(host, settings, name, place))
+        self._undo.callback(host.discard, record)
+        return VmBoot(host, tart, settings, self._deadline).run(record)
+
+    def _claim_slot(self) -> Place:
+        """The order's VM slot, or the lowest free one. A slot claimed here is released after a failure."""
+        slots, most = self._host.slots, self._order.settings.tart.max_vms
+        wanted = Place(self._order.place.vm_slot, self._order.place.mac)
+        if slots.has(wanted):
+            return wanted
+        claimed: Place | None = wanted
+        if wanted.vm_slot is None:
+            claimed = slots.claim(most)
+        elif not slots.claim_same(wanted, most):
+            claimed = None
+        if claimed is None:
+            raise slots.limit_error()
+        self._undo.callback(slots.release, claimed)
+        return claimed
+
+    def _start_runner(self, record: VmRecord, jit: JitConfig) -> VmRecord:
+        """At most once in a VM: after a failure nobody knows whether the runner runs."""
+        host, settings = self._host, self._order.settings
+        record = self._assigned(record).with_phase(Phase.INJECTING, runner_id=jit.runner_id)
+        _write(host, record)
         began = host.clock.monotonic()
         guest = host.guest_of(record)
-        pid = guest.start_runner(settings.tart.runner_dir, jit.encoded, self._interrupt)
+        pid = guest.start_runner(settings.tart.runner_dir, jit.encoded, self._deadline.interrupt)
         record = record.with_phase(Phase.RUNNING, guest_pid=pid)
-        _note(host, record)
+        _write(host, record)
         logger.debug("the runner in VM {} started in {:.3f} s", record.name, host.clock.monotonic() - began)
         return record
 
-    def _for_the_runner(self, record: VmRecord) -> VmRecord:
+    def _assigned(self, record: VmRecord) -> VmRecord:
+        """To the order's runner."""
         key = self._order.key
-        known = {"url": key.url, "group": key.group, "scale_set": key.name}
-        return record.model_copy(
-            update={**known, "slot": self._order.slot, "runner_name": self._order.runner}
-        )
-
-    def _go_on(self) -> None:
-        self._interrupt.wait(0)
-        if self._host.clock.monotonic() >= self._order.deadline:
-            raise StartFailed(f"{self._order.runner} did not run in time: its start-timeout has passed")
+        scale_set = {"url": key.url, "group": key.group, "scale_set": key.name}
+        runner = {"slot": self._order.slot, "runner_name": self._order.runner}
+        return record.model_copy(update=scale_set | runner)
 
 
 def kind_of(host: TartHost, settings: ScaleSetSettings) -> str:
-    """What VMs must agree in to be of use for the same runners; a moved tag makes another kind."""
+    """Runners with equal kinds can use each other's warm VMs. A tag that moved makes another kind."""
     tart = host.tart_of(settings)
     image = fqn(tart.home, settings.runner_image) or settings.runner_image
     return f"{image} in {tart.home}, cpu {settings.tart.cpu}, memory {settings.tart.memory}"
@@ -178,22 +178,24 @@ def new_record(host: TartHost, settings: ScaleSetSettings, name: str, place: Pla
     )
 
 
-def boot(
-    host: TartHost, settings: ScaleSetSettings, interrupt: Interrupt, deadline: float, record: VmRecord
-) -> VmRecord:
-    return VmBoot(host, host.tart_of(settings), settings, deadline, interrupt).run(record)
+def unused_name(tart: Tart, wanted: str) -> str:
+    """`wanted`, or another if it is taken: a clone would silently replace a VM of that name."""
+    name = wanted
+    while tart.home.vm(name).exists():
+        name = f"pool-{secrets.token_hex(4)}" if wanted.startswith("pool-") else new_runner_name()
+    return name
 
 
-def _note(host: TartHost, record: VmRecord) -> None:
+def _write(host: TartHost, record: VmRecord) -> None:
     try:
-        host.inventory.note(host.vm_of(record), record)
+        write_record(host.vm_of(record), record)
     except OSError as error:
         raise file_error(f"write the record of VM {record.name}", error, host.tart_at(record).home) from error
 
 
 @contextmanager
-def _typed() -> Iterator[None]:
-    """Of all that can go wrong with tart, a start raises only what its caller tells apart."""
+def _only_start_errors() -> Iterator[None]:
+    """See `as_start_error`."""
     try:
         yield
     except BackendError as error:

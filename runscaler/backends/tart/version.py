@@ -1,4 +1,4 @@
-"""Which tart this is, and whether that will do (docs/tart.md § 5)."""
+"""The version of tart, and which versions can be used (docs/tart.md § 5)."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 
 _NUMBERS = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 MINIMUM = (2, 28, 3)
-"""Before it an exec without a terminal could abort."""
+"""In older versions an exec without a terminal could abort."""
 RECOMMENDED = (2, 30, 6)
-"""Before it an exec failed where TART_HOME's path is long."""
+"""In older versions an exec failed if the path of TART_HOME was long."""
 
 
 @dataclass(frozen=True, slots=True)
 class TartVersion:
-    """`numbers` is empty where the text holds none: a build of somebody's own."""
+    """`numbers` is empty if the text has none, as that of a self-built tart."""
 
     text: str
     numbers: tuple[int, ...]
 
     @classmethod
-    def of(cls, said: bytes) -> TartVersion:
-        text = " ".join(said.decode(errors="replace").split())
+    def of(cls, output: bytes) -> TartVersion:
+        text = " ".join(output.decode(errors="replace").split())
         found = _NUMBERS.search(text)
         return cls(text, tuple(int(part or 0) for part in found.groups()) if found else ())
 
     @property
     def is_fake(self) -> bool:
-        """The one of tests and the demo."""
+        """Is it the fake tart of the tests and the demo?"""
         return "fake" in self.text
 
 

@@ -37,6 +37,8 @@ def quick(rig):
 def said():
     """What was logged, each with its level."""
     lines = []
+    logger.enable("runscaler")
     sink = logger.add(lambda line: lines.append(str(line)), level="DEBUG", format="{level} {message} {extra}")
     yield lines
     logger.remove(sink)
+    logger.disable("runscaler")

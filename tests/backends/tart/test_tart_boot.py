@@ -91,7 +91,7 @@ def test_an_intent_that_cannot_be_written_down_fails_the_start_before_the_clone(
     rig.state_dir.mkdir()
     (rig.state_dir / "tart").touch()
 
-    fails(rig, backend, match="cannot write down the intent for VM")
+    fails(rig, backend, match="cannot write the intent file of VM")
 
     assert rig.tart.calls("clone") == []
 

@@ -15,7 +15,7 @@ WAITS = 'while [ ! -e "$HOME/go" ]; do sleep 0.05; done; exit 3'
 @pytest.fixture(params=["pidfds", "polling"])
 def watched(request, rig):
     """A backend with its watch, where the system tells of ends and where it does not."""
-    options = {} if request.param == "pidfds" else {"exits": lambda _pid: None}
+    options = {} if request.param == "pidfds" else {"exit_descriptor": lambda _pid: None}
     backend = rig.open(**options)
     observed = Observed(backend)
     observed.first()

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from support.tart import QUICK, TartRig, fails, order_of
 
-from runscaler.backends.tart.guest import answers_socket
+from runscaler.backends.tart.guest import agent_answers_on
 from runscaler.errors import Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_rig import PATIENCE
@@ -92,7 +92,7 @@ def test_a_look_at_a_control_socket_without_a_free_descriptor_is_no_answer(folde
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
     try:
-        assert not answers_socket(folder / "control.sock", 0.1)
+        assert not agent_answers_on(folder / "control.sock", 0.1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 

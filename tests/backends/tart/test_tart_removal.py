@@ -158,7 +158,7 @@ def test_what_a_failed_start_could_not_remove_is_listed_and_removed_later(rig, q
 
     (left,) = quick.inventory()
     assert left.state is ResourceState.ENDED
-    assert any("what the failed start left stays" in line for line in said)
+    assert any("cannot be removed yet" in line for line in said)
     rig.tart.rules()
     quick.remove(left, force=False, interrupt=Interrupt())
     assert rig.leftovers() == []

@@ -60,7 +60,7 @@ def test_a_place_that_is_returned_while_its_vm_is_made_runs_no_vm(rig, backend):
         rig.called("set")
         backend.return_place(place)
 
-        with pytest.raises(PlacesTaken, match="given back"):
+        with pytest.raises(PlacesTaken, match="was released"):
             start.result()
     assert rig.leftovers() == []
 
@@ -84,7 +84,7 @@ def test_a_vm_counts_once_though_its_home_has_two_names(rig, backend):
     """As when ~/.tart is a symbolic link to where [tart] home points."""
     link = rig.tart.folder / "link"
     link.symlink_to(rig.tart.home)
-    backend.know(tart_settings(home=str(link)))
+    backend.add_home_of(tart_settings(home=str(link)))
 
     resource = backend.start(order_of(rig), Interrupt())
 
@@ -339,7 +339,7 @@ def test_a_look_at_a_free_slot_leaves_it_free_though_a_child_is_being_forked(fol
         close(descriptor)
 
     slots.claim(0, SlotHolder())
-    slots.give_back(0)
+    slots.release(0)
     with monkeypatch.context() as forking:
         forking.setattr(os, "close", close_but_for_the_child)
         assert slots.taken() == {}

@@ -9,7 +9,7 @@ from support.tart import OWNER
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.tart.home import TartHome
-from runscaler.backends.tart.record import Phase, VmRecord
+from runscaler.backends.tart.record import Phase, VmRecord, write_record
 from runscaler.backends.tart.vm_inventory import VmInventory
 from runscaler.clock import SystemClock
 
@@ -21,8 +21,8 @@ class Overtaken(VmInventory):
         super().__init__(*arguments)
         self.meanwhile = lambda: None
 
-    def _recorded(self, vm, home):
-        record = super()._recorded(vm, home)
+    def _read_record(self, vm, home):
+        record = super()._read_record(vm, home)
         meanwhile, self.meanwhile = self.meanwhile, lambda: None
         meanwhile()
         return record
@@ -31,7 +31,7 @@ class Overtaken(VmInventory):
 @pytest.fixture
 def inventory(folder):
     inventory = Overtaken(BackendContext(OWNER, folder / "state", SystemClock()))
-    inventory.know(TartHome(folder))
+    inventory.add_home(TartHome(folder))
     return inventory
 
 
@@ -43,12 +43,12 @@ def vm(folder):
 
 
 def phases(inventory):
-    return [record.phase for record in inventory.listed()]
+    return [record.phase for record in inventory.records()]
 
 
 def test_one_that_is_being_started_is_not_listed(inventory, vm):
     record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name, runner_name="runner-1")
-    inventory.note(vm, record)
+    write_record(vm, record)
 
     with inventory.starting(vm.name):
         assert phases(inventory) == []
@@ -58,12 +58,12 @@ def test_one_that_is_being_started_is_not_listed(inventory, vm):
 def test_a_start_that_ends_while_it_is_listed_is_listed_as_complete(inventory, vm):
     """Half of a start would be taken for a leftover, and a runner at work be removed."""
     record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name, runner_name="runner-1")
-    inventory.note(vm, record.with_phase(Phase.INJECTING))
+    write_record(vm, record.with_phase(Phase.INJECTING))
     start = ExitStack()
     start.enter_context(inventory.starting(vm.name))
 
     def complete():
-        inventory.note(vm, record.with_phase(Phase.RUNNING))
+        write_record(vm, record.with_phase(Phase.RUNNING))
         start.close()
 
     inventory.meanwhile = complete
@@ -73,17 +73,15 @@ def test_a_start_that_ends_while_it_is_listed_is_listed_as_complete(inventory, v
 
 def test_a_waiting_vm_that_a_start_takes_while_it_is_listed_is_listed_as_waiting(inventory, vm):
     record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name)
-    inventory.note(vm, record.with_phase(Phase.POOLED))
-    inventory.meanwhile = lambda: inventory.note(
-        vm, record.with_phase(Phase.INJECTING, runner_name="runner-1")
-    )
+    write_record(vm, record.with_phase(Phase.POOLED))
+    inventory.meanwhile = lambda: write_record(vm, record.with_phase(Phase.INJECTING, runner_name="runner-1"))
 
     assert phases(inventory) == [Phase.POOLED]
 
 
 def test_one_that_is_removed_while_it_is_listed_is_not_listed(inventory, vm):
     record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name, runner_name="runner-1")
-    inventory.note(vm, record)
+    write_record(vm, record)
 
     def remove():
         (vm.path / "runscaler.json").unlink()
@@ -91,4 +89,4 @@ def test_one_that_is_removed_while_it_is_listed_is_not_listed(inventory, vm):
 
     inventory.meanwhile = remove
 
-    assert inventory.listed() == []
+    assert inventory.records() == []
