@@ -1,10 +1,10 @@
-"""A pretended Mac with Tart, for tests, demo and benchmarks: the fake installed, driven and watched.
+"""A fake Mac with Tart for tests, demo and benchmarks: installs the fake `tart`, drives and inspects it.
 
 with FakeTart(tmp_path) as tart:
     tart.add_image("ghcr.io/acme/sequoia:latest", runner_script("exit 0"))
     tart.latency(boot_agent=(0.5, 0.1))
-    tart.rules(Rule("clone", do="exit", code=1, text="no luck", times=1))
-    start_what_uses_tart(env=tart.environ)
+    tart.rules(Rule("clone", do="exit", code=1, text="some error", times=1))
+    start_program_that_uses_tart(env=tart.environ)
     …
     tart.assert_nothing_left()
 """
@@ -25,7 +25,7 @@ from runscaler.testing.fake_tart.knobs import LATENCY, STATE
 from runscaler.testing.fake_tart_guest import agent_answers, order_guest
 from runscaler.testing.fake_tart_images import IMAGE, demo_runner, image_path, runner_script, write_image
 from runscaler.testing.fake_tart_journal import Call, read_journal
-from runscaler.testing.fake_tart_processes import PATIENCE, Processes, Seen, wait_for
+from runscaler.testing.fake_tart_processes import PATIENCE, HostProcess, Processes, wait_for
 from runscaler.testing.fake_tart_rules import (
     AUXILIARY_LOCKED,
     CONNECTION_LOST,
@@ -79,8 +79,8 @@ _numbers = itertools.count(1)
 class FakeTart:
     """A host with `tart` on its PATH. All methods may be called from any thread.
 
-    `limit` is the host's for running macOS guests (a Mac's is 2); `seed` makes chance repeat itself. At
-    the end of the context every process of it that still lives is killed.
+    `limit` is the number of macOS guests that may run at once (2 on a Mac); a `seed` makes randomness
+    repeatable. At the end of the context all processes of the host are killed.
     """
 
     def __init__(self, folder: Path, *, limit: int = 2, seed: int | None = None) -> None:
@@ -89,7 +89,7 @@ class FakeTart:
         self.home = self.folder / "home"
         """TART_HOME."""
         self.host = self.folder / "host"
-        """What all TART_HOMEs share."""
+        """The folder for what all TART_HOMEs share."""
         self._processes = Processes(self.host, PROGRAM)
         self._knobs_path = self.folder / "knobs.json"
         self._knobs: dict[str, Any] = {"latency": {}, "state": {"limit": limit}, "rules": []}
@@ -115,12 +115,12 @@ class FakeTart:
         self.kill_everything()
 
     def kill_everything(self) -> None:
-        """SIGKILL to every process of this host, until none lives."""
+        """SIGKILL to all processes of this host, until none is left."""
         self._processes.kill()
 
     @property
     def environ(self) -> dict[str, str]:
-        """This process's environment with `tart` first on PATH and its TART_HOME; nothing else is needed."""
+        """This process's environment with `tart` first on PATH, and TART_HOME. That is all that is needed."""
         path = f"{self.bin}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         return {**os.environ, "PATH": path, "TART_HOME": str(self.home)}
 
@@ -136,11 +136,11 @@ class FakeTart:
         home: Path | None = None,
         **config: object,
     ) -> str:
-        """Put an image into the registry and, if `cached`, the cache; returns its digest.
+        """Put an image into the registry and, if `cached`, into the cache. Returns its digest.
 
-        Files are named as in the admin's home, and executable; without any its runner sleeps. A new image
-        under an old name moves the tag. `login`: user and password that pulling takes. `config` goes into
-        config.json.
+        `guest_files` are executable, with paths relative to the guest's home; by default the runner sleeps.
+        A new image under an existing name moves the tag. `login` is the user and password needed to pull it.
+        `config` is merged into config.json.
         """
         registry = self.host / "registry"
         roots = [registry, (home or self.home) / "cache" / "OCIs"] if cached else [registry]
@@ -150,33 +150,33 @@ class FakeTart:
         return digest
 
     def remove_from_registry(self, reference: str) -> None:
-        """Pulling it is a 404 from now on."""
+        """From now on pulling it is a 404."""
         image_path(self.host / "registry", reference).unlink()
 
     # knobs
 
     def latency(self, **seconds: float | tuple[float, float]) -> None:
-        """How long steps take: seconds, or (seconds, jitter). The steps: `LATENCY` in fake_tart/knobs.py."""
+        """How long steps take: seconds, or (seconds, jitter). See `LATENCY` in fake_tart/knobs.py."""
         assert seconds.keys() <= LATENCY.keys(), seconds.keys() - LATENCY.keys()
         self._knobs["latency"].update(seconds)
         self._save()
 
     def latencies(self) -> dict[str, float]:
-        """Seconds that each step takes now, without jitter: what is not the caller's own time."""
-        turned = {
-            step: said[0] if isinstance(said, tuple) else said
-            for step, said in self._knobs["latency"].items()
+        """Seconds that each step takes now, without jitter: the part of a measurement that is not ours."""
+        changed = {
+            step: latency[0] if isinstance(latency, tuple) else latency
+            for step, latency in self._knobs["latency"].items()
         }
-        return LATENCY | turned
+        return LATENCY | changed
 
     def state(self, **facts: object) -> None:
-        """How the host is: version, limit, leaked, …: `STATE` in fake_tart/knobs.py."""
+        """The host's state: version, limit, leaked, … See `STATE` in fake_tart/knobs.py."""
         assert facts.keys() <= STATE.keys(), facts.keys() - STATE.keys()
         self._knobs["state"].update(facts)
         self._save()
 
     def rules(self, *rules: Rule) -> None:
-        """These failures from now on, in place of earlier ones; each counts from its first call."""
+        """Replace the failures by these; each counts its calls from now on."""
         self._knobs["rules"] = [rule.knob(next(_numbers)) for rule in rules]
         self._save()
 
@@ -185,12 +185,12 @@ class FakeTart:
         fresh.write_text(json.dumps(self._knobs))
         fresh.replace(self._knobs_path)
 
-    # driving
+    # calls, VMs and guests
 
     def call(
         self, *words: str, stdin: bytes = b"", home: Path | None = None, check: bool = False
     ) -> subprocess.CompletedProcess[bytes]:
-        """`tart WORDS` to its end, with its output."""
+        """Run `tart WORDS` to its end."""
         environment = self.environ | {"TART_HOME": str(home or self.home)}
         command = [str(self.bin / "tart"), *words]
         return subprocess.run(
@@ -198,7 +198,7 @@ class FakeTart:
         )
 
     def spawn(self, *words: str, home: Path | None = None, **options: Any) -> subprocess.Popen[bytes]:
-        """`tart WORDS` in a session of its own, without input or output unless `options` (Popen's) say so."""
+        """Start `tart WORDS` in its own session, by default without input and output; `options` are Popen's."""
         quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         environment = self.environ | {"TART_HOME": str(home or self.home)}
         command = [str(self.bin / "tart"), *words]
@@ -208,7 +208,7 @@ class FakeTart:
     def start_foreign_vm(
         self, name: str = "foreign", *, home: Path | None = None, os_name: str = "darwin", mac: str = ""
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """A VM that is not ours, in another TART_HOME unless `home` says; it runs until the block ends."""
+        """A VM that is not ours, by default in another TART_HOME. It runs until the block ends."""
         where = home or self.folder / "foreign-home"
         image = f"foreign.example/{os_name}/{name}:latest"
         config: dict[str, Any] = {"os": os_name, **({"macAddress": mac} if mac else {})}
@@ -224,42 +224,42 @@ class FakeTart:
             self.call("delete", name, home=where)
 
     def wait_until_ready(self, name: str, home: Path | None = None) -> None:
-        """Until the guest agent answers."""
+        """Returns when the guest agent answers."""
         wait_for(lambda: agent_answers(self.vm_path(name, home)))
 
     def crash_guest(self, name: str) -> None:
-        """Its `run` ends with 1 by itself. The agent must answer, as for the next two."""
+        """Its `tart run` ends with 1. The agent must answer, as for the next two methods."""
         order_guest(self.vm_path(name), "crash 1")
 
     def restart_agent(self, name: str, seconds: float = 0.0) -> None:
-        """Running execs are cut, their commands killed, none is served for so long."""
+        """End all execs and their commands, and serve none for so many seconds."""
         order_guest(self.vm_path(name), f"agent {seconds}")
 
     def freeze_guest(self, name: str, seconds: float = 3600.0) -> None:
-        """All in it stands still; connections are taken and not served."""
+        """Stop all its processes; connections are accepted but not served."""
         order_guest(self.vm_path(name), f"freeze {seconds}")
 
     def kill_vm(self, name: str, home: Path | None = None) -> None:
-        """SIGKILL to its `tart run`; returns when that and the guest are gone."""
+        """SIGKILL its `tart run`; returns when that and the guest are gone."""
         for process in self.runs(name, home):
             process.kill()
         wait_for(lambda: not self.guest_processes(name, home) and not self.runs(name, home))
 
     def reboot(self) -> None:
-        """All VMs of the host end; leaked counts and leases are forgotten."""
+        """End all VMs of the host; leaked counts and leases are reset."""
         self.kill_everything()
         self.state(leaked=0)
         (self.host / "leases").unlink(missing_ok=True)
         for entry in (self.host / "running").glob("*"):
             entry.unlink()
 
-    # looking
+    # inspection
 
     def vm_path(self, name: str, home: Path | None = None) -> Path:
         return (home or self.home) / "vms" / name
 
     def guest_home(self, name: str) -> Path:
-        """What `/Users/admin` is there."""
+        """The folder that is `/Users/admin` in the guest."""
         return self.vm_path(name) / "guest"
 
     def config(self, name: str) -> dict[str, Any]:
@@ -267,52 +267,52 @@ class FakeTart:
         return loaded
 
     def agent_log(self, name: str) -> str:
-        """What the guest agent noted: the arguments of each exec."""
+        """The guest agent's log: the arguments of each exec."""
         path = self.guest_home(name) / "tmp" / "tart-guest-agent.log"
         return path.read_text() if path.exists() else ""
 
     def vms(self) -> list[str]:
-        """Whatever is in vms/, VM or not."""
+        """All entries of vms/, whether VMs or not."""
         return sorted(path.name for path in (self.home / "vms").glob("*"))
 
     def running_vms(self, home: Path | None = None) -> list[str]:
-        """By the processes of `tart run`, not by locks."""
-        return sorted(seen.vm for seen in self._runs(home))
+        """Found by the processes of `tart run`, not by locks."""
+        return sorted(run.vm for run in self._runs(home))
 
     def runs(self, name: str, home: Path | None = None) -> list[psutil.Process]:
-        """The `tart run` of that VM, if there is one."""
-        return [seen.process for seen in self._runs(home) if seen.vm == name]
+        """The `tart run` of that VM; none or one."""
+        return [run.process for run in self._runs(home) if run.vm == name]
 
     def guest_processes(self, name: str, home: Path | None = None) -> list[psutil.Process]:
-        """What runs in a VM's guest."""
+        """All processes in a VM's guest."""
         wanted = str(self.vm_path(name, home) / "guest")
-        return [seen.process for seen in self._processes.guests() if seen.home == wanted]
+        return [guest.process for guest in self._processes.guests() if guest.home == wanted]
 
-    def _runs(self, home: Path | None) -> list[Seen]:
-        """The helpers of a run are not in the journal."""
+    def _runs(self, home: Path | None) -> list[HostProcess]:
+        """Without the child processes of a run, which are not in the journal."""
         where, callers = str(home or self.home), {call.pid for call in self.calls("run")}
-        runs = [seen for seen in self._processes.programs() if seen.words[0] == "run"]
-        return [seen for seen in runs if seen.home == where and seen.process.pid in callers]
+        runs = [program for program in self._processes.programs() if program.words[0] == "run"]
+        return [run for run in runs if run.home == where and run.process.pid in callers]
 
     def journal(self) -> list[Call]:
-        """All calls of `tart`, by their beginning."""
+        """All calls of `tart`, in the order in which they began."""
         return read_journal(self.host / "calls.jsonl")
 
     def calls(self, command: str) -> list[Call]:
         return [call for call in self.journal() if call.command == command]
 
     def journal_text(self) -> str:
-        """As written: what must not hold a secret."""
+        """Its raw text, which must not contain a secret."""
         return (self.host / "calls.jsonl").read_text()
 
     def leftovers(self) -> list[str]:
-        """Processes of the host, VMs, entries of tmp/."""
+        """All processes of the host, VMs, and entries of tmp/."""
         calls, guests = self._processes.programs(), self._processes.guests()
-        programs = [f"process {seen.process.pid}: {' '.join(seen.words)}" for seen in calls]
-        inner = [f"process {seen.process.pid} of a guest" for seen in guests]
+        programs = [f"process {call.process.pid}: {' '.join(call.words)}" for call in calls]
+        inner = [f"process {guest.process.pid} of a guest" for guest in guests]
         files = [str(path) for part in ("vms", "tmp") for path in (self.home / part).glob("*")]
         return programs + inner + files
 
     def assert_nothing_left(self) -> None:
-        """No VM, no process, nothing in the making."""
+        """No VM, no process, and no unfinished clone or pull."""
         assert self.leftovers() == []

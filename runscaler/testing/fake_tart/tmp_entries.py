@@ -1,4 +1,4 @@
-"""Entries of tmp/: clones and pulls in the making, and who clears them away."""
+"""Entries of tmp/: unfinished clones and pulls, and the garbage collection of abandoned ones."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 def collect_garbage(home: str) -> None:
-    """Delete what nobody holds in tmp/; two at once get in each other's way, and say so."""
+    """Delete the entries that nobody has locked. Two calls at once disturb each other, and complain."""
     folder = os.path.join(home, "tmp")
     try:
         for name in os.listdir(folder):
-            with_lock = os.open(os.path.join(folder, name), os.O_RDONLY)
+            fd = os.open(os.path.join(folder, name), os.O_RDONLY)
             try:
-                if try_flock(with_lock):
+                if try_flock(fd):
                     remove_tree(os.path.join(folder, name))
             finally:
-                os.close(with_lock)
+                os.close(fd)
     except OSError:
         complain(f"Failed to perform garbage collection: “{name}” couldn’t be removed.")
 
 
 @contextlib.contextmanager
-def temporary(call: Call) -> Iterator[str]:
-    """A locked entry of tmp/; what is still there at the end goes."""
+def tmp_entry(call: Call) -> Iterator[str]:
+    """A new, locked entry. It is deleted at the end, with what is still in it."""
     path = os.path.join(call.home, "tmp", uuid())
     os.mkdir(path)
     with flocked(path):

@@ -1,4 +1,9 @@
-"""The private protocol between `exec` and the guest agent, after a true first frame."""
+"""The protocol between `exec` and the guest agent: first a real HTTP/2 frame, then our own frames.
+
+o  an order of a test to the guest       r  run this command ("-i" or nothing, then its words)
+i  standard input, empty at its end      s  the command was started
+o, e  its output, its standard error     x  its exit code      f  it could not be started
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`run`: the locks, the host, the signals (docs/tart.md § 3, 5)."""
+"""`run`: takes the locks, asks the host, and serves signals for the life of the VM (docs/tart.md § 3, 5)."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING
 from runscaler.testing.fake_tart.files import flocked, write_json
 from runscaler.testing.fake_tart.guest_process import SIGNALS, GuestProcess
 from runscaler.testing.fake_tart.host import Host
-from runscaler.testing.fake_tart.output import Failure, Json, foreign, say
+from runscaler.testing.fake_tart.output import Failure, Json, say, validation_error
 from runscaler.testing.fake_tart.vms import Vm, local_vms
 
 if TYPE_CHECKING:
     from runscaler.testing.fake_tart.call import Call
 
 KEYCHAIN_TEXT = "Failed to generate keypair: Interaction is not allowed with the Security Server."
-STARTED_BADLY = 'Error Domain=VZErrorDomain Code=1 "The virtual machine failed to start." UserInfo={}'
+START_FAILED = 'Error Domain=VZErrorDomain Code=1 "The virtual machine failed to start." UserInfo={}'
 
 
-def do_run(call: Call) -> int:
+def run(call: Call) -> int:
     vm = Vm(call.home, call.name)
     if not vm.exists():
-        raise foreign(f'the specified VM "{vm.name}" does not exist')
-    vm.opened()
+        raise validation_error(f'the specified VM "{vm.name}" does not exist')
+    vm.require_complete()
     with flocked(call.home):
         config = without_collision(call, vm)
-        lock = os.open(vm.config_path, os.O_RDWR)  # never closed, nor the file opened again: it would unlock
+        lock = os.open(vm.config_path, os.O_RDWR)  # closing it, or opening the file again, would unlock it
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -36,19 +36,19 @@ def do_run(call: Call) -> int:
     host = Host(call)
     host.admit(vm, config)
     try:
-        return live(call, vm)
+        return run_guest(call, vm)
     finally:
         host.leave()
 
 
 def without_collision(call: Call, vm: Vm) -> Json:
-    """The VM's configuration, with a new MAC if a running VM has it."""
+    """The VM's configuration, with a new MAC if another running VM has the same."""
     config = vm.config()
     others = [other for other in local_vms(call.home) if other.name != vm.name]
     if any(other.pid() and other.config()["macAddress"] == config["macAddress"] for other in others):
         say("There is already a running VM with the same MAC address!")
         say("Resetting VM to assign a new MAC address...")
-        config["macAddress"] = call.knobs.chance.mac()
+        config["macAddress"] = call.knobs.random.mac()
         write_json(vm.config_path, config)
     return config
 
@@ -58,15 +58,15 @@ def check_host(call: Call, config: Json) -> None:
         raise Failure(KEYCHAIN_TEXT)
     host_cpu = call.knobs.state("host_cpu")
     if host_cpu and config["cpuCount"] > host_cpu:
-        raise Failure(STARTED_BADLY)
+        raise Failure(START_FAILED)
 
 
-def live(call: Call, vm: Vm) -> int:
-    """The VM's life; whatever ends it, all of its guest is gone at the return."""
+def run_guest(call: Call, vm: Vm) -> int:
+    """From start to end of the VM. However it ends, nothing of its guest is left on return."""
     for number in SIGNALS:
         signal.signal(number, lambda _number, _frame: None)
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    if vm.suspended():
+    if vm.is_suspended():
         say("restoring VM state from a snapshot...")
         os.unlink(vm.file("state.vzvmsave"))
         say("resuming VM...")
@@ -83,10 +83,10 @@ def serve_signals(call: Call, vm: Vm, guest: GuestProcess) -> int:
         signal.setitimer(signal.ITIMER_REAL, max(0.001, rules[0].get("after", 0.0)))
     while True:
         number = signal.sigwait(SIGNALS)
-        if number in call.knobs.deaf:
+        if number in call.knobs.ignored_signals:
             continue
-        if number == signal.SIGCHLD and guest.ended():
-            return guest.verdict()
+        if number == signal.SIGCHLD and guest.has_ended():
+            return guest.report_end()
         if number == signal.SIGALRM:
             call.knobs.apply(rules[0])
         if number == signal.SIGINT:
@@ -97,7 +97,7 @@ def serve_signals(call: Call, vm: Vm, guest: GuestProcess) -> int:
         if number == signal.SIGUSR2:
             say("Requesting guest OS to stop...")
             guest.end()
-            return guest.verdict()
+            return guest.report_end()
 
 
 def suspend(vm: Vm, guest: GuestProcess) -> int:

@@ -1,4 +1,4 @@
-"""`pull`, also inside `clone`: from the registry folder of the host into the cache."""
+"""`pull`, also within `clone`: copies from the registry folder of the host into the cache."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from runscaler.testing.fake_tart.files import copy_tree, flocked
 from runscaler.testing.fake_tart.images import Image, cache_root
-from runscaler.testing.fake_tart.output import Failure, foreign, say
-from runscaler.testing.fake_tart.temporary import temporary
+from runscaler.testing.fake_tart.output import Failure, say, validation_error
+from runscaler.testing.fake_tart.tmp_entries import tmp_entry
 from runscaler.testing.fake_tart.vms import Vm
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ KEYCHAIN_NOTE = (
 )
 
 
-def do_pull(call: Call) -> None:
+def run(call: Call) -> None:
     if Vm(call.home, call.name).exists():
         say(f'"{call.name}" is a local image, nothing to pull here!')
     elif "/" not in call.name:
@@ -32,7 +32,7 @@ def do_pull(call: Call) -> None:
 
 
 def pull(call: Call, image: Image) -> None:
-    """Copy the image from the host's registry folder into the cache, with the registry's lock held."""
+    """Copy the image into the cache while holding the registry's lock."""
     call.fire("before", "pull", [str(image)])
     say(f"pulling {image}...")
     if call.knobs.state("keychain_locked"):
@@ -43,7 +43,7 @@ def pull(call: Call, image: Image) -> None:
     if not digest:
         details = '{\\"errors\\":[{\\"code\\":\\"MANIFEST_UNKNOWN\\",\\"message\\":\\"manifest unknown\\"}]}'
         text = f'UnexpectedHTTPStatusCode(when: "pulling manifest", code: 404, details: "{details}")'
-        raise foreign(text)
+        raise validation_error(text)
     check_login(image, os.path.realpath(image.path(registry)))
     folder = os.path.join(cache_root(call.home), image.host.replace(":", "%3A"))
     os.makedirs(folder, exist_ok=True)
@@ -62,30 +62,30 @@ def check_login(image: Image, path: str) -> None:
     given = ":".join(os.environ.get(f"TART_REGISTRY_{name}", "") for name in ("USERNAME", "PASSWORD"))
     if (host, given) != (image.host, wanted):
         why = "received unexpected HTTP status code 401 while retrieving an authentication token"
-        raise foreign(f'AuthFailed(why: "{why}")')
+        raise validation_error(f'AuthFailed(why: "{why}")')
 
 
 def fill_cache(call: Call, image: Image, digest: str) -> None:
-    cached = Image(f"{image.place}@{digest}")
-    place, link = cached.path(cache_root(call.home)), image.path(cache_root(call.home))
+    cached = Image(f"{image.repository}@{digest}")
+    path, link = cached.path(cache_root(call.home)), image.path(cache_root(call.home))
     if image.digest(cache_root(call.home)) == digest:
         say(f"{cached} image is already cached and linked!")
-    elif os.path.isdir(place):
+    elif os.path.isdir(path):
         say(f"{cached} image is already cached! creating a symlink...")
     else:
-        download(call, image, place)
-    os.utime(place)
+        download(call, image, path)
+    os.utime(path)
     if not image.by_digest:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(link)
         os.symlink(digest, link)
 
 
-def download(call: Call, image: Image, place: str) -> None:
+def download(call: Call, image: Image, target: str) -> None:
     source = os.path.realpath(image.path(os.path.join(call.host, "registry")))
     steps, seconds = call.knobs.state("pull_steps"), call.knobs.seconds("pull")
     say("pulling disk (24.7 GB compressed)...")
-    with temporary(call) as entry:
+    with tmp_entry(call) as entry:
         for step in range(steps + 1):
             say(f"{100 * step // steps}%")
             if step == steps // 2:
@@ -95,5 +95,5 @@ def download(call: Call, image: Image, place: str) -> None:
         copy_tree(source, os.path.join(entry, "image"))
         with contextlib.suppress(FileNotFoundError):
             os.unlink(os.path.join(entry, "image", "login"))
-        os.makedirs(os.path.dirname(place), exist_ok=True)
-        os.rename(os.path.join(entry, "image"), place)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        os.rename(os.path.join(entry, "image"), target)

@@ -1,4 +1,4 @@
-"""`prune`: of the caches only."""
+"""`prune`: of the caches only, never of VMs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
 GIBI = 1 << 30
 
 
-def do_prune(call: Call) -> None:
-    """Of the caches only: nobody here should prune VMs."""
+def run(call: Call) -> None:
     if not call.has("--older-than", "--space-budget", "--gc"):
         raise Failure("Error: at least one pruning criteria must be specified", 64)
     call.knobs.pause("prune")
@@ -34,7 +33,7 @@ def do_prune(call: Call) -> None:
 
 
 def prunable(home: str) -> list[tuple[float, str]]:
-    """(last access, path) of images and IPSWs, the newest first."""
+    """(last access, path) of images and IPSWs, the latest first."""
     folder = os.path.join(home, "cache", "IPSWs")
     paths = {path for _, path in cached_images(home)}
     paths |= {os.path.join(folder, name) for name in os.listdir(folder)}
@@ -42,14 +41,14 @@ def prunable(home: str) -> list[tuple[float, str]]:
 
 
 def over_budget(entries: list[tuple[float, str]], budget: int) -> list[str]:
-    doomed = []
+    pruned = []
     for _, path in entries:
         size = allocated(path)
         if size <= budget:
             budget -= size
         else:
-            doomed.append(path)
-    return doomed
+            pruned.append(path)
+    return pruned
 
 
 def prune(paths: list[str]) -> None:

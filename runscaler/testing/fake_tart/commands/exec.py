@@ -1,4 +1,4 @@
-"""`exec`: the client's half."""
+"""`exec`: runs a command in a guest through its agent."""
 
 from __future__ import annotations
 
@@ -8,8 +8,14 @@ import select
 import time
 from typing import TYPE_CHECKING, Any
 
-from runscaler.testing.fake_tart.frames import CHUNK, SETTINGS_FRAME, receive, receive_frame, send_frame
-from runscaler.testing.fake_tart.output import Failure, foreign, vm_missing, write_all
+from runscaler.testing.fake_tart.agent_protocol import (
+    CHUNK,
+    SETTINGS_FRAME,
+    receive,
+    receive_frame,
+    send_frame,
+)
+from runscaler.testing.fake_tart.output import Failure, validation_error, vm_missing, write_all
 from runscaler.testing.fake_tart.vms import Vm
 
 if TYPE_CHECKING:
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
     from runscaler.testing.fake_tart.call import Call
 
 
-def do_exec(call: Call) -> int:
+def run(call: Call) -> int:
     vm = Vm(call.home, call.name)
     if not vm.exists():
         raise vm_missing(vm.name)
@@ -29,11 +35,11 @@ def do_exec(call: Call) -> int:
     interactive = call.has("-i", "--interactive")
     words = ["-i" if interactive else "", *call.words[1:]]
     send_frame(connection, b"r", b"\0".join(word.encode(errors="surrogateescape") for word in words))
-    return Conversation(call, connection, interactive=interactive).hold()
+    return RemoteCommand(call, connection, interactive=interactive).wait()
 
 
 def connect(call: Call, vm: Vm) -> socket.socket:
-    """As grpc does: again and again, with longer and longer pauses."""
+    """Retries with growing pauses, as gRPC does."""
     import socket
 
     os.chdir(vm.path)
@@ -56,20 +62,20 @@ def connect(call: Call, vm: Vm) -> socket.socket:
         pause *= 1.6
 
 
-class Conversation:
-    """The client's half of an exec."""
+class RemoteCommand:
+    """The command in the guest, seen from this end of the connection."""
 
     def __init__(self, call: Call, connection: socket.socket, *, interactive: bool) -> None:
         self._call, self._connection = call, connection
         self._interactive, self._reads_input = interactive, False
 
-    def hold(self) -> int:
-        """The command's exit code."""
+    def wait(self) -> int:
+        """Forward its input and output; returns its exit code."""
         while True:
             sources: list[Any] = [self._connection, *([0] if self._reads_input else [])]
             ready, _, _ = select.select(sources, [], [])
             if self._connection not in ready:
-                self._send_input()  # only when nothing comes: else both could wait for the other to read
+                self._send_input()  # only if nothing is to be read: else both ends could wait for each other
             elif (code := self._receive()) is not None:
                 return code
 
@@ -93,7 +99,7 @@ class Conversation:
         elif kind == b"x":
             return int(data)
         elif kind == b"f":
-            raise foreign(f"unknown (2): {data.decode(errors='surrogateescape')}")
+            raise validation_error(f"unknown (2): {data.decode(errors='surrogateescape')}")
         else:
-            raise foreign("unavailable (14): Transport became inactive")
+            raise validation_error("unavailable (14): Transport became inactive")
         return None

@@ -1,4 +1,4 @@
-"""`stop` and `suspend`."""
+"""`stop`: SIGINT to the VM's process, SIGKILL after the time-out."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from runscaler.testing.fake_tart.call import Call
 
 
-def do_stop(call: Call) -> None:
-    vm = Vm(call.home, call.name).opened()
+def run(call: Call) -> None:
+    vm = Vm(call.home, call.name).require_complete()
     call.knobs.pause("stop")
     pid = vm.pid()
-    if not pid and vm.suspended():
+    if not pid and vm.is_suspended():
         os.unlink(vm.file("state.vzvmsave"))
         return
     if not pid:
@@ -32,13 +32,3 @@ def do_stop(call: Call) -> None:
                 os.kill(pid, signal.SIGKILL)
                 return
             time.sleep(0.1)
-
-
-def do_suspend(call: Call) -> None:
-    vm = Vm(call.home, call.name).opened()
-    pid = vm.pid()
-    if not pid:
-        raise Failure(f'VM "{vm.name}" is not running', 2)
-    os.kill(pid, signal.SIGUSR1)
-    while vm.pid():
-        time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""One connection to the guest agent, in a process of its own (docs/tart.md § 6)."""
+"""The guest agent's end of a connection (docs/tart.md § 6)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import select
 import signal
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from runscaler.testing.fake_tart.frames import CHUNK, SETTINGS_FRAME, receive_frame, send_frame
+from runscaler.testing.fake_tart.agent_protocol import CHUNK, SETTINGS_FRAME, receive_frame, send_frame
 
 if TYPE_CHECKING:
     import socket
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
     from runscaler.testing.fake_tart.guest import Guest
 
 
-class Session:
-    """One connection to the guest agent, in a process of its own."""
+class AgentConnection:
+    """Serves one connection, in a process of its own."""
 
     def __init__(self, connection: socket.socket, guest: Guest) -> None:
         self._connection, self._guest = connection, guest
         self._pid = 0
         self._input: int | None = None
-        self._waiting, self._input_ends = b"", False
+        self._unwritten, self._input_ends = b"", False
         self._sources: dict[int, bytes] = {}
 
     def serve(self) -> None:
         self._connection.sendall(SETTINGS_FRAME)
         kind, data = receive_frame(self._connection)
         if kind == b"o":
-            self._guest.order(data.decode())
+            self._guest.forward_order(data.decode())
         elif kind == b"r":
             words = [word.decode(errors="surrogateescape") for word in data.split(b"\0")]
             self._run(words[1:], interactive=words[0] == "-i")
 
     def _run(self, words: list[str], *, interactive: bool) -> None:
-        self._guest.enter(words)
-        signal.signal(signal.SIGTERM, lambda _number, _frame: self._break())
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until there is somebody to kill
+        self._guest.enter_home(words)
+        signal.signal(signal.SIGTERM, lambda _number, _frame: self._kill())
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # until there is a process to kill
         try:
-            self._spawn(self._guest.translated(words), interactive=interactive)
+            self._spawn(self._guest.translate(words), interactive=interactive)
         except OSError as error:
             why = str(error.strerror)
             text = why if why.startswith("exec: ") else f"fork/exec {words[0]}: {why.lower()}"
@@ -49,8 +49,8 @@ class Session:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         send_frame(self._connection, b"s")
         while self._sources:
-            self._pump()
-        self._report()
+            self._forward()
+        self._report_exit()
 
     def _spawn(self, words: list[str], *, interactive: bool) -> None:
         environment = self._guest.environment()
@@ -74,8 +74,8 @@ class Session:
             os.set_blocking(self._input, False)
         self._sources = {out: b"o", err: b"e"}
 
-    def _pump(self) -> None:
-        writable = [self._input] if self._waiting and self._input is not None else []
+    def _forward(self) -> None:
+        writable = [self._input] if self._unwritten and self._input is not None else []
         readable: list[Any] = [self._connection, *self._sources]
         ready, room, _ = select.select(readable, writable, [])
         if self._connection in ready:
@@ -88,40 +88,40 @@ class Session:
                 del self._sources[fd]
                 os.close(fd)
         if room:
-            self._feed()
+            self._write_input()
 
     def _take_input(self) -> None:
         kind, data = receive_frame(self._connection)
         if not kind:
-            self._break()
-        self._waiting += data
+            self._kill()
+        self._unwritten += data
         self._input_ends = self._input_ends or not data
-        self._feed()
+        self._write_input()
 
-    def _feed(self) -> None:
+    def _write_input(self) -> None:
         if self._input is None:
             return
         try:
-            if self._waiting:
-                self._waiting = self._waiting[os.write(self._input, self._waiting) :]
+            if self._unwritten:
+                self._unwritten = self._unwritten[os.write(self._input, self._unwritten) :]
         except BlockingIOError:
             return
         except BrokenPipeError:
-            self._waiting = b""
-        if self._input_ends and not self._waiting:
+            self._unwritten = b""
+        if self._input_ends and not self._unwritten:
             os.close(self._input)
             self._input = None
 
-    def _report(self) -> None:
-        """Both streams have ended; the command may go on for a while without them."""
+    def _report_exit(self) -> None:
+        """Both of its output streams have ended, but the command may run on without them."""
         while not (ended := os.waitpid(self._pid, os.WNOHANG))[0]:
             if select.select([self._connection], [], [], 0.01)[0]:
                 self._take_input()
         code = os.waitstatus_to_exitcode(ended[1])
         send_frame(self._connection, b"x", b"%d" % (code if code >= 0 else 255))
 
-    def _break(self) -> NoReturn:
-        """The connection is lost: the command is killed, not what it started."""
+    def _kill(self) -> NoReturn:
+        """When the connection is lost: kills the command, not what it started."""
         os.kill(self._pid, signal.SIGKILL)
         os._exit(0)
 
