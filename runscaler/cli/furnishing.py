@@ -1,4 +1,4 @@
-"""What the demo makes itself before its daemon starts: a pretended Mac, or a VM with the demo's runner."""
+"""What the demo makes itself before its daemon starts: a fake Mac, or a VM with the demo's runner."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGE = "demo.example/macos/runner:latest"
 
 @dataclass(frozen=True, slots=True)
 class Furnished:
-    """The ground with an image that is there; `leftovers` tells what is left of a pretended Mac."""
+    """The ground with an image that is there; `leftovers` tells what is left of a fake Mac."""
 
     ground: Ground
     leftovers: Callable[[], list[str]] = list

@@ -1,4 +1,4 @@
-"""A pretended Mac for the whole program: what `runscaler run` needs to use it, and what it must leave."""
+"""A fake Mac for the whole program: what `runscaler run` needs to use it, and what it must leave."""
 
 from __future__ import annotations
 

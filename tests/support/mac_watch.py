@@ -1,4 +1,4 @@
-"""Who ran at the same time on a pretended Mac, and with which addresses."""
+"""Who ran at the same time on a fake Mac, and with which addresses."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def tart_settings(image=IMAGE, **tart):
 
 
 class TartRig:
-    """A pretended Mac. `limit` is its own for running VMs, `max_vms` what the sets are told."""
+    """A fake Mac. `limit` is its own for running VMs, `max_vms` what the sets are told."""
 
     def __init__(self, folder, *, limit=2, max_vms=2, **options) -> None:
         self.tart = FakeTart(folder / "mac", limit=limit)

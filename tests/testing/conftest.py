@@ -1,4 +1,4 @@
-"""A pretended Mac that takes no time."""
+"""A fake Mac that takes no time."""
 
 import pytest
 

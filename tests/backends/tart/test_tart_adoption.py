@@ -95,7 +95,9 @@ def test_nothing_stays_of_a_daemon_killed_in_any_step(rig, daemon, successor, st
     assert all(resource.state is ResourceState.ENDED for resource in found)
     wait_until(lambda: not [left for left in rig.leftovers() if "process" not in left])
     wait_until(lambda: rig.tart.running_vms() == [])
-    wait_until(lambda: successor.place_holders() == "")  # a process that exits has no name before its locks go
+    wait_until(
+        lambda: successor.place_holders() == ""
+    )  # a process that exits has no name before its locks go
     assert [successor.claim_place(2).vm_slot for _ in range(2)] == [0, 1]
 
 
