@@ -62,18 +62,14 @@ def mark_of(process: psutil.Process) -> str:
 
 def variables_of(process: psutil.Process) -> dict[str, str]:
     """Its environment, also of a program that is just being loaded. Raises `psutil.Error` or OSError."""
-    variables: dict[str, str] = {}
+    variables, is_loading = process.environ(), True
     for _ in range(_MAX_READS):
-        variables = process.environ()
-        if variables or not _is_being_loaded(process):
+        if variables or not is_loading or not process.memory_info().vms:  # a kernel thread has no memory
             break
+        # While Linux loads a program, it shows neither its arguments nor its environment.
+        is_loading = not process.cmdline()
+        variables = process.environ()
     return variables
-
-
-def _is_being_loaded(process: psutil.Process) -> bool:
-    """While Linux loads a program it shows neither its arguments nor its environment, though its parent
-    goes on already. (A kernel thread never has any, but no memory either.)"""
-    return not process.cmdline() and bool(process.memory_info().vms)
 
 
 def _scan() -> dict[int, ProcessEntry]:

@@ -41,7 +41,19 @@ def test_a_program_that_is_being_loaded_is_looked_at_until_it_shows_its_mark() -
     assert mark_of(as_process(Loading({MARK: "owner/runner"}))) == "owner/runner"
 
 
-@pytest.mark.parametrize(("stand_in", "looks"), [(Loading({}), 3), (Loading({MARK: "x"}, vms=0), 1)])
+class LoadedMeanwhile(Loading):
+    """Its program is loaded right after the first look at its environment."""
+
+    def cmdline(self) -> list[str]:
+        self.looks += ["loaded", "loaded"]
+        return super().cmdline()
+
+
+def test_a_program_that_is_loaded_just_after_a_look_is_looked_at_again() -> None:
+    assert mark_of(as_process(LoadedMeanwhile({MARK: "owner/runner"}))) == "owner/runner"
+
+
+@pytest.mark.parametrize(("stand_in", "looks"), [(Loading({}), 4), (Loading({MARK: "x"}, vms=0), 1)])
 def test_one_without_variables_is_looked_at_no_longer_than_it_loads(stand_in: Loading, looks: int) -> None:
     assert mark_of(as_process(stand_in)) == ""
     assert len(stand_in.looks) == looks
