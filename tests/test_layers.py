@@ -169,5 +169,5 @@ def test_nobody_imports_the_stand_alone_programs() -> None:
     }
 
     assert {
-        name for name in importers if not within(name, ("testing.fake_tart", "testing.fake_tart_home"))
+        name for name in importers if not within(name, ("testing.fake_tart", "testing.fake_tart_host"))
     } == set()

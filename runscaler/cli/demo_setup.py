@@ -44,7 +44,7 @@ def prepared(target: DemoTarget, folder: Path, progress: Progress) -> Iterator[P
 @contextmanager
 def _fake_mac(target: DemoTarget, folder: Path) -> Iterator[PreparedTarget]:
     """Until the end of the block this process finds the fake tart, and its TART_HOME and VM slots."""
-    from runscaler.testing.fake_tart_home import FakeTart, demo_runner
+    from runscaler.testing.fake_tart_host import FakeTart, demo_runner
 
     agent = files("runscaler.simulator").joinpath("agent.py")
     with as_file(agent) as path, FakeTart(folder, limit=target.tart.max_vms) as tart:

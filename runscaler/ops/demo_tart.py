@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from runscaler.backends.tart.backend import SLOTS, SLOTS_VARIABLE
 from runscaler.backends.tart.cli import Tart
-from runscaler.backends.tart.deadlines import Deadlines
 from runscaler.backends.tart.guest import Guest
 from runscaler.backends.tart.home import TartHome
-from runscaler.backends.tart.record import FILE, read_record
-from runscaler.backends.tart.slots import HostSlots
-from runscaler.backends.tart.texts import failure
-from runscaler.backends.tart.versions import OLDEST, TartVersion, dotted
+from runscaler.backends.tart.output_errors import command_error
+from runscaler.backends.tart.record import RECORD_FILE, read_record
+from runscaler.backends.tart.slot_locks import SlotLocks
+from runscaler.backends.tart.timings import Timings
+from runscaler.backends.tart.version import MINIMUM, TartVersion, dotted
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendError
 from runscaler.interrupt import Interrupt
@@ -56,12 +56,12 @@ def missing_tart(environ: Mapping[str, str] = os.environ) -> str:
     if sys.platform != "darwin" or platform.machine() != "arm64":
         return "this is not a Mac with Apple silicon"
     try:
-        output = _tart(environ).call("--version", seconds=Deadlines().answer)
+        output = _tart(environ).call("--version", seconds=Timings().query)
     except BackendError as error:
         return str(error)
     version = TartVersion.of(output.out)
-    if output.code != 0 or version.numbers < OLDEST:
-        return f"tart {version.text or 'of an unknown version'} is too old: {dotted(OLDEST)} is needed"
+    if output.code != 0 or version.numbers < MINIMUM:
+        return f"tart {version.text or 'of an unknown version'} is too old: {dotted(MINIMUM)} is needed"
     return ""
 
 
@@ -78,14 +78,14 @@ def demo_vm(image: str, progress: Progress, environ: Mapping[str, str] = os.envi
         _install(tart, name)
         yield name
     finally:
-        tart.call("delete", name, seconds=Deadlines().delete)
+        tart.call("delete", name, seconds=Timings().delete)
 
 
 def tart_leftovers(state_dir: Path, environ: Mapping[str, str] = os.environ) -> list[str]:
     """VMs, intent files and VM slots of this state directory's owner, one line each."""
     owner, home = read_owner(state_dir), TartHome.default(environ)
-    slots = HostSlots(Path(environ.get(SLOTS_VARIABLE) or SLOTS)).taken()
-    records = [(vm, read_record(vm.path / FILE)) for vm in home.vms()]
+    slots = SlotLocks(Path(environ.get(SLOTS_VARIABLE) or SLOTS)).taken()
+    records = [(vm, read_record(vm.path / RECORD_FILE)) for vm in home.vms()]
     return [
         *(f"VM {vm.name} in {home}" for vm, record in records if record and record.owner == owner),
         *(f"intent file {path}" for path in sorted(state_dir.glob("tart/*/*"))),
@@ -97,10 +97,12 @@ def _tart(environ: Mapping[str, str]) -> Tart:
     return Tart(TartHome.default(environ), SystemClock(), environ)
 
 
-def _call(tart: Tart, *words: str, seconds: float, given: bytes = b"") -> None:
-    output = tart.call(*words, seconds=seconds, given=given)
+def _call(tart: Tart, *words: str, seconds: float, stdin: bytes = b"") -> None:
+    output = tart.call(*words, seconds=seconds, stdin=stdin)
     if output.code != 0:
-        raise failure(f"create the demo's VM ({words[0]})", output, tart.home, registry=words[0] == "clone")
+        raise command_error(
+            f"create the demo's VM ({words[0]})", output, tart.home, registry=words[0] == "clone"
+        )
 
 
 def _install(tart: Tart, name: str) -> None:
@@ -108,7 +110,7 @@ def _install(tart: Tart, name: str) -> None:
     agent = files("runscaler.simulator").joinpath("agent.py").read_bytes()
     with _running(tart, name):
         words = ("exec", "-i", name, "/bin/sh", "-c", _INSTALL, "runscaler", AGENT_DIR)
-        _call(tart, *words, seconds=60.0, given=agent)
+        _call(tart, *words, seconds=60.0, stdin=agent)
         tart.call("stop", name, seconds=60.0)
 
 
@@ -127,10 +129,10 @@ def _running(tart: Tart, name: str) -> Iterator[None]:
 
 
 def _await_agent(tart: Tart, name: str, run: subprocess.Popen[bytes]) -> None:
-    guest, interrupt = Guest(tart, name, Deadlines()), Interrupt()
+    guest, interrupt = Guest(tart, name, Timings()), Interrupt()
     deadline = tart.clock.monotonic() + BOOT_SECONDS
-    while not guest.answers_exec(interrupt, Deadlines().exec_probe):
-        output = tart.home.vm(name).said(400).decode(errors="replace").strip()
+    while not guest.answers_exec(interrupt, Timings().exec_probe):
+        output = tart.home.vm(name).run_output(400).decode(errors="replace").strip()
         if run.poll() is not None:
             raise BackendError(f"the demo's VM ended while it booted: {output}")
         if tart.clock.monotonic() >= deadline:

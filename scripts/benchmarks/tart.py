@@ -35,7 +35,7 @@ from runscaler.events import Event, JobCompleted, RunnerFailed, RunnerRemoved
 from runscaler.github.client import connect
 from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
-from runscaler.testing.fake_tart_home import IMAGE, FakeTart, demo_runner
+from runscaler.testing.fake_tart_host import IMAGE, FakeTart, demo_runner
 from runscaler.testing.simulator import SimulatedGitHub
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from runscaler.config.model import TartSettings
 from runscaler.ops.demo import ALL_INTERFACES, DemoTarget
 from runscaler.ops.demo_jobs import make_jobs
 from runscaler.ops.demo_tart import AGENT_DIR
-from runscaler.testing.fake_tart_home import IMAGE, FakeTart
+from runscaler.testing.fake_tart_host import IMAGE, FakeTart
 
 
 def no_progress(what: str, done: int, total: int, /) -> None:

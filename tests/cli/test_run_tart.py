@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from runscaler.testing.fake_tart_home import IMAGE, FakeTart, demo_runner
+from runscaler.testing.fake_tart_host import IMAGE, FakeTart, demo_runner
 from runscaler.testing.fake_tart_processes import wait_for
 from runscaler.testing.simulator import SimulatedGitHub
 

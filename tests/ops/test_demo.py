@@ -8,7 +8,7 @@ import pytest
 
 from runscaler.errors import BackendError
 from runscaler.ops.demo import DemoTarget, demo_config, find_target, free_port, leftovers
-from runscaler.testing.fake_tart_home import FakeTart
+from runscaler.testing.fake_tart_host import FakeTart
 
 
 def no_progress(what: str, done: int, total: int, /) -> None:

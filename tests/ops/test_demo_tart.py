@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from runscaler.backends.tart.record import VmRecord, write_record
-from runscaler.backends.tart.slots import Holder, HostSlots
+from runscaler.backends.tart.slot_locks import SlotHolder, SlotLocks
 from runscaler.backends.tart.vm import Vm
 from runscaler.errors import BackendError
 from runscaler.ops.demo_tart import demo_vm, missing_tart, tart_leftovers
 from runscaler.ops.owner import load_or_create_owner
-from runscaler.testing.fake_tart_home import IMAGE, FakeTart
+from runscaler.testing.fake_tart_host import IMAGE, FakeTart
 
 
 def no_progress(what: str, done: int, total: int, /) -> None:
@@ -76,9 +76,9 @@ def test_vms_intents_and_slots_of_the_same_owner_are_leftovers(mac, environ, tmp
     intent = state_dir / "tart" / owner / "runner-00000001.json"
     intent.parent.mkdir(parents=True)
     intent.touch()
-    slots = HostSlots(tmp_path / "slots")
-    slots.claim(0, Holder(owner, vm="runner-00000001"))
-    slots.claim(1, Holder("0" * 32, vm="other"))
+    slots = SlotLocks(tmp_path / "slots")
+    slots.claim(0, SlotHolder(owner, vm="runner-00000001"))
+    slots.claim(1, SlotHolder("0" * 32, vm="other"))
 
     left = tart_leftovers(state_dir, environ)
 

@@ -1,4 +1,4 @@
-"""Who ran at the same time on a pretended Mac, and with which addresses."""
+"""Who ran at the same time on a fake Mac, and with which addresses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.looking import Looking
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runscaler.testing.fake_tart_home import FakeTart
+    from runscaler.testing.fake_tart_host import FakeTart
 
 GLANCE = 0.02
 

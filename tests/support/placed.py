@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runscaler.backends.base import Place, Resource, ResourceEnded, WarmResource
 from runscaler.backends.memory import MemoryBackend
-from runscaler.backends.tart.places import mac_of
+from runscaler.backends.tart.vm_slots import mac_of
 from runscaler.errors import BackendError, VmLimitReached
 
 if TYPE_CHECKING:

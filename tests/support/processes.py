@@ -10,8 +10,8 @@ import psutil
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.process import ProcessBackend
-from runscaler.backends.process.census import mark_of
-from runscaler.backends.process.tree import Tree
+from runscaler.backends.process.process_table import mark_of
+from runscaler.backends.process.process_tree import ProcessTree
 from runscaler.clock import SystemClock
 from runscaler.config.model import ProcessSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
@@ -53,7 +53,7 @@ class ProcessRig:
         return process_settings("/no/such/program")
 
     def destroy(self, resource):
-        Tree(f"{resource.owner}/{resource.runner}").kill(SystemClock(), Interrupt())
+        ProcessTree(f"{resource.owner}/{resource.runner}").kill(SystemClock(), Interrupt())
         path = self.home(resource)
         while path.exists():
             shutil.rmtree(path, ignore_errors=True)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from runscaler.backends.base import BackendContext
-from runscaler.backends.tart import Deadlines, TartBackend
+from runscaler.backends.tart import TartBackend, Timings
 from runscaler.backends.tart.backend import SLOTS_VARIABLE
-from runscaler.backends.tart.children import RUNS
+from runscaler.backends.tart.processes import RUN_PROCESSES
 from runscaler.clock import SystemClock
 from runscaler.config.model import ScaleSetSettings, TartSettings
 from runscaler.config.secrets import Secret
@@ -24,7 +24,7 @@ from runscaler.errors import StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
 from runscaler.testing.backend_rig import PATIENCE, Orders, RunnerScript
-from runscaler.testing.fake_tart_home import FakeTart, runner_script
+from runscaler.testing.fake_tart_host import FakeTart, runner_script
 
 OWNER = OwnerId("0123456789abcdef" * 2)
 IMAGE = "ghcr.io/acme/sequoia:latest"
@@ -43,7 +43,7 @@ def tart_settings(image=IMAGE, **tart):
 
 
 class TartRig:
-    """A pretended Mac. `limit` is its own for running VMs, `max_vms` what the sets are told."""
+    """A fake Mac. `limit` is its own for running VMs, `max_vms` what the sets are told."""
 
     def __init__(self, folder, *, limit=2, max_vms=2, **options) -> None:
         self.tart = FakeTart(folder / "mac", limit=limit)
@@ -104,7 +104,7 @@ class TartRig:
 
     def close(self):
         self.tart.kill_everything()
-        RUNS.reap()
+        RUN_PROCESSES.forget_ended()
 
 
 @contextmanager
@@ -156,24 +156,24 @@ class Reports:
         self._watch.stop()
 
 
-QUICK = Deadlines(
-    answer=2.0,
+QUICK = Timings(
+    query=2.0,
     clone=1.0,
-    silence=1.0,
+    pull_silence=1.0,
     set=1.0,
     inject=2.0,
-    look=2.0,
+    guest_query=2.0,
     exec_probe=1.0,
-    exec_probe_pause=0.05,
-    socket_doubt=0.3,
-    quit=0.5,
+    exec_probe_interval=0.05,
+    socket_only=0.3,
+    signal_grace=0.5,
     delete=1.0,
-    delete_again=0.02,
-    deletions=1.5,
-    still_running=0.5,
-    guest_again=0.1,
-    pulse=0.1,
-    tool=0.1,
-    poll=0.1,
+    delete_retry=0.02,
+    delete_total=1.5,
+    delete_kill_after=0.5,
+    runner_watch_retry=0.1,
+    warm_probe_interval=0.1,
+    tool_check_interval=0.1,
+    exit_poll=0.1,
 )
 """For what hangs: long enough for a loaded host to do what does not hang."""

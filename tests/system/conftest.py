@@ -153,7 +153,7 @@ def mac(github: SimulatedGitHub) -> Iterator[Mac]:
 
 @pytest.fixture
 def mac_daemon(mac: Mac, daemon: Callable[..., Daemon]) -> Callable[..., Daemon]:
-    """`mac_daemon(*sets, **others)`: one that uses the pretended Mac."""
+    """`mac_daemon(*sets, **others)`: one that uses the fake Mac."""
 
     def make(*sets: dict[str, Any], name: str = "daemon", **others: Any) -> Daemon:
         made = daemon(

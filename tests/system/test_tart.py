@@ -1,4 +1,4 @@
-"""Runners in Tart VMs, the whole program on a pretended Mac: scale sets and strangers share its few VMs."""
+"""Runners in Tart VMs, the whole program on a fake Mac: scale sets and strangers share its few VMs."""
 
 from __future__ import annotations
 

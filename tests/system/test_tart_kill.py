@@ -11,7 +11,7 @@ import pytest
 from support.daemon import serving, wait_until
 from support.killing import Proofs
 
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 from runscaler.testing.simulator import JobState
 
 if TYPE_CHECKING:

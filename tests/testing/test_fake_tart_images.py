@@ -3,9 +3,9 @@
 import os
 import subprocess
 
-from support.pretended_mac import PATIENCE, answer, clone, held, listed, wait_for
+from support.fake_mac import PATIENCE, answer, clone, held, listed, wait_for
 
-from runscaler.testing.fake_tart_home import IMAGE, Rule, runner_script
+from runscaler.testing.fake_tart_host import IMAGE, Rule, runner_script
 
 
 def test_pull_says_what_it_does(tart):

@@ -8,9 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.pretended_mac import PATIENCE, STUBBORN, answer, clone, listed, running, sh, wait_for
+from support.fake_mac import PATIENCE, STUBBORN, answer, clone, listed, running, sh, wait_for
 
-from runscaler.testing.fake_tart_home import IMAGE, FakeTart, Rule
+from runscaler.testing.fake_tart_host import IMAGE, FakeTart, Rule
 
 
 def test_fifty_clone_run_and_go_at_once(tart):

@@ -3,9 +3,9 @@
 import subprocess
 
 import pytest
-from support.pretended_mac import MAC, PATIENCE, answer, clone, listed, running, set_mac, sh, wait_for
+from support.fake_mac import MAC, PATIENCE, answer, clone, listed, running, set_mac, sh, wait_for
 
-from runscaler.testing.fake_tart_home import IMAGE
+from runscaler.testing.fake_tart_host import IMAGE
 
 
 def test_a_vm_runs_as_long_as_its_process_has_the_lock(tart):

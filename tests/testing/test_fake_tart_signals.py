@@ -4,9 +4,9 @@ import signal
 import subprocess
 
 import pytest
-from support.pretended_mac import PATIENCE, clone, listed, running, sh
+from support.fake_mac import PATIENCE, clone, listed, running, sh
 
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from support.pretended_mac import answer, clone, listed
+from support.fake_mac import answer, clone, listed
 
-from runscaler.testing.fake_tart_home import IMAGE
+from runscaler.testing.fake_tart_host import IMAGE
 
 TOO_LITTLE = "Error: LessThanMinimalResourcesError: VM should have"
 

@@ -1,5 +1,3 @@
-"""How the registry makes Tart backends."""
-
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
@@ -12,12 +10,12 @@ if TYPE_CHECKING:
 
 
 class TartBackendFactory:
-    """All sets that use Tart share one backend: there is one host, whose places they share."""
+    """All scale sets that use Tart share one backend, as there is one host, whose VM slots they share."""
 
     def location(self, settings: ScaleSetSettings) -> str:
         return "tart"
 
     def create(self, settings: ScaleSetSettings, context: BackendContext) -> TartBackend:
         backend = TartBackend(context)
-        backend.know(settings)
+        backend.add_home_of(settings)
         return backend

@@ -28,7 +28,7 @@ def backend(rig):
 @pytest.fixture
 def quick(rig):
     """A backend without patience."""
-    backend = rig.open(deadlines=QUICK)
+    backend = rig.open(timings=QUICK)
     yield backend
     backend.close()
 
@@ -37,6 +37,8 @@ def quick(rig):
 def said():
     """What was logged, each with its level."""
     lines = []
+    logger.enable("runscaler")
     sink = logger.add(lambda line: lines.append(str(line)), level="DEBUG", format="{level} {message} {extra}")
     yield lines
     logger.remove(sink)
+    logger.disable("runscaler")

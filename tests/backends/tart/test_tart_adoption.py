@@ -14,7 +14,7 @@ from runscaler.backends.base import ResourceState
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import THEIRS
 from runscaler.testing.backend_rig import Observed
-from runscaler.testing.fake_tart_home import Rule, runner_script
+from runscaler.testing.fake_tart_host import Rule, runner_script
 
 TESTS = Path(__file__).parents[2]
 WAITS = 'while [ ! -e "$HOME/go" ]; do sleep 0.05; done; exit 3'
@@ -95,6 +95,9 @@ def test_nothing_stays_of_a_daemon_killed_in_any_step(rig, daemon, successor, st
     assert all(resource.state is ResourceState.ENDED for resource in found)
     wait_until(lambda: not [left for left in rig.leftovers() if "process" not in left])
     wait_until(lambda: rig.tart.running_vms() == [])
+    wait_until(
+        lambda: successor.place_holders() == ""
+    )  # a process that exits has no name before its locks go
     assert [successor.claim_place(2).vm_slot for _ in range(2)] == [0, 1]
 
 

@@ -8,11 +8,11 @@ from support.tart import IMAGE, fails, order_of, tart_settings, wait_until
 from runscaler.backends.base import Place, ResourceState
 from runscaler.backends.tart.cli import Output
 from runscaler.backends.tart.home import TartHome
-from runscaler.backends.tart.texts import failure, of_files
+from runscaler.backends.tart.output_errors import command_error, file_error
 from runscaler.errors import BackendDown, ImageMissing, StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.names import RUNNER_NAME
-from runscaler.testing.fake_tart_home import (
+from runscaler.testing.fake_tart_host import (
     AUXILIARY_LOCKED,
     DISK_FULL,
     GARBAGE_NOISE,
@@ -81,7 +81,7 @@ def test_a_full_disk_at_our_own_files_is_named_with_its_space(folder):
     """T8: the metadata."""
     full = OSError(errno.ENOSPC, "No space left on device")
 
-    error = of_files("write the record of VM runner-12345678", full, TartHome(folder))
+    error = file_error("write the record of VM runner-12345678", full, TartHome(folder))
 
     assert "disk is full (" in str(error)
 
@@ -91,7 +91,7 @@ def test_an_intent_that_cannot_be_written_down_fails_the_start_before_the_clone(
     rig.state_dir.mkdir()
     (rig.state_dir / "tart").touch()
 
-    fails(rig, backend, match="cannot write down the intent for VM")
+    fails(rig, backend, match="cannot write the intent file of VM")
 
     assert rig.tart.calls("clone") == []
 
@@ -212,7 +212,7 @@ def test_a_start_without_tart_says_how_to_install_it(rig, backend):
 
 
 def test_a_text_that_nobody_knows_is_passed_on_whole():
-    error = failure("do it", Output(1, b"", b"Error: Something(new)\nwith lines\n"))
+    error = command_error("do it", Output(1, b"", b"Error: Something(new)\nwith lines\n"))
 
     assert str(error) == "cannot do it: Error: Something(new) with lines"
 
@@ -220,8 +220,8 @@ def test_a_text_that_nobody_knows_is_passed_on_whole():
 def test_only_where_a_registry_was_asked_is_it_blamed():
     output = Output(1, b"", b"Error: the request timed out\n")
 
-    assert not isinstance(failure("start the runner", output), ImageMissing)
-    assert isinstance(failure("pull image x", output, registry=True), ImageMissing)
+    assert not isinstance(command_error("start the runner", output), ImageMissing)
+    assert isinstance(command_error("pull image x", output, registry=True), ImageMissing)
 
 
 def test_an_image_that_is_missing_is_the_errors_type_not_a_failed_start(rig, backend):

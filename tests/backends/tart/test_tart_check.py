@@ -6,12 +6,12 @@ from support.tart import IMAGE, Reports, tart_settings
 from runscaler.backends.base import BackendAvailable, BackendContext, BackendUnavailable
 from runscaler.backends.tart import TartBackend
 from runscaler.backends.tart.check import can_run_macos
-from runscaler.backends.tart.versions import TartVersion
+from runscaler.backends.tart.version import TartVersion
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendError
 from runscaler.findings import Level
 from runscaler.interrupt import Interrupt
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 
 
 def found(backend, settings, level=Level.ERROR):

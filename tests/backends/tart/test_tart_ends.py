@@ -15,7 +15,7 @@ WAITS = 'while [ ! -e "$HOME/go" ]; do sleep 0.05; done; exit 3'
 @pytest.fixture(params=["pidfds", "polling"])
 def watched(request, rig):
     """A backend with its watch, where the system tells of ends and where it does not."""
-    options = {} if request.param == "pidfds" else {"exits": lambda _pid: None}
+    options = {} if request.param == "pidfds" else {"exit_descriptor": lambda _pid: None}
     backend = rig.open(**options)
     observed = Observed(backend)
     observed.first()
@@ -126,7 +126,7 @@ def test_a_waiting_vm_whose_guest_hangs_is_reported(rig, quick):
 def test_a_waiting_vm_whose_guest_hangs_is_reported_where_its_socket_cannot_be_reached(folder):
     """T27, with T39"""
     rig = TartRig(folder / ("x" * 80))
-    backend = rig.open(deadlines=QUICK)
+    backend = rig.open(timings=QUICK)
     observed = Observed(backend)
     warm = backend.make_warm(rig.settings(), backend.claim_place(2), Interrupt())
 

@@ -9,10 +9,10 @@ from support.tart import IMAGE, order_of, tart_settings, wait_until
 
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.images import cached, fqn, full_name, is_remote
-from runscaler.backends.tart.pulling import CloneHearing, PullHearing
+from runscaler.backends.tart.pull_listener import CloneListener, PullListener
 from runscaler.errors import ImageMissing, Interrupted
 from runscaler.interrupt import Interrupt
-from runscaler.testing.fake_tart_home import NO_NETWORK, VANISHED, Rule
+from runscaler.testing.fake_tart_host import NO_NETWORK, VANISHED, Rule
 
 
 def prepare(backend, settings, told=None, interrupt=None):
@@ -63,7 +63,7 @@ def test_an_image_that_its_registry_denies_is_told_apart(rig, backend):
     """T3"""
     rig.tart.add_image(IMAGE, cached=False, login=("me", "secret"))
 
-    with pytest.raises(ImageMissing, match="denies it") as caught:
+    with pytest.raises(ImageMissing, match="denies access") as caught:
         prepare(backend, tart_settings())
 
     assert "tart login" in caught.value.fixes[0]
@@ -93,7 +93,7 @@ def test_a_pull_that_stands_still_is_ended(rig, quick):
     rig.tart.add_image(IMAGE, cached=False)
     rig.tart.rules(Rule("pull", when="during", do="hang"))
 
-    with pytest.raises(ImageMissing, match="stood still for 1s"):
+    with pytest.raises(ImageMissing, match="made no progress for 1s"):
         prepare(quick, tart_settings())
 
     assert rig.tart.calls("pull")[0].code is None
@@ -152,59 +152,59 @@ def test_a_pull_that_waits_for_another_says_so(rig, backend):
 
 def test_a_waiting_pull_goes_on_as_long_as_the_other_one_moves(folder):
     """T4"""
-    hearing = PullHearing(TartHome(folder), 600.0)
-    assert hearing.heard(b"pulling x...\nwaiting for lock...\n") == 600.0
+    listener = PullListener(TartHome(folder), 600.0)
+    assert listener.on_output(b"pulling x...\nwaiting for lock...\n") == 600.0
     making = folder / "tmp" / "7A11" / "disk.img"
     making.parent.mkdir(parents=True)
 
     making.write_bytes(bytes(100_000))
 
-    assert hearing.lapsed() == 600.0
-    assert hearing.lapsed() == 0.0
+    assert listener.on_timeout() == 600.0
+    assert listener.on_timeout() == 0.0
 
 
 def test_a_silent_pull_goes_on_as_long_as_it_moves(folder):
     """T3: one percent of a large image may take long."""
-    hearing = PullHearing(TartHome(folder), 600.0)
+    listener = PullListener(TartHome(folder), 600.0)
     making = folder / "tmp" / "7A11" / "disk.img"
     making.parent.mkdir(parents=True)
     making.write_bytes(bytes(100_000))
-    assert hearing.heard(b"pulling disk (24.7 GB compressed)...\n3%\n") == 600.0
+    assert listener.on_output(b"pulling disk (24.7 GB compressed)...\n3%\n") == 600.0
 
     making.write_bytes(bytes(200_000))
 
-    assert hearing.lapsed() == 600.0
-    assert hearing.lapsed() == 0.0
+    assert listener.on_timeout() == 600.0
+    assert listener.on_timeout() == 0.0
 
 
 def test_a_pull_that_stands_still_after_its_last_word_has_its_silence_once(folder):
     """T3"""
-    hearing = PullHearing(TartHome(folder), 600.0)
+    listener = PullListener(TartHome(folder), 600.0)
     making = folder / "tmp" / "disk.img"
     making.parent.mkdir()
     making.write_bytes(bytes(100_000))
 
-    assert hearing.heard(b"pulling disk (24.7 GB compressed)...\n3%\n") == 600.0
-    assert hearing.lapsed() == 0.0
+    assert listener.on_output(b"pulling disk (24.7 GB compressed)...\n3%\n") == 600.0
+    assert listener.on_timeout() == 0.0
 
 
 def test_a_clone_has_its_limit_unless_it_pulls(folder):
-    hearing = CloneHearing(TartHome(folder), 600.0, 120.0)
+    listener = CloneListener(TartHome(folder), 600.0, 120.0)
 
-    assert hearing.heard(b"some note\n") == 120.0
-    assert hearing.heard(b"some note\npulling manifest...\n") == 600.0
+    assert listener.on_output(b"some note\n") == 120.0
+    assert listener.on_output(b"some note\npulling manifest...\n") == 600.0
 
 
 def test_a_clone_that_copies_a_whole_disk_goes_on_as_long_as_it_moves(folder):
     """T9: it is not the one that hangs."""
-    hearing = CloneHearing(TartHome(folder), 600.0, 120.0)
+    listener = CloneListener(TartHome(folder), 600.0, 120.0)
     copy = folder / "tmp" / "7A11" / "disk.img"
     copy.parent.mkdir(parents=True)
 
     copy.write_bytes(bytes(100_000))
 
-    assert hearing.lapsed() == 120.0
-    assert hearing.lapsed() == 0.0
+    assert listener.on_timeout() == 120.0
+    assert listener.on_timeout() == 0.0
 
 
 def test_a_local_image_that_vanishes_before_the_clone_is_a_missing_image(rig, backend):

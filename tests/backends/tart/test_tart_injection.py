@@ -9,11 +9,11 @@ import psutil
 import pytest
 from support.tart import IMAGE, order_of, tart_settings, wait_until
 
-from runscaler.backends.tart.cli import TartHangs
+from runscaler.backends.tart.cli import TartTimedOut
 from runscaler.config.secrets import Secret
 from runscaler.errors import Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
-from runscaler.testing.fake_tart_home import Rule, runner_script
+from runscaler.testing.fake_tart_host import Rule, runner_script
 
 INJECTION = "ACTIONS_RUNNER_INPUT_JITCONFIG"
 
@@ -175,7 +175,7 @@ def test_a_command_whose_child_keeps_its_output_open_runs_into_the_deadline(rig,
     resource = backend.start(order_of(rig), Interrupt())
     tart = backend._host.tart_of(rig.settings())
 
-    with pytest.raises(TartHangs):
+    with pytest.raises(TartTimedOut):
         tart.call("exec", resource.id, "/bin/sh", "-c", "sleep 600 &", seconds=0.5)
 
 

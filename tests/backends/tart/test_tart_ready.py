@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 from support.tart import QUICK, TartRig, fails, order_of
 
-from runscaler.backends.tart.guest import answers_socket
+from runscaler.backends.tart.guest import agent_answers_on
 from runscaler.errors import Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_rig import PATIENCE
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_guest_that_answers_too_late_fails_at_the_boot_timeout(rig, backend):
 def test_a_control_socket_with_too_long_a_path_is_replaced_by_execs(folder):
     """T39"""
     rig = TartRig(folder / ("x" * 80))
-    backend = rig.open(deadlines=QUICK)
+    backend = rig.open(timings=QUICK)
 
     backend.start(order_of(rig), Interrupt())
 
@@ -75,7 +75,7 @@ def test_a_control_socket_that_tells_nothing_is_replaced_by_execs(rig, quick):
 def test_an_exec_probe_that_hangs_is_killed_and_repeated(folder):
     """T20"""
     rig = TartRig(folder / ("x" * 80))
-    backend = rig.open(deadlines=QUICK)
+    backend = rig.open(timings=QUICK)
     rig.tart.rules(Rule("exec", do="hang", contains="/usr/bin/true", times=1))
 
     backend.start(order_of(rig), Interrupt())
@@ -92,7 +92,7 @@ def test_a_look_at_a_control_socket_without_a_free_descriptor_is_no_answer(folde
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
     try:
-        assert not answers_socket(folder / "control.sock", 0.1)
+        assert not agent_answers_on(folder / "control.sock", 0.1)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
@@ -101,7 +101,7 @@ def test_a_guest_that_boots_slowly_is_seen_though_an_exec_probe_is_under_way(rig
     """T20: tart itself pauses longer and longer inside such a probe."""
     rig.tart.state(agent={"*": "never"})
     rig.tart.rules(Rule("exec", do="hang", contains="/usr/bin/true"))
-    backend = rig.open(deadlines=replace(QUICK, exec_probe=600.0))
+    backend = rig.open(timings=replace(QUICK, exec_probe=600.0))
 
     with ThreadPoolExecutor(1) as pool:
         warming = pool.submit(backend.warm, rig.settings(), backend.claim_place(2), Interrupt())

@@ -10,7 +10,7 @@ from support.tart import IMAGE, order_of
 from runscaler.backends.base import ResourceState
 from runscaler.errors import BackendError
 from runscaler.interrupt import Interrupt
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 
 NOT_PERMITTED = "Error: “nvram.bin” couldn’t be removed: Operation not permitted"
 
@@ -41,7 +41,7 @@ def test_a_vm_that_ignores_sigint_is_killed(rig, quick):
 
 def test_a_deletion_that_is_refused_ten_times_is_tried_until_it_succeeds(rig, backend):
     """T29"""
-    backend = rig.open(deadlines=replace(backend._deadlines, delete_again=0.01))
+    backend = rig.open(timings=replace(backend._timings, delete_retry=0.01))
     resource = backend.start(order_of(rig), Interrupt())
     rig.tart.rules(Rule("delete", do="exit", text=NOT_PERMITTED, times=10))
 
@@ -158,7 +158,7 @@ def test_what_a_failed_start_could_not_remove_is_listed_and_removed_later(rig, q
 
     (left,) = quick.inventory()
     assert left.state is ResourceState.ENDED
-    assert any("what the failed start left stays" in line for line in said)
+    assert any("cannot be removed yet" in line for line in said)
     rig.tart.rules()
     quick.remove(left, force=False, interrupt=Interrupt())
     assert rig.leftovers() == []

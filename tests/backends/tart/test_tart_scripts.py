@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from runscaler.backends.tart.guest import AWAIT, START
+from runscaler.backends.tart.guest import START_SCRIPT, WAIT_SCRIPT
 from runscaler.testing.backend_rig import PATIENCE
 
 WAITS = 'read -r code <"$HOME/go"; exit "$code"'
@@ -34,7 +34,7 @@ class Guest:
     def start(self, run_sh):
         """The pid of the shell around the runner."""
         self.write("actions-runner/run.sh", run_sh)
-        words = [*self.shell, "-c", START, "runscaler", str(self.runner_dir)]
+        words = [*self.shell, "-c", START_SCRIPT, "runscaler", str(self.runner_dir)]
         ended = subprocess.run(
             words,
             input=b"jit\n",
@@ -48,7 +48,7 @@ class Guest:
 
     def await_runner(self, pid):
         """A process that has begun to wait."""
-        words = [*self.shell, "-xc", AWAIT, "runscaler", str(pid)]
+        words = [*self.shell, "-xc", WAIT_SCRIPT, "runscaler", str(pid)]
         waiting = subprocess.Popen(words, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for line in waiting.stderr:
             if line.startswith((b"+ read", b"+ sleep")):

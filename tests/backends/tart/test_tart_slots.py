@@ -9,13 +9,13 @@ import pytest
 from support.tart import OWNER, TartRig, order_of, tart_settings, wait_until
 
 from runscaler.backends.base import Place, PlacedBackend
-from runscaler.backends.tart.places import mac_of
-from runscaler.backends.tart.slots import Holder, HostSlots
+from runscaler.backends.tart.slot_locks import SlotHolder, SlotLocks
+from runscaler.backends.tart.vm_slots import mac_of
 from runscaler.errors import BackendError, StartFailed, VmLimitReached
 from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
 from runscaler.testing.backend_contract import THEIRS
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 
 
 def remove(backend, resource):
@@ -60,7 +60,7 @@ def test_a_place_that_is_returned_while_its_vm_is_made_runs_no_vm(rig, backend):
         rig.called("set")
         backend.return_place(place)
 
-        with pytest.raises(VmLimitReached, match="given back"):
+        with pytest.raises(VmLimitReached, match="was released"):
             start.result()
     assert rig.leftovers() == []
 
@@ -84,7 +84,7 @@ def test_a_vm_counts_once_though_its_home_has_two_names(rig, backend):
     """As when ~/.tart is a symbolic link to where [tart] home points."""
     link = rig.tart.folder / "link"
     link.symlink_to(rig.tart.home)
-    backend.know(tart_settings(home=str(link)))
+    backend.add_home_of(tart_settings(home=str(link)))
 
     resource = backend.start(order_of(rig), Interrupt())
 
@@ -253,11 +253,11 @@ def test_a_claim_whose_lock_file_somebody_deleted_runs_no_vm(rig, backend):
 
 def test_a_lock_on_a_file_that_is_no_longer_there_counts_for_nothing(rig):
     """T35: another daemon removed the file between our opening and locking it."""
-    slots, others = HostSlots(rig.slots), HostSlots(rig.slots)
-    assert slots.claim(0, Holder())
+    slots, others = SlotLocks(rig.slots), SlotLocks(rig.slots)
+    assert slots.claim(0, SlotHolder())
     (rig.slots / "slot-0.lock").unlink()
 
-    assert others.claim(0, Holder())
+    assert others.claim(0, SlotHolder())
     assert list(others.taken()) == [0]
     slots.close()
     others.close()
@@ -277,8 +277,8 @@ def test_a_lock_file_with_any_content_can_be_claimed(rig, backend, content):
     rig.slots.mkdir()
     (rig.slots / "slot-0.lock").write_bytes(content)
     (rig.slots / "slot-7.lock.bak").touch()
-    held = HostSlots(rig.slots)
-    assert held.claim(0, Holder())
+    held = SlotLocks(rig.slots)
+    assert held.claim(0, SlotHolder())
     (rig.slots / "slot-0.lock").write_bytes(content)
 
     assert backend.claim_place(1) is None
@@ -332,19 +332,19 @@ def test_claims_end_with_the_backend(rig, backend):
 
 def test_a_look_at_a_free_slot_leaves_it_free_though_a_child_is_being_forked(folder, monkeypatch):
     """Which has a copy of every descriptor until it becomes its program."""
-    slots, copies, close = HostSlots(folder), [], os.close
+    slots, copies, close = SlotLocks(folder), [], os.close
 
     def close_but_for_the_child(descriptor):
         copies.append(os.dup(descriptor))
         close(descriptor)
 
-    slots.claim(0, Holder())
-    slots.give_back(0)
+    slots.claim(0, SlotHolder())
+    slots.release(0)
     with monkeypatch.context() as forking:
         forking.setattr(os, "close", close_but_for_the_child)
         assert slots.taken() == {}
 
-    assert slots.claim(0, Holder())
+    assert slots.claim(0, SlotHolder())
     slots.close()
     for descriptor in copies:
         close(descriptor)

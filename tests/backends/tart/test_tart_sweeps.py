@@ -6,13 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support.tart import IMAGE, order_of, tart_settings
 
+from runscaler.backends.tart.cache_pruning import CachePruning
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.images import cached
-from runscaler.backends.tart.sweeps import Pruning
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendError, Interrupted
 from runscaler.interrupt import Interrupt
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 
 OLD = "ghcr.io/acme/old:latest"
 DAY = 86_400.0
@@ -66,17 +66,17 @@ def test_a_budget_is_passed_on_only_where_there_is_one(rig, backend):
 def test_a_budget_is_never_less_than_the_configured_images_take(rig, backend):
     """prune keeps the newest images that fit into the budget, and a configured one need not fit."""
     tart = backend._host.tart_of(tart_settings())
-    pruning = Pruning.of(tart, [tart_settings(cache_space_budget=20)])
+    pruning = CachePruning.of(tart, [tart_settings(cache_space_budget=20)])
 
     assert pruning.arguments(25 * 2**30 + 1)[-2:] == ("--space-budget", "26")
     assert pruning.arguments(2**30)[-2:] == ("--space-budget", "20")
-    assert "--space-budget" not in Pruning.of(tart, [tart_settings()]).arguments(25 * 2**30)
+    assert "--space-budget" not in CachePruning.of(tart, [tart_settings()]).arguments(25 * 2**30)
 
 
 def test_what_a_configured_image_takes_is_all_that_lies_in_it(rig, backend):
     rig.tart.add_image(IMAGE)
     files = [path for path in cached(TartHome(rig.tart.home), IMAGE).path.rglob("*") if path.is_file()]
-    pruning = Pruning.of(backend._host.tart_of(tart_settings()), [tart_settings(), tart_settings()])
+    pruning = CachePruning.of(backend._host.tart_of(tart_settings()), [tart_settings(), tart_settings()])
 
     assert pruning.keep_images() == sum(path.stat().st_blocks * 512 for path in files) > 0
 

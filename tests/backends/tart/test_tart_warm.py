@@ -10,7 +10,7 @@ from runscaler.errors import Interrupted, StartFailed, VmLimitReached
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import THEIRS
 from runscaler.testing.backend_rig import Observed
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 
 
 @pytest.fixture
@@ -207,7 +207,7 @@ def test_warm_vms_that_do_not_answer_are_removed(rig, quick):
     rig.tart.kill_vm(first)
     rig.tart.freeze_guest(second)
 
-    successor = rig.open(OWNER, deadlines=quick._deadlines)
+    successor = rig.open(OWNER, timings=quick._timings)
 
     assert successor.warm_resources() == []
     assert rig.leftovers() == []
