@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import os
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -9,11 +7,9 @@ import pytest
 from support.tart import OWNER, TartRig, order_of, tart_settings, wait_until
 
 from runscaler.backends.base import Place, PlacedBackend
-from runscaler.backends.tart.slot_locks import SlotHolder, SlotLocks
 from runscaler.backends.tart.vm_slots import mac_of
-from runscaler.errors import BackendError, PlacesTaken, StartFailed
+from runscaler.errors import PlacesTaken, StartFailed
 from runscaler.interrupt import Interrupt
-from runscaler.names import OwnerId
 from runscaler.testing.backend_contract import THEIRS
 from runscaler.testing.fake_tart_host import Rule
 
@@ -22,11 +18,11 @@ def remove(backend, resource):
     backend.remove(resource, force=True, interrupt=Interrupt())
 
 
-def test_the_backend_hands_out_places(backend):
+def test_the_backend_is_a_placed_backend(backend):
     assert isinstance(backend, PlacedBackend)
 
 
-def test_places_are_given_from_the_lowest_on_until_all_are_taken(backend):
+def test_the_lowest_free_slot_is_claimed_until_all_are_taken(backend):
     first, second = backend.claim_place(2), backend.claim_place(2)
 
     assert (first, second) == (Place(0, "02:00:00:00:00:01"), Place(1, "02:00:00:00:00:02"))
@@ -36,12 +32,12 @@ def test_places_are_given_from_the_lowest_on_until_all_are_taken(backend):
     assert backend.claim_place(2) == first
 
 
-def test_a_slot_that_is_spoken_for_counts_as_taken_though_nothing_lives_in_it(backend):
+def test_a_slot_that_the_caller_excludes_counts_as_taken(backend):
     assert backend.claim_place(1, {0}) is None
     assert backend.claim_place(2, {0}).vm_slot == 1
 
 
-def test_claims_are_known_until_they_are_returned_or_a_vm_holds_them(rig, backend):
+def test_claims_are_listed_until_they_are_returned_or_a_vm_holds_the_slot(rig, backend):
     first, second = backend.claim_place(2), backend.claim_place(2)
     assert backend.claimed_places() == [first, second]
 
@@ -52,7 +48,7 @@ def test_claims_are_known_until_they_are_returned_or_a_vm_holds_them(rig, backen
     assert backend.claimed_places() == []
 
 
-def test_a_place_that_is_returned_while_its_vm_is_made_runs_no_vm(rig, backend):
+def test_no_vm_runs_in_a_slot_that_was_returned_during_its_start(rig, backend):
     place = backend.claim_place(1)
     rig.tart.rules(Rule("set", do="delay", seconds=0.3))
     with ThreadPoolExecutor(1) as pool:
@@ -65,12 +61,12 @@ def test_a_place_that_is_returned_while_its_vm_is_made_runs_no_vm(rig, backend):
     assert rig.leftovers() == []
 
 
-def test_every_slot_has_a_mac_of_its_own():
+def test_every_slot_has_its_own_mac():
     assert mac_of(254) == "02:00:00:00:00:ff"
     assert mac_of(255) == "02:00:00:00:01:00"
 
 
-def test_a_place_in_which_a_vm_lives_is_taken_until_it_ended(rig, backend):
+def test_a_slot_is_taken_until_its_vm_has_ended(rig, backend):
     resource = backend.start(order_of(rig, place=backend.claim_place(1)), Interrupt())
     backend.return_place(resource.place)
     assert backend.claim_place(1) is None
@@ -80,8 +76,8 @@ def test_a_place_in_which_a_vm_lives_is_taken_until_it_ended(rig, backend):
     assert backend.claim_place(1) == resource.place
 
 
-def test_a_vm_counts_once_though_its_home_has_two_names(rig, backend):
-    """As when ~/.tart is a symbolic link to where [tart] home points."""
+def test_a_vm_counts_once_even_if_two_paths_lead_to_its_home(rig, backend):
+    """For example, if ~/.tart is a symbolic link to the directory that [tart] home names."""
     link = rig.tart.folder / "link"
     link.symlink_to(rig.tart.home)
     backend.add_home_of(tart_settings(home=str(link)))
@@ -92,7 +88,7 @@ def test_a_vm_counts_once_though_its_home_has_two_names(rig, backend):
     assert backend.claim_place(2).vm_slot == 1
 
 
-def test_a_vm_keeps_its_place_past_the_death_of_its_daemon(rig, backend):
+def test_a_vm_keeps_its_slot_after_the_death_of_its_daemon(rig, backend):
     resource = backend.start(order_of(rig), Interrupt())
     backend.close()
 
@@ -105,7 +101,7 @@ def test_a_vm_keeps_its_place_past_the_death_of_its_daemon(rig, backend):
     successor.close()
 
 
-def test_a_start_without_a_place_takes_one_itself_and_says_who_has_them_all(rig, backend):
+def test_a_start_without_a_slot_claims_one_and_names_the_holders_if_there_is_none(rig, backend):
     resources = [backend.start(order_of(rig), Interrupt()) for _ in range(2)]
 
     with pytest.raises(PlacesTaken) as caught:
@@ -116,7 +112,7 @@ def test_a_start_without_a_place_takes_one_itself_and_says_who_has_them_all(rig,
     assert sorted(rig.tart.vms()) == sorted(resource.id for resource in resources)
 
 
-def test_a_failed_start_gives_back_the_place_that_it_took_itself(rig, backend):
+def test_a_failed_start_releases_the_slot_that_it_claimed(rig, backend):
     rig.tart.rules(Rule("run", do="exit", text="no"))
 
     for _ in range(3):
@@ -126,8 +122,8 @@ def test_a_failed_start_gives_back_the_place_that_it_took_itself(rig, backend):
     assert backend.claim_place(1) is not None
 
 
-def test_the_kernels_refusal_is_waiting_and_no_failure(folder):
-    """T13: of a VM in a TART_HOME that nobody told us of. Retrying is the actor's."""
+def test_a_refusal_of_the_kernel_is_reported_as_a_reached_limit(folder):
+    """T13: because of a VM in a TART_HOME that we do not know. The actor retries."""
     rig = TartRig(folder, limit=1)
     backend = rig.open()
     with rig.tart.start_foreign_vm("theirs"):
@@ -145,7 +141,7 @@ def test_the_kernels_refusal_is_waiting_and_no_failure(folder):
     rig.close()
 
 
-def test_a_refused_start_names_who_else_has_a_vm(folder):
+def test_a_refused_start_names_the_other_holders(folder):
     """T13"""
     rig = TartRig(folder, limit=1)
     backend = rig.open()
@@ -160,7 +156,7 @@ def test_a_refused_start_names_who_else_has_a_vm(folder):
     rig.close()
 
 
-def test_a_count_that_the_kernel_lost_is_told_with_the_cure(rig, backend):
+def test_a_kernel_that_lost_count_is_reported_with_the_fix(rig, backend):
     """T14"""
     rig.tart.state(leaked=2)
 
@@ -173,7 +169,7 @@ def test_a_count_that_the_kernel_lost_is_told_with_the_cure(rig, backend):
     backend.start(order_of(rig), Interrupt())
 
 
-def test_a_foreign_macos_vm_takes_a_place_and_is_named(rig, backend):
+def test_a_foreign_macos_vm_takes_a_slot_and_is_named(rig, backend):
     with rig.tart.start_foreign_vm("sequoia-test", home=rig.tart.home):
         assert backend.claim_place(1) is None
         assert backend.place_holders() == "sequoia-test (not ours)"
@@ -183,18 +179,18 @@ def test_a_foreign_macos_vm_takes_a_place_and_is_named(rig, backend):
     assert rig.tart.vms() == []
 
 
-def test_a_foreign_linux_vm_takes_no_place(rig, backend):
+def test_a_foreign_linux_vm_takes_no_slot(rig, backend):
     with rig.tart.start_foreign_vm("debian", home=rig.tart.home, os_name="linux"):
         assert backend.claim_place(1) is not None
 
 
 def test_a_slot_whose_mac_a_foreign_vm_has_is_skipped(rig, backend):
-    """As the Go tool's VMs have them."""
+    """As the VMs of the Go tool do."""
     with rig.tart.start_foreign_vm("runner-go", home=rig.tart.home, mac=mac_of(0)):
         assert backend.claim_place(2) == Place(1, mac_of(1))
 
 
-def test_two_daemons_with_two_homes_share_the_hosts_places(rig, backend):
+def test_two_daemons_with_two_homes_share_the_hosts_slots(rig, backend):
     """T34"""
     theirs = rig.open(THEIRS)
     other_home = rig.settings(home=str(rig.tart.folder / "other-home"))
@@ -211,101 +207,7 @@ def test_two_daemons_with_two_homes_share_the_hosts_places(rig, backend):
     theirs.close()
 
 
-def test_many_daemons_never_claim_one_place_twice(rig):
-    """T34"""
-    daemons = [rig.open(OwnerId(f"{number:032x}")) for number in range(8)]
-    with ThreadPoolExecutor(8) as pool:
-        places = [place for place in pool.map(lambda daemon: daemon.claim_place(3), daemons) if place]
-
-    assert len({place.vm_slot for place in places}) == len(places) <= 3
-    for daemon in daemons:
-        daemon.close()
-    last = rig.open()
-    assert [last.claim_place(3).vm_slot for _ in range(3)] == [0, 1, 2]
-    last.close()
-
-
-def test_no_place_is_given_twice_when_somebody_deletes_the_lock_files(rig, backend):
-    """T35"""
-    resource = backend.start(order_of(rig), Interrupt())
-
-    shutil.rmtree(rig.slots)
-
-    assert resource.place.vm_slot == 0
-    assert backend.claim_place(2) == Place(1, mac_of(1))
-    assert backend.claim_place(2) is None
-
-
-def test_a_claim_whose_lock_file_somebody_deleted_runs_no_vm(rig, backend):
-    """T35"""
-    place, theirs = backend.claim_place(2), rig.open(THEIRS)
-    shutil.rmtree(rig.slots)
-    assert theirs.claim_place(2) == place
-
-    with pytest.raises(PlacesTaken):
-        backend.start(order_of(rig, place=place), Interrupt())
-
-    assert rig.tart.calls("run") == []
-    backend.return_place(place)
-    assert backend.claim_place(2) == Place(1, mac_of(1))
-    theirs.close()
-
-
-def test_a_lock_on_a_file_that_is_no_longer_there_counts_for_nothing(rig):
-    """T35: another daemon removed the file between our opening and locking it."""
-    slots, others = SlotLocks(rig.slots), SlotLocks(rig.slots)
-    assert slots.claim(0, SlotHolder())
-    (rig.slots / "slot-0.lock").unlink()
-
-    assert others.claim(0, SlotHolder())
-    assert list(others.taken()) == [0]
-    slots.close()
-    others.close()
-
-
-def test_lock_files_are_for_every_user_of_the_host(rig, backend):
-    backend.claim_place(1)
-
-    assert (rig.slots.stat().st_mode & 0o7777, (rig.slots / "slot-0.lock").stat().st_mode & 0o777) == (
-        0o1777,
-        0o666,
-    )
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": "x"}', b"\xff" * 3000])
-def test_a_lock_file_with_any_content_can_be_claimed(rig, backend, content):
-    rig.slots.mkdir()
-    (rig.slots / "slot-0.lock").write_bytes(content)
-    (rig.slots / "slot-7.lock.bak").touch()
-    held = SlotLocks(rig.slots)
-    assert held.claim(0, SlotHolder())
-    (rig.slots / "slot-0.lock").write_bytes(content)
-
-    assert backend.claim_place(1) is None
-    assert backend.place_holders() == "one that starts (another program's)"
-    held.close()
-    assert backend.claim_place(1).vm_slot == 0
-
-
-def test_a_directory_that_cannot_be_used_is_an_error_that_names_it(rig, backend):
-    rig.slots.write_text("a file")
-
-    with pytest.raises(BackendError, match="VM slots of this host cannot be used") as caught:
-        backend.claim_place(1)
-
-    assert str(rig.slots) in caught.value.fixes[0]
-
-
-def test_a_slot_file_that_is_a_link_is_not_followed(rig, backend):
-    rig.slots.mkdir()
-    (rig.slots / "slot-0.lock").symlink_to(rig.tart.folder / "victim")
-
-    assert backend.claim_place(1) is None
-
-    assert not (rig.tart.folder / "victim").exists()
-
-
-def test_an_order_whose_place_somebody_took_meanwhile_waits(rig, backend):
+def test_an_order_whose_slot_somebody_took_meanwhile_is_refused(rig, backend):
     theirs = rig.open(THEIRS)
     place = theirs.claim_place(1)
 
@@ -316,35 +218,15 @@ def test_an_order_whose_place_somebody_took_meanwhile_waits(rig, backend):
     theirs.close()
 
 
-def test_sets_of_one_host_share_one_backend():
+def test_scale_sets_of_one_host_share_one_backend():
     from runscaler.backends.registry import kind_of
 
     kind = kind_of("tart")
     assert kind.thing(tart_settings()) == kind.thing(tart_settings(home="/elsewhere")) == "tart"
 
 
-def test_claims_end_with_the_backend(rig, backend):
+def test_claims_are_released_when_the_backend_closes(rig, backend):
     backend.claim_place(2)
     backend.close()
 
     wait_until(lambda: rig.open(OWNER).claim_place(1) is not None)
-
-
-def test_a_look_at_a_free_slot_leaves_it_free_though_a_child_is_being_forked(folder, monkeypatch):
-    """Which has a copy of every descriptor until it becomes its program."""
-    slots, copies, close = SlotLocks(folder), [], os.close
-
-    def close_but_for_the_child(descriptor):
-        copies.append(os.dup(descriptor))
-        close(descriptor)
-
-    slots.claim(0, SlotHolder())
-    slots.release(0)
-    with monkeypatch.context() as forking:
-        forking.setattr(os, "close", close_but_for_the_child)
-        assert slots.taken() == {}
-
-    assert slots.claim(0, SlotHolder())
-    slots.close()
-    for descriptor in copies:
-        close(descriptor)

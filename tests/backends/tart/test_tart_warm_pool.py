@@ -22,7 +22,7 @@ def started(rig, backend, warm, **options):
     return backend.start(order_of(rig, place=warm.place, **options), Interrupt())
 
 
-def test_a_warm_vm_waits_in_its_place_with_nothing_registered(rig, backend, warm):
+def test_a_warm_vm_holds_its_slot_and_is_not_registered(rig, backend, warm):
     assert warm.id.startswith("pool-")
     assert warm.kind == backend.kind_of_warm(rig.settings())
     assert (warm.place.vm_slot, warm.place.warm) == (0, warm.id)
@@ -31,7 +31,7 @@ def test_a_warm_vm_waits_in_its_place_with_nothing_registered(rig, backend, warm
     assert [call.command for call in rig.tart.journal()] == ["clone", "run"]
 
 
-def test_a_start_in_a_warm_vm_is_the_injection_alone(rig, backend, warm):
+def test_a_start_in_a_warm_vm_only_injects(rig, backend, warm):
     before = len(rig.tart.journal())
 
     resource = started(rig, backend, warm, slot=4)
@@ -56,7 +56,7 @@ def test_the_end_of_a_runner_in_a_warm_vm_is_reported(rig, backend):
     observed.stop()
 
 
-def test_what_vms_must_agree_in_is_their_kind(rig, backend):
+def test_the_kind_covers_image_home_and_size(rig, backend):
     settings = rig.settings()
     kinds = {
         backend.kind_of_warm(each)
@@ -74,7 +74,7 @@ def test_what_vms_must_agree_in_is_their_kind(rig, backend):
     assert backend.kind_of_warm(settings) not in kinds
 
 
-def test_a_warm_vm_that_died_is_replaced_by_a_cold_one_in_the_same_place(rig, backend, warm):
+def test_a_warm_vm_that_died_is_replaced_by_a_cold_one_in_the_same_slot(rig, backend, warm):
     rig.tart.kill_vm(warm.id)
 
     resource = started(rig, backend, warm)
@@ -84,7 +84,9 @@ def test_a_warm_vm_that_died_is_replaced_by_a_cold_one_in_the_same_place(rig, ba
     assert rig.tart.vms() == [resource.id]
 
 
-def test_a_warm_vm_that_dies_while_github_is_asked_is_replaced_by_a_cold_one(rig, backend, warm):
+def test_a_warm_vm_that_dies_while_the_jit_configuration_is_fetched_is_replaced_by_a_cold_one(
+    rig, backend, warm
+):
     asked = []
 
     def die():
@@ -98,7 +100,7 @@ def test_a_warm_vm_that_dies_while_github_is_asked_is_replaced_by_a_cold_one(rig
     assert rig.tart.vms() == [resource.id]
 
 
-def test_a_warm_vm_that_is_not_there_is_replaced_by_a_cold_one(rig, backend, warm):
+def test_a_missing_warm_vm_is_replaced_by_a_cold_one(rig, backend, warm):
     backend.cool(warm, Interrupt())
 
     resource = started(rig, backend, warm)
@@ -106,7 +108,7 @@ def test_a_warm_vm_that_is_not_there_is_replaced_by_a_cold_one(rig, backend, war
     assert rig.tart.vms() == [resource.id]
 
 
-def test_a_warm_vms_place_that_another_took_after_its_death_is_waited_for(rig, backend, warm):
+def test_a_start_is_refused_if_another_took_the_dead_warm_vms_slot(rig, backend, warm):
     rig.tart.kill_vm(warm.id)
     theirs = rig.open(THEIRS)
     theirs.claim_place(1)
@@ -118,7 +120,7 @@ def test_a_warm_vms_place_that_another_took_after_its_death_is_waited_for(rig, b
     theirs.close()
 
 
-def test_a_warm_vm_whose_injection_is_unclear_burns(rig, backend, warm):
+def test_a_warm_vm_whose_injection_has_an_unclear_outcome_is_removed(rig, backend, warm):
     rig.tart.rules(Rule("exec", when="after", do="kill"))
 
     with pytest.raises(StartFailed):
@@ -128,7 +130,7 @@ def test_a_warm_vm_whose_injection_is_unclear_burns(rig, backend, warm):
     assert backend.claim_place(2).vm_slot == 0
 
 
-def test_a_warm_vm_is_used_up_by_a_start_that_is_cut_at_once(rig, backend, warm):
+def test_a_warm_vm_is_used_up_by_a_start_that_is_interrupted_at_once(rig, backend, warm):
     interrupt = Interrupt()
     interrupt.set()
 
@@ -151,7 +153,7 @@ def test_a_warm_vm_that_fails_to_boot_leaves_only_its_claim(rig, backend):
     assert backend.claim_place(1) == place
 
 
-def test_a_refused_warm_vm_is_waiting_and_no_failure(rig, backend):
+def test_a_refused_warm_vm_is_reported_as_a_reached_limit(rig, backend):
     """T13"""
     rig.tart.state(leaked=2)
 
@@ -161,7 +163,7 @@ def test_a_refused_warm_vm_is_waiting_and_no_failure(rig, backend):
     assert rig.leftovers() == []
 
 
-def test_cooling_is_harmless_when_repeated_and_reports_no_end(rig, backend, warm):
+def test_removing_a_warm_vm_twice_is_harmless_and_reports_no_end(rig, backend, warm):
     observed = Observed(backend)
     observed.first()
 
@@ -185,7 +187,7 @@ def test_the_next_daemon_takes_over_the_warm_vms_that_answer(rig, backend, warm)
     successor.close()
 
 
-def test_the_end_of_a_warm_vm_taken_over_is_reported(rig, backend, warm):
+def test_the_end_of_an_adopted_warm_vm_is_reported(rig, backend, warm):
     backend.close()
     successor = rig.open(OWNER)
     observed = Observed(successor)
@@ -214,7 +216,7 @@ def test_warm_vms_that_do_not_answer_are_removed(rig, quick):
     successor.close()
 
 
-def test_warm_vms_of_others_are_left_alone(rig, backend, warm):
+def test_warm_vms_of_other_daemons_are_left_alone(rig, backend, warm):
     theirs = rig.open(THEIRS)
 
     assert theirs.warm_ones() == []
