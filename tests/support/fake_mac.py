@@ -1,4 +1,4 @@
-"""The words that tests of the fake `tart` are written in."""
+"""Functions for tests of the fake `tart`."""
 
 import fcntl
 import json
@@ -52,7 +52,7 @@ def listed(tart, source="local"):
 
 
 def held(path):
-    """Does somebody else hold the `flock` of it?"""
+    """Does another process hold its `flock`?"""
     fd = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

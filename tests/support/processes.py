@@ -1,4 +1,4 @@
-"""A rig for the process backend, and what it must not leave behind."""
+"""A rig for the process backend, and checks for what it must not leave behind."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def process_settings(run_command="", runner_dir="", **others):
 
 
 def in_shell(script: str) -> str:
-    """A run-command that a shell runs."""
+    """A run-command that runs a shell script."""
     return shlex.join(["sh", "-c", script])
 
 
 class ProcessRig:
-    """This host's processes, with all that backends keep in a directory of the test's own."""
+    """This host, with the backends' files in a directory of the test."""
 
     def __init__(self, state_dir, **options) -> None:
         self.state_dir = state_dir
@@ -77,5 +77,5 @@ class ProcessRig:
 
 
 def zombies():
-    """Ended children of this process that nobody reaped."""
+    """Ended children of this process that were not reaped."""
     return [child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE]

@@ -6,7 +6,7 @@ from support.processes import ProcessRig, zombies
 
 @pytest.fixture(params=["pidfds", "polling"])
 def process_rig(request, tmp_path):
-    """A rig on which nothing may be left at the end: no directory, no process, no zombie.
+    """A rig on which nothing may be left at the end: no directory, no process and no zombie.
 
     Twice: with pidfds, and as on systems that have none.
     """

@@ -1,4 +1,4 @@
-"""What the process backend promises beyond the contract."""
+"""What the process backend guarantees beyond the contract."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def backend(rig):
 
 @pytest.fixture
 def start(rig, backend):
-    """A function that starts a runner whose command a shell runs."""
+    """A function that starts a runner whose command is a shell script."""
 
     def start(script="exec sleep 600", **settings):
         made = Orders(rig).make()
@@ -76,10 +76,10 @@ def wait_for_output(backend, resource, text: bytes):
     return output
 
 
-# the whole tree
+# all processes of a runner
 
 
-def test_what_left_the_group_ends_with_the_runner(rig, backend, start):
+def test_processes_that_left_the_process_group_end_with_the_runner(rig, backend, start):
     resource = start("setsid sleep 600 & (setsid sleep 600 &) ; echo begun; exec sleep 600")
     wait_for_output(backend, resource, b"begun")
 
@@ -88,7 +88,7 @@ def test_what_left_the_group_ends_with_the_runner(rig, backend, start):
     assert rig.processes() == []
 
 
-def test_what_cleaned_its_environment_ends_with_the_runner(backend, start):
+def test_processes_that_cleared_their_environment_end_with_the_runner(backend, start):
     resource = start("env -i sleep 600 & echo $!; exec sleep 600")
     orphan = psutil.Process(int(wait_for_output(backend, resource, b"\n")))
 
@@ -97,7 +97,7 @@ def test_what_cleaned_its_environment_ends_with_the_runner(backend, start):
     assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
 
 
-def test_what_an_ended_runner_left_running_ends_with_its_removal(rig, backend, start):
+def test_processes_that_an_ended_runner_left_end_with_its_removal(rig, backend, start):
     observed = Observed(backend)
     resource = start("(setsid sleep 600 &); env -i sleep 600 & echo $!; exit 3")
     observed.end_of(resource)
@@ -111,7 +111,7 @@ def test_what_an_ended_runner_left_running_ends_with_its_removal(rig, backend, s
     observed.stop()
 
 
-def test_a_runner_killed_by_a_signal_says_by_which(backend, start):
+def test_the_signal_that_killed_a_runner_is_reported(backend, start):
     observed = Observed(backend)
 
     resource = start("kill -9 $$")
@@ -121,12 +121,12 @@ def test_a_runner_killed_by_a_signal_says_by_which(backend, start):
     observed.stop()
 
 
-def test_a_job_is_seen_by_its_worker_process(backend, start):
+def test_a_job_is_noticed_by_its_worker_process(backend, start):
     resource = start("sh -c 'sleep 600; :' /x/bin/Runner.Worker & echo begun; exec sleep 600")
     wait_for_output(backend, resource, b"begun")
 
     clock, never = SystemClock(), Interrupt()
-    while not backend.runs_a_job(resource, Interrupt()):  # until the shell is what its command line says
+    while not backend.runs_a_job(resource, Interrupt()):  # until the shell has its new command line
         clock.pause(0.01, never)
 
 
@@ -167,7 +167,7 @@ sys.stdin.read()
     observed.stop()
 
 
-def test_a_process_whose_number_was_never_written_down_is_found(rig, backend, start):
+def test_a_process_whose_pid_was_never_recorded_is_found(rig, backend, start):
     resource = start()
     pid = marks_of(rig, resource)["pid"]
     change_marks(rig, resource, pid=0, process_created=0.0)
@@ -178,7 +178,7 @@ def test_a_process_whose_number_was_never_written_down_is_found(rig, backend, st
     assert marks_of(rig, resource)["pid"] == pid
 
 
-def test_a_start_that_never_came_to_its_process_has_ended(rig, backend, start):
+def test_a_start_that_never_launched_its_process_has_ended(rig, backend, start):
     resource = start()
     rig.destroy(resource)
     home = RunnerDirectory(rig.home(resource))
@@ -203,7 +203,7 @@ def _bare_marks(resource):
     }
 
 
-def test_a_number_that_is_anothers_by_now_is_left_alone(rig, backend, start):
+def test_a_process_that_reused_the_pid_is_left_alone(rig, backend, start):
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as other:
         resource = start()
         rig.destroy(resource)
@@ -220,14 +220,14 @@ def test_a_number_that_is_anothers_by_now_is_left_alone(rig, backend, start):
         other.kill()
 
 
-def test_a_clock_that_was_set_meanwhile_ends_no_runner(rig, backend, start):
+def test_setting_the_clock_ends_no_runner(rig, backend, start):
     resource = start()
     change_marks(rig, resource, process_created=marks_of(rig, resource)["process_created"] - 3600)
 
     assert backend.inventory()[0].state is ResourceState.RUNNING
 
 
-def test_a_directory_without_marks_is_swept_away(rig, backend, start):
+def test_a_directory_without_marks_is_deleted(rig, backend, start):
     resource = start()
     home = rig.home(resource)
     rig.destroy(resource)
@@ -253,7 +253,7 @@ def test_a_runner_that_lost_its_marks_is_not_touched(rig, backend, start):
 # secrets and environment
 
 
-def test_nobody_but_the_runner_gets_the_jit_configuration(rig, backend):
+def test_only_the_runner_gets_the_jit_configuration(rig, backend):
     order = replace(Orders(rig).make(), settings=process_settings(in_shell("env; exec sleep 600")))
     encoded = order.jit().encoded.reveal()
 
@@ -266,7 +266,7 @@ def test_nobody_but_the_runner_gets_the_jit_configuration(rig, backend):
     assert [path for path in files if encoded.encode() in path.read_bytes()] == []
 
 
-def test_the_directory_and_its_files_are_this_users_alone(rig, backend, start):
+def test_only_this_user_has_access_to_the_directory(rig, backend, start):
     resource = start()
     home = rig.home(resource)
 
@@ -275,7 +275,7 @@ def test_the_directory_and_its_files_are_this_users_alone(rig, backend, start):
     assert modes == {home.name: 0o700, "marks.json": 0o600, "output.log": 0o600, "work": 0o700}
 
 
-def test_the_daemons_own_variables_are_not_inherited():
+def test_the_daemons_variables_are_not_inherited():
     daemon = {"RUNNER_TOKEN": "s3cr3t", "ANY_NAME": "s3cr3t", "PATH": "/bin", "LC_ALL": "C"}
 
     variables = environment(process_settings(), "owner/runner", daemon)
@@ -286,7 +286,7 @@ def test_the_daemons_own_variables_are_not_inherited():
     assert variables["ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE"] == "1"
 
 
-def test_proxy_and_ca_of_the_set_reach_the_runner():
+def test_proxy_and_ca_of_the_scale_set_reach_the_runner():
     settings = process_settings(proxy="http://proxy:3128", ca="/etc/ca.pem")
 
     variables = environment(settings, "owner/runner", {"HTTPS_PROXY": "http://other"})
@@ -300,7 +300,7 @@ def test_proxy_and_ca_of_the_set_reach_the_runner():
 
 @pytest.fixture
 def template(tmp_path):
-    """An unpacked runner that somebody configured by hand."""
+    """An unpacked runner that was configured by hand."""
     template = tmp_path / "template"
     (template / "bin").mkdir(parents=True)
     (template / "bin" / ".runner").write_text("not at the top, so a file like any other")
@@ -311,7 +311,7 @@ def template(tmp_path):
     return template
 
 
-def test_a_template_is_copied_without_its_identity_and_its_run_sh_runs(rig, backend, template):
+def test_a_template_is_copied_without_its_identity_files_and_its_run_sh_runs(rig, backend, template):
     settings = process_settings(runner_dir=template)
 
     resource = backend.start(replace(Orders(rig).make(), settings=settings), Interrupt())
@@ -322,7 +322,7 @@ def test_a_template_is_copied_without_its_identity_and_its_run_sh_runs(rig, back
     assert [found.level for found in backend.check(settings)] == ["ok"]
 
 
-def test_copying_ends_when_it_is_interrupted(tmp_path, template):
+def test_copying_a_template_can_be_interrupted(tmp_path, template):
     interrupt = Interrupt()
     copied = []
 
@@ -349,7 +349,7 @@ def test_copying_ends_when_it_is_interrupted(tmp_path, template):
         (process_settings("'unclosed"), "cannot be split into words"),
     ],
 )
-def test_unusable_settings_are_found_and_cannot_start(rig, backend, settings, said):
+def test_unusable_settings_are_reported_and_cannot_start(rig, backend, settings, said):
     (finding,) = backend.check(settings)
     assert finding.level == "error"
     assert said in finding.message
@@ -360,10 +360,10 @@ def test_unusable_settings_are_found_and_cannot_start(rig, backend, settings, sa
     assert rig.leftovers() == []
 
 
-# places
+# directories
 
 
-def test_what_a_job_made_unwritable_is_removed_all_the_same(rig, backend, start):
+def test_directories_that_a_job_made_unwritable_are_removed(rig, backend, start):
     resource = start("mkdir -p go/mod; touch go/mod/file; chmod 0500 go/mod go; echo begun; exec sleep 600")
     wait_for_output(backend, resource, b"begun")
 
@@ -372,7 +372,7 @@ def test_what_a_job_made_unwritable_is_removed_all_the_same(rig, backend, start)
     assert rig.leftovers() == []
 
 
-def test_on_a_full_disk_an_ended_runner_is_seen_and_its_removal_makes_room(rig, backend, start):
+def test_on_a_full_disk_an_ended_runner_is_reported_and_can_be_removed(rig, backend, start):
     lives, ends = start(), start()
     change_marks(rig, lives, pid=0)
     with full_disk():
@@ -390,7 +390,7 @@ def test_on_a_full_disk_an_ended_runner_is_seen_and_its_removal_makes_room(rig, 
     assert not rig.home(ends).exists()
 
 
-def test_a_name_that_is_no_runners_reaches_no_path(rig, backend, start):
+def test_an_id_that_is_no_runner_name_leads_to_no_path(rig, backend, start):
     resource = start()
 
     for stranger in ("../" + resource.id, "/etc", ""):
@@ -414,7 +414,7 @@ def test_without_a_state_dir_runners_live_in_a_private_temporary_directory(rig, 
     assert list(base.iterdir()) == []
 
 
-def test_a_temporary_directory_that_others_may_write_to_is_refused(rig, tmp_path, monkeypatch):
+def test_a_temporary_directory_with_access_for_others_is_refused(rig, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     base = tmp_path / f"runscaler-{os.getuid()}"
     base.mkdir()
@@ -429,7 +429,7 @@ def test_a_temporary_directory_that_others_may_write_to_is_refused(rig, tmp_path
 
 
 def test_without_a_template_the_built_in_agent_takes_the_jit_configuration(rig, backend):
-    """Here it is one that leads to no server, which it must say and end with 1 (docs/protocol.md § 9.5)."""
+    """It leads to no server here, which the agent reports and exits with 1 (docs/protocol.md § 9.5)."""
     observed = Observed(backend)
     order = replace(Orders(rig).make(), settings=process_settings())
     assert [found.level for found in backend.check(order.settings)] == ["ok"]

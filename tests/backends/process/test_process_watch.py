@@ -17,7 +17,7 @@ def seen():
 
 @pytest.fixture
 def watched(seen):
-    """A function that starts a watch without pidfds and stops it after the test."""
+    """A function that starts a watch without exit descriptors and stops it after the test."""
     watches = []
 
     def watch(running, look):
@@ -31,7 +31,7 @@ def watched(seen):
         each.stop()
 
 
-def test_a_directory_that_cannot_be_listed_is_said_and_does_not_keep_it_from_stopping(watched, seen):
+def test_a_directory_that_cannot_be_listed_is_reported_and_does_not_delay_the_stop(watched, seen):
     def refuse():
         raise BackendError("no permission", fixes=("ask root",))
 
@@ -42,7 +42,7 @@ def test_a_directory_that_cannot_be_listed_is_said_and_does_not_keep_it_from_sto
     assert seen.empty()
 
 
-def test_one_that_cannot_be_looked_at_is_looked_at_again(watched, seen):
+def test_a_runner_that_cannot_be_checked_is_checked_again(watched, seen):
     answers = [BackendError("busy"), None]
 
     def look(resource_id):

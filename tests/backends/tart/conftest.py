@@ -27,7 +27,7 @@ def backend(rig):
 
 @pytest.fixture
 def quick(rig):
-    """A backend without patience."""
+    """A backend with short timeouts."""
     backend = rig.open(timings=QUICK)
     yield backend
     backend.close()
@@ -35,7 +35,7 @@ def quick(rig):
 
 @pytest.fixture
 def said():
-    """What was logged, each with its level."""
+    """The lines logged during the test, each with its level."""
     lines = []
     logger.enable("runscaler")
     sink = logger.add(lambda line: lines.append(str(line)), level="DEBUG", format="{level} {message} {extra}")

@@ -1,4 +1,4 @@
-"""A listing meets starts that are under way on other threads."""
+"""Listings while starts are under way on other threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runscaler.clock import SystemClock
 
 
 class Overtaken(VmInventory):
-    """`meanwhile` happens on another thread right after a record was first read."""
+    """`meanwhile` stands for another thread that runs right after a record was first read."""
 
     def __init__(self, *arguments) -> None:
         super().__init__(*arguments)
@@ -46,7 +46,7 @@ def phases(inventory):
     return [record.phase for record in inventory.records()]
 
 
-def test_one_that_is_being_started_is_not_listed(inventory, vm):
+def test_a_vm_that_is_being_started_is_not_listed(inventory, vm):
     record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name, runner_name="runner-1")
     write_record(vm, record)
 
@@ -55,8 +55,8 @@ def test_one_that_is_being_started_is_not_listed(inventory, vm):
     assert phases(inventory) == [Phase.CLONED]
 
 
-def test_a_start_that_ends_while_it_is_listed_is_listed_as_complete(inventory, vm):
-    """Half of a start would be taken for a leftover, and a runner at work be removed."""
+def test_a_start_that_completes_during_the_listing_is_listed_as_complete(inventory, vm):
+    """Otherwise a running runner would be taken for a leftover and removed."""
     record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name, runner_name="runner-1")
     write_record(vm, record.with_phase(Phase.INJECTING))
     start = ExitStack()
@@ -71,7 +71,7 @@ def test_a_start_that_ends_while_it_is_listed_is_listed_as_complete(inventory, v
     assert phases(inventory) == [Phase.RUNNING]
 
 
-def test_a_waiting_vm_that_a_start_takes_while_it_is_listed_is_listed_as_waiting(inventory, vm):
+def test_a_warm_vm_that_a_start_takes_during_the_listing_is_listed_as_warm(inventory, vm):
     record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name)
     write_record(vm, record.with_phase(Phase.POOLED))
     inventory.meanwhile = lambda: write_record(vm, record.with_phase(Phase.INJECTING, runner_name="runner-1"))
@@ -79,7 +79,7 @@ def test_a_waiting_vm_that_a_start_takes_while_it_is_listed_is_listed_as_waiting
     assert phases(inventory) == [Phase.POOLED]
 
 
-def test_one_that_is_removed_while_it_is_listed_is_not_listed(inventory, vm):
+def test_a_vm_that_is_removed_during_the_listing_is_not_listed(inventory, vm):
     record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name, runner_name="runner-1")
     write_record(vm, record)
 

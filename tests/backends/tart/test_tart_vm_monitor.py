@@ -14,7 +14,7 @@ WAITS = 'while [ ! -e "$HOME/go" ]; do sleep 0.05; done; exit 3'
 
 @pytest.fixture(params=["pidfds", "polling"])
 def watched(request, rig):
-    """A backend with its watch, where the system tells of ends and where it does not."""
+    """A backend and its watch: once with exit descriptors, once with polling."""
     options = {} if request.param == "pidfds" else {"exit_descriptor": lambda _pid: None}
     backend = rig.open(**options)
     observed = Observed(backend)
@@ -24,7 +24,7 @@ def watched(request, rig):
     backend.close()
 
 
-def test_a_runner_that_ends_at_once_is_reported_with_its_code_and_its_log(rig, watched):
+def test_a_runner_that_ends_at_once_is_reported_with_its_exit_code_and_log(rig, watched):
     """T23"""
     backend, observed = watched
     resource = backend.start(order_of(rig, "echo too old; exit 7"), Interrupt())
@@ -36,8 +36,8 @@ def test_a_runner_that_ends_at_once_is_reported_with_its_code_and_its_log(rig, w
     assert [listed.ending.exit_code for listed in backend.inventory()] == [7]
 
 
-def test_a_runner_that_is_killed_in_its_guest_is_reported_without_a_code(rig, watched):
-    """T23: its shell with it, so that nobody writes a code down."""
+def test_a_runner_that_is_killed_in_its_guest_is_reported_without_an_exit_code(rig, watched):
+    """T23: together with its shell, so that no exit code is written."""
     backend, observed = watched
     resource = backend.start(order_of(rig, 'kill -9 "$PPID"; exec sleep 600'), Interrupt())
 
@@ -47,7 +47,7 @@ def test_a_runner_that_is_killed_in_its_guest_is_reported_without_a_code(rig, wa
     assert [listed.state for listed in backend.inventory()] == [ResourceState.ENDED]
 
 
-def test_a_job_goes_on_while_the_guests_agent_starts_again(rig, watched):
+def test_a_job_survives_a_restart_of_the_guest_agent(rig, watched):
     """T25"""
     backend, observed = watched
     resource = backend.start(order_of(rig, WAITS), Interrupt())
@@ -75,7 +75,7 @@ def halt(rig, name):
 
 @pytest.mark.parametrize("end", [halt, crash, kill], ids=["0", "1", "SIGKILL"])
 @pytest.mark.parametrize("script", ["exec sleep 600", "bin/Runner.Worker"], ids=["idle", "busy"])
-def test_a_vm_that_dies_is_reported_with_what_tart_said_of_it(rig, watched, script, end):
+def test_a_vm_that_dies_is_reported_with_the_output_of_tart(rig, watched, script, end):
     """T26"""
     backend, observed = watched
     resource = backend.start(order_of(rig, script), Interrupt())
@@ -95,7 +95,7 @@ def test_a_vm_that_dies_is_reported_with_what_tart_said_of_it(rig, watched, scri
 
 
 @pytest.mark.parametrize("end", [halt, crash, kill], ids=["0", "1", "SIGKILL"])
-def test_a_waiting_vm_that_dies_is_reported(rig, watched, end):
+def test_a_warm_vm_that_dies_is_reported(rig, watched, end):
     """T26"""
     backend, observed = watched
     warm = backend.make_warm(rig.settings(), backend.claim_place(2), Interrupt())
@@ -109,7 +109,7 @@ def test_a_waiting_vm_that_dies_is_reported(rig, watched, end):
     assert rig.leftovers() == []
 
 
-def test_a_waiting_vm_whose_guest_hangs_is_reported(rig, quick):
+def test_a_warm_vm_whose_guest_hangs_is_reported(rig, quick):
     """T27"""
     observed = Observed(quick)
     warm = quick.make_warm(rig.settings(), quick.claim_place(2), Interrupt())
@@ -123,7 +123,7 @@ def test_a_waiting_vm_whose_guest_hangs_is_reported(rig, quick):
     observed.stop()
 
 
-def test_a_waiting_vm_whose_guest_hangs_is_reported_where_its_socket_cannot_be_reached(folder):
+def test_a_warm_vm_whose_guest_hangs_is_reported_even_if_its_socket_cannot_be_reached(folder):
     """T27, with T39"""
     rig = TartRig(folder / ("x" * 80))
     backend = rig.open(timings=QUICK)
@@ -139,7 +139,7 @@ def test_a_waiting_vm_whose_guest_hangs_is_reported_where_its_socket_cannot_be_r
     rig.close()
 
 
-def test_a_waiting_vm_whose_socket_tells_nothing_is_alive_as_long_as_it_takes_execs(rig, quick):
+def test_a_warm_vm_with_a_silent_socket_is_alive_as_long_as_it_answers_execs(rig, quick):
     """T27, with T39"""
     rig.tart.state(agent={"*": "never"})
     rig.wrap('[ "$3" = /usr/bin/true ] && { echo >>"$0.asked"; exit 0; }')
@@ -154,7 +154,7 @@ def test_a_waiting_vm_whose_socket_tells_nothing_is_alive_as_long_as_it_takes_ex
     observed.stop()
 
 
-def test_a_hung_guest_with_a_runner_is_nobodys_business_but_githubs(rig, quick):
+def test_a_hung_guest_with_a_runner_is_left_to_github(rig, quick):
     """T27"""
     observed = Observed(quick)
     resource = quick.start(order_of(rig), Interrupt())
@@ -169,7 +169,7 @@ def test_a_hung_guest_with_a_runner_is_nobodys_business_but_githubs(rig, quick):
     observed.stop()
 
 
-def test_a_vm_that_somebody_stopped_is_reported_and_its_place_is_free(rig, watched):
+def test_a_vm_that_somebody_stopped_is_reported_and_its_slot_is_free(rig, watched):
     """T40"""
     backend, observed = watched
     resource = backend.start(order_of(rig), Interrupt())
@@ -180,7 +180,7 @@ def test_a_vm_that_somebody_stopped_is_reported_and_its_place_is_free(rig, watch
     assert backend.claim_place(1).vm_slot == resource.place.vm_slot
 
 
-def test_a_vm_that_somebody_deleted_is_reported_and_its_place_is_free(rig, watched):
+def test_a_vm_that_somebody_deleted_is_reported_and_its_slot_is_free(rig, watched):
     """T40"""
     backend, observed = watched
     resource = backend.start(order_of(rig), Interrupt())
@@ -208,7 +208,7 @@ def test_a_vm_whose_directory_somebody_removed_is_reported_and_its_process_ended
     shutil.rmtree(rig.slots)
 
 
-def test_what_a_watch_reports_is_written_down_for_the_next_daemon(rig, backend):
+def test_a_reported_ending_is_recorded_for_the_next_daemon(rig, backend):
     observed = Observed(backend)
     resource = backend.start(order_of(rig, "exit 7"), Interrupt())
     observed.end_of(resource)

@@ -26,7 +26,7 @@ from runscaler.testing.fake_tart_host import Rule
     ],
     ids=["0", "1", "signal"],
 )
-def test_a_vm_that_ends_while_it_boots_is_noticed_with_its_last_words(rig, backend, rule, how):
+def test_a_vm_that_ends_while_it_boots_is_reported_with_its_last_output(rig, backend, rule, how):
     """T18"""
     rig.tart.latency(boot_agent=600.0)
     rig.tart.rules(rule)
@@ -50,7 +50,7 @@ def test_a_guest_that_answers_too_late_fails_at_the_boot_timeout(rig, backend):
     fails(rig, backend, match="did not answer", boot_timeout=0.3)
 
 
-def test_a_control_socket_with_too_long_a_path_is_replaced_by_execs(folder):
+def test_a_control_socket_with_too_long_a_path_is_replaced_by_exec_probes(folder):
     """T39"""
     rig = TartRig(folder / ("x" * 80))
     backend = rig.open(timings=QUICK)
@@ -62,7 +62,7 @@ def test_a_control_socket_with_too_long_a_path_is_replaced_by_execs(folder):
     rig.close()
 
 
-def test_a_control_socket_that_tells_nothing_is_replaced_by_execs(rig, quick):
+def test_a_silent_control_socket_is_replaced_by_exec_probes(rig, quick):
     """T39"""
     rig.tart.state(agent={"*": "never"})
     rig.wrap('[ "$3" = /usr/bin/true ] && exit 0')
@@ -87,8 +87,8 @@ def test_an_exec_probe_that_hangs_is_killed_and_repeated(folder):
     rig.close()
 
 
-def test_a_look_at_a_control_socket_without_a_free_descriptor_is_no_answer(folder):
-    """Nor the end of the thread that looks."""
+def test_a_probe_of_a_control_socket_without_a_free_descriptor_is_no_answer(folder):
+    """And does not end the thread."""
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
     try:
@@ -97,8 +97,8 @@ def test_a_look_at_a_control_socket_without_a_free_descriptor_is_no_answer(folde
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def test_a_guest_that_boots_slowly_is_seen_though_an_exec_probe_is_under_way(rig):
-    """T20: tart itself pauses longer and longer inside such a probe."""
+def test_a_guest_that_becomes_ready_during_an_exec_probe_is_noticed(rig):
+    """T20: tart itself retries with growing pauses within such a probe."""
     rig.tart.state(agent={"*": "never"})
     rig.tart.rules(Rule("exec", do="hang", contains="/usr/bin/true"))
     backend = rig.open(timings=replace(QUICK, exec_probe=600.0))

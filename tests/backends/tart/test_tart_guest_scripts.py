@@ -1,4 +1,4 @@
-"""The scripts that run in a guest, by the shells that they may meet there."""
+"""The scripts that run in a guest, in the shells that may be there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WAITS = 'read -r code <"$HOME/go"; exit "$code"'
 
 
 class Guest:
-    """A home of its own, in which `sleep` only notes that it was called."""
+    """With its own home, in which `sleep` only records that it was called."""
 
     def __init__(self, shell, home):
         self.shell, self.home = shell.split(), home
@@ -47,7 +47,7 @@ class Guest:
         return int(ended.stdout.removeprefix(b"started "))
 
     def await_runner(self, pid):
-        """A process that has begun to wait."""
+        """A process that is waiting already."""
         words = [*self.shell, "-xc", WAIT_SCRIPT, "runscaler", str(pid)]
         waiting = subprocess.Popen(words, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for line in waiting.stderr:
@@ -64,11 +64,11 @@ class Guest:
 
 @pytest.fixture(params=["sh", "bash --posix"])
 def guest(request, tmp_path):
-    """A Mac's `sh` is a bash."""
+    """On a Mac `sh` is a bash."""
     return Guest(request.param, tmp_path)
 
 
-def test_the_end_of_a_runner_is_seen_without_a_pause(guest):
+def test_the_end_of_a_runner_is_noticed_without_polling(guest):
     waiting = guest.await_runner(guest.start(WAITS))
 
     guest.go(3)
@@ -77,7 +77,7 @@ def test_the_end_of_a_runner_is_seen_without_a_pause(guest):
     assert not (guest.home / "slept").exists()
 
 
-def test_the_end_of_a_runner_whose_shell_is_killed_is_seen_without_a_pause(guest):
+def test_the_end_of_a_runner_whose_shell_is_killed_is_noticed_without_polling(guest):
     pid = guest.start(WAITS)
     waiting = guest.await_runner(pid)
 
@@ -88,7 +88,7 @@ def test_the_end_of_a_runner_whose_shell_is_killed_is_seen_without_a_pause(guest
     guest.go(0)
 
 
-def test_a_runner_that_ended_before_anybody_waited_is_seen_at_once(guest):
+def test_a_runner_that_ended_before_the_watch_began_is_noticed_at_once(guest):
     pid = guest.start(WAITS)
     first = guest.await_runner(pid)
     guest.go(4)
@@ -97,7 +97,7 @@ def test_a_runner_that_ended_before_anybody_waited_is_seen_at_once(guest):
     assert guest.printed(guest.await_runner(pid)) == b"4\n"
 
 
-def test_what_a_runner_leaves_running_does_not_hide_its_end(guest):
+def test_background_processes_of_a_runner_do_not_hide_its_end(guest):
     os.mkfifo(guest.home / "later")
     waiting = guest.await_runner(guest.start(f'(read -r line <"$HOME/later") & {WAITS}'))
 
@@ -107,7 +107,7 @@ def test_what_a_runner_leaves_running_does_not_hide_its_end(guest):
     (guest.home / "later").write_text("\n")
 
 
-def test_a_runner_is_awaited_though_its_job_cleared_the_home(guest):
+def test_a_runner_is_watched_even_if_its_job_deleted_the_home(guest):
     pid = guest.start(WAITS)
     shutil.rmtree(guest.box)
     waiting = guest.await_runner(pid)
@@ -117,7 +117,7 @@ def test_a_runner_is_awaited_though_its_job_cleared_the_home(guest):
     assert guest.printed(waiting) == b""
 
 
-def test_what_an_earlier_runner_left_in_the_image_does_not_count(guest):
+def test_files_of_an_earlier_runner_in_the_image_do_not_count(guest):
     guest.box.mkdir()
     (guest.box / "exit").write_text("0\n")
     waiting = guest.await_runner(guest.start(WAITS))
@@ -136,7 +136,7 @@ def test_a_job_keeps_the_guests_own_umask_and_our_files_are_private(guest):
     assert guest.box.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_runner_tells_when_github_refuses_its_version(guest):
+def test_a_runner_reports_that_github_refuses_its_version(guest):
     pid = guest.start('printenv ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE >"$HOME/said"')
 
     guest.printed(guest.await_runner(pid))

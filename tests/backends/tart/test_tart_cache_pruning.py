@@ -19,7 +19,7 @@ DAY = 86_400.0
 
 
 def age(rig, image, days):
-    """Nobody used it for so long."""
+    """Make it look unused for so long."""
     path = cached(TartHome(rig.tart.home), image).path.resolve()
     at = SystemClock().wall() - days * DAY
     os.utime(path, (at, at))
@@ -29,7 +29,7 @@ def is_there(rig, image):
     return cached(TartHome(rig.tart.home), image) is not None
 
 
-def test_what_nobody_used_is_pruned_and_a_configured_image_never(rig, backend):
+def test_unused_images_are_pruned_and_configured_ones_never(rig, backend):
     for image in (IMAGE, OLD):
         rig.tart.add_image(image, {"file": image})
         age(rig, image, 30)
@@ -55,7 +55,7 @@ def test_vms_are_never_pruned(rig, backend):
     ]
 
 
-def test_a_budget_is_passed_on_only_where_there_is_one(rig, backend):
+def test_a_budget_is_passed_on_only_if_there_is_one(rig, backend):
     (sweep,) = backend.sweeps([tart_settings(cache_max_age=2 * DAY, cache_space_budget=50)])
     sweep.run()
 
@@ -63,8 +63,8 @@ def test_a_budget_is_passed_on_only_where_there_is_one(rig, backend):
     assert call.argv[3:] == ("--older-than", "2", "--space-budget", "50")
 
 
-def test_a_budget_is_never_less_than_the_configured_images_take(rig, backend):
-    """prune keeps the newest images that fit into the budget, and a configured one need not fit."""
+def test_a_budget_is_never_smaller_than_the_configured_images(rig, backend):
+    """prune keeps the latest images that fit into the budget, which a configured one may not."""
     tart = backend._host.tart_of(tart_settings())
     pruning = CachePruning.of(tart, [tart_settings(cache_space_budget=20)])
 
@@ -73,7 +73,7 @@ def test_a_budget_is_never_less_than_the_configured_images_take(rig, backend):
     assert "--space-budget" not in CachePruning.of(tart, [tart_settings()]).arguments(25 * 2**30)
 
 
-def test_what_a_configured_image_takes_is_all_that_lies_in_it(rig, backend):
+def test_the_size_of_a_configured_image_includes_all_its_files(rig, backend):
     rig.tart.add_image(IMAGE)
     files = [path for path in cached(TartHome(rig.tart.home), IMAGE).path.rglob("*") if path.is_file()]
     pruning = CachePruning.of(backend._host.tart_of(tart_settings()), [tart_settings(), tart_settings()])
@@ -81,7 +81,7 @@ def test_what_a_configured_image_takes_is_all_that_lies_in_it(rig, backend):
     assert pruning.keep_images() == sum(path.stat().st_blocks * 512 for path in files) > 0
 
 
-def test_there_is_one_sweep_for_each_home_with_its_most_careful_wishes(rig, backend):
+def test_there_is_one_sweep_per_home_with_the_settings_that_keep_the_most(rig, backend):
     sets = [
         tart_settings(cache_max_age=2 * DAY, cache_space_budget=50, cache_cleanup_interval=3600.0),
         tart_settings(OLD, cache_max_age=9 * DAY, cache_space_budget=0, cache_cleanup_interval=7200.0),
@@ -99,7 +99,7 @@ def test_there_is_one_sweep_for_each_home_with_its_most_careful_wishes(rig, back
 
 
 def test_a_prune_that_fails_is_an_error_that_says_where(rig, backend):
-    """T33: the actor warns, and tries again next time."""
+    """T33: the actor logs a warning and tries again at the next sweep."""
     rig.tart.rules(Rule("prune", do="exit", text="Error: no"))
     (sweep,) = backend.sweeps([tart_settings()])
 
@@ -123,7 +123,7 @@ def test_nothing_is_cloned_while_the_caches_are_pruned(rig, backend):
     assert clone.start >= prune.end or clone.end <= prune.start
 
 
-def test_a_prune_ends_with_the_backend(rig, backend):
+def test_a_prune_is_interrupted_when_the_backend_closes(rig, backend):
     rig.tart.rules(Rule("prune", do="hang"))
     (sweep,) = backend.sweeps([tart_settings()])
     with ThreadPoolExecutor(1) as pool:
@@ -135,7 +135,7 @@ def test_a_prune_ends_with_the_backend(rig, backend):
             pruning.result()
 
 
-def test_a_home_that_is_not_there_is_no_error(rig, backend):
+def test_a_missing_home_is_no_error(rig, backend):
     (sweep,) = backend.sweeps([tart_settings(home=str(rig.tart.folder / "nowhere"))])
 
     assert sweep.run() == ""
