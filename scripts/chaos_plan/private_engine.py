@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 GLANCE = 0.1
-NO_NETWORK = ("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false")
-"""A second engine would throw away the firewall rules of the first; these containers need no network."""
+BRIDGE = Path(__file__).parents[1] / "bridge"
+HANDS_OFF = ("--iptables=false", "--ip-forward=false", "--ip-masq=false")
+"""The network of the host stays as it is: with firewall rules of its own an engine deletes those of others."""
 
 
 def can_have_one() -> bool:
@@ -44,6 +45,7 @@ class PrivateEngine:
         self.folder = Path(tempfile.mkdtemp(prefix="rs-own-", dir="/tmp"))
         self.process: subprocess.Popen[bytes] | None = None
         self.url = f"unix://{self.folder}/docker.sock"
+        self._bridge = ""
 
     def __enter__(self) -> Self:
         try:
@@ -60,11 +62,12 @@ class PrivateEngine:
 
     def start(self, *more: str) -> None:
         """With `more` options; returns when it answers."""
+        self._bridge = self._bridge or subprocess.check_output([BRIDGE], text=True).strip()
         below = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
         paths = [f"--{option}={self.folder / name}" for option, name in below.items()]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["dockerd", "--host", self.url, *paths, *NO_NETWORK, *more],
+                ["dockerd", "--host", self.url, *paths, "--bridge", self._bridge, *HANDS_OFF, *more],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -97,6 +100,8 @@ class PrivateEngine:
                     process.kill()
         for mount in self._mounts():
             subprocess.run(["umount", "--lazy", mount], check=False)
+        if self._bridge:
+            subprocess.run(["ip", "link", "delete", self._bridge], check=False)
         shutil.rmtree(self.folder)
 
     def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
