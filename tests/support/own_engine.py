@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from chaos_plan.private_engine import PrivateEngine as Ending
-from chaos_plan.private_engine import can_have_one
+from chaos_plan.private_engine import can_run_engine
 from support.missing import missing
 
 from runscaler.clock import SystemClock
@@ -23,7 +23,7 @@ class PrivateEngine(Ending):
     """With `disk`, its data lie on a disk of so many megabytes."""
 
     def __init__(self, disk: int = 0) -> None:
-        if not can_have_one():
+        if not can_run_engine():
             missing("a Docker engine to stop: it takes root and dockerd")
         super().__init__(SystemClock())
         self._disk = Disk(self.folder / "data", disk) if disk else None

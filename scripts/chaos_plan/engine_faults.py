@@ -1,4 +1,4 @@
-"""What is wrong with an engine at this moment, as calls meet it on their way."""
+"""The faults that `EngineProxy` applies to calls on their way to the engine."""
 
 from __future__ import annotations
 
@@ -21,61 +21,62 @@ CALLS = {
 }
 
 
-class Gone(Exception):
-    """One of the two sides has hung up, or the door between them was closed."""
+class ConnectionClosed(Exception):
+    """One side has closed the connection, or the proxy is closing."""
 
 
-class EngineTrouble:
-    """Thread-safe. `hits` counts calls that met any of it."""
+class EngineFaults:
+    """Thread-safe. `hits` counts the calls that met a fault."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._changed = threading.Condition()
         self._refusals = dict.fromkeys(CALLS, 0)
         self._slow_calls, self._slow_seconds = 0, 0.0
-        self._silent_until = 0.0
-        self._over = False
+        self._hangs_until = 0.0
+        self._closed = False
         self.hits = 0
 
     def hang(self, seconds: float) -> None:
-        """No call goes on before that."""
+        """Let all calls wait for that long."""
         with self._changed:
-            self._silent_until = self._clock.monotonic() + seconds
+            self._hangs_until = self._clock.monotonic() + seconds
 
     def slow(self, calls: int, seconds: float) -> None:
+        """Delay each of the next `calls` calls."""
         with self._changed:
             self._slow_calls, self._slow_seconds = calls, seconds
 
-    def fill(self, what: str, calls: int) -> None:
-        """The next so many of `what` (a key of `CALLS`) find the disk full."""
+    def fill_disk(self, what: str, calls: int) -> None:
+        """Refuse the next `calls` calls of the kind `what`, a key of `CALLS`, because the disk is full."""
         with self._changed:
             self._refusals[what] += calls
 
-    def mend(self) -> None:
-        """From here on all calls pass at once."""
+    def clear(self) -> None:
+        """End all faults; calls that wait go on at once."""
         with self._changed:
             self._refusals = dict.fromkeys(CALLS, 0)
-            self._slow_calls, self._silent_until = 0, 0.0
+            self._slow_calls, self._hangs_until = 0, 0.0
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Calls that wait are gone."""
+        """Let calls that wait fail with `ConnectionClosed`."""
         with self._changed:
-            self._over = True
+            self._closed = True
             self._changed.notify_all()
 
     def wait(self) -> None:
-        """Return when a call may go on; `Gone` after `close`."""
+        """Return when the caller's call may go on; `ConnectionClosed` after `close`."""
         with self._changed:
-            own = self._clock.monotonic() + self._own_delay()
-            self.hits += self._left(own) > 0
-            while not self._over and (left := self._left(own)) > 0:
+            delayed_until = self._clock.monotonic() + self._next_delay()
+            self.hits += self._left(delayed_until) > 0
+            while not self._closed and (left := self._left(delayed_until)) > 0:
                 self._changed.wait(left)
-            if self._over:
-                raise Gone
+            if self._closed:
+                raise ConnectionClosed
 
     def refuses(self, head: bytes) -> bool:
-        """Whether this call's head meets a full disk."""
+        """Whether the call with this request head finds the disk full; counts it if so."""
         with self._changed:
             what = next(
                 (what for what, left in self._refusals.items() if left and CALLS[what].match(head)), ""
@@ -85,11 +86,11 @@ class EngineTrouble:
                 self.hits += 1
             return bool(what)
 
-    def _own_delay(self) -> float:
+    def _next_delay(self) -> float:
         if self._slow_calls <= 0:
             return 0.0
         self._slow_calls -= 1
         return self._slow_seconds
 
-    def _left(self, own: float) -> float:
-        return max(own, self._silent_until) - self._clock.monotonic()
+    def _left(self, delayed_until: float) -> float:
+        return max(delayed_until, self._hangs_until) - self._clock.monotonic()

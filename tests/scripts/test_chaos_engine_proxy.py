@@ -1,4 +1,4 @@
-"""The daemon's door to its engine in a chaos run: it passes calls on, and breaks just what it is told to."""
+"""The proxy between daemon and engine in a chaos run: it forwards calls, and disturbs what it is told to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from benchmarks.bare_engine import BareEngine
-from chaos_plan.door import Door
+from chaos_plan.engine_proxy import EngineProxy
 from urllib3.exceptions import HTTPError
 
 from runscaler.clock import SystemClock
@@ -28,7 +28,7 @@ PATIENCE = 30.0
 
 
 class FakeEngine(BaseHTTPRequestHandler):
-    """Answers each call with its method, path and body; its event stream says one event and goes on."""
+    """Answers each call with its method, path and body; its event stream sends one event and stays open."""
 
     protocol_version = "HTTP/1.1"
 
@@ -76,27 +76,27 @@ def fake_engine() -> Iterator[str]:
 
 
 @pytest.fixture
-def rig() -> Iterator[tuple[Door, BareEngine]]:
+def rig() -> Iterator[tuple[EngineProxy, BareEngine]]:
     with ExitStack() as stack:
-        door = Door(stack.enter_context(fake_engine()), SystemClock())
-        stack.enter_context(door)
-        engine = BareEngine(door.url, 4)
+        proxy = EngineProxy(stack.enter_context(fake_engine()), SystemClock())
+        stack.enter_context(proxy)
+        engine = BareEngine(proxy.url, 4)
         stack.callback(engine.close)
-        yield door, engine
+        yield proxy, engine
 
 
 def test_calls_pass_with_their_bodies_and_answers(rig):
-    door, engine = rig
+    proxy, engine = rig
 
     assert engine.ask("GET", "/_ping") == b"GET /_ping"
     assert engine.ask(*CREATE) == b'POST /v1.41/containers/create?name=a {"Image": "b"}'
     assert engine.ask(*DELETE) == b"DELETE /v1.41/containers/0af?force=1"
-    assert door.hits == 0
+    assert proxy.hits == 0
 
 
-def test_a_full_disk_refuses_so_many_calls_of_one_kind_and_no_others(rig):
-    door, engine = rig
-    door.trouble.fill("create", 2)
+def test_a_full_disk_refuses_the_given_number_of_calls_of_one_kind_and_no_others(rig):
+    proxy, engine = rig
+    proxy.faults.fill_disk("create", 2)
 
     for _ in range(2):
         with pytest.raises(BackendError, match="no space left on device"):
@@ -104,13 +104,13 @@ def test_a_full_disk_refuses_so_many_calls_of_one_kind_and_no_others(rig):
     engine.ask(*START)
     engine.ask(*CREATE)
 
-    assert door.hits == 2
+    assert proxy.hits == 2
 
 
 @pytest.mark.parametrize(("what", "call"), [("start", START), ("delete", DELETE)])
 def test_starts_and_deletions_can_be_refused_too(rig, what, call):
-    door, engine = rig
-    door.trouble.fill(what, 1)
+    proxy, engine = rig
+    proxy.faults.fill_disk(what, 1)
 
     with pytest.raises(BackendError, match="no space left"):
         engine.ask(*call)
@@ -118,37 +118,37 @@ def test_starts_and_deletions_can_be_refused_too(rig, what, call):
 
 
 def test_event_streams_are_cut_and_nothing_else(rig):
-    door, engine = rig
+    proxy, engine = rig
     stream = engine.stream("/v1.41/events")
     pieces = stream.stream(20)
     assert next(pieces) == b'{"Action":"create"}\n'
 
-    door.cut_events()
+    proxy.cut_events()
 
     assert list(pieces) == []
     stream.close()
     assert engine.ask("GET", "/_ping")
-    assert door.hits == 1
+    assert proxy.hits == 1
 
 
-def test_nobody_is_there_while_it_is_away(rig):
-    door, engine = rig
+def test_connections_are_refused_while_it_is_away(rig):
+    proxy, engine = rig
     engine.ask("GET", "/_ping")
 
-    door.leave(PATIENCE * 10)
+    proxy.go_away(PATIENCE * 10)
 
     with pytest.raises((HTTPError, OSError)):
-        BareEngine(door.url, 1).ask("GET", "/_ping")
-    door.mend()
-    assert answers_again(door)
+        BareEngine(proxy.url, 1).ask("GET", "/_ping")
+    proxy.clear_faults()
+    assert answers_again(proxy)
 
 
-def answers_again(door: Door) -> bool:
-    """A new listener takes its moment."""
+def answers_again(proxy: EngineProxy) -> bool:
+    """Tries until the proxy listens again."""
     clock = SystemClock()
     deadline = clock.monotonic() + PATIENCE
     while clock.monotonic() < deadline:
-        engine = BareEngine(door.url, 1)
+        engine = BareEngine(proxy.url, 1)
         try:
             return bool(engine.ask("GET", "/_ping"))
         except (HTTPError, OSError):
@@ -158,44 +158,44 @@ def answers_again(door: Door) -> bool:
     return False
 
 
-def test_it_comes_back_by_itself(rig):
-    door, _ = rig
-    door.leave(0.01)
+def test_it_listens_again_by_itself(rig):
+    proxy, _ = rig
+    proxy.go_away(0.01)
 
-    assert answers_again(door)
+    assert answers_again(proxy)
 
 
-def test_a_call_hangs_until_it_may_go_on(rig):
-    door, engine = rig
-    door.trouble.hang(PATIENCE * 10)
+def test_a_call_hangs_until_the_faults_are_cleared(rig):
+    proxy, engine = rig
+    proxy.faults.hang(PATIENCE * 10)
     answers: list[bytes] = []
     caller = threading.Thread(target=lambda: answers.append(engine.ask("GET", "/_ping")))
     caller.start()
-    while not door.hits:
+    while not proxy.hits:
         assert caller.is_alive()
     assert answers == []
 
-    door.mend()
+    proxy.clear_faults()
 
     caller.join(PATIENCE)
     assert answers == [b"GET /_ping"]
 
 
-def test_so_many_calls_are_slow(rig):
-    door, engine = rig
-    door.trouble.slow(2, 0.01)
+def test_only_the_given_number_of_calls_is_slow(rig):
+    proxy, engine = rig
+    proxy.faults.slow(2, 0.01)
 
     for _ in range(3):
         engine.ask("GET", "/_ping")
 
-    assert door.hits == 2
+    assert proxy.hits == 2
 
 
-def test_a_door_that_is_closed_lets_nobody_wait():
-    with fake_engine() as beyond:
-        with Door(beyond, SystemClock()) as door:
-            door.trouble.hang(PATIENCE * 10)
-            engine = BareEngine(door.url, 1)
+def test_closing_the_proxy_ends_calls_that_hang():
+    with fake_engine() as upstream:
+        with EngineProxy(upstream, SystemClock()) as proxy:
+            proxy.faults.hang(PATIENCE * 10)
+            engine = BareEngine(proxy.url, 1)
             failed = threading.Event()
 
             def call() -> None:
@@ -205,7 +205,7 @@ def test_a_door_that_is_closed_lets_nobody_wait():
 
             caller = threading.Thread(target=call)
             caller.start()
-            while not door.hits:
+            while not proxy.hits:
                 assert caller.is_alive()
         assert failed.wait(PATIENCE)
         caller.join()
