@@ -15,10 +15,10 @@ import pykka
 from loguru import logger
 
 from runscaler import __version__
-from runscaler.actors.house import House
+from runscaler.actors.context import ActorContext
 from runscaler.actors.messages import Abandon, Ping, Ref, Shutdown
 from runscaler.actors.root import RootActor
-from runscaler.actors.workers import Workers
+from runscaler.actors.workers import WorkerPool
 from runscaler.backends.base import BackendContext
 from runscaler.backends.registry import kind_of
 from runscaler.clock import SystemClock
@@ -26,7 +26,7 @@ from runscaler.feed import Feed
 from runscaler.github.client import connect
 from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
-from runscaler.ops.memory import DaemonMemory
+from runscaler.ops.memory import StateStore
 from runscaler.ops.owner import machine_id, owner_without_state_dir
 from runscaler.ops.state_dir import open_state_dir
 from runscaler.ops.state_path import source_of
@@ -126,22 +126,22 @@ class Autoscaler:
             self._let_go()
             raise
 
-    def _build(self) -> House:
+    def _build(self) -> ActorContext:
         state_dir = self._take_state_dir()
         owner = state_dir.owner if state_dir else self._owner_without_state_dir()
         context = BackendContext(owner, state_dir.path if state_dir else None, self._clock)
         serve = self._take_port()
-        return House(
+        return ActorContext(
             config=self._config,
             clock=self._clock,
-            memory=DaemonMemory(state_dir),
+            state_store=StateStore(state_dir),
             board=self._board,
             host_name=socket.gethostname(),
             connect=self._connect or self._github(),
-            thing_of=lambda settings: kind_of(settings.backend).thing(settings),
+            backend_id_of=lambda settings: kind_of(settings.backend).thing(settings),
             open_backend=lambda settings: self._open(settings, context),
             emit=self._feed.emit,
-            workers=Workers,
+            make_worker_pool=WorkerPool,
             serve=serve,
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -19,7 +19,7 @@ class SetState(StrEnum):
 
 
 class Unmet(StrEnum):
-    """Why something wanted is not being started: spec 6.6's closed list."""
+    """Why something wanted is not being started: the closed list of docs/behaviour.md § 6.6."""
 
     MAX_RUNNERS = "max_runners"
     HOST_GUARD = "host_guard"
@@ -51,6 +51,31 @@ class SlotStatus:
     since: float
 
 
+HEALTHZ_KEY = "healthz key"
+"""In the metadata of a counter's field: its key in `/healthz`. A counter without one is not shown there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What one scale set has counted since the program started. A restarted actor goes on from these.
+
+    To add a counter, add a field here and call `plus` where the thing to count happens.
+    """
+
+    jobs_started: int = field(default=0, metadata={HEALTHZ_KEY: "jobs_started"})
+    """Jobs that GitHub reported as started on a runner of this scale set."""
+    jobs_completed: int = field(default=0, metadata={HEALTHZ_KEY: "jobs_completed"})
+    """Jobs that GitHub reported as completed, whatever their result."""
+    runners_started: int = 0
+    """Runners whose resource came up."""
+    runners_failed: int = 0
+    """Runners that did not start, or ended by themselves without having run a job."""
+
+    def plus(self, **more: int) -> Counters:
+        """A copy with the named counters increased. Raises `AttributeError` for an unknown name."""
+        return replace(self, **{name: getattr(self, name) + count for name, count in more.items()})
+
+
 @dataclass(frozen=True, slots=True)
 class ScaleSetStatus:
     """One scale set. Counts are ours unless named after GitHub's statistics (`*_jobs`)."""
@@ -68,8 +93,7 @@ class ScaleSetStatus:
     max: int = 0
     min: int = 0
     desired_runners: int = 0
-    jobs_started: int = 0
-    jobs_completed: int = 0
+    counters: Counters = Counters()
     available_jobs: int = 0
     assigned_jobs: int = 0
     running_jobs: int = 0
@@ -77,8 +101,6 @@ class ScaleSetStatus:
     restarts: int = 0
     last_poll: float | None = None
     """Wall-clock seconds of the last completed poll; None before the first."""
-    runners_started: int = 0
-    runners_failed: int = 0
     slots: tuple[SlotStatus, ...] = ()
 
 

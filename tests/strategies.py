@@ -36,7 +36,7 @@ def counts(draw: st.DrawFn) -> Counts:
 
 @st.composite
 def demands(draw: st.DrawFn) -> Demand:
-    """As GitHub counts: what runs is assigned. `departed` is ours, and may be anything."""
+    """As GitHub counts: what runs is assigned. `had_job` is ours, and may be anything."""
     assigned = draw(st.integers(0, 40))
     return Demand(assigned, draw(st.integers(0, assigned)), draw(_FEW))
 
@@ -144,7 +144,7 @@ def _belief(draw: st.DrawFn, slot: SlotNumber, number: int) -> Believed:
     return Believed(slot, state, _runner(number), "" if bare else f"id-{number}", changed_at)
 
 
-def wishes() -> st.SearchStrategy[list[str]]:
+def waiting_sets() -> st.SearchStrategy[list[str]]:
     """The scale sets that wait for a place on the host, an entry a place."""
     return st.lists(st.sampled_from("abcde"), max_size=30)
 

@@ -1,4 +1,4 @@
-"""The house rules that import-linter cannot say (docs/architecture.md § In one picture); it holds the layers itself."""
+"""Import rules that import-linter cannot express (docs/architecture.md § In one picture)."""
 
 from __future__ import annotations
 

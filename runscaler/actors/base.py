@@ -1,8 +1,10 @@
-"""The one base of all actors: any death becomes one message to the parent (docs/architecture.md § Supervision).
+"""The base class of all actors: however an actor dies, its parent gets one message.
 
-What Pykka does with errors differs between told and asked messages, start-up and base exceptions;
-the guard makes them alike. Whatever escapes a handler ends the actor, cuts its children off and
-tells its parent `ChildCrashed`. The error travels as text: frames hold secrets.
+See docs/architecture.md § Supervision. Pykka treats errors differently in told messages, asked messages,
+start-up hooks and for exceptions outside `Exception`. `SupervisedActor` treats them all alike: whatever
+escapes a handler ends the actor, abandons its children and sends `ChildCrashed` to its parent. The message
+carries the error as text, because a traceback object would hold the values of local variables, which may be
+secrets.
 """
 
 from __future__ import annotations
@@ -27,13 +29,13 @@ M = TypeVar("M")
 
 
 class ActorCrashed(Exception):
-    """Raised inside Pykka's loop after a guarded crash; whoever asked gets it as the answer."""
+    """Raised inside Pykka's loop after a crash was reported; a caller of `ask` gets it as the answer."""
 
 
 class SupervisedActor(pykka.ThreadingActor, Generic[M]):
-    """Subclasses implement `receive`, and where they need it `started`, `released`, `abandoned`.
+    """Subclasses implement `receive` and, as needed, `started`, `clean_up`, `abandoned` and `crashed`.
 
-    `M` is the union of the messages that it receives. All hooks run on the actor's own thread.
+    `M` is the union of the messages that the actor receives. All hooks run on the actor's own thread.
     """
 
     use_daemon_thread = True
@@ -43,34 +45,34 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         self.clock = clock
         self._parent = parent
         self._dead = False
-        self._last_words: object = None
+        self._final_report: object = None
         super().__init__()
         self.children = Children(clock, self.send)
 
-    # -- for subclasses ---------------------------------------------------------------------
+    # -- for subclasses -----------------------------------------------------------------------------
 
     def started(self) -> None:
         """Runs before the first message."""
 
     def receive(self, message: M) -> object:
-        """Handle one message; the result answers an ask."""
+        """Handle one message; the result is the answer if somebody asked."""
         raise NotImplementedError(self.name)
 
-    def released(self) -> None:
-        """Runs at every end: close what is held on this machine. No network, the ref is dead."""
+    def clean_up(self) -> None:
+        """Runs once, however the actor ends: close local resources. No network calls; the ref is dead."""
 
     def abandoned(self) -> None:
-        """The parent died: leave everything as it is for the one who comes after."""
+        """The parent has died: leave everything as it is, so that a new actor can take it over."""
 
     def crashed(self, crash: ChildCrashed) -> None:
-        """Runs before `released` when it ends by a crash; for who has no parent to tell."""
+        """Runs before `clean_up` when this actor crashes, for an actor that has no parent to report to."""
 
     def describe(self, message: M) -> str:
-        """What was being handled, for a crash report: never content, which may hold secrets."""
+        """Name `message` in a crash report. Must not include its content, which may be secret."""
         return type(message).__name__
 
     def send(self, ref: Ref | None, message: object) -> None:
-        """Tell; the dead, and who is not there (None), do not mind."""
+        """Tell `ref`; does nothing if it is None or its actor has ended."""
         if ref is None:
             return
         with suppress(pykka.ActorDeadError):
@@ -80,18 +82,22 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         """Tell the parent."""
         self.send(self._parent, message)
 
-    def end(self, last_words: object) -> None:
-        """End in good order, after what is queued already; the parent hears `last_words` when it is done."""
-        self._last_words = last_words
+    def end(self, final_report: object) -> None:
+        """Stop after the messages queued so far; tell the parent `final_report` after `clean_up`."""
+        self._final_report = final_report
         self.stop()
 
     def after(self, seconds: float, message: M) -> None:
-        """Have `message` delivered to this actor after `seconds`."""
+        """Deliver `message` to this actor in `seconds`."""
         cast("Inbox", self.actor_inbox).after(seconds, message)
 
-    def again(self, message: M) -> None:
-        """Queue `message` behind what waits already."""
+    def send_self(self, message: M) -> None:
+        """Queue `message` behind those that are waiting already."""
         self.send(self.actor_ref, message)
+
+    def has_waiting(self) -> bool:
+        """Whether another message is waiting to be handled."""
+        return not self.actor_inbox.empty()
 
     # -- Pykka's hooks ------------------------------------------------------------------------
 
@@ -101,7 +107,7 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
     def _start_actor_loop(self) -> None:
         try:
             super()._start_actor_loop()
-        except BaseException:  # no thread to be had: a registered ref without one would hang every ask
+        except BaseException:  # the thread cannot be started: an ask to a registered ref would never return
             pykka.ActorRegistry.unregister(self.actor_ref)
             raise
 
@@ -121,11 +127,14 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
 
     def on_stop(self) -> None:
         self.children.abandon()
-        self._guard(self.released, "stop")
-        if self._last_words is not None:
-            self.report(self._last_words)
+        self._guard(self.clean_up, "stop")
+        if self._final_report is not None:
+            self.report(self._final_report)
 
-    # -- the guard ----------------------------------------------------------------------------
+    def _handle_failure(self, *_: object) -> None:
+        """Pykka would log here, perhaps to an embedder's standard error; our parent logs the crash."""
+
+    # -- crashes ------------------------------------------------------------------------------------
 
     def _abandon(self) -> None:
         self.abandoned()
@@ -133,9 +142,10 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         self.stop()
 
     def _guard(self, call: Callable[[], object], handling: Any) -> object:
+        """Run `call`; if it raises, this actor dies. `handling` is a message, or the name of a hook."""
         try:
             return call()
-        except BaseException as error:  # let out, a SystemExit would stop every actor of the process
+        except BaseException as error:  # Pykka would stop every actor of the process at a SystemExit
             self._die(error, handling if isinstance(handling, str) else self.describe(handling))
             raise ActorCrashed(self.name) from None
 
@@ -143,29 +153,26 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         if self._dead:
             return
         self._dead = True
-        self.actor_stopped.set()  # ends the loop now, not behind the backlog
+        self.actor_stopped.set()  # ends the loop now rather than after the queued messages
         pykka.ActorRegistry.unregister(self.actor_ref)
         orphans = self.children.abandon()
-        crash = ChildCrashed(self.actor_urn, self.name, handling, rendered(error), orphans)
+        crash = ChildCrashed(self.actor_urn, self.name, handling, error_text(error), orphans)
         with suppress(BaseException):
             self.crashed(crash)
         with suppress(BaseException):
-            self.released()
+            self.clean_up()
         self.report(crash)
 
-    def _handle_failure(self, *_: object) -> None:
-        """Pykka would log here, on an embedder's standard error; the parent has been told."""
 
-
-def rendered(error: BaseException) -> str:
-    """The error and where it was raised, as text without any variable's value."""
+def error_text(error: BaseException) -> str:
+    """The error and its stack as text, without source lines and without the value of any variable."""
     frames = traceback.extract_tb(error.__traceback__)
-    where = "".join(f"\n  {frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
-    return f"{type(error).__name__}: {_words(error)}{where}"
+    stack = "".join(f"\n  {frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
+    return f"{type(error).__name__}: {_message_of(error)}{stack}"
 
 
-def _words(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     try:
         return str(error)
-    except Exception:  # a stranger's __str__
-        return "(it cannot be shown)"
+    except Exception:  # `__str__` is third-party code
+        return "(its message cannot be shown)"

@@ -1,7 +1,7 @@
-"""The children of one parent: started by name, restarted one for one, given up on (docs/architecture.md § Supervision).
+"""The child actors of one parent, started by name and restarted one by one.
 
-A plain object that its parent owns. Who crashed is known by URN: a second or stale report finds
-nothing and is dropped.
+See docs/architecture.md § Supervision. A plain object that the parent owns. A crash report names the dead
+actor by its URN, so a second or outdated report matches no child and is dropped.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What to do about a crash: start again after `delay` seconds, or give up (`delay` None).
+class RestartDecision:
+    """What to do about a crash: restart the child after `delay` seconds, or give up (`delay` is None).
 
-    `orphans` must have ended before the replacement starts."""
+    `orphans` are the dead child's own children, which must have ended before the replacement starts.
+    """
 
     name: str
     delay: float | None
@@ -40,7 +41,10 @@ class _Child:
 
 
 class Children:
-    """Used by the parent's own thread only."""
+    """A child is *up* while it has a ref, and *down* between its crash and its restart.
+
+    To be used on the parent's thread only.
+    """
 
     def __init__(
         self,
@@ -53,21 +57,22 @@ class Children:
         self._intensity = intensity or RestartIntensity()
         self._children: dict[str, _Child] = {}
         self._names: dict[str, str] = {}
+        """The name of each child that is up, by its URN."""
 
     def start(
         self, name: str, make: Callable[[], Ref], interrupt: Interrupt | None = None
     ) -> ChildCrashed | None:
-        """Start the child called `name`; `make` returns its ref. `interrupt` is what cuts its calls.
+        """Start the child called `name`: `make` starts an actor and returns its ref.
 
-        A child that cannot even be made is a crash of the child: the report is returned, for the
-        parent to handle like any other.
+        `interrupt` is what cuts the child's blocking calls. If `make` raises, that counts as a crash of the
+        child: the report is returned, for the parent to handle like any other.
         """
         child = self._children.setdefault(name, _Child(make, interrupt))
         child.make, child.interrupt = make, interrupt
         return self._launch(name, child)
 
     def restart(self, name: str) -> ChildCrashed | None:
-        """Start a crashed child again, as a new actor; nothing if it has been forgotten meanwhile."""
+        """Start a child that is down as a new actor. Does nothing if it is up or has been forgotten."""
         child = self._children.get(name)
         if child is None or child.ref is not None:
             return None
@@ -79,14 +84,14 @@ class Children:
             child.interrupt.reset()
         try:
             child.ref = child.make()
-        except BaseException as error:  # whatever stops a child from being made is the child's crash
-            self._names[name] = name
+        except BaseException as error:  # a child that cannot be made must not crash its parent
+            self._names[name] = name  # there is no URN: the report carries the name in its place
             return ChildCrashed(name, name, "making it", f"{type(error).__name__}: {error}", ())
         self._names[child.ref.actor_urn] = name
         return None
 
-    def crashed(self, report: ChildCrashed) -> Verdict | None:
-        """Judge a report; None for one about nobody here."""
+    def record_crash(self, report: ChildCrashed) -> RestartDecision | None:
+        """Note that the child is down and decide on its restart; None if the report matches no child."""
         name = self._names.pop(report.urn, None)
         if name is None or name not in self._children:
             return None
@@ -94,25 +99,25 @@ class Children:
         child.ref = None
         child.crashes.append(self._clock.monotonic())
         child.crashes = list(self._intensity.recent(child.crashes))
-        return Verdict(name, self._intensity.delay(child.crashes), report.orphans)
+        return RestartDecision(name, self._intensity.delay(child.crashes), report.orphans)
 
-    def forgive(self, name: str) -> None:
-        """Forget its crashes: a new series of tries begins."""
+    def forget_crashes(self, name: str) -> None:
+        """Allow the child its full number of restarts again."""
         self._children[name].crashes.clear()
 
     def forget(self, name: str) -> None:
-        """It ended in good order, or is not wanted any more."""
+        """Drop the child: it has ended in order, or is no longer wanted."""
         child = self._children.pop(name, None)
         if child is not None and child.ref is not None:
             self._names.pop(child.ref.actor_urn, None)
 
     def ref(self, name: str) -> Ref | None:
-        """None while it is down."""
+        """None while the child is down."""
         child = self._children.get(name)
         return None if child is None else child.ref
 
     def tell(self, name: str, message: object) -> bool:
-        """Tell the child; False while it is down."""
+        """Tell the child; False if it is down."""
         ref = self.ref(name)
         if ref is not None:
             self._send(ref, message)
@@ -125,7 +130,7 @@ class Children:
             child.interrupt.set()
 
     def has(self, name: str) -> bool:
-        """Is there such a child, up or down?"""
+        """Whether there is such a child, up or down."""
         return name in self._children
 
     def __len__(self) -> int:
@@ -142,7 +147,7 @@ class Children:
         return sum(child.restarts for child in self._children.values())
 
     def abandon(self) -> tuple[Ref, ...]:
-        """The parent dies: cut their calls, tell them to leave things as they are, and name them."""
+        """The parent ends: cut each child's call, tell it `Abandon` and forget it. Returns their refs."""
         refs = []
         for child in self._children.values():
             if child.ref is None:

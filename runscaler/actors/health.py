@@ -1,4 +1,4 @@
-"""The health server and the board of latest snapshots (docs/behaviour.md § 9)."""
+"""The health actor: the health server and the board with the latest snapshots (docs/behaviour.md § 9)."""
 
 from __future__ import annotations
 
@@ -9,36 +9,39 @@ from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
 
 if TYPE_CHECKING:
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.backends.base import Stoppable
 
 
 class HealthActor(SupervisedActor[m.HealthMessage]):
-    """Sole writer of the board; the server's threads only read it. A restart loses neither the board,
-    which the house owns, nor the port, of which `serve` takes a duplicate."""
+    """The only writer of the board; the server's threads read it.
 
-    def __init__(self, parent: m.Ref, house: House) -> None:
-        super().__init__("health", parent, house.clock)
-        self._house = house
+    A restart of this actor loses neither the board, which belongs to the context, nor the port: `serve` only
+    takes a duplicate of the listening socket.
+    """
+
+    def __init__(self, parent: m.Ref, context: ActorContext) -> None:
+        super().__init__("health", parent, context.clock)
+        self._context = context
         self._server: Stoppable | None = None
 
     def started(self) -> None:
-        if self._house.serve is not None:
-            self._server = self._house.serve()
+        if self._context.serve is not None:
+            self._server = self._context.serve()
 
-    def released(self) -> None:
+    def clean_up(self) -> None:
         server, self._server = self._server, None
         if server is not None:
             server.stop()
 
     def receive(self, message: m.HealthMessage) -> None:
-        board = self._house.board
+        board = self._context.board
         match message:
             case m.SnapshotTaken(key, status):
                 sets = tuple(
                     status if settings.key == key else old
                     for settings, old in zip(
-                        self._house.config.scale_sets, board.read().scale_sets, strict=True
+                        self._context.config.scale_sets, board.read().scale_sets, strict=True
                     )
                 )
                 board.write(replace(board.read(), scale_sets=sets))

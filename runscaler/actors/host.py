@@ -1,4 +1,4 @@
-"""The host's cap on runners over all scale sets, shared fairly (docs/behaviour.md § 6.4)."""
+"""The host actor: the cap on runners over all scale sets, shared fairly (docs/behaviour.md § 6.4)."""
 
 from __future__ import annotations
 
@@ -11,70 +11,64 @@ from runscaler.backends.base import Place
 from runscaler.policy.fairness import share
 
 if TYPE_CHECKING:
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.names import ScaleSetKey, SlotNumber
 
-UNHEARD_SECONDS = 30.0
-"""How long a cap waits for all scale sets to say what they hold already."""
+HOLD_REPORT_SECONDS = 30.0
+"""How long nothing is granted while a scale set has not reported the capacity it already holds."""
 
 
 class HostActor(SupervisedActor[m.HostMessage]):
-    """`cap` 0 means no cap: every claim is granted as it comes."""
+    """With a cap of 0, which means no cap, every claim is granted at once."""
 
-    def __init__(self, parent: m.Ref, house: House) -> None:
-        super().__init__("host", parent, house.clock)
-        self._cap = house.config.host.max_runners
+    def __init__(self, parent: m.Ref, context: ActorContext) -> None:
+        super().__init__("host", parent, context.clock)
+        self._cap = context.config.host.max_runners
         self._held: defaultdict[ScaleSetKey, set[SlotNumber]] = defaultdict(set)
-        self._waiting: dict[tuple[ScaleSetKey, SlotNumber], m.ClaimPlace] = {}
-        self._unheard = {one.key for one in house.config.scale_sets} if self._cap else set()
+        self._claims: dict[tuple[ScaleSetKey, SlotNumber], m.ClaimCapacity] = {}
+        """Those that wait, oldest first."""
+        self._unreported = {one.key for one in context.config.scale_sets} if self._cap else set()
+        """Scale sets that have not reported what they hold."""
 
     def started(self) -> None:
-        self.after(UNHEARD_SECONDS, m.WaitNoLonger())
+        self.after(HOLD_REPORT_SECONDS, m.HoldReportsOverdue())
 
     def receive(self, message: m.HostMessage) -> None:
         match message:
-            case m.ClaimPlace(key, _, slot, _):
-                if not self._cap:
-                    self._give(message)
-                    return
-                self._waiting[key, slot] = message
-                self._grant()
-            case m.ReturnPlace(key, slot):
-                self._waiting.pop((key, slot), None)
+            case m.ClaimCapacity(key, _, slot, _):
+                self._claims[key, slot] = message
+            case m.ReleaseCapacity(key, slot):
+                self._claims.pop((key, slot), None)
                 self._held[key].discard(slot)
-                self._grant()
-            case m.HoldPlaces(key, slots, all_of_them):
-                self._hold(key, slots, all_of_them)
-            case m.WaitNoLonger():
-                self._unheard.clear()
-                self._grant()
+            case m.HoldCapacity():
+                self._hold(message)
+            case m.HoldReportsOverdue():
+                self._unreported.clear()
             case m.StopHost():
                 self.end(m.SharedStopped(self.name))
             case _:
                 assert_never(message)
+        self._grant_claims()
 
-    def _hold(self, key: ScaleSetKey, slots: tuple[SlotNumber, ...], all_of_them: bool) -> None:
-        if all_of_them:
-            self._held[key] = set(slots)
-            self._waiting = {of: claim for of, claim in self._waiting.items() if of[0] != key}
-            self._unheard.discard(key)
-        else:
-            self._held[key].update(slots)
-        self._grant()
+    def _hold(self, report: m.HoldCapacity) -> None:
+        key = report.key
+        if not report.all_of_them:
+            self._held[key].update(report.slots)
+            return
+        self._held[key] = set(report.slots)
+        self._claims = {of: claim for of, claim in self._claims.items() if of[0] != key}
+        self._unreported.discard(key)
 
-    def _grant(self) -> None:
-        if not self._waiting or self._unheard:
+    def _grant_claims(self) -> None:
+        if self._unreported:
             return
-        free = self._cap - sum(map(len, self._held.values()))
-        if free <= 0:
-            return
-        claims = list(self._waiting.values())
+        claims = list(self._claims.values())
         held = {key: len(slots) for key, slots in self._held.items()}
+        free = self._cap - sum(held.values()) if self._cap else len(claims)
         for index in share(free, held, [claim.key for claim in claims]):
-            claim = claims[index]
-            del self._waiting[claim.key, claim.slot]
-            self._give(claim)
+            self._grant(claims[index])
 
-    def _give(self, claim: m.ClaimPlace) -> None:
+    def _grant(self, claim: m.ClaimCapacity) -> None:
+        del self._claims[claim.key, claim.slot]
         self._held[claim.key].add(claim.slot)
-        self.send(claim.ref, m.PlaceGranted(claim.slot, claim.generation, Place()))
+        self.send(claim.ref, m.ClaimGranted(claim.slot, claim.generation, Place()))

@@ -1,4 +1,4 @@
-"""An actor's queue and its own deadlines, in one place (docs/architecture.md § The actors)."""
+"""An actor's message queue, together with its own deadlines (docs/architecture.md § The actors)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Due:
-    """A deadline that came: looks like an envelope to Pykka's loop, with nobody to answer."""
+    """The message of a deadline that has come: an envelope for Pykka's loop, with nobody to reply to."""
 
     __slots__ = ("message",)
     reply_to: Future[Any] | None = None
@@ -25,39 +25,40 @@ class Due:
 
 
 class Inbox:
-    """`get` returns a message or a deadline, whichever comes first.
+    """`get` returns a queued message or one whose deadline has come, whichever is first.
 
-    `put` is for any thread, `after` for the actor's own. Deadlines are seconds on the clock that
-    was given; with a fake clock they become due when a test moves it.
+    `put` may be called from any thread, everything else only from the actor's. Deadlines are measured on
+    `clock`: with a fake clock they become due when the test advances it.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._due: list[tuple[float, int, object]] = []
+        self._deadlines: list[tuple[float, int, object]] = []
         self._order = count()
 
     def put(self, envelope: Any, /) -> None:
         self._queue.put(envelope)
 
     def after(self, seconds: float, message: object) -> None:
-        """Deliver `message` to this actor `seconds` from now."""
-        heapq.heappush(self._due, (self._clock.monotonic() + seconds, next(self._order), message))
+        """Deliver `message` in `seconds`."""
+        due_at = self._clock.monotonic() + seconds
+        heapq.heappush(self._deadlines, (due_at, next(self._order), message))
 
     def empty(self) -> bool:
-        """Nothing to handle now; deadlines of the future do not count."""
-        return self._queue.empty() and self._wait() != 0
+        """Whether `get` would have to wait."""
+        return self._queue.empty() and self._seconds_left() != 0
 
     def get(self) -> Any:
         while True:
-            wait = self._wait()
-            if wait == 0:
-                return Due(heapq.heappop(self._due)[2])
+            seconds_left = self._seconds_left()
+            if seconds_left == 0:
+                return Due(heapq.heappop(self._deadlines)[2])
             with suppress(queue.Empty):
-                return self._queue.get(timeout=wait)
+                return self._queue.get(timeout=seconds_left)
 
-    def _wait(self) -> float | None:
-        """Seconds until the next deadline, 0 when it is due, None without one."""
-        if not self._due:
+    def _seconds_left(self) -> float | None:
+        """Until the next deadline: 0 if it has come, None if there is none."""
+        if not self._deadlines:
             return None
-        return max(0.0, self._due[0][0] - self._clock.monotonic())
+        return max(0.0, self._deadlines[0][0] - self._clock.monotonic())

@@ -1,7 +1,8 @@
-"""The keeper of one real thing (an engine, the host's processes) that several scale sets share.
+"""The keeper of one backend, for instance a Docker engine, on behalf of the scale sets that share it.
 
-It never blocks: the event stream runs on the backend's threads, lists and image pulls on workers,
-and all of them tell it. It tells the scale sets: what ended, what is listed, what is up or down.
+The keeper never blocks: the backend watches for events on threads of its own, lists and image pulls run on
+workers, and all of them report to the keeper by message. It tells the scale sets which resources exist, which
+have ended, whether the backend answers and whether their runner image is there.
 """
 
 from __future__ import annotations
@@ -19,164 +20,173 @@ from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
 
 if TYPE_CHECKING:
-    from runscaler.actors.house import House
-    from runscaler.backends.base import Backend, Resource, Stoppable
+    from runscaler.actors.context import ActorContext
+    from runscaler.backends.base import Backend, Progress, Resource, Stoppable
     from runscaler.config.model import ScaleSetSettings
     from runscaler.errors import RunscalerError
     from runscaler.names import ScaleSetKey
 
 _BACKOFF = Backoff(first=2.0, cap=60.0)
 PULLS_AT_ONCE = 4
-LOOK_AGAIN_SECONDS = 3600.0
-"""How often the backend is asked to look after an image that is there; it knows its pull-interval."""
+REFRESH_SECONDS = 3600.0
+"""How often the backend is asked to prepare an image that is there; it knows whether a pull is due."""
 
 
 class KeeperCrashed(Exception):
-    """Something escaped a worker that no backend may raise."""
+    """A worker raised something that no backend may raise."""
 
 
 @dataclass(slots=True)
-class Tenant:
+class AttachedSet:
+    """A scale set on this backend, and how far the preparation of its image is."""
+
     ref: m.Ref
     settings: ScaleSetSettings
-    failures: int = 0
     preparing: bool = False
     ready: bool = False
+    failures: int = 0
+    """Failed preparations in a row."""
     turn: int = 0
+    """The number of its latest `RetryPrepare`; earlier ones are void."""
 
 
 class KeeperActor(SupervisedActor[m.KeeperMessage]):
-    def __init__(self, name: str, parent: m.Ref, house: House, backend: Backend) -> None:
-        super().__init__(name, parent, house.clock)
+    def __init__(self, name: str, parent: m.Ref, context: ActorContext, backend: Backend) -> None:
+        super().__init__(name, parent, context.clock)
         self.backend = backend
-        self.tenants: dict[ScaleSetKey, Tenant] = {}
-        self._wanting: set[ScaleSetKey] = set()
+        self.scale_sets: dict[ScaleSetKey, AttachedSet] = {}
+        self._to_list: set[ScaleSetKey] = set()
+        """Who gets the result of the next listing."""
         self._listing: set[ScaleSetKey] = set()
+        """Who gets the result of the listing in progress."""
         self._list_failures = 0
         self._list_turn = 0
         self._down: m.ThingDown | None = None
         self._interrupt = Interrupt()
-        self._stream: Stoppable | None = None
-        self._lister = house.workers(f"{name} list", 1, self.hear)
-        self._preparers = house.workers(f"{name} image", PULLS_AT_ONCE, self.hear)
-        self._sweeping = Sweeping(self, backend, house.workers(f"{name} sweep", 1, self.hear))
+        self._events: Stoppable | None = None
+        self._list_worker = context.make_worker_pool(f"{name} list", 1, self.tell_self)
+        self._image_workers = context.make_worker_pool(f"{name} image", PULLS_AT_ONCE, self.tell_self)
+        sweep_worker = context.make_worker_pool(f"{name} sweep", 1, self.tell_self)
+        self._sweeping = Sweeping(self.after, backend, sweep_worker)
 
-    def hear(self, message: object) -> None:
-        """From workers and the backend's own threads."""
+    def tell_self(self, message: object) -> None:
+        """Called on the threads of workers and of the backend."""
         self.send(self.actor_ref, message)
 
     def started(self) -> None:
-        self._stream = self.backend.watch(self.clock.wall(), self.hear)
+        self._events = self.backend.watch(self.clock.wall(), self.tell_self)
 
-    def released(self) -> None:
+    def clean_up(self) -> None:
         self._interrupt.set()
-        self._lister.close()
-        self._preparers.close()
+        self._list_worker.close()
+        self._image_workers.close()
         self._sweeping.close()
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.stop()
+        events, self._events = self._events, None
+        if events is not None:
+            events.stop()
 
     def receive(self, message: m.KeeperMessage) -> None:
         match message:
             case m.ResourceEnded():
-                self.ended(message)
+                self.resource_ended(message)
             case m.ThingDown():
-                self._went_down(message)
+                self._backend_down(message)
             case m.ThingUp():
-                self._came_up()
+                self._backend_up()
             case m.JoinKeeper(key, ref, settings):
-                self._join(key, Tenant(ref, settings))
+                self._attach(key, AttachedSet(ref, settings))
             case m.LeaveKeeper(key, keep):
-                self.left(key, keep=keep)
-                self.tenants.pop(key, None)
+                self.scale_set_left(key, keep=keep)
+                self.scale_sets.pop(key, None)
             case m.StopKeeper(keep):
-                self.leave(keep=keep)
+                self.stop_in_order(keep=keep)
             case m.WorkerCrashed(error):
                 raise KeeperCrashed(error)
-            case m.ListResources() | m.Listed() | m.ListingFailed() | m.ListAgain():
-                self._list_step(message)
-            case m.Prepared() | m.PreparingFailed() | m.PreparingGoesOn() | m.PrepareAgain():
-                self._prepare_step(message)
+            case m.ListResources() | m.Listed() | m.ListingFailed() | m.RetryListing():
+                self._receive_listing(message)
+            case m.Prepared() | m.PrepareFailed() | m.PrepareProgressed() | m.RetryPrepare():
+                self._receive_prepare(message)
             case m.SweepDue(name):
-                self._sweeping.begin(name)
+                self._sweeping.run(name)
             case m.Swept():
-                self._sweeping.done(message)
+                self._sweeping.swept(message)
             case _:
-                self.hand_out(message)
+                self.receive_vm_slot(message)
 
-    # -- what the actor of VM slots does more than this ---------------------------------------------
+    # -- what `TartSlotActor` overrides ---------------------------------------------------------------
 
-    def hand_out(self, message: m.VmSlotMessage) -> None:
-        """Only who has VM slots is told such."""
+    def receive_vm_slot(self, message: m.VmSlotMessage) -> None:
         raise NotImplementedError(f"{self.name} has no VM slots")
 
-    def ended(self, ended: m.ResourceEnded) -> None:
-        self.tell_tenants(ended, ended.key)
+    def resource_ended(self, ended: m.ResourceEnded) -> None:
+        self.notify(ended, ended.key)
 
-    def joined(self, key: ScaleSetKey) -> None:
-        """A scale set is new here."""
+    def scale_set_joined(self, key: ScaleSetKey) -> None:
+        """Runs after the scale set was attached."""
 
-    def left(self, key: ScaleSetKey, *, keep: bool) -> None:
-        """A scale set is gone."""
+    def scale_set_left(self, key: ScaleSetKey, *, keep: bool) -> None:
+        """Runs before the scale set is detached. `keep`: its warm VMs stay for the next start."""
 
-    def prepared(self, key: ScaleSetKey) -> None:
-        """An image is there, or is new."""
+    def image_prepared(self, key: ScaleSetKey) -> None:
+        """Runs each time the image of a scale set was prepared; it may be a new one."""
 
-    def leave(self, *, keep: bool) -> None:
+    def stop_in_order(self, *, keep: bool) -> None:
         self.end(m.SharedStopped(self.name))
 
-    # -- availability -----------------------------------------------------------------------------
+    # -- availability -------------------------------------------------------------------------------
 
-    def _went_down(self, down: m.ThingDown) -> None:
+    def notify(self, message: object, key: ScaleSetKey | None = None) -> None:
+        """Tell the scale set with that key, or without one all of them."""
+        for one, attached in self.scale_sets.items():
+            if key is None or key == one:
+                self.send(attached.ref, message)
+
+    def _backend_down(self, down: m.ThingDown) -> None:
         self._down = down
-        logger.debug("{} does not answer: {}; trying again by itself", self.backend.name, down.reason)
-        self.tell_tenants(m.BackendDown(down.reason, down.fixes))
+        logger.debug("{} does not answer: {}; it keeps trying", self.backend.name, down.reason)
+        self.notify(m.BackendDown(down.reason, down.fixes))
 
-    def _came_up(self) -> None:
+    def _backend_up(self) -> None:
         if self._down is not None:
             logger.debug("{} answers again", self.backend.name)
         self._down = None
-        self.tell_tenants(m.BackendUp())
-        for key, tenant in self.tenants.items():
-            if tenant.failures:
+        self.notify(m.BackendUp())
+        for key, attached in self.scale_sets.items():
+            if attached.failures:
                 self._prepare(key)
 
-    def tell_tenants(self, message: object, key: ScaleSetKey | None = None) -> None:
-        for one, tenant in self.tenants.items():
-            if key is None or key == one:
-                self.send(tenant.ref, message)
-
-    def _join(self, key: ScaleSetKey, tenant: Tenant) -> None:
-        self.tenants[key] = tenant
-        self.joined(key)
+    def _attach(self, key: ScaleSetKey, attached: AttachedSet) -> None:
+        self.scale_sets[key] = attached
+        self.scale_set_joined(key)
         if self._down is not None:
-            self.send(tenant.ref, m.BackendDown(self._down.reason, self._down.fixes))
+            self.send(attached.ref, m.BackendDown(self._down.reason, self._down.fixes))
         self._prepare(key)
-        self._sweeping.plan([one.settings for one in self.tenants.values()])
+        self._sweeping.plan([one.settings for one in self.scale_sets.values()])
 
-    # -- the list -----------------------------------------------------------------------------------
+    # -- listing ------------------------------------------------------------------------------------
 
-    def _list_step(self, message: m.ListResources | m.Listed | m.ListingFailed | m.ListAgain) -> None:
+    def _receive_listing(
+        self, message: m.ListResources | m.Listed | m.ListingFailed | m.RetryListing
+    ) -> None:
         match message:
             case m.ListResources(key):
-                self._wanting.add(key)
+                self._to_list.add(key)
                 self._list()
             case m.Listed(as_of, resources):
                 self._listed(as_of, resources)
             case m.ListingFailed(reason, fixes):
                 self._listing_failed(reason, fixes)
-            case m.ListAgain(turn):
+            case m.RetryListing(turn):
                 if turn == self._list_turn:
                     self._list()
 
     def _list(self) -> None:
-        """One listing at a time answers all who asked before it began."""
-        if self._listing or not self._wanting:
+        """Start a listing, for all who asked so far. Only one runs at a time."""
+        if self._listing or not self._to_list:
             return
-        self._listing, self._wanting = self._wanting, set()
+        self._listing, self._to_list = self._to_list, set()
         as_of = self.clock.monotonic()
-        self._lister.submit(
+        self._list_worker.submit(
             self.backend.inventory,
             done=lambda resources: m.Listed(as_of, tuple(resources)),
             failed=lambda error: m.ListingFailed(str(error), error.fixes),
@@ -187,80 +197,83 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         for resource in resources:
             by_key[resource.key].append(resource)
         for key in self._listing:
-            if tenant := self.tenants.get(key):
-                self.send(tenant.ref, m.Inventory(as_of, tuple(by_key[key])))
+            if attached := self.scale_sets.get(key):
+                self.send(attached.ref, m.Inventory(as_of, tuple(by_key[key])))
         self._listing = set()
         if self._list_failures:
             self._list_failures = 0
-            self.tell_tenants(m.BackendUp())  # also to those who have not asked
+            self.notify(m.BackendUp())  # the failure was told to all, not only to those who asked
         self._list()
 
     def _listing_failed(self, reason: str, fixes: tuple[str, ...]) -> None:
-        """Nobody gets an empty list for an answer; who asked is answered when it works again."""
-        self._wanting |= self._listing
+        """Those who asked get no answer until a later listing succeeds: never an empty inventory."""
+        self._to_list |= self._listing
         self._listing = set()
         self._list_failures += 1
         if self._list_failures == 1 and self._down is None:
             logger.debug("the runners on {} cannot be listed: {}", self.backend.name, reason)
-            self.tell_tenants(m.BackendDown(reason, fixes))
+            self.notify(m.BackendDown(reason, fixes))
         self._list_turn += 1
-        self.after(_BACKOFF.delay(self._list_failures), m.ListAgain(self._list_turn))
+        self.after(_BACKOFF.delay(self._list_failures), m.RetryListing(self._list_turn))
 
     # -- images -------------------------------------------------------------------------------------
 
-    def _prepare_step(
-        self, message: m.Prepared | m.PreparingFailed | m.PreparingGoesOn | m.PrepareAgain
+    def _receive_prepare(
+        self, message: m.Prepared | m.PrepareFailed | m.PrepareProgressed | m.RetryPrepare
     ) -> None:
-        tenant = self.tenants.get(message.key)
-        if tenant is None:
+        attached = self.scale_sets.get(message.key)
+        if attached is None:
             return
         match message:
-            case m.Prepared():
-                tenant.preparing, tenant.failures, tenant.ready = False, 0, True
-                self.send(tenant.ref, m.ImagePrepared())
-                self.prepared(message.key)
-                self._prepare_after(LOOK_AGAIN_SECONDS, message.key, tenant)
-            case m.PreparingFailed(key, reason, fixes):
-                self._preparing_failed(key, tenant, m.ImageAbsent(reason, fixes))
-            case m.PreparingGoesOn(what=what, percent=percent):
+            case m.Prepared(key):
+                attached.preparing, attached.failures, attached.ready = False, 0, True
+                self.send(attached.ref, m.ImagePrepared())
+                self.image_prepared(key)
+                self._prepare_after(REFRESH_SECONDS, key, attached)
+            case m.PrepareFailed(key, reason, fixes):
+                attached.preparing = attached.ready = False
+                attached.failures += 1
+                self.send(attached.ref, m.ImageAbsent(reason, fixes))
+                self._prepare_after(_BACKOFF.delay(attached.failures), key, attached)
+            case m.PrepareProgressed(what=what, percent=percent):
                 share = "" if percent is None else f" ({percent} %)"
-                if not tenant.ready and not tenant.failures:  # why it failed is worth more
-                    self.send(tenant.ref, m.ImageAbsent(f"{what}{share}", failed=False))
-            case m.PrepareAgain(key, turn):
-                if turn in (None, tenant.turn):
+                if not attached.ready and not attached.failures:  # else the last failure stays shown
+                    self.send(attached.ref, m.ImageAbsent(f"{what}{share}", failed=False))
+            case m.RetryPrepare(key, turn):
+                if turn in (None, attached.turn):
                     self._prepare(key)
 
     def _prepare(self, key: ScaleSetKey) -> None:
-        tenant = self.tenants[key]
-        if tenant.preparing:
+        attached = self.scale_sets[key]
+        if attached.preparing:
             return
-        tenant.preparing = True
-        if not tenant.failures and not tenant.ready:
-            self.send(tenant.ref, m.ImageAbsent(f"preparing {tenant.settings.runner_image}", failed=False))
-        shown: set[tuple[str, int | None]] = set()
+        attached.preparing = True
+        if not attached.failures and not attached.ready:
+            absent = m.ImageAbsent(f"preparing {attached.settings.runner_image}", failed=False)
+            self.send(attached.ref, absent)
+        progress = self._progress(key)
+        self._image_workers.submit(
+            lambda: self.backend.prepare(attached.settings, progress, self._interrupt),
+            done=lambda _: m.Prepared(key),
+            failed=lambda error: _prepare_failed(key, error),
+        )
+
+    def _progress(self, key: ScaleSetKey) -> Progress:
+        """What the backend calls on a worker to tell its progress; passed on in steps of 5 %."""
+        told: set[tuple[str, int | None]] = set()
 
         def progress(what: str, done: int, total: int, /) -> None:
             percent = None if total <= 0 else min(100, 5 * (20 * done // total))
-            if (what, percent) not in shown:
-                shown.add((what, percent))
-                self.hear(m.PreparingGoesOn(key, what, percent))
+            if (what, percent) not in told:
+                told.add((what, percent))
+                self.tell_self(m.PrepareProgressed(key, what, percent))
 
-        self._preparers.submit(
-            lambda: self.backend.prepare(tenant.settings, progress, self._interrupt),
-            done=lambda _: m.Prepared(key),
-            failed=lambda error: _preparing_failed(key, error),
-        )
+        return progress
 
-    def _preparing_failed(self, key: ScaleSetKey, tenant: Tenant, absent: m.ImageAbsent) -> None:
-        tenant.preparing = tenant.ready = False
-        tenant.failures += 1
-        self.send(tenant.ref, absent)
-        self._prepare_after(_BACKOFF.delay(tenant.failures), key, tenant)
-
-    def _prepare_after(self, seconds: float, key: ScaleSetKey, tenant: Tenant) -> None:
-        tenant.turn += 1
-        self.after(seconds, m.PrepareAgain(key, tenant.turn))
+    def _prepare_after(self, seconds: float, key: ScaleSetKey, attached: AttachedSet) -> None:
+        attached.turn += 1
+        self.after(seconds, m.RetryPrepare(key, attached.turn))
 
 
-def _preparing_failed(key: ScaleSetKey, error: RunscalerError) -> m.PreparingFailed:
-    return m.PreparingFailed(key, str(error), error.fixes)
+def _prepare_failed(key: ScaleSetKey, error: RunscalerError) -> m.PrepareFailed:
+    return m.PrepareFailed(key, str(error), error.fixes)

@@ -1,8 +1,8 @@
-"""The listener of one scale set: its registration at GitHub, its session, the long poll.
+"""The listener of one scale set: its registration at GitHub, its message session and the long poll.
 
-It blocks in calls; its parent cuts them with the interrupt and says why in the message that follows.
-What it still owes GitHub (jobs to acquire, batches to acknowledge) it keeps until it is paid, so a
-call that was cut or failed loses nothing. A batch is acknowledged only after the scale set has
+The listener blocks in calls to GitHub. Its parent cuts a call with the interrupt and sends the message that
+says why. Jobs still to be acquired and batches still to be acknowledged are remembered until that has
+succeeded, so a call that fails or is cut loses nothing. A batch is acknowledged only after the scale set has
 handled it (docs/protocol.md § 5.5).
 """
 
@@ -12,25 +12,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from loguru import logger
 
+from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
-from runscaler.actors.messages import (
-    AnnounceCapacity,
-    AskAgain,
-    BatchHandled,
-    BatchReceived,
-    CloseSession,
-    GoOn,
-    ListenerMessage,
-    ListenerStopped,
-    ListenerTroubled,
-    PolledInVain,
-    Reconnect,
-    Ref,
-    ScaleSetFound,
-    SecondOpinion,
-    SessionOpened,
-    StoodBy,
-)
 from runscaler.actors.registration import Registration
 from runscaler.errors import (
     AccessDenied,
@@ -52,303 +35,317 @@ from runscaler.policy.backoff import Backoff
 from runscaler.policy.cursor import Cursor
 
 if TYPE_CHECKING:
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import ScaleSetService
     from runscaler.github.messages import Batch, JobAvailable
     from runscaler.interrupt import Interrupt
 
 STANDBY_SECONDS = 30.0
-"""Between two tries at a session that another listener holds, plus up to half of it (docs/behaviour.md § 8.4)."""
+"""Between two attempts to open a session that another listener holds, plus up to half of it at random
+(docs/behaviour.md § 8.4)."""
 DENIED_SECONDS = 60.0
-"""Between two tries with a credential that GitHub refuses (docs/protocol.md § 3.3)."""
+"""Between two attempts with a credential that GitHub refuses (docs/protocol.md § 3.3)."""
 ACKNOWLEDGE_SECONDS = 5.0
+"""How long one acknowledgement is retried before the next poll goes ahead without it."""
 UNREADABLE_POLLS = 3
-"""In a row, after which the session is opened anew: what cannot be read has no id to acknowledge (F9)."""
+"""Unreadable replies in a row after which a new session is opened: without a message id there is nothing to
+acknowledge, so the same message would come for ever (fault F9)."""
 _BACKOFF = Backoff(first=1.0, cap=60.0)
 
 
-class ListenerActor(SupervisedActor[ListenerMessage]):
-    """`interrupt` is its parent's to set; every message that goes with it clears it."""
+class ListenerActor(SupervisedActor[m.ListenerMessage]):
+    """It works in turns: each connects, announces the session or polls once, and schedules the next.
+
+    `interrupt` is set by the parent; receiving the message that goes with it clears it.
+    """
 
     def __init__(
         self,
         name: str,
-        parent: Ref,
-        house: House,
+        parent: m.Ref,
+        context: ActorContext,
         settings: ScaleSetSettings,
         service: ScaleSetService,
         interrupt: Interrupt,
         capacity: int,
     ) -> None:
-        super().__init__(name, parent, house.clock)
-        self._house, self._settings, self._service = house, settings, service
-        self._interrupt = interrupt
+        super().__init__(name, parent, context.clock)
+        self._settings, self._service, self._interrupt = settings, service, interrupt
+        self._state_store, self._host_name = context.state_store, context.host_name
         self._capacity = capacity
-        self._registration = Registration(settings, service, interrupt, house.clock)
-        self._session: Session | None = None
-        self._cursor = Cursor()
-        self._awaiting = False
-        self._awaited: int | None = None
-        self._unacknowledged: list[int] = []
-        self._said_unacknowledged = False
-        self._to_acquire: tuple[int, ...] = ()
-        self._failures = self._unreadable = 0
-        self._lost = 0
-        """Sessions lost in a row, without one poll that came back."""
+        self._registration = Registration(settings, service, interrupt, context.clock)
         self._turn = 0
+        """The number of the latest turn that was scheduled; earlier ones are void."""
+        self._session: Session | None = None
         self._announced = False
+        """Whether the scale set was told of the session."""
+        self._had_session = False
+        """Whether the last attempt to open a session succeeded: then the scale set is ours to delete."""
         self._labels: tuple[str, ...] = ()
-        self._held_session = False
+        self._cursor = Cursor()
+        self._awaiting_answer = False
+        """Whether the scale set has yet to answer with `BatchHandled`: nothing is polled meanwhile."""
+        self._awaited_batch: int | None = None
+        self._to_acquire: tuple[int, ...] = ()
+        self._unacknowledged: list[int] = []
+        self._logged_unacknowledged = False
+        self._failures = 0
+        """Turns in a row that failed."""
+        self._unreadable = 0
+        """Polls in a row whose reply could not be read."""
+        self._lost_sessions = 0
+        """Sessions lost in a row without a single poll that returned."""
         self._log = logger.bind(scale_set=settings.name)
 
     def started(self) -> None:
-        self._go_on()
+        self._schedule_turn()
 
-    def receive(self, message: ListenerMessage) -> None:
+    def receive(self, message: m.ListenerMessage) -> None:
         match message:
-            case GoOn(turn):
+            case m.TakeTurn(turn):
                 if turn == self._turn:
                     self._take_turn()
-            case BatchHandled(batch_id, acquire):
-                self._handled(batch_id, acquire)
-            case AnnounceCapacity(capacity):
+            case m.BatchHandled(batch_id, acquire):
+                self._batch_handled(batch_id, acquire)
+            case m.AnnounceCapacity(capacity):
                 self._interrupt.clear()
                 self._capacity = capacity
-                self._go_on()
-            case Reconnect():
+                self._schedule_turn()
+            case m.Reconnect():
                 self._interrupt.clear()
                 self._drop_session()
-                self._go_on()
-            case AskAgain():
-                self._ask_again()
-            case CloseSession(delete_scale_set):
+                self._schedule_turn()
+            case m.RefreshStatistics():
+                self._refresh_statistics()
+            case m.CloseSession(delete_scale_set):
                 self._interrupt.clear()
                 self._close(delete_scale_set)
             case _:
                 assert_never(message)
 
-    # -- one turn, and what its failure means ---------------------------------------------------
+    # -- turns and their failures -------------------------------------------------------------------
 
-    def _go_on(self, seconds: float = 0.0) -> None:
-        """Take the next turn after `seconds`; turns planned earlier are void."""
+    def _schedule_turn(self, seconds: float = 0.0) -> None:
+        """Take the next turn in `seconds`, in place of any scheduled earlier."""
         self._turn += 1
         if seconds:
-            self.after(seconds, GoOn(self._turn))
+            self.after(seconds, m.TakeTurn(self._turn))
         else:
-            self.again(GoOn(self._turn))
+            self.send_self(m.TakeTurn(self._turn))
 
     def _take_turn(self) -> None:
         try:
             self._next_step()
         except Interrupted:
-            return  # the message that says why is on its way
+            return  # the message that says why follows
         except SessionConflict as error:
             self._stand_by(error)
         except (SessionGone, ScaleSetGone, QueueTokenExpired) as error:
             self._session_lost(error)
         except GitHubError as error:
-            self._troubled(error)
+            self._turn_failed(error)
         else:
-            self._well()
+            self._turn_succeeded()
 
     def _next_step(self) -> None:
         if self._session is None:
             self._session = self._connect()
         if not self._announced:
             self._announce(self._session)
-        elif not self._awaiting:
+        elif not self._awaiting_answer:
             self._poll(self._session)
 
     def _session_lost(self, error: GitHubError) -> None:
-        """A new one at once; the next only after a while, where not one poll came between (F26)."""
+        """Open a new session at once; back off if that one is lost too before a poll returned (fault F26)."""
         self._drop_session()
-        self._lost += 1
+        self._lost_sessions += 1
         wait = self.clock.jitter(1.0)
-        if self._lost > 1:
-            wait = _BACKOFF.delay(self._lost, self.clock.jitter(1.0))
-            self.report(ListenerTroubled(Trouble.of(error, self.clock.monotonic() + wait)))
+        if self._lost_sessions > 1:
+            wait = _BACKOFF.delay(self._lost_sessions, self.clock.jitter(1.0))
+            self._report_trouble(error, wait)
         else:
             self._log.warning("the message session is over ({}); opening a new one", error)
-        self._go_on(wait)
+        self._schedule_turn(wait)
 
     def _stand_by(self, error: SessionConflict) -> None:
         wait = STANDBY_SECONDS + self.clock.jitter(STANDBY_SECONDS / 2)
         self._drop_session()
-        self._held_session = False  # the scale set is another's to delete
+        self._had_session = False
         reason = f"another listener holds it, to be taken over when it is free: {error}"
-        self.report(StoodBy(reason, self.clock.monotonic() + wait))
-        self._go_on(wait)
+        self.report(m.StandbyEntered(reason, self.clock.monotonic() + wait))
+        self._schedule_turn(wait)
 
-    def _troubled(self, error: GitHubError) -> None:
-        if self._is_unreadable_for_good(error):
+    def _turn_failed(self, error: GitHubError) -> None:
+        unreadable = self._session is not None and isinstance(error, Unreadable)
+        self._unreadable = self._unreadable + 1 if unreadable else 0
+        if self._unreadable >= UNREADABLE_POLLS:
             self._session_lost(error)
             return
         self._failures += 1
-        wait = self._patience(error)
-        self.report(ListenerTroubled(Trouble.of(error, self.clock.monotonic() + wait)))
-        self._go_on(wait)
+        wait = self._retry_delay(error)
+        self._report_trouble(error, wait)
+        self._schedule_turn(wait)
 
-    def _is_unreadable_for_good(self, error: GitHubError) -> bool:
-        unread = self._session is not None and isinstance(error, Unreadable)
-        self._unreadable = self._unreadable + 1 if unread else 0
-        return self._unreadable >= UNREADABLE_POLLS
-
-    def _patience(self, error: GitHubError) -> float:
+    def _retry_delay(self, error: GitHubError) -> float:
         if isinstance(error, RateLimited):
             return error.retry_after
         if isinstance(error, AccessDenied | NotFound):
             return DENIED_SECONDS
         return _BACKOFF.delay(self._failures, self.clock.jitter(1.0))
 
-    def _well(self) -> None:
+    def _report_trouble(self, error: GitHubError, wait: float) -> None:
+        self.report(m.ListenerTroubled(Trouble.of(error, self.clock.monotonic() + wait)))
+
+    def _turn_succeeded(self) -> None:
         self._unreadable = 0
         if self._failures:
             self._failures = 0
-            self.report(ListenerTroubled(None))
+            self.report(m.ListenerTroubled(None))
 
-    # -- connecting -------------------------------------------------------------------------------
+    # -- connecting ---------------------------------------------------------------------------------
 
     def _connect(self) -> Session:
-        kept = self._house.memory.load_session(self._settings.key)
-        scale_set = self._registration.found(None if kept is None else kept[0])
-        scale_set_id = ScaleSetId(scale_set.id)
-        self.report(ScaleSetFound(scale_set_id))
-        self._close_predecessor()
-        session = self._service.open_session(scale_set_id, self._house.host_name, self._interrupt)
-        self._house.memory.save_session(self._settings.key, scale_set_id, session.id)
-        self._held_session, self._announced = True, False
-        self._labels = self._registration.brought_in_line().labels
+        saved = self._state_store.load_session(self._settings.key)
+        scale_set_id = ScaleSetId(self._registration.find(None if saved is None else saved[0]).id)
+        self.report(m.ScaleSetFound(scale_set_id))
+        self._close_saved_session()
+        session = self._service.open_session(scale_set_id, self._host_name, self._interrupt)
+        self._state_store.save_session(self._settings.key, scale_set_id, session.id)
+        self._had_session, self._announced = True, False
+        self._labels = self._registration.apply_settings().labels
         self._cursor, self._unacknowledged, self._to_acquire = Cursor(), [], ()
         return session
 
-    def _announce(self, session: Session) -> None:
-        """Tell the scale set, with the offers of earlier sessions, which are not repeated."""
-        offers = self._offers(session)
-        self._announced = self._awaiting = True
-        self._awaited = None
-        self.report(SessionOpened(session.scale_set_id, session.statistics, offers, self._labels))
+    def _close_saved_session(self) -> None:
+        """Close the last session of ours, perhaps of an earlier process.
 
-    def _close_predecessor(self) -> None:
-        """Our last session, also from before a crash: it would answer 409 for minutes (docs/protocol.md § 4.5)."""
-        kept = self._house.memory.load_session(self._settings.key)
-        if kept is not None:
-            self._service.close_session(*kept, self._interrupt)
-            self._house.memory.clear_session(self._settings.key)
+        While it is open, GitHub answers 409 to a new one, for minutes (docs/protocol.md § 4.5).
+        """
+        saved = self._state_store.load_session(self._settings.key)
+        if saved is not None:
+            self._service.close_session(*saved, self._interrupt)
+            self._state_store.clear_session(self._settings.key)
+
+    def _announce(self, session: Session) -> None:
+        offers = self._offers(session)
+        self._announced = self._awaiting_answer = True
+        self._awaited_batch = None
+        self.report(m.SessionOpened(session.scale_set_id, session.statistics, offers, self._labels))
 
     def _offers(self, session: Session) -> tuple[JobAvailable, ...]:
-        """Offers acknowledged in an earlier session are not repeated: ask for them (docs/protocol.md § 6)."""
+        """Jobs offered in earlier sessions: they are listed, but not offered again (docs/protocol.md § 6)."""
         if session.statistics is None or session.statistics.available == 0:
             return ()
         return self._service.acquirable_jobs(session.scale_set_id, self._interrupt)
 
     def _drop_session(self) -> None:
         self._session = None
-        self._awaiting = False
-        self._unacknowledged, self._to_acquire = [], ()
+        self._awaiting_answer = False
 
-    # -- polling ----------------------------------------------------------------------------------
-
-    def _handled(self, batch_id: int | None, acquire: tuple[int, ...]) -> None:
-        if self._session is None or not self._awaiting or batch_id != self._awaited:
-            return  # the answer to a session that is over
-        self._awaiting = False
-        self._to_acquire = acquire
-        if batch_id is not None:
-            self._unacknowledged.append(batch_id)
-        self._go_on()
+    # -- polling ------------------------------------------------------------------------------------
 
     def _poll(self, session: Session) -> None:
-        """Pay what is owed, then wait for one batch."""
-        if self._registration.is_due():
+        if self._registration.is_check_due():
             self._registration.check()
         if session.refresh_at is not None and self.clock.monotonic() >= session.refresh_at:
             self._refresh(session)
         try:
-            batch = self._settled_poll()
+            batch = self._acknowledge_and_poll()
         except QueueTokenExpired:
             self._refresh(session)
-            batch = self._settled_poll()
-        self._lost = 0
+            batch = self._acknowledge_and_poll()
+        self._lost_sessions = 0
         if batch is None:
-            self.report(PolledInVain())
-            self._go_on()
+            self.report(m.NoMessageReceived())
+            self._schedule_turn()
             return
         self._cursor = self._cursor.follow(batch.id)
-        self._awaiting, self._awaited = True, batch.id
-        self.report(BatchReceived(batch.id, batch.statistics, batch.events, batch.problems))
+        self._awaiting_answer, self._awaited_batch = True, batch.id
+        self.report(m.BatchReceived(batch.id, batch.statistics, batch.events, batch.problems))
 
-    def _ask_again(self) -> None:
+    def _acknowledge_and_poll(self) -> Batch | None:
+        assert self._session is not None
+        self._acquire_and_acknowledge(self._session)
+        if self._cursor.restarted:
+            raise SessionGone("its message ids have started over")
+        return self._service.poll(self._session, self._cursor.last, self._capacity, self._interrupt)
+
+    def _refresh(self, session: Session) -> None:
+        self._session = self._service.refresh_session(session, self._interrupt)
+
+    def _refresh_statistics(self) -> None:
         if self._session is None:
             return
         try:
             self._refresh(self._session)
         except (GitHubError, Interrupted):
-            return  # the next poll meets the same trouble, and says so
-        self.report(SecondOpinion(self._session.statistics))
+            return  # the next poll fails in the same way and reports it
+        self.report(m.StatisticsRefreshed(self._session.statistics))
 
-    def _refresh(self, session: Session) -> None:
-        self._session = self._service.refresh_session(session, self._interrupt)
+    def _batch_handled(self, batch_id: int | None, acquire: tuple[int, ...]) -> None:
+        if self._session is None or not self._awaiting_answer or batch_id != self._awaited_batch:
+            return  # the answer belongs to an earlier session
+        self._awaiting_answer = False
+        self._to_acquire = acquire
+        if batch_id is not None:
+            self._unacknowledged.append(batch_id)
+        self._schedule_turn()
 
-    def _settled_poll(self) -> Batch | None:
-        assert self._session is not None
-        self._settle(self._session)
-        if self._cursor.begun_again:
-            raise SessionGone("the ids of its messages have begun again")
-        return self._service.poll(self._session, self._cursor.last, self._capacity, self._interrupt)
+    def _acquire_and_acknowledge(self, session: Session) -> None:
+        """In this order: a batch that is not acknowledged comes again, and with it the jobs to acquire.
 
-    def _settle(self, session: Session) -> None:
-        """Acquire before acknowledging: a batch whose jobs could not be acquired comes again. Where one
-        cannot be acknowledged, the others are not tried, either: a poll must not wait for each of them."""
+        After one acknowledgement that fails the others are not tried, as the poll must not wait for each.
+        """
         if self._to_acquire:
             self._service.acquire_jobs(session, self._to_acquire, self._interrupt)
             self._to_acquire = ()
         for batch_id in tuple(self._unacknowledged):
-            if not self._acknowledged(session, batch_id):
+            if not self._acknowledge(session, batch_id):
                 break
 
-    def _acknowledged(self, session: Session, batch_id: int) -> bool:
-        """Where it is not, polling goes on from behind it, and it is tried again, after the others
-        (docs/protocol.md § 5.5)."""
+    def _acknowledge(self, session: Session, batch_id: int) -> bool:
+        """Whether it succeeded. If not, the batch is tried again, after the others; polls go on from behind
+        it (docs/protocol.md § 5.5)."""
         try:
             self._service.acknowledge(session, batch_id, self._interrupt, patience=ACKNOWLEDGE_SECONDS)
         except (ServerTrouble, Unreachable, Refused) as error:
             self._unacknowledged.remove(batch_id)
             self._unacknowledged.append(batch_id)
-            level = "DEBUG" if self._said_unacknowledged else "INFO"
+            level = "DEBUG" if self._logged_unacknowledged else "INFO"
             self._log.log(level, "batch {} cannot be acknowledged yet, trying again: {}", batch_id, error)
-            self._said_unacknowledged = True
+            self._logged_unacknowledged = True
             return False
         self._unacknowledged.remove(batch_id)
-        self._said_unacknowledged = False
+        self._logged_unacknowledged = False
         return True
 
-    # -- ending -----------------------------------------------------------------------------------
+    # -- stopping -----------------------------------------------------------------------------------
 
     def _close(self, delete_scale_set: bool) -> None:
-        self._turn += 1  # turns that were planned are void
+        self._turn += 1  # voids the turn that is scheduled
         deleted = False
         try:
-            deleted = self._closed(delete_scale_set)
+            deleted = self._leave_github(delete_scale_set)
         except GitHubError as error:
-            self._log.warning("could not leave GitHub in order: {}; the next start puts it right", error)
+            self._log.warning("could not close the session in order: {}; the next start does", error)
         except Interrupted:
-            self._log.warning("left GitHub in a hurry; the next start puts it right")
-        self.end(ListenerStopped(deleted))
+            self._log.warning("had no time to close the session in order; the next start does")
+        self.end(m.ListenerStopped(deleted))
 
-    def _settle_at_last(self, session: Session) -> None:
-        """What cannot be acknowledged now comes again in the next session, which knows it."""
-        try:
-            self._settle(session)
-        except GitHubError as error:
-            self._log.warning("a batch is left unacknowledged: {}", error)
-
-    def _closed(self, delete_scale_set: bool) -> bool:
+    def _leave_github(self, delete_scale_set: bool) -> bool:
+        """Close the session and, if told to, delete the scale set; returns whether it is deleted."""
         if self._session is not None:
-            self._settle_at_last(self._session)
-        self._close_predecessor()  # which is ours, if it came to that
-        if not delete_scale_set or not self._held_session or self._registration.id is None:
+            self._acknowledge_before_stop(self._session)
+        self._close_saved_session()
+        if not delete_scale_set or not self._had_session or self._registration.id is None:
             return False
         self._service.delete_scale_set(self._registration.id, self._interrupt)
-        self._house.memory.clear_session(self._settings.key)  # a session that was lost is gone with it
         return True
+
+    def _acknowledge_before_stop(self, session: Session) -> None:
+        """A batch that cannot be acknowledged comes again in the next session, where it changes nothing."""
+        try:
+            self._acquire_and_acknowledge(session)
+        except GitHubError as error:
+            self._log.warning("a batch is left unacknowledged: {}", error)

@@ -1,7 +1,7 @@
-"""The scale set's registration at GitHub: found, made, kept as configured (docs/protocol.md § 4.3).
+"""The scale set's registration at GitHub: found or created, and kept as configured (docs/protocol.md § 4.3).
 
-A part of the listener, used on its thread only. It is looked for by the id that it had before it is
-looked for by name: somebody may have renamed it or moved it to another group (fault F59).
+A part of the listener, used on its thread only. The scale set is looked up by the id that it had before, and
+only then by name, because somebody may have renamed it or moved it to another runner group (fault F59).
 """
 
 from __future__ import annotations
@@ -23,117 +23,123 @@ if TYPE_CHECKING:
     from runscaler.interrupt import Interrupt
 
 CHECK_SECONDS = 600.0
-"""Between two looks at whether somebody changed it by hand."""
-SHOWN = 80
+"""How often the scale set is checked for changes that somebody made by hand."""
+SHOWN_CHARACTERS = 80
+"""How much of a value from GitHub a log line shows."""
 
 
 class Registration:
-    """`id` is the scale set's at GitHub once it is known."""
-
     def __init__(
         self, settings: ScaleSetSettings, service: ScaleSetService, interrupt: Interrupt, clock: Clock
     ) -> None:
         self._settings, self._service = settings, service
         self._interrupt, self._clock = interrupt, clock
-        self._agreed: RunnerScaleSet | None = None
-        self._gone: ScaleSetId | None = None
+        self._accepted: RunnerScaleSet | None = None
+        """The scale set as GitHub last returned it; it may drop labels without saying so (fault F61)."""
+        self._deleted: ScaleSetId | None = None
+        """An id that GitHub no longer knows: it is not looked up again."""
         self._group = 0
         self._check_at = 0.0
         self._log = logger.bind(scale_set=settings.name)
 
     @property
     def id(self) -> ScaleSetId | None:
-        return None if self._agreed is None else ScaleSetId(self._agreed.id)
+        """The scale set's id at GitHub; None until it was found."""
+        return None if self._accepted is None else ScaleSetId(self._accepted.id)
 
-    def found(self, kept: ScaleSetId | None) -> RunnerScaleSet:
-        """Always look first, never two of one name. `kept` is the id from before a crash.
+    def find(self, saved_id: ScaleSetId | None) -> RunnerScaleSet:
+        """Find the scale set, or create it if there is none. `saved_id` is its id from an earlier process.
 
-        Nothing that is there is changed: it may be another listener's.
+        A scale set that exists is not changed: another listener may be using it.
         """
         self._group = self._service.group_id(self._settings.runner_group, self._interrupt)
-        found = self._known(kept) or self._named(self._group) or self._created(self._group)
-        return self._agree(found)
+        return self._accept(self._find_by_id(saved_id) or self._find_by_name() or self._create())
 
-    def brought_in_line(self) -> RunnerScaleSet:
-        """As it is configured; to be called once its session is ours."""
-        assert self._agreed is not None, "it is found first"
-        wanted = _wanted(self._agreed, self._settings, self._group)
-        changes = _differences(self._agreed, wanted)
+    def apply_settings(self) -> RunnerScaleSet:
+        """Change the scale set to what is configured. To be called only while its session is ours."""
+        assert self._accepted is not None, "find() comes first"
+        settings = self._settings
+        wanted = replace(
+            self._accepted, name=settings.name, runner_group_id=self._group, labels=settings.labels
+        )
+        changes = _differences(self._accepted, wanted)
         if not changes:
-            return self._agreed
-        self._log.info("bringing the scale set in line: {}", changes)
-        return self._agree(self._updated(self._agreed, self._group))
+            return self._accepted
+        self._log.info("updating the scale set: {}", changes)
+        return self._accept(self._update(self._accepted, self._group))
 
-    def is_due(self) -> bool:
-        return self._agreed is not None and self._clock.monotonic() >= self._check_at
+    def is_check_due(self) -> bool:
+        return self._accepted is not None and self._clock.monotonic() >= self._check_at
 
     def check(self) -> None:
-        """Put right what somebody changed since. Trouble is no reason not to poll; one that is gone is
-        for the poll to notice."""
-        agreed, self._check_at = self._agreed, self._clock.monotonic() + CHECK_SECONDS
-        if agreed is None:
+        """Undo changes that somebody made by hand. Raises no `GitHubError`: polling must go on.
+
+        A scale set that was deleted is left to the poll, which fails then.
+        """
+        accepted, self._check_at = self._accepted, self._clock.monotonic() + CHECK_SECONDS
+        if accepted is None:
             return
         try:
-            found = self._service.scale_set(ScaleSetId(agreed.id), self._interrupt, patience=0.0)
-            if found is not None and (changes := _differences(found, agreed)):
-                self._log.warning("somebody changed the scale set ({}): putting it back", changes)
-                self._agree(self._updated(found, agreed.runner_group_id))
+            found = self._service.scale_set(ScaleSetId(accepted.id), self._interrupt, patience=0.0)
+            if found is not None and (changes := _differences(found, accepted)):
+                self._log.warning("somebody changed the scale set ({}): changing it back", changes)
+                self._accept(self._update(found, accepted.runner_group_id))
         except GitHubError as error:
-            self._log.debug("whether the scale set is as it was cannot be told: {}", error)
+            self._log.debug("the scale set could not be checked for changes: {}", error)
 
-    def _agree(self, scale_set: RunnerScaleSet) -> RunnerScaleSet:
-        """What GitHub made of our wishes: it may drop labels without a word (fault F61)."""
-        self._agreed, self._check_at = scale_set, self._clock.monotonic() + CHECK_SECONDS
+    def _accept(self, scale_set: RunnerScaleSet) -> RunnerScaleSet:
+        self._accepted, self._check_at = scale_set, self._clock.monotonic() + CHECK_SECONDS
         return scale_set
 
-    def _known(self, kept: ScaleSetId | None) -> RunnerScaleSet | None:
-        """What GitHub once called gone is asked for by name only."""
-        known = self.id or kept
-        if known is None or known == self._gone:
+    def _find_by_id(self, saved_id: ScaleSetId | None) -> RunnerScaleSet | None:
+        known = self.id or saved_id
+        if known is None or known == self._deleted:
             return None
         found = self._service.scale_set(known, self._interrupt)
-        self._gone = known if found is None else None
+        self._deleted = known if found is None else None
         if found is not None and found.name.lower() != self._settings.name.lower():
-            return self._named(self._group) or found  # somebody may have made another of the name
+            return self._find_by_name() or found  # it was renamed, and another may have been created since
         return found
 
-    def _named(self, group: int) -> RunnerScaleSet | None:
-        return self._service.find_scale_set(self._settings.name, group, self._interrupt)
+    def _find_by_name(self) -> RunnerScaleSet | None:
+        return self._service.find_scale_set(self._settings.name, self._group, self._interrupt)
 
-    def _created(self, group: int) -> RunnerScaleSet:
-        name = self._settings.name
+    def _create(self) -> RunnerScaleSet:
+        settings = self._settings
         try:
-            return self._service.create_scale_set(name, group, self._settings.labels, self._interrupt)
-        except Refused:
-            found = self._named(group)
+            return self._service.create_scale_set(
+                settings.name, self._group, settings.labels, self._interrupt
+            )
+        except Refused:  # perhaps because somebody has just created it
+            found = self._find_by_name()
             if found is None:
                 raise
             return found
 
-    def _updated(self, found: RunnerScaleSet, group: int) -> RunnerScaleSet:
+    def _update(self, found: RunnerScaleSet, group: int) -> RunnerScaleSet:
         settings = self._settings
         return self._service.update_scale_set(
             ScaleSetId(found.id), settings.name, group, settings.labels, self._interrupt
         )
 
 
-def _wanted(found: RunnerScaleSet, settings: ScaleSetSettings, group: int) -> RunnerScaleSet:
-    return replace(found, name=settings.name, runner_group_id=group, labels=settings.labels)
-
-
 def _differences(found: RunnerScaleSet, wanted: RunnerScaleSet) -> str:
-    """In words, old and new; empty where they are alike. What GitHub leaves out differs in nothing."""
-    told = []
+    """What of `found` is not as wanted, for people; empty if nothing is. A field that GitHub leaves out
+    counts as equal."""
+    differences = []
     if found.name and found.name.lower() != wanted.name.lower():
-        told.append(f"name {shown(found.name, SHOWN)!r} instead of {wanted.name!r}")
+        differences.append(f"name {shown(found.name, SHOWN_CHARACTERS)!r} instead of {wanted.name!r}")
     if found.runner_group_id not in (0, wanted.runner_group_id):
         group = found.runner_group_name or str(found.runner_group_id)
-        told.append(f"runner group {shown(group, SHOWN)!r} instead of {wanted.runner_group_id}")
-    if _lowered(found.labels) != _lowered(wanted.labels):
-        there = ", ".join(found.labels) or "none"
-        told.append(f"labels {shown(there, SHOWN)!r} instead of {', '.join(wanted.labels)!r}")
-    return "; ".join(told)
+        differences.append(
+            f"runner group {shown(group, SHOWN_CHARACTERS)!r} instead of {wanted.runner_group_id}"
+        )
+    if _lower(found.labels) != _lower(wanted.labels):
+        labels = ", ".join(found.labels) or "none"
+        wanted_labels = ", ".join(wanted.labels)
+        differences.append(f"labels {shown(labels, SHOWN_CHARACTERS)!r} instead of {wanted_labels!r}")
+    return "; ".join(differences)
 
 
-def _lowered(labels: tuple[str, ...]) -> set[str]:
+def _lower(labels: tuple[str, ...]) -> set[str]:
     return {label.lower() for label in labels}

@@ -1,8 +1,9 @@
-"""One slot's worker: registers, starts, retires and removes one runner at a time.
+"""The actor of one slot: registers, starts, retires and removes one runner at a time.
 
-It blocks in calls to GitHub and to the backend, each with a deadline, and its parent cuts them with
-the interrupt. What it may owe GitHub afterwards, a registration that nobody uses, it remembers and
-removes, however long that takes (docs/protocol.md § 4.6); the slot does not wait for it.
+It blocks in calls to GitHub and to the backend. Each has a deadline, and the parent can cut it.
+
+A registration that no runner uses any more is a *pending deregistration*: it is removed in the background,
+however long GitHub takes to agree, and the slot does not wait for it (docs/protocol.md § 4.6).
 """
 
 from __future__ import annotations
@@ -12,33 +13,8 @@ from typing import TYPE_CHECKING, assert_never
 
 from loguru import logger
 
+from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
-from runscaler.actors.messages import (
-    AdoptRunner,
-    CancelStart,
-    CheckRegistration,
-    DeregisterRunner,
-    EndRunner,
-    JobSeen,
-    Ref,
-    RegistrationOwed,
-    RegistrationSeen,
-    RegistrationSettled,
-    RemovalFailed,
-    RemoveRunner,
-    RetireAgreed,
-    RetireFailed,
-    RetireRefused,
-    RetireRunner,
-    RetryDeregistration,
-    RetryRemoval,
-    RunnerEnded,
-    RunnerGone,
-    RunnerMessage,
-    RunnerStartFailed,
-    RunnerUp,
-    StartRunner,
-)
 from runscaler.backends.base import RunnerOrder
 from runscaler.errors import (
     AccessDenied,
@@ -60,7 +36,7 @@ from runscaler.policy.backoff import Backoff
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.backends.base import Backend, Resource
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import JitConfig, ScaleSetService
@@ -70,89 +46,97 @@ if TYPE_CHECKING:
 OUTPUT_BYTES = 64 * 1024
 """How much of a failed runner's output is kept (docs/behaviour.md § 5.4)."""
 DEREGISTER_SECONDS = 30.0
-"""Between two tries at a registration that GitHub holds on to (docs/protocol.md § 7)."""
-AWAY = (Unreachable, ServerTrouble, RateLimited)
-"""GitHub does not answer, whatever is asked."""
-_REMOVAL = Backoff(first=1.0, cap=30.0)
+"""Between two attempts at the pending deregistrations (docs/protocol.md § 7)."""
+GITHUB_AWAY = (Unreachable, ServerTrouble, RateLimited)
+"""Errors that any other call to GitHub would meet just now, too."""
+_REMOVAL_BACKOFF = Backoff(first=1.0, cap=30.0)
 
 
 @dataclass(slots=True)
-class _Tenancy:
-    """The runner that the slot holds now."""
+class _CurrentRunner:
+    """The runner that the slot holds; what is not known (yet) is None, or 0 for `runner_id`."""
 
     generation: Generation
-    runner: RunnerName | None = None
+    name: RunnerName | None = None
     runner_id: int = 0
     resource: Resource | None = None
-    removal: RemoveRunner | None = None
+    removal: m.RemoveRunner | None = None
     removal_failures: int = 0
 
 
-class RunnerActor(SupervisedActor[RunnerMessage]):
+class RunnerActor(SupervisedActor[m.RunnerMessage]):
     def __init__(
         self,
         name: str,
-        parent: Ref,
-        house: House,
+        parent: m.Ref,
+        context: ActorContext,
         settings: ScaleSetSettings,
         slot: SlotNumber,
         service: ScaleSetService,
         backend: Backend,
         interrupt: Interrupt,
     ) -> None:
-        super().__init__(name, parent, house.clock)
-        self._house, self._settings, self._slot = house, settings, slot
+        super().__init__(name, parent, context.clock)
+        self._state_store, self._settings, self._slot = context.state_store, settings, slot
         self._service, self._backend, self._interrupt = service, backend, interrupt
-        self._tenancy: _Tenancy | None = None
         self._scale_set_id = ScaleSetId(0)
-        self._owed: dict[RunnerName, int] = {}
-        self._said_of: set[RunnerName] = set()
-        """Those of which was said that GitHub holds on to their registration."""
-        self._retrying = False
+        self._current: _CurrentRunner | None = None
+        self._pending: dict[RunnerName, int] = {}
+        """The pending deregistrations, in the order to try them: runner ids by name, 0 where unknown."""
+        self._logged_pending: set[RunnerName] = set()
+        """Those of which a log line at info says that GitHub refuses."""
+        self._retry_planned = False
         self._log = logger.bind(scale_set=settings.name, slot=slot)
 
-    def receive(self, message: RunnerMessage) -> None:
+    def receive(self, message: m.RunnerMessage) -> None:
         match message:
-            case StartRunner():
+            case m.StartRunner():
                 self._start(message)
-            case CancelStart(generation):
+            case m.CancelStart(generation):
                 self._interrupt.clear()
                 self._cancel(generation)
-            case AdoptRunner(generation, resource):
-                self._tenancy = _Tenancy(generation, resource.runner, resource.runner_id, resource)
-                self._look_inside(generation, resource)
-            case RetireRunner(generation, scale_set_id, after_job):
+            case m.AdoptRunner(generation, resource):
+                self._current = _CurrentRunner(generation, resource.runner, resource.runner_id, resource)
+                self._detect_job(generation, resource)
+            case m.RetireRunner(generation, scale_set_id, after_job):
                 self._scale_set_id = scale_set_id
                 self._retire(generation, after_job)
-            case CheckRegistration(generation):
+            case m.CheckRegistration(generation):
                 self._check_registration(generation)
-            case RemoveRunner():
+            case m.RemoveRunner():
+                self._interrupt.clear()
                 self._scale_set_id = message.scale_set_id
                 self._begin_removal(message)
-            case RetryRemoval(generation):
+            case m.RetryRemoval(generation):
                 self._remove(generation)
-            case DeregisterRunner(runner, runner_id, scale_set_id):
+            case m.DeregisterRunner(runner, runner_id, scale_set_id):
                 self._scale_set_id = scale_set_id
-                self._owe(runner, runner_id)
-                self._settle(runner)
-            case RetryDeregistration():
-                self._retrying = False
-                self._settle(*self._owed)
-            case EndRunner():
-                self._end()
+                self._add_pending(runner, runner_id)
+                self._deregister_pending(runner)
+            case m.RetryDeregistration():
+                self._retry_planned = False
+                self._deregister_pending(*self._pending)
+            case m.StopRunnerActor():
+                self._interrupt.clear()
+                self._stop_in_order()
             case _:
                 assert_never(message)
 
-    # -- starting ---------------------------------------------------------------------------------
+    def _current_of(self, generation: Generation) -> _CurrentRunner | None:
+        """The slot's runner, if it is still the one of that generation."""
+        current = self._current
+        return current if current is not None and current.generation == generation else None
 
-    def _start(self, order: StartRunner) -> None:
+    # -- starting -----------------------------------------------------------------------------------
+
+    def _start(self, order: m.StartRunner) -> None:
         self._scale_set_id = order.scale_set_id
-        tenancy = self._tenancy = _Tenancy(order.generation, order.runner)
+        current = self._current = _CurrentRunner(order.generation, order.runner)
 
         def register() -> JitConfig:
-            self._house.memory.note_registration(self._settings.key, order.runner)
+            self._state_store.note_registration(self._settings.key, order.runner)
             jit = self._service.jit_config(order.scale_set_id, order.runner, self._interrupt)
-            tenancy.runner_id = jit.runner_id
+            current.runner_id = jit.runner_id
             return jit
 
         runner_order = RunnerOrder(
@@ -165,199 +149,208 @@ class RunnerActor(SupervisedActor[RunnerMessage]):
             place=order.place,
         )
         try:
-            tenancy.resource = self._backend.start(runner_order, self._interrupt)
+            current.resource = self._backend.start(runner_order, self._interrupt)
         except Interrupted:
-            return  # CancelStart, EndRunner or Abandon says what becomes of it
+            return  # CancelStart, StopRunnerActor or Abandon follows and says what becomes of the runner
         except RunscalerError as error:
-            self._start_failed(order, tenancy, error)
+            self._start_failed(order, current.runner_id, error)
         else:
-            self.report(RunnerUp(self._slot, order.generation, tenancy.resource))
+            self.report(m.RunnerUp(self._slot, order.generation, current.resource))
 
-    def _start_failed(self, order: StartRunner, tenancy: _Tenancy, error: RunscalerError) -> None:
-        owed = _may_have_registered(error)
-        if owed:
-            self._owe(order.runner, tenancy.runner_id)
+    def _start_failed(self, order: m.StartRunner, runner_id: int, error: RunscalerError) -> None:
+        self._current = None
+        may_be_registered = _may_have_registered(error)
+        if may_be_registered:
+            self._add_pending(order.runner, runner_id)
         else:
-            self._house.memory.clear_registration(self._settings.key, order.runner)
-        self._tenancy = None
+            self._state_store.clear_registration(self._settings.key, order.runner)
         self.report(
-            RunnerStartFailed(
+            m.RunnerStartFailed(
                 self._slot,
                 order.generation,
                 str(error),
                 error.fixes,
                 rate_limited=isinstance(error, RateLimited),
                 image_missing=isinstance(error, ImageMissing),
-                no_place=isinstance(error, PlacesTaken),
+                vm_limit_reached=isinstance(error, PlacesTaken),
             )
         )
-        if owed:
-            self._settle(order.runner)
+        if may_be_registered:
+            self._deregister_pending(order.runner)
 
     def _cancel(self, generation: Generation) -> None:
-        tenancy = self._tenancy
-        if tenancy is None or tenancy.generation != generation:
-            self.report(RunnerGone(self._slot, generation))
-            return
-        order = RemoveRunner(generation, self._scale_set_id, force=True, deregister=True, keep_output=True)
-        self._begin_removal(order)
+        self._begin_removal(
+            m.RemoveRunner(generation, self._scale_set_id, force=True, deregister=True, keep_output=True)
+        )
 
-    def _look_inside(self, generation: Generation, resource: Resource) -> None:
-        """Is it at work? Where the backend cannot tell, GitHub's messages will."""
+    def _detect_job(self, generation: Generation, resource: Resource) -> None:
+        """Report if a job runs in the adopted runner. If the backend cannot tell, GitHub's messages will."""
         try:
-            at_work = self._backend.runs_a_job(resource, self._interrupt)
+            runs_a_job = self._backend.runs_a_job(resource, self._interrupt)
         except Interrupted:
             return
         except BackendError as error:
-            self._log.debug("cannot look into {}: {}", resource.runner, error)
+            self._log.debug("cannot tell whether {} runs a job: {}", resource.runner, error)
             return
-        if at_work:
-            self.report(JobSeen(self._slot, generation))
+        if runs_a_job:
+            self.report(m.JobDetected(self._slot, generation))
 
-    # -- retiring: GitHub first, then the backend (docs/behaviour.md § 6.2) -------------------------------------
+    # -- retiring: first GitHub, then the backend (docs/behaviour.md § 6.2) -----------------------------
 
     def _retire(self, generation: Generation, after_job: bool) -> None:
-        tenancy = self._tenancy
-        if tenancy is None or tenancy.generation != generation:
+        current = self._current_of(generation)
+        if current is None:
             return
         try:
-            self.report(self._asked(tenancy, after_job))
+            may_go = self._may_go(current, after_job)
         except Interrupted:
             return
         except RunscalerError as error:
-            self.report(RetireFailed(self._slot, generation, str(error)))
+            self.report(m.RetireFailed(self._slot, generation, str(error)))
+            return
+        self.report((m.RetireAgreed if may_go else m.RetireRefused)(self._slot, generation))
 
-    def _asked(self, tenancy: _Tenancy, after_job: bool) -> RetireAgreed | RetireRefused:
+    def _may_go(self, current: _CurrentRunner, after_job: bool) -> bool:
+        """Whether GitHub has removed the registration and, unless the job is known to be over, the backend
+        sees no job in the runner."""
         try:
-            if tenancy.runner is not None:
-                self._deregister(tenancy.runner, tenancy.runner_id)
+            if current.name is not None:
+                self._deregister(current.name, current.runner_id)
         except JobStillRunning:
-            return RetireRefused(self._slot, tenancy.generation)
-        looked_into = tenancy.resource if not after_job else None
-        if looked_into is not None and self._backend.runs_a_job(looked_into, self._interrupt):
-            return RetireRefused(self._slot, tenancy.generation)
-        return RetireAgreed(self._slot, tenancy.generation)
+            return False
+        if after_job or current.resource is None:
+            return True
+        return not self._backend.runs_a_job(current.resource, self._interrupt)
 
     def _check_registration(self, generation: Generation) -> None:
-        tenancy = self._tenancy
-        if tenancy is None or tenancy.generation != generation or not tenancy.runner_id:
+        current = self._current_of(generation)
+        if current is None or not current.runner_id:
             return
         try:
-            found = self._service.runner(tenancy.runner_id, self._interrupt, patience=5.0)
+            found = self._service.runner(current.runner_id, self._interrupt, patience=5.0)
         except (GitHubError, Interrupted):
-            return  # asked again at the next round
-        self.report(RegistrationSeen(self._slot, generation, found is not None))
+            return  # the scale set checks again
+        self.report(m.RegistrationChecked(self._slot, generation, found is not None))
 
-    # -- removing: again and again until it is gone ---------------------------------------------------
+    # -- removing: tried until the resource is gone -----------------------------------------------------
 
-    def _begin_removal(self, order: RemoveRunner) -> None:
-        self._interrupt.clear()
-        tenancy = self._tenancy
-        if tenancy is None or tenancy.generation != order.generation:
-            self.report(RunnerGone(self._slot, order.generation))
+    def _begin_removal(self, order: m.RemoveRunner) -> None:
+        current = self._current_of(order.generation)
+        if current is None:
+            self.report(m.RunnerGone(self._slot, order.generation))
             return
-        tenancy.removal = order
+        current.removal = order
         self._remove(order.generation)
 
     def _remove(self, generation: Generation) -> None:
-        tenancy = self._tenancy
-        if tenancy is None or tenancy.generation != generation or tenancy.removal is None:
+        current = self._current_of(generation)
+        if current is None or current.removal is None:
             return
         try:
-            output = self._removed(tenancy, tenancy.removal)
+            output = self._remove_resource(current.resource, current.removal)
         except Interrupted:
             return
         except BackendError as error:
-            self._try_removal_again(tenancy, error)
-            return
-        self._tenancy = None
-        runner, owed = tenancy.runner, tenancy.removal.deregister
-        if runner is not None and owed:
-            self._owe(runner, tenancy.runner_id)
-        elif runner is not None:
-            self._house.memory.clear_registration(self._settings.key, runner)
-        self.report(RunnerGone(self._slot, generation, output))
-        if runner is not None and owed:
-            self._settle(runner)
+            self._removal_failed(current, error)
+        else:
+            self._removed(current, deregister=current.removal.deregister, output=output)
 
-    def _removed(self, tenancy: _Tenancy, order: RemoveRunner) -> Path | None:
-        resource = tenancy.resource
+    def _removed(self, current: _CurrentRunner, *, deregister: bool, output: Path | None) -> None:
+        self._current = None
+        runner = current.name
+        if runner is not None and deregister:
+            self._add_pending(runner, current.runner_id)
+        elif runner is not None:
+            self._state_store.clear_registration(self._settings.key, runner)
+        self.report(m.RunnerGone(self._slot, current.generation, output))
+        if runner is not None and deregister:
+            self._deregister_pending(runner)
+
+    def _remove_resource(self, resource: Resource | None, order: m.RemoveRunner) -> Path | None:
+        """Returns where its last output was saved."""
         if resource is None:
             return None
-        output = self._kept(resource, order) if order.keep_output else None
+        output = self._save_output(resource, order) if order.keep_output else None
         self._backend.remove(resource, force=order.force, interrupt=self._interrupt)
         return output
 
-    def _kept(self, resource: Resource, order: RemoveRunner) -> Path | None:
-        """Its last output, as far as it can be had: that must not hold up the removal."""
+    def _save_output(self, resource: Resource, order: m.RemoveRunner) -> Path | None:
+        """If there is output and it can be read; the removal goes on in any case."""
         try:
             output = self._backend.logs(resource, OUTPUT_BYTES, self._interrupt)
         except BackendError as error:
-            self._log.warning("the output of {} could not be kept: {}", resource.runner, error)
+            self._log.warning("the output of {} could not be saved: {}", resource.runner, error)
             return None
         if not output:
             return None
-        return self._house.memory.keep_output(self._settings.key, resource.runner, output, order.ending)
+        return self._state_store.keep_output(self._settings.key, resource.runner, output, order.ending)
 
-    def _try_removal_again(self, tenancy: _Tenancy, error: BackendError) -> None:
-        tenancy.removal_failures += 1
-        wait = _REMOVAL.delay(tenancy.removal_failures)
-        if tenancy.removal_failures == 1:
-            self.report(RemovalFailed(self._slot, tenancy.generation, str(error)))
-        self.after(wait, RetryRemoval(tenancy.generation))
+    def _removal_failed(self, current: _CurrentRunner, error: BackendError) -> None:
+        current.removal_failures += 1
+        if current.removal_failures == 1:
+            self.report(m.RemovalFailed(self._slot, current.generation, str(error)))
+        wait = _REMOVAL_BACKOFF.delay(current.removal_failures)
+        self.after(wait, m.RetryRemoval(current.generation))
 
-    # -- what is owed at GitHub -------------------------------------------------------------------------
+    # -- pending deregistrations ------------------------------------------------------------------------
 
-    def _owe(self, runner: RunnerName, runner_id: int) -> None:
-        self._owed[runner] = runner_id
-        self._house.memory.note_registration(self._settings.key, runner)
-        self.report(RegistrationOwed(self._slot, runner, runner_id))
+    def _add_pending(self, runner: RunnerName, runner_id: int) -> None:
+        self._pending[runner] = runner_id
+        self._state_store.note_registration(self._settings.key, runner)
+        self.report(m.DeregistrationPending(self._slot, runner, runner_id))
 
-    def _settle(self, *runners: RunnerName) -> None:
-        """Try each of these registrations once; what GitHub holds on to is tried again in 30 s. While GitHub
-        does not answer, the first try is enough: a start may be waiting."""
+    def _deregister_pending(self, *runners: RunnerName) -> None:
+        """Try each of these once, and plan a retry if any pending deregistration is left.
+
+        While GitHub does not answer, only one is tried, as a start may be waiting for this actor.
+        """
         for runner in runners:
             try:
-                self._deregister(runner, self._owed[runner])
+                self._deregister(runner, self._pending[runner])
             except Interrupted:
                 break
             except GitHubError as error:
-                self._say_owed(runner, error)
-                if isinstance(error, AWAY):
-                    self._owed[runner] = self._owed.pop(runner)
+                self._log_pending(runner, error)
+                if isinstance(error, GITHUB_AWAY):
+                    self._pending[runner] = self._pending.pop(runner)  # last in turn
                     break
             else:
-                del self._owed[runner]
-                self._said_of.discard(runner)
-                self._house.memory.clear_registration(self._settings.key, runner)
-                self.report(RegistrationSettled(self._slot, runner))
-        if self._owed and not self._retrying:
-            self._retrying = True
-            self.after(DEREGISTER_SECONDS, RetryDeregistration())
+                self._deregistered(runner)
+        if self._pending and not self._retry_planned:
+            self._retry_planned = True
+            self.after(DEREGISTER_SECONDS, m.RetryDeregistration())
 
-    def _say_owed(self, runner: RunnerName, error: GitHubError) -> None:
-        """Once. What keeps GitHub from answering is the scale set's trouble, said and shown for all calls."""
-        level = "DEBUG" if isinstance(error, AWAY) or runner in self._said_of else "INFO"
-        self._log.log(level, "the registration of {} is still there, trying again: {}", runner, error)
+    def _deregistered(self, runner: RunnerName) -> None:
+        del self._pending[runner]
+        self._logged_pending.discard(runner)
+        self._state_store.clear_registration(self._settings.key, runner)
+        self.report(m.DeregistrationDone(self._slot, runner))
+
+    def _log_pending(self, runner: RunnerName, error: GitHubError) -> None:
+        """Once for each runner at info; not if GitHub is away, which the scale set reports for all calls."""
+        level = "DEBUG" if isinstance(error, GITHUB_AWAY) or runner in self._logged_pending else "INFO"
+        self._log.log(level, "{} is still registered at GitHub, trying again: {}", runner, error)
         if level == "INFO":
-            self._said_of.add(runner)
+            self._logged_pending.add(runner)
 
     def _deregister(self, runner: RunnerName, runner_id: int) -> None:
+        """Without an id (0) the runner is looked up by name, and removed only if it is of this scale set
+        (docs/protocol.md § 4.6)."""
         if not runner_id:
             found = self._service.find_runner(runner, self._interrupt, patience=5.0)
             if found is None or found.scale_set_id not in (0, self._scale_set_id):
-                return  # never another scale set's runner (docs/protocol.md § 4.6)
+                return
             runner_id = found.id
         self._service.remove_runner(runner_id, self._interrupt, patience=5.0)
 
-    def _end(self) -> None:
-        self._interrupt.clear()
-        self._settle(*self._owed)
-        if self._owed:
-            self._log.warning("left at GitHub for the next start to remove: {}", ", ".join(self._owed))
-        self.end(RunnerEnded(self._slot))
+    def _stop_in_order(self) -> None:
+        self._deregister_pending(*self._pending)
+        if self._pending:
+            runners = ", ".join(self._pending)
+            self._log.warning("still registered at GitHub, for the next start to remove: {}", runners)
+        self.end(m.RunnerActorStopped(self._slot))
 
 
 def _may_have_registered(error: RunscalerError) -> bool:
-    """Unless GitHub said a definite no, the registration may exist (docs/protocol.md § 4.6)."""
+    """Whether GitHub may have the registration: unless it refused with certainty (docs/protocol.md § 4.6)."""
     return not isinstance(error, AccessDenied | RateLimited | ScaleSetGone)

@@ -1,60 +1,61 @@
-"""A backend's periodic housekeeping, on a worker of its keeper's. A part of the keeper.
+"""A backend's periodic housekeeping: the part of the keeper that runs the backend's sweeps on a worker.
 
-The first round of each comes one interval after the start: starts come before housekeeping
-(docs/behaviour.md § 6.7).
+A sweep first runs one interval after it is planned, so that housekeeping does not slow down a start of the
+daemon (docs/behaviour.md § 6.7).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from runscaler.actors.messages import SweepDue, Swept
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from runscaler.actors.house import Jobs
+    from runscaler.actors.workers import WorkerPool
     from runscaler.backends.base import Backend, Sweep
     from runscaler.config.model import ScaleSetSettings
 
 
-class Office(Protocol):
-    def after(self, seconds: float, message: SweepDue, /) -> None: ...
-
-
 class Sweeping:
-    def __init__(self, office: Office, backend: Backend, jobs: Jobs) -> None:
-        self._office, self._backend, self._jobs = office, backend, jobs
+    """`after` delivers a message to the keeper in so many seconds; the keeper passes it on to this part."""
+
+    def __init__(
+        self, after: Callable[[float, SweepDue], None], backend: Backend, workers: WorkerPool
+    ) -> None:
+        self._after, self._backend, self._workers = after, backend, workers
         self._sweeps: dict[str, Sweep] = {}
 
     def plan(self, settings: Sequence[ScaleSetSettings]) -> None:
-        """What these sets ask for; those that are planned already keep their time."""
+        """Plan the sweeps that these scale sets ask for. One that is planned already keeps its time."""
         planned, self._sweeps = self._sweeps, {one.name: one for one in self._backend.sweeps(settings)}
         for name, sweep in self._sweeps.items():
             if name not in planned:
-                self._office.after(sweep.interval, SweepDue(name))
+                self._after(sweep.interval, SweepDue(name))
 
-    def begin(self, name: str) -> None:
-        """Its time has come."""
+    def run(self, name: str) -> None:
+        """Start the sweep of that name, unless no scale set asks for it any more."""
         sweep = self._sweeps.get(name)
         if sweep is None:
             return
-        self._jobs.submit(
+        self._workers.submit(
             sweep.run,
             done=lambda what: Swept(name, what),
             failed=lambda error: Swept(name, str(error), failed=True),
         )
 
-    def done(self, swept: Swept) -> None:
+    def swept(self, swept: Swept) -> None:
+        """Log what the sweep did, and plan it again."""
         sweep = self._sweeps.get(swept.name)
         if swept.failed:
-            logger.warning("{} failed: {}; tried again next time", swept.name, swept.what)
+            logger.warning("{} failed: {}; it is tried again next time", swept.name, swept.what)
         elif swept.what:
             logger.info("{}: {}", swept.name, swept.what)
         if sweep is not None:
-            self._office.after(sweep.interval, SweepDue(swept.name))
+            self._after(sweep.interval, SweepDue(swept.name))
 
     def close(self) -> None:
-        self._jobs.close()
+        self._workers.close()

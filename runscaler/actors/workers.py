@@ -1,7 +1,7 @@
-"""Threads for calls that an actor must not make itself; each answer comes back as a message.
+"""Threads for calls that an actor must not make on its own; each result comes back to it as a message.
 
-Ours rather than an executor's: those threads are joined when the interpreter exits, and one stuck
-pull would hold up "out at once".
+`ThreadPoolExecutor` will not do: the interpreter joins its threads at exit, so one hanging image pull would
+keep the process alive after a second signal has asked it to exit at once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from loguru import logger
 
-from runscaler.actors.base import rendered
+from runscaler.actors.base import error_text
 from runscaler.actors.messages import WorkerCrashed
 from runscaler.errors import RunscalerError
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Workers:
-    """At most `width` daemon threads, made when first needed. `tell` is called on them."""
+class WorkerPool:
+    """At most `width` daemon threads, started when first needed. `tell` gets each result, on one of them."""
 
     def __init__(self, name: str, width: int, tell: Callable[[object], None]) -> None:
         self._name, self._width, self._tell = name, width, tell
-        self._jobs: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._tasks: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._closed = False
 
@@ -37,8 +37,11 @@ class Workers:
         done: Callable[[T], object],
         failed: Callable[[RunscalerError], object],
     ) -> None:
-        """Run `call`; tell what `done` or `failed` make of its outcome. For the owner's thread."""
-        self._jobs.put(lambda: self.run(call, done, failed))
+        """Run `call` on a thread of the pool; tell the message that `done` or `failed` makes of its outcome.
+
+        Any error but `RunscalerError` is told as `WorkerCrashed`. To be called on the owner's thread only.
+        """
+        self._tasks.put(lambda: self.run(call, done, failed))
         if len(self._threads) < self._width and not self._closed:
             thread = threading.Thread(
                 target=self._work, name=f"{self._name} {len(self._threads)}", daemon=True
@@ -47,14 +50,14 @@ class Workers:
             thread.start()
 
     def close(self) -> None:
-        """Let them end after what they are at; nothing is told any more."""
+        """Let each thread end after its current call, whose result is not told any more. Does not wait."""
         self._closed = True
         for _ in self._threads:
-            self._jobs.put(None)
+            self._tasks.put(None)
 
     def _work(self) -> None:
-        while (job := self._jobs.get()) is not None and not self._closed:
-            job()
+        while (task := self._tasks.get()) is not None and not self._closed:
+            task()
 
     def run(
         self,
@@ -62,13 +65,13 @@ class Workers:
         done: Callable[[T], object],
         failed: Callable[[RunscalerError], object],
     ) -> None:
-        """Do one piece of work on this very thread, and tell the outcome."""
+        """Like `submit`, but on the calling thread."""
         try:
             answer = done(call())
         except RunscalerError as error:
             answer = failed(error)
-        except BaseException as error:  # a library's sys.exit() must not leave the owner waiting
+        except BaseException as error:  # SystemExit too: without an answer the owner would wait for ever
             logger.error("{} crashed: {}", threading.current_thread().name, type(error).__name__)
-            answer = WorkerCrashed(rendered(error))
+            answer = WorkerCrashed(error_text(error))
         if not self._closed:
             self._tell(answer)

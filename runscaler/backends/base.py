@@ -143,7 +143,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """One of spec 2's backends, with what tells its things apart: "docker unix:///var/run/docker.sock"."""
+        """The kind of backend and the real thing it stands for: "docker unix:///var/run/docker.sock"."""
 
     def check(self, settings: ScaleSetSettings) -> list[Finding]:
         """Usable for these settings? Every problem, with fixes; changes nothing, pulls nothing."""
@@ -233,7 +233,7 @@ class PlacedBackend(Backend, Protocol):
 class BackendContext:
     """What every backend gets from the process: its identity, where it may keep files, and time.
 
-    `state_dir` is None when nothing is writable (spec 4.2): a backend then keeps files in the
+    `state_dir` is None when nothing is writable (docs/behaviour.md § 4.2): a backend then keeps files in the
     system's temporary directory, or does without.
     """
 

@@ -64,7 +64,7 @@ Buckets = Annotated[Numbers, AfterValidator(_rising)]
 
 
 class MetricsSettings(Settings):
-    """[metrics] (docs/behaviour.md § 4.2)."""
+    """[metrics] (docs/behaviour.md § 9.3)."""
 
     namespace: Annotated[
         str,

@@ -1,4 +1,4 @@
-"""Statistics as GitHub counts them (docs/protocol.md § 5.4), which are not always to be believed (10.6)."""
+"""Statistics as GitHub counts them (docs/protocol.md § 5.4, 10.6)."""
 
 from __future__ import annotations
 

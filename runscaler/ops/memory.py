@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runscaler.ops.state_dir import StateDir
 
 
-class DaemonMemory:
+class StateStore:
     """Thread-safe: every scale set has keys of its own."""
 
     def __init__(self, state_dir: StateDir | None) -> None:

@@ -91,7 +91,7 @@ def keep_posted(notifier: Notifier, system: Watched) -> None:
 
 
 def _line(status: Status) -> str:
-    jobs = sum(one.jobs_completed for one in status.scale_sets)
+    jobs = sum(one.counters.jobs_completed for one in status.scale_sets)
     busy = sum(one.busy for one in status.scale_sets)
     wrong = [f"{one.name} is {one.state}" for one in status.scale_sets if one.state not in FINE]
     return f"{len(status.scale_sets)} scale sets, {busy} runners busy, {jobs} jobs done" + "".join(

@@ -1,4 +1,6 @@
-"""How long to wait after failures: of starts (docs/behaviour.md § 5.3) and of actors (docs/architecture.md § Supervision)."""
+"""How long to wait after failures: before a retry (docs/behaviour.md § 5.3), and before the restart of a
+crashed actor (docs/architecture.md § Supervision).
+"""
 
 from __future__ import annotations
 
@@ -11,14 +13,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Doubling delays: `first`, twice that, …, at most `cap` seconds."""
+    """Delays in seconds that start with `first` and double up to `cap`."""
 
     first: float = 1.0
     cap: float = 60.0
 
     def delay(self, failures: int, jitter: float = 0.0) -> float:
-        """Seconds after the `failures`-th failure in a row (0: no wait); `jitter` in [0, 1] takes
-        away up to half, so that many who failed together do not come back together."""
+        """Seconds to wait after that many failures in a row; 0 if there was none.
+
+        `jitter`, between 0 and 1, shortens the delay by up to half, so that callers that failed together do
+        not all retry at the same moment.
+        """
         if failures <= 0:
             return 0.0
         full = min(self.cap, self.first * 2.0 ** min(failures - 1, 30))
@@ -27,20 +32,20 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class RestartIntensity:
-    """A parent's patience with one child: `limit` restarts within `window` seconds."""
+    """How often a child is restarted: `limit` times within `window` seconds, first after `first` seconds."""
 
     limit: int = 5
     window: float = 60.0
     first: float = 1.0
 
     def delay(self, crashes: Sequence[float]) -> float | None:
-        """Seconds to wait before the next start, None to give up.
+        """Seconds to wait before the next restart, or None to give up.
 
-        `crashes` are monotonic seconds, newest last, the one just seen included.
+        `crashes` are the child's crashes in monotonic seconds, the latest last.
         """
         recent = self.recent(crashes)
         return None if len(recent) > self.limit else self.first * 2.0 ** (len(recent) - 1)
 
     def recent(self, crashes: Sequence[float]) -> tuple[float, ...]:
-        """Those that still count against the child."""
+        """The crashes within `window` seconds of the latest; earlier ones no longer count."""
         return tuple(at for at in crashes if at > crashes[-1] - self.window)

@@ -1,6 +1,6 @@
-"""What stands in a scale set's way: from it come the planner's gates and the state that people see.
+"""What stands in a scale set's way: the source of the planner's gates and of the state that people see.
 
-One value, changed by `dataclasses.replace`; nothing else decides whether a set is degraded.
+One frozen value; nothing else decides whether a scale set is degraded.
 """
 
 from __future__ import annotations
@@ -13,17 +13,19 @@ from runscaler.policy.scaling import Gate
 from runscaler.status import SetState, Unmet
 
 START_BACKOFF = Backoff(first=1.0, cap=60.0)
-"""Spec.md 5.3."""
+"""docs/behaviour.md § 5.3."""
 DEGRADED_AFTER = 5
 """Runners in a row that start and end without a job (docs/behaviour.md § 5.3), or starts that fail."""
 
 
 @dataclass(frozen=True, slots=True)
 class FailureRecord:
-    """Failures in a row. `until` is when the next start may be tried (monotonic).
+    """Failures in a row, of starts and of runners that ended without a job.
 
-    Fifty starts that fail together are one failure: only one that was ordered after the last
-    counted failure counts anew.
+    `counted_at` and `until` are monotonic; before `until` no start is tried.
+
+    Fifty starts that fail together are one failure: only a start that was ordered after the last counted
+    failure counts anew.
     """
 
     starts: int = 0
@@ -42,23 +44,23 @@ class FailureRecord:
         return replace(self, starts=self.starts + 1, reason=reason)._backed_off(now, jitter)
 
     def ended_early(self, ordered_at: float, now: float, jitter: float, reason: str) -> Self:
-        """A runner ended before any job was seen on it. Each one counts for `degraded`."""
+        """A runner ended without a job. Each counts towards `degraded`, the backoff as for starts."""
         counted = replace(self, early_ends=self.early_ends + 1, reason=reason)
         return counted if ordered_at <= self.counted_at else counted._backed_off(now, jitter)
 
-    def trying(self, now: float, jitter: float) -> Self:
-        """A start is ordered. Where runners fail only after they have started, one that is up proves nothing:
-        the next waits as if it had failed."""
+    def start_ordered(self, now: float, jitter: float) -> Self:
+        """A start is ordered. Where runners fail after they have started, a successful start proves nothing:
+        the next start waits as if this one had failed."""
         if self.early_ends < DEGRADED_AFTER:
             return self
         return replace(self, until=now + START_BACKOFF.delay(self.in_a_row, jitter))
 
-    def started(self) -> Self:
+    def start_succeeded(self) -> Self:
         """A start succeeded."""
         return replace(self, starts=0, until=self.until if self.early_ends else 0.0)
 
-    def proved(self) -> Self:
-        """A job ran: runners of this set are good."""
+    def job_ran(self) -> Self:
+        """A job ran: this scale set's runners work."""
         return type(self)()
 
     def _backed_off(self, now: float, jitter: float) -> Self:
@@ -67,7 +69,7 @@ class FailureRecord:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Something is in the way for `reason`; `until` is monotonic, None while nobody can tell."""
+    """Something is in the way for `reason`, until `until` (monotonic; None: not known)."""
 
     reason: str
     until: float | None = None
@@ -75,26 +77,26 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Everything that may hold a set up. None (or empty) means: not in the way."""
+    """Everything that may hold a scale set up. None, empty or False: not in the way."""
 
     session: bool = False
     """A session has been opened since the start."""
     standby: Hold | None = None
     github: Hold | None = None
     rate_limited: bool = False
-    """`github` is a wait that GitHub asked for."""
+    """GitHub asked for the wait in `github`."""
     listener_failed: str = ""
     backend: Hold | None = None
     image: Hold | None = None
     image_failed: bool = False
     listed: bool = False
-    """The backend's first list has come: what runs already is known."""
+    """The backend's first list has come, so that it is known what runs already."""
     failures: FailureRecord = field(default_factory=FailureRecord)
     draining: bool = False
 
     @property
     def may_plan(self) -> bool:
-        """Is it known what is wanted, and is it ours to serve? What there is, `gates` minds."""
+        """Is the demand known, and is the scale set ours to serve? Missing lists are a gate, see `gates`."""
         return self.session and self.standby is None
 
     @property
@@ -103,7 +105,7 @@ class Condition:
         return self.may_plan and self.github is None and not self.listener_failed
 
     def gates(self) -> tuple[Gate, ...]:
-        """What holds starts up, most telling first."""
+        """What holds starts up, the most telling reason first."""
         found = []
         if self.backend is not None:
             found.append(Gate(Unmet.BACKEND_DOWN, self.backend.reason))

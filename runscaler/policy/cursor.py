@@ -1,8 +1,9 @@
-"""Where in the message queue a session is: `lastMessageId`, and whether ids have begun again.
+"""A session's position in the message queue: its `lastMessageId`, and whether the ids have started over.
 
-Ids go up within a session, and a poll hides what lies at or before its `lastMessageId`, which must
-not go down (docs/protocol.md § 5.5). A message that comes again is known; a new one with a lower id means
-that more of its kind may be hidden: only a new session shows them (fault F55).
+Message ids rise within a session. A poll returns only messages with an id above its `lastMessageId`, which
+must never go down (docs/protocol.md § 5.5). A message may be delivered twice. But a *new* message with a
+lower id means that the ids have started over and that other messages may stay hidden: only a new session
+shows them (fault F55).
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ REMEMBERED = 100
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """`last` is 0 before the first message: the poll then names none."""
+    """`last` is the highest id received, 0 before the first message."""
 
     last: int = 0
-    begun_again: bool = False
-    heard: tuple[int, ...] = ()
+    restarted: bool = False
+    """Whether the ids have started over."""
+    received: tuple[int, ...] = ()
+    """The latest ids, oldest first; at most `REMEMBERED`."""
 
-    def follow(self, message: int) -> Self:
-        """After `message` was received."""
-        if message in self.heard:
+    def follow(self, message_id: int) -> Self:
+        """The cursor after that message was received."""
+        if message_id in self.received:
             return self
         return replace(
             self,
-            last=max(self.last, message),
-            begun_again=self.begun_again or message < self.last,
-            heard=(*self.heard[1 - REMEMBERED :], message),
+            last=max(self.last, message_id),
+            restarted=self.restarted or message_id < self.last,
+            received=(*self.received[1 - REMEMBERED :], message_id),
         )

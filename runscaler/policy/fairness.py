@@ -1,4 +1,4 @@
-"""The host's places, shared so that no scale set starves (docs/behaviour.md § 6.4)."""
+"""How free capacity is shared so that no scale set starves (docs/behaviour.md § 6.4)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ K = TypeVar("K")
 
 
 def share(free: int, held: Mapping[K, int], waiting: Sequence[K]) -> tuple[int, ...]:
-    """Which of `waiting` (in the order they asked, one entry a wish) get the `free` places.
+    """Choose which claims to grant when there is capacity for `free` more.
 
-    Each place goes to the set that holds the fewest; of equals, to the one that asked first.
-    Returns indices into `waiting`, in the order of granting.
+    `waiting` has one entry per claim, oldest first: the scale set that made it. `held` is how much each scale
+    set holds already. Each grant goes to the scale set that then holds the least; among equals, to the oldest
+    claim. Returns indices into `waiting`, in the order of granting.
     """
     have = dict(held)
     queue = list(enumerate(waiting))
     granted: list[int] = []
     while queue and len(granted) < free:
-        index, key = min(queue, key=lambda wish: (have.get(wish[1], 0), wish[0]))
+        index, key = min(queue, key=lambda claim: (have.get(claim[1], 0), claim[0]))
         have[key] = have.get(key, 0) + 1
         granted.append(index)
         queue.remove((index, key))

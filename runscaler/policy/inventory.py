@@ -1,4 +1,4 @@
-"""What the backend lists against what the scale set believes (docs/architecture.md § The actors, docs/behaviour.md § 6.5)."""
+"""What the backend lists against what the scale set believes (docs/behaviour.md § 6.5)."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Repairs:
-    """What has to be put right; each entry is a fact for the slot's own table of transitions.
+    """The differences; each becomes an event of its slot (`policy.lifecycle`).
 
-    `adopt`: resources nobody in this set knows, with the slot each goes to. `ended`: slots whose
-    resource has ended or is not there. `lost`: slots without a resource (their start's outcome is
-    not known) and nothing of them is listed. `found`: such slots whose resource is there after all.
+    `adopt`: resources that no slot knows, each with the slot it goes to. `ended`: slots whose resource
+    has ended or is not listed. `lost`: slots whose start had an unknown outcome and of which nothing is
+    listed. `found`: such slots whose resource is listed after all.
     """
 
     adopt: tuple[tuple[Listed, SlotNumber], ...] = ()
@@ -59,14 +59,16 @@ def reconcile(
     max_runners: int,
     unclear: Iterable[SlotNumber] = (),
 ) -> Repairs:
-    """Compare. `as_of` (monotonic) is when the listing began: slots that changed after it are left
-    alone, and so are resources of theirs that nobody knows: one may have been removed since. Hence
-    `believed` has empty slots, too, where they were in use.
+    """Compare what the backend lists with what the scale set believes.
 
-    `unclear` are slots whose actor died while it started something: they wait for this very answer.
-    A resource whose slot is taken, or lies beyond `max_runners`, goes to a surplus slot numbered
-    from `max_runners` up, which only lives until it is empty. While one of those has changed since,
-    nothing is adopted: what is listed and unknown may have lived there.
+    `as_of` (monotonic) is when the listing began. Slots that changed after it are left alone, and so are
+    unknown resources with their number, which may have been removed since; hence `believed` also holds
+    empty slots that were in use. `unclear` are slots whose actor died during a start: only a list tells
+    what became of it.
+
+    A resource whose slot is taken, or not below `max_runners`, goes to a surplus slot, numbered from
+    `max_runners` up, which exists until it is empty. While a surplus slot has changed after `as_of`, nothing
+    is adopted: the unknown resource may have been in it.
     """
     by_resource = {one.resource_id: one for one in listed}
     by_runner = {one.runner: one for one in listed}

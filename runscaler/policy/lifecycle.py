@@ -1,17 +1,19 @@
-"""A slot's life as a total table: every (state, event) pair has an answer (docs/architecture.md § A slot's life).
+"""The states of a slot and what each event does to it (docs/architecture.md § A slot's life).
 
-    empty ─wanted─► waiting ─placed─► starting ─up─► idle ─job─► busy ─job over─► finishing
+    empty ─wanted─► waiting ─claims granted─► starting ─up─► idle ─job─► busy ─job over─► finishing
     idle ─retire─► retiring          retiring, finishing ─agreed, grace over─► removing
     any with a resource ─ended─► removing ─gone─► empty
 
-An answer is the next state and what the actor has to do on the way there. `IGNORE` keeps the state
-and does nothing: late, doubled and reordered facts end there.
+The table is total: it holds an answer for every (state, event) pair. An answer is the next state and
+the effect that the scale set actor has to carry out. `IGNORE` leaves the slot as it is; late, repeated
+and reordered facts end there.
 """
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import NamedTuple
+from enum import Enum, StrEnum
+from itertools import product
+from typing import Final, NamedTuple
 
 
 class SlotState(StrEnum):
@@ -27,11 +29,12 @@ class SlotState(StrEnum):
 
 
 class SlotEvent(StrEnum):
-    """What can happen to a slot. Facts in the past, but for the planner's `WANTED`, `UNWANTED`, `RETIRE`."""
+    """What can happen to a slot. `WANTED`, `UNWANTED`, `RETIRE` are orders, the others facts."""
 
     WANTED = "wanted"
     UNWANTED = "unwanted"
-    PLACED = "placed"
+    CLAIMS_GRANTED = "claims-granted"
+    """The slot has everything it needs on the host: a VM slot, a share of the host's cap."""
     UP = "up"
     START_FAILED = "start-failed"
     FOUND = "found"
@@ -39,116 +42,225 @@ class SlotEvent(StrEnum):
     JOB_STARTED = "job-started"
     JOB_COMPLETED = "job-completed"
     ENDED = "ended"
-    """The resource ended or is not there any more."""
+    """The resource ended, or is no longer there."""
     RETIRE = "retire"
     OVERDUE = "overdue"
-    """A deadline of the state passed: start-timeout, the 10 s of finishing, job-timeout, a forced exit."""
+    """The state's deadline passed: start-timeout, the 10 s of finishing, job-timeout, a forced exit."""
     AGREED = "agreed"
     """GitHub removed the registration and the backend sees no job."""
     REFUSED = "refused"
-    """GitHub, or a process inside, says that a job runs."""
+    """GitHub or the backend says that a job is running."""
     GRACE_OVER = "grace-over"
     """10 s have passed since `AGREED` without a JobStarted."""
     GONE = "gone"
 
 
 class Effect(StrEnum):
-    """What the scale set does when it takes the step."""
+    """What the scale set actor does when a slot takes a step."""
 
-    NOTHING = "nothing"
+    NONE = "none"
     CLAIM = "claim"
-    """Ask for the places that the slot needs."""
-    GIVE_BACK = "give-back"
-    """Give the places back; the slot is free."""
+    """Claim what the slot needs on the host."""
+    RELEASE = "release"
+    """Release the claims; the slot is free."""
     START = "start"
     CANCEL = "cancel"
-    """Cut the start in flight; its answer is `GONE`."""
+    """Interrupt the start in flight; it is answered with `GONE`."""
     RETIRE = "retire"
-    """Ask GitHub to remove the registration, then the backend whether a job runs."""
+    """Ask GitHub to remove the registration, then ask the backend whether a job is running."""
     GRACE = "grace"
-    """Wait 10 s for a JobStarted that was on its way."""
+    """Wait 10 s for a JobStarted that may be on its way."""
     REMOVE = "remove"
-    FAIL = "fail"
-    """Count a failure, keep the output, deregister, remove."""
-    FREE_FAILED = "free-failed"
-    """Count a failed start that left nothing; give the places back."""
 
 
 class Step(NamedTuple):
     state: SlotState
-    effect: Effect = Effect.NOTHING
+    effect: Effect = Effect.NONE
 
 
-_S, _E, _D = SlotState, SlotEvent, Effect
+class _Ignored(Enum):
+    IGNORE = "ignore"
 
-_TABLE: dict[tuple[SlotState, SlotEvent], Step] = {
-    (_S.EMPTY, _E.WANTED): Step(_S.WAITING, _D.CLAIM),
-    (_S.EMPTY, _E.FOUND): Step(_S.ADOPTED),
-    (_S.WAITING, _E.UNWANTED): Step(_S.EMPTY, _D.GIVE_BACK),
-    (_S.WAITING, _E.PLACED): Step(_S.STARTING, _D.START),
-    (_S.STARTING, _E.UP): Step(_S.IDLE),
-    (_S.STARTING, _E.START_FAILED): Step(_S.EMPTY, _D.FREE_FAILED),
-    (_S.STARTING, _E.JOB_STARTED): Step(_S.BUSY),
-    (_S.STARTING, _E.JOB_COMPLETED): Step(_S.FINISHING),
-    (_S.STARTING, _E.OVERDUE): Step(_S.REMOVING, _D.CANCEL),
-    (_S.STARTING, _E.RETIRE): Step(_S.REMOVING, _D.CANCEL),
-    (_S.STARTING, _E.FOUND): Step(_S.ADOPTED),
-    (_S.STARTING, _E.GONE): Step(_S.EMPTY, _D.FREE_FAILED),
-    (_S.IDLE, _E.JOB_STARTED): Step(_S.BUSY),
-    (_S.IDLE, _E.JOB_COMPLETED): Step(_S.FINISHING),
-    (_S.IDLE, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
-    (_S.IDLE, _E.ENDED): Step(_S.REMOVING, _D.FAIL),
-    (_S.IDLE, _E.OVERDUE): Step(_S.REMOVING, _D.REMOVE),
-    (_S.BUSY, _E.JOB_COMPLETED): Step(_S.FINISHING),
-    # GitHub said that a job runs although it had called it completed: it is asked once more.
-    (_S.BUSY, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
-    (_S.BUSY, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
-    (_S.BUSY, _E.OVERDUE): Step(_S.REMOVING, _D.REMOVE),
-    # A start whose answer was overtaken by its job reports at last; the runner stays what it is.
-    (_S.BUSY, _E.START_FAILED): Step(_S.REMOVING, _D.REMOVE),
-    (_S.FINISHING, _E.START_FAILED): Step(_S.REMOVING, _D.REMOVE),
-    (_S.FINISHING, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
-    (_S.FINISHING, _E.JOB_STARTED): Step(_S.BUSY),
-    (_S.FINISHING, _E.OVERDUE): Step(_S.FINISHING, _D.RETIRE),
-    (_S.FINISHING, _E.RETIRE): Step(_S.FINISHING, _D.RETIRE),
-    (_S.FINISHING, _E.AGREED): Step(_S.FINISHING, _D.GRACE),
-    (_S.FINISHING, _E.REFUSED): Step(_S.BUSY),
-    (_S.FINISHING, _E.GRACE_OVER): Step(_S.REMOVING, _D.REMOVE),
-    (_S.RETIRING, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
-    (_S.RETIRING, _E.JOB_STARTED): Step(_S.BUSY),
-    (_S.RETIRING, _E.JOB_COMPLETED): Step(_S.FINISHING),
-    (_S.RETIRING, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
-    (_S.RETIRING, _E.AGREED): Step(_S.RETIRING, _D.GRACE),
-    (_S.RETIRING, _E.REFUSED): Step(_S.BUSY),
-    (_S.RETIRING, _E.GRACE_OVER): Step(_S.REMOVING, _D.REMOVE),
-    (_S.RETIRING, _E.OVERDUE): Step(_S.REMOVING, _D.REMOVE),
-    (_S.ADOPTED, _E.JOB_STARTED): Step(_S.BUSY),
-    (_S.ADOPTED, _E.JOB_COMPLETED): Step(_S.FINISHING),
-    (_S.ADOPTED, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
-    (_S.ADOPTED, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
-    (_S.ADOPTED, _E.OVERDUE): Step(_S.REMOVING, _D.REMOVE),
-    # Their resource was never known, and the list says that there is none.
-    (_S.BUSY, _E.GONE): Step(_S.EMPTY, _D.GIVE_BACK),
-    (_S.FINISHING, _E.GONE): Step(_S.EMPTY, _D.GIVE_BACK),
-    (_S.RETIRING, _E.GONE): Step(_S.EMPTY, _D.GIVE_BACK),
-    (_S.REMOVING, _E.GONE): Step(_S.EMPTY, _D.GIVE_BACK),
-    (_S.REMOVING, _E.START_FAILED): Step(_S.EMPTY, _D.GIVE_BACK),
-}
 
-COUNTED = frozenset({_S.WAITING, _S.STARTING, _S.IDLE, _S.BUSY, _S.RETIRING, _S.ADOPTED})
+IGNORE: Final = _Ignored.IGNORE
+
+COUNTED = frozenset(
+    {
+        SlotState.WAITING,
+        SlotState.STARTING,
+        SlotState.IDLE,
+        SlotState.BUSY,
+        SlotState.RETIRING,
+        SlotState.ADOPTED,
+    }
+)
 """States that count towards the target; finishing and removing only hold their slot."""
 
 FINISH_SECONDS = 10.0
-"""What a resource gets to end by itself after JobCompleted (docs/behaviour.md § 5)."""
+"""How long a resource may take to end by itself after JobCompleted (docs/behaviour.md § 5.1)."""
 GRACE_SECONDS = 10.0
-"""From GitHub's agreement to the removal, for a JobStarted that was on its way (docs/behaviour.md § 6.2)."""
+"""From GitHub's agreement to the removal, for a JobStarted on its way (docs/behaviour.md § 6.2)."""
+
+_S, _E, _D = SlotState, SlotEvent, Effect
+
+TABLE: dict[tuple[SlotState, SlotEvent], Step | _Ignored] = {
+    # -- empty ---------------------------------------------------------------------------------------
+    (_S.EMPTY, _E.WANTED): Step(_S.WAITING, _D.CLAIM),
+    (_S.EMPTY, _E.UNWANTED): IGNORE,
+    (_S.EMPTY, _E.CLAIMS_GRANTED): IGNORE,
+    (_S.EMPTY, _E.UP): IGNORE,
+    (_S.EMPTY, _E.START_FAILED): IGNORE,
+    (_S.EMPTY, _E.FOUND): Step(_S.ADOPTED),
+    (_S.EMPTY, _E.JOB_STARTED): IGNORE,
+    (_S.EMPTY, _E.JOB_COMPLETED): IGNORE,
+    (_S.EMPTY, _E.ENDED): IGNORE,
+    (_S.EMPTY, _E.RETIRE): IGNORE,
+    (_S.EMPTY, _E.OVERDUE): IGNORE,
+    (_S.EMPTY, _E.AGREED): IGNORE,
+    (_S.EMPTY, _E.REFUSED): IGNORE,
+    (_S.EMPTY, _E.GRACE_OVER): IGNORE,
+    (_S.EMPTY, _E.GONE): IGNORE,
+    # -- waiting -------------------------------------------------------------------------------------
+    (_S.WAITING, _E.WANTED): IGNORE,
+    (_S.WAITING, _E.UNWANTED): Step(_S.EMPTY, _D.RELEASE),
+    (_S.WAITING, _E.CLAIMS_GRANTED): Step(_S.STARTING, _D.START),
+    (_S.WAITING, _E.UP): IGNORE,
+    (_S.WAITING, _E.START_FAILED): IGNORE,
+    (_S.WAITING, _E.FOUND): IGNORE,
+    (_S.WAITING, _E.JOB_STARTED): IGNORE,
+    (_S.WAITING, _E.JOB_COMPLETED): IGNORE,
+    (_S.WAITING, _E.ENDED): IGNORE,
+    (_S.WAITING, _E.RETIRE): IGNORE,
+    (_S.WAITING, _E.OVERDUE): IGNORE,
+    (_S.WAITING, _E.AGREED): IGNORE,
+    (_S.WAITING, _E.REFUSED): IGNORE,
+    (_S.WAITING, _E.GRACE_OVER): IGNORE,
+    (_S.WAITING, _E.GONE): IGNORE,
+    # -- starting ------------------------------------------------------------------------------------
+    (_S.STARTING, _E.WANTED): IGNORE,
+    (_S.STARTING, _E.UNWANTED): IGNORE,
+    (_S.STARTING, _E.CLAIMS_GRANTED): IGNORE,
+    (_S.STARTING, _E.UP): Step(_S.IDLE),
+    (_S.STARTING, _E.START_FAILED): Step(_S.EMPTY, _D.RELEASE),
+    (_S.STARTING, _E.FOUND): Step(_S.ADOPTED),
+    (_S.STARTING, _E.JOB_STARTED): Step(_S.BUSY),
+    (_S.STARTING, _E.JOB_COMPLETED): Step(_S.FINISHING),
+    (_S.STARTING, _E.ENDED): IGNORE,
+    (_S.STARTING, _E.RETIRE): Step(_S.REMOVING, _D.CANCEL),
+    (_S.STARTING, _E.OVERDUE): Step(_S.REMOVING, _D.CANCEL),
+    (_S.STARTING, _E.AGREED): IGNORE,
+    (_S.STARTING, _E.REFUSED): IGNORE,
+    (_S.STARTING, _E.GRACE_OVER): IGNORE,
+    (_S.STARTING, _E.GONE): Step(_S.EMPTY, _D.RELEASE),
+    # -- idle ----------------------------------------------------------------------------------------
+    (_S.IDLE, _E.WANTED): IGNORE,
+    (_S.IDLE, _E.UNWANTED): IGNORE,
+    (_S.IDLE, _E.CLAIMS_GRANTED): IGNORE,
+    (_S.IDLE, _E.UP): IGNORE,
+    (_S.IDLE, _E.START_FAILED): IGNORE,
+    (_S.IDLE, _E.FOUND): IGNORE,
+    (_S.IDLE, _E.JOB_STARTED): Step(_S.BUSY),
+    (_S.IDLE, _E.JOB_COMPLETED): Step(_S.FINISHING),
+    (_S.IDLE, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
+    (_S.IDLE, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
+    (_S.IDLE, _E.OVERDUE): IGNORE,
+    (_S.IDLE, _E.AGREED): IGNORE,
+    (_S.IDLE, _E.REFUSED): IGNORE,
+    (_S.IDLE, _E.GRACE_OVER): IGNORE,
+    (_S.IDLE, _E.GONE): IGNORE,
+    # -- busy ----------------------------------------------------------------------------------------
+    (_S.BUSY, _E.WANTED): IGNORE,
+    (_S.BUSY, _E.UNWANTED): IGNORE,
+    (_S.BUSY, _E.CLAIMS_GRANTED): IGNORE,
+    (_S.BUSY, _E.UP): IGNORE,
+    # The job overtook the report of its runner's start, which then failed after all.
+    (_S.BUSY, _E.START_FAILED): Step(_S.REMOVING, _D.REMOVE),
+    (_S.BUSY, _E.FOUND): IGNORE,
+    (_S.BUSY, _E.JOB_STARTED): IGNORE,
+    (_S.BUSY, _E.JOB_COMPLETED): Step(_S.FINISHING),
+    (_S.BUSY, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
+    # GitHub said that a job is running although it had called it completed: ask once more.
+    (_S.BUSY, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
+    (_S.BUSY, _E.OVERDUE): Step(_S.REMOVING, _D.REMOVE),
+    (_S.BUSY, _E.AGREED): IGNORE,
+    (_S.BUSY, _E.REFUSED): IGNORE,
+    (_S.BUSY, _E.GRACE_OVER): IGNORE,
+    # Its resource was never known, and the backend lists none.
+    (_S.BUSY, _E.GONE): Step(_S.EMPTY, _D.RELEASE),
+    # -- finishing -----------------------------------------------------------------------------------
+    (_S.FINISHING, _E.WANTED): IGNORE,
+    (_S.FINISHING, _E.UNWANTED): IGNORE,
+    (_S.FINISHING, _E.CLAIMS_GRANTED): IGNORE,
+    (_S.FINISHING, _E.UP): IGNORE,
+    (_S.FINISHING, _E.START_FAILED): Step(_S.REMOVING, _D.REMOVE),
+    (_S.FINISHING, _E.FOUND): IGNORE,
+    (_S.FINISHING, _E.JOB_STARTED): Step(_S.BUSY),
+    (_S.FINISHING, _E.JOB_COMPLETED): IGNORE,
+    (_S.FINISHING, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
+    (_S.FINISHING, _E.RETIRE): IGNORE,
+    (_S.FINISHING, _E.OVERDUE): Step(_S.FINISHING, _D.RETIRE),
+    (_S.FINISHING, _E.AGREED): Step(_S.FINISHING, _D.GRACE),
+    (_S.FINISHING, _E.REFUSED): Step(_S.BUSY),
+    (_S.FINISHING, _E.GRACE_OVER): Step(_S.REMOVING, _D.REMOVE),
+    (_S.FINISHING, _E.GONE): Step(_S.EMPTY, _D.RELEASE),
+    # -- retiring ------------------------------------------------------------------------------------
+    (_S.RETIRING, _E.WANTED): IGNORE,
+    (_S.RETIRING, _E.UNWANTED): IGNORE,
+    (_S.RETIRING, _E.CLAIMS_GRANTED): IGNORE,
+    (_S.RETIRING, _E.UP): IGNORE,
+    (_S.RETIRING, _E.START_FAILED): IGNORE,
+    (_S.RETIRING, _E.FOUND): IGNORE,
+    (_S.RETIRING, _E.JOB_STARTED): Step(_S.BUSY),
+    (_S.RETIRING, _E.JOB_COMPLETED): Step(_S.FINISHING),
+    (_S.RETIRING, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
+    (_S.RETIRING, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
+    (_S.RETIRING, _E.OVERDUE): Step(_S.REMOVING, _D.REMOVE),
+    (_S.RETIRING, _E.AGREED): Step(_S.RETIRING, _D.GRACE),
+    (_S.RETIRING, _E.REFUSED): Step(_S.BUSY),
+    (_S.RETIRING, _E.GRACE_OVER): Step(_S.REMOVING, _D.REMOVE),
+    (_S.RETIRING, _E.GONE): IGNORE,
+    # -- removing ------------------------------------------------------------------------------------
+    (_S.REMOVING, _E.WANTED): IGNORE,
+    (_S.REMOVING, _E.UNWANTED): IGNORE,
+    (_S.REMOVING, _E.CLAIMS_GRANTED): IGNORE,
+    (_S.REMOVING, _E.UP): IGNORE,
+    (_S.REMOVING, _E.START_FAILED): IGNORE,
+    (_S.REMOVING, _E.FOUND): IGNORE,
+    (_S.REMOVING, _E.JOB_STARTED): IGNORE,
+    (_S.REMOVING, _E.JOB_COMPLETED): IGNORE,
+    (_S.REMOVING, _E.ENDED): IGNORE,
+    (_S.REMOVING, _E.RETIRE): IGNORE,
+    (_S.REMOVING, _E.OVERDUE): IGNORE,
+    (_S.REMOVING, _E.AGREED): IGNORE,
+    (_S.REMOVING, _E.REFUSED): IGNORE,
+    (_S.REMOVING, _E.GRACE_OVER): IGNORE,
+    (_S.REMOVING, _E.GONE): Step(_S.EMPTY, _D.RELEASE),
+    # -- adopted -------------------------------------------------------------------------------------
+    (_S.ADOPTED, _E.WANTED): IGNORE,
+    (_S.ADOPTED, _E.UNWANTED): IGNORE,
+    (_S.ADOPTED, _E.CLAIMS_GRANTED): IGNORE,
+    (_S.ADOPTED, _E.UP): IGNORE,
+    (_S.ADOPTED, _E.START_FAILED): IGNORE,
+    (_S.ADOPTED, _E.FOUND): IGNORE,
+    (_S.ADOPTED, _E.JOB_STARTED): Step(_S.BUSY),
+    (_S.ADOPTED, _E.JOB_COMPLETED): Step(_S.FINISHING),
+    (_S.ADOPTED, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
+    (_S.ADOPTED, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
+    (_S.ADOPTED, _E.OVERDUE): IGNORE,
+    (_S.ADOPTED, _E.AGREED): IGNORE,
+    (_S.ADOPTED, _E.REFUSED): IGNORE,
+    (_S.ADOPTED, _E.GRACE_OVER): IGNORE,
+    (_S.ADOPTED, _E.GONE): IGNORE,
+}
+assert TABLE.keys() == set(product(SlotState, SlotEvent)), "every state must answer every event"
 
 
 def step(state: SlotState, event: SlotEvent) -> Step:
-    """The answer to `event` in `state`; pairs that the table does not name change nothing."""
-    return _TABLE.get((state, event), Step(state))
+    """The answer to `event` in `state`; an ignored event keeps the state and has no effect."""
+    answer = TABLE[state, event]
+    return Step(state) if isinstance(answer, _Ignored) else answer
 
 
 def is_ignored(state: SlotState, event: SlotEvent) -> bool:
     """Does `event` change nothing in `state`?"""
-    return (state, event) not in _TABLE
+    return TABLE[state, event] is IGNORE

@@ -42,28 +42,27 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What GitHub says is wanted, corrected by what we know better.
+    """What GitHub says is wanted, corrected by runners that have just ended.
 
-    `assigned` and `running` are the statistics' numbers. `departed` are runners of ours that ended
-    with a job whose JobCompleted has not come yet: GitHub's numbers still hold those jobs.
+    `assigned` and `running` are the statistics' numbers. `had_job` counts runners that ended with a job
+    whose JobCompleted has not come yet: GitHub's numbers still include those jobs.
     """
 
     assigned: int = 0
     running: int = 0
-    departed: int = 0
-    unsettled: int = 0
-    """Runners that ended with 0 a moment ago, before any job was seen on them: most likely they had
-    one, whose messages are on their way."""
+    had_job: int = 0
+    probably_had_job: int = 0
+    """Runners that ended with 0 a moment ago, before any job was seen on them: most likely they had one,
+    whose messages are on their way."""
 
     def jobs(self, busy: int) -> int:
-        """Jobs that need a runner of ours now.
+        """Jobs that need a runner of ours now. `busy` counts our busy and our adopted runners.
 
-        Only as many departed runners are believed in as GitHub counts running jobs beyond our busy
-        runners (and adopted ones, which may be): so a JobCompleted that is lost for ever cannot hold
-        demand down.
+        `had_job` is taken off only as far as GitHub counts running jobs beyond `busy`: a JobCompleted that
+        is lost for ever must not hold demand down.
         """
         beyond = max(0, self.running - busy)
-        return max(0, self.assigned - min(self.departed, beyond) - self.unsettled)
+        return max(0, self.assigned - min(self.had_job, beyond) - self.probably_had_job)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ class View:
 
     @property
     def target(self) -> int:
-        """Spec.md 6.1: min(max-runners, min-runners + assigned jobs); nothing while draining."""
+        """docs/behaviour.md § 6.1: min(max-runners, min-runners + assigned jobs); nothing while draining."""
         return 0 if self.draining else min(self.max_runners, self.wanted)
 
     @property

@@ -1,8 +1,10 @@
-"""Who gets the host's next VM slot, and what becomes of the warm pool (docs/tart.md § 11, 12).
+"""Which scale set gets the host's next VM slot, and what happens to the warm pool (docs/tart.md § 11, 12).
 
-Slots are few and shared by all scale sets. A job takes the oldest warm VM of its kind, else a free
-slot, else it waits for one that boots for its kind; a warm VM of another kind gives way to it. What
-is left over boots for the pool.
+VM slots are few and shared by all scale sets. A claim gets the oldest warm VM of its kind, else a free VM
+slot, else it waits for a warm VM of its kind that is booting. A warm VM of another kind is removed to make
+room for a claim. VM slots that no claim waits for are used to fill the pool.
+
+The *kind* of a warm VM is what scale sets have to agree on to share it: image and size.
 """
 
 from __future__ import annotations
@@ -18,21 +20,21 @@ if TYPE_CHECKING:
 
     from runscaler.names import ScaleSetKey, SlotNumber
 
-OLDEST_SECONDS = 12 * 3600.0
-"""A warm VM is replaced at that age: clocks, certificates and leases grow old (docs/tart.md § 12)."""
+MAX_AGE_SECONDS = 12 * 3600.0
+"""A warm VM this old is replaced: its clock, certificates and lease go stale (docs/tart.md § 12)."""
 
 
 class Stage(Enum):
-    """Of a warm VM. Only `READY` ones can be given to a job."""
+    """Where a warm VM is in its life. Only a `READY` one can be granted."""
 
     BOOTING = auto()
     READY = auto()
-    COOLING = auto()
+    REMOVING = auto()
 
 
 @dataclass(frozen=True, slots=True)
-class Pooled:
-    """The warm VM in `vm_slot`; `since` is when it began its stage (monotonic)."""
+class WarmVm:
+    """The warm VM in `vm_slot`; `since` is when it entered its stage (monotonic)."""
 
     vm_slot: int
     kind: str
@@ -41,8 +43,8 @@ class Pooled:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """A slot of a scale set that waits for a VM slot. `kind` of warm VM would do."""
+class Claim:
+    """A slot of a scale set waits for a VM slot, or for a warm VM of `kind`."""
 
     key: ScaleSetKey
     slot: SlotNumber
@@ -50,123 +52,128 @@ class Wish:
 
 
 @dataclass(frozen=True, slots=True)
-class GiveWarm:
-    wish: Wish
+class GrantWarm:
+    """Grant the claim the warm VM in `vm_slot`."""
+
+    claim: Claim
     vm_slot: int
 
 
 @dataclass(frozen=True, slots=True)
-class GiveFree:
-    """Claim a free VM slot of the host for it."""
+class GrantFree:
+    """Take a free VM slot of the host and grant it to the claim."""
 
-    wish: Wish
+    claim: Claim
 
 
 @dataclass(frozen=True, slots=True)
-class Cool:
-    """Remove a warm VM. `why` is for people."""
+class RemoveWarm:
+    """Remove the warm VM in `vm_slot`; `why` is for the log."""
 
     vm_slot: int
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class Boot:
-    """Claim a free VM slot and boot a warm VM of that kind in it."""
+class BootWarm:
+    """Take a free VM slot of the host and boot a warm VM of `kind` in it."""
 
     kind: str
 
 
-Step: TypeAlias = GiveWarm | GiveFree | Cool | Boot
+Step: TypeAlias = GrantWarm | GrantFree | RemoveWarm | BootWarm
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`wishes` oldest first; `held` is how many VM slots each set's runners have; `pool_sizes` by kind;
-    `full`: the host has no free slot, as was just tried."""
+    """What is known at `now` (monotonic)."""
 
     now: float
-    wishes: Sequence[Wish] = ()
+    claims: Sequence[Claim] = ()
+    """Those that wait, oldest first."""
     held: Mapping[ScaleSetKey, int] = field(default_factory=dict)
-    pool: Sequence[Pooled] = ()
+    """How many VM slots the runners of each scale set hold."""
+    pool: Sequence[WarmVm] = ()
     pool_sizes: Mapping[str, int] = field(default_factory=dict)
-    full: bool = False
-    resting: frozenset[str] = frozenset()
-    """Kinds that are not booted just now: their image is not there, or after failures."""
+    """How many warm VMs are wanted, by kind."""
+    host_full: bool = False
+    """The host has no free VM slot: the last attempt to take one failed."""
+    not_bootable: frozenset[str] = frozenset()
+    """Kinds that cannot be booted now: their image is missing, or they back off after a failure."""
 
 
 def next_step(view: View) -> Step | None:
-    """The one thing to do now; to be asked again with what came of it until there is nothing."""
+    """The next thing to do. To be called again with its outcome in the view, until the answer is None."""
     return next(_steps(view), None)
 
 
 def _steps(view: View) -> Iterator[Step]:
-    yield from _given(view)
-    yield from _made_room(view)
-    yield from _replaced(view)
-    yield from _booted(view)
+    yield from _grant_claims(view)
+    yield from _make_room(view)
+    yield from _remove_unwanted(view)
+    yield from _fill_pool(view)
 
 
-def _given(view: View) -> Iterator[Step]:
-    """In fair order: the set with the fewest first, then who has waited longest."""
-    order = share(len(view.wishes), view.held, [wish.key for wish in view.wishes])
-    for wish in (view.wishes[index] for index in order):
-        ready = _oldest(view, Stage.READY, wish.kind)
+def _grant_claims(view: View) -> Iterator[Step]:
+    """The scale set that holds the fewest VM slots comes first, then the oldest claim."""
+    order = share(len(view.claims), view.held, [claim.key for claim in view.claims])
+    for claim in (view.claims[index] for index in order):
+        ready = _oldest_ready(view, claim.kind)
         if ready is not None:
-            yield GiveWarm(wish, ready.vm_slot)
-        elif not view.full:
-            yield GiveFree(wish)
+            yield GrantWarm(claim, ready.vm_slot)
+        elif not view.host_full:
+            yield GrantFree(claim)
 
 
-def _made_room(view: View) -> Iterator[Step]:
-    """Jobs that nothing boots for: as many warm VMs of other kinds give way."""
-    booting = [one.kind for one in view.pool if one.stage is Stage.BOOTING]
-    lacking = 0
-    for wish in view.wishes:
-        if wish.kind in booting:
-            booting.remove(wish.kind)
+def _make_room(view: View) -> Iterator[Step]:
+    """Each claim that gets no VM slot otherwise has a warm VM of a kind that nobody waits for removed."""
+    booting = [vm.kind for vm in view.pool if vm.stage is Stage.BOOTING]
+    missing = 0
+    for claim in view.claims:
+        if claim.kind in booting:
+            booting.remove(claim.kind)
         else:
-            lacking += 1
-    lacking -= sum(one.stage is Stage.COOLING for one in view.pool)
-    wanted = {wish.kind for wish in view.wishes}
-    spare = [one for one in view.pool if one.stage is not Stage.COOLING and one.kind not in wanted]
-    if lacking > 0 and spare:
-        newest = max(spare, key=lambda one: (one.stage is Stage.BOOTING, one.since))
-        yield Cool(newest.vm_slot, "a job of another kind waits for its slot")
+            missing += 1
+    missing -= sum(vm.stage is Stage.REMOVING for vm in view.pool)
+    wanted = {claim.kind for claim in view.claims}
+    spare = [vm for vm in view.pool if vm.stage is not Stage.REMOVING and vm.kind not in wanted]
+    if missing > 0 and spare:
+        newest = max(spare, key=lambda vm: (vm.stage is Stage.BOOTING, vm.since))
+        yield RemoveWarm(newest.vm_slot, "a job needs its VM slot for another kind of VM")
 
 
-def _replaced(view: View) -> Iterator[Step]:
-    for one in view.pool:
-        if one.stage is Stage.COOLING:
+def _remove_unwanted(view: View) -> Iterator[Step]:
+    for vm in view.pool:
+        if vm.stage is Stage.REMOVING:
             continue
-        if _surplus(view, one.kind) > 0:
-            yield Cool(one.vm_slot, "the pool has no use for it any more")
-        elif one.stage is Stage.READY and view.now - one.since >= OLDEST_SECONDS:
-            yield Cool(one.vm_slot, "it has grown old")
+        if _surplus(view, vm.kind) > 0:
+            yield RemoveWarm(vm.vm_slot, "the pool is larger than configured")
+        elif vm.stage is Stage.READY and view.now - vm.since >= MAX_AGE_SECONDS:
+            yield RemoveWarm(vm.vm_slot, "it has reached its maximum age")
 
 
-def _booted(view: View) -> Iterator[Step]:
-    """Only with slots that no job waits for."""
-    if view.full or view.wishes:
+def _fill_pool(view: View) -> Iterator[Step]:
+    """Only while no claim waits."""
+    if view.host_full or view.claims:
         return
-    lacking = [kind for kind in view.pool_sizes if _surplus(view, kind) < 0 and kind not in view.resting]
-    if lacking:
-        yield Boot(min(lacking, key=lambda kind: len(_of_kind(view, kind))))
+    missing = [kind for kind in view.pool_sizes if _surplus(view, kind) < 0 and kind not in view.not_bootable]
+    if missing:
+        yield BootWarm(min(missing, key=lambda kind: len(_staying(view, kind))))
 
 
-def next_age(pool: Sequence[Pooled]) -> float | None:
-    """When the next ready one will have grown old (monotonic)."""
-    return min((one.since + OLDEST_SECONDS for one in pool if one.stage is Stage.READY), default=None)
+def next_expiry(pool: Sequence[WarmVm]) -> float | None:
+    """When the next ready warm VM reaches its maximum age (monotonic)."""
+    return min((vm.since + MAX_AGE_SECONDS for vm in pool if vm.stage is Stage.READY), default=None)
 
 
 def _surplus(view: View, kind: str) -> int:
-    return len(_of_kind(view, kind)) - view.pool_sizes.get(kind, 0)
+    return len(_staying(view, kind)) - view.pool_sizes.get(kind, 0)
 
 
-def _of_kind(view: View, kind: str) -> list[Pooled]:
-    return [one for one in view.pool if one.kind == kind and one.stage is not Stage.COOLING]
+def _staying(view: View, kind: str) -> list[WarmVm]:
+    return [vm for vm in view.pool if vm.kind == kind and vm.stage is not Stage.REMOVING]
 
 
-def _oldest(view: View, stage: Stage, kind: str) -> Pooled | None:
-    found = [one for one in view.pool if one.stage is stage and one.kind == kind]
-    return min(found, key=lambda one: one.since, default=None)
+def _oldest_ready(view: View, kind: str) -> WarmVm | None:
+    ready = [vm for vm in view.pool if vm.stage is Stage.READY and vm.kind == kind]
+    return min(ready, key=lambda vm: vm.since, default=None)

@@ -28,7 +28,7 @@ class Options:
     spread: bool = False
     """New jobs go to the matching scale set with the fewest jobs, not to the oldest."""
     capacity_trap: bool = False
-    """A job queued against an announced capacity of 0 is never offered to that set (9.3)."""
+    """A job queued at an announced capacity of 0 is never offered to that set (docs/protocol.md § 9.3)."""
     groups: tuple[str, ...] = ()
     """Runner groups besides `Default`, which has id 1; these get 2 and up."""
     tokens: tuple[str, ...] = ()

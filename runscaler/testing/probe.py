@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runscaler.actors.base import ActorCrashed, SupervisedActor
-from runscaler.actors.workers import Workers
+from runscaler.actors.workers import WorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,11 +41,8 @@ class Probe(SupervisedActor[object]):
         return [message for message in self.received if isinstance(message, kind)]
 
 
-class InlineWorkers:
+class InlineWorkerPool(WorkerPool):
     """Work is done at `submit`, on the caller's thread."""
-
-    def __init__(self, name: str, width: int, tell: Callable[[object], None]) -> None:
-        self._inner = Workers(name, width, tell)
 
     def submit(
         self,
@@ -53,10 +50,7 @@ class InlineWorkers:
         done: Callable[[T], object],
         failed: Callable[[RunscalerError], object],
     ) -> None:
-        self._inner.run(call, done, failed)
-
-    def close(self) -> None:
-        self._inner.close()
+        self.run(call, done, failed)
 
 
 class Stage:
@@ -70,7 +64,7 @@ class Stage:
         return actor
 
     def launch(self, kind: Callable[..., SupervisedActor[Any]], *args: object) -> pykka.ActorRef[Any]:
-        """In place of `kind.start(*args)`: `House.launch`."""
+        """In place of `kind.start(*args)`: `ActorContext.launch`."""
         actor = self.add(kind(*args))
         with suppress(ActorCrashed):
             actor.on_start()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from runscaler.status import SetState
+from runscaler.status import HEALTHZ_KEY, SetState
 from runscaler.units import format_uptime
 
 if TYPE_CHECKING:
-    from runscaler.status import ScaleSetStatus, Status
+    from runscaler.status import Counters, ScaleSetStatus, Status
 
 Json = dict[str, object]
 
@@ -54,11 +55,19 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
         "restarts": one.restarts,
         "last_poll_seconds": None if one.last_poll is None else round(max(0.0, now - one.last_poll), 1),
         "metrics": {
-            "jobs_started": one.jobs_started,
-            "jobs_completed": one.jobs_completed,
+            **_shown(one.counters),
             "desired_runners": one.desired_runners,
             "available_jobs": one.available_jobs,
             "assigned_jobs": one.assigned_jobs,
             "running_jobs": one.running_jobs,
         },
+    }
+
+
+def _shown(counters: Counters) -> Json:
+    """The counters that declare a key for `/healthz`, in the order of their fields."""
+    return {
+        one.metadata[HEALTHZ_KEY]: getattr(counters, one.name)
+        for one in fields(counters)
+        if HEALTHZ_KEY in one.metadata
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from support.world import World
 
 from runscaler import events
@@ -160,3 +162,36 @@ def test_an_idle_runner_found_ended_is_replaced_at_once_beside_an_adopted_busy_o
 
     assert world.status().desired_runners == 3
     assert len(world.states()) == 3
+
+
+def test_an_adopted_runner_without_a_known_id_is_asked_about_by_name() -> None:
+    world = World(max_runners=1, idle_timeout=5.0)
+    world.queue(1)
+    world.play()
+    engine = world.backend.engine
+    (resource,) = world.resources()
+    engine._resources[resource.id] = replace(resource, runner_id=0)
+    engine.jobs_running.clear()  # cannot tell
+    world.kill()
+    world.start()
+    world.play()
+    world.github.believe("linux", None)
+    world.advance(60)
+    world.shut_down()
+    world.advance(30)
+    assert world.cut_down == []
+
+
+def test_an_idle_adopted_runner_without_a_known_id_is_deregistered() -> None:
+    world = World(max_runners=1, idle_timeout=5.0, min_runners=1)
+    world.play()
+    engine = world.backend.engine
+    (resource,) = world.resources()
+    engine._resources[resource.id] = replace(resource, runner_id=0)
+    world.kill()
+    world.start()
+    world.play()
+    world.shut_down()
+    world.advance(60)
+    assert world.resources() == []
+    assert not world.github.runners

@@ -136,7 +136,7 @@ def test_starts_that_fail_back_off_and_leave_no_registration() -> None:
 
     world.advance(15)
     assert world.states() == ["busy"]
-    assert world.status().runners_failed == 3
+    assert world.status().counters.runners_failed == 3
 
 
 def test_many_starts_that_fail_together_are_one_failure() -> None:
@@ -184,3 +184,18 @@ def test_a_backend_that_cannot_tell_whether_a_job_runs_is_asked_again() -> None:
 
     world.advance(60)
     assert (world.states(), world.resources()) == ([], [])
+
+
+def test_an_image_that_failed_beside_an_engine_that_was_away_is_there_when_it_is_back() -> None:
+    world = World(max_runners=1)
+    world.backend.fail_next("prepare", BackendError("no image"))
+    world.kill()
+    world.backend.engine.down("away")
+    world.start()
+    world.play()
+    world.backend.engine.up()
+    world.play()
+    world.advance(5)
+    world.queue(1)
+    world.play()
+    assert world.states() == ["busy"]

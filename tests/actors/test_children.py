@@ -1,4 +1,4 @@
-"""Children of one parent: restarted one for one, given up on, told and cut. No threads."""
+"""The children of one parent: started, restarted, given up, told and cut. No threads."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from runscaler.actors.messages import Ref
 
 
-class Nursery:
-    """A parent's children, each a probe; `sent` is what was told to whom, in order."""
+class Harness:
+    """A parent's children, each a probe. `sent` lists the messages sent and to whom, oldest first."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -29,7 +29,7 @@ class Nursery:
         return self.stage.launch(Probe, self.clock, "child")
 
     def fail(self) -> Ref:
-        raise OSError("no thread can be had")
+        raise OSError("no thread can be started")
 
     def start(self, name: str = "one", interrupt: Interrupt | None = None) -> Ref:
         assert self.children.start(name, self.make, interrupt) is None
@@ -41,209 +41,209 @@ class Nursery:
         return ref
 
     def crash(self, name: str = "one") -> float | None:
-        """The child crashes: the delay of the verdict."""
-        verdict = self.children.crashed(report_of(self.ref(name)))
-        assert verdict is not None
-        return verdict.delay
+        """The child crashes. Returns the delay before its restart."""
+        decision = self.children.record_crash(report_of(self.ref(name)))
+        assert decision is not None
+        return decision.delay
 
 
 @pytest.fixture
-def nursery() -> Nursery:
-    return Nursery()
+def harness() -> Harness:
+    return Harness()
 
 
 def report_of(ref: Ref, orphans: tuple[Ref, ...] = ()) -> ChildCrashed:
     return ChildCrashed(ref.actor_urn, "child", "an order", "ValueError: broken", orphans)
 
 
-def test_a_crashed_child_is_down_until_it_is_restarted_as_a_new_actor(nursery: Nursery) -> None:
-    old = nursery.start()
-    assert nursery.crash() == 1.0
-    assert nursery.children.ref("one") is None
-    assert nursery.children.has("one")
+def test_a_crashed_child_is_down_until_it_is_restarted_as_a_new_actor(harness: Harness) -> None:
+    old = harness.start()
+    assert harness.crash() == 1.0
+    assert harness.children.ref("one") is None
+    assert harness.children.has("one")
 
-    assert nursery.children.restart("one") is None
+    assert harness.children.restart("one") is None
 
-    assert nursery.ref() != old
-    assert nursery.children.restarts("one") == 1
+    assert harness.ref() != old
+    assert harness.children.restarts("one") == 1
 
 
-def test_each_crash_within_a_minute_doubles_the_delay_and_the_sixth_is_given_up(nursery: Nursery) -> None:
-    nursery.start()
+def test_each_crash_within_a_minute_doubles_the_delay_and_the_sixth_gives_up(harness: Harness) -> None:
+    harness.start()
     delays = []
     for _ in range(6):
-        delays.append(nursery.crash())
-        nursery.children.restart("one")
+        delays.append(harness.crash())
+        harness.children.restart("one")
 
     assert delays == [1.0, 2.0, 4.0, 8.0, 16.0, None]
 
 
-def test_crashes_of_more_than_a_minute_ago_are_forgotten(nursery: Nursery) -> None:
-    nursery.start()
+def test_crashes_more_than_a_minute_ago_do_not_count(harness: Harness) -> None:
+    harness.start()
     for _ in range(5):
-        nursery.crash()
-        nursery.children.restart("one")
-    nursery.clock.advance(61)
+        harness.crash()
+        harness.children.restart("one")
+    harness.clock.advance(61)
 
-    assert nursery.crash() == 1.0
+    assert harness.crash() == 1.0
 
 
-def test_a_forgiven_child_has_all_its_tries_again(nursery: Nursery) -> None:
-    nursery.start()
+def test_a_child_whose_crashes_are_forgotten_has_all_its_restarts_again(harness: Harness) -> None:
+    harness.start()
     for _ in range(5):
-        nursery.crash()
-        nursery.children.restart("one")
+        harness.crash()
+        harness.children.restart("one")
 
-    nursery.children.forgive("one")
+    harness.children.forget_crashes("one")
 
-    assert nursery.crash() == 1.0
-
-
-def test_the_orphans_of_a_crash_are_in_the_verdict(nursery: Nursery) -> None:
-    orphan = nursery.make()
-
-    verdict = nursery.children.crashed(report_of(nursery.start(), (orphan,)))
-
-    assert verdict is not None
-    assert (verdict.name, verdict.orphans) == ("one", (orphan,))
+    assert harness.crash() == 1.0
 
 
-def test_a_second_report_of_one_crash_is_dropped(nursery: Nursery) -> None:
-    report = report_of(nursery.start())
-    nursery.children.crashed(report)
-    nursery.children.restart("one")
+def test_the_orphans_of_a_crash_are_in_the_decision(harness: Harness) -> None:
+    orphan = harness.make()
 
-    assert nursery.children.crashed(report) is None
-    assert nursery.children.ref("one") is not None
+    decision = harness.children.record_crash(report_of(harness.start(), (orphan,)))
 
-
-def test_a_report_about_a_stranger_is_dropped(nursery: Nursery) -> None:
-    nursery.start()
-
-    assert nursery.children.crashed(report_of(nursery.make())) is None
+    assert decision is not None
+    assert (decision.name, decision.orphans) == ("one", (orphan,))
 
 
-def test_a_child_that_cannot_be_made_is_a_crash_of_the_child(nursery: Nursery) -> None:
-    report = nursery.children.start("one", nursery.fail)
+def test_a_second_report_of_one_crash_is_dropped(harness: Harness) -> None:
+    report = report_of(harness.start())
+    harness.children.record_crash(report)
+    harness.children.restart("one")
+
+    assert harness.children.record_crash(report) is None
+    assert harness.children.ref("one") is not None
+
+
+def test_a_report_about_an_unknown_actor_is_dropped(harness: Harness) -> None:
+    harness.start()
+
+    assert harness.children.record_crash(report_of(harness.make())) is None
+
+
+def test_a_child_that_cannot_be_made_has_crashed(harness: Harness) -> None:
+    report = harness.children.start("one", harness.fail)
 
     assert report is not None
     assert (report.name, report.handling, report.error) == (
         "one",
         "making it",
-        "OSError: no thread can be had",
+        "OSError: no thread can be started",
     )
-    verdict = nursery.children.crashed(report)
-    assert verdict is not None
-    assert verdict.delay == 1.0
-    assert nursery.children.ref("one") is None
+    decision = harness.children.record_crash(report)
+    assert decision is not None
+    assert decision.delay == 1.0
+    assert harness.children.ref("one") is None
 
 
-def test_a_restart_that_fails_is_the_next_crash(nursery: Nursery) -> None:
-    first = nursery.children.start("one", nursery.fail)
+def test_a_restart_that_fails_is_the_next_crash(harness: Harness) -> None:
+    first = harness.children.start("one", harness.fail)
     assert first is not None
-    nursery.children.crashed(first)
+    harness.children.record_crash(first)
 
-    again = nursery.children.restart("one")
+    again = harness.children.restart("one")
 
     assert again is not None
-    verdict = nursery.children.crashed(again)
-    assert verdict is not None
-    assert verdict.delay == 2.0
+    decision = harness.children.record_crash(again)
+    assert decision is not None
+    assert decision.delay == 2.0
 
 
-def test_starting_a_name_again_takes_the_new_way_of_making_it(nursery: Nursery) -> None:
-    nursery.children.start("one", nursery.fail)
+def test_a_second_start_under_the_same_name_uses_its_own_factory(harness: Harness) -> None:
+    harness.children.start("one", harness.fail)
 
-    nursery.start()
+    harness.start()
 
-    assert nursery.children.names() == ("one",)
-
-
-def test_nothing_restarts_that_lives_or_was_forgotten(nursery: Nursery) -> None:
-    living = nursery.start()
-    assert nursery.children.restart("one") is None
-    assert nursery.ref() == living
-
-    nursery.crash()
-    nursery.children.forget("one")
-    assert nursery.children.restart("one") is None
-    assert not nursery.children.has("one")
+    assert harness.children.names() == ("one",)
 
 
-def test_a_forgotten_child_is_nobody_and_its_crash_is_dropped(nursery: Nursery) -> None:
-    ref = nursery.start()
+def test_a_child_that_is_up_or_was_forgotten_is_not_restarted(harness: Harness) -> None:
+    living = harness.start()
+    assert harness.children.restart("one") is None
+    assert harness.ref() == living
 
-    nursery.children.forget("one")
-    nursery.children.forget("never known")
+    harness.crash()
+    harness.children.forget("one")
+    assert harness.children.restart("one") is None
+    assert not harness.children.has("one")
 
-    assert nursery.children.crashed(report_of(ref)) is None
-    assert nursery.children.names() == ()
+
+def test_the_crash_report_of_a_forgotten_child_is_dropped(harness: Harness) -> None:
+    ref = harness.start()
+
+    harness.children.forget("one")
+    harness.children.forget("never known")
+
+    assert harness.children.record_crash(report_of(ref)) is None
+    assert harness.children.names() == ()
 
 
-def test_a_child_that_was_down_can_be_forgotten_before_its_report_is_judged(nursery: Nursery) -> None:
-    report = nursery.children.start("one", nursery.fail)
-    nursery.children.forget("one")
+def test_a_child_can_be_forgotten_before_its_crash_report_is_handled(harness: Harness) -> None:
+    report = harness.children.start("one", harness.fail)
+    harness.children.forget("one")
 
     assert report is not None
-    assert nursery.children.crashed(report) is None
+    assert harness.children.record_crash(report) is None
 
 
-def test_telling_says_whether_the_child_is_up(nursery: Nursery) -> None:
-    ref = nursery.start()
-    assert nursery.children.tell("one", "hello")
-    assert nursery.sent == [(ref, "hello")]
+def test_tell_returns_whether_the_child_is_up(harness: Harness) -> None:
+    ref = harness.start()
+    assert harness.children.tell("one", "hello")
+    assert harness.sent == [(ref, "hello")]
 
-    nursery.crash()
-    assert not nursery.children.tell("one", "hello")
-    assert not nursery.children.tell("never known", "hello")
-    assert len(nursery.sent) == 1
+    harness.crash()
+    assert not harness.children.tell("one", "hello")
+    assert not harness.children.tell("never known", "hello")
+    assert len(harness.sent) == 1
 
 
-def test_an_interrupt_cuts_its_own_child_only(nursery: Nursery) -> None:
+def test_an_interrupt_cuts_only_its_own_child(harness: Harness) -> None:
     mine, other = Interrupt(), Interrupt()
-    nursery.start("one", mine)
-    nursery.start("two", other)
-    nursery.start("without")
+    harness.start("one", mine)
+    harness.start("two", other)
+    harness.start("without")
 
     for name in ("one", "without", "never known"):
-        nursery.children.interrupt(name)
+        harness.children.interrupt(name)
 
     assert mine.is_set()
     assert not other.is_set()
 
 
-def test_a_restarted_child_starts_with_its_interrupt_cleared(nursery: Nursery) -> None:
+def test_a_restarted_child_starts_with_its_interrupt_cleared(harness: Harness) -> None:
     interrupt = Interrupt()
-    nursery.start("one", interrupt)
-    nursery.children.interrupt("one")
-    nursery.crash()
+    harness.start("one", interrupt)
+    harness.children.interrupt("one")
+    harness.crash()
 
-    nursery.children.restart("one")
+    harness.children.restart("one")
 
     assert not interrupt.is_set()
 
 
-def test_abandoning_cuts_and_tells_the_living_and_names_them(nursery: Nursery) -> None:
+def test_abandon_cuts_and_tells_the_children_that_are_up_and_returns_them(harness: Harness) -> None:
     interrupt = Interrupt()
-    one, two = nursery.start("one", interrupt), nursery.start("two")
-    nursery.start("down")
-    nursery.crash("down")
+    one, two = harness.start("one", interrupt), harness.start("two")
+    harness.start("down")
+    harness.crash("down")
 
-    assert nursery.children.abandon() == (one, two)
+    assert harness.children.abandon() == (one, two)
 
     assert interrupt.is_set()
-    assert nursery.sent == [(one, Abandon()), (two, Abandon())]
-    assert nursery.children.names() == ()
-    assert nursery.children.crashed(report_of(one)) is None
+    assert harness.sent == [(one, Abandon()), (two, Abandon())]
+    assert harness.children.names() == ()
+    assert harness.children.record_crash(report_of(one)) is None
 
 
-def test_restarts_are_counted_by_name_and_together(nursery: Nursery) -> None:
-    nursery.start("one")
-    nursery.start("two")
+def test_restarts_are_counted_by_name_and_in_total(harness: Harness) -> None:
+    harness.start("one")
+    harness.start("two")
     for name in ("one", "one", "two"):
-        nursery.crash(name)
-        nursery.children.restart(name)
+        harness.crash(name)
+        harness.children.restart(name)
 
-    assert nursery.children.restarts("one") == 2
-    assert nursery.children.restarts("never known") == 0
-    assert nursery.children.total_restarts() == 3
+    assert harness.children.restarts("one") == 2
+    assert harness.children.restarts("never known") == 0
+    assert harness.children.total_restarts() == 3

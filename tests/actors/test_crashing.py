@@ -1,4 +1,4 @@
-"""Every actor of a running system crashes, once and again and again (docs/behaviour.md § 8.1, docs/architecture.md § Supervision)."""
+"""Every kind of actor crashes, once or repeatedly (docs/behaviour.md § 8.1)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OWN = (ListenerActor, RunnerActor, ScaleSetActor)
 
 
 def crash_repeatedly(world: World, kind: type[Any], times: int) -> None:
-    """As soon as it is back, it crashes again."""
+    """It crashes again each time as soon as it was restarted."""
     for _ in range(times):
         while not world.stage.living(kind) and not world.ended:
             world.clock.advance(0.5)
@@ -36,7 +36,7 @@ def crash_repeatedly(world: World, kind: type[Any], times: int) -> None:
 
 
 @pytest.mark.parametrize("kind", SHARED + OWN)
-def test_it_is_back_after_a_second_and_jobs_go_on(kind: type[Any]) -> None:
+def test_a_crashed_actor_is_back_after_a_second_and_jobs_go_on(kind: type[Any]) -> None:
     world = World(max_runners=4, host_cap=4)
     world.queue(2)
     world.play()
@@ -59,7 +59,7 @@ def test_it_is_back_after_a_second_and_jobs_go_on(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", SHARED + OWN)
-def test_a_crash_is_counted_and_told(kind: type[Any]) -> None:
+def test_a_crash_is_counted_and_emitted_as_an_event(kind: type[Any]) -> None:
     world = World(max_runners=2, min_runners=1)
     world.play()
     world.crash(kind)
@@ -85,7 +85,7 @@ def test_an_orderly_stop_follows_a_crash(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", SHARED)
-def test_a_crash_of_what_all_share_while_stopping_does_not_hold_the_process(kind: type[Any]) -> None:
+def test_a_crash_of_a_shared_actor_while_stopping_does_not_delay_the_stop(kind: type[Any]) -> None:
     world = World(max_runners=2, min_runners=1)
     world.play()
     world.hanging = (kind,)
@@ -97,7 +97,7 @@ def test_a_crash_of_what_all_share_while_stopping_does_not_hold_the_process(kind
     assert world.ended == [""]
 
 
-def test_a_runner_that_crashes_again_and_again_blocks_its_slot_for_a_minute() -> None:
+def test_a_runner_actor_that_crashes_too_often_blocks_its_slot_for_a_minute() -> None:
     world = World(max_runners=1)
     world.queue(1)
     world.play()
@@ -115,7 +115,7 @@ def test_a_runner_that_crashes_again_and_again_blocks_its_slot_for_a_minute() ->
 
 
 @pytest.mark.parametrize("kind", [ListenerActor, ScaleSetActor])
-def test_a_set_fails_alone_and_is_tried_again(kind: type[Any]) -> None:
+def test_a_scale_set_that_crashes_too_often_fails_alone_and_is_restarted(kind: type[Any]) -> None:
     world = World(scale_sets=(scale_set("linux", max_runners=2), scale_set("other", max_runners=2)))
     world.queue(1)
     world.play()
@@ -140,7 +140,7 @@ def test_a_set_fails_alone_and_is_tried_again(kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("kind", SHARED)
-def test_what_all_share_ends_the_program_when_it_cannot_be_had(kind: type[Any]) -> None:
+def test_a_shared_actor_that_crashes_too_often_ends_the_program(kind: type[Any]) -> None:
     world = World(max_runners=2, min_runners=1)
     world.play()
     crash_repeatedly(world, kind, 6)
@@ -151,7 +151,7 @@ def test_what_all_share_ends_the_program_when_it_cannot_be_had(kind: type[Any]) 
     assert len(world.resources()) == 1
 
 
-def test_the_end_of_root_is_the_end_of_the_program_and_of_all_actors() -> None:
+def test_a_crash_of_root_ends_the_program_and_all_actors() -> None:
     world = World(max_runners=2, min_runners=1)
     world.play()
     world.crash(RootActor)
@@ -162,21 +162,21 @@ def test_the_end_of_root_is_the_end_of_the_program_and_of_all_actors() -> None:
     assert len(world.resources()) == 1
 
 
-def test_a_place_that_was_granted_by_a_host_that_died_is_claimed_again() -> None:
+def test_a_claim_that_was_lost_with_the_host_actor_is_repeated() -> None:
     world = World(max_runners=2, host_cap=1)
     world.hanging = (HostActor,)
     world.queue(1)
     world.play()
     assert world.states() == ["waiting"]
 
-    world.stage.living(HostActor)[0].actor_inbox.get()  # what it was told first is lost
+    world.stage.living(HostActor)[0].actor_inbox.get()  # the claim is lost
     world.crash(HostActor)
     world.hanging = ()
     world.advance(3)
     assert world.states() == ["busy"]
 
 
-def test_a_start_whose_actor_dies_of_it_is_tried_again_under_another_name() -> None:
+def test_a_start_that_was_lost_with_its_actor_is_repeated_under_another_name() -> None:
     world = World(max_runners=1)
     world.hanging = (RunnerActor,)
     world.queue(1)
@@ -192,7 +192,7 @@ def test_a_start_whose_actor_dies_of_it_is_tried_again_under_another_name() -> N
     assert world.working() != [name]
 
 
-def test_a_removal_whose_actor_dies_of_it_is_done_by_the_next() -> None:
+def test_a_removal_that_was_lost_with_its_actor_is_repeated() -> None:
     world = World(max_runners=1)
     world.queue(1)
     world.play()
@@ -208,7 +208,7 @@ def test_a_removal_whose_actor_dies_of_it_is_done_by_the_next() -> None:
     assert (world.states(), world.resources()) == ([], [])
 
 
-def test_a_retirement_whose_actor_dies_of_it_is_done_by_the_next() -> None:
+def test_a_retirement_that_was_lost_with_its_actor_is_repeated() -> None:
     world = World(max_runners=1, idle_timeout=10.0)
     world.agents_connect = False
     (job,) = world.queue(1)
@@ -227,7 +227,7 @@ def test_a_retirement_whose_actor_dies_of_it_is_done_by_the_next() -> None:
     assert (world.states(), world.resources(), list(world.github.runners)) == ([], [], [])
 
 
-def test_a_runner_whose_job_was_over_before_its_actor_died_of_its_start_does_not_stay_for_ever() -> None:
+def test_a_runner_whose_actor_crashed_after_its_job_was_over_is_removed() -> None:
     world = World(max_runners=1)
     world.agents_connect = False
     world.play()
@@ -255,3 +255,87 @@ def test_a_runner_whose_job_was_over_before_its_actor_died_of_its_start_does_not
 
     world.advance(60)
     assert runner not in [one.runner for one in world.resources()]
+
+
+def test_a_finishing_runner_whose_actor_crashed_is_removed_all_the_same() -> None:
+    world = World(max_runners=1)
+    world.queue(1)
+    world.play()
+    runner = world.working()[0]
+    world.finish(runner, ends=False)
+    world.play()
+    assert world.states() == ["finishing"]
+    world.advance(9.5)
+    world.crash(RunnerActor)
+    world.clock.advance(0.6)  # the deadline passes while the slot's actor is down
+    world.play()
+    world.advance(120)
+    assert world.states() == []
+
+
+def test_a_busy_slot_whose_start_was_lost_becomes_free() -> None:
+    world = World(max_runners=1)
+    world.hanging = (RunnerActor,)
+    world.queue(1)
+    world.play()
+    assert world.states() == ["starting"]
+    name = world.status().slots[0].runner
+    world.github.say("linux", JobStarted("job-x", runner_name=name))
+    world.play()
+    assert world.states() == ["busy"]
+    runner = world.stage.living(RunnerActor)[0]
+    runner.actor_inbox.get()  # the start is lost
+    runner.actor_ref.tell(object())
+    world.hanging = ()
+    world.play()
+    world.advance(40)
+    assert [s.runner for s in world.status().slots] != [name]
+    world.advance(10)
+    world.finish_all()
+    world.advance(10)
+    assert world.status().total == 0
+
+
+def test_a_finishing_slot_whose_start_was_lost_becomes_free() -> None:
+    world = World(max_runners=1)
+    world.hanging = (RunnerActor,)
+    world.queue(1)
+    world.play()
+    name = world.status().slots[0].runner
+    world.github.say("linux", JobStarted("job-x", runner_name=name), JobCompleted("job-x", runner_name=name))
+    world.play()
+    runner = world.stage.living(RunnerActor)[0]
+    runner.actor_inbox.get()
+    runner.actor_ref.tell(object())
+    world.hanging = ()
+    world.play()
+    world.advance(60)
+    assert name not in [s.runner for s in world.status().slots]
+
+
+def test_doubt_about_a_start_does_not_affect_the_next_runner_in_the_slot() -> None:
+    world = World(max_runners=1, start_timeout=60.0)
+    world.hanging = (RunnerActor,)
+    world.queue(1)
+    world.play()
+    runner = world.stage.living(RunnerActor)[0]
+    runner.actor_inbox.get()
+    runner.actor_ref.tell(object())
+    world.hanging = (KeeperActor,)  # there is no inventory for a long time
+    world.play()
+    world.advance(61)
+    world.hanging = ()
+    world.play()
+    world.advance(5)
+    assert world.states() == ["busy"], world.status()
+    world.finish_all()
+    world.play()
+    world.hanging = (RunnerActor,)
+    world.queue(1)
+    world.advance(3)
+    name = world.status().slots[0].runner
+    world.advance(40)  # two reconciliations pass while it starts
+    assert [s.runner for s in world.status().slots] == [name]
+    world.hanging = ()
+    world.play()
+    assert world.working() == [name]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from support.world import World
 
-from runscaler.actors.runners import NAMELESS_SECONDS
+from runscaler.actors.scale_set.runners import ASK_AGAIN_SECONDS, ASK_AGAIN_UNHEARD_SECONDS
 from runscaler.errors import JobStillRunning
 
 STILL = JobStillRunning("a job still runs", status=400)
@@ -32,7 +33,7 @@ def test_a_job_that_was_killed_counts_as_ended_and_its_registration_is_not_forgo
     world.github.lease_over(world.github.runner_names[runner].id)
     world.advance(60)
 
-    assert (world.status().jobs_started, world.status().jobs_completed) == (1, 1)
+    assert (world.status().counters.jobs_started, world.status().counters.jobs_completed) == (1, 1)
     assert [line for line in log_lines if "not one of ours" in line] == []
     assert runner not in noted(world)
 
@@ -72,12 +73,12 @@ def test_an_idle_runner_that_github_calls_busy_without_a_word_of_its_job_is_aske
     world.advance(60 + 30)
     assert [(slot.runner, slot.state) for slot in world.status().slots] == [(runner, "busy")]
 
-    world.advance(2 * NAMELESS_SECONDS + 60)
+    world.advance(2 * ASK_AGAIN_UNHEARD_SECONDS + 60)
     assert world.states() == []
 
 
 def noted(world: World) -> list[str]:
-    return [str(one) for names in world.shelf.registrations.values() for one in names]
+    return [str(one) for names in world.state_store.registrations.values() for one in names]
 
 
 def stray_idle_runner(world: World) -> str:
@@ -90,3 +91,22 @@ def stray_idle_runner(world: World) -> str:
     world.play()
     (slot,) = world.status().slots
     return str(slot.runner)
+
+
+@pytest.mark.parametrize("refusals", [0, 2])
+def test_a_runner_that_hangs_after_its_job_goes_when_github_has_agreed(refusals: int) -> None:
+    """Fault F85: its worker process still lives, its registration is gone."""
+    world = World(max_runners=1)
+    world.queue(1)
+    world.play()
+    runner = world.working()[0]
+    resource = world.running[runner]
+    world.finish(runner, ends=False)
+    world.backend.engine.jobs_running.add(resource.id)
+    still = JobStillRunning("a job still runs", status=400)
+    world.github.fail_next("remove_runner", still, times=refusals)
+    world.play()
+
+    world.advance(25 + refusals * ASK_AGAIN_SECONDS)
+
+    assert world.resources() == []

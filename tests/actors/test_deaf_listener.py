@@ -1,4 +1,4 @@
-"""Runners do their jobs while nobody can hear of it: polls fail, GitHub's other half works."""
+"""Runners get and finish jobs while all polls fail, so that no job message arrives."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from support.world import World
 from runscaler.errors import ServerTrouble
 
 
-def test_a_runner_that_ends_with_zero_while_no_poll_gets_through_is_no_failure() -> None:
+def test_a_runner_that_ends_with_zero_is_no_failure_while_all_polls_fail() -> None:
     world = World(max_runners=1)
     world.agents_connect = False
     world.queue(1)
@@ -19,10 +19,10 @@ def test_a_runner_that_ends_with_zero_while_no_poll_gets_through_is_no_failure()
     world.play()
     world.advance(60)
 
-    assert world.status().runners_failed == 0
+    assert world.status().counters.runners_failed == 0
 
 
-def test_it_is_one_once_github_is_back_and_has_no_word_of_its_job() -> None:
+def test_a_runner_that_ends_with_zero_is_a_failure_once_polls_work_and_tell_of_no_job() -> None:
     world = World(max_runners=1)
     world.agents_connect = False
     world.queue(1)
@@ -34,4 +34,15 @@ def test_it_is_one_once_github_is_back_and_has_no_word_of_its_job() -> None:
     world.play()
     world.advance(60)
 
-    assert world.status().runners_failed == 1
+    assert world.status().counters.runners_failed == 1
+
+
+def test_polling_goes_on_while_a_batch_cannot_be_acknowledged() -> None:
+    world = World(max_runners=3)
+    world.play()
+    world.github.fail_next("acknowledge", ServerTrouble("502"), times=1000)
+    world.queue(1)
+    world.play()
+    world.queue(2)
+    world.advance(10)
+    assert world.states() == ["busy"] * 3

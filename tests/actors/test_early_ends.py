@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from support.world import World
 
+from runscaler.actors.listener import ListenerActor
 from runscaler.status import SetState, Unmet
 
 
@@ -25,7 +26,7 @@ def fail_one(world: World, exit_code: int = 1) -> None:
 def test_one_that_fails_is_deregistered_counted_and_replaced() -> None:
     world = waiting_world()
     fail_one(world)
-    assert (world.states(), world.status().runners_failed) == ([], 1)
+    assert (world.states(), world.status().counters.runners_failed) == ([], 1)
     assert not world.github.runners
 
     world.advance(2)
@@ -95,9 +96,9 @@ def test_that_failing_runners_degrade_the_set_is_said_once(log_lines: list[str])
 def test_a_young_one_that_ends_with_zero_is_a_failure_once_no_job_was_heard_of() -> None:
     world = waiting_world()
     fail_one(world, exit_code=0)
-    assert world.status().runners_failed == 0
+    assert world.status().counters.runners_failed == 0
     world.advance(11)
-    assert world.status().runners_failed == 1
+    assert world.status().counters.runners_failed == 1
 
 
 def test_an_old_one_that_ends_with_zero_lost_its_registration_and_is_no_failure() -> None:
@@ -105,7 +106,7 @@ def test_an_old_one_that_ends_with_zero_lost_its_registration_and_is_no_failure(
     world.advance(31)
     fail_one(world, exit_code=0)
     world.advance(11)
-    assert world.status().runners_failed == 0
+    assert world.status().counters.runners_failed == 0
     assert world.states() == ["idle"]
 
 
@@ -123,7 +124,11 @@ def test_one_that_ended_with_zero_and_had_a_job_is_no_failure() -> None:
     world.advance(20)
 
     status = world.status()
-    assert (status.jobs_started, status.jobs_completed, status.runners_failed) == (1, 1, 0)
+    assert (status.counters.jobs_started, status.counters.jobs_completed, status.counters.runners_failed) == (
+        1,
+        1,
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -147,7 +152,7 @@ def test_the_output_of_a_failed_runner_is_kept() -> None:
     runner = world.status().slots[0].runner
     world.backend.engine.write(world.running[runner].id, b"cannot reach the proxy\n")
     fail_one(world)
-    assert world.shelf.outputs == {runner: b"cannot reach the proxy\n"}
+    assert world.state_store.outputs == {runner: b"cannot reach the proxy\n"}
 
 
 def test_one_that_somebody_removed_is_replaced_within_seconds() -> None:
@@ -178,3 +183,19 @@ def test_where_the_output_is_kept_is_said_too_of_one_that_is_found_a_failure_lat
 
     (line,) = [line for line in log_lines if f"{runner} ended before a job" in line]
     assert "its last output is kept in" in line
+
+
+def test_a_job_that_is_over_before_github_told_of_it_needs_no_second_runner() -> None:
+    """Two runners did two jobs and ended with 0 while the listener was slow."""
+    world = World(max_runners=3)
+    world.queue(2)
+    world.deliver()
+    world.poll()
+    world.deliver()
+    world.hanging = (ListenerActor,)
+    world.live_agents()
+    world.finish_all()
+    world.deliver()
+    world.hanging = ()
+    world.play()
+    assert len(world.started) == 2

@@ -17,7 +17,7 @@ def test_a_second_daemon_stands_by_and_takes_over() -> None:
     world = World(max_runners=2)
     world.play()
     world.kill()
-    world.shelf.sessions.clear()
+    world.state_store.sessions.clear()
     world.github.hold_session("linux")
     world.start()
     world.queue(1)

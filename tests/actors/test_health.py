@@ -1,4 +1,4 @@
-"""The health actor: sole writer of the board, holder of the server."""
+"""The health actor alone: it writes the board and owns the health server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from runscaler.status import SetState
 
 
 class Server:
-    """Counts its ends."""
+    """Counts how often it is stopped."""
 
     def __init__(self) -> None:
         self.stops = 0
@@ -29,14 +29,14 @@ class Server:
         self.stops += 1
 
 
-def started(solo: Solo) -> HealthActor:
-    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.house)
+def start(solo: Solo) -> HealthActor:
+    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.context)
     return solo.stage.living(HealthActor)[0]
 
 
-def test_a_snapshot_replaces_that_of_its_own_scale_set() -> None:
+def test_a_snapshot_replaces_the_last_one_of_its_scale_set() -> None:
     solo = Solo(scale_sets=(scale_set("linux"), scale_set("windows")))
-    health = started(solo)
+    health = start(solo)
     before = solo.board.read().scale_sets
     taken = replace(before[1], state=SetState.OK, idle=3)
 
@@ -45,9 +45,9 @@ def test_a_snapshot_replaces_that_of_its_own_scale_set() -> None:
     assert solo.board.read().scale_sets == (before[0], taken)
 
 
-def test_a_snapshot_of_a_scale_set_that_is_not_ours_changes_nothing() -> None:
+def test_a_snapshot_of_an_unknown_scale_set_changes_nothing() -> None:
     solo = Solo()
-    health = started(solo)
+    health = start(solo)
     before = solo.board.read()
 
     solo.tell(health, SnapshotTaken(ScaleSetKey.of("x", "y", "z"), before.scale_sets[0]))
@@ -55,9 +55,9 @@ def test_a_snapshot_of_a_scale_set_that_is_not_ours_changes_nothing() -> None:
     assert solo.board.read().scale_sets == before.scale_sets
 
 
-def test_restarts_and_the_reason_of_the_end_are_shown() -> None:
+def test_restarts_and_the_reason_for_giving_up_are_shown() -> None:
     solo = Solo()
-    solo.tell(started(solo), RestartsCounted((("host", 2), ("keeper memory", 1)), "host crashed"))
+    solo.tell(start(solo), RestartsCounted((("host", 2), ("keeper memory", 1)), "host crashed"))
 
     status = solo.board.read()
     assert (status.restarts, status.given_up) == ({"host": 2, "keeper memory": 1}, "host crashed")
@@ -66,7 +66,7 @@ def test_restarts_and_the_reason_of_the_end_are_shown() -> None:
 def test_the_server_runs_as_long_as_the_actor() -> None:
     server = Server()
     solo = Solo(serve=lambda: server)
-    health = started(solo)
+    health = start(solo)
     assert server.stops == 0
 
     solo.tell(health, StopHealth())
@@ -75,10 +75,10 @@ def test_the_server_runs_as_long_as_the_actor() -> None:
     assert solo.heard(SharedStopped) == [SharedStopped("health")]
 
 
-def test_a_crash_ends_the_server_so_that_the_next_can_serve() -> None:
+def test_a_crash_stops_the_server_so_that_the_next_actor_can_serve() -> None:
     server = Server()
     solo = Solo(serve=lambda: server)
-    solo.tell(started(solo), object())
+    solo.tell(start(solo), object())
 
     assert server.stops == 1
     assert len(solo.heard(ChildCrashed)) == 1
@@ -89,15 +89,38 @@ def test_a_server_that_cannot_be_started_is_a_crash() -> None:
         raise OSError("too many open files")
 
     solo = Solo(serve=refuse)
-    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.house)
+    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.context)
     solo.play()
 
     (crash,) = solo.heard(ChildCrashed)
     assert (crash.name, crash.handling) == ("health", "start")
 
 
-def test_without_a_port_only_the_board_is_kept() -> None:
+def test_without_a_server_the_actor_runs_and_stops_all_the_same() -> None:
     solo = Solo()
-    solo.tell(started(solo), StopHealth())
+    solo.tell(start(solo), StopHealth())
 
     assert solo.heard(SharedStopped) == [SharedStopped("health")]
+
+
+class Stoppable:
+    """Something to stop; `reported` tells at each stop whether the actor had reported its own end already."""
+
+    def __init__(self, solo: Solo) -> None:
+        self._solo = solo
+        self.reported: list[bool] = []
+
+    def stop(self) -> None:
+        self._solo.stage.play()
+        self.reported.append(bool(self._solo.heard(SharedStopped)))
+
+
+def test_the_server_has_stopped_before_the_actor_reports_its_end() -> None:
+    """Else `Autoscaler.stop()` would return while the port is in use, and the next start would fail."""
+    solo = Solo()
+    server = Stoppable(solo)
+    solo.context = replace(solo.context, serve=lambda: server)
+    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.context)
+    solo.tell(solo.stage.living(HealthActor)[0], StopHealth())
+
+    assert server.reported[0] is False

@@ -1,4 +1,4 @@
-"""The host's cap over all scale sets, shared fairly."""
+"""The host actor alone: the cap over all scale sets, shared fairly."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from support.world import scale_set
 
 from runscaler.actors.host import HostActor
 from runscaler.actors.messages import (
-    ClaimPlace,
-    HoldPlaces,
-    PlaceGranted,
-    ReturnPlace,
+    ClaimCapacity,
+    ClaimGranted,
+    HoldCapacity,
+    ReleaseCapacity,
     SharedStopped,
     StopHost,
 )
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 LINUX, WINDOWS = 0, 1
 
 
-class Hotel:
-    """A host actor with a cap, and two scale sets that claim its places."""
+class Harness:
+    """A host actor with a cap, and two probes as scale sets; `reported` are those that have reported."""
 
-    def __init__(self, cap: int, heard: tuple[int, ...] = (0, 1)) -> None:
+    def __init__(self, cap: int, reported: tuple[int, ...] = (0, 1)) -> None:
         self.sets = (scale_set("linux"), scale_set("windows"))
         self.solo = Solo(scale_sets=self.sets, host_cap=cap)
-        self.actor = self.solo.stage.add(HostActor(self.solo.parent.actor_ref, self.solo.house))
+        self.actor = self.solo.stage.add(HostActor(self.solo.parent.actor_ref, self.solo.context))
         self.actor.on_start()
-        self.guests = [self.solo.probe(one.name) for one in self.sets]
-        for number in heard:
-            self.tell(HoldPlaces(self.key(number), (), all_of_them=True))
+        self.probes = [self.solo.probe(one.name) for one in self.sets]
+        for number in reported:
+            self.tell(HoldCapacity(self.key(number), (), all_of_them=True))
 
     def key(self, number: int) -> ScaleSetKey:
         return self.sets[number].key
@@ -44,131 +44,131 @@ class Hotel:
         self.solo.tell(self.actor, *messages)
 
     def claim(self, number: int, *slots: int, generation: int = 1) -> None:
-        ref = self.guests[number].actor_ref
+        ref = self.probes[number].actor_ref
         for slot in slots:
-            self.tell(ClaimPlace(self.key(number), ref, SlotNumber(slot), Generation(generation)))
+            self.tell(ClaimCapacity(self.key(number), ref, SlotNumber(slot), Generation(generation)))
 
-    def give_back(self, number: int, *slots: int) -> None:
+    def release(self, number: int, *slots: int) -> None:
         for slot in slots:
-            self.tell(ReturnPlace(self.key(number), SlotNumber(slot)))
+            self.tell(ReleaseCapacity(self.key(number), SlotNumber(slot)))
 
     def granted(self, number: int) -> list[int]:
-        return [one.slot for one in self.guests[number].of(PlaceGranted)]
+        return [one.slot for one in self.probes[number].of(ClaimGranted)]
 
 
 def test_without_a_cap_every_claim_is_granted_at_once() -> None:
-    hotel = Hotel(cap=0)
-    hotel.claim(LINUX, *range(50))
+    harness = Harness(cap=0)
+    harness.claim(LINUX, *range(50))
 
-    assert hotel.granted(LINUX) == list(range(50))
-
-
-def test_a_grant_says_which_claim_it_answers() -> None:
-    hotel = Hotel(cap=1)
-    hotel.claim(LINUX, 4, generation=7)
-
-    assert hotel.guests[LINUX].received == [PlaceGranted(SlotNumber(4), Generation(7), Place())]
+    assert harness.granted(LINUX) == list(range(50))
 
 
-def test_a_claim_beyond_the_cap_waits_until_a_place_is_given_back() -> None:
-    hotel = Hotel(cap=2)
-    hotel.claim(LINUX, 0, 1, 2)
-    assert hotel.granted(LINUX) == [0, 1]
+def test_a_grant_names_the_claim_that_it_answers() -> None:
+    harness = Harness(cap=1)
+    harness.claim(LINUX, 4, generation=7)
 
-    hotel.give_back(LINUX, 0)
-    assert hotel.granted(LINUX) == [0, 1, 2]
+    assert harness.probes[LINUX].received == [ClaimGranted(SlotNumber(4), Generation(7), Place())]
 
 
-def test_a_free_place_goes_to_the_scale_set_that_holds_the_fewest_then_to_who_asked_first() -> None:
-    hotel = Hotel(cap=3)
-    hotel.claim(LINUX, 0, 1, 2, 3, 4)
-    hotel.claim(WINDOWS, 0, 1)
+def test_a_claim_beyond_the_cap_waits_for_a_release() -> None:
+    harness = Harness(cap=2)
+    harness.claim(LINUX, 0, 1, 2)
+    assert harness.granted(LINUX) == [0, 1]
 
-    hotel.give_back(LINUX, 0)
-    assert (hotel.granted(LINUX), hotel.granted(WINDOWS)) == ([0, 1, 2], [0])
-
-    hotel.give_back(LINUX, 1)
-    assert (hotel.granted(LINUX), hotel.granted(WINDOWS)) == ([0, 1, 2, 3], [0])
+    harness.release(LINUX, 0)
+    assert harness.granted(LINUX) == [0, 1, 2]
 
 
-def test_a_claim_that_is_taken_back_is_never_granted() -> None:
-    hotel = Hotel(cap=1)
-    hotel.claim(LINUX, 0, 1, 2)
-    hotel.give_back(LINUX, 1)
-    hotel.give_back(LINUX, 0)
+def test_free_capacity_goes_to_the_scale_set_that_holds_least_then_to_the_oldest_claim() -> None:
+    harness = Harness(cap=3)
+    harness.claim(LINUX, 0, 1, 2, 3, 4)
+    harness.claim(WINDOWS, 0, 1)
 
-    assert hotel.granted(LINUX) == [0, 2]
+    harness.release(LINUX, 0)
+    assert (harness.granted(LINUX), harness.granted(WINDOWS)) == ([0, 1, 2], [0])
 
-
-def test_giving_back_twice_or_what_was_never_held_is_harmless() -> None:
-    hotel = Hotel(cap=1)
-    hotel.claim(LINUX, 0)
-    hotel.give_back(LINUX, 0, 0)
-    hotel.give_back(WINDOWS, 5)
-    hotel.claim(LINUX, 1, 2)
-
-    assert hotel.granted(LINUX) == [0, 1]
+    harness.release(LINUX, 1)
+    assert (harness.granted(LINUX), harness.granted(WINDOWS)) == ([0, 1, 2, 3], [0])
 
 
-def test_a_claim_that_is_repeated_counts_once() -> None:
-    hotel = Hotel(cap=1)
-    hotel.claim(LINUX, 0)
-    hotel.claim(LINUX, 1, generation=1)
-    hotel.claim(LINUX, 1, generation=2)
-    hotel.give_back(LINUX, 0)
+def test_a_claim_that_was_released_is_never_granted() -> None:
+    harness = Harness(cap=1)
+    harness.claim(LINUX, 0, 1, 2)
+    harness.release(LINUX, 1)
+    harness.release(LINUX, 0)
 
-    assert [one.generation for one in hotel.guests[LINUX].of(PlaceGranted)] == [1, 2]
-
-
-def test_places_that_are_held_already_count_against_the_cap() -> None:
-    hotel = Hotel(cap=3)
-    hotel.tell(HoldPlaces(hotel.key(LINUX), (SlotNumber(0), SlotNumber(1))))
-    hotel.tell(HoldPlaces(hotel.key(LINUX), (SlotNumber(1), SlotNumber(2))))
-    hotel.claim(WINDOWS, 0)
-    assert hotel.granted(WINDOWS) == []
-
-    hotel.give_back(LINUX, 2)
-    assert hotel.granted(WINDOWS) == [0]
+    assert harness.granted(LINUX) == [0, 2]
 
 
-def test_more_than_the_cap_may_be_held_but_nothing_is_granted_then() -> None:
-    hotel = Hotel(cap=1)
-    hotel.tell(HoldPlaces(hotel.key(LINUX), tuple(map(SlotNumber, range(3)))))
-    hotel.claim(WINDOWS, 0)
-    hotel.give_back(LINUX, 0, 1)
+def test_releasing_twice_or_without_a_claim_is_harmless() -> None:
+    harness = Harness(cap=1)
+    harness.claim(LINUX, 0)
+    harness.release(LINUX, 0, 0)
+    harness.release(WINDOWS, 5)
+    harness.claim(LINUX, 1, 2)
 
-    assert hotel.granted(WINDOWS) == []
-
-
-def test_what_a_dead_scale_set_actor_waited_for_is_forgotten_when_its_successor_tells_what_it_holds() -> None:
-    hotel = Hotel(cap=2)
-    hotel.claim(LINUX, 0, 1, 2)
-    hotel.claim(WINDOWS, 0)
-    hotel.tell(HoldPlaces(hotel.key(LINUX), (SlotNumber(1),), all_of_them=True))
-
-    assert (hotel.granted(LINUX), hotel.granted(WINDOWS)) == ([0, 1], [0])
+    assert harness.granted(LINUX) == [0, 1]
 
 
-def test_a_cap_grants_nothing_before_every_scale_set_has_said_what_it_holds() -> None:
-    hotel = Hotel(cap=2, heard=(WINDOWS,))
-    hotel.claim(WINDOWS, 0, 1)
-    assert hotel.granted(WINDOWS) == []
+def test_a_repeated_claim_counts_once() -> None:
+    harness = Harness(cap=1)
+    harness.claim(LINUX, 0)
+    harness.claim(LINUX, 1, generation=1)
+    harness.claim(LINUX, 1, generation=2)
+    harness.release(LINUX, 0)
 
-    hotel.tell(HoldPlaces(hotel.key(LINUX), (SlotNumber(3),), all_of_them=True))
-    assert hotel.granted(WINDOWS) == [0]
-
-
-def test_a_scale_set_that_cannot_say_what_it_holds_holds_nobody_up_for_longer_than_30_seconds() -> None:
-    hotel = Hotel(cap=2, heard=(WINDOWS,))
-    hotel.claim(WINDOWS, 0, 1)
-    hotel.solo.advance(31)
-
-    assert hotel.granted(WINDOWS) == [0, 1]
+    assert [one.generation for one in harness.probes[LINUX].of(ClaimGranted)] == [1, 2]
 
 
-def test_a_stop_is_told() -> None:
-    hotel = Hotel(cap=1)
-    hotel.tell(StopHost())
+def test_capacity_that_is_reported_as_held_counts_against_the_cap() -> None:
+    harness = Harness(cap=3)
+    harness.tell(HoldCapacity(harness.key(LINUX), (SlotNumber(0), SlotNumber(1))))
+    harness.tell(HoldCapacity(harness.key(LINUX), (SlotNumber(1), SlotNumber(2))))
+    harness.claim(WINDOWS, 0)
+    assert harness.granted(WINDOWS) == []
 
-    assert hotel.solo.heard(SharedStopped) == [SharedStopped("host")]
-    assert hotel.actor.actor_stopped.is_set()
+    harness.release(LINUX, 2)
+    assert harness.granted(WINDOWS) == [0]
+
+
+def test_nothing_is_granted_while_more_than_the_cap_is_held() -> None:
+    harness = Harness(cap=1)
+    harness.tell(HoldCapacity(harness.key(LINUX), tuple(map(SlotNumber, range(3)))))
+    harness.claim(WINDOWS, 0)
+    harness.release(LINUX, 0, 1)
+
+    assert harness.granted(WINDOWS) == []
+
+
+def test_a_full_report_drops_the_claims_of_the_scale_sets_earlier_actor() -> None:
+    harness = Harness(cap=2)
+    harness.claim(LINUX, 0, 1, 2)
+    harness.claim(WINDOWS, 0)
+    harness.tell(HoldCapacity(harness.key(LINUX), (SlotNumber(1),), all_of_them=True))
+
+    assert (harness.granted(LINUX), harness.granted(WINDOWS)) == ([0, 1], [0])
+
+
+def test_nothing_is_granted_before_every_scale_set_has_reported_what_it_holds() -> None:
+    harness = Harness(cap=2, reported=(WINDOWS,))
+    harness.claim(WINDOWS, 0, 1)
+    assert harness.granted(WINDOWS) == []
+
+    harness.tell(HoldCapacity(harness.key(LINUX), (SlotNumber(3),), all_of_them=True))
+    assert harness.granted(WINDOWS) == [0]
+
+
+def test_a_scale_set_that_does_not_report_delays_the_others_by_30_seconds_at_most() -> None:
+    harness = Harness(cap=2, reported=(WINDOWS,))
+    harness.claim(WINDOWS, 0, 1)
+    harness.solo.advance(31)
+
+    assert harness.granted(WINDOWS) == [0, 1]
+
+
+def test_a_stop_is_reported() -> None:
+    harness = Harness(cap=1)
+    harness.tell(StopHost())
+
+    assert harness.solo.heard(SharedStopped) == [SharedStopped("host")]
+    assert harness.actor.actor_stopped.is_set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from support.world import World, scale_set
 
+from runscaler.actors.host import HostActor
 from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.status import Unmet
 
@@ -19,7 +20,7 @@ def busy(world: World) -> tuple[int, int]:
     return world.status(0).busy, world.status(1).busy
 
 
-def test_the_cap_holds_over_all_sets_and_the_rest_has_a_reason() -> None:
+def test_the_cap_holds_over_all_sets_and_is_the_reason_for_what_is_unmet() -> None:
     world = two_sets(4)
     world.queue(10, "a")
     world.play()
@@ -31,8 +32,8 @@ def test_the_cap_holds_over_all_sets_and_the_rest_has_a_reason() -> None:
     assert {one.reason for one in world.status(1).unmet} == {Unmet.HOST_CAP}
 
 
-def test_no_set_starves() -> None:
-    """The first takes everything, the second still gets its half as places come free."""
+def test_no_scale_set_starves() -> None:
+    """The first takes all capacity; the second still gets its half as runners end."""
     world = two_sets(4)
     world.queue(30, "a")
     world.play()
@@ -52,7 +53,7 @@ def test_no_set_starves() -> None:
     assert world.backend.engine.peak == 4
 
 
-def test_everything_is_done_in_the_end() -> None:
+def test_all_jobs_are_done_in_the_end() -> None:
     world = two_sets(3)
     jobs = world.queue(12, "a") + world.queue(12, "b")
     for _ in range(12):
@@ -63,7 +64,7 @@ def test_everything_is_done_in_the_end() -> None:
     assert (world.resources(), len(world.started), world.backend.engine.peak) == ([], 24, 3)
 
 
-def test_one_that_is_not_wanted_any_more_gives_its_turn_to_the_next() -> None:
+def test_a_cancelled_job_gives_its_turn_to_the_next() -> None:
     world = two_sets(1)
     world.queue(1, "a")
     world.play()
@@ -80,7 +81,7 @@ def test_one_that_is_not_wanted_any_more_gives_its_turn_to_the_next() -> None:
     assert busy(world) == (1, 0)
 
 
-def test_a_set_that_crashes_while_it_waits_waits_again() -> None:
+def test_a_scale_set_that_crashes_while_it_waits_goes_on_waiting() -> None:
     world = two_sets(1)
     world.queue(1, "a")
     world.play()
@@ -92,3 +93,46 @@ def test_a_set_that_crashes_while_it_waits_waits_again() -> None:
     world.finish_all()
     world.play()
     assert busy(world) == (0, 1)
+
+
+def two(**settings: object) -> tuple:
+    return (scale_set("a", **settings), scale_set("b", **settings))
+
+
+def test_a_restarted_host_actor_keeps_the_cap() -> None:
+    world = World(scale_sets=two(max_runners=3), host_cap=2)
+    world.queue(1, "b")
+    world.play()
+    world.queue(1, "a")
+    world.play()
+    world.queue(3, "a")
+    world.play()
+    assert world.backend.engine.peak == 2
+    world.crash(HostActor)
+    world.advance(5)
+    assert world.backend.engine.peak == 2
+
+
+def test_a_restarted_process_keeps_the_cap() -> None:
+    world = World(scale_sets=two(max_runners=3), host_cap=2)
+    world.queue(2, "b")
+    world.play()
+    world.queue(3, "a")
+    world.play()
+    assert world.backend.engine.peak == 2
+    world.kill()
+    world.start()
+    world.play()
+    world.advance(5)
+    assert world.backend.engine.peak == 2
+
+
+def test_a_restarted_scale_set_actor_keeps_its_capacity() -> None:
+    world = World(scale_sets=two(max_runners=3), host_cap=2)
+    world.queue(2, "b")
+    world.play()
+    world.queue(3, "a")
+    world.play()
+    world.crash(ScaleSetActor, 1)
+    world.advance(5)
+    assert world.backend.engine.peak == 2

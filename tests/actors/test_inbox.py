@@ -1,4 +1,4 @@
-"""An actor's queue and deadlines; nothing here waits but for what another thread surely sends."""
+"""An actor's queue and deadlines. A test waits only for a message that another thread is bound to send."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from runscaler.actors.inbox import Due, Inbox
 from runscaler.clock import SystemClock
 from runscaler.testing.clock import FakeClock
 
-LIMIT = 30.0
+TIMEOUT = 30.0
 
 
 def received(inbox: Inbox) -> list[object]:
-    """All that can be had now; deadlines by their message."""
+    """All that `get` returns without waiting; of deadlines the message."""
     found = []
     while not inbox.empty():
         got = inbox.get()
@@ -32,7 +32,7 @@ def test_messages_come_in_the_order_in_which_they_were_put() -> None:
     assert received(inbox) == ["a", "b", "c"]
 
 
-def test_a_deadline_comes_when_its_time_has_come_and_not_before() -> None:
+def test_a_deadline_is_due_when_its_time_has_come_and_not_before() -> None:
     clock = FakeClock()
     inbox = Inbox(clock)
     inbox.after(5.0, "late")
@@ -45,7 +45,7 @@ def test_a_deadline_comes_when_its_time_has_come_and_not_before() -> None:
     assert inbox.empty()
 
 
-def test_a_deadline_looks_like_an_envelope_that_nobody_waits_for() -> None:
+def test_a_due_deadline_is_an_envelope_without_anyone_to_reply_to() -> None:
     inbox = Inbox(FakeClock())
     inbox.after(0.0, "now")
 
@@ -54,7 +54,7 @@ def test_a_deadline_looks_like_an_envelope_that_nobody_waits_for() -> None:
     assert (due.message, due.reply_to) == ("now", None)
 
 
-def test_what_is_due_comes_before_what_is_queued() -> None:
+def test_a_due_deadline_comes_before_queued_messages() -> None:
     inbox = Inbox(FakeClock())
     inbox.put("queued")
     inbox.after(0.0, "due")
@@ -62,7 +62,7 @@ def test_what_is_due_comes_before_what_is_queued() -> None:
     assert received(inbox) == ["due", "queued"]
 
 
-def test_a_deadline_of_the_future_holds_up_no_message() -> None:
+def test_a_future_deadline_does_not_delay_a_message() -> None:
     inbox = Inbox(FakeClock())
     inbox.after(3600.0, "much later")
     inbox.put("now")
@@ -72,7 +72,7 @@ def test_a_deadline_of_the_future_holds_up_no_message() -> None:
 
 
 @given(st.lists(st.integers(0, 20), max_size=20))
-def test_deadlines_come_by_time_and_those_of_one_moment_in_the_order_of_asking(delays: list[int]) -> None:
+def test_deadlines_come_in_the_order_of_their_times_and_then_of_their_calls(delays: list[int]) -> None:
     clock = FakeClock()
     inbox = Inbox(clock)
     for number, seconds in enumerate(delays):
@@ -83,7 +83,7 @@ def test_deadlines_come_by_time_and_those_of_one_moment_in_the_order_of_asking(d
 
 
 @given(st.lists(st.integers(0, 20), max_size=10), st.integers(0, 20))
-def test_as_time_passes_exactly_the_deadlines_that_have_come_are_due(delays: list[int], passed: int) -> None:
+def test_exactly_the_deadlines_whose_time_has_come_are_due(delays: list[int], passed: int) -> None:
     clock = FakeClock()
     inbox = Inbox(clock)
     for seconds in delays:
@@ -94,7 +94,7 @@ def test_as_time_passes_exactly_the_deadlines_that_have_come_are_due(delays: lis
 
 
 @pytest.mark.parametrize("deadlines", [(), (3600.0,)])
-def test_whoever_waits_gets_a_message_from_another_thread(deadlines: tuple[float, ...]) -> None:
+def test_a_waiting_get_returns_a_message_from_another_thread(deadlines: tuple[float, ...]) -> None:
     inbox = Inbox(SystemClock())
     for seconds in deadlines:
         inbox.after(seconds, "much later")
@@ -103,12 +103,12 @@ def test_whoever_waits_gets_a_message_from_another_thread(deadlines: tuple[float
     waiter.start()
 
     inbox.put("hello")
-    waiter.join(LIMIT)
+    waiter.join(TIMEOUT)
 
     assert got == ["hello"]
 
 
-def test_whoever_waits_gets_a_deadline_of_the_real_clock() -> None:
+def test_a_waiting_get_returns_a_deadline_of_the_real_clock() -> None:
     inbox = Inbox(SystemClock())
     inbox.after(0.01, "due")
 

@@ -1,4 +1,4 @@
-"""Job messages that come late, twice, in the wrong order, or about nobody (docs/protocol.md § 10, F41-F57)."""
+"""Job messages that come late, twice, in the wrong order, or about nobody (docs/protocol.md § 10.4)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import pytest
 from support.world import World
 
 from runscaler import events
+from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.errors import ServerTrouble
-from runscaler.github.messages import JobAvailable, JobCompleted, JobStarted
+from runscaler.github.messages import JobAvailable, JobCompleted, JobStarted, Statistics
 from runscaler.status import SetState
 
 
@@ -41,7 +42,7 @@ def test_messages_under_a_new_id_count_no_second_time() -> None:
     world.advance(30)
 
     status = world.status()
-    assert (status.jobs_started, status.jobs_completed, status.total) == (2, 2, 0)
+    assert (status.counters.jobs_started, status.counters.jobs_completed, status.total) == (2, 2, 0)
     assert len(world.started) == 2
 
 
@@ -158,7 +159,7 @@ def test_five_hundred_jobs_are_heard_of_without_a_pause() -> None:
     for _ in range(25):
         world.finish_all()
         world.play()
-    assert world.status().jobs_completed == 500
+    assert world.status().counters.jobs_completed == 500
     assert world.backend.engine.peak == 20
 
 
@@ -221,3 +222,50 @@ def test_each_job_is_told_once_to_subscribers() -> None:
 
     told = [type(event) for event in world.events]
     assert told.count(events.JobStarted) == told.count(events.JobCompleted) == 2
+
+
+def test_a_job_without_an_id_ends() -> None:
+    world = World(max_runners=1, min_runners=1)
+    world.play()
+    name = world.status().slots[0].runner
+    world.github.say("linux", JobStarted("", runner_name=name))
+    world.play()
+    assert world.states() == ["busy"]
+    world.github.say("linux", JobCompleted("", runner_name=name))
+    world.play()
+    assert world.states() == ["finishing"]
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_job_counts_once_as_started_in_whatever_order(ended: bool) -> None:
+    world = World(max_runners=1, min_runners=1)
+    world.play()
+    name = world.status().slots[0].runner
+    if ended:
+        world.end(name, 0)
+        world.deliver()
+    world.github.say("linux", JobCompleted("j", runner_name=name))
+    world.play()
+    world.github.say("linux", JobStarted("j", runner_name=name))
+    world.play()
+    status = world.status()
+    assert (status.counters.jobs_started, status.counters.jobs_completed) == (1, 1)
+
+
+def test_offers_beyond_free_capacity_are_acquired_when_there_is_some() -> None:
+    """Fault F57: GitHub does not offer them again."""
+    world = World(max_runners=3)
+    world.play()
+    planning = world.stage.living(ScaleSetActor)[0]._planning
+    offers = [JobAvailable(f"job-{number}", request_id=number, queued_at=number) for number in range(1, 9)]
+
+    planning.count(Statistics(available=8))
+    assert planning.acquire(3, offers) == (1, 2, 3)
+
+    planning.count(Statistics(available=5, assigned=2))
+    assert planning.acquire(3, ()) == (4,)
+
+    planning.count(Statistics())
+    planning.acquire(3, ())
+    planning.count(Statistics(available=1))
+    assert planning.acquire(3, ()) == ()

@@ -1,4 +1,4 @@
-"""The keeper alone: its tenants are probes, its backend is in memory, its workers work at once."""
+"""The keeper alone: its scale sets are probes, its backend is in memory, its workers work at once."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from runscaler.actors.messages import (
     JoinKeeper,
     LeaveKeeper,
     ListResources,
-    PrepareAgain,
     Prepared,
+    RetryPrepare,
     SharedStopped,
     StopKeeper,
 )
@@ -29,7 +29,7 @@ from runscaler.backends.base import Ending, Resource, ResourceEnded
 from runscaler.backends.memory import TEST_OWNER, MemoryBackend
 from runscaler.errors import BackendError, ImageMissing, Interrupted
 from runscaler.names import RunnerName, SlotNumber
-from runscaler.testing.probe import InlineWorkers
+from runscaler.testing.probe import InlineWorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class HeldWorkers(InlineWorkers):
-    """Work waits until the test lets it be done."""
+class HeldWorkerPool(InlineWorkerPool):
+    """Work waits until the test does it."""
 
     def __init__(self, name: str, width: int, tell: Callable[[object], None]) -> None:
         super().__init__(name, width, tell)
@@ -57,7 +57,7 @@ class HeldWorkers(InlineWorkers):
 
 
 class PullingBackend(MemoryBackend):
-    """Its images are pulled as `steps` (what, done, total) say; it counts, and fails as often as told."""
+    """Reports `steps` (what, done, total) as the progress of a pull; counts calls, and fails if told to."""
 
     steps: tuple[tuple[str, int, int], ...] = ()
     pulls = listings = 0
@@ -82,25 +82,25 @@ class Engine:
     """A keeper with two scale sets on it: linux and windows. `held`: its workers wait for the test."""
 
     def __init__(self, *, held: bool = False) -> None:
-        self.workers: list[HeldWorkers] = []
+        self.workers: list[HeldWorkerPool] = []
         self.sets = (scale_set("linux"), scale_set("windows"))
         self.solo = Solo(scale_sets=self.sets)
         self.backend = self.solo.backend = PullingBackend(self.solo.clock)
         if held:
-            self.solo.house = replace(self.solo.house, workers=self._hold)
+            self.solo.context = replace(self.solo.context, make_worker_pool=self._hold)
         self.keeper: KeeperActor = self.solo.keeper()
-        self.tenants = [self.solo.probe(one.name) for one in self.sets]
+        self.scale_sets = [self.solo.probe(one.name) for one in self.sets]
 
-    def _hold(self, name: str, width: int, tell: Callable[[object], None]) -> HeldWorkers:
-        self.workers.append(HeldWorkers(name, width, tell))
+    def _hold(self, name: str, width: int, tell: Callable[[object], None]) -> HeldWorkerPool:
+        self.workers.append(HeldWorkerPool(name, width, tell))
         return self.workers[-1]
 
     @property
-    def lister(self) -> HeldWorkers:
+    def lister(self) -> HeldWorkerPool:
         return self.workers[0]
 
     @property
-    def preparers(self) -> HeldWorkers:
+    def preparers(self) -> HeldWorkerPool:
         return self.workers[1]
 
     def tell(self, *messages: object) -> None:
@@ -108,8 +108,8 @@ class Engine:
 
     def join(self, number: int = 0) -> Probe:
         """That scale set's actor, which has joined."""
-        self.tell(JoinKeeper(self.key(number), self.tenants[number].actor_ref, self.sets[number]))
-        return self.tenants[number]
+        self.tell(JoinKeeper(self.key(number), self.scale_sets[number].actor_ref, self.sets[number]))
+        return self.scale_sets[number]
 
     def key(self, number: int = 0) -> ScaleSetKey:
         return self.sets[number].key
@@ -127,10 +127,10 @@ def engine() -> Engine:
     return Engine()
 
 
-# -- what happens on the thing --------------------------------------------------------------------------
+# -- what happens at the backend --------------------------------------------------------------------------
 
 
-def test_the_end_of_a_runner_is_told_to_its_own_scale_set(engine: Engine) -> None:
+def test_the_end_of_a_runner_is_reported_to_its_own_scale_set_only(engine: Engine) -> None:
     linux, windows = engine.join(0), engine.join(1)
     ended = engine.run(0)
     engine.backend.end(ended.id, 3)
@@ -140,33 +140,33 @@ def test_the_end_of_a_runner_is_told_to_its_own_scale_set(engine: Engine) -> Non
     assert windows.of(ResourceEnded) == []
 
 
-def test_an_end_that_the_backend_cannot_assign_is_told_to_all(engine: Engine) -> None:
-    tenants = [engine.join(0), engine.join(1)]
+def test_an_end_that_the_backend_cannot_assign_is_reported_to_all(engine: Engine) -> None:
+    scale_sets = [engine.join(0), engine.join(1)]
     ended = ResourceEnded("somebody", Ending(0))
     engine.tell(ended)
 
-    assert [one.of(ResourceEnded) for one in tenants] == [[ended], [ended]]
+    assert [one.of(ResourceEnded) for one in scale_sets] == [[ended], [ended]]
 
 
-def test_all_are_told_when_the_thing_goes_down_and_comes_back(engine: Engine) -> None:
-    tenants = [engine.join(0), engine.join(1)]
+def test_all_scale_sets_are_told_when_the_backend_goes_down_and_comes_back(engine: Engine) -> None:
+    scale_sets = [engine.join(0), engine.join(1)]
     engine.backend.engine.down("the engine does not answer")
     engine.solo.play()
-    assert [one.of(BackendDown) for one in tenants] == [[BackendDown("the engine does not answer")]] * 2
+    assert [one.of(BackendDown) for one in scale_sets] == [[BackendDown("the engine does not answer")]] * 2
 
     engine.backend.engine.up()
     engine.solo.play()
-    assert [len(one.of(BackendUp)) for one in tenants] == [1, 1]
+    assert [len(one.of(BackendUp)) for one in scale_sets] == [1, 1]
 
 
-def test_who_joins_while_it_is_down_hears_so(engine: Engine) -> None:
+def test_a_scale_set_that_joins_while_the_backend_is_down_is_told_so(engine: Engine) -> None:
     engine.backend.engine.down("the engine does not answer")
     engine.solo.play()
 
     assert engine.join().received[0] == BackendDown("the engine does not answer")
 
 
-def test_who_has_left_hears_nothing_more(engine: Engine) -> None:
+def test_a_scale_set_that_has_left_is_told_nothing_more(engine: Engine) -> None:
     linux = engine.join()
     engine.tell(LeaveKeeper(engine.key()), LeaveKeeper(engine.key()))
     before = len(linux.received)
@@ -176,7 +176,7 @@ def test_who_has_left_hears_nothing_more(engine: Engine) -> None:
     assert len(linux.received) == before
 
 
-# -- the list -----------------------------------------------------------------------------------------
+# -- listing -----------------------------------------------------------------------------------------
 
 
 def test_a_scale_set_gets_its_own_resources_as_of_when_the_listing_began(engine: Engine) -> None:
@@ -190,7 +190,7 @@ def test_a_scale_set_gets_its_own_resources_as_of_when_the_listing_began(engine:
     assert linux.of(Inventory) == [Inventory(began, (mine,))]
 
 
-def test_who_asks_during_a_listing_gets_the_next_one() -> None:
+def test_a_scale_set_that_asks_during_a_listing_gets_the_next_one() -> None:
     engine = Engine(held=True)
     linux, windows = engine.join(0), engine.join(1)
     engine.tell(ListResources(engine.key(0)))
@@ -210,7 +210,7 @@ def test_who_asks_during_a_listing_gets_the_next_one() -> None:
     assert not engine.lister.waiting
 
 
-def test_a_listing_that_fails_is_never_an_empty_list_and_is_answered_later(engine: Engine) -> None:
+def test_a_failed_listing_is_not_an_empty_inventory_and_is_retried(engine: Engine) -> None:
     linux = engine.join()
     for _ in range(2):
         engine.backend.fail_next("inventory", BackendError("the list is broken", fixes=("mend it",)))
@@ -225,7 +225,7 @@ def test_a_listing_that_fails_is_never_an_empty_list_and_is_answered_later(engin
     assert len(linux.of(BackendDown)) == 1
 
 
-def test_a_listing_that_fails_while_it_is_known_to_be_down_is_not_told(engine: Engine) -> None:
+def test_a_failed_listing_is_not_reported_while_the_backend_is_known_to_be_down(engine: Engine) -> None:
     linux = engine.join()
     engine.backend.engine.down("gone")
     engine.tell(ListResources(engine.key()))
@@ -233,7 +233,7 @@ def test_a_listing_that_fails_while_it_is_known_to_be_down_is_not_told(engine: E
     assert linux.of(BackendDown) == [BackendDown("gone")]
 
 
-def test_what_no_backend_may_raise_crashes_the_keeper(engine: Engine) -> None:
+def test_an_error_that_no_backend_may_raise_crashes_the_keeper(engine: Engine) -> None:
     engine.join()
     engine.backend.fail_next("inventory", KeyError("a bug"))
     engine.tell(ListResources(engine.key()))
@@ -243,7 +243,7 @@ def test_what_no_backend_may_raise_crashes_the_keeper(engine: Engine) -> None:
     assert "KeyError: 'a bug'" in crash.error
 
 
-def test_who_leaves_while_the_list_is_made_is_not_answered() -> None:
+def test_a_scale_set_that_leaves_during_a_listing_gets_no_inventory() -> None:
     engine = Engine(held=True)
     linux = engine.join()
     engine.tell(ListResources(engine.key()), LeaveKeeper(engine.key()))
@@ -253,7 +253,7 @@ def test_who_leaves_while_the_list_is_made_is_not_answered() -> None:
     assert linux.of(Inventory) == []
 
 
-def test_a_list_that_fails_for_long_is_not_made_ever_more_often(engine: Engine) -> None:
+def test_listings_that_fail_for_long_do_not_become_more_frequent(engine: Engine) -> None:
     engine.join()
     engine.backend.inventory_fails = True
     for second in range(1200):
@@ -263,7 +263,7 @@ def test_a_list_that_fails_for_long_is_not_made_ever_more_often(engine: Engine) 
             engine.backend.listings = 0
         engine.solo.advance(1)
 
-    assert engine.backend.listings <= 12, "one for each of nine questions, and its own"
+    assert engine.backend.listings <= 12, "one for each of nine requests, and the retries"
 
 
 # -- images -------------------------------------------------------------------------------------------
@@ -279,7 +279,7 @@ def test_an_image_is_prepared_when_a_scale_set_joins(engine: Engine) -> None:
     assert prepared == ImagePrepared()
 
 
-def test_progress_is_told_in_steps_of_five_percent(engine: Engine) -> None:
+def test_progress_is_reported_in_steps_of_five_percent(engine: Engine) -> None:
     engine.backend.steps = (
         ("pulling an image", 0, 0),
         *[("pulling an image", done, 1000) for done in (0, 10, 49, 50, 51, 400, 2000)],
@@ -292,7 +292,7 @@ def test_progress_is_told_in_steps_of_five_percent(engine: Engine) -> None:
     ]
 
 
-def test_an_image_that_cannot_be_had_is_tried_again_ever_later(engine: Engine) -> None:
+def test_an_image_that_cannot_be_prepared_is_retried_with_growing_delays(engine: Engine) -> None:
     for _ in range(2):
         engine.backend.fail_next("prepare", ImageMissing("no such image", fixes=("look at runner-image",)))
     linux = engine.join()
@@ -307,7 +307,7 @@ def test_an_image_that_cannot_be_had_is_tried_again_ever_later(engine: Engine) -
     assert linux.received[-1] == ImagePrepared()
 
 
-def test_an_image_that_fails_again_and_again_half_way_is_one_trouble(engine: Engine) -> None:
+def test_progress_does_not_replace_the_reason_of_an_earlier_failure(engine: Engine) -> None:
     engine.backend.steps = (("an image", 1, 2),)
     for _ in range(3):
         engine.backend.fail_next("prepare", BackendError("no space left"))
@@ -320,7 +320,7 @@ def test_an_image_that_fails_again_and_again_half_way_is_one_trouble(engine: Eng
     assert {one.reason for one in told[first:]} == {"no space left"}
 
 
-def test_an_image_that_failed_is_tried_at_once_when_the_thing_is_back(engine: Engine) -> None:
+def test_an_image_that_failed_is_prepared_at_once_when_the_backend_is_back(engine: Engine) -> None:
     engine.backend.engine.down("gone")
     engine.solo.play()
     linux = engine.join()
@@ -332,7 +332,7 @@ def test_an_image_that_failed_is_tried_at_once_when_the_thing_is_back(engine: En
     assert len(linux.of(ImagePrepared)) == 1
 
 
-def test_an_image_that_is_there_is_looked_after_hourly_and_in_silence(engine: Engine) -> None:
+def test_an_image_that_is_ready_is_prepared_again_hourly_without_progress_reports(engine: Engine) -> None:
     linux = engine.join()
     engine.backend.steps = (("a newer image", 1, 2),)
     engine.solo.advance(3599)
@@ -344,26 +344,26 @@ def test_an_image_that_is_there_is_looked_after_hourly_and_in_silence(engine: En
     assert len(linux.of(ImagePrepared)) == 2
 
 
-def test_a_scale_set_that_misses_its_image_has_it_looked_for_at_once(engine: Engine) -> None:
+def test_an_image_is_prepared_at_once_when_a_scale_set_misses_it(engine: Engine) -> None:
     engine.join()
-    engine.tell(PrepareAgain(engine.key()))
+    engine.tell(RetryPrepare(engine.key()))
 
     assert engine.backend.pulls == 2
 
 
-def test_one_image_is_prepared_once_at_a_time() -> None:
+def test_an_image_is_not_prepared_twice_at_the_same_time() -> None:
     engine = Engine(held=True)
     engine.join()
-    engine.tell(PrepareAgain(engine.key()))
+    engine.tell(RetryPrepare(engine.key()))
     assert len(engine.preparers.waiting) == 1
 
     engine.preparers.do_one()
     engine.solo.play()
-    engine.tell(PrepareAgain(engine.key()))
+    engine.tell(RetryPrepare(engine.key()))
     assert len(engine.preparers.waiting) == 1
 
 
-def test_a_thing_that_answers_leaves_images_that_are_there_alone(engine: Engine) -> None:
+def test_a_backend_that_is_back_prepares_no_image_that_is_ready(engine: Engine) -> None:
     engine.join()
     engine.backend.engine.down("gone")
     engine.backend.engine.up()
@@ -372,7 +372,7 @@ def test_a_thing_that_answers_leaves_images_that_are_there_alone(engine: Engine)
     assert engine.backend.pulls == 1
 
 
-def test_an_image_that_fails_for_long_is_not_tried_ever_more_often(engine: Engine) -> None:
+def test_attempts_at_an_image_that_fails_for_long_do_not_become_more_frequent(engine: Engine) -> None:
     engine.backend.prepare_fails = True
     engine.join()
     for _ in range(20):
@@ -387,10 +387,10 @@ def test_an_image_that_fails_for_long_is_not_tried_ever_more_often(engine: Engin
     assert engine.backend.pulls <= 11, "once a minute"
 
 
-# -- the end ------------------------------------------------------------------------------------------
+# -- stopping ------------------------------------------------------------------------------------------
 
 
-def test_a_stop_ends_stream_and_workers_and_is_told(engine: Engine) -> None:
+def test_a_stop_ends_the_event_stream_and_the_workers_and_is_reported(engine: Engine) -> None:
     linux = engine.join()
     engine.tell(StopKeeper())
     assert engine.solo.heard(SharedStopped) == [SharedStopped("keeper memory")]
@@ -402,21 +402,21 @@ def test_a_stop_ends_stream_and_workers_and_is_told(engine: Engine) -> None:
     assert len(linux.received) == before
 
 
-def test_a_pull_that_goes_on_is_cut_by_the_end() -> None:
+def test_a_stop_cuts_a_pull_in_progress() -> None:
     engine = Engine(held=True)
     linux = engine.join()
     engine.tell(StopKeeper())
 
     cut: list[type] = []
     call, done, _ = engine.preparers.waiting.popleft()
-    InlineWorkers("x", 1, cut.append).submit(call, done, type)
+    InlineWorkerPool("x", 1, cut.append).submit(call, done, type)
     engine.solo.play()
 
     assert cut == [Interrupted]
     assert linux.of(ImagePrepared) == []
 
 
-def test_a_stream_that_cannot_be_opened_is_a_crash_with_nothing_left_open() -> None:
+def test_an_event_stream_that_cannot_be_opened_is_a_crash() -> None:
     solo = Solo()
 
     class Streamless(MemoryBackend):
@@ -430,3 +430,30 @@ def test_a_stream_that_cannot_be_opened_is_a_crash_with_nothing_left_open() -> N
 
     (crash,) = solo.heard(ChildCrashed)
     assert crash.handling == "start"
+
+
+class StreamRecorder:
+    """Something to stop; `reported` tells at each stop whether the actor had reported its own end already."""
+
+    def __init__(self, solo: Solo) -> None:
+        self._solo = solo
+        self.reported: list[bool] = []
+
+    def stop(self) -> None:
+        self._solo.stage.play()
+        self.reported.append(bool(self._solo.heard(SharedStopped)))
+
+
+def test_the_event_stream_has_stopped_before_the_keeper_reports_its_end() -> None:
+    """Else the root actor would close the backend while the stream still runs."""
+    solo = Solo()
+    stream = StreamRecorder(solo)
+
+    class Streaming(MemoryBackend):
+        def watch(self, *_: Any) -> Any:
+            return stream
+
+    solo.backend = Streaming(solo.clock)
+    solo.tell(solo.keeper(), StopKeeper())
+
+    assert stream.reported[0] is False

@@ -46,6 +46,6 @@ def test_word_that_comes_later_still_counts_and_is_about_one_of_ours(log_lines: 
     world.github.say("linux", JobStarted("late", runner_name=runner))
     world.play()
 
-    assert world.status().jobs_started == 1
+    assert world.status().counters.jobs_started == 1
     assert world.states() == []
     assert [line for line in log_lines if "not one of ours" in line] == []

@@ -1,15 +1,18 @@
-"""Registrations whose resource is not there are known to the next process (docs/behaviour.md § 5.3, 8.2)."""
+"""Registrations without a resource are known to the next process (docs/behaviour.md § 5.3, 8.2)."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from support.world import World
 
+from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
-from runscaler.errors import JobStillRunning, Unreachable
+from runscaler.errors import JobStillRunning, ServerTrouble, Unreachable
 
 
 def noted(world: World) -> list[str]:
-    return sorted(str(one) for names in world.shelf.registrations.values() for one in names)
+    return sorted(str(one) for names in world.state_store.registrations.values() for one in names)
 
 
 def at_github(world: World) -> list[str]:
@@ -17,7 +20,7 @@ def at_github(world: World) -> list[str]:
 
 
 def killed_between_registering_and_creating() -> World:
-    """Its runner is registered; the process dies before there is a resource."""
+    """The process dies after a runner was registered and before its resource was created."""
     world = World(max_runners=2)
     world.play()
 
@@ -44,7 +47,7 @@ def test_a_registration_without_a_resource_is_removed_by_the_next_process() -> N
     assert world.states() == ["busy"]
 
 
-def test_a_restarted_scale_set_knows_of_it_too() -> None:
+def test_a_registration_without_a_resource_is_removed_by_a_restarted_scale_set() -> None:
     world = World(max_runners=1)
     world.play()
     world.github.fail_next("find_runner", Unreachable("no route"), times=3)
@@ -58,7 +61,29 @@ def test_a_restarted_scale_set_knows_of_it_too() -> None:
     assert left not in at_github(world) + noted(world)
 
 
-def test_what_is_owed_at_the_end_is_paid_by_the_next_process() -> None:
+def test_the_registration_of_a_start_that_was_lost_with_its_actor_is_removed() -> None:
+    world = World(max_runners=1)
+    world.play()
+    lost: list[str] = []
+    start = world.backend.start
+
+    def register_and_die(order: Any, interrupt: Any) -> None:
+        world.backend.start = start  # type: ignore[method-assign]
+        order.jit()
+        lost.append(order.runner)
+        raise RuntimeError("before its resource was made")
+
+    world.backend.start = register_and_die  # type: ignore[method-assign,assignment]
+    world.queue(1)
+    world.play()
+    assert at_github(world) == lost
+
+    world.advance(5)
+    assert world.states() == ["busy"]
+    assert not {*lost} & {*at_github(world), *noted(world)}
+
+
+def test_a_pending_deregistration_is_finished_by_the_next_process() -> None:
     world = World(max_runners=1, min_runners=1)
     world.play()
     world.github.fail_next("remove_runner", JobStillRunning("it has a job"), times=2)
@@ -73,7 +98,7 @@ def test_what_is_owed_at_the_end_is_paid_by_the_next_process() -> None:
     assert left not in at_github(world) + noted(world)
 
 
-def test_a_runner_that_was_cut_down_at_the_end_is_deregistered_by_the_next_process() -> None:
+def test_a_busy_runner_removed_by_a_stop_is_deregistered_by_the_next_process() -> None:
     world = World(max_runners=1)
     world.queue(1)
     world.play()
@@ -88,7 +113,7 @@ def test_a_runner_that_was_cut_down_at_the_end_is_deregistered_by_the_next_proce
     assert left not in at_github(world) + noted(world)
 
 
-def test_a_runner_that_runs_is_not_taken_for_left() -> None:
+def test_a_registration_whose_runner_still_runs_is_kept() -> None:
     world = World(max_runners=1)
     world.queue(1)
     world.play()
@@ -99,7 +124,7 @@ def test_a_runner_that_runs_is_not_taken_for_left() -> None:
     assert (world.states(), noted(world), world.cut_down) == (["busy"], world.started, [])
 
 
-def test_a_runner_that_vanished_while_no_daemon_looked_is_deregistered_by_the_next() -> None:
+def test_a_runner_that_vanished_between_two_processes_is_deregistered_by_the_next() -> None:
     world = World(max_runners=1, min_runners=1)
     world.play()
     (left,) = world.started
@@ -112,7 +137,7 @@ def test_a_runner_that_vanished_while_no_daemon_looked_is_deregistered_by_the_ne
     assert noted(world) == at_github(world) == world.started[1:]
 
 
-def test_those_are_noted_that_live() -> None:
+def test_exactly_the_registrations_of_existing_runners_are_noted() -> None:
     world = World(max_runners=3)
     world.queue(3)
     world.play()
@@ -120,3 +145,20 @@ def test_those_are_noted_that_live() -> None:
     world.finish_all()
     world.advance(20)
     assert noted(world) == []
+
+
+def test_a_pending_deregistration_is_finished_by_a_restarted_runner_actor() -> None:
+    world = World(max_runners=1, min_runners=0)
+    world.agents_connect = False
+    world.queue(1)
+    world.github.fail_next("remove_runner", ServerTrouble("502"), times=1)
+    world.play()
+    name = world.status().slots[0].runner
+    world.end(name, 1)
+    world.play()
+    world.crash(RunnerActor)
+    world.agents_connect = True
+    world.advance(60)
+    world.finish_all()
+    world.advance(60)
+    assert name not in [one.name for one in world.github.runners.values()]

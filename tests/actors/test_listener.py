@@ -10,20 +10,20 @@ from support.solo import Solo
 
 from runscaler.actors.messages import (
     AnnounceCapacity,
-    AskAgain,
     BatchHandled,
     BatchReceived,
     ChildCrashed,
     CloseSession,
-    GoOn,
     ListenerStopped,
     ListenerTroubled,
-    PolledInVain,
+    NoMessageReceived,
     Reconnect,
+    RefreshStatistics,
     ScaleSetFound,
-    SecondOpinion,
     SessionOpened,
-    StoodBy,
+    StandbyEntered,
+    StatisticsRefreshed,
+    TakeTurn,
 )
 from runscaler.errors import (
     AccessDenied,
@@ -55,14 +55,14 @@ def opened(**settings: object) -> tuple[Solo, ListenerActor]:
 
 
 def poll_again(solo: Solo, listener: ListenerActor) -> None:
-    """The poll was cut by a new capacity."""
+    """A new capacity cuts the poll."""
     solo.tell(listener, AnnounceCapacity(10))
 
 
 # -- the scale set at GitHub --------------------------------------------------------------------------
 
 
-def test_a_scale_set_that_is_not_there_is_looked_for_then_created() -> None:
+def test_a_scale_set_that_does_not_exist_is_looked_up_and_then_created() -> None:
     solo = Solo(labels=("gpu", "linux"))
     solo.listener()
     solo.play()
@@ -72,7 +72,7 @@ def test_a_scale_set_that_is_not_there_is_looked_for_then_created() -> None:
     assert solo.heard(ScaleSetFound) == [ScaleSetFound(solo.registered_set().id)]
 
 
-def test_a_scale_set_that_is_there_is_used_as_it_is() -> None:
+def test_a_scale_set_that_exists_as_configured_is_not_changed() -> None:
     solo = Solo(labels=("linux", "GPU"))
     there = solo.github.add_scale_set(solo.settings.url, "Linux", 1, ("gpu", "Linux"))
     solo.listener()
@@ -82,7 +82,7 @@ def test_a_scale_set_that_is_there_is_used_as_it_is() -> None:
     assert not {"create_scale_set", "update_scale_set"} & set(solo.service.names())
 
 
-def test_a_scale_set_with_other_labels_is_brought_in_line() -> None:
+def test_a_scale_set_with_other_labels_is_updated() -> None:
     solo = Solo(labels=("linux", "gpu"))
     there = solo.github.add_scale_set(solo.settings.url, "linux", 1, ("linux",))
     solo.listener()
@@ -92,7 +92,7 @@ def test_a_scale_set_with_other_labels_is_brought_in_line() -> None:
     assert solo.heard(SessionOpened)[0].labels == ("linux", "gpu")
 
 
-def test_a_scale_set_created_by_another_meanwhile_is_found() -> None:
+def test_a_scale_set_that_somebody_has_just_created_is_used() -> None:
     solo = Solo()
     solo.github.fail_next("create_scale_set", Refused("exists already", status=400), after=True)
     solo.listener()
@@ -102,7 +102,7 @@ def test_a_scale_set_created_by_another_meanwhile_is_found() -> None:
     assert not solo.heard(ListenerTroubled)
 
 
-def test_a_scale_set_that_github_will_not_have_is_trouble() -> None:
+def test_a_scale_set_that_github_refuses_to_create_is_reported() -> None:
     solo = Solo()
     solo.github.fail_next("create_scale_set", Refused("the name is not allowed", status=400))
     solo.listener()
@@ -116,7 +116,7 @@ def test_a_scale_set_that_github_will_not_have_is_trouble() -> None:
 # -- the session ------------------------------------------------------------------------------------
 
 
-def test_an_open_session_is_told_with_its_counts_and_waits_for_the_answer() -> None:
+def test_an_opened_session_is_reported_and_polled_only_after_the_answer() -> None:
     solo = Solo()
     listener = solo.listener()
     solo.play()
@@ -131,15 +131,15 @@ def test_an_open_session_is_told_with_its_counts_and_waits_for_the_answer() -> N
     assert "poll" in solo.service.names()
 
 
-def test_the_session_is_remembered_for_the_next_process() -> None:
+def test_the_session_is_saved_for_the_next_process() -> None:
     solo, _ = opened()
 
     session = solo.registered_set().session
     assert session is not None
-    assert solo.shelf.sessions == {solo.settings.key: (solo.registered_set().id, session.id)}
+    assert solo.state_store.sessions == {solo.settings.key: (solo.registered_set().id, session.id)}
 
 
-def test_the_session_of_a_predecessor_is_closed_before_one_is_opened() -> None:
+def test_a_saved_session_is_closed_before_a_new_one_is_opened() -> None:
     solo, _ = opened()
     before = solo.registered_set().session
     solo.listener()
@@ -150,10 +150,10 @@ def test_the_session_of_a_predecessor_is_closed_before_one_is_opened() -> None:
     assert after is not None
     assert before.id != after.id
     assert solo.service.names()[-2:] == ["close_session", "open_session"]
-    assert not solo.heard(StoodBy)
+    assert not solo.heard(StandbyEntered)
 
 
-def test_offers_from_before_the_session_are_asked_for() -> None:
+def test_jobs_offered_before_the_session_are_asked_for() -> None:
     solo = Solo()
     solo.github.add_scale_set(solo.settings.url, "linux", 1, ("linux",))
     solo.github.believe("linux", Statistics(available=2))
@@ -166,7 +166,7 @@ def test_offers_from_before_the_session_are_asked_for() -> None:
 
 
 @pytest.mark.parametrize("how", ["failed", "cut"])
-def test_offers_that_could_not_be_asked_for_are_asked_for_again(how: str) -> None:
+def test_the_request_for_offered_jobs_is_repeated_after_a_failure(how: str) -> None:
     solo = Solo()
     solo.github.add_scale_set(solo.settings.url, "linux", 1, ("linux",))
     solo.github.believe("linux", Statistics(available=1))
@@ -187,7 +187,7 @@ def test_offers_that_could_not_be_asked_for_are_asked_for_again(how: str) -> Non
     assert solo.service.names().count("open_session") == 1
 
 
-def test_a_mute_session_is_closed_and_another_opened() -> None:
+def test_a_reconnect_closes_the_session_and_opens_another() -> None:
     solo, listener = opened()
     before = solo.registered_set().session
     solo.interrupt.set()
@@ -198,21 +198,21 @@ def test_a_mute_session_is_closed_and_another_opened() -> None:
     assert after is not None
     assert before.id != after.id
     assert len(solo.heard(SessionOpened)) == 2
-    assert not solo.heard(StoodBy)
+    assert not solo.heard(StandbyEntered)
 
 
-def test_asked_again_it_tells_the_counts_of_a_refreshed_session() -> None:
+def test_refreshed_statistics_are_those_of_a_refreshed_session() -> None:
     solo, listener = opened()
     solo.github.believe("linux", Statistics(assigned=4))
 
-    solo.tell(listener, AskAgain())
+    solo.tell(listener, RefreshStatistics())
 
-    assert solo.heard(SecondOpinion) == [SecondOpinion(Statistics(assigned=4))]
+    assert solo.heard(StatisticsRefreshed) == [StatisticsRefreshed(Statistics(assigned=4))]
     assert solo.service.names().count("refresh_session") == 1
 
 
 @pytest.mark.parametrize("how", ["failed", "cut", "without a session"])
-def test_a_second_opinion_that_cannot_be_had_is_no_trouble(how: str) -> None:
+def test_statistics_that_cannot_be_refreshed_are_not_reported_as_trouble(how: str) -> None:
     solo, listener = opened() if how != "without a session" else (Solo(), None)
     if listener is None:
         solo.github.fail_next("group_id", Unreachable("no network"))
@@ -223,13 +223,13 @@ def test_a_second_opinion_that_cannot_be_had_is_no_trouble(how: str) -> None:
         solo.interrupt.set()
     troubles = len(solo.heard(ListenerTroubled))
 
-    solo.tell(listener, AskAgain())
+    solo.tell(listener, RefreshStatistics())
 
-    assert solo.heard(SecondOpinion) == []
+    assert solo.heard(StatisticsRefreshed) == []
     assert len(solo.heard(ListenerTroubled)) == troubles
 
 
-def test_a_session_whose_counts_are_unknown_has_no_offers() -> None:
+def test_a_session_without_statistics_has_no_offers() -> None:
     solo = Solo()
     solo.github.add_scale_set(solo.settings.url, "linux", 1, ("linux",))
     solo.listener()
@@ -240,22 +240,22 @@ def test_a_session_whose_counts_are_unknown_has_no_offers() -> None:
     assert (told.statistics, told.offers) == (None, ())
 
 
-def test_a_standby_tries_again_in_half_a_minute_or_a_little_more_and_takes_over() -> None:
+def test_a_standby_tries_again_every_30_to_45_seconds_and_takes_over() -> None:
     solo = Solo()
     solo.github.add_scale_set(solo.settings.url, "linux", 1, ("linux",))
     solo.github.hold_session("linux")
     solo.listener()
     solo.play()
 
-    (told,) = solo.heard(StoodBy)
+    (told,) = solo.heard(StandbyEntered)
     assert told.retry_at == solo.clock.monotonic() + 37.5
     assert told.reason.startswith("another listener holds it, to be taken over when it is free: ")
     assert "somebody-else holds a session" in told.reason
 
     solo.advance(37)
-    assert len(solo.heard(StoodBy)) == 1
+    assert len(solo.heard(StandbyEntered)) == 1
     solo.advance(1)
-    assert len(solo.heard(StoodBy)) == 2
+    assert len(solo.heard(StandbyEntered)) == 2
 
     solo.github.end_session("linux")
     solo.advance(38)
@@ -263,13 +263,13 @@ def test_a_standby_tries_again_in_half_a_minute_or_a_little_more_and_takes_over(
     assert not solo.heard(ListenerTroubled)
 
 
-def test_a_session_taken_by_another_makes_it_a_standby() -> None:
+def test_a_listener_whose_session_was_taken_becomes_a_standby() -> None:
     solo, listener = opened()
     solo.github.hold_session("linux")
     poll_again(solo, listener)
     solo.advance(1)
 
-    assert solo.heard(StoodBy)
+    assert solo.heard(StandbyEntered)
 
 
 @pytest.mark.parametrize(
@@ -282,11 +282,37 @@ def test_a_session_that_is_over_is_followed_by_a_new_one(error: GitHubError) -> 
     solo.advance(1)
 
     assert len(solo.heard(SessionOpened)) == 2
-    assert not solo.heard(StoodBy)
+    assert not solo.heard(StandbyEntered)
     assert not solo.heard(ListenerTroubled)
 
 
-def test_a_scale_set_deleted_by_somebody_is_created_again() -> None:
+def test_a_session_lost_after_a_poll_that_returned_is_replaced_without_backing_off() -> None:
+    solo, listener = opened()
+    for _ in range(2):
+        solo.github.fail_next("poll", SessionGone("the session is over", status=404))
+        poll_again(solo, listener)
+        solo.advance(1)
+        solo.service.empty_polls = 1
+        solo.tell(listener, BatchHandled(None, ()))
+
+    assert len(solo.heard(SessionOpened)) == 3
+    assert not solo.heard(ListenerTroubled)
+
+
+def test_a_second_session_lost_without_a_poll_that_returned_is_reported() -> None:
+    solo, listener = opened()
+    solo.github.fail_next("poll", SessionGone("the session is over", status=404), times=2)
+    poll_again(solo, listener)
+    solo.advance(1)
+    assert not solo.heard(ListenerTroubled)
+
+    solo.tell(listener, BatchHandled(None, ()))
+    (told,) = solo.heard(ListenerTroubled)
+    assert told.trouble is not None
+    assert told.trouble.reason == "the session is over"
+
+
+def test_a_scale_set_that_somebody_deleted_is_created_again() -> None:
     solo, listener = opened()
     first = solo.registered_set()
     solo.github.delete_scale_set("linux")
@@ -339,7 +365,7 @@ def test_jobs_are_acquired_before_the_batch_is_acknowledged() -> None:
     assert solo.service.args("acquire_jobs")[0][1] == (7, 8)
 
 
-def test_the_next_poll_begins_after_the_newest_batch_and_tells_the_capacity() -> None:
+def test_the_next_poll_starts_after_the_newest_batch_and_sends_the_capacity() -> None:
     solo, listener = opened()
     solo.github.queue("linux")
     poll_again(solo, listener)
@@ -349,7 +375,7 @@ def test_the_next_poll_begins_after_the_newest_batch_and_tells_the_capacity() ->
     assert [one[1:] for one in solo.service.args("poll")] == [(0, 10), (0, 10), (newest, 10)]
 
 
-def test_a_batch_says_what_github_said() -> None:
+def test_a_batch_carries_what_github_sent() -> None:
     solo, listener = opened()
     solo.github.say("linux", problems=("a message could not be read",))
     poll_again(solo, listener)
@@ -360,18 +386,18 @@ def test_a_batch_says_what_github_said() -> None:
     assert batch.events == ()
 
 
-def test_a_poll_in_vain_is_told_and_polled_on() -> None:
+def test_an_empty_poll_is_reported_and_followed_by_the_next() -> None:
     solo = Solo()
     solo.service.empty_polls = 3
     listener = solo.listener()
     solo.play()
     solo.tell(listener, BatchHandled(None, ()))
 
-    assert len(solo.heard(PolledInVain)) == 3
+    assert len(solo.heard(NoMessageReceived)) == 3
     assert solo.service.names().count("poll") == 4
 
 
-def test_a_new_capacity_is_told_with_the_next_poll_and_clears_the_interrupt() -> None:
+def test_a_new_capacity_is_sent_with_the_next_poll_and_clears_the_interrupt() -> None:
     solo, listener = opened()
     solo.interrupt.set()
     solo.tell(listener, AnnounceCapacity(3))
@@ -380,7 +406,7 @@ def test_a_new_capacity_is_told_with_the_next_poll_and_clears_the_interrupt() ->
     assert solo.registered_set().capacity == 3
 
 
-def test_an_acknowledgement_that_was_cut_is_made_up_for() -> None:
+def test_an_acknowledgement_that_was_cut_is_repeated() -> None:
     solo, listener = opened()
     solo.github.queue("linux")
     poll_again(solo, listener)
@@ -394,7 +420,7 @@ def test_an_acknowledgement_that_was_cut_is_made_up_for() -> None:
     assert solo.service.names().count("acquire_jobs") == 1
 
 
-def test_jobs_whose_acquiring_was_cut_are_acquired_before_anything_else() -> None:
+def test_acquiring_that_was_cut_is_repeated_before_anything_else() -> None:
     solo, listener = opened()
     solo.github.queue("linux")
     poll_again(solo, listener)
@@ -407,7 +433,7 @@ def test_jobs_whose_acquiring_was_cut_are_acquired_before_anything_else() -> Non
     assert solo.service.names() == ["acquire_jobs", "acknowledge", "poll"]
 
 
-def test_what_is_owed_after_a_failure_is_paid_when_github_answers_again() -> None:
+def test_an_acknowledgement_that_failed_is_repeated_before_the_next_poll() -> None:
     solo, listener = opened()
     solo.github.queue("linux")
     poll_again(solo, listener)
@@ -420,7 +446,9 @@ def test_what_is_owed_after_a_failure_is_paid_when_github_answers_again() -> Non
     assert not solo.registered_set().undeleted
 
 
-def test_batches_that_cannot_be_acknowledged_are_tried_one_a_poll_and_said_once(log_lines: list[str]) -> None:
+def test_batches_that_cannot_be_acknowledged_are_tried_one_per_poll_and_logged_once(
+    log_lines: list[str],
+) -> None:
     solo, listener = opened()
     solo.github.fail_next("acknowledge", Unreachable("no reply"), times=1000)
     for _ in range(4):
@@ -438,6 +466,19 @@ def test_batches_that_cannot_be_acknowledged_are_tried_one_a_poll_and_said_once(
     assert len([line for line in log_lines if "acknowledged" in line]) == 1
 
 
+def test_a_batch_that_cannot_be_acknowledged_is_logged_again_after_one_that_could(
+    log_lines: list[str],
+) -> None:
+    solo, listener = opened()
+    for _ in range(2):
+        solo.github.fail_next("acknowledge", Unreachable("no reply"))
+        batch_of(solo, listener)
+        poll_again(solo, listener)
+
+    assert not solo.registered_set().undeleted
+    assert len([line for line in log_lines if "cannot be acknowledged" in line]) == 2
+
+
 def test_there_is_never_more_than_one_chain_of_polls() -> None:
     solo, listener = opened()
     solo.service.calls.clear()
@@ -449,16 +490,16 @@ def test_there_is_never_more_than_one_chain_of_polls() -> None:
     assert [one[2] for one in solo.service.args("poll")] == [3, 3]
 
 
-def test_a_turn_of_an_earlier_chain_is_void() -> None:
+def test_an_outdated_turn_is_ignored() -> None:
     solo, listener = opened()
     solo.service.calls.clear()
 
-    solo.tell(listener, GoOn(0))
+    solo.tell(listener, TakeTurn(0))
 
     assert solo.service.calls == []
 
 
-def test_an_answer_to_a_session_that_is_over_is_dropped() -> None:
+def test_an_answer_that_belongs_to_an_earlier_session_is_dropped() -> None:
     solo, listener = opened()
     solo.service.calls.clear()
 
@@ -480,17 +521,17 @@ def test_an_expired_token_is_refreshed_once_and_the_poll_repeated() -> None:
     assert len(solo.heard(SessionOpened)) == 1
 
 
-def test_a_token_that_is_refused_twice_means_a_new_session() -> None:
+def test_a_token_that_is_refused_twice_leads_to_a_new_session() -> None:
     solo, listener = opened()
     solo.github.fail_next("poll", EXPIRED, times=2)
     poll_again(solo, listener)
     solo.advance(1)
 
     assert len(solo.heard(SessionOpened)) == 2
-    assert not solo.heard(StoodBy)
+    assert not solo.heard(StandbyEntered)
 
 
-def test_a_token_is_refreshed_before_it_ends() -> None:
+def test_a_token_is_refreshed_before_it_expires() -> None:
     solo = Solo()
     refresh_at = solo.clock.monotonic() + 100
     solo.service.answers["open_session"] = lambda session: replace(session, refresh_at=refresh_at)
@@ -505,10 +546,10 @@ def test_a_token_is_refreshed_before_it_ends() -> None:
     assert solo.service.names().count("refresh_session") == 1
 
 
-# -- trouble ----------------------------------------------------------------------------------------
+# -- failures ----------------------------------------------------------------------------------------
 
 
-def test_trouble_is_told_with_what_to_do_and_tried_again_ever_later() -> None:
+def test_failures_are_reported_with_fixes_and_retried_with_growing_delays() -> None:
     solo = Solo()
     error = Unreachable("github.com does not answer", fixes=("look at the network",))
     solo.github.fail_next("group_id", error, times=3)
@@ -525,7 +566,21 @@ def test_trouble_is_told_with_what_to_do_and_tried_again_ever_later() -> None:
     assert solo.heard(SessionOpened)
 
 
-def test_github_is_given_the_time_that_it_asks_for() -> None:
+def test_delays_start_over_after_a_poll_that_returned() -> None:
+    solo, listener = opened()
+    for _ in range(3):
+        solo.github.fail_next("poll", Unreachable("no reply"))
+        poll_again(solo, listener)
+        trouble = solo.heard(ListenerTroubled)[-1].trouble
+        assert trouble is not None
+        assert trouble.retry_at == solo.clock.monotonic() + 0.75
+
+        solo.service.empty_polls = 1
+        solo.advance(1)
+        assert solo.heard(ListenerTroubled)[-1].trouble is None
+
+
+def test_a_rate_limit_is_waited_for_as_long_as_github_asks() -> None:
     solo = Solo()
     solo.github.fail_next("group_id", RateLimited("too many requests", retry_after=90))
     solo.listener()
@@ -555,7 +610,7 @@ def test_a_refused_credential_is_tried_once_a_minute(error: GitHubError) -> None
     assert solo.github.calls["group_id"] == 2
 
 
-def test_calls_are_cut_while_the_interrupt_is_set_and_go_on_with_the_message() -> None:
+def test_calls_are_cut_while_the_interrupt_is_set_and_continue_with_the_message() -> None:
     solo = Solo()
     solo.service.during["find_scale_set"] = solo.interrupt.set
     listener = solo.listener()
@@ -567,21 +622,21 @@ def test_calls_are_cut_while_the_interrupt_is_set_and_go_on_with_the_message() -
     assert solo.heard(SessionOpened)
 
 
-def test_what_no_call_may_raise_is_a_crash() -> None:
+def test_an_error_that_no_call_may_raise_is_a_crash() -> None:
     solo = Solo()
     solo.github.fail_next("group_id", ValueError("a bug"))  # type: ignore[arg-type]
     solo.listener()
     solo.play()
 
     (crash,) = solo.heard(ChildCrashed)
-    assert (crash.name, crash.handling) == ("listener linux", "GoOn")
+    assert (crash.name, crash.handling) == ("listener linux", "TakeTurn")
 
 
-# -- the end ----------------------------------------------------------------------------------------
+# -- stopping ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("delete", [True, False])
-def test_the_session_is_closed_and_the_scale_set_deleted_if_told(delete: bool) -> None:
+def test_a_stop_closes_the_session_and_deletes_the_scale_set_if_told_to(delete: bool) -> None:
     solo, listener = opened()
     there = solo.registered_set()
     solo.interrupt.set()
@@ -590,11 +645,11 @@ def test_the_session_is_closed_and_the_scale_set_deleted_if_told(delete: bool) -
     assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=delete)]
     assert there.session is None
     assert there.live is not delete
-    assert solo.shelf.sessions == {}
+    assert solo.state_store.sessions == {}
     assert listener.actor_stopped.is_set()
 
 
-def test_what_is_owed_is_paid_before_the_session_is_closed() -> None:
+def test_batches_are_acknowledged_before_the_session_is_closed() -> None:
     solo, listener = opened()
     solo.github.queue("linux")
     poll_again(solo, listener)
@@ -607,7 +662,7 @@ def test_what_is_owed_is_paid_before_the_session_is_closed() -> None:
     assert solo.service.names() == ["acknowledge", "close_session"]
 
 
-def test_what_cannot_be_acknowledged_does_not_keep_the_session_open() -> None:
+def test_a_batch_that_cannot_be_acknowledged_does_not_keep_the_session_open() -> None:
     solo, listener = opened()
     there = solo.registered_set()
     solo.github.queue("linux")
@@ -636,7 +691,7 @@ def test_a_standby_never_deletes_the_scale_set() -> None:
     assert there.session is not None
 
 
-def test_who_never_reached_github_has_nothing_to_close() -> None:
+def test_a_listener_that_never_reached_github_stops_all_the_same() -> None:
     solo = Solo()
     solo.github.fail_next("group_id", Unreachable("no network"))
     listener = solo.listener()
@@ -647,7 +702,7 @@ def test_who_never_reached_github_has_nothing_to_close() -> None:
     assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=False)]
 
 
-def test_who_lost_its_session_for_a_moment_still_deletes_its_scale_set() -> None:
+def test_a_listener_that_has_just_lost_its_session_still_deletes_its_scale_set() -> None:
     solo, listener = opened()
     solo.github.fail_next("poll", SessionGone("over", status=404))
     listener.actor_ref.tell(AnnounceCapacity(0))
@@ -658,8 +713,8 @@ def test_who_lost_its_session_for_a_moment_still_deletes_its_scale_set() -> None
     assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=True)]
 
 
-def test_who_deleted_its_scale_set_leaves_no_word_of_it_to_the_next_process() -> None:
-    """Its session was lost just before and not closed: the next start used the deleted set's id."""
+def test_a_deleted_scale_set_leaves_no_saved_session_to_the_next_process() -> None:
+    """Its session was lost just before and never closed: the next start used the id of the deleted set."""
     solo, listener = opened()
     solo.github.fail_next("poll", SessionGone("over", status=404))
     listener.actor_ref.tell(AnnounceCapacity(0))
@@ -667,10 +722,10 @@ def test_who_deleted_its_scale_set_leaves_no_word_of_it_to_the_next_process() ->
 
     solo.tell(listener, CloseSession(delete_scale_set=True))
 
-    assert solo.shelf.sessions == {}
+    assert solo.state_store.sessions == {}
 
 
-def test_a_refusal_to_delete_is_no_failure_of_the_stop() -> None:
+def test_a_refused_deletion_does_not_fail_the_stop() -> None:
     solo, listener = opened()
     solo.github.fail_next("delete_scale_set", Refused("a job runs", status=400))
 
@@ -681,7 +736,7 @@ def test_a_refusal_to_delete_is_no_failure_of_the_stop() -> None:
     assert listener.actor_stopped.is_set()
 
 
-def test_a_session_whose_opening_was_cut_just_after_it_is_closed_all_the_same() -> None:
+def test_a_session_is_closed_though_the_listener_was_cut_just_after_opening_it() -> None:
     solo = Solo(labels=("linux", "gpu"))
     solo.github.add_scale_set(solo.settings.url, "linux", 1, ("other",))
     solo.service.during["update_scale_set"] = solo.interrupt.set
@@ -692,10 +747,10 @@ def test_a_session_whose_opening_was_cut_just_after_it_is_closed_all_the_same() 
     solo.tell(listener, CloseSession(delete_scale_set=False))
 
     assert solo.registered_set().session is None
-    assert solo.shelf.sessions == {}
+    assert solo.state_store.sessions == {}
 
 
-def test_a_close_that_is_cut_ends_all_the_same() -> None:
+def test_a_listener_whose_close_is_cut_stops_all_the_same() -> None:
     solo, listener = opened()
     solo.service.during["close_session"] = solo.interrupt.set
 
@@ -705,7 +760,7 @@ def test_a_close_that_is_cut_ends_all_the_same() -> None:
     assert listener.actor_stopped.is_set()
 
 
-def test_labels_that_github_kept_are_told() -> None:
+def test_the_labels_that_github_accepted_are_reported() -> None:
     solo = Solo(labels=("linux", "gpu"))
     for call in ("create_scale_set", "update_scale_set"):
         solo.service.answers[call] = lambda made: replace(made, labels=("linux",))
@@ -715,10 +770,10 @@ def test_labels_that_github_kept_are_told() -> None:
     assert solo.heard(SessionOpened)[0].labels == ("linux",)
 
 
-# -- what cannot be read, and ids that begin again -------------------------------------------------------
+# -- unreadable replies, and message ids that start over ------------------------------------
 
 
-def test_a_poll_that_is_unreadable_three_times_gets_a_new_session() -> None:
+def test_three_unreadable_polls_in_a_row_lead_to_a_new_session() -> None:
     solo, listener = opened()
     for wait in (0, 2, 4):
         solo.github.fail_next("poll", Unreadable("a list for an object", status=200))
@@ -731,7 +786,7 @@ def test_a_poll_that_is_unreadable_three_times_gets_a_new_session() -> None:
     assert solo.service.names().count("close_session") == 1
 
 
-def test_what_is_unreadable_now_and_then_costs_no_session() -> None:
+def test_unreadable_polls_between_good_ones_keep_the_session() -> None:
     solo, listener = opened()
     for _ in range(6):
         solo.github.fail_next("poll", Unreadable("a list for an object", status=200))
@@ -743,7 +798,7 @@ def test_what_is_unreadable_now_and_then_costs_no_session() -> None:
 
 
 def batch_of(solo: Solo, listener: ListenerActor) -> int:
-    """One more job, heard of and handled; the id of its batch."""
+    """Receive and handle one more job; returns the id of its batch."""
     solo.github.queue("linux")
     poll_again(solo, listener)
     batch = solo.heard(BatchReceived)[-1]
@@ -751,7 +806,7 @@ def batch_of(solo: Solo, listener: ListenerActor) -> int:
     return batch.batch_id
 
 
-def test_ids_that_begin_again_are_handled_acknowledged_and_followed_in_a_new_session() -> None:
+def test_message_ids_that_start_over_are_handled_and_followed_in_a_new_session() -> None:
     solo, listener = opened()
     batch_of(solo, listener)
     solo.github.restart_ids("linux")
@@ -766,3 +821,36 @@ def test_ids_that_begin_again_are_handled_acknowledged_and_followed_in_a_new_ses
     assert batch_of(solo, listener) == 2
     solo.advance(2)
     assert solo.service.names().count("open_session") == 2
+
+
+def test_a_session_that_is_lost_at_every_poll_is_reopened_with_growing_delays() -> None:
+    """From the second loss in a row on, and the trouble is reported (faults F26 and F65)."""
+    solo = Solo()
+    solo.listener()
+    solo.play()
+    solo.github.fail_next("poll", SessionGone("401 again"), times=1000)
+    for _ in range(60):
+        for _ in solo.heard(SessionOpened):
+            solo.tell(solo.stage.actors[-1], BatchHandled(None, ()))
+        solo.advance(1)
+
+    assert solo.github.calls["open_session"] <= 9
+    assert any(report.trouble for report in solo.heard(ListenerTroubled))
+
+
+def test_a_late_answer_to_the_last_session_is_not_taken_for_one_to_the_new_session() -> None:
+    """Else the answer to `SessionOpened`, with the jobs to acquire, would be dropped in its place."""
+    solo = Solo()
+    listener = solo.listener()
+    solo.play()
+    solo.tell(listener, BatchHandled(None, ()))
+    solo.github.queue("linux")
+    solo.tell(listener, AnnounceCapacity(10))
+    old = solo.heard(BatchReceived)[0].batch_id
+    solo.tell(listener, Reconnect())
+    solo.tell(listener, BatchHandled(old, ()))
+    solo.service.calls.clear()
+
+    solo.tell(listener, BatchHandled(None, (7,)))
+
+    assert solo.service.args("acquire_jobs")[0][1] == (7,)

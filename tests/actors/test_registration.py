@@ -1,4 +1,4 @@
-"""The scale set at GitHub stays as it is configured, whatever somebody does to it by hand."""
+"""The scale set at GitHub stays as configured, whatever somebody changes by hand."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ CHANGES = [{"name": "renamed"}, {"group_id": OTHER_GROUP}, {"labels": ("other",)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
-def test_what_somebody_changed_is_put_back_at_the_next_check(change, log_lines) -> None:
+def test_a_change_by_hand_is_undone_at_the_next_check(change, log_lines) -> None:
     world, scale_set = serving_world()
     world.github.change_scale_set("linux", **change)
     assert facts(scale_set) != AS_CONFIGURED
@@ -49,7 +49,7 @@ def test_what_somebody_changed_is_put_back_at_the_next_check(change, log_lines) 
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: next(iter(change)))
-def test_a_new_session_is_opened_on_the_same_scale_set_and_puts_it_right(change) -> None:
+def test_a_change_by_hand_is_undone_when_the_next_session_opens(change) -> None:
     world, scale_set = serving_world()
     world.github.change_scale_set("linux", **change)
     world.github.end_session(scale_set.name)
@@ -73,7 +73,7 @@ def test_a_killed_daemon_finds_its_renamed_scale_set_again() -> None:
     assert world.github.calls["create_scale_set"] == 1
 
 
-def test_a_standby_changes_nothing() -> None:
+def test_a_standby_does_not_change_the_scale_set() -> None:
     world, scale_set = serving_world()
     world.github.hold_session("linux")
     world.github.change_scale_set("linux", labels=("theirs",))
@@ -83,7 +83,7 @@ def test_a_standby_changes_nothing() -> None:
     assert world.github.calls["update_scale_set"] == 0
 
 
-def test_what_is_gone_is_asked_for_by_its_id_once() -> None:
+def test_a_deleted_scale_set_is_looked_up_by_its_id_only_once() -> None:
     world, _ = serving_world()
     world.github.delete_scale_set("linux")
     world.github.fail_next("create_scale_set", Unreachable("no route to host"), times=4)
@@ -93,7 +93,7 @@ def test_what_is_gone_is_asked_for_by_its_id_once() -> None:
     assert world.states() == ["idle"]
 
 
-def test_labels_that_github_drops_are_not_asked_for_at_every_check(log_lines) -> None:
+def test_labels_that_github_drops_are_not_sent_again_at_every_check(log_lines) -> None:
     solo = Solo(labels=("linux", "gpu"))
     for call in ("create_scale_set", "update_scale_set", "scale_set"):
         solo.service.answers[call] = lambda found: replace(found, labels=("linux",))
@@ -111,7 +111,7 @@ def test_labels_that_github_drops_are_not_asked_for_at_every_check(log_lines) ->
     assert "somebody" not in "".join(log_lines)
 
 
-def test_a_check_that_fails_disturbs_nothing() -> None:
+def test_a_failed_check_does_not_disturb_the_session() -> None:
     world, _ = serving_world()
     world.github.fail_next("scale_set", Unreachable("no route to host"))
     world.advance(CHECK_SECONDS + 60)
@@ -122,7 +122,7 @@ def test_a_check_that_fails_disturbs_nothing() -> None:
     assert world.states() == ["busy", "idle"]
 
 
-def test_a_name_that_somebody_took_meanwhile_is_used() -> None:
+def test_a_scale_set_created_under_the_name_of_a_renamed_one_is_used() -> None:
     world, renamed = serving_world()
     world.github.change_scale_set("linux", name="renamed")
     url, labels = renamed.url, ("linux", "gpu")

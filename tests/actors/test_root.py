@@ -1,4 +1,4 @@
-"""Root alone: its children are probes, so that every order and every restart can be seen."""
+"""The root actor alone: its children are probes, so that tests see every order and every restart."""
 
 from __future__ import annotations
 
@@ -35,13 +35,19 @@ from runscaler.actors.messages import (
 )
 from runscaler.actors.root import RootActor
 from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.autoscaler import Autoscaler
 from runscaler.backends.memory import MemoryBackend
-from runscaler.errors import BackendError
-from runscaler.status import SetState
+from runscaler.clock import SystemClock
+from runscaler.config.model import Config
+from runscaler.errors import BackendError, RunscalerError
+from runscaler.status import Counters, SetState
+from runscaler.testing.memory_github import MemoryGitHub
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runscaler.actors.messages import Ref
-    from runscaler.actors.scale_set import Place
+    from runscaler.actors.scale_set import ScaleSetWiring
     from runscaler.testing.probe import Probe
 
 
@@ -57,9 +63,11 @@ class StubbornBackend(ClosingBackend):
         raise BackendError("cannot be closed")
 
 
-class Troupe:
-    """A root over two scale sets, each on an engine of its own; `made` are its children in the order
-    in which they were made: kind, arguments, and the probe that plays the part."""
+class Harness:
+    """A root with two scale sets, each on a backend of its own.
+
+    `made` lists its children, oldest first: class, arguments, and the probe in the place of the actor.
+    """
 
     def __init__(
         self, *, one_engine: bool = False, backend: type[ClosingBackend] = ClosingBackend, **config: Any
@@ -70,14 +78,14 @@ class Troupe:
         self.backends: list[ClosingBackend] = []
         self.failing: dict[type[Any], int] = {}
         self.linux, self.windows = self.solo.config.scale_sets
-        house = replace(
-            self.solo.house,
+        context = replace(
+            self.solo.context,
             config=self.solo.config.model_copy(update=config),
             launch=self._launch,
-            thing_of=lambda settings: "memory" if one_engine else settings.name,
+            backend_id_of=lambda settings: "memory" if one_engine else settings.name,
             open_backend=lambda _: self._open(backend),
         )
-        self.root = self.solo.stage.add(RootActor(house, self.ended.append))
+        self.root = self.solo.stage.add(RootActor(context, self.ended.append))
         self.root.on_start()
         self.solo.play()
 
@@ -88,7 +96,7 @@ class Troupe:
     def _launch(self, kind: type[Any], *args: Any) -> Ref:
         if self.failing.get(kind, 0) > 0:
             self.failing[kind] -= 1
-            raise OSError("no thread can be had")
+            raise OSError("no thread can be started")
         probe = self.solo.probe(kind.__name__)
         self.made.append((kind, args, probe))
         return probe.actor_ref
@@ -100,11 +108,11 @@ class Troupe:
         return [kind for kind, _, _ in self.made]
 
     def all(self, kind: type[Any]) -> list[Probe]:
-        """Every actor of that kind that was ever made, oldest first."""
+        """The probes of all actors of that class, oldest first."""
         return [probe for one, _, probe in self.made if one is kind]
 
-    def places(self) -> list[Place]:
-        """Where each scale set actor was put, oldest first."""
+    def wirings(self) -> list[ScaleSetWiring]:
+        """The wiring of each scale set actor, oldest first."""
         return [args[2] for kind, args, _ in self.made if kind is ScaleSetActor]
 
     def crash(self, kind: type[Any], number: int = -1, orphans: tuple[Ref, ...] = ()) -> None:
@@ -117,7 +125,7 @@ class Troupe:
         orphans: tuple[Ref, ...] = (),
         handling: str = "an order",
     ) -> ChildCrashed:
-        """That child is dead: what it would have told."""
+        """Kill that child; returns its crash report."""
         probe = self.all(kind)[number]
         probe.actor_stopped.set()
         error = "ValueError: broken\n  somewhere.py:1 in it"
@@ -136,71 +144,70 @@ class Troupe:
 # -- starting -----------------------------------------------------------------------------------------
 
 
-def test_what_all_stand_on_is_started_before_the_scale_sets() -> None:
-    troupe = Troupe()
+def test_shared_actors_are_started_before_the_scale_sets() -> None:
+    harness = Harness()
 
-    assert troupe.kinds() == [HealthActor, HostActor, KeeperActor, KeeperActor, ScaleSetActor, ScaleSetActor]
-    place = troupe.places()[1]
-    assert place.keeper == troupe.all(KeeperActor)[1].actor_ref
-    assert place.host == troupe.all(HostActor)[0].actor_ref
-    assert place.health == troupe.all(HealthActor)[0].actor_ref
-    assert place.backend is troupe.backends[1]
-    assert place.restarts == 0
+    assert harness.kinds() == [HealthActor, HostActor, KeeperActor, KeeperActor, ScaleSetActor, ScaleSetActor]
+    wiring = harness.wirings()[1]
+    assert wiring.keeper == harness.all(KeeperActor)[1].actor_ref
+    assert wiring.host == harness.all(HostActor)[0].actor_ref
+    assert wiring.health == harness.all(HealthActor)[0].actor_ref
+    assert wiring.backend is harness.backends[1]
+    assert wiring.restarts == 0
 
 
-def test_scale_sets_on_one_thing_share_its_keeper_and_its_backend() -> None:
-    troupe = Troupe(one_engine=True)
+def test_scale_sets_with_the_same_backend_id_share_keeper_and_backend() -> None:
+    harness = Harness(one_engine=True)
 
-    assert troupe.kinds().count(KeeperActor) == 1
-    linux, windows = troupe.places()
+    assert harness.kinds().count(KeeperActor) == 1
+    linux, windows = harness.wirings()
     assert linux.keeper == windows.keeper
     assert linux.backend is windows.backend
 
 
-def test_root_answers_that_it_lives() -> None:
-    assert Troupe().root.receive(Ping()) is True
+def test_root_answers_a_ping() -> None:
+    assert Harness().root.receive(Ping()) is True
 
 
 # -- crashes of scale sets --------------------------------------------------------------------------------
 
 
-def test_a_crashed_scale_set_is_restarted_and_the_other_never_notices() -> None:
-    troupe = Troupe()
-    troupe.crash(ScaleSetActor, 0)
-    assert troupe.kinds().count(ScaleSetActor) == 2
+def test_a_crashed_scale_set_is_restarted_and_the_other_is_not_affected() -> None:
+    harness = Harness()
+    harness.crash(ScaleSetActor, 0)
+    assert harness.kinds().count(ScaleSetActor) == 2
 
-    troupe.solo.advance(1)
+    harness.solo.advance(1)
 
-    assert troupe.kinds().count(ScaleSetActor) == 3
-    assert troupe.places()[2].backend is troupe.places()[0].backend
-    assert troupe.all(ScaleSetActor)[1].received == []
+    assert harness.kinds().count(ScaleSetActor) == 3
+    assert harness.wirings()[2].backend is harness.wirings()[0].backend
+    assert harness.all(ScaleSetActor)[1].received == []
 
 
-def test_a_restarted_scale_set_goes_on_from_the_counters_of_its_last_snapshot() -> None:
-    troupe = Troupe()
+def test_a_restarted_scale_set_continues_the_counters_of_its_last_snapshot() -> None:
+    harness = Harness()
     last = replace(
-        troupe.solo.board.status.scale_sets[0],
-        jobs_started=7, jobs_completed=6, runners_started=5, runners_failed=4, restarts=3,
-    )  # fmt: skip
-    troupe.solo.board.status = replace(
-        troupe.solo.board.status, scale_sets=(last, *troupe.solo.board.status.scale_sets[1:])
+        harness.solo.board.status.scale_sets[0],
+        counters=Counters(jobs_started=7, jobs_completed=6, runners_started=5, runners_failed=4),
+        restarts=3,
     )
-    troupe.crash(ScaleSetActor, 0)
-    troupe.solo.advance(1)
+    harness.solo.board.status = replace(
+        harness.solo.board.status, scale_sets=(last, *harness.solo.board.status.scale_sets[1:])
+    )
+    harness.crash(ScaleSetActor, 0)
+    harness.solo.advance(1)
 
-    place = troupe.places()[2]
-    assert place.restarts == 4
-    assert place.tally is not None
-    assert (place.tally.jobs_started, place.tally.jobs_completed) == (7, 6)
-    assert (place.tally.runners_started, place.tally.runners_failed) == (5, 4)
+    wiring = harness.wirings()[2]
+    assert wiring.restarts == 4
+    assert wiring.counters == last.counters
 
 
-def test_a_crash_is_told_to_those_who_watch() -> None:
-    troupe = Troupe()
-    troupe.crash(ScaleSetActor, 0)
-    troupe.crash(HostActor)
+def test_a_crash_is_emitted_as_an_event() -> None:
+    harness = Harness()
+    harness.crash(ScaleSetActor, 0)
+    harness.crash(HostActor)
 
-    first, second = troupe.solo.events
+    first, second = harness.solo.events
     assert isinstance(first, events.ActorRestarted)
     assert isinstance(second, events.ActorRestarted)
     assert (first.scale_set, first.gave_up) == ("linux", False)
@@ -208,290 +215,303 @@ def test_a_crash_is_told_to_those_who_watch() -> None:
     assert (second.scale_set, second.name) == ("", "host")
 
 
-def test_a_report_about_nobody_changes_nothing() -> None:
-    troupe = Troupe()
-    troupe.tell(ChildCrashed("urn:nobody", "nobody", "an order", "ValueError", ()))
-    troupe.solo.advance(60)
+def test_a_crash_report_about_an_unknown_actor_changes_nothing() -> None:
+    harness = Harness()
+    harness.tell(ChildCrashed("urn:nobody", "nobody", "an order", "ValueError", ()))
+    harness.solo.advance(60)
 
-    assert len(troupe.made) == 6
-    assert troupe.solo.events == []
+    assert len(harness.made) == 6
+    assert harness.solo.events == []
 
 
 def test_a_replacement_waits_until_the_orphans_have_ended() -> None:
-    troupe = Troupe()
-    orphans = [troupe.solo.probe("orphan"), troupe.solo.probe("orphan")]
-    troupe.crash(ScaleSetActor, 0, tuple(one.actor_ref for one in orphans))
-    troupe.solo.advance(5)
-    assert troupe.kinds().count(ScaleSetActor) == 2
+    harness = Harness()
+    orphans = [harness.solo.probe("orphan"), harness.solo.probe("orphan")]
+    harness.crash(ScaleSetActor, 0, tuple(one.actor_ref for one in orphans))
+    harness.solo.advance(5)
+    assert harness.kinds().count(ScaleSetActor) == 2
 
     orphans[0].actor_stopped.set()
-    troupe.solo.advance(5)
-    assert troupe.kinds().count(ScaleSetActor) == 2
+    harness.solo.advance(5)
+    assert harness.kinds().count(ScaleSetActor) == 2
 
     orphans[1].actor_stopped.set()
-    troupe.solo.advance(0.1)
-    assert troupe.kinds().count(ScaleSetActor) == 3
+    harness.solo.advance(0.1)
+    assert harness.kinds().count(ScaleSetActor) == 3
 
 
-def test_a_scale_set_that_gives_up_is_shown_as_failed_and_tried_every_minute() -> None:
-    troupe = Troupe()
-    troupe.crash_until_given_up(ScaleSetActor)
+def test_a_scale_set_that_crashes_too_often_is_shown_as_failed_and_restarted_every_minute() -> None:
+    harness = Harness()
+    harness.crash_until_given_up(ScaleSetActor)
 
-    (told,) = troupe.all(HealthActor)[0].of(SnapshotTaken)
-    assert told.key == troupe.windows.key
+    (told,) = harness.all(HealthActor)[0].of(SnapshotTaken)
+    assert told.key == harness.windows.key
     assert (told.status.state, told.status.reason) == (
         SetState.FAILED,
         "ValueError: broken while handling an order",
     )
-    assert troupe.ended == []
+    assert harness.ended == []
 
-    started = troupe.kinds().count(ScaleSetActor)
-    troupe.solo.advance(59)
-    assert troupe.kinds().count(ScaleSetActor) == started
-    troupe.solo.advance(1)
-    assert troupe.kinds().count(ScaleSetActor) == started + 1
-
-
-def test_a_scale_set_that_was_given_up_gets_all_its_tries_again() -> None:
-    troupe = Troupe()
-    troupe.crash_until_given_up(ScaleSetActor)
-    troupe.solo.advance(60)
-    started = troupe.kinds().count(ScaleSetActor)
-
-    troupe.crash(ScaleSetActor)
-    troupe.solo.advance(1)
-
-    assert troupe.kinds().count(ScaleSetActor) == started + 1
+    started = harness.kinds().count(ScaleSetActor)
+    harness.solo.advance(59)
+    assert harness.kinds().count(ScaleSetActor) == started
+    harness.solo.advance(1)
+    assert harness.kinds().count(ScaleSetActor) == started + 1
 
 
-def test_a_batch_that_crashed_its_scale_set_three_times_is_named_to_the_next() -> None:
-    troupe = Troupe()
+def test_a_failed_scale_set_has_all_its_restarts_again() -> None:
+    harness = Harness()
+    harness.crash_until_given_up(ScaleSetActor)
+    harness.solo.advance(60)
+    started = harness.kinds().count(ScaleSetActor)
+
+    harness.crash(ScaleSetActor)
+    harness.solo.advance(1)
+
+    assert harness.kinds().count(ScaleSetActor) == started + 1
+
+
+def test_a_batch_that_crashed_its_scale_set_three_times_is_named_to_the_next_actor() -> None:
+    harness = Harness()
     for digest, delay in (("bad", 1), ("odd", 2), ("bad", 4), ("bad", 8)):
-        assert troupe.places()[-1].poisonous == frozenset()
-        troupe.tell(troupe.report(ScaleSetActor, handling=f"{BATCH} {digest}"))
-        troupe.solo.advance(delay)
+        assert harness.wirings()[-1].poisonous == frozenset()
+        harness.tell(harness.report(ScaleSetActor, handling=f"{BATCH} {digest}"))
+        harness.solo.advance(delay)
 
-    assert troupe.places()[-1].poisonous == {"bad"}
-    troupe.crash(ScaleSetActor, 0)
-    troupe.solo.advance(1)
-    assert troupe.places()[-1].poisonous == frozenset(), "the other set never saw it"
+    assert harness.wirings()[-1].poisonous == {"bad"}
+    harness.crash(ScaleSetActor, 0)
+    harness.solo.advance(1)
+    assert harness.wirings()[-1].poisonous == frozenset(), "the other set never received it"
 
 
 @pytest.mark.parametrize("kind", [HealthActor, HostActor, KeeperActor, ScaleSetActor])
-def test_a_child_that_cannot_be_made_is_made_later(kind: type[Any]) -> None:
-    class Unlucky(Troupe):
+def test_a_child_that_cannot_be_started_is_started_later(kind: type[Any]) -> None:
+    class FailingTwice(Harness):
         def _launch(self, made: type[Any], *args: Any) -> Ref:
             self.failing.setdefault(kind, 2)
             return super()._launch(made, *args)
 
-    troupe = Unlucky(one_engine=True)
-    missing = troupe.kinds().count(kind)
-    troupe.solo.advance(1)
-    troupe.solo.advance(2)
+    harness = FailingTwice(one_engine=True)
+    missing = harness.kinds().count(kind)
+    harness.solo.advance(1)
+    harness.solo.advance(2)
 
-    assert troupe.kinds().count(kind) > missing
-    assert {HealthActor, HostActor, KeeperActor, ScaleSetActor} == set(troupe.kinds())
-
-
-# -- crashes of what all share ----------------------------------------------------------------------------
+    assert harness.kinds().count(kind) > missing
+    assert {HealthActor, HostActor, KeeperActor, ScaleSetActor} == set(harness.kinds())
 
 
-def test_a_new_keeper_is_introduced_to_the_scale_sets_on_its_thing() -> None:
-    troupe = Troupe()
-    troupe.crash(KeeperActor, 0)
-    troupe.solo.advance(1)
+# -- crashes of shared actors ----------------------------------------------------------------------------
 
-    linux, windows = troupe.all(ScaleSetActor)
-    assert linux.received == [PeerReplaced(KEEPER, troupe.all(KeeperActor)[2].actor_ref)]
+
+def test_a_restarted_keeper_is_announced_to_the_scale_sets_on_its_backend() -> None:
+    harness = Harness()
+    harness.crash(KeeperActor, 0)
+    harness.solo.advance(1)
+
+    linux, windows = harness.all(ScaleSetActor)
+    assert linux.received == [PeerReplaced(KEEPER, harness.all(KeeperActor)[2].actor_ref)]
     assert windows.received == []
 
 
 @pytest.mark.parametrize(("kind", "name"), [(HostActor, HOST), (HealthActor, HEALTH)])
-def test_a_new_host_or_health_is_introduced_to_all(kind: type[Any], name: str) -> None:
-    troupe = Troupe()
-    troupe.crash(kind)
-    troupe.solo.advance(1)
+def test_a_restarted_host_or_health_actor_is_announced_to_all(kind: type[Any], name: str) -> None:
+    harness = Harness()
+    harness.crash(kind)
+    harness.solo.advance(1)
 
-    told = PeerReplaced(name, troupe.all(kind)[1].actor_ref)
-    assert [one.received for one in troupe.all(ScaleSetActor)] == [[told], [told]]
+    told = PeerReplaced(name, harness.all(kind)[1].actor_ref)
+    assert [one.received for one in harness.all(ScaleSetActor)] == [[told], [told]]
 
 
-def test_restarts_of_what_all_share_are_counted() -> None:
-    troupe = Troupe(one_engine=True)
-    troupe.crash(HostActor)
-    troupe.solo.advance(1)
+def test_restarts_of_shared_actors_are_counted() -> None:
+    harness = Harness(one_engine=True)
+    harness.crash(HostActor)
+    harness.solo.advance(1)
 
-    (told,) = troupe.all(HealthActor)[0].of(RestartsCounted)
+    (told,) = harness.all(HealthActor)[0].of(RestartsCounted)
     assert told == RestartsCounted(((HEALTH, 0), (HOST, 1), ("keeper memory", 0)))
 
 
 @pytest.mark.parametrize(("kind", "name"), [(HostActor, "host"), (KeeperActor, "keeper windows")])
-def test_what_all_share_and_cannot_be_had_ends_the_program_with_the_reason(
+def test_a_shared_actor_that_crashes_too_often_ends_the_program_with_the_reason(
     kind: type[Any], name: str
 ) -> None:
-    troupe = Troupe()
-    troupe.crash_until_given_up(kind)
+    harness = Harness()
+    harness.crash_until_given_up(kind)
 
-    (reason,) = troupe.ended
+    (reason,) = harness.ended
     assert reason == f"{name} crashed again and again: ValueError: broken while handling an order"
-    assert troupe.root.actor_stopped.is_set()
-    assert all(one.actor_stopped.is_set() for one in troupe.all(ScaleSetActor)), "abandoned"
-    assert troupe.all(HealthActor)[0].of(RestartsCounted)[-1].given_up == reason
-    assert [one.closed for one in troupe.backends] == [1, 1]
+    assert harness.root.actor_stopped.is_set()
+    assert all(one.actor_stopped.is_set() for one in harness.all(ScaleSetActor)), "abandoned"
+    assert harness.all(HealthActor)[0].of(RestartsCounted)[-1].given_up == reason
+    assert [one.closed for one in harness.backends] == [1, 1]
 
 
-def test_the_crash_of_root_itself_is_a_reason() -> None:
-    troupe = Troupe()
-    troupe.tell(object())
+def test_a_crash_of_root_itself_ends_the_program_with_a_reason() -> None:
+    harness = Harness()
+    harness.tell(object())
 
-    assert [reason.split(":")[0] for reason in troupe.ended] == ["the root actor crashed"]
-    assert all(one.actor_stopped.is_set() for one in troupe.all(ScaleSetActor)), "abandoned"
+    assert [reason.split(":")[0] for reason in harness.ended] == ["the root actor crashed"]
+    assert all(one.actor_stopped.is_set() for one in harness.all(ScaleSetActor)), "abandoned"
 
 
-def test_a_stop_that_comes_just_then_does_not_hide_why_it_gave_up() -> None:
-    troupe = Troupe()
+def test_a_stop_just_after_giving_up_does_not_hide_the_reason() -> None:
+    harness = Harness()
     for delay in (1, 2, 4, 8, 16):
-        troupe.crash(HostActor)
-        troupe.solo.advance(delay)
-    troupe.tell(troupe.report(HostActor), Shutdown())
+        harness.crash(HostActor)
+        harness.solo.advance(delay)
+    harness.tell(harness.report(HostActor), Shutdown())
 
-    (reason,) = troupe.ended
+    (reason,) = harness.ended
     assert reason.startswith("host crashed again and again")
 
 
-# -- the end --------------------------------------------------------------------------------------------
+# -- stopping --------------------------------------------------------------------------------------------
 
 
-def test_a_stop_goes_from_the_scale_sets_down_and_health_is_last() -> None:
-    troupe = Troupe(drain_timeout=7.0)
-    health, host = troupe.all(HealthActor)[0], troupe.all(HostActor)[0]
-    troupe.tell(Shutdown(), Shutdown())
+def test_a_stop_begins_with_the_scale_sets_and_ends_with_health() -> None:
+    harness = Harness(drain_timeout=7.0)
+    health, host = harness.all(HealthActor)[0], harness.all(HostActor)[0]
+    harness.tell(Shutdown(), Shutdown())
     order = StopScaleSet(7.0, keep=False)
-    assert [one.received for one in troupe.all(ScaleSetActor)] == [[order], [order]]
+    assert [one.received for one in harness.all(ScaleSetActor)] == [[order], [order]]
 
-    troupe.tell(ScaleSetStopped(troupe.linux.key))
+    harness.tell(ScaleSetStopped(harness.linux.key))
     assert host.received == []
 
-    troupe.tell(ScaleSetStopped(troupe.windows.key))
+    harness.tell(ScaleSetStopped(harness.windows.key))
     assert host.of(StopHost)
-    assert [len(one.of(StopKeeper)) for one in troupe.all(KeeperActor)] == [1, 1]
+    assert [len(one.of(StopKeeper)) for one in harness.all(KeeperActor)] == [1, 1]
     assert health.of(StopHealth) == []
 
-    troupe.tell(SharedStopped("host"), SharedStopped("keeper linux"), SharedStopped("keeper windows"))
+    harness.tell(SharedStopped("host"), SharedStopped("keeper linux"), SharedStopped("keeper windows"))
     assert len(health.of(StopHealth)) == 1
-    assert troupe.ended == []
+    assert harness.ended == []
 
-    troupe.tell(SharedStopped("health"))
-    assert troupe.ended == [""]
-    assert [one.closed for one in troupe.backends] == [1, 1]
+    harness.tell(SharedStopped("health"))
+    assert harness.ended == [""]
+    assert [one.closed for one in harness.backends] == [1, 1]
 
 
-def test_runners_are_kept_where_the_configuration_says_so() -> None:
-    troupe = Troupe(on_exit="keep")
-    troupe.tell(Shutdown())
+def test_a_stop_keeps_the_runners_if_configured() -> None:
+    harness = Harness(on_exit="keep")
+    harness.tell(Shutdown())
 
-    (order,) = troupe.all(ScaleSetActor)[0].of(StopScaleSet)
+    (order,) = harness.all(ScaleSetActor)[0].of(StopScaleSet)
     assert order.keep
 
 
 def test_a_scale_set_that_is_down_is_not_waited_for() -> None:
-    troupe = Troupe()
-    troupe.crash(ScaleSetActor, 0)
-    troupe.tell(Shutdown(), ScaleSetStopped(troupe.windows.key))
-    assert troupe.all(HostActor)[0].of(StopHost)
+    harness = Harness()
+    harness.crash(ScaleSetActor, 0)
+    harness.tell(Shutdown(), ScaleSetStopped(harness.windows.key))
+    assert harness.all(HostActor)[0].of(StopHost)
 
-    troupe.solo.advance(1)
-    assert troupe.kinds().count(ScaleSetActor) == 2
+    harness.solo.advance(1)
+    assert harness.kinds().count(ScaleSetActor) == 2
 
 
 def test_a_scale_set_that_crashes_during_the_stop_is_not_started_again() -> None:
-    troupe = Troupe()
-    troupe.tell(Shutdown(), ScaleSetStopped(troupe.windows.key))
-    troupe.crash(ScaleSetActor, 0)
-    troupe.solo.advance(1)
+    harness = Harness()
+    harness.tell(Shutdown(), ScaleSetStopped(harness.windows.key))
+    harness.crash(ScaleSetActor, 0)
+    harness.solo.advance(1)
 
-    assert troupe.kinds().count(ScaleSetActor) == 2
-    assert troupe.all(HostActor)[0].of(StopHost)
+    assert harness.kinds().count(ScaleSetActor) == 2
+    assert harness.all(HostActor)[0].of(StopHost)
 
 
 @pytest.mark.parametrize("kind", [HostActor, KeeperActor, HealthActor])
-def test_what_all_share_is_not_waited_for_while_it_is_down(kind: type[Any]) -> None:
-    troupe = Troupe(one_engine=True)
-    troupe.crash(kind)
-    troupe.tell(Shutdown())
-    troupe.stop_sets()
-    for name in {"host", "keeper memory", "health"} - {troupe.solo.events[0].name}:  # type: ignore[attr-defined]
-        troupe.tell(SharedStopped(name))
+def test_a_shared_actor_that_is_down_is_not_waited_for(kind: type[Any]) -> None:
+    harness = Harness(one_engine=True)
+    harness.crash(kind)
+    harness.tell(Shutdown())
+    harness.stop_sets()
+    for name in {"host", "keeper memory", "health"} - {harness.solo.events[0].name}:  # type: ignore[attr-defined]
+        harness.tell(SharedStopped(name))
 
-    assert troupe.ended == [""]
-
-
-def test_a_child_that_ended_unasked_is_forgotten() -> None:
-    troupe = Troupe()
-    troupe.stop_sets()
-    troupe.tell(Shutdown())
-
-    assert troupe.all(HostActor)[0].of(StopHost)
+    assert harness.ended == [""]
 
 
-def test_what_all_share_and_crashes_during_the_stop_does_not_hold_it_up() -> None:
-    troupe = Troupe(one_engine=True)
-    troupe.tell(Shutdown())
-    troupe.stop_sets()
-    troupe.tell(SharedStopped("keeper memory"))
-    troupe.crash(HostActor)
-    troupe.solo.advance(1)
-    troupe.tell(SharedStopped("health"))
+def test_a_child_that_stopped_without_an_order_is_forgotten() -> None:
+    harness = Harness()
+    harness.stop_sets()
+    harness.tell(Shutdown())
 
-    assert troupe.kinds().count(HostActor) == 1
-    assert troupe.ended == [""]
+    assert harness.all(HostActor)[0].of(StopHost)
+
+
+def test_a_shared_actor_that_crashes_during_the_stop_does_not_delay_it() -> None:
+    harness = Harness(one_engine=True)
+    harness.tell(Shutdown())
+    harness.stop_sets()
+    harness.tell(SharedStopped("keeper memory"))
+    harness.crash(HostActor)
+    harness.solo.advance(1)
+    harness.tell(SharedStopped("health"))
+
+    assert harness.kinds().count(HostActor) == 1
+    assert harness.ended == [""]
 
 
 def test_scale_sets_that_still_drain_get_a_new_keeper() -> None:
-    troupe = Troupe(one_engine=True)
-    troupe.tell(Shutdown())
-    troupe.crash(KeeperActor)
-    troupe.solo.advance(1)
-    assert troupe.kinds().count(KeeperActor) == 2
+    harness = Harness(one_engine=True)
+    harness.tell(Shutdown())
+    harness.crash(KeeperActor)
+    harness.solo.advance(1)
+    assert harness.kinds().count(KeeperActor) == 2
 
-    troupe.stop_sets()
-    assert troupe.all(KeeperActor)[1].of(StopKeeper)
+    harness.stop_sets()
+    assert harness.all(KeeperActor)[1].of(StopKeeper)
 
 
-def test_a_hurried_end_has_no_reason_and_abandons_all() -> None:
-    troupe = Troupe()
-    troupe.tell(Abandon())
+def test_an_immediate_end_has_no_reason_and_abandons_all_children() -> None:
+    harness = Harness()
+    harness.tell(Abandon())
 
-    assert troupe.ended == [""]
-    assert all(one.actor_stopped.is_set() for one in troupe.all(ScaleSetActor))
+    assert harness.ended == [""]
+    assert all(one.actor_stopped.is_set() for one in harness.all(ScaleSetActor))
 
 
 @pytest.mark.parametrize("last", [Abandon(), object()])
-def test_a_backend_that_cannot_be_closed_does_not_hold_up_the_end(last: object) -> None:
-    troupe = Troupe(backend=StubbornBackend)
-    troupe.tell(last)
+def test_a_backend_that_cannot_be_closed_does_not_prevent_the_end(last: object) -> None:
+    harness = Harness(backend=StubbornBackend)
+    harness.tell(last)
 
-    assert len(troupe.ended) == 1
-
-
-# -- hangs --------------------------------------------------------------------------------------------
+    assert len(harness.ended) == 1
 
 
-def test_a_child_that_does_not_answer_for_30_seconds_is_a_system_that_is_not_alive() -> None:
-    troupe = Troupe()
-    assert troupe.root.receive(Ping()) is True
-
-    troupe.solo.advance(29)
-    assert troupe.root.receive(Ping()) is True
-
-    troupe.solo.advance(2)
-    assert troupe.root.receive(Ping()) is False
+# -- heartbeats --------------------------------------------------------------------------------------------
 
 
-def test_children_that_answer_keep_the_system_alive() -> None:
-    troupe = Troupe()
+def test_a_ping_fails_once_a_child_has_not_answered_for_30_seconds() -> None:
+    harness = Harness()
+    assert harness.root.receive(Ping()) is True
+
+    harness.solo.advance(29)
+    assert harness.root.receive(Ping()) is True
+
+    harness.solo.advance(2)
+    assert harness.root.receive(Ping()) is False
+
+
+def test_a_ping_succeeds_while_all_children_answer() -> None:
+    harness = Harness()
     for _ in range(10):
-        troupe.tell(*(HeartbeatAnswered(name) for name in troupe.root.children.names()))
-        troupe.solo.advance(9)
+        harness.tell(*(HeartbeatAnswered(name) for name in harness.root.children.names()))
+        harness.solo.advance(9)
 
-    assert troupe.root.receive(Ping()) is True
+    assert harness.root.receive(Ping()) is True
+
+
+def test_a_crash_of_root_is_the_reason_why_the_program_ended(tmp_path: Path) -> None:
+    """Root has no parent that would log its crash: the facade must return the reason."""
+
+    def refuse(*_: object) -> Any:
+        raise RunscalerError("there is no backend 'dokcer'")
+
+    config = Config(scale_sets=(scale_set("linux"),), state_dir=tmp_path, health_port=0)
+    autoscaler = Autoscaler(config, connect=MemoryGitHub(SystemClock()).connect, open_backend=refuse)
+    autoscaler.start()
+
+    assert "there is no backend 'dokcer'" in (autoscaler.wait(30) or "")

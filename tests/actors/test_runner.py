@@ -14,9 +14,10 @@ from runscaler.actors.messages import (
     CheckRegistration,
     ChildCrashed,
     DeregisterRunner,
-    EndRunner,
-    JobSeen,
-    RegistrationSeen,
+    DeregistrationDone,
+    DeregistrationPending,
+    JobDetected,
+    RegistrationChecked,
     RemovalFailed,
     RemoveRunner,
     RetireAgreed,
@@ -24,11 +25,12 @@ from runscaler.actors.messages import (
     RetireRefused,
     RetireRunner,
     RetryRemoval,
-    RunnerEnded,
+    RunnerActorStopped,
     RunnerGone,
     RunnerStartFailed,
     RunnerUp,
     StartRunner,
+    StopRunnerActor,
 )
 from runscaler.backends.base import Ending, Place
 from runscaler.errors import (
@@ -134,7 +136,7 @@ def test_a_runner_is_registered_and_started(slot: Slot) -> None:
         ("jit_config", RunnerExists("it is there already", status=409)),
     ],
 )
-def test_a_registration_whose_fate_is_unclear_is_looked_for_and_removed(
+def test_a_registration_that_may_have_been_made_is_looked_up_and_removed(
     slot: Slot, call: str, error: GitHubError
 ) -> None:
     slot.solo.github.fail_next(call, error, after=True)
@@ -155,7 +157,7 @@ def test_a_registration_whose_fate_is_unclear_is_looked_for_and_removed(
         ScaleSetGone("no such scale set", status=404),
     ],
 )
-def test_after_a_definite_no_nothing_is_looked_for(slot: Slot, error: GitHubError) -> None:
+def test_nothing_is_looked_up_after_a_definite_refusal(slot: Slot, error: GitHubError) -> None:
     slot.solo.github.fail_next("jit_config", error)
     slot.tell(slot.order())
 
@@ -172,7 +174,7 @@ def test_after_a_definite_no_nothing_is_looked_for(slot: Slot, error: GitHubErro
         ImageMissing("no such image"),
     ],
 )
-def test_a_start_that_the_backend_refuses_is_told_with_what_to_do(slot: Slot, error: RunscalerError) -> None:
+def test_a_start_that_fails_at_the_backend_is_reported_with_fixes(slot: Slot, error: RunscalerError) -> None:
     slot.solo.backend.fail_next("start", error)
     slot.tell(slot.order())
 
@@ -183,7 +185,7 @@ def test_a_start_that_the_backend_refuses_is_told_with_what_to_do(slot: Slot, er
     assert slot.registered() == []
 
 
-def test_the_registration_goes_when_the_resource_fails_after_it_was_made(slot: Slot) -> None:
+def test_the_registration_is_removed_when_the_start_fails_after_it(slot: Slot) -> None:
     def fail(_: object) -> None:
         assert slot.registered() == [NAME]
         raise StartFailed("it could not be started")
@@ -195,7 +197,7 @@ def test_the_registration_goes_when_the_resource_fails_after_it_was_made(slot: S
     assert slot.solo.service.names() == ["jit_config", "remove_runner"]
 
 
-def test_what_no_backend_may_raise_is_a_crash(slot: Slot) -> None:
+def test_an_error_that_no_backend_may_raise_is_a_crash(slot: Slot) -> None:
     slot.solo.backend.fail_next("start", KeyError("a bug"))
     slot.tell(slot.order())
 
@@ -207,9 +209,7 @@ def test_what_no_backend_may_raise_is_a_crash(slot: Slot) -> None:
 
 
 @pytest.mark.parametrize("call", ["jit_config", "start"])
-def test_a_start_that_is_cut_says_nothing_until_it_is_cancelled_and_leaves_nothing(
-    slot: Slot, call: str
-) -> None:
+def test_a_cut_start_reports_nothing_until_it_is_cancelled_and_leaves_nothing(slot: Slot, call: str) -> None:
     if call == "start":
         slot.solo.backend.on_start = lambda _: slot.solo.interrupt.wait(0)
     slot.solo.service.during["jit_config"] = slot.solo.interrupt.set
@@ -224,7 +224,7 @@ def test_a_start_that_is_cut_says_nothing_until_it_is_cancelled_and_leaves_nothi
     assert not slot.solo.interrupt.is_set()
 
 
-def test_a_start_cut_after_its_registration_leaves_none(slot: Slot) -> None:
+def test_a_start_that_is_cut_after_its_registration_leaves_no_registration(slot: Slot) -> None:
     def cut(jit: object) -> object:
         slot.solo.interrupt.set()
         return jit
@@ -238,7 +238,7 @@ def test_a_start_cut_after_its_registration_leaves_none(slot: Slot) -> None:
     assert (slot.registered(), slot.living()) == ([], [])
 
 
-def test_a_start_that_finished_is_undone_by_a_cancel(slot: Slot) -> None:
+def test_a_finished_start_is_undone_by_a_cancel(slot: Slot) -> None:
     up = slot.start()
     slot.solo.backend.engine.write(up.resource.id, b"connecting ...")
     slot.solo.interrupt.set()
@@ -247,10 +247,10 @@ def test_a_start_that_finished_is_undone_by_a_cancel(slot: Slot) -> None:
 
     assert slot.solo.heard(RunnerGone)
     assert (slot.registered(), slot.living()) == ([], [])
-    assert slot.solo.shelf.outputs == {NAME: b"connecting ..."}
+    assert slot.solo.state_store.outputs == {NAME: b"connecting ..."}
 
 
-def test_cancelling_what_is_not_there_says_that_it_is_gone(slot: Slot) -> None:
+def test_cancelling_an_unknown_runner_reports_it_as_gone(slot: Slot) -> None:
     slot.tell(CancelStart(FIRST, NAME))
     slot.tell(slot.order(SECOND), CancelStart(FIRST, NAME))
 
@@ -261,7 +261,7 @@ def test_cancelling_what_is_not_there_says_that_it_is_gone(slot: Slot) -> None:
 # -- retiring -----------------------------------------------------------------------------------------
 
 
-def test_an_idle_runner_is_deregistered_and_may_go(slot: Slot) -> None:
+def test_an_idle_runner_is_deregistered_and_may_be_removed(slot: Slot) -> None:
     slot.start()
     slot.tell(RetireRunner(FIRST, SCALE_SET))
 
@@ -270,7 +270,7 @@ def test_an_idle_runner_is_deregistered_and_may_go(slot: Slot) -> None:
     assert slot.living() == [NAME]
 
 
-def test_a_runner_whose_job_github_knows_is_not_retired(slot: Slot) -> None:
+def test_a_runner_with_a_job_at_github_is_not_retired(slot: Slot) -> None:
     slot.begin_job(slot.start())
     slot.tell(RetireRunner(FIRST, SCALE_SET))
 
@@ -287,7 +287,7 @@ def test_a_runner_in_which_the_backend_sees_a_job_is_not_retired(slot: Slot) -> 
 
 
 @pytest.mark.parametrize("where", ["github", "backend"])
-def test_who_cannot_be_asked_has_not_agreed(slot: Slot, where: str) -> None:
+def test_a_retirement_fails_if_github_or_the_backend_cannot_be_asked(slot: Slot, where: str) -> None:
     slot.start()
     if where == "github":
         slot.solo.github.fail_next("remove_runner", Unreachable("no reply"))
@@ -299,7 +299,7 @@ def test_who_cannot_be_asked_has_not_agreed(slot: Slot, where: str) -> None:
     assert slot.solo.heard(RetireAgreed) == []
 
 
-def test_a_retirement_that_is_cut_says_nothing(slot: Slot) -> None:
+def test_a_cut_retirement_reports_nothing(slot: Slot) -> None:
     slot.start()
     slot.solo.interrupt.set()
     slot.tell(RetireRunner(FIRST, SCALE_SET))
@@ -308,7 +308,7 @@ def test_a_retirement_that_is_cut_says_nothing(slot: Slot) -> None:
     assert not slot.solo.heard(RetireFailed)
 
 
-def test_retiring_an_earlier_runner_or_none_does_nothing(slot: Slot) -> None:
+def test_retiring_an_earlier_or_unknown_runner_does_nothing(slot: Slot) -> None:
     slot.tell(RetireRunner(FIRST, SCALE_SET))
     slot.tell(slot.order(SECOND), RetireRunner(FIRST, SCALE_SET))
 
@@ -316,13 +316,13 @@ def test_retiring_an_earlier_runner_or_none_does_nothing(slot: Slot) -> None:
     assert not slot.solo.heard(RetireAgreed)
 
 
-def test_a_look_into_an_adopted_runner_that_is_cut_says_nothing_and_its_removal_follows(slot: Slot) -> None:
+def test_a_cut_job_check_of_an_adopted_runner_reports_nothing_and_the_removal_goes_ahead(slot: Slot) -> None:
     up = slot.start()
     slot.solo.backend.engine.jobs_running.add(up.resource.id)
     slot.solo.interrupt.set()
     slot.tell(AdoptRunner(SECOND, up.resource), removal(SECOND, deregister=True))
 
-    assert not slot.solo.heard(JobSeen)
+    assert not slot.solo.heard(JobDetected)
     assert [gone.generation for gone in slot.solo.heard(RunnerGone)] == [SECOND]
 
 
@@ -334,7 +334,7 @@ def test_a_runner_without_an_id_is_removed_by_its_name(slot: Slot) -> None:
     assert slot.registered() == []
 
 
-def test_a_cut_start_has_nothing_that_the_backend_could_be_asked_about(slot: Slot) -> None:
+def test_a_cut_start_is_retired_without_asking_the_backend(slot: Slot) -> None:
     slot.solo.interrupt.set()
     slot.tell(slot.order())
     slot.solo.interrupt.clear()
@@ -347,7 +347,7 @@ def test_a_cut_start_has_nothing_that_the_backend_could_be_asked_about(slot: Slo
 # -- removing -----------------------------------------------------------------------------------------
 
 
-def test_a_removed_runner_is_gone_and_deregistered_where_that_is_due(slot: Slot) -> None:
+def test_a_removed_runner_is_deregistered_if_told_to(slot: Slot) -> None:
     slot.start()
     slot.tell(removal(deregister=True))
 
@@ -372,7 +372,7 @@ def test_an_adopted_runner_is_removed_like_one_of_its_own(slot: Slot) -> None:
     assert (slot.registered(), slot.living()) == ([], [])
 
 
-def test_removing_what_is_not_there_says_that_it_is_gone(slot: Slot) -> None:
+def test_removing_an_unknown_runner_reports_it_as_gone(slot: Slot) -> None:
     slot.tell(removal())
     slot.tell(slot.order(SECOND), removal(FIRST))
 
@@ -380,7 +380,7 @@ def test_removing_what_is_not_there_says_that_it_is_gone(slot: Slot) -> None:
     assert slot.living() == [NAME]
 
 
-def test_a_removal_is_tried_again_until_the_resource_is_gone(slot: Slot) -> None:
+def test_a_removal_is_retried_until_the_resource_is_gone(slot: Slot) -> None:
     slot.start()
     for _ in range(3):
         slot.solo.backend.fail_next("remove", BackendError("device is busy"))
@@ -397,7 +397,7 @@ def test_a_removal_is_tried_again_until_the_resource_is_gone(slot: Slot) -> None
     assert len(slot.solo.heard(RemovalFailed)) == 1
 
 
-def test_a_removal_that_came_about_is_not_tried_again(slot: Slot) -> None:
+def test_a_removal_that_has_succeeded_is_not_retried(slot: Slot) -> None:
     slot.start()
     slot.tell(removal(deregister=True), RetryRemoval(FIRST))
     slot.tell(slot.order(SECOND), RetryRemoval(FIRST), RetryRemoval(SECOND))
@@ -406,7 +406,7 @@ def test_a_removal_that_came_about_is_not_tried_again(slot: Slot) -> None:
     assert slot.living() == [NAME]
 
 
-def test_a_removal_that_is_cut_says_nothing(slot: Slot) -> None:
+def test_a_cut_removal_reports_nothing(slot: Slot) -> None:
     slot.start()
     slot.solo.backend.fail_next("remove", Interrupted())
     slot.tell(removal())
@@ -417,38 +417,38 @@ def test_a_removal_that_is_cut_says_nothing(slot: Slot) -> None:
     assert slot.solo.heard(RunnerGone)
 
 
-def test_the_last_output_is_kept_with_how_it_ended(slot: Slot) -> None:
+def test_the_end_of_the_output_is_saved(slot: Slot) -> None:
     up = slot.start()
     slot.solo.backend.engine.write(up.resource.id, b"x" * 100_000 + b"the end")
     slot.solo.backend.end(up.resource.id, 7)
     slot.tell(removal(force=False, keep_output=True))
 
-    kept = slot.solo.shelf.outputs[NAME]
+    kept = slot.solo.state_store.outputs[NAME]
     assert kept.endswith(b"the end")
     assert len(kept) == 64 * 1024
 
 
-def test_output_that_cannot_be_had_does_not_hold_up_the_removal(slot: Slot) -> None:
+def test_output_that_cannot_be_read_does_not_stop_the_removal(slot: Slot) -> None:
     slot.start()
     slot.solo.backend.fail_next("logs", BackendError("no such log"))
     slot.tell(removal(keep_output=True))
 
     assert slot.solo.heard(RunnerGone) == [RunnerGone(SlotNumber(0), FIRST)]
-    assert slot.solo.shelf.outputs == {}
+    assert slot.solo.state_store.outputs == {}
 
 
-def test_a_runner_that_printed_nothing_leaves_no_output(slot: Slot) -> None:
+def test_no_output_is_saved_of_a_runner_that_printed_nothing(slot: Slot) -> None:
     slot.start()
     slot.tell(removal(keep_output=True))
 
     assert slot.solo.heard(RunnerGone)
-    assert slot.solo.shelf.outputs == {}
+    assert slot.solo.state_store.outputs == {}
 
 
-# -- what is owed at GitHub -----------------------------------------------------------------------------
+# -- pending deregistrations -----------------------------------------------------------------------------
 
 
-def test_a_registration_that_github_holds_on_to_is_tried_every_half_minute(slot: Slot) -> None:
+def test_a_registration_that_cannot_be_removed_is_tried_every_30_seconds(slot: Slot) -> None:
     slot.start()
     slot.solo.github.fail_next("remove_runner", Unreachable("no reply"), times=3)
     slot.tell(removal(deregister=True))
@@ -478,7 +478,7 @@ def test_several_registrations_that_are_owed_have_one_timer(slot: Slot) -> None:
     assert slot.solo.service.args("find_runner") == [("runner-0000000a",), ("runner-0000000b",)]
 
 
-def test_a_new_debt_asks_for_no_other(slot: Slot) -> None:
+def test_a_new_pending_deregistration_does_not_retry_the_others(slot: Slot) -> None:
     names = [f"runner-0000000{digit}" for digit in "abcd"]
     slot.solo.github.fail_next("find_runner", STILL, times=4)
     for name in names:
@@ -487,7 +487,7 @@ def test_a_new_debt_asks_for_no_other(slot: Slot) -> None:
     assert slot.solo.service.args("find_runner") == [(name,) for name in names]
 
 
-def test_that_github_holds_on_to_a_registration_is_said_once(slot: Slot, log_lines: list[str]) -> None:
+def test_a_refused_deregistration_is_logged_once(slot: Slot, log_lines: list[str]) -> None:
     slot.solo.github.fail_next("find_runner", STILL, times=20)
     slot.tell(DeregisterRunner(NAME, 0, slot.scale_set_id))
     for _ in range(20):
@@ -506,12 +506,13 @@ def test_while_github_is_away_one_registration_is_tried_and_the_others_in_turn(s
     slot.solo.advance(30)
     slot.solo.advance(30)
     assert len(slot.solo.service.args("find_runner")) == 2
+    assert len(set(slot.solo.service.args("find_runner"))) == 2
     slot.solo.advance(30)
 
     assert {name for (name,) in slot.solo.service.args("find_runner")} == set(names)
 
 
-def test_a_registration_whose_job_still_runs_is_tried_again(slot: Slot) -> None:
+def test_the_deregistration_of_a_runner_whose_job_still_runs_is_retried(slot: Slot) -> None:
     up = slot.start()
     slot.begin_job(up)
     slot.tell(removal(deregister=True))
@@ -525,7 +526,7 @@ def test_a_registration_whose_job_still_runs_is_tried_again(slot: Slot) -> None:
     assert len(slot.solo.service.calls) == calls
 
 
-def test_a_registration_is_removed_by_its_id_where_that_is_known(slot: Slot) -> None:
+def test_a_registration_is_removed_by_its_id_if_that_is_known(slot: Slot) -> None:
     up = slot.start()
     slot.tell(DeregisterRunner(NAME, up.resource.runner_id, slot.scale_set_id))
 
@@ -542,17 +543,17 @@ def test_by_name_only_a_runner_of_the_same_scale_set_is_removed(slot: Slot) -> N
 
     assert slot.registered() == [NAME]
     slot.solo.advance(30)
-    assert slot.solo.service.names() == ["find_runner"], "it is not looked for again"
+    assert slot.solo.service.names() == ["find_runner"], "it is not looked up again"
 
 
-def test_a_registration_that_is_not_there_is_settled(slot: Slot) -> None:
+def test_a_deregistration_is_done_if_there_is_no_registration(slot: Slot) -> None:
     slot.tell(DeregisterRunner(NAME, 0, slot.scale_set_id))
     slot.solo.advance(60)
 
     assert slot.solo.service.names() == ["find_runner"]
 
 
-def test_settling_that_is_cut_is_made_up_for(slot: Slot) -> None:
+def test_a_deregistration_that_was_cut_is_repeated(slot: Slot) -> None:
     up = slot.start()
     slot.solo.service.during["remove_runner"] = slot.solo.interrupt.set
     slot.tell(removal(deregister=True))
@@ -565,7 +566,7 @@ def test_settling_that_is_cut_is_made_up_for(slot: Slot) -> None:
     assert slot.registered() == []
 
 
-def test_settling_that_is_cut_is_tried_again_though_nothing_else_follows(slot: Slot) -> None:
+def test_a_deregistration_that_was_cut_is_repeated_though_no_message_follows(slot: Slot) -> None:
     up = slot.start()
     slot.solo.service.during["remove_runner"] = slot.solo.interrupt.set
     slot.tell(DeregisterRunner(NAME, up.resource.runner_id, slot.scale_set_id))
@@ -576,20 +577,62 @@ def test_settling_that_is_cut_is_tried_again_though_nothing_else_follows(slot: S
     assert slot.registered() == []
 
 
-# -- is it still known? -------------------------------------------------------------------------------
+def test_pending_deregistrations_are_reported_and_noted_for_the_next_process_until_they_are_done(
+    slot: Slot,
+) -> None:
+    noted = slot.solo.state_store.registrations[slot.solo.settings.key]
+    slot.solo.github.fail_next("find_runner", STILL)
+    slot.tell(DeregisterRunner(NAME, 0, slot.scale_set_id))
+    assert slot.solo.heard(DeregistrationPending) == [DeregistrationPending(SlotNumber(0), NAME, 0)]
+    assert (slot.solo.heard(DeregistrationDone), noted) == ([], {NAME})
+
+    slot.solo.advance(30)
+    assert slot.solo.heard(DeregistrationDone) == [DeregistrationDone(SlotNumber(0), NAME)]
+    assert noted == set()
+
+
+def test_during_a_rate_limit_only_one_deregistration_is_tried(slot: Slot) -> None:
+    slot.solo.github.fail_next("find_runner", STILL, times=2)
+    for name in ("runner-0000000a", "runner-0000000b"):
+        slot.tell(DeregisterRunner(RunnerName(name), 0, slot.scale_set_id))
+    slot.solo.service.calls.clear()
+    slot.solo.github.fail_next("find_runner", RateLimited("slow down", retry_after=60))
+
+    slot.solo.advance(30)
+
+    assert len(slot.solo.service.args("find_runner")) == 1
+
+
+def test_a_runner_found_by_name_without_a_scale_set_is_removed(slot: Slot) -> None:
+    slot.start()
+    slot.solo.service.answers["find_runner"] = lambda found: replace(found, scale_set_id=0)
+
+    slot.tell(DeregisterRunner(NAME, 0, slot.scale_set_id))
+
+    assert slot.registered() == []
+
+
+def test_a_definite_refusal_leaves_no_registration_noted(slot: Slot) -> None:
+    slot.solo.github.fail_next("jit_config", AccessDenied("bad credentials", status=401))
+    slot.tell(slot.order())
+
+    assert slot.solo.state_store.registrations[slot.solo.settings.key] == set()
+
+
+# -- checking the registration -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_it_tells_whether_github_still_knows_its_runner(slot: Slot, known: bool) -> None:
+def test_a_check_reports_whether_github_still_knows_the_runner(slot: Slot, known: bool) -> None:
     up = slot.start()
     if not known:
         slot.solo.github.deregister(up.resource.runner_id)
     slot.tell(CheckRegistration(FIRST))
 
-    assert slot.solo.heard(RegistrationSeen) == [RegistrationSeen(SlotNumber(0), FIRST, known)]
+    assert slot.solo.heard(RegistrationChecked) == [RegistrationChecked(SlotNumber(0), FIRST, known)]
 
 
-def test_it_tells_nothing_of_a_runner_that_github_cannot_be_asked_about(slot: Slot) -> None:
+def test_a_check_that_cannot_be_made_reports_nothing(slot: Slot) -> None:
     slot.tell(CheckRegistration(FIRST))
     up = slot.start()
     slot.solo.github.fail_next("runner", Unreachable("no reply"))
@@ -599,32 +642,32 @@ def test_it_tells_nothing_of_a_runner_that_github_cannot_be_asked_about(slot: Sl
     slot.solo.interrupt.clear()
     slot.tell(AdoptRunner(SECOND, replace(up.resource, runner_id=0)), CheckRegistration(SECOND))
 
-    assert slot.solo.heard(RegistrationSeen) == []
+    assert slot.solo.heard(RegistrationChecked) == []
 
 
-# -- the end --------------------------------------------------------------------------------------------
+# -- stopping --------------------------------------------------------------------------------------------
 
 
-def test_the_end_settles_what_is_owed_once(slot: Slot) -> None:
+def test_a_stop_tries_the_pending_deregistrations_once_more(slot: Slot) -> None:
     slot.start()
     slot.solo.github.fail_next("remove_runner", Unreachable("no reply"))
     slot.tell(removal(deregister=True))
     slot.solo.interrupt.set()
 
-    slot.tell(EndRunner())
+    slot.tell(StopRunnerActor())
 
     assert slot.registered() == []
-    assert slot.solo.heard(RunnerEnded) == [RunnerEnded(SlotNumber(0))]
+    assert slot.solo.heard(RunnerActorStopped) == [RunnerActorStopped(SlotNumber(0))]
     assert slot.actor.actor_stopped.is_set()
 
 
-def test_the_end_does_not_wait_for_what_github_holds_on_to(slot: Slot) -> None:
+def test_a_stop_does_not_wait_for_a_deregistration_that_fails(slot: Slot) -> None:
     slot.start()
     slot.solo.github.fail_next("remove_runner", Unreachable("no reply"), times=2)
     slot.tell(removal(deregister=True))
 
-    slot.tell(EndRunner())
+    slot.tell(StopRunnerActor())
 
     assert slot.registered() == [NAME]
-    assert slot.solo.heard(RunnerEnded) == [RunnerEnded(SlotNumber(0))]
+    assert slot.solo.heard(RunnerActorStopped) == [RunnerActorStopped(SlotNumber(0))]
     assert slot.actor.actor_stopped.is_set()

@@ -19,7 +19,7 @@ def test_each_job_gets_a_runner_of_its_own_and_nothing_is_left() -> None:
 
     assert world.resources() == []
     status = world.status()
-    assert (status.jobs_started, status.jobs_completed, status.total) == (3, 3, 0)
+    assert (status.counters.jobs_started, status.counters.jobs_completed, status.total) == (3, 3, 0)
     assert not world.github.runners
 
 
@@ -35,7 +35,7 @@ def test_never_more_than_max_runners_and_the_rest_has_a_reason() -> None:
         world.finish_all()
         world.play()
 
-    assert world.status().jobs_completed >= 5
+    assert world.status().counters.jobs_completed >= 5
     assert world.backend.engine.peak <= 2
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from strategies import SLOT_EVENTS
 
-from runscaler.actors.slots import Slot, SlotBook
+from runscaler.actors.scale_set.slots import Slot, SlotBook
 from runscaler.backends.base import Resource
 from runscaler.names import Generation, OwnerId, RunnerName, ScaleSetKey, SlotNumber
 from runscaler.policy.lifecycle import SlotEvent, SlotState, step
@@ -42,7 +42,7 @@ class SlotsLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
-        self.book = SlotBook(MAX_RUNNERS, self.clock)
+        self.book = SlotBook(MAX_RUNNERS, self.clock, lambda _seconds, _slot: None)
         self.held: dict[SlotNumber, Known] = {}
         self.down: set[SlotNumber] = set()
         self.generations = Counter[SlotNumber]()
@@ -66,7 +66,7 @@ class SlotsLife(RuleBasedStateMachine):
         if number in self.held:
             return
         slot, runner = self.book.slot(number), self._new_runner()
-        self.book.occupy(slot, runner)
+        self.book.assign(slot, runner)
         self._give(slot, runner)
         self._arrive(slot, ADOPTED, runner)
         self.held[number].resource = f"id-of-{runner}"
@@ -107,7 +107,7 @@ class SlotsLife(RuleBasedStateMachine):
             known.state, known.at, known.turn = state, self.clock.monotonic(), self.turn
 
     def _give(self, slot: Slot, runner: RunnerName) -> None:
-        self.book.give(slot, resource(slot.number, runner))
+        self.book.attach(slot, resource(slot.number, runner))
 
     def _pick(self, pick: int) -> tuple[SlotNumber, Known]:
         return sorted(self.held.items())[pick % len(self.held)]
@@ -206,9 +206,9 @@ def taken(book: SlotBook, runner: str = "runner-00000001") -> Slot:
 
 
 def test_a_new_runner_inherits_nothing_from_the_last_one_in_its_slot() -> None:
-    book = SlotBook(1, FakeClock())
+    book = SlotBook(1, FakeClock(), lambda _seconds, _slot: None)
     slot = taken(book)
-    book.give(slot, resource(slot.number, RunnerName("runner-00000001")))
+    book.attach(slot, resource(slot.number, RunnerName("runner-00000001")))
     slot.job_id, slot.job, slot.completed_job, slot.failure, slot.reason = "1", "build", "1", "no", "because"
     slot.deadline = 5.0
     book.move(slot, EMPTY)
@@ -221,19 +221,19 @@ def test_a_new_runner_inherits_nothing_from_the_last_one_in_its_slot() -> None:
 
 
 def test_a_resource_without_the_runners_id_leaves_the_one_that_is_known() -> None:
-    book = SlotBook(1, FakeClock())
+    book = SlotBook(1, FakeClock(), lambda _seconds, _slot: None)
     slot = taken(book)
     slot.runner_id = 7
 
-    book.give(slot, resource(slot.number, RunnerName("runner-00000001"), runner_id=0))
+    book.attach(slot, resource(slot.number, RunnerName("runner-00000001"), runner_id=0))
 
     assert slot.runner_id == 7
 
 
 def test_a_surplus_slot_is_not_used_again_once_it_is_empty() -> None:
-    book = SlotBook(1, FakeClock())
+    book = SlotBook(1, FakeClock(), lambda _seconds, _slot: None)
     surplus = book.slot(SlotNumber(1))
-    book.occupy(surplus, RunnerName("runner-00000001"))
+    book.assign(surplus, RunnerName("runner-00000001"))
     book.move(surplus, ADOPTED)
     book.move(surplus, EMPTY)
 
@@ -242,7 +242,7 @@ def test_a_surplus_slot_is_not_used_again_once_it_is_empty() -> None:
 
 
 def test_moving_a_slot_takes_its_deadline_away() -> None:
-    book = SlotBook(1, FakeClock())
+    book = SlotBook(1, FakeClock(), lambda _seconds, _slot: None)
     slot = taken(book)
     slot.deadline = 5.0
 

@@ -1,4 +1,4 @@
-"""The host's VM slots, shared by scale sets, strangers and the warm pool: whole systems without threads."""
+"""VM slots shared by scale sets, other programs and the warm pool: whole systems without threads."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from support.world import World, scale_set
 from runscaler.actors.base import ActorCrashed
 from runscaler.actors.host import HostActor
 from runscaler.actors.scale_set import ScaleSetActor
-from runscaler.actors.tart_slots import HOLDERS_SECONDS, UNHEARD_SECONDS, TartSlotActor
+from runscaler.actors.tart_slots import HOLD_REPORT_SECONDS, HOLDERS_SECONDS, TartSlotActor
 from runscaler.backends.memory import MemoryBackend
 from runscaler.errors import BackendError, StartFailed
 from runscaler.names import OwnerId
-from runscaler.policy.vm_slots import OLDEST_SECONDS
+from runscaler.policy.vm_slots import MAX_AGE_SECONDS
 from runscaler.status import SetState, Unmet
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class MacWorld(World):
         self.play()
 
     def kill(self) -> None:
-        """What the process had claimed is free again, but for what lives in it."""
+        """The VM slots that the process had claimed are free again, except those with a VM in them."""
         super().kill()
         self.backend.claims.clear()
 
@@ -53,13 +53,13 @@ class MacWorld(World):
 
 
 class MixedWorld(MacWorld):
-    """Beside the scale set `mac` there is one that needs no VM slots, `here`."""
+    """Two scale sets: `mac`, and `here`, which needs no VM slots."""
 
     def __init__(self, *, host_cap: int) -> None:
         mac = mac_set("mac", backend="tart", runner_image="image")
         super().__init__(mac, scale_set("here", backend="process"), host_cap=host_cap)
 
-    def thing_of(self, settings: ScaleSetSettings) -> str:
+    def backend_id_of(self, settings: ScaleSetSettings) -> str:
         return settings.backend
 
     def open_backend(self, settings: ScaleSetSettings) -> MemoryBackend:
@@ -74,7 +74,7 @@ def two_sets(**options: Any) -> MacWorld:
     return MacWorld(mac_set("a", **options), mac_set("b", **options))
 
 
-def test_no_more_vms_run_than_the_host_may_whatever_the_sets_want() -> None:
+def test_no_more_vms_run_than_the_host_may_run() -> None:
     world = two_sets()
     world.queue(5, "a")
     world.queue(5, "b")
@@ -87,7 +87,7 @@ def test_no_more_vms_run_than_the_host_may_whatever_the_sets_want() -> None:
     assert world.status(0).state is SetState.OK
 
 
-def test_both_sets_get_their_turns_until_all_jobs_are_done() -> None:
+def test_both_scale_sets_get_their_turns_until_all_jobs_are_done() -> None:
     world = two_sets()
     jobs = world.queue(6, "a") + world.queue(6, "b")
     world.play()
@@ -105,7 +105,7 @@ def test_both_sets_get_their_turns_until_all_jobs_are_done() -> None:
     assert (world.backend.claims, world.backend.living()) == ({}, {})
 
 
-def test_vms_of_strangers_count_and_are_waited_for() -> None:
+def test_vms_of_others_count_and_are_waited_for() -> None:
     world = MacWorld(mac_set("a"))
     world.backend.foreign = 1
     world.queue(2, "a")
@@ -121,7 +121,7 @@ def test_vms_of_strangers_count_and_are_waited_for() -> None:
     assert world.unmet() == []
 
 
-def test_who_waits_is_told_anew_when_the_slots_change_hands() -> None:
+def test_a_waiting_scale_set_is_told_when_the_holders_of_the_vm_slots_change() -> None:
     world = MacWorld(mac_set("a", most=1))
     world.queue(2, "a")
     world.play()
@@ -132,7 +132,7 @@ def test_who_waits_is_told_anew_when_the_slots_change_hands() -> None:
     assert "a stranger (not ours)" in world.status().unmet[0].detail
 
 
-def test_what_waits_for_a_vm_slot_leaves_the_host_s_places_to_others() -> None:
+def test_a_claim_that_waits_for_a_vm_slot_takes_nothing_from_the_cap_of_the_host() -> None:
     world = MixedWorld(host_cap=4)
     world.queue(6, "mac")
     world.play()
@@ -145,7 +145,7 @@ def test_what_waits_for_a_vm_slot_leaves_the_host_s_places_to_others() -> None:
     assert (world.status(0).busy, world.status(1).busy) == (2, 2)
 
 
-def test_a_vm_slot_is_kept_while_the_host_s_cap_is_waited_for() -> None:
+def test_a_vm_slot_is_kept_while_its_runner_waits_for_the_cap_of_the_host() -> None:
     world = MixedWorld(host_cap=1)
     world.queue(1, "here")
     world.play()
@@ -162,7 +162,7 @@ def test_a_vm_slot_is_kept_while_the_host_s_cap_is_waited_for() -> None:
     assert world.backend.claims == {}
 
 
-def test_a_refusal_of_the_kernel_is_waiting_and_no_failure() -> None:
+def test_a_vm_that_the_kernel_refuses_to_run_waits_and_is_no_failure() -> None:
     world = MacWorld(mac_set("a"))
     world.backend.refusing = 3
     world.queue(1, "a")
@@ -171,11 +171,11 @@ def test_a_refusal_of_the_kernel_is_waiting_and_no_failure() -> None:
 
     world.advance(60)
     status = world.status()
-    assert (world.states(), status.runners_failed, status.state) == (["busy"], 0, SetState.OK)
+    assert (world.states(), status.counters.runners_failed, status.state) == (["busy"], 0, SetState.OK)
     assert not world.github.runners or all(one.job for one in world.github.runners.values())
 
 
-def test_each_vm_slot_has_its_mac_and_is_used_again_from_the_lowest() -> None:
+def test_each_vm_slot_has_its_mac_address_and_the_lowest_free_one_is_used() -> None:
     world = MacWorld(mac_set("a"))
     world.queue(2, "a")
     world.play()
@@ -190,7 +190,7 @@ def test_each_vm_slot_has_its_mac_and_is_used_again_from_the_lowest() -> None:
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_a_vm_slot_is_not_given_again_before_its_return_has_come_though_nothing_lives_in_it(
+def test_a_vm_slot_is_not_granted_again_before_it_was_released_though_its_vm_has_ended(
     order: tuple[int, ...],
 ) -> None:
     world = MacWorld(mac_set("a"))
@@ -202,13 +202,13 @@ def test_a_vm_slot_is_not_given_again_before_its_return_has_come_though_nothing_
     world.play()
 
     assert sorted(one.place.vm_slot or 0 for one in world.resources()) == [0, 1]
-    assert world.status().runners_failed == 0
+    assert world.status().counters.runners_failed == 0
 
 
 # -- the warm pool ------------------------------------------------------------------------------------
 
 
-def test_the_pool_fills_before_any_job_comes_and_a_job_takes_the_oldest() -> None:
+def test_the_pool_fills_before_any_job_and_a_job_takes_the_oldest_warm_vm() -> None:
     world = MacWorld(mac_set("a", pool=2))
     assert sorted(world.backend.pooled) == ["pool-00000001", "pool-00000002"]
 
@@ -229,7 +229,7 @@ def test_the_pool_is_filled_again_as_slots_become_free() -> None:
     assert len(world.backend.pooled) == 1
 
 
-def test_a_warm_vm_gives_way_to_a_job_of_another_set() -> None:
+def test_a_warm_vm_is_removed_for_a_job_that_needs_another_image() -> None:
     world = MacWorld(mac_set("a", pool=2, runner_image="sequoia"), mac_set("b", runner_image="sonoma"))
     assert len(world.backend.pooled) == 2
 
@@ -246,7 +246,7 @@ def test_sets_with_the_same_image_share_their_warm_vms() -> None:
     assert world.backend.used_warm == ["pool-00000001"]
 
 
-def test_a_warm_vm_that_dies_is_replaced() -> None:
+def test_a_warm_vm_that_ends_by_itself_is_replaced() -> None:
     world = MacWorld(mac_set("a", pool=1))
     world.backend.die("pool-00000001")
     world.play()
@@ -254,16 +254,16 @@ def test_a_warm_vm_that_dies_is_replaced() -> None:
     assert world.backend.cooled == ["pool-00000001"]
 
 
-def test_a_warm_vm_that_grew_old_is_replaced() -> None:
+def test_a_warm_vm_that_reaches_its_maximum_age_is_replaced() -> None:
     world = MacWorld(mac_set("a", pool=1))
     for _ in range(13):
-        world.clock.advance(OLDEST_SECONDS / 12)
+        world.clock.advance(MAX_AGE_SECONDS / 12)
         world.play()
     assert list(world.backend.pooled) == ["pool-00000002"]
     assert world.backend.cooled == ["pool-00000001"]
 
 
-def test_booting_that_fails_is_tried_again_with_growing_pauses_and_no_job_waits_for_it() -> None:
+def test_a_failed_boot_is_retried_with_growing_delays() -> None:
     world = World.__new__(MacWorld)
     World.__init__(world, scale_sets=(mac_set("a", pool=1),), backend=PlacedMemoryBackend)
     for _ in range(3):
@@ -275,7 +275,7 @@ def test_booting_that_fails_is_tried_again_with_growing_pauses_and_no_job_waits_
     assert len(world.backend.pooled) == 1
 
 
-def test_a_removal_that_fails_is_tried_until_the_warm_vm_is_gone() -> None:
+def test_a_failed_removal_is_retried_until_the_warm_vm_is_gone() -> None:
     world = MacWorld(mac_set("a", pool=1))
     for _ in range(4):
         world.backend.fail_next("remove", BackendError("tart delete: operation not permitted"))
@@ -287,7 +287,7 @@ def test_a_removal_that_fails_is_tried_until_the_warm_vm_is_gone() -> None:
     assert (world.backend.pooled, world.ended) == ({}, [""])
 
 
-# -- ends and beginnings ------------------------------------------------------------------------------
+# -- stops and starts ------------------------------------------------------------------------------
 
 
 def test_a_stop_removes_the_pool() -> None:
@@ -297,7 +297,7 @@ def test_a_stop_removes_the_pool() -> None:
     assert (world.backend.pooled, world.backend.claims, world.ended) == ({}, {}, [""])
 
 
-def test_a_stop_removes_the_pool_at_once_and_fills_it_no_more_though_busy_runners_drain() -> None:
+def test_a_stop_removes_the_pool_at_once_even_while_busy_runners_drain() -> None:
     world = MacWorld(mac_set("a", pool=2, most=3))
     world.config = world.config.model_copy(update={"drain_timeout": 600.0})
     world.kill()
@@ -322,7 +322,7 @@ def test_a_stop_removes_the_pool_at_once_and_fills_it_no_more_though_busy_runner
     assert (world.backend.claims, world.ended) == ({}, [""])
 
 
-def test_a_stop_that_keeps_leaves_the_pool_and_the_next_start_takes_it_over() -> None:
+def test_a_stop_that_keeps_runners_leaves_the_pool_for_the_next_start() -> None:
     world = MacWorld(mac_set("a", pool=2))
     world.config = world.config.model_copy(update={"on_exit": "keep"})
     world.kill()
@@ -341,7 +341,7 @@ def test_a_stop_that_keeps_leaves_the_pool_and_the_next_start_takes_it_over() ->
     assert world.backend.used_warm == ["pool-00000001"]
 
 
-def test_running_vms_of_a_killed_daemon_keep_their_slots() -> None:
+def test_running_vms_of_a_killed_daemon_keep_their_vm_slots() -> None:
     world = MacWorld(mac_set("a"))
     world.queue(3, "a")
     world.play()
@@ -356,7 +356,7 @@ def test_running_vms_of_a_killed_daemon_keep_their_slots() -> None:
 
 
 @pytest.mark.parametrize("pool", [0, 1])
-def test_its_crash_forgets_nothing_and_doubles_nothing(pool: int) -> None:
+def test_a_crash_of_the_actor_loses_no_claim_and_grants_nothing_twice(pool: int) -> None:
     world = MacWorld(mac_set("a", pool=pool))
     jobs = world.queue(4, "a")
     world.play()
@@ -373,7 +373,7 @@ def test_its_crash_forgets_nothing_and_doubles_nothing(pool: int) -> None:
 
 
 def with_a_job_that_waits_for_a_warm_vm() -> tuple[MacWorld, MemoryJob]:
-    """The VM slots are deaf for now: the claim lies in their inbox."""
+    """The claim waits in the inbox of `TartSlotActor`, which handles no messages for now."""
     world = MacWorld(mac_set("a", pool=1))
     world.advance(1)
     world.hanging = (TartSlotActor,)
@@ -383,7 +383,7 @@ def with_a_job_that_waits_for_a_warm_vm() -> tuple[MacWorld, MemoryJob]:
     return world, job
 
 
-def test_a_warm_vm_that_was_given_when_its_job_had_just_gone_is_not_left_over() -> None:
+def test_a_warm_vm_that_was_granted_to_a_job_just_cancelled_is_removed() -> None:
     world, job = with_a_job_that_waits_for_a_warm_vm()
     world.github.cancel("a", job)
     world.play()
@@ -397,7 +397,7 @@ def test_a_warm_vm_that_was_given_when_its_job_had_just_gone_is_not_left_over() 
     assert (world.ended, world.backend.living()) == ([""], {})
 
 
-def test_a_warm_vm_whose_grant_a_scale_set_did_not_live_to_see_is_not_left_over() -> None:
+def test_a_warm_vm_whose_grant_was_lost_with_its_scale_set_actor_is_removed() -> None:
     world, _ = with_a_job_that_waits_for_a_warm_vm()
     world.hanging = (ScaleSetActor,)
     world.deliver()
@@ -413,13 +413,13 @@ def test_a_warm_vm_whose_grant_a_scale_set_did_not_live_to_see_is_not_left_over(
     assert len(world.backend.living()) == 1
 
 
-def test_a_crashed_scale_set_holds_up_nobody_for_long() -> None:
+def test_a_crashed_scale_set_delays_the_others_only_shortly() -> None:
     world = two_sets()
     world.queue(2, "a")
     world.play()
     world.crash(type(world.stage.actors[3]))
     world.queue(1, "b")
-    world.advance(UNHEARD_SECONDS)
+    world.advance(HOLD_REPORT_SECONDS)
     world.finish_next("a")
     world.advance(2)
     assert "busy" in world.states(1)

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from runscaler.cli.status import HEADERS, _address
-from runscaler.status import ScaleSetStatus, SetState, Status, Unmet, UnmetDemand
+from runscaler.status import Counters, ScaleSetStatus, SetState, Status, Unmet, UnmetDemand
 from runscaler.testing.clock import FakeClock
 from runscaler.web.app import WebApp
 from runscaler.web.server import HealthServer, bind
@@ -45,7 +45,9 @@ def daemon():
 
 
 def test_the_first_line_is_version_and_uptime_then_a_table(runner, daemon):
-    busy = one(idle=1, busy=2, starting=3, total=6, max=10, assigned_jobs=5, jobs_completed=7)
+    busy = one(
+        idle=1, busy=2, starting=3, total=6, max=10, assigned_jobs=5, counters=Counters(jobs_completed=7)
+    )
     port = daemon(busy, one("other"))
 
     ended = runner("status", "--health-port", str(port))

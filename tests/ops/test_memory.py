@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runscaler.names import RunnerName, ScaleSetKey
-from runscaler.ops.memory import DaemonMemory
+from runscaler.ops.memory import StateStore
 from runscaler.ops.state_dir import StateDir
 from runscaler.testing.clock import FakeClock
 
@@ -21,15 +21,15 @@ ONE, TWO = RunnerName("runner-00000001"), RunnerName("runner-00000002")
 
 
 @pytest.fixture(params=["with a state directory", "without"])
-def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DaemonMemory]:
+def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StateStore]:
     if request.param == "without":
-        yield DaemonMemory(None)
+        yield StateStore(None)
         return
     with StateDir.open(tmp_path / "state", FakeClock()) as state_dir:
-        yield DaemonMemory(state_dir)
+        yield StateStore(state_dir)
 
 
-def test_registrations_are_known_until_they_are_gone(memory: DaemonMemory) -> None:
+def test_registrations_are_known_until_they_are_gone(memory: StateStore) -> None:
     for runner in (ONE, TWO, TWO):
         memory.note_registration(KEY, runner)
     memory.note_registration(OTHER, ONE)

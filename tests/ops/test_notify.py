@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runscaler.ops.notify import Notifier, keep_posted
-from runscaler.status import ScaleSetStatus, SetState, Status
+from runscaler.status import Counters, ScaleSetStatus, SetState, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,9 @@ class Steady:
         return self.looks == 0
 
     def status(self) -> Status:
-        one = ScaleSetStatus("linux", "u", "default", "docker", SetState.DEGRADED, busy=2, jobs_completed=7)
+        one = ScaleSetStatus(
+            "linux", "u", "default", "docker", SetState.DEGRADED, busy=2, counters=Counters(jobs_completed=7)
+        )
         return Status("0", 0.0, (one,))
 
     def wait(self, timeout: float | None = None) -> str | None:

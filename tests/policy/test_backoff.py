@@ -19,12 +19,12 @@ def test_delays_double_from_the_first_to_the_cap() -> None:
 
 
 @pytest.mark.parametrize("failures", [0, -1])
-def test_without_a_failure_there_is_no_wait(failures: int) -> None:
+def test_there_is_no_delay_without_a_failure(failures: int) -> None:
     assert Backoff().delay(failures) == 0.0
 
 
 @given(BACKOFFS, FAILURES)
-def test_one_more_failure_never_shortens_the_wait(backoff: Backoff, failures: int) -> None:
+def test_one_more_failure_never_shortens_the_delay(backoff: Backoff, failures: int) -> None:
     assert backoff.delay(failures) <= backoff.delay(failures + 1)
 
 
@@ -34,13 +34,13 @@ def test_no_delay_is_longer_than_the_cap(backoff: Backoff, failures: int, jitter
 
 
 @given(BACKOFFS, FAILURES, JITTERS)
-def test_jitter_takes_away_at_most_half(backoff: Backoff, failures: int, jitter: float) -> None:
+def test_jitter_shortens_the_delay_by_at_most_half(backoff: Backoff, failures: int, jitter: float) -> None:
     full = backoff.delay(failures)
 
     assert full / 2 <= backoff.delay(failures, jitter) <= full
 
 
-def test_five_restarts_wait_ever_longer_and_the_sixth_crash_in_a_minute_gives_up() -> None:
+def test_delays_double_for_five_restarts_and_the_sixth_crash_in_a_minute_gives_up() -> None:
     intensity = RestartIntensity()
     crashes = [float(second) for second in range(6)]
 
@@ -49,8 +49,8 @@ def test_five_restarts_wait_ever_longer_and_the_sixth_crash_in_a_minute_gives_up
     assert delays == [1, 2, 4, 8, 16, None]
 
 
-def test_the_restarts_own_delays_do_not_outlast_the_window() -> None:
-    """A child that crashes as soon as it is started is given up on, not restarted for ever."""
+def test_the_delays_of_the_restarts_do_not_outlast_the_window() -> None:
+    """A child that crashes as soon as it is started is not restarted for ever."""
     intensity, crashes = RestartIntensity(), [0.0]
     while (delay := intensity.delay(crashes)) is not None:
         crashes.append(crashes[-1] + delay)
@@ -58,7 +58,7 @@ def test_the_restarts_own_delays_do_not_outlast_the_window() -> None:
     assert len(crashes) == 6
 
 
-def test_a_crash_is_forgiven_after_the_window() -> None:
+def test_a_crash_does_not_count_after_the_window() -> None:
     intensity = RestartIntensity(window=60.0)
 
     assert intensity.recent([0.0, 0.5, 60.0]) == (0.5, 60.0)
@@ -74,7 +74,7 @@ def test_only_more_crashes_than_the_limit_within_the_window_give_up(crashes: lis
 
 
 @given(CRASHES)
-def test_crashes_that_no_longer_count_may_be_forgotten(crashes: list[float]) -> None:
+def test_crashes_that_no_longer_count_can_be_dropped(crashes: list[float]) -> None:
     intensity = RestartIntensity()
 
     assert intensity.delay(intensity.recent(crashes)) == intensity.delay(crashes)

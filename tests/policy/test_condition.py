@@ -81,7 +81,7 @@ def test_the_latest_reason_is_shown_even_of_a_failure_that_does_not_count() -> N
 
 
 def test_a_start_that_succeeds_ends_a_row_of_failed_starts() -> None:
-    record = FailureRecord().start_failed(NOW, NOW, 0.0, "no space left").started()
+    record = FailureRecord().start_failed(NOW, NOW, 0.0, "no space left").start_succeeded()
 
     assert (record.in_a_row, record.until) == (0, 0.0)
 
@@ -91,7 +91,7 @@ def test_each_try_of_a_set_whose_runners_end_early_waits_as_a_failure_would(
     early_ends: int, waits: bool
 ) -> None:
     record = replace(FailureRecord(), early_ends=early_ends, until=NOW)
-    tried = record.trying(NOW, 1.0)
+    tried = record.start_ordered(NOW, 1.0)
 
     assert (tried.until > NOW) is waits
     assert replace(tried, until=NOW) == record
@@ -100,12 +100,12 @@ def test_each_try_of_a_set_whose_runners_end_early_waits_as_a_failure_would(
 def test_a_start_that_succeeds_says_nothing_about_runners_that_end_early() -> None:
     record = FailureRecord().ended_early(NOW, NOW, 0.0, "exit code 7")
 
-    assert record.started() == record
+    assert record.start_succeeded() == record
 
 
 @given(failure_records())
 def test_a_job_that_ran_forgives_everything(record: FailureRecord) -> None:
-    assert record.proved() == FailureRecord()
+    assert record.job_ran() == FailureRecord()
 
 
 # -- gates ----------------------------------------------------------------------------------------

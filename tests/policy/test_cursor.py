@@ -14,20 +14,22 @@ def followed(*messages: int) -> Cursor:
 
 
 @given(st.lists(st.integers(min_value=1)))
-def test_the_cursor_is_the_greatest_id_that_was_heard(messages: list[int]) -> None:
+def test_the_cursor_is_the_highest_id_received(messages: list[int]) -> None:
     assert followed(*messages).last == max(messages, default=0)
 
 
 @given(st.lists(st.integers(min_value=1, max_value=20), unique=True).map(sorted), st.data())
-def test_messages_that_come_again_are_no_new_beginning(messages: list[int], data: st.DataObject) -> None:
+def test_messages_delivered_twice_do_not_count_as_ids_that_start_over(
+    messages: list[int], data: st.DataObject
+) -> None:
     again = data.draw(st.lists(st.sampled_from(messages))) if messages else []
-    assert not followed(*messages, *again).begun_again
+    assert not followed(*messages, *again).restarted
 
 
-def test_a_new_message_with_a_lower_id_is_a_new_beginning_from_then_on() -> None:
-    assert followed(500, 501, 1).begun_again
-    assert followed(500, 501, 1, 502).begun_again
+def test_after_a_new_message_with_a_lower_id_the_ids_have_started_over() -> None:
+    assert followed(500, 501, 1).restarted
+    assert followed(500, 501, 1, 502).restarted
 
 
 def test_only_the_latest_messages_are_remembered() -> None:
-    assert len(followed(*range(1, 5 * REMEMBERED)).heard) == REMEMBERED
+    assert len(followed(*range(1, 5 * REMEMBERED)).received) == REMEMBERED

@@ -1,4 +1,4 @@
-"""Spec.md 6.4: the host's places, shared so that no scale set starves."""
+"""Free capacity is shared so that no scale set starves (docs/behaviour.md § 6.4)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections import Counter
 
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import holdings, wishes
+from strategies import holdings, waiting_sets
 
 from runscaler.policy.fairness import share
 
 FREE = st.integers(-2, 20)
 
 
-@given(FREE, holdings(), wishes())
-def test_no_place_is_given_twice_nor_one_that_is_not_free(
+@given(FREE, holdings(), waiting_sets())
+def test_as_much_is_granted_as_is_free_and_no_claim_twice(
     free: int, held: dict[str, int], waiting: list[str]
 ) -> None:
     granted = share(free, held, waiting)
@@ -23,8 +23,8 @@ def test_no_place_is_given_twice_nor_one_that_is_not_free(
     assert all(0 <= index < len(waiting) for index in granted)
 
 
-@given(FREE, holdings(), wishes())
-def test_nobody_is_passed_over_for_a_set_that_ends_up_with_more_than_one_beyond_his(
+@given(FREE, holdings(), waiting_sets())
+def test_a_set_left_waiting_holds_at_most_one_less_than_any_set_served(
     free: int, held: dict[str, int], waiting: list[str]
 ) -> None:
     granted = share(free, held, waiting)
@@ -35,8 +35,8 @@ def test_nobody_is_passed_over_for_a_set_that_ends_up_with_more_than_one_beyond_
         assert all(have[served] <= have[passed_over] + 1 for served in given_to)
 
 
-@given(FREE, holdings(), wishes())
-def test_within_a_set_who_asked_first_is_served_first(
+@given(FREE, holdings(), waiting_sets())
+def test_the_oldest_claims_of_a_set_are_granted_first(
     free: int, held: dict[str, int], waiting: list[str]
 ) -> None:
     granted = share(free, held, waiting)
@@ -47,15 +47,15 @@ def test_within_a_set_who_asked_first_is_served_first(
         assert served == asked[: len(served)]
 
 
-@given(st.integers(0, 10), holdings(), wishes())
-def test_one_more_free_place_takes_none_away(free: int, held: dict[str, int], waiting: list[str]) -> None:
+@given(st.integers(0, 10), holdings(), waiting_sets())
+def test_more_free_capacity_takes_no_grant_away(free: int, held: dict[str, int], waiting: list[str]) -> None:
     fewer, more = share(free, held, waiting), share(free + 1, held, waiting)
 
     assert more[: len(fewer)] == fewer
 
 
-@given(FREE, holdings(), wishes())
-def test_the_order_in_which_holdings_are_kept_does_not_matter(
+@given(FREE, holdings(), waiting_sets())
+def test_the_order_of_the_held_capacity_does_not_matter(
     free: int, held: dict[str, int], waiting: list[str]
 ) -> None:
     backwards = dict(reversed(held.items()))
@@ -64,19 +64,19 @@ def test_the_order_in_which_holdings_are_kept_does_not_matter(
 
 
 @given(st.integers(1, 5), st.integers(1, 40))
-def test_a_set_that_waits_gets_its_turn_however_many_others_ask(places: int, others: int) -> None:
-    """Each round one place comes free; the greedy set asks again and again, the patient one once."""
+def test_a_set_with_nothing_comes_before_one_with_many_claims(places: int, others: int) -> None:
+    """One set holds everything and has many claims, the other holds nothing and has one, the newest."""
     held = {"greedy": places, "patient": 0}
     waiting = ["greedy"] * others + ["patient"]
 
     assert waiting[share(1, held, waiting)[0]] == "patient"
 
 
-def test_equals_are_served_in_the_order_of_asking() -> None:
+def test_equal_sets_are_served_in_the_order_of_their_claims() -> None:
     assert share(3, {}, ["b", "a", "c", "a"]) == (0, 1, 2)
 
 
-def test_a_big_set_and_a_small_one_share_evenly() -> None:
+def test_a_set_with_many_claims_and_one_with_few_share_evenly() -> None:
     granted = share(4, {}, ["big"] * 10 + ["small"] * 2)
 
     assert granted == (0, 10, 1, 11)

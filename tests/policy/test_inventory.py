@@ -1,4 +1,4 @@
-"""Design.md 3, "who lists, who adopts": what a list of resources has to repair."""
+"""docs/behaviour.md § 6.5: what a list of resources has to repair."""
 
 from __future__ import annotations
 

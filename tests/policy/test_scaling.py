@@ -1,4 +1,4 @@
-"""Spec.md 6.1 to 6.3 and 6.6 as laws that hold for every view."""
+"""docs/behaviour.md § 6.1 to 6.3 and 6.6 as laws that hold for every view."""
 
 from __future__ import annotations
 
@@ -73,8 +73,8 @@ def test_demand_is_never_negative_nor_above_the_assigned_jobs(demand: Demand, bu
 
 
 @given(demands(), st.integers(0, 50))
-def test_departed_runners_lower_demand_by_no_more_than_their_number(demand: Demand, busy: int) -> None:
-    assert demand.jobs(busy) >= demand.assigned - demand.departed
+def test_ended_runners_lower_demand_by_no_more_than_their_number(demand: Demand, busy: int) -> None:
+    assert demand.jobs(busy) >= demand.assigned - demand.had_job - demand.probably_had_job
 
 
 @given(demands(), st.integers(0, 50))
@@ -84,14 +84,14 @@ def test_demand_never_falls_below_the_jobs_on_our_own_busy_runners(demand: Deman
 
 @given(demands(), st.integers(0, 50))
 def test_a_lost_completion_cannot_hold_demand_down(demand: Demand, busy: int) -> None:
-    """Once GitHub counts no more running jobs than we have busy runners, departures mean nothing."""
+    """Where GitHub counts no more running jobs than we have busy runners, ended runners mean nothing."""
     assume(busy >= demand.running)
 
     assert demand.jobs(busy) == demand.assigned
 
 
-def test_the_job_of_a_runner_that_has_just_departed_needs_no_new_one() -> None:
-    assert Demand(assigned=3, running=2, departed=1).jobs(busy=1) == 2
+def test_the_job_of_a_runner_that_has_just_ended_needs_no_new_one() -> None:
+    assert Demand(assigned=3, running=2, had_job=1).jobs(busy=1) == 2
 
 
 # -- the target -----------------------------------------------------------------------------------
@@ -102,11 +102,25 @@ def test_the_target_is_never_above_max_runners(view: View) -> None:
     assert 0 <= plan(view).target <= view.max_runners
 
 
-@given(views(SERVING))
-def test_the_target_is_min_runners_and_the_jobs_up_to_max_runners(view: View) -> None:
-    jobs = view.demand.jobs(view.counts.busy + view.counts.adopted)
+@pytest.mark.parametrize(
+    ("min_runners", "max_runners", "assigned", "target"),
+    [(0, 5, 0, 0), (0, 5, 3, 3), (2, 5, 0, 2), (2, 5, 1, 3), (2, 5, 3, 5), (2, 5, 9, 5), (5, 5, 1, 5)],
+)
+def test_the_target_is_min_runners_and_the_jobs_up_to_max_runners(
+    min_runners: int, max_runners: int, assigned: int, target: int
+) -> None:
+    view = quiet(min_runners=min_runners, max_runners=max_runners, assigned=assigned)
 
-    assert plan(view).target == min(view.max_runners, view.min_runners + jobs)
+    assert plan(view).target == target
+
+
+@given(views(SERVING))
+def test_one_more_assigned_job_raises_the_target_by_one_until_max_runners(view: View) -> None:
+    more = replace(view, demand=replace(view.demand, assigned=view.demand.assigned + 1))
+    before, after = plan(view).target, plan(more).target
+
+    assert before <= after <= before + 1
+    assert after > before or after == view.max_runners
 
 
 @given(views(DRAINING))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pykka
 
     from runscaler.actors.base import SupervisedActor
-    from runscaler.actors.house import House
+    from runscaler.actors.context import ActorContext
     from runscaler.config.model import Config
     from runscaler.interrupt import Interrupt
 
@@ -68,7 +68,7 @@ class AcceleratedAutoscaler(Autoscaler):
     def __init__(self, config: Config, clock: AcceleratedClock) -> None:
         super().__init__(config, clock=clock)
 
-    def _build(self) -> House:
+    def _build(self) -> ActorContext:
         return replace(super()._build(), launch=launch)
 
 

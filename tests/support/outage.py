@@ -174,7 +174,7 @@ class Outage:
         return {name: self.githubs[name].wait_for_jobs(some, state) for name, some in ids.items()}
 
     def _started(self) -> dict[str, int]:
-        return {name: self._of(name).runners_started for name in self.githubs}
+        return {name: self._of(name).counters.runners_started for name in self.githubs}
 
     def _agents(self) -> dict[str, Agents]:
         """By scale set; agents alone, not what their jobs run."""

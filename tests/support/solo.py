@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from support.world import MemoryBoard, Shelf, blank, scale_set
+from support.world import MemoryBoard, MemoryStateStore, blank, scale_set
 
-from runscaler.actors.house import House
+from runscaler.actors.context import ActorContext
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.runner import RunnerActor
@@ -23,7 +23,7 @@ from runscaler.interrupt import Interrupt
 from runscaler.names import SlotNumber
 from runscaler.testing.clock import FakeClock
 from runscaler.testing.memory_github import MemoryGitHub
-from runscaler.testing.probe import InlineWorkers, Probe, Stage
+from runscaler.testing.probe import InlineWorkerPool, Probe, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ class Solo:
         self.parent = self.stage.add(Probe(self.clock, "parent"))
         self.github = MemoryGitHub(self.clock, blocking=False)
         self.backend = MemoryBackend(self.clock)
-        self.shelf = Shelf()
+        self.state_store = MemoryStateStore()
         self.events: list[Event] = []
         sets = scale_sets or (scale_set("linux", **settings),)
         self.settings = sets[0]
@@ -102,17 +102,17 @@ class Solo:
         self.board = MemoryBoard(blank(self.config))
         self.service = WatchedService(self.github.connect(self.settings))
         self.interrupt = Interrupt()
-        self.house = House(
+        self.context = ActorContext(
             config=self.config,
             clock=self.clock,
-            memory=self.shelf,
+            state_store=self.state_store,
             board=self.board,
             host_name="host-a",
             connect=lambda settings, report: self.service,  # type: ignore[arg-type,return-value]
-            thing_of=lambda _: "memory",
+            backend_id_of=lambda _: "memory",
             open_backend=lambda _: self.backend,
             emit=self.events.append,
-            workers=InlineWorkers,
+            make_worker_pool=InlineWorkerPool,
             serve=serve,
             launch=self.stage.launch,
         )
@@ -124,7 +124,7 @@ class Solo:
             ListenerActor(
                 "listener linux",
                 self.parent.actor_ref,
-                self.house,
+                self.context,
                 self.settings,
                 self.service,  # type: ignore[arg-type]
                 self.interrupt,
@@ -137,7 +137,7 @@ class Solo:
             RunnerActor(
                 f"runner {slot} linux",
                 self.parent.actor_ref,
-                self.house,
+                self.context,
                 self.settings,
                 SlotNumber(slot),
                 self.service,  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ class Solo:
         )
 
     def keeper(self) -> KeeperActor:
-        return self._started(KeeperActor("keeper memory", self.parent.actor_ref, self.house, self.backend))
+        return self._started(KeeperActor("keeper memory", self.parent.actor_ref, self.context, self.backend))
 
     def _started(self, actor: Any) -> Any:
         self.stage.add(actor)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runscaler.actors.house import House
+from runscaler.actors.context import ActorContext
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.messages import Shutdown
@@ -25,7 +25,7 @@ from runscaler.errors import Interrupted
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.testing.clock import FakeClock
 from runscaler.testing.memory_github import MemoryGitHub
-from runscaler.testing.probe import MOST_MESSAGES, InlineWorkers, Stage, deliver_one, is_due
+from runscaler.testing.probe import MOST_MESSAGES, InlineWorkerPool, Stage, deliver_one, is_due
 
 if TYPE_CHECKING:
     from runscaler.actors.base import SupervisedActor
@@ -66,8 +66,8 @@ class PatientService:
         return batch
 
 
-class Shelf:
-    """`House.memory`, in memory."""
+class MemoryStateStore:
+    """`ActorContext.state_store`, in memory."""
 
     def __init__(self) -> None:
         self.sessions: dict[ScaleSetKey, tuple[ScaleSetId, SessionId]] = {}
@@ -141,29 +141,29 @@ class World:
         """Kinds of actors that are in a call just now: they handle no message."""
         self.events: list[Event] = []
         self.ended: list[str] = []
-        self.shelf = Shelf()
+        self.state_store = MemoryStateStore()
         sets = scale_sets or (scale_set("linux", **settings),)
         self.config = Config(scale_sets=sets, host={"max_runners": host_cap})  # type: ignore[arg-type]
         self.start()
 
     def start(self) -> None:
-        """A new process: nothing in memory but what GitHub, the backend and the shelf hold."""
+        """A new process: nothing in memory but what GitHub, the backend and the state store hold."""
         self.stage = Stage()
         self.board = MemoryBoard(blank(self.config))
-        house = House(
+        context = ActorContext(
             config=self.config,
             clock=self.clock,
-            memory=self.shelf,
+            state_store=self.state_store,
             board=self.board,
             host_name="host-a",
             connect=self._connect,
-            thing_of=self.thing_of,
+            backend_id_of=self.backend_id_of,
             open_backend=self.open_backend,
             emit=self.events.append,
-            workers=InlineWorkers,
+            make_worker_pool=InlineWorkerPool,
             launch=self.stage.launch,
         )
-        self.root = self.stage.add(RootActor(house, self.ended.append))
+        self.root = self.stage.add(RootActor(context, self.ended.append))
         self.root.on_start()
 
     def kill(self) -> None:
@@ -173,7 +173,7 @@ class World:
         for watch in list(self.backend.engine._watchers):
             watch.stop()
 
-    def thing_of(self, _settings: ScaleSetSettings) -> str:
+    def backend_id_of(self, _settings: ScaleSetSettings) -> str:
         return "memory"
 
     def open_backend(self, _settings: ScaleSetSettings) -> MemoryBackend:
@@ -223,7 +223,7 @@ class World:
             service: Any = listener._service
             if service.quiet:
                 service.quiet = False
-                listener._go_on()
+                listener._schedule_turn()
 
     def advance(self, seconds: float) -> None:
         """Let time pass, a second at a time, delivering what becomes due."""

@@ -168,8 +168,8 @@ def test_acknowledgements_that_get_lost_count_nothing_twice(days: dict[str, Day]
     day.work_until_over()
     jobs = day.all_jobs()
 
-    wait_until(lambda: day.status.jobs_completed >= len(jobs), "word of all of them")
-    assert (day.status.jobs_started, day.status.jobs_completed) == (len(jobs), len(jobs))
+    wait_until(lambda: day.status.counters.jobs_completed >= len(jobs), "word of all of them")
+    assert (day.status.counters.jobs_started, day.status.counters.jobs_completed) == (len(jobs), len(jobs))
 
 
 def test_an_outage_touches_no_runner_and_is_said_in_few_words(days: dict[str, Day]) -> None:
@@ -209,7 +209,7 @@ def test_jobs_that_are_assigned_and_ignored_leak_no_runner(days: dict[str, Day])
     day.github.wait_for_scenario()
     jobs = day.all_jobs()
 
-    assert day.status.runners_started == len(jobs) == MOST
+    assert day.status.counters.runners_started == len(jobs) == MOST
 
 
 def test_a_mute_session_is_cut_and_opened_anew(days: dict[str, Day]) -> None:
@@ -255,7 +255,7 @@ def test_a_runner_that_gets_its_job_after_its_removal_is_not_killed(days: dict[s
 
     assert (cancelled.result, cancelled.runner) == ("canceled", "")
     assert (late.result, late.runner) == ("succeeded", runner.name)
-    assert day.status.runners_started == 1
+    assert day.status.counters.runners_started == 1
 
 
 def test_a_stolen_session_makes_a_standby_that_takes_over_without_a_fight(days: dict[str, Day]) -> None:

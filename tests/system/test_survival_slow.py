@@ -129,11 +129,11 @@ def test_assigned_jobs_that_no_runner_is_offered_leak_no_runner(field: Field) ->
     """F83."""
     siege = field.siege
     siege.wait_for(IGNORED, lambda status: status.idle == 1)
-    assert siege.of(IGNORED).runners_started == 1
+    assert siege.of(IGNORED).counters.runners_started == 1
     field.github.remove_fault(field.ignoring)
 
     (job,) = field.ended(IGNORED)
-    assert (job.result, siege.of(IGNORED).runners_started) == ("succeeded", 1)
+    assert (job.result, siege.of(IGNORED).counters.runners_started) == ("succeeded", 1)
 
 
 @pytest.mark.parametrize("fault", LIED_ABOUT)

@@ -1,4 +1,4 @@
-"""An active daemon and its standby, each a real process (docs/behaviour.md § 8.3, 8.4); one daemon a state-dir (8.6).
+"""An active daemon and its standby, each a real process (docs/behaviour.md § 8.3, 8.4, 8.6).
 
 A standby looks every 30 to 45 s: all pairs wait side by side, and what takes no waiting is tried meanwhile.
 """

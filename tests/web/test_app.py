@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from runscaler.status import ScaleSetStatus, SetState, Unmet, UnmetDemand
+from runscaler.status import Counters, ScaleSetStatus, SetState, Unmet, UnmetDemand
 
 
 def one(name: str = "linux", state: SetState = SetState.OK, **more: object) -> ScaleSetStatus:
@@ -22,8 +22,7 @@ def test_health_has_the_keys_that_the_go_tool_had(world):
         one(
             idle=1,
             busy=2,
-            jobs_started=9,
-            jobs_completed=7,
+            counters=Counters(jobs_started=9, jobs_completed=7),
             desired_runners=3,
             available_jobs=4,
             assigned_jobs=5,

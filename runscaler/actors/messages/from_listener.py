@@ -1,4 +1,4 @@
-"""What a scale set hears from its listener."""
+"""What a scale set receives from its listener."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """The listener holds a session. Answered with `BatchHandled(batch_id=None, …)`, as `offers` (of
-    flavour B, from before this session) may be worth acquiring. `labels` are those GitHub kept."""
+    """The listener has opened a session. Answered with `BatchHandled(None, …)`, which says what to acquire.
+
+    `offers` are the jobs that wait to be acquired since before this session (docs/protocol.md § 6). `labels`
+    are the scale set's as GitHub accepted them.
+    """
 
     scale_set_id: ScaleSetId
     statistics: Statistics | None
@@ -24,14 +27,14 @@ class SessionOpened:
 
 @dataclass(frozen=True, slots=True)
 class ScaleSetFound:
-    """The scale set exists at GitHub under this id; its session is still to come."""
+    """The scale set exists at GitHub and has this id. It has no session yet."""
 
     scale_set_id: ScaleSetId
 
 
 @dataclass(frozen=True, slots=True)
-class StoodBy:
-    """Another listener holds the scale set; tried again at `retry_at` (monotonic)."""
+class StandbyEntered:
+    """Another listener holds the session; the next attempt is at `retry_at` (monotonic)."""
 
     reason: str
     retry_at: float
@@ -39,21 +42,21 @@ class StoodBy:
 
 @dataclass(frozen=True, slots=True)
 class ListenerTroubled:
-    """The listener cannot serve; it tries again by itself. None: all is well again."""
+    """The listener's calls fail and are retried; None: they succeed again."""
 
     trouble: Trouble | None
 
 
 @dataclass(frozen=True, slots=True)
 class CallsTroubled:
-    """Calls to GitHub, of whichever actor, are made again and again; None: no more."""
+    """The client repeats calls to GitHub, of any actor of the scale set; None: it no longer has to."""
 
     trouble: Trouble | None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchReceived:
-    """A message of the queue. Answered with `BatchHandled`; acknowledged only after that."""
+    """A message from the queue. Answered with `BatchHandled`; it is acknowledged only after that."""
 
     batch_id: int
     statistics: Statistics | None
@@ -62,30 +65,30 @@ class BatchReceived:
 
     @property
     def digest(self) -> str:
-        """Tells its content from that of other batches, also when it comes again under another id."""
+        """Identifies the content of the batch, which may be delivered again under another id."""
         return hashlib.sha256(repr(self.events).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
-class SecondOpinion:
-    """Statistics asked for because the last ones contradicted their batch."""
+class StatisticsRefreshed:
+    """The answer to `RefreshStatistics`."""
 
     statistics: Statistics | None
 
 
 @dataclass(frozen=True, slots=True)
-class PolledInVain:
-    """A long poll ended with nothing new: plan again on the latest statistics."""
+class NoMessageReceived:
+    """A long poll ended without a message: the latest statistics still hold."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListenerStopped:
-    """The session is closed; `deleted` tells whether the scale set is gone at GitHub."""
+    """The listener has ended as ordered. `deleted`: the scale set was deleted at GitHub."""
 
     deleted: bool
 
 
 ListenerReport = (
-    SessionOpened | ScaleSetFound | StoodBy | ListenerTroubled | CallsTroubled | BatchReceived | PolledInVain
-    | SecondOpinion | ListenerStopped
+    SessionOpened | ScaleSetFound | StandbyEntered | ListenerTroubled | CallsTroubled | BatchReceived
+    | NoMessageReceived | StatisticsRefreshed | ListenerStopped
 )  # fmt: skip

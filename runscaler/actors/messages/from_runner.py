@@ -1,4 +1,4 @@
-"""What a scale set hears from the actors of its slots."""
+"""What a scale set receives from the actors of its slots."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunnerUp:
+    """The start has succeeded."""
+
     slot: SlotNumber
     generation: Generation
     resource: Resource
@@ -21,7 +23,7 @@ class RunnerUp:
 
 @dataclass(frozen=True, slots=True)
 class RunnerStartFailed:
-    """Nothing of it is left at the backend; its registration is being removed."""
+    """Nothing is left at the backend; the registration, if there is one, is being removed."""
 
     slot: SlotNumber
     generation: Generation
@@ -29,12 +31,12 @@ class RunnerStartFailed:
     fixes: tuple[str, ...]
     rate_limited: bool = False
     image_missing: bool = False
-    no_place: bool = False
+    vm_limit_reached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RetireAgreed:
-    """GitHub removed the registration and the backend sees no job inside."""
+    """GitHub has removed the registration, and the backend sees no job in the runner."""
 
     slot: SlotNumber
     generation: Generation
@@ -42,7 +44,7 @@ class RetireAgreed:
 
 @dataclass(frozen=True, slots=True)
 class RetireRefused:
-    """A job runs: GitHub said so, or the backend saw it."""
+    """The runner has a job, as GitHub says or the backend sees."""
 
     slot: SlotNumber
     generation: Generation
@@ -50,7 +52,7 @@ class RetireRefused:
 
 @dataclass(frozen=True, slots=True)
 class RetireFailed:
-    """GitHub could not be asked; nothing has changed."""
+    """GitHub or the backend could not be asked: whether the runner has a job is not known."""
 
     slot: SlotNumber
     generation: Generation
@@ -58,16 +60,16 @@ class RetireFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class JobSeen:
-    """The backend sees a job inside an adopted runner."""
+class JobDetected:
+    """The backend sees a job in an adopted runner."""
 
     slot: SlotNumber
     generation: Generation
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrationSeen:
-    """Whether GitHub knows the runner. One absence proves nothing (docs/protocol.md § 8.4)."""
+class RegistrationChecked:
+    """Whether GitHub knows the runner. A single no proves nothing (docs/protocol.md § 8.4)."""
 
     slot: SlotNumber
     generation: Generation
@@ -75,8 +77,8 @@ class RegistrationSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrationOwed:
-    """A registration that nobody uses is to be removed at GitHub, however long that takes."""
+class DeregistrationPending:
+    """The runner may be registered at GitHub, but is not used any more: its actor deregisters it."""
 
     slot: SlotNumber
     runner: RunnerName
@@ -84,8 +86,8 @@ class RegistrationOwed:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrationSettled:
-    """It is gone."""
+class DeregistrationDone:
+    """The runner is not registered at GitHub any more."""
 
     slot: SlotNumber
     runner: RunnerName
@@ -93,7 +95,7 @@ class RegistrationSettled:
 
 @dataclass(frozen=True, slots=True)
 class RunnerGone:
-    """The resource is gone; `output` is where its last output was kept, if that was asked for."""
+    """The resource is removed. `output` is where its last output was saved, if it was."""
 
     slot: SlotNumber
     generation: Generation
@@ -101,15 +103,15 @@ class RunnerGone:
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerEnded:
-    """The slot's actor has ended as ordered, what it owed at GitHub being settled or given up."""
+class RunnerActorStopped:
+    """The slot's actor has ended as ordered. What it could not deregister is left to the next start."""
 
     slot: SlotNumber
 
 
 @dataclass(frozen=True, slots=True)
 class RemovalFailed:
-    """The resource could not be removed yet; tried again until it is gone."""
+    """The resource could not be removed; the slot's actor keeps trying. Sent once for each runner."""
 
     slot: SlotNumber
     generation: Generation
@@ -118,7 +120,7 @@ class RemovalFailed:
 
 SlotReport = (
     RunnerUp | RunnerStartFailed | RetireAgreed | RetireRefused | RetireFailed | RunnerGone | RemovalFailed
-    | RegistrationSeen | JobSeen
+    | RegistrationChecked | JobDetected
 )  # fmt: skip
-"""About one runner in a slot: an answer about an earlier one is dropped."""
-RunnerReport = SlotReport | RegistrationOwed | RegistrationSettled | RunnerEnded
+"""About the runner of a generation: dropped if the slot holds another by now."""
+RunnerReport = SlotReport | DeregistrationPending | DeregistrationDone | RunnerActorStopped

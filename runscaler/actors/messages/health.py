@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SnapshotTaken:
-    """A scale set as it is now."""
+    """The latest status of a scale set."""
 
     key: ScaleSetKey
     status: ScaleSetStatus
@@ -20,8 +20,7 @@ class SnapshotTaken:
 
 @dataclass(frozen=True, slots=True)
 class RestartsCounted:
-    """Root's counts: of the shared actors by name, of scale set actors by key; `given_up` is why the
-    program is about to end, else empty."""
+    """How often each shared actor was restarted, by name. `given_up` is why the program is about to end."""
 
     shared: tuple[tuple[str, int], ...]
     given_up: str = ""
@@ -29,7 +28,7 @@ class RestartsCounted:
 
 @dataclass(frozen=True, slots=True)
 class StopHealth:
-    """Everything else is down."""
+    """End, as the last actor of a stop."""
 
 
 HealthMessage = SnapshotTaken | RestartsCounted | StopHealth

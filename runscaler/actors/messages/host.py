@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.actors.messages.shared import HoldReportsOverdue
+
 if TYPE_CHECKING:
     from runscaler.actors.messages.shared import Ref
     from runscaler.names import Generation, ScaleSetKey, SlotNumber
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimPlace:
-    """A slot wants a place under the host's cap; answered with `PlaceGranted`, perhaps much later."""
+class ClaimCapacity:
+    """A slot wants to start a runner under the host's cap. Answered with `ClaimGranted` when it may."""
 
     key: ScaleSetKey
     ref: Ref
@@ -21,17 +23,20 @@ class ClaimPlace:
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnPlace:
-    """The slot is empty, or no longer wants one. Harmless when repeated."""
+class ReleaseCapacity:
+    """The slot no longer holds a runner, or no longer wants one. Idempotent."""
 
     key: ScaleSetKey
     slot: SlotNumber
 
 
 @dataclass(frozen=True, slots=True)
-class HoldPlaces:
-    """The scale set holds these slots: `all_of_them` where it has just learnt what there is (or tells a
-    new Host), else one more that it adopted."""
+class HoldCapacity:
+    """These slots of the scale set hold runners that were not claimed here.
+
+    `all_of_them`: the report is complete; it follows the first inventory and a restart of the host actor.
+    Else the slots are additional, as runners were adopted later.
+    """
 
     key: ScaleSetKey
     slots: tuple[SlotNumber, ...]
@@ -39,13 +44,8 @@ class HoldPlaces:
 
 
 @dataclass(frozen=True, slots=True)
-class WaitNoLonger:
-    """Own deadline: scale sets that cannot say what they hold do not hold up the others."""
-
-
-@dataclass(frozen=True, slots=True)
 class StopHost:
-    """All scale sets are down."""
+    """End: all scale sets have stopped."""
 
 
-HostMessage = ClaimPlace | ReturnPlace | HoldPlaces | WaitNoLonger | StopHost
+HostMessage = ClaimCapacity | ReleaseCapacity | HoldCapacity | HoldReportsOverdue | StopHost

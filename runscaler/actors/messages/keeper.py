@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JoinKeeper:
-    """A scale set lives on this thing: tell it of ends and availability, prepare its image."""
+    """A scale set uses this backend: prepare its image, and tell it what happens."""
 
     key: ScaleSetKey
     ref: Ref
@@ -26,7 +26,7 @@ class JoinKeeper:
 
 @dataclass(frozen=True, slots=True)
 class LeaveKeeper:
-    """The scale set is gone from here; `keep`: the program ends, and the next start goes on from here."""
+    """The scale set has stopped. `keep`: its warm VMs stay for the next start."""
 
     key: ScaleSetKey
     keep: bool = False
@@ -34,7 +34,7 @@ class LeaveKeeper:
 
 @dataclass(frozen=True, slots=True)
 class ListResources:
-    """Answered with `Inventory`, or not at all while the thing is down (`BackendUp` comes then)."""
+    """Answered with `Inventory` once a listing succeeds."""
 
     key: ScaleSetKey
 
@@ -63,7 +63,7 @@ class Prepared:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparingFailed:
+class PrepareFailed:
     """From a worker."""
 
     key: ScaleSetKey
@@ -72,8 +72,8 @@ class PreparingFailed:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparingGoesOn:
-    """From a worker: `what` is being fetched, `percent` of it is here (None: unknown)."""
+class PrepareProgressed:
+    """From a worker: `what` is being fetched, `percent` of it is done (None: unknown)."""
 
     key: ScaleSetKey
     what: str
@@ -81,45 +81,44 @@ class PreparingGoesOn:
 
 
 @dataclass(frozen=True, slots=True)
-class PrepareAgain:
-    """From a scale set whose start found the image missing; with a `turn` the keeper's own deadline,
-    of which only the latest counts."""
+class RetryPrepare:
+    """From a scale set whose start found no image; or, with a `turn`, own deadline: the latest counts."""
 
     key: ScaleSetKey
     turn: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class ListAgain:
-    """Own deadline: the last listing failed. Only the latest `turn` counts."""
+class RetryListing:
+    """Own deadline after a failed listing. Only the latest `turn` counts."""
 
     turn: int
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerCrashed:
-    """From a worker: something escaped that no backend may raise; the keeper crashes with it."""
+    """From a worker: the backend raised what no backend may raise; the keeper crashes in turn."""
 
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class StopKeeper:
-    """All scale sets are down. `keep`: warm resources stay for the next start."""
+    """End: all scale sets have stopped. `keep`: ready warm VMs stay for the next start."""
 
     keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SweepDue:
-    """Own deadline: the sweep of that name."""
+    """Own deadline: it is time for the sweep of that name."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """From a worker: what the sweep did, or (`failed`) why it did not; empty: nothing."""
+    """From a worker: what the sweep did (empty: nothing), or why it `failed`."""
 
     name: str
     what: str
@@ -127,7 +126,7 @@ class Swept:
 
 
 KeeperMessage = (
-    JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | ListAgain | Prepared
-    | PreparingFailed | PreparingGoesOn | PrepareAgain | WorkerCrashed | StopKeeper | ResourceEnded
+    JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing | Prepared
+    | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
     | ThingDown | ThingUp | SweepDue | Swept | VmSlotMessage
 )  # fmt: skip

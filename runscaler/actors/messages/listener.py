@@ -6,17 +6,21 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class GoOn:
-    """Own: connect or poll, whatever is next. Only the latest `turn` counts, so that there is never
-    more than one chain of polls."""
+class TakeTurn:
+    """Sent to itself, now or as a deadline: connect or poll, whatever is next.
+
+    Only the latest `turn` counts, so that there is never more than one chain of polls.
+    """
 
     turn: int
 
 
 @dataclass(frozen=True, slots=True)
 class BatchHandled:
-    """The scale set has applied the batch (None: the opening statistics): acquire these request ids,
-    acknowledge, poll on."""
+    """The scale set has handled the batch, or with None the `SessionOpened`.
+
+    Acquire the jobs with these request ids, then acknowledge the batch and go on polling.
+    """
 
     batch_id: int | None
     acquire: tuple[int, ...]
@@ -24,26 +28,26 @@ class BatchHandled:
 
 @dataclass(frozen=True, slots=True)
 class AnnounceCapacity:
-    """The number of runners the set can have at all now. Goes with the listener's interrupt."""
+    """The most runners that the scale set can have now. Sent along with the listener's interrupt."""
 
     capacity: int
 
 
 @dataclass(frozen=True, slots=True)
 class Reconnect:
-    """The session has been mute for too long: open a new one. Goes with the listener's interrupt."""
+    """No poll has returned for too long: open a new session. Sent along with the listener's interrupt."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskAgain:
-    """The last statistics are not to be believed: refresh the session, whose reply has others (F66)."""
+class RefreshStatistics:
+    """The last statistics contradict other facts: get new ones by refreshing the session (fault F66)."""
 
 
 @dataclass(frozen=True, slots=True)
 class CloseSession:
-    """End: close the session, delete the scale set if told. Goes with the listener's interrupt."""
+    """End: close the session, delete the scale set if told to. Sent along with the listener's interrupt."""
 
     delete_scale_set: bool
 
 
-ListenerMessage = GoOn | BatchHandled | AnnounceCapacity | Reconnect | AskAgain | CloseSession
+ListenerMessage = TakeTurn | BatchHandled | AnnounceCapacity | Reconnect | RefreshStatistics | CloseSession

@@ -1,4 +1,4 @@
-"""What Root receives."""
+"""What the root actor receives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Asked by the edges: is the actor system alive?"""
+    """An ask from outside the actors. The answer is whether all of root's children answer heartbeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,28 +23,37 @@ class Shutdown:
 
 @dataclass(frozen=True, slots=True)
 class ScaleSetStopped:
-    """A scale set ended in good order."""
+    """The scale set has ended as ordered."""
 
     key: ScaleSetKey
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
-    """Own deadline: ask all for a heartbeat."""
+class HeartbeatDue:
+    """Own deadline: ask all children for a heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatAnswered:
+    """The answer to `Heartbeat`."""
+
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class SharedStopped:
-    """A shared actor (keeper, host, health) ended as ordered."""
+    """An actor that scale sets share (keeper, host, health) has ended as ordered."""
 
     name: str
 
 
 RootMessage = (
-    ChildCrashed | RestartChild | Ping | Shutdown | ScaleSetStopped | SharedStopped | Beat | HeartbeatAnswered
+    ChildCrashed
+    | RestartChild
+    | Ping
+    | Shutdown
+    | ScaleSetStopped
+    | SharedStopped
+    | HeartbeatDue
+    | HeartbeatAnswered
 )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StartRunner:
-    """`deadline` is on the monotonic clock."""
+    """Register the runner and start it in `place`, until `deadline` (monotonic)."""
 
     generation: Generation
     runner: RunnerName
@@ -24,7 +24,7 @@ class StartRunner:
 
 @dataclass(frozen=True, slots=True)
 class CancelStart:
-    """Undo a start, finished or not; answered with `RunnerGone`. Goes with the runner's interrupt."""
+    """Undo a start, whether it has finished or not. Answered with `RunnerGone`. Sent with the interrupt."""
 
     generation: Generation
     runner: RunnerName
@@ -32,7 +32,7 @@ class CancelStart:
 
 @dataclass(frozen=True, slots=True)
 class AdoptRunner:
-    """This resource is yours now."""
+    """The resource was found at the backend: it is this slot's from now on."""
 
     generation: Generation
     resource: Resource
@@ -40,8 +40,10 @@ class AdoptRunner:
 
 @dataclass(frozen=True, slots=True)
 class RetireRunner:
-    """Ask GitHub to remove the registration, then the backend whether a job runs inside; `after_job`:
-    GitHub has called its job completed, and its word alone counts (docs/behaviour.md § 5, step 5)."""
+    """Ask GitHub to remove the registration, and then the backend whether a job runs in the runner.
+
+    `after_job`: GitHub says that its job is completed, so the backend is not asked (docs/behaviour.md § 5.1).
+    """
 
     generation: Generation
     scale_set_id: ScaleSetId
@@ -50,8 +52,11 @@ class RetireRunner:
 
 @dataclass(frozen=True, slots=True)
 class RemoveRunner:
-    """Remove the resource until it is gone. `deregister`: its registration is (or may be) still
-    there. `keep_output`: keep the last of its output first."""
+    """Remove the resource; keep trying until it is gone.
+
+    `force`: even if it is running. `deregister`: GitHub may still have the registration. `keep_output`: first
+    save the end of its output, together with how it ended (`ending`).
+    """
 
     generation: Generation
     scale_set_id: ScaleSetId
@@ -63,8 +68,10 @@ class RemoveRunner:
 
 @dataclass(frozen=True, slots=True)
 class DeregisterRunner:
-    """Remove a registration at GitHub, by name where the id is not known (0), and then only if it
-    is of that scale set."""
+    """Remove a registration at GitHub: by id, or if that is not known (0) by name.
+
+    A runner found by name is removed only if it is of that scale set.
+    """
 
     runner: RunnerName
     runner_id: int
@@ -73,29 +80,29 @@ class DeregisterRunner:
 
 @dataclass(frozen=True, slots=True)
 class CheckRegistration:
-    """Does GitHub still know this runner?"""
+    """Ask GitHub whether it still knows the runner. Answered with `RegistrationChecked`."""
 
     generation: Generation
 
 
 @dataclass(frozen=True, slots=True)
 class RetryRemoval:
-    """Own deadline."""
+    """Own deadline: try to remove the resource again."""
 
     generation: Generation
 
 
 @dataclass(frozen=True, slots=True)
 class RetryDeregistration:
-    """Own deadline."""
+    """Own deadline: try all pending deregistrations again."""
 
 
 @dataclass(frozen=True, slots=True)
-class EndRunner:
-    """The actor is not needed any more: settle what is owed at GitHub once, then end."""
+class StopRunnerActor:
+    """End, after one more attempt at the pending deregistrations."""
 
 
 RunnerMessage = (
     StartRunner | CancelStart | AdoptRunner | RetireRunner | RemoveRunner | DeregisterRunner
-    | CheckRegistration | RetryRemoval | RetryDeregistration | EndRunner
+    | CheckRegistration | RetryRemoval | RetryDeregistration | StopRunnerActor
 )  # fmt: skip

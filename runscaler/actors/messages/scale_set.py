@@ -1,13 +1,13 @@
-"""What a scale set receives beside its children's and its keeper's reports: orders and own deadlines."""
+"""What a scale set receives, apart from the reports in the `from_…` modules: orders and own deadlines."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.actors.messages.from_keeper import KeeperReport
 from runscaler.actors.messages.from_listener import ListenerReport
 from runscaler.actors.messages.from_runner import RunnerReport
-from runscaler.actors.messages.from_thing import ThingReport
 from runscaler.actors.messages.shared import ChildCrashed, Ref, RestartChild
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PeerReplaced:
-    """Host or the keeper crashed and is back under this ref: claim places anew, ask for an inventory."""
+    """The shared actor of that kind (`HOST`, `KEEPER` or `HEALTH`) was restarted and has this ref now."""
 
     kind: str
     ref: Ref
@@ -24,7 +24,7 @@ class PeerReplaced:
 
 @dataclass(frozen=True, slots=True)
 class StopScaleSet:
-    """End in good order. `keep`: leave runners and scale set as they are (`on-exit = "keep"`)."""
+    """End in order. `keep`: leave the runners and the scale set as they are (`on-exit = "keep"`)."""
 
     drain_timeout: float
     keep: bool
@@ -32,54 +32,54 @@ class StopScaleSet:
 
 @dataclass(frozen=True, slots=True)
 class MakePlan:
-    """Own: the view has changed; at most one is in flight."""
+    """Sent to itself when something has changed. At most one is queued."""
 
 
 @dataclass(frozen=True, slots=True)
-class LookAgain:
-    """Own deadline: time alone may have changed the plan."""
+class PlanDue:
+    """Own deadline: the plan may change although nothing has happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reconcile:
-    """Own deadline: compare with the backend's list."""
+    """Own deadline: compare the slots with what the backend lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publish:
-    """Own deadline: the snapshot on the board is stale."""
+    """Own deadline: publish a new snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
 class SlotDue:
-    """Own deadline: the slot's own deadline may have come (it may have moved meanwhile)."""
+    """Own deadline: the slot's deadline may have come, unless it was moved meanwhile."""
 
     slot: SlotNumber
 
 
 @dataclass(frozen=True, slots=True)
-class SettleDeparted:
-    """Own deadline: no JobCompleted came for a runner that ended with a job."""
+class EndedRunnerDue:
+    """Own deadline: the time to wait for the job messages of a runner that has ended is over."""
 
     runner: RunnerName
 
 
 @dataclass(frozen=True, slots=True)
-class DrainOver:
-    """Own deadline: busy runners are removed by force now."""
+class DrainTimedOut:
+    """Own deadline: busy runners are not waited for any longer, but removed by force."""
 
 
 @dataclass(frozen=True, slots=True)
-class ClosingOver:
-    """Own deadline: a step of the stop (`what`) has taken too long; go on without its answer."""
+class ShutdownStepTimedOut:
+    """Own deadline: a step of the stop (`what`) takes too long; go on with the next."""
 
     what: str
 
 
 OwnDeadline = (
-    MakePlan | LookAgain | Reconcile | Publish | SlotDue | SettleDeparted | DrainOver | ClosingOver
+    MakePlan | PlanDue | Reconcile | Publish | SlotDue | EndedRunnerDue | DrainTimedOut | ShutdownStepTimedOut
     | RestartChild
 )  # fmt: skip
 ScaleSetMessage = (
-    ListenerReport | RunnerReport | ThingReport | OwnDeadline | ChildCrashed | PeerReplaced | StopScaleSet
+    ListenerReport | RunnerReport | KeeperReport | OwnDeadline | ChildCrashed | PeerReplaced | StopScaleSet
 )

@@ -1,4 +1,4 @@
-"""What any actor, and any parent, receives."""
+"""What more than one kind of actor receives."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ import pykka
 
 Ref = pykka.ActorRef[Any]
 HOST, KEEPER, HEALTH = "host", "keeper", "health"
-"""The kinds of `PeerReplaced`."""
+"""The kinds in `PeerReplaced`; the first and the last are also the names of these actors."""
 BATCH = "BatchReceived"
-"""How a crash report begins that is about a batch; its digest follows."""
+"""How `ChildCrashed.handling` begins if a batch was being handled; the digest of the batch follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Abandon:
-    """Your parent died: end now, keep your resource, leave your session, tell nobody."""
+    """The parent has died: end now, but leave the resource and the session as they are. Report nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """Answer your parent with `HeartbeatAnswered`: an actor that must not block does so at once."""
+    """Answered with `HeartbeatAnswered` to the parent; at once, by an actor that must not block."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ChildCrashed:
-    """`urn` names the dead actor, `handling` what it was at, `error` is rendered text; `orphans` are
-    its children, which have been told to end."""
+    """A child has died.
+
+    `urn` identifies it, `handling` names the message or hook at which it died, `error` is the error and its
+    stack as text. `orphans` are its own children, which have been told to end.
+    """
 
     urn: str
     name: str
@@ -40,7 +43,12 @@ class ChildCrashed:
 
 @dataclass(frozen=True, slots=True)
 class RestartChild:
-    """Own deadline: the backoff of a crashed child is over; `orphans` may still have to end."""
+    """Own deadline: the backoff of a crashed child is over. Its `orphans` may not have ended yet."""
 
     name: str
     orphans: tuple[Ref, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HoldReportsOverdue:
+    """Own deadline: stop waiting for the scale sets that have not reported what their runners hold."""

@@ -1,9 +1,11 @@
-"""What the actor of the host's VM slots receives, beside what every keeper does."""
+"""What `TartSlotActor` receives in addition to what every keeper does."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from runscaler.actors.messages.shared import HoldReportsOverdue
 
 if TYPE_CHECKING:
     from runscaler.actors.messages.shared import Ref
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ClaimVmSlot:
-    """A slot wants one of the host's VM slots; answered with `PlaceGranted`, perhaps much later."""
+    """A slot of a scale set wants a VM slot. Answered with `ClaimGranted` when it gets one."""
 
     key: ScaleSetKey
     ref: Ref
@@ -22,20 +24,26 @@ class ClaimVmSlot:
 
 
 @dataclass(frozen=True, slots=True)
-class ReturnVmSlot:
-    """The slot is empty, or no longer wants one. `refused`: the host would not run another VM; `unused`:
-    no runner is known to have lived there, so a warm VM that came with it may be there still."""
+class ReleaseVmSlot:
+    """The slot no longer holds a VM slot, or no longer wants one. Idempotent.
+
+    `vm_limit_reached`: the start failed because the host refused to run one more VM. `unused`: perhaps no
+    runner was started in it, so a warm VM that was granted with it may still be there.
+    """
 
     key: ScaleSetKey
     slot: SlotNumber
-    refused: bool = False
+    vm_limit_reached: bool = False
     unused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HoldVmSlots:
-    """The scale set holds these: `all_of_them` where it has just learnt what there is, or this actor is
-    new, else some that it took over."""
+    """The runners of the scale set hold these VM slots.
+
+    `all_of_them`: the report is complete; it follows the first inventory and a restart of this actor. Else
+    the VM slots are additional, as runners were adopted later.
+    """
 
     key: ScaleSetKey
     held: tuple[tuple[SlotNumber, Place], ...]
@@ -43,76 +51,71 @@ class HoldVmSlots:
 
 
 @dataclass(frozen=True, slots=True)
-class WarmOnesFound:
-    """From a worker: what an earlier process left in the pool; `trouble` if that cannot be told."""
+class WarmVmsFound:
+    """From a worker: the warm VMs that an earlier process left. `trouble`: why they could not be listed."""
 
     found: tuple[Warm, ...]
     trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class WarmReady:
-    """From a worker."""
+class WarmVmReady:
+    """From a worker: a warm VM has booted."""
 
     warm: Warm
 
 
 @dataclass(frozen=True, slots=True)
-class WarmFailed:
-    """From a worker. `no_place`: the host would not run another VM, which is no failure."""
+class WarmBootFailed:
+    """From a worker. `vm_limit_reached`: the host refused to run one more VM, which is no failure."""
 
     place: Place
     kind: str
     reason: str
-    no_place: bool = False
+    vm_limit_reached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Cooled:
-    """From a worker: it is gone."""
+class WarmVmRemoved:
+    """From a worker."""
 
     place: Place
 
 
 @dataclass(frozen=True, slots=True)
-class CoolingFailed:
-    """From a worker; tried again until it is gone."""
+class WarmRemovalFailed:
+    """From a worker; the removal is retried until it succeeds."""
 
     place: Place
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class LookForPlaces:
-    """Own deadline: a slot of the host may be free now, or a warm VM too old."""
+class GrantingDue:
+    """Own deadline: look again, as a VM slot may be free now, or a warm VM too old."""
 
 
 @dataclass(frozen=True, slots=True)
-class CoolAgain:
-    """Own deadline."""
+class RetryWarmRemoval:
+    """Own deadline: try to remove a warm VM again."""
 
     vm_slot: int
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveOver:
-    """Own deadline: the end does not wait any longer."""
+class StopTimedOut:
+    """Own deadline: the stop no longer waits for warm VMs to be removed."""
 
 
 @dataclass(frozen=True, slots=True)
-class WarmNoMore:
-    """The scale set is stopping: no new warm VM for it. `keep`: those that are ready stay."""
+class StopWarming:
+    """The scale set is stopping: boot no more warm VMs for it. `keep`: those that are ready stay."""
 
     key: ScaleSetKey
     keep: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WaitForHolders:
-    """Own deadline: scale sets that cannot say what they hold do not hold up the others."""
-
-
 VmSlotMessage = (
-    ClaimVmSlot | ReturnVmSlot | HoldVmSlots | WarmOnesFound | WarmReady | WarmFailed | Cooled
-    | CoolingFailed | LookForPlaces | CoolAgain | WaitForHolders | LeaveOver | WarmNoMore
+    ClaimVmSlot | ReleaseVmSlot | HoldVmSlots | WarmVmsFound | WarmVmReady | WarmBootFailed | WarmVmRemoved
+    | WarmRemovalFailed | GrantingDue | RetryWarmRemoval | HoldReportsOverdue | StopTimedOut | StopWarming
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Notices the ends of VMs and of the runners in them, on one thread for all of a backend.
 
 A VM ends when its `tart run` does, which the system tells at once; a runner when the `tart exec` that
-waits for it does. A lost exec is started again: the runner goes on meanwhile (docs/tart.md § 13).
+waits for it does. A lost exec is started again: the runner goes on meanwhile (docs/tart.md § 6, 13).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from support.world import World
 from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
+from runscaler.actors.listener import ListenerActor
 from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.errors import BackendError, Refused
@@ -132,7 +133,7 @@ def test_a_standby_leaves_the_scale_set_alone() -> None:
     world = World(max_runners=2)
     world.play()
     world.kill()
-    world.shelf.sessions.clear()
+    world.state_store.sessions.clear()
     world.github.hold_session("linux")
     world.start()
     world.play()
@@ -195,3 +196,103 @@ def test_stopping_twice_is_stopping_once() -> None:
     world.shut_down()
     world.play()
     assert_nothing_is_left(world)
+
+
+def test_keeping_does_not_wait_for_ever_for_a_removal() -> None:
+    world = World(max_runners=2)
+    world.config = world.config.model_copy(update={"on_exit": "keep"})
+    world.kill()
+    world.start()
+    world.queue(1)
+    world.play()
+    world.backend.engine.down("away")
+    runner = world.working()[0]
+    world.play()
+    for _ in range(100):
+        world.backend.fail_next("remove", BackendError("broken"))
+    world.finish(runner)
+    world.play()
+    world.backend.engine.up()
+    world.play()
+    assert world.states() == ["removing"]
+    world.backend.engine.down("away")
+    world.shut_down()
+    world.advance(600)
+    assert world.ended == [""]
+
+
+def test_a_listener_that_comes_back_in_a_drain_takes_no_new_jobs() -> None:
+    world = World(max_runners=3)
+    world.queue(1)
+    world.play()
+    world.shut_down()
+    world.play()
+    world.crash(ListenerActor)
+    world.advance(5)
+    jobs = world.queue(2)
+    world.play()
+    assert [job.state for job in jobs] == ["queued", "queued"]
+
+
+def test_who_lost_the_session_does_not_delete_the_scale_set() -> None:
+    world = World(max_runners=1)
+    world.play()
+    world.github.hold_session("linux")
+    world.advance(5)
+    assert world.status().state == "standby"
+    world.shut_down()
+    world.advance(60)
+    assert world.ended == [""]
+    assert world.github.scale_set("linux") is not None
+
+
+def test_what_is_found_during_a_drain_is_retired() -> None:
+    world = World(max_runners=2, min_runners=1)
+    world.queue(1)
+    world.play()
+    world.kill()
+    world.start()
+    world.hanging = (KeeperActor,)
+    world.play()
+    world.shut_down()
+    world.play()
+    world.hanging = ()
+    world.advance(2)
+    assert world.ended == [""] or "adopted" not in world.states()
+    world.finish_all()
+    world.advance(20)
+    assert world.ended == [""]
+    assert world.resources() == []
+
+
+def test_a_runner_actor_that_is_made_while_stopping_ends_too() -> None:
+    world = World(max_runners=2)
+    world.queue(1)
+    world.play()
+    world.vanish(world.working()[0])
+    world.play()
+    world.hanging = (ListenerActor,)
+    world.shut_down()
+    world.advance(40)
+    world.hanging = ()
+    world.play()
+    assert world.ended == [""]
+    assert all(a.actor_stopped.is_set() for a in world.stage.actors if not isinstance(a, ListenerActor))
+
+
+def test_a_listener_that_has_closed_does_not_connect_again() -> None:
+    """A turn queued behind CloseSession was taken before the stop: scale set and session came back."""
+    world = World(max_runners=1, min_runners=1)
+    world.play()
+    world.github.end_session("linux")
+    world.poll()
+    world.deliver()  # the session is dropped; a new one is to be opened in a moment
+    world.hanging = (ListenerActor,)
+    world.shut_down()
+    world.deliver()
+    world.hanging = ()
+    world.deliver()
+    world.advance(3)
+    assert world.ended == [""]
+    left = world.github.scale_set("linux")
+    assert left is None or left.session is None

@@ -8,24 +8,27 @@ from runscaler.policy.lifecycle import SlotState
 from runscaler.status import ScaleSetStatus, SlotStatus
 
 if TYPE_CHECKING:
-    from runscaler.actors.outlook import Outlook
-    from runscaler.actors.planning import Planning
-    from runscaler.actors.runners import Runners
-    from runscaler.config.model import ScaleSetSettings
+    from runscaler.actors.scale_set.conditions import Conditions
+    from runscaler.actors.scale_set.context import ScaleSetContext
+    from runscaler.actors.scale_set.planning import Planning
+    from runscaler.actors.scale_set.slots import Slot, SlotBook
+
+_WITH_JOB = (SlotState.BUSY, SlotState.FINISHING)
 
 
 def snapshot(
-    settings: ScaleSetSettings,
-    runners: Runners,
-    outlook: Outlook,
+    context: ScaleSetContext,
+    book: SlotBook,
+    conditions: Conditions,
     planning: Planning,
     *,
     last_poll: float | None,
     restarts: int,
 ) -> ScaleSetStatus:
-    counts, tally = runners.book.counts(), runners.tally
+    """`last_poll` in wall-clock seconds; `restarts` are those of the scale set and its children."""
+    settings, counts = context.settings, book.counts()
     plan, statistics = planning.last, planning.statistics
-    state, reason = outlook.condition.state()
+    state, reason = conditions.condition.state()
     return ScaleSetStatus(
         name=settings.name,
         url=settings.url,
@@ -40,24 +43,17 @@ def snapshot(
         max=settings.max_runners,
         min=settings.min_runners,
         desired_runners=plan.target,
-        jobs_started=tally.jobs_started,
-        jobs_completed=tally.jobs_completed,
+        counters=context.counters,
         available_jobs=statistics.available,
         assigned_jobs=statistics.assigned,
         running_jobs=statistics.running,
         unmet=plan.unmet,
         restarts=restarts,
         last_poll=last_poll,
-        runners_started=tally.runners_started,
-        runners_failed=tally.runners_failed,
-        slots=tuple(
-            SlotStatus(
-                slot.number, str(slot.state), slot.runner or "", _job(slot.state, slot.job), slot.since
-            )
-            for slot in runners.book.held()
-        ),
+        slots=tuple(_slot(slot) for slot in book.held()),
     )
 
 
-def _job(state: SlotState, job: str) -> str:
-    return job if state in (SlotState.BUSY, SlotState.FINISHING) else ""
+def _slot(slot: Slot) -> SlotStatus:
+    job = slot.job if slot.state in _WITH_JOB else ""
+    return SlotStatus(slot.number, str(slot.state), slot.runner or "", job, slot.since)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runscaler.policy.doubts import (
+from runscaler.policy.anomalies import (
     GHOST_SECONDS,
     LASTING_SECONDS,
     MUTE_SECONDS,
@@ -40,18 +40,18 @@ def test_an_absence_is_confirmed_a_minute_later() -> None:
 
 @pytest.mark.parametrize(("waiting", "idle"), [(0, 1), (1, 0), (0, 0)])
 def test_nobody_starves_without_jobs_that_wait_and_runners_that_are_idle(waiting, idle) -> None:
-    assert not starved(0.0).seen(1.0, waiting, idle).is_over_the_line(1e6, 0.0)
+    assert not starved(0.0).seen(1.0, waiting, idle).calls_for_replacement(1e6, 0.0)
 
 
-def test_hunger_is_over_the_line_after_three_minutes_and_some_jitter() -> None:
+def test_hunger_calls_for_replacement_after_three_minutes_and_some_jitter() -> None:
     hunger = starved(0.0).seen(100.0, 1, 1)
-    assert not hunger.is_over_the_line(STARVED_SECONDS, 1.0)
-    assert hunger.is_over_the_line(STARVED_SECONDS, 0.0)
+    assert not hunger.calls_for_replacement(STARVED_SECONDS, 1.0)
+    assert hunger.calls_for_replacement(STARVED_SECONDS, 0.0)
 
 
 def test_those_who_replace_the_hungry_get_their_time() -> None:
     hunger = starved(0.0).replaced().seen(200.0, 1, 1)
-    assert not hunger.is_over_the_line(200.0 + STARVED_SECONDS - 1, 0.0)
+    assert not hunger.calls_for_replacement(200.0 + STARVED_SECONDS - 1, 0.0)
 
 
 def test_hunger_that_replacing_does_not_still_is_told_once_and_nobody_is_replaced_any_more() -> None:
@@ -59,10 +59,10 @@ def test_hunger_that_replacing_does_not_still_is_told_once_and_nobody_is_replace
     assert not hunger.is_lasting(LASTING_SECONDS - 1)
     assert hunger.is_lasting(LASTING_SECONDS)
 
-    told = hunger.as_told()
+    told = hunger.as_logged()
     assert not told.is_lasting(1e6)
-    assert not told.is_over_the_line(1e6, 0.0)
-    assert told.fed() == Starvation()
+    assert not told.calls_for_replacement(1e6, 0.0)
+    assert told.job_started() == Starvation()
 
 
 def test_a_quarter_is_replaced_and_at_least_one() -> None:

@@ -1,8 +1,7 @@
-"""The book of a scale set's slots: what is in each, counted as it changes.
+"""The slots of a scale set: what is in each, counted as it changes. `SlotBook` is their only writer.
 
-Nothing here costs more at a thousand slots than at ten: counts are kept by increments, idle slots
-stand in the order in which they became idle, empty ones in a heap. Only the scale set actor's own
-thread touches it.
+Nothing here costs more at a thousand slots than at ten: counts are kept by increments, idle slots stand
+in the order in which they became idle, empty ones in a heap.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from runscaler.policy.lifecycle import SlotEvent, SlotState
 from runscaler.policy.scaling import Counts, IdleRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from runscaler.backends.base import Ending, Resource
     from runscaler.clock import Clock
@@ -30,11 +29,16 @@ _RETIRABLE = (SlotState.IDLE, SlotState.ADOPTED)
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """One place. `changed_at`, `ordered_at` and `deadline` are monotonic, `since` is wall-clock seconds."""
+    """One slot and the runner in it. Read by all parts of the scale set, written by `SlotBook` alone.
+
+    `changed_at`, `ordered_at`, `started_at`, `deadline` and `timer_at` are on the monotonic clock,
+    `since` is wall-clock seconds.
+    """
 
     number: SlotNumber
     state: SlotState = SlotState.EMPTY
     generation: Generation = _FIRST
+    """Goes up with each runner in the slot, so that a late answer about an earlier one is recognised."""
     changed_at: float = 0.0
     since: float = 0.0
     runner: RunnerName | None = None
@@ -47,38 +51,38 @@ class Slot:
     completed_job: str = ""
     ending: Ending | None = None
     failure: str = ""
-    suspect: bool = False
-    """It ended with 0 so early that its output may be wanted."""
+    """Why the runner counts as failed; empty while it does not."""
     reason: str = ""
+    """Why it is being retired or removed."""
+    wants_output: bool = False
+    """Its output is kept although it does not count as failed yet."""
     place: Place = field(default_factory=Place)
-    """What it has on the host beyond itself, once that is granted."""
-    no_place: bool = False
+    """What it was granted on the host: a VM slot, perhaps with a warm VM."""
+    vm_limit_reached: bool = False
     """Its start failed because the host would not run another VM."""
     deadline: float | None = None
     deadline_event: SlotEvent = SlotEvent.OVERDUE
-    armed: float | None = None
+    timer_at: float | None = None
     down: bool = False
     """Its runner actor crashed and is not back yet."""
 
     @property
     def job_is_over(self) -> bool:
-        """GitHub has called its job completed, and no other one began."""
+        """GitHub has called its job completed, and no other one has started."""
         return bool(self.completed_job) and self.completed_job == (self.job_id or self.completed_job)
-
-    def welcome(self, runner: RunnerName, now: float) -> None:
-        self.generation = Generation(self.generation + 1)
-        self.runner, self.runner_id, self.resource, self.ending = runner, 0, None, None
-        self.job_id = self.job = self.completed_job = self.failure = self.reason = ""
-        self.ordered_at, self.started_at, self.suspect = now, 0.0, False
-        self.place, self.no_place = Place(), False
 
 
 class SlotBook:
-    """All slots by number, by runner and by resource."""
+    """All slots, found by number, by runner and by resource.
 
-    def __init__(self, max_runners: int, clock: Clock) -> None:
+    `set_timer` is called with a number of seconds and a slot: `due` must be called for it by then.
+    """
+
+    def __init__(
+        self, max_runners: int, clock: Clock, set_timer: Callable[[float, SlotNumber], None]
+    ) -> None:
         self.max_runners = max_runners
-        self._clock = clock
+        self._clock, self._set_timer = clock, set_timer
         self._slots: dict[SlotNumber, Slot] = {}
         self._free = list(range(max_runners))
         self._counts = dict.fromkeys(SlotState, 0)
@@ -133,10 +137,10 @@ class SlotBook:
     def newest_waiting(self, count: int) -> list[Slot]:
         return [self._slots[number] for number in list(islice(reversed(self._waiting), count))]
 
-    # -- changing -----------------------------------------------------------------------------
+    # -- a runner in a slot -------------------------------------------------------------------
 
     def take(self, runner: RunnerName) -> Slot | None:
-        """The lowest empty slot, with `runner` and a new generation in it; None when all are held."""
+        """Assign `runner` to the lowest empty slot whose actor is up; None when there is none."""
         skipped: list[int] = []
         found: Slot | None = None
         while self._free and found is None:
@@ -148,15 +152,19 @@ class SlotBook:
         for number in skipped:
             heapq.heappush(self._free, number)
         if found is not None:
-            self.occupy(found, runner)
+            self.assign(found, runner)
         return found
 
-    def occupy(self, slot: Slot, runner: RunnerName) -> None:
+    def assign(self, slot: Slot, runner: RunnerName) -> None:
         """A new runner in an empty slot: everything about the earlier one is forgotten."""
-        slot.welcome(runner, self._clock.monotonic())
+        slot.generation = Generation(slot.generation + 1)
+        slot.runner, slot.runner_id, slot.resource, slot.ending = runner, 0, None, None
+        slot.job_id = slot.job = slot.completed_job = slot.failure = slot.reason = ""
+        slot.ordered_at, slot.started_at = self._clock.monotonic(), 0.0
+        slot.place, slot.vm_limit_reached, slot.wants_output = Place(), False, False
         self._by_runner[runner] = slot
 
-    def give(self, slot: Slot, resource: Resource) -> None:
+    def attach(self, slot: Slot, resource: Resource) -> None:
         """The slot's runner lives in `resource`."""
         slot.resource = resource
         slot.runner_id = resource.runner_id or slot.runner_id
@@ -164,8 +172,35 @@ class SlotBook:
         slot.started_at = self._clock.monotonic()
         self._by_resource[resource.id] = slot
 
+    def grant(self, slot: Slot, place: Place) -> None:
+        slot.place = place
+
+    def start_job(self, slot: Slot, job_id: str, name: str) -> None:
+        """The job it runs from now on. A deadline that it had as an idle runner is void."""
+        slot.job_id, slot.job, slot.deadline = job_id, name, None
+
+    def note_job(self, slot: Slot, job_id: str) -> None:
+        """The job that it ran: its JobStarted came when it was over."""
+        slot.job_id = job_id
+
+    def complete_job(self, slot: Slot, job_id: str) -> None:
+        slot.completed_job = job_id
+
+    def note_ending(self, slot: Slot, ending: Ending | None, *, wants_output: bool) -> None:
+        slot.ending, slot.wants_output = ending, wants_output
+
+    def fail(self, slot: Slot, failure: str, *, vm_limit_reached: bool = False) -> None:
+        """The runner counts as failed, for this reason."""
+        slot.failure, slot.vm_limit_reached = failure, vm_limit_reached
+
+    def explain(self, slot: Slot, reason: str) -> None:
+        """Why it is retired or removed."""
+        slot.reason = reason
+
+    # -- states and deadlines -----------------------------------------------------------------
+
     def move(self, slot: Slot, state: SlotState) -> None:
-        """Put the slot into `state`; emptying it forgets its runner."""
+        """Put the slot into `state`, without a deadline; emptying it forgets its runner."""
         self._count_down(slot, -1)
         self._counts[slot.state] -= 1
         self._retirable.pop(slot.number, None)
@@ -181,6 +216,26 @@ class SlotBook:
         elif state is SlotState.EMPTY:
             self._vacate(slot)
         self._count_down(slot, +1)
+
+    def set_deadline(self, slot: Slot, seconds: float, event: SlotEvent) -> None:
+        """Let `event` become due unless the slot moves before. One timer a slot, set anew when it fires."""
+        slot.deadline, slot.deadline_event = self._clock.monotonic() + seconds, event
+        if slot.timer_at is None or slot.timer_at > slot.deadline:
+            slot.timer_at = slot.deadline
+            self._set_timer(seconds, slot.number)
+
+    def due(self, slot: Slot) -> SlotEvent | None:
+        """The slot's timer fired: the event that is due now, None where its deadline has moved."""
+        now = self._clock.monotonic()
+        if slot.timer_at is not None and slot.timer_at <= now:
+            slot.timer_at = None
+        if slot.deadline is None:
+            return None
+        if slot.deadline > now:
+            self.set_deadline(slot, slot.deadline - now, slot.deadline_event)
+            return None
+        slot.deadline = None
+        return slot.deadline_event
 
     def set_down(self, slot: Slot, down: bool) -> None:
         """Its actor crashed, or is back."""

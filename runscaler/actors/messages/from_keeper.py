@@ -1,4 +1,4 @@
-"""What a scale set hears from its keeper and the host."""
+"""What a scale set receives from its keeper and from the host actor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """The scale set's resources; `as_of` is when the listing began (monotonic)."""
+    """The resources of the scale set. `as_of` is when the listing began (monotonic)."""
 
     as_of: float
     resources: tuple[Resource, ...]
@@ -22,23 +22,25 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class BackendDown:
+    """The backend does not answer, or cannot list its resources."""
+
     reason: str
     fixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class BackendUp:
-    """It answers (again): an inventory is due."""
+    """The backend answers, perhaps again: the scale set should ask for an inventory."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePrepared:
-    """The runner image and what belongs to it are present."""
+    """The backend has everything that it needs to start a runner of the scale set, such as the image."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageAbsent:
-    """They are not: still on their way, or `failed`; the keeper tries again by itself."""
+    """The opposite of `ImagePrepared`: the image is being fetched, or that has `failed` and is retried."""
 
     reason: str
     fixes: tuple[str, ...] = ()
@@ -46,27 +48,28 @@ class ImageAbsent:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceGranted:
+class ClaimGranted:
+    """The answer to `ClaimCapacity` or `ClaimVmSlot`. `place` is empty from the host actor."""
+
     slot: SlotNumber
     generation: Generation
     place: Place
 
 
 @dataclass(frozen=True, slots=True)
-class PlacesFull:
-    """The host runs as many VMs as it may; `holders` are who holds its VM slots, for people. None: this
-    scale set waits for none any more."""
+class VmSlotsFull:
+    """The scale set waits for a VM slot; `holders` says who holds them all. None: it waits no longer."""
 
     holders: str | None
 
 
-ThingReport = (
+KeeperReport = (
     Inventory
     | BackendDown
     | BackendUp
     | ImagePrepared
     | ImageAbsent
     | ResourceEnded
-    | PlaceGranted
-    | PlacesFull
+    | ClaimGranted
+    | VmSlotsFull
 )

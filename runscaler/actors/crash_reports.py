@@ -1,0 +1,42 @@
+"""How a parent reports the crash of a child: one log line, the full error at debug level, and an event."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler import events
+
+if TYPE_CHECKING:
+    from loguru import Logger
+
+    from runscaler.actors.context import ActorContext
+    from runscaler.actors.messages import ChildCrashed
+
+
+def report_crash(
+    context: ActorContext,
+    log: Logger,
+    crash: ChildCrashed,
+    *,
+    name: str,
+    scale_set: str,
+    then: str,
+    gave_up: bool,
+) -> str:
+    """Log the crash and emit `ActorRestarted` for the child `name`. Returns the reason as one line.
+
+    `then` says what happens next, for the log; `scale_set` is empty for an actor that all scale sets share.
+    """
+    reason = f"{first_line(crash.error)} while handling {crash.handling}"
+    log.error("{} crashed: {}; {}", crash.name, reason, then)
+    log.debug("{} crashed: {}", crash.name, crash.error)
+    context.emit(
+        events.ActorRestarted(
+            at=context.clock.wall(), scale_set=scale_set, name=name, reason=reason, gave_up=gave_up
+        )
+    )
+    return reason
+
+
+def first_line(text: str) -> str:
+    return text.split("\n", 1)[0]

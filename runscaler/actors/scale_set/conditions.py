@@ -1,0 +1,184 @@
+"""What stands in a scale set's way, kept up to date; its state is logged once whenever it changes.
+
+`policy.condition` decides what it all means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from runscaler import events
+from runscaler.findings import with_cures
+from runscaler.policy.condition import Condition, Hold
+from runscaler.status import SetState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runscaler.actors.scale_set.context import ScaleSetContext
+    from runscaler.github.base import Trouble
+    from runscaler.policy.condition import FailureRecord
+
+
+class Conditions:
+    """`condition` is the current one. `vm_holders` says who holds the host's VM slots while this scale set
+    waits for one, else None."""
+
+    def __init__(self, context: ScaleSetContext) -> None:
+        self._context = context
+        self.condition = Condition()
+        self.vm_holders: str | None = None
+        self._announced = _announcement(self.condition)
+        self._listener_trouble: Trouble | None = None
+        self._calls_trouble: Trouble | None = None
+        self._shown: Trouble | None = None
+
+    # -- GitHub -----------------------------------------------------------------------------------
+
+    def session_opened(self) -> None:
+        self._forget_trouble()
+        self._set(
+            replace(
+                self.condition,
+                session=True,
+                standby=None,
+                github=None,
+                rate_limited=False,
+                listener_failed="",
+            )
+        )
+
+    def standby_entered(self, reason: str, retry_at: float) -> None:
+        self._forget_trouble()
+        standby = Hold(reason, retry_at)
+        self._set(replace(self.condition, standby=standby, github=None, rate_limited=False))
+
+    def listener_troubled(self, trouble: Trouble | None) -> None:
+        over = trouble is None and self._listener_trouble is not None
+        self._listener_trouble = trouble
+        self._show_trouble()
+        if over:
+            self.start_succeeded()  # starts that failed meanwhile failed because of GitHub
+
+    def calls_troubled(self, trouble: Trouble | None) -> None:
+        """The trouble of other calls than the listener's: their end proves nothing about the listener's."""
+        self._calls_trouble = trouble
+        self._show_trouble()
+
+    def _show_trouble(self) -> None:
+        """One trouble is shown: a wait that GitHub asked for, else the listener's."""
+        both = [one for one in (self._listener_trouble, self._calls_trouble) if one is not None]
+        if not both:
+            self._shown = None
+            self._set(replace(self.condition, github=None, rate_limited=False))
+            return
+        shown = next((one for one in both if one.rate_limited), both[0])
+        self._shown = shown = self._with_known_words(shown)
+        github = Hold(with_cures(shown.reason, shown.fixes), shown.retry_at)
+        self._set(replace(self.condition, github=github, rate_limited=shown.rate_limited))
+
+    def _with_known_words(self, trouble: Trouble) -> Trouble:
+        """Trouble that lasts keeps its first words, so that it is logged once however often it is met."""
+        shown = self._shown
+        if shown is None or not trouble.kind or trouble.kind != shown.kind:
+            return trouble
+        return replace(shown, retry_at=trouble.retry_at)
+
+    def _forget_trouble(self) -> None:
+        self._listener_trouble = self._calls_trouble = self._shown = None
+
+    def listener_failed(self, reason: str) -> None:
+        self._set(replace(self.condition, listener_failed=reason))
+
+    def listener_back(self) -> None:
+        self._set(replace(self.condition, listener_failed=""))
+
+    # -- the backend ------------------------------------------------------------------------------
+
+    def listed(self) -> None:
+        """The backend has listed what there is: it answers, and what runs is known."""
+        if not self.condition.listed or self.condition.backend is not None:
+            self._set(replace(self.condition, listed=True, backend=None))
+
+    def backend_down(self, reason: str, fixes: Sequence[str]) -> None:
+        self._set(replace(self.condition, backend=Hold(with_cures(reason, fixes))))
+
+    def image_prepared(self) -> None:
+        self._set(replace(self.condition, image=None, image_failed=False))
+
+    def image_absent(self, reason: str, fixes: Sequence[str], failed: bool) -> None:
+        image = Hold(with_cures(reason, fixes))
+        self._set(replace(self.condition, image=image, image_failed=failed))
+
+    def vm_slots_full(self, holders: str | None) -> None:
+        """The host runs as many VMs as it may; None: no VM slot is waited for."""
+        self.vm_holders = holders
+        self._context.changed()
+
+    # -- the runners ------------------------------------------------------------------------------
+
+    def start_failed(self, ordered_at: float, reason: str, fixes: Sequence[str]) -> None:
+        now = self._context.clock.monotonic()
+        why = with_cures(reason, fixes)
+        jitter = self._context.clock.jitter(1.0)
+        record = self.condition.failures.start_failed(ordered_at, now, jitter, why)
+        if record.until > self.condition.failures.until:
+            level = "WARNING" if self.condition.github is None else "DEBUG"
+            wait = max(0.0, record.until - now)
+            self._context.log.log(level, "{}; next try in {:.0f} s", why, wait)
+        self._set_failures(record)
+
+    def ended_early(self, ordered_at: float, reason: str) -> None:
+        """A runner ended without a job."""
+        now, jitter = self._context.clock.monotonic(), self._context.clock.jitter(1.0)
+        self._set_failures(self.condition.failures.ended_early(ordered_at, now, jitter, reason))
+
+    def start_ordered(self) -> None:
+        now, jitter = self._context.clock.monotonic(), self._context.clock.jitter(1.0)
+        self._set_failures(self.condition.failures.start_ordered(now, jitter))
+
+    def start_succeeded(self) -> None:
+        if self.condition.failures.starts:
+            self._set_failures(self.condition.failures.start_succeeded())
+
+    def job_ran(self) -> None:
+        """Proof that this scale set's runners are good."""
+        if self.condition.failures.in_a_row:
+            self._set_failures(self.condition.failures.job_ran())
+
+    def _set_failures(self, record: FailureRecord) -> None:
+        if record is not self.condition.failures:
+            self._set(replace(self.condition, failures=record))
+
+    # -- the state ----------------------------------------------------------------------------------
+
+    def draining(self) -> None:
+        self._set(replace(self.condition, draining=True))
+
+    def _set(self, condition: Condition) -> None:
+        self.condition = condition
+        if (announcement := _announcement(condition)) != self._announced:
+            self._announced = announcement
+            self._announce(*condition.state())
+        self._context.changed()
+
+    def _announce(self, state: SetState, reason: str) -> None:
+        bad = state in (SetState.DEGRADED, SetState.FAILED)
+        why, then = f": {reason}" if reason else "", "; trying again by itself" if bad else ""
+        self._context.log.log("WARNING" if bad else "INFO", "scale set is {}{}{}", state, why, then)
+        self._context.actors.emit(
+            events.ScaleSetChanged(
+                at=self._context.clock.wall(),
+                scale_set=self._context.settings.name,
+                state=str(state),
+                reason=reason,
+            )
+        )
+
+
+def _announcement(condition: Condition) -> tuple[SetState, str]:
+    """What is announced when it changes. Runners that fail log their own reasons, each with another name and
+    number; that they degrade the scale set is announced once."""
+    state, reason = condition.state()
+    return state, "" if reason == condition.failures.reason else reason

@@ -1,0 +1,76 @@
+"""What the parts of one scale set actor share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypedDict
+
+from loguru import logger
+
+from runscaler.github.base import ScaleSetId
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from loguru import Logger
+
+    from runscaler.actors import messages as m
+    from runscaler.actors.context import ActorContext
+    from runscaler.actors.scale_set.slots import Slot
+    from runscaler.clock import Clock
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.names import ScaleSetKey
+    from runscaler.status import Counters
+
+
+class RunnerFacts(TypedDict):
+    """What every event about a runner says."""
+
+    at: float
+    scale_set: str
+    slot: int
+    runner: str
+
+
+@dataclass(slots=True)
+class ScaleSetContext:
+    """Made by the scale set actor for its parts; used on that actor's thread only.
+
+    `actors` is what all actors of the process share. `ref` is the actor's own. `send` tells an actor,
+    `after` delivers a message to the scale set itself in so many seconds, `changed` makes a new plan
+    and a new snapshot due.
+    """
+
+    actors: ActorContext
+    settings: ScaleSetSettings
+    ref: m.Ref
+    send: Callable[[m.Ref | None, object], None]
+    after: Callable[[float, m.ScaleSetMessage], None]
+    changed: Callable[[], None]
+    counters: Counters
+    scale_set_id: ScaleSetId = field(default=ScaleSetId(0), init=False)
+    """At GitHub; 0 until the listener has found or created it."""
+    key: ScaleSetKey = field(init=False)
+    clock: Clock = field(init=False)
+    log: Logger = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key, self.clock = self.settings.key, self.actors.clock
+        self.log = logger.bind(scale_set=self.settings.name)
+
+    def count(self, **more: int) -> None:
+        """Increase the named counters."""
+        self.counters = self.counters.plus(**more)
+
+    def log_of(self, slot: Slot) -> Logger:
+        """The log, bound to the slot and its runner."""
+        return self.log.bind(slot=slot.number, runner=slot.runner)
+
+    def facts(self, slot: int, runner: str | None) -> RunnerFacts:
+        """The part of an event that says when, where and which runner."""
+        return {
+            "at": self.clock.wall(),
+            "scale_set": self.settings.name,
+            "slot": slot,
+            "runner": runner or "",
+        }

@@ -1,0 +1,199 @@
+"""Runners whose resource has ended, while messages about their jobs may still come.
+
+`policy.ended_runners` decides what each of them was; what follows from that is done here: a failure is
+counted, a registration that may be left is removed, demand is corrected by jobs that are over.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runscaler import events
+from runscaler.actors.messages import DeregisterRunner, EndedRunnerDue
+from runscaler.names import RunnerName
+from runscaler.ops.state_dir import describe_ending
+from runscaler.policy.ended_runners import (
+    WAITS,
+    YOUNG_SECONDS,
+    Evidence,
+    Exit,
+    Outcome,
+    classify,
+    reconsider,
+)
+from runscaler.policy.lifecycle import SlotState
+
+if TYPE_CHECKING:
+    from runscaler.actors.scale_set.child_actors import ChildActors
+    from runscaler.actors.scale_set.conditions import Conditions
+    from runscaler.actors.scale_set.context import ScaleSetContext
+    from runscaler.actors.scale_set.slots import Slot, SlotBook
+    from runscaler.backends.base import Ending
+    from runscaler.names import SlotNumber
+
+_REMEMBERED = 2000
+VERSION_REFUSED = 7
+"""The exit code of a runner whose version GitHub refuses (docs/protocol.md § 8.2)."""
+REFUSED_WITHIN_SECONDS = 10.0
+"""A runner too old to know that code ends with 0 this soon."""
+
+
+@dataclass(slots=True)
+class EndedRunner:
+    """`due_at` is when its outcome is reconsidered (monotonic); None where no message is waited for."""
+
+    slot: SlotNumber
+    runner_id: int
+    ordered_at: float
+    outcome: Outcome
+    job_id: str = ""
+    job_completed: bool = False
+    reason: str = ""
+    """What is said if it turns out to have failed."""
+    due_at: float | None = None
+
+
+class EndedRunners:
+    """The latest 2,000 of them, by name."""
+
+    def __init__(
+        self, context: ScaleSetContext, book: SlotBook, child_actors: ChildActors, conditions: Conditions
+    ) -> None:
+        self._context, self._book = context, book
+        self._child_actors, self._conditions = child_actors, conditions
+        self._runners: OrderedDict[RunnerName, EndedRunner] = OrderedDict()
+        self.had_job = 0
+        """Runners with a job whose JobCompleted is still to come."""
+        self.probably_had_job = 0
+        """Runners that ended clean a moment ago, before any job was seen."""
+
+    def get(self, runner: str) -> EndedRunner | None:
+        return self._runners.get(RunnerName(runner))
+
+    # -- ends ---------------------------------------------------------------------------------------
+
+    def ended_by_itself(self, slot: Slot, ending: Ending | None) -> None:
+        """The backend saw the slot's resource end. To be called before the slot moves."""
+        lived = self._context.clock.monotonic() - slot.started_at
+        exit_ = _exit_of(ending, lived)
+        outcome = classify(slot.state, exit_)
+        self._book.note_ending(slot, ending, wants_output=outcome is Outcome.PROBABLY_HAD_JOB)
+        how = describe_ending(ending)
+        reason = ""
+        if slot.state is SlotState.IDLE:
+            reason = f"{slot.runner} ended before a job after {lived:.0f} s ({how}){_hint(ending, lived)}"
+            if outcome is Outcome.FAILED:
+                self._book.fail(slot, reason)
+            else:
+                self._book.explain(slot, reason)
+        elif slot.state is SlotState.BUSY and ending is not None and ending.exit_code:
+            self._book.explain(slot, f"it ended while busy ({how})")
+        self._add(slot, outcome, reason)
+
+    def removed(self, slot: Slot) -> None:
+        """We remove the slot's runner; nothing new where it had ended by itself. To be called before the
+        slot moves."""
+        self._add(slot, classify(slot.state, Exit.REMOVED), "")
+
+    def _add(self, slot: Slot, outcome: Outcome, reason: str) -> None:
+        if slot.runner is None or slot.runner in self._runners:
+            return
+        ended = self._runners[slot.runner] = EndedRunner(
+            slot.number,
+            slot.runner_id,
+            slot.ordered_at,
+            outcome,
+            job_id=slot.job_id,
+            job_completed=bool(slot.completed_job),
+            reason=reason,
+        )
+        self._count(outcome, +1)
+        self._reached(slot.runner, ended)
+        if len(self._runners) > _REMEMBERED:
+            _, oldest = self._runners.popitem(last=False)
+            self._count(oldest.outcome, -1)
+
+    def add_reason(self, runner: RunnerName, more: str) -> None:
+        """Add to what is said if this runner turns out to have failed."""
+        if (ended := self._runners.get(runner)) is not None:
+            ended.reason += more
+
+    # -- what is heard afterwards -------------------------------------------------------------------
+
+    def job_started(self, runner: RunnerName, job_id: str) -> bool:
+        """GitHub says that it had begun a job; False where that was known."""
+        ended = self._runners[runner]
+        if ended.job_id:
+            return False
+        ended.job_id = job_id
+        self._hear(runner, ended, Evidence.JOB_STARTED)
+        return True
+
+    def job_completed(self, runner: RunnerName) -> bool:
+        """GitHub says that its job is over; False where that was known."""
+        ended = self._runners[runner]
+        self._hear(runner, ended, Evidence.JOB_COMPLETED)
+        known, ended.job_completed = ended.job_completed, True
+        return not known
+
+    def due(self, runner: RunnerName) -> None:
+        """A waiting time is over; one that has begun anew since has a timer of its own."""
+        ended = self._runners.get(runner)
+        if ended is None or ended.due_at is None or self._context.clock.monotonic() < ended.due_at:
+            return
+        served = self._conditions.condition.is_serving
+        self._hear(runner, ended, Evidence.TIME_UP if served else Evidence.TIME_UP_UNSERVED)
+
+    def _hear(self, runner: RunnerName, ended: EndedRunner, evidence: Evidence) -> None:
+        before, after = ended.outcome, reconsider(ended.outcome, evidence)
+        if after is before and after not in WAITS:
+            return
+        self._count(before, -1)
+        self._count(after, +1)
+        ended.outcome = after
+        if after is Outcome.FAILED:
+            self._context.log.bind(slot=ended.slot, runner=runner).warning("{}", ended.reason)
+        self._reached(runner, ended)
+
+    def _reached(self, runner: RunnerName, ended: EndedRunner) -> None:
+        """Do what follows from its outcome."""
+        wait = WAITS.get(ended.outcome)
+        ended.due_at = None if wait is None else self._context.clock.monotonic() + wait
+        if wait is not None:
+            self._context.after(wait, EndedRunnerDue(runner))
+        elif ended.outcome is Outcome.FAILED:
+            self._count_failure(runner, ended)
+        elif ended.outcome is Outcome.UNCONFIRMED:
+            order = DeregisterRunner(runner, ended.runner_id, self._context.scale_set_id)
+            self._child_actors.tell_runner(ended.slot, order)
+        self._context.changed()
+
+    def _count(self, outcome: Outcome, change: int) -> None:
+        if outcome is Outcome.HAD_JOB:
+            self.had_job += change
+        elif outcome in (Outcome.PROBABLY_HAD_JOB, Outcome.UNREGISTERED):
+            self.probably_had_job += change
+
+    def _count_failure(self, runner: RunnerName, ended: EndedRunner) -> None:
+        self._context.count(runners_failed=1)
+        facts = self._context.facts(ended.slot, runner)
+        self._context.actors.emit(events.RunnerFailed(**facts, reason=ended.reason))
+        self._conditions.ended_early(ended.ordered_at, ended.reason)
+
+
+def _exit_of(ending: Ending | None, lived: float) -> Exit:
+    if ending is None or ending.exit_code != 0:
+        return Exit.FAILED
+    return Exit.CLEAN_YOUNG if lived < YOUNG_SECONDS else Exit.CLEAN
+
+
+def _hint(ending: Ending | None, lived: float) -> str:
+    """What such an end usually means (docs/protocol.md § 8.2, 8.5)."""
+    code = None if ending is None else ending.exit_code
+    if code == VERSION_REFUSED:
+        return ": GitHub refuses this runner version, a newer image is needed"
+    if code == 0 and lived < REFUSED_WITHIN_SECONDS:
+        return ": perhaps GitHub refuses this runner version"
+    return ""
