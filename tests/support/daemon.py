@@ -40,7 +40,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Ended:
+class Result:
     code: int
     out: str
     err: str
@@ -55,16 +55,16 @@ def wait_until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -
     return found
 
 
-class Door:
+class Latch:
     """Jobs wait at it until the test opens it; runners in containers see the same folder."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="door-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="latch-", dir="/tmp"))
         self.folder.chmod(0o755)
 
     @property
     def step(self) -> str:
-        """A job's step that ends when the door is open."""
+        """A job's step that ends when the latch is open."""
         return f"until test -e {self.folder}/open; do sleep 0.05; done"
 
     @property
@@ -173,7 +173,7 @@ class Daemon:
     def told(self) -> str:
         return f"{self.log}\n{self.errors}"
 
-    def command(self, *words: str) -> Ended:
+    def command(self, *words: str) -> Result:
         """Another command on the same configuration, to its end."""
         return run(*words, "--config", str(self.path), before=self.before, env=self.env)
 
@@ -232,14 +232,14 @@ class Daemon:
         return found
 
 
-def as_root_without_its_rights() -> tuple[str, ...]:
+def without_root_privileges() -> tuple[str, ...]:
     """Words before a command: who owns files may use them as their mode says, and no others."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         missing("root and setpriv, to be denied something")
     return ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
-def run(*words: str, before: tuple[str, ...] = (), env: Mapping[str, str] | None = None) -> Ended:
+def run(*words: str, before: tuple[str, ...] = (), env: Mapping[str, str] | None = None) -> Result:
     """Any command as a real process, to its end."""
     done = subprocess.run(
         [*before, *RUNNER, *words],
@@ -250,7 +250,7 @@ def run(*words: str, before: tuple[str, ...] = (), env: Mapping[str, str] | None
         stdin=subprocess.DEVNULL,
         env={**os.environ, **(env or {})},
     )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return Result(done.returncode, done.stdout, done.stderr)
 
 
 def of(health: Json, name: str) -> Json:
@@ -259,6 +259,6 @@ def of(health: Json, name: str) -> Json:
     return found
 
 
-def serving(health: Json) -> bool:
+def all_ok(health: Json) -> bool:
     """Every set serves."""
     return all(one["state"] == "ok" for one in health["scale_sets"])

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 from support.daemon import wait_until
-from support.killing import files_left
+from support.kill_loop import files_left
 
 from runscaler.backends.tart.backend import SLOTS_VARIABLE
 from runscaler.testing.fake_tart_home import IMAGE, PROGRAM, FakeTart

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psutil
-from support.looking import Looking
+from support.poller import Poller
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ class Running:
     mac: str
 
 
-class MacWatch(Looking):
+class MacWatch(Poller):
     """Looks all the time at the VMs of all TART_HOMEs that the host counts as running."""
 
     def __init__(self, tart: FakeTart) -> None:

@@ -12,7 +12,7 @@ import psutil
 from loguru import logger
 from support.accelerated import AcceleratedAutoscaler, AcceleratedClock
 from support.daemon import wait_until
-from support.siege import POLL, configured
+from support.embedded import POLL, configured
 
 from runscaler.config.load import load_config
 from runscaler.events import ScaleSetChanged
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from loguru import Message
-    from support.daemon import Daemon, Door
-    from support.siege import Blow
+    from support.daemon import Daemon, Latch
+    from support.embedded import Fault
 
     from runscaler.events import Event
     from runscaler.status import ScaleSetStatus
@@ -60,9 +60,9 @@ class Outage:
     """A context: the daemon runs."""
 
     def __init__(
-        self, githubs: Mapping[str, SimulatedGitHub], files: Daemon, door: Door, factor: float
+        self, githubs: Mapping[str, SimulatedGitHub], files: Daemon, latch: Latch, factor: float
     ) -> None:
-        self.githubs, self.files, self._door = githubs, files, door
+        self.githubs, self.files, self._latch = githubs, files, latch
         self.clock = AcceleratedClock(factor)
         self.scaler = AcceleratedAutoscaler(load_config(files.path), self.clock)
         self._lock = threading.Lock()
@@ -86,7 +86,7 @@ class Outage:
     def __exit__(self, *_: object) -> None:
         for github in self.githubs.values():
             github.clear_faults()
-        self._door.open()
+        self._latch.release()
         try:
             self.scaler.stop()
         finally:
@@ -96,9 +96,9 @@ class Outage:
 
     # -- the play -----------------------------------------------------------------------------------
 
-    def played(self, outages: Mapping[str, Sequence[Blow]], seconds: float) -> Play:
+    def played(self, outages: Mapping[str, Sequence[Fault]], seconds: float) -> Play:
         play = Play(self)
-        held = self._queue(self._door.step)
+        held = self._queue(self._latch.step)
         self._reach(held, JobState.RUNNING)
         self._wait_for(
             lambda one: (one.idle, one.busy, one.total) == (IDLE, BUSY, IDLE + BUSY), "all at work"
@@ -111,7 +111,7 @@ class Outage:
         play.started_meanwhile = {name: count - started[name] for name, count in self._started().items()}
         self._return()
         afterwards = self._queue("true")
-        self._door.open()
+        self._latch.release()
         play.jobs = {
             "before": self._reach(held),
             "in": self._reach(meanwhile),
@@ -122,11 +122,11 @@ class Outage:
         self._calm_down()
         return play
 
-    def _strike(self, outages: Mapping[str, Sequence[Blow]]) -> None:
+    def _strike(self, outages: Mapping[str, Sequence[Fault]]) -> None:
         with self._lock:
             self._said.clear()
-        for name, blows in outages.items():
-            for one in blows:
+        for name, faults in outages.items():
+            for one in faults:
                 self.githubs[name].inject(one.fault, count=one.count, match=one.match, **one.params)
 
     def _watch(self, play: Play, seconds: float) -> None:

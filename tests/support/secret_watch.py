@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support.looking import Looking
+from support.poller import Poller
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 GLANCE = 0.005
 
 
-class SecretWatch(Looking):
+class SecretWatch(Poller):
     """Keeps what each process was started with; what counts as a secret may be known afterwards only."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class SecretWatch(Looking):
                 (self.variables_of_guests if in_guest else self.variables).add(environment)
 
 
-def told_in(secrets: Iterable[str], texts: Iterable[bytes]) -> list[str]:
+def found_in(secrets: Iterable[str], texts: Iterable[bytes]) -> list[str]:
     """The beginnings of the secrets that stand in one of the texts."""
     joined = b"\n".join(texts)
     return [secret[:12] for secret in secrets if secret.encode() in joined]

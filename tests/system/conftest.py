@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.daemon import Daemon, Door
+from support.daemon import Daemon, Latch
 from support.engine import connect
-from support.engine_trouble import NAME, Ward
 from support.mac import Mac
 from support.missing import missing
-from support.own_engine import PrivateEngine
+from support.private_engine import PrivateEngine
+from support.watched_daemon import NAME, WatchedDaemon
 
 from runscaler.backends.docker.local import way_to_host
 from runscaler.ops.demo_image import ensure_demo_image
@@ -59,19 +59,19 @@ def docker(engine_url: str, image: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
-    made = Door()
+def latch() -> Iterator[Latch]:
+    made = Latch()
     yield made
     made.close()
 
 
 @pytest.fixture(params=["process", "docker"])
-def backend(request: pytest.FixtureRequest, door: Door) -> dict[str, Any]:
-    """Keys of a scale set on each backend that is cheap to have; its jobs can stand at the door."""
+def backend(request: pytest.FixtureRequest, latch: Latch) -> dict[str, Any]:
+    """Keys of a scale set on each backend that is cheap to have; its jobs can stand at the latch."""
     if request.param == "process":
         return {"backend": "process"}
     keys = request.getfixturevalue("docker")
-    return {**keys, "docker": {**keys["docker"], "volumes": [door.volume]}}
+    return {**keys, "docker": {**keys["docker"], "volumes": [latch.volume]}}
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def scale_set(github: SimulatedGitHub) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def own_engine() -> Iterator[PrivateEngine]:
+def private_engine() -> Iterator[PrivateEngine]:
     """Not yet started; the test may do to it what it likes."""
     made = PrivateEngine()
     yield made
@@ -112,26 +112,26 @@ def own_engine() -> Iterator[PrivateEngine]:
 
 
 @pytest.fixture
-def ward(
-    github: SimulatedGitHub, tmp_path, scale_set, door: Door, own_engine
-) -> Iterator[Callable[..., Ward]]:
-    """`ward(max_runners=4)`: a daemon on the test's own engine, or on `engine` or by way of `proxy`."""
+def watched_daemon(
+    github: SimulatedGitHub, tmp_path, scale_set, latch: Latch, private_engine
+) -> Iterator[Callable[..., WatchedDaemon]]:
+    """`watched_daemon(max_runners=4)`: a daemon on the test's own engine, or on `engine` or by way of `proxy`."""
     with ExitStack() as undo:
 
         def make(
             scope: str = "my-org",
             proxy: EngineProxy | None = None,
-            engine: PrivateEngine = own_engine,
+            engine: PrivateEngine = private_engine,
             docker: dict[str, Any] | None = None,
             **keys: Any,
-        ) -> Ward:
+        ) -> WatchedDaemon:
             host = proxy.url if proxy else engine.url
             table = {
                 "host": host,
                 "network": "host",
                 "dind": False,
                 "pull": "never",
-                "volumes": [door.volume],
+                "volumes": [latch.volume],
             }
             image = ensure_demo_image(engine.url, lambda _what, _done, _total: None)
             made = scale_set(
@@ -140,7 +140,7 @@ def ward(
                 url=github.config_url(scope),
                 **keys,
             )
-            return undo.enter_context(Ward(github, engine, tmp_path / scope, made, scope))
+            return undo.enter_context(WatchedDaemon(github, engine, tmp_path / scope, made, scope))
 
         yield make
 

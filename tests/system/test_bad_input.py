@@ -6,7 +6,7 @@ import os
 import socket
 
 import pytest
-from support.daemon import Daemon, as_root_without_its_rights, run, serving
+from support.daemon import Daemon, all_ok, run, without_root_privileges
 
 GOOD = 'url = "http://127.0.0.1:1/my-org"\nname = "linux"\ntoken = "t"\nbackend = "process"\n'
 MISTAKES = """max-runners = "many"
@@ -90,7 +90,7 @@ def test_a_file_that_its_user_may_not_read_is_one_line(tmp_path):
     path.write_text(GOOD)
     path.chmod(0)
 
-    lines = lines_of(run("run", "--config", str(path), before=as_root_without_its_rights()))
+    lines = lines_of(run("run", "--config", str(path), before=without_root_privileges()))
 
     assert lines[0].startswith(f"✗ {path}: ")
     assert len([line for line in lines if not line.startswith("  → ")]) == 1
@@ -108,14 +108,14 @@ def test_a_taken_port_is_one_line_and_the_state_is_not_held(github, daemon, scal
     assert program.leftovers() == []
 
     program.start()
-    program.wait_for(serving)
+    program.wait_for(all_ok)
     assert program.stop() == 0
 
 
 def test_a_second_daemon_on_the_state_names_the_first_and_leaves_it_alone(github, daemon, scale_set):
     program = daemon(scale_set("linux", backend="process"))
     program.start()
-    program.wait_for(serving)
+    program.wait_for(all_ok)
     other = Daemon(program.folder / "other", {})
     other.configure({**scale_set("linux", backend="process"), "state-dir": str(program.state_dir)})
 
@@ -126,6 +126,6 @@ def test_a_second_daemon_on_the_state_names_the_first_and_leaves_it_alone(github
     assert f"pid {program.process.pid}" in ended.err
     assert "Traceback" not in ended.err
     assert len(github.state().sessions) == 1
-    assert serving(program.health() or {})
+    assert all_ok(program.health() or {})
     assert program.stop() == 0
     assert github.final_violations() == ()

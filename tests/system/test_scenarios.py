@@ -16,7 +16,7 @@ import pytest
 import requests
 from loguru import logger
 from support.daemon import RUNNER, Daemon, wait_until
-from support.siege import TOKEN, Siege, configured
+from support.embedded import TOKEN, EmbeddedDaemon, configured
 
 from runscaler.clock import SystemClock
 from runscaler.ops.demo import free_port
@@ -61,17 +61,17 @@ class Day:
     """One scenario: who plays it, whom it strikes, and what that one logs."""
 
     name: str
-    siege: Siege
+    embedded: EmbeddedDaemon
     clock: OffsetClock
     said: list[str] = field(default_factory=list)
 
     @property
     def github(self) -> SimulatedGitHub:
-        return self.siege.github
+        return self.embedded.github
 
     @property
     def status(self) -> ScaleSetStatus:
-        return self.siege.of(self.name)
+        return self.embedded.of(self.name)
 
     def begin(self) -> None:
         """Wait for the first blow, then queue the first jobs."""
@@ -82,7 +82,7 @@ class Day:
     def work_until_over(self) -> None:
         """Jobs, until all of the plan has struck."""
         while not self.github.scenario.over:
-            self.siege.jobs(self.name, 1)
+            self.embedded.jobs(self.name, 1)
 
     def all_jobs(self) -> tuple[JobView, ...]:
         """When each has ended."""
@@ -102,7 +102,7 @@ class Day:
 
     def work_until_hit(self, fault: str, times: int = 1) -> None:
         while self.hits(fault) < times:
-            self.siege.jobs(self.name, 1)
+            self.embedded.jobs(self.name, 1)
 
     def sessions(self) -> int:
         return len(self.github.state().sessions)
@@ -118,11 +118,11 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Day]]:
         made = {name: made_ready(name, tmp_path_factory.mktemp(name), begun) for name in BY_NAME}
         begun.enter_context(overheard(made))
         for day in made.values():
-            begun.enter_context(day.siege)
+            begun.enter_context(day.embedded)
             day.begin()
         yield made
     for day in made.values():
-        day.siege.assert_nothing_is_left()
+        day.embedded.assert_nothing_is_left()
 
 
 def made_ready(name: str, folder: Path, begun: ExitStack) -> Day:
@@ -130,7 +130,7 @@ def made_ready(name: str, folder: Path, begun: ExitStack) -> Day:
     github = begun.enter_context(SimulatedGitHub(timers=timers, threads=48, scenario=name))
     keys = configured(github, name, max_runners=MOST, idle_timeout="2s")
     clock = OffsetClock(SystemClock())
-    return Day(name, Siege(github, Daemon(folder, keys), clock), clock)
+    return Day(name, EmbeddedDaemon(github, Daemon(folder, keys), clock), clock)
 
 
 @contextmanager
@@ -271,7 +271,7 @@ def test_a_stolen_session_makes_a_standby_that_takes_over_without_a_fight(days: 
 def test_after_it_every_job_has_run_once_and_no_rule_was_broken(days: dict[str, Day], name: str) -> None:
     """Where every runner is refused, jobs wait so long that GitHub may assign them anew."""
     day = days[name]
-    day.siege.wait_until_clear(name)
+    day.embedded.wait_until_clear(name)
     by_people = [one for one in day.all_jobs() if one.result == "canceled"]
     worked = [one for one in day.all_jobs() if one.result != "canceled"]
 
@@ -298,6 +298,6 @@ def test_a_newcomer_sees_a_bad_day_with_two_commands(tmp_path: Path) -> None:
             simulator.terminate()
         assert simulator.wait(30) == 0
 
-    blows = [line.split(": ", 1)[1].strip() for line in told if f" {name}: " in line]
-    assert blows == ["linux is listening", *(step.text for step in BY_NAME[name].steps)]
+    faults = [line.split(": ", 1)[1].strip() for line in told if f" {name}: " in line]
+    assert faults == ["linux is listening", *(step.text for step in BY_NAME[name].steps)]
     assert daemon.leftovers() == []

@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
-from support.daemon import of, serving
+from support.daemon import all_ok, of
 from support.mac_watch import MacWatch, most_at_once
 
 FOREIGN = "sequoia-test"
@@ -56,7 +56,7 @@ def test_two_scale_sets_take_turns_in_the_one_slot_that_a_foreign_vm_leaves_them
     with mac.tart.start_foreign_vm(FOREIGN, home=mac.tart.home) as foreign, MacWatch(mac.tart) as watch:
         before = (mac.tart.vm_path(FOREIGN) / "config.json").read_bytes()
         program.start()
-        program.wait_for(serving)
+        program.wait_for(all_ok)
         ids = queue(github)
         health = program.wait_for(limited)
         jobs = github.wait_for_jobs(ids)
@@ -78,7 +78,7 @@ def test_the_kernel_s_refusal_for_a_vm_that_cannot_be_seen_is_waited_out(github,
     program = mac_daemon(*two_sets())
     with mac.tart.start_foreign_vm(FOREIGN) as foreign, MacWatch(mac.tart) as watch:
         program.start()
-        program.wait_for(serving)
+        program.wait_for(all_ok)
         ids = queue(github)
         program.wait_for(limited)
         jobs = github.wait_for_jobs(ids)
@@ -95,21 +95,21 @@ def test_the_kernel_s_refusal_for_a_vm_that_cannot_be_seen_is_waited_out(github,
 
 @pytest.mark.parametrize("pool_size", [0, 1])
 def test_the_slot_of_a_foreign_vm_that_ends_midway_is_used(
-    github, mac, mac_daemon, two_sets, pool_size, door
+    github, mac, mac_daemon, two_sets, pool_size, latch
 ):
     mac.tart.state(limit=9)
     program = mac_daemon(*two_sets(pool_size=pool_size))
     with MacWatch(mac.tart) as watch, ExitStack() as stranger:
         stranger.enter_context(mac.tart.start_foreign_vm(FOREIGN, home=mac.tart.home))
         program.start()
-        program.wait_for(serving)
-        held = github.queue_jobs("sequoia", steps=[door.step]) + github.queue_jobs(
-            "sonoma", steps=[door.step]
+        program.wait_for(all_ok)
+        held = github.queue_jobs("sequoia", steps=[latch.step]) + github.queue_jobs(
+            "sonoma", steps=[latch.step]
         )
         program.wait_for(limited)
         stranger.close()
         state = github.wait_until(lambda state: len(state.jobs_in("running")) == 2)
-        door.open()
+        latch.release()
         jobs = github.wait_for_jobs(held + queue(github))
         assert program.stop() == 0
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.pretended_mac import PATIENCE, STUBBORN, answer, clone, listed, running, sh, wait_for
+from support.fake_tart import PATIENCE, STUBBORN, answer, clone, listed, running, sh, wait_for
 
 from runscaler.testing.fake_tart_home import IMAGE, FakeTart, Rule
 

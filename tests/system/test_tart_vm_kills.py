@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from loguru import logger
-from support.daemon import serving, wait_until
-from support.killing import Proofs
+from support.daemon import all_ok, wait_until
+from support.kill_loop import JobOutputs
 from support.mac_watch import MacWatch
 
 from runscaler.testing.simulator import FAST, JobState, RunnerState, SimulatedGitHub
@@ -43,9 +43,9 @@ class Killer:
         before = self.github.state().completed
         for moment in sorted(self.chance.sample(range(wave - 10), deaths)):
             self.github.wait_until(lambda state, at=before + moment: state.completed >= at, timeout=200)
-            self.strike(self.busy if self.chance.random() < 0.5 else self.any_of_a_runner)
+            self.inject(self.busy if self.chance.random() < 0.5 else self.any_of_a_runner)
 
-    def strike(self, choice: Callable[[], list[str]]) -> None:
+    def inject(self, choice: Callable[[], list[str]]) -> None:
         means = (self.kill, self.shut_down, self.stop, self.delete)[len(self.struck) % 4]
         vm = self.chance.choice(wait_until(choice, f"a VM: {choice.__name__}"))
         self.struck.append((vm, choice.__name__, means.__name__))
@@ -82,26 +82,26 @@ def github() -> Iterator[SimulatedGitHub]:
 
 
 @pytest.fixture
-def proofs() -> Iterator[Proofs]:
-    made = Proofs(WAVES * WAVE)
+def outputs() -> Iterator[JobOutputs]:
+    made = JobOutputs(WAVES * WAVE)
     yield made
     shutil.rmtree(made.folder)
 
 
 @pytest.mark.timeout(600)
-def test_only_jobs_whose_own_vm_died_are_lost(github, mac, mac_daemon, scale_set, proofs):
+def test_only_jobs_whose_own_vm_died_are_lost(github, mac, mac_daemon, scale_set, outputs):
     chance = random.Random(SEED)
     program = mac_daemon(scale_set("macs", mac.keys(pool_size=2, max_vms=2), max_runners=4))
     killer = Killer(github, mac)
     ids: list[str] = []
     with MacWatch(mac.tart) as watch:
         program.start()
-        program.wait_for(serving)
+        program.wait_for(all_ok)
         for wave in range(WAVES):
             for _ in range(2):
                 wait_until(lambda: len(mac.in_phase("pooled")) == 2, "a full pool", seconds=200)
-                killer.strike(killer.pooled)
-            steps = [proofs.step(wave * WAVE + each, chance.uniform(*JOB_SECONDS)) for each in range(WAVE)]
+                killer.inject(killer.pooled)
+            steps = [outputs.step(wave * WAVE + each, chance.uniform(*JOB_SECONDS)) for each in range(WAVE)]
             ids += [id_ for step in steps for id_ in github.queue_jobs("macs", steps=[step])]
             killer.strike_in(WAVE, DEATHS)
         jobs = github.wait_for_jobs(ids, timeout=200)
@@ -115,7 +115,7 @@ def test_only_jobs_whose_own_vm_died_are_lost(github, mac, mac_daemon, scale_set
     assert {job.state for job in jobs} == {JobState.COMPLETED}
     assert [job for job in lost if job.runner not in cut] == []
     whole = {number for number, job in enumerate(jobs) if job.result == "succeeded"}
-    wrong = proofs.of_none_or_several()
+    wrong = outputs.of_none_or_several()
     assert whole & wrong.keys() == set()
     assert [text for text in wrong.values() if text.count("start") > 1] == []
     assert (watch.most, watch.doubled) == (2, set())

@@ -11,9 +11,9 @@ from dataclasses import field as field_of
 from typing import TYPE_CHECKING
 
 import pytest
-from support.daemon import Door, as_root_without_its_rights, of, serving
-from support.pairs import READY, Pair, readiness
-from support.siege import configured
+from support.daemon import Latch, all_ok, of, without_root_privileges
+from support.embedded import configured
+from support.standby_pair import READY, DaemonPair, readiness
 
 from runscaler.testing.simulator import FAST, JobState, Match, SimulatedGitHub
 
@@ -35,8 +35,8 @@ class Field:
     """All pairs, and what was seen when they were struck."""
 
     github: SimulatedGitHub
-    door: Door
-    pairs: dict[str, Pair]
+    latch: Latch
+    pairs: dict[str, DaemonPair]
     standing_by: dict[str, str] = field_of(default_factory=dict)
     ready: dict[str, int] = field_of(default_factory=dict)
     jobs: dict[str, list[str]] = field_of(default_factory=dict)
@@ -67,24 +67,24 @@ class Field:
 @pytest.fixture(scope="module")
 def field(tmp_path_factory) -> Iterator[Field]:
     """Each second stands by, jobs ran on the firsts, then each pair is struck, and jobs are queued."""
-    folder, door = tmp_path_factory.mktemp("pairs"), Door()
+    folder, latch = tmp_path_factory.mktemp("pairs"), Latch()
     with SimulatedGitHub(timers=TIMERS) as github:
         keys = {name: configured(github, name, max_runners=4, idle_timeout="2s") for name in ALL}
-        made = Field(github, door, {name: Pair.made(name, folder, keys[name]) for name in ALL})
+        made = Field(github, latch, {name: DaemonPair.made(name, folder, keys[name]) for name in ALL})
         try:
             in_peace(made)
             yield made
         finally:
             for pair in made.pairs.values():
                 pair.close()
-            door.close()
+            latch.close()
 
 
 def in_peace(field: Field) -> None:
     for pair in field.pairs.values():
         pair.first.start()
     for pair in field.pairs.values():
-        pair.first.wait_for(serving)
+        pair.first.wait_for(all_ok)
         pair.second.start()
     for name, pair in field.pairs.items():
         field.standing_by[name] = pair.stands_by(pair.second)
@@ -105,7 +105,7 @@ def stop_the_first(field: Field) -> None:
 
 
 def kill_the_first(field: Field) -> None:
-    ids = field.queue(KILLED, 1, field.door.step)
+    ids = field.queue(KILLED, 1, field.latch.step)
     (field.held,) = field.github.wait_for_jobs(ids, JobState.RUNNING)
     pair = field.pairs[KILLED]
     pair.first.signal(signal.SIGKILL)
@@ -161,7 +161,7 @@ def test_a_standby_on_the_same_engine_leaves_the_first_s_containers_alone(
     """While the pairs wait."""
     github = struck.github
     keys = {**configured(github, "engine", max_runners=2, min_runners=1), **docker}
-    pair = Pair.made("engine", tmp_path, keys, engine_url)
+    pair = DaemonPair.made("engine", tmp_path, keys, engine_url)
     try:
         pair.first.start()
         pair.first.wait_for(lambda health: of(health, "engine")["idle"] == 1)
@@ -181,7 +181,7 @@ def test_a_standby_takes_over_from_one_that_stopped_in_order_and_loses_no_job(st
     """The one that stops deletes the scale set (docs/behaviour.md § 8.3); what is queued meanwhile waits."""
     pair = struck.pairs[ORDERLY]
     jobs = struck.ended(ORDERLY)
-    pair.second.wait_for(serving)
+    pair.second.wait_for(all_ok)
 
     assert (struck.codes[ORDERLY], pair.first.errors, pair.first.leftovers()) == (0, "", [])
     assert struck.sets_at_the_stop == ()
@@ -196,13 +196,13 @@ def test_a_standby_takes_over_from_one_that_was_killed_which_then_stands_by_itse
     pair = struck.pairs[KILLED]
     assert struck.held is not None
     jobs = struck.ended(KILLED)
-    pair.second.wait_for(serving)
+    pair.second.wait_for(all_ok)
     before = struck.id_of_set(KILLED)
     struck.github.client_restarted()
     pair.first.start()
     reason = pair.stands_by(pair.first)
     adopted = pair.first.resources()
-    struck.door.open()
+    struck.latch.release()
     (held,) = struck.github.wait_for_jobs([struck.held.id])
     pair.first.wait_for(lambda health: of(health, KILLED)["total"] == 0)
 
@@ -212,7 +212,7 @@ def test_a_standby_takes_over_from_one_that_was_killed_which_then_stands_by_itse
     assert (held.result, held.attempts, held.runner) == ("succeeded", 1, struck.held.runner)
     assert (pair.first.stop(), pair.first.errors, pair.first.leftovers()) == (0, "", [])
     assert struck.id_of_set(KILLED) == before, "the standby deleted the scale set"
-    assert serving(pair.second.health() or {"scale_sets": []})
+    assert all_ok(pair.second.health() or {"scale_sets": []})
     assert (pair.second.stop(), pair.second.errors, pair.second.leftovers()) == (0, "", [])
     assert not struck.live_set(KILLED)
 
@@ -231,13 +231,13 @@ def test_nobody_broke_a_rule(struck: Field) -> None:
 def test_the_lock_of_a_killed_daemon_holds_nobody_up(github, daemon, scale_set) -> None:
     program = daemon(scale_set("linux", backend="process"))
     program.start()
-    program.wait_for(serving)
+    program.wait_for(all_ok)
     program.signal(signal.SIGKILL)
     program.ended()
     stale = (program.state_dir / "holder.json").read_text()
     github.client_restarted()
     program.start()
-    program.wait_for(serving)
+    program.wait_for(all_ok)
 
     assert (program.state_dir / "holder.json").read_text() != stale
     assert (program.stop(), program.errors, program.leftovers()) == (0, "", [])
@@ -247,7 +247,7 @@ def test_the_lock_of_a_killed_daemon_holds_nobody_up(github, daemon, scale_set) 
 @pytest.mark.parametrize("exists", [False, True])
 def test_a_state_dir_that_cannot_be_written_is_one_line_with_a_cure(github, daemon, scale_set, exists):
     program = daemon(scale_set("linux", backend="process"))
-    program.before = as_root_without_its_rights()
+    program.before = without_root_privileges()
     if exists:
         program.state_dir.mkdir(mode=0o500)
     program.folder.chmod(0o500)

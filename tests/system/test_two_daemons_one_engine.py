@@ -6,7 +6,7 @@ import signal
 
 import pytest
 from support.engine import connect
-from support.engine_trouble import NAME, assert_github_is_clear
+from support.watched_daemon import NAME, assert_github_is_clear
 
 from runscaler.testing.simulator import JobState
 
@@ -59,19 +59,19 @@ class Strangers:
 
 
 @pytest.fixture
-def two(own_engine, ward):
+def two(private_engine, watched_daemon):
     """Two daemons with the same scale set name in different organisations, and a volume that both use."""
-    own_engine.start()
+    private_engine.start()
     keys = {"max_runners": 3, "min_runners": 1, "docker": {"shared-volume": VOLUME}}
-    made = [ward(scope=scope, **keys) for scope in ("one-org", "two-org")]
+    made = [watched_daemon(scope=scope, **keys) for scope in ("one-org", "two-org")]
     for one in made:
         one.start()
     return made
 
 
 @pytest.fixture
-def strangers(own_engine, two):
-    return Strangers(own_engine.url, two[0].keys["runner-image"])
+def strangers(private_engine, two):
+    return Strangers(private_engine.url, two[0].keys["runner-image"])
 
 
 def volumes(url):
@@ -83,9 +83,11 @@ def outcomes(jobs):
     return {(job.result, job.attempts) for job in jobs}
 
 
-def test_a_daemon_that_is_killed_and_comes_back_takes_over_its_own_runners_only(github, two, strangers, door):
+def test_a_daemon_that_is_killed_and_comes_back_takes_over_its_own_runners_only(
+    github, two, strangers, latch
+):
     killed, other = two
-    ours, theirs = (one.queue_running(1, door.step) for one in two)
+    ours, theirs = (one.queue_running(1, latch.step) for one in two)
     passing = [job for one in two for job in one.queue(4)]
     github.wait_for_jobs(passing)
 
@@ -99,7 +101,7 @@ def test_a_daemon_that_is_killed_and_comes_back_takes_over_its_own_runners_only(
 
     assert standing <= killed.containers().keys() | other.containers().keys()
     assert other.warned() == []
-    door.open()
+    latch.release()
     github.wait_for_jobs([*ours, *theirs])
     for one in two:
         one.end()
@@ -109,7 +111,7 @@ def test_a_daemon_that_is_killed_and_comes_back_takes_over_its_own_runners_only(
 
 
 def test_a_stop_removes_nothing_of_the_other_daemon_and_leaves_the_volume_that_it_uses(
-    github, own_engine, two, strangers
+    github, private_engine, two, strangers
 ):
     first, other = two
     github.wait_for_jobs([job for one in two for job in one.queue(2, f"touch {VOLUME}/{one.scope}")])
@@ -119,7 +121,7 @@ def test_a_stop_removes_nothing_of_the_other_daemon_and_leaves_the_volume_that_i
     first.end()
 
     assert other.containers() == before
-    assert volumes(own_engine.url) == ["runner-shared"]
+    assert volumes(private_engine.url) == ["runner-shared"]
     (last,) = github.wait_for_jobs(other.queue(step=f"test -e {VOLUME}/one-org && test -e {VOLUME}/two-org"))
     other.end()
     assert last.runner in before

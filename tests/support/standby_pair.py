@@ -20,7 +20,7 @@ READY = 200
 
 
 @dataclass
-class Pair:
+class DaemonPair:
     """`first` is started first and so holds the session; `second` stands by."""
 
     name: str
@@ -28,10 +28,10 @@ class Pair:
     second: Daemon
 
     @classmethod
-    def made(cls, name: str, folder: Path, config: Mapping[str, object], engine_url: str = "") -> Pair:
+    def made(cls, name: str, folder: Path, config: Mapping[str, object], engine_url: str = "") -> DaemonPair:
         """Each has a token of its own: to GitHub one token is one client."""
         first, second = (
-            Daemon(folder / f"{name}-{which}", {**config, "token": a_token()}, engine_url)
+            Daemon(folder / f"{name}-{which}", {**config, "token": new_token()}, engine_url)
             for which in ("first", "second")
         )
         return cls(name, first, second)
@@ -70,5 +70,5 @@ def readiness(daemon: Daemon) -> int:
         return error.code
 
 
-def a_token() -> str:
+def new_token() -> str:
     return f"ghp_{secrets.token_hex(18)}"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from support.daemon import Json
-    from support.own_engine import PrivateEngine
+    from support.private_engine import PrivateEngine
 
     from runscaler.testing.simulator import SimulatedGitHub
 
@@ -28,7 +28,7 @@ AT_GITHUB = (RunnerState.REGISTERED, RunnerState.IDLE, RunnerState.BUSY, RunnerS
 
 
 @dataclass
-class Ward:
+class WatchedDaemon:
     """A context: a daemon with the scale set `linux`, watched, and ended by force if need be."""
 
     github: SimulatedGitHub
@@ -39,7 +39,7 @@ class Ward:
     scope: str = "my-org"
     _undo: ExitStack = field(default_factory=ExitStack)
 
-    def __enter__(self) -> Ward:
+    def __enter__(self) -> WatchedDaemon:
         self.program = Daemon(self.folder, self.keys, self.engine.url)
         self._undo.callback(self._end_by_force)
         self.watch = self._undo.enter_context(EngineWatch(self.engine.url, self.program.state_dir))

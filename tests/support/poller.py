@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-class Looking:
+class Poller:
     """Subclasses look once in `look`, on that thread; `glance` seconds lie between two looks."""
 
     def __init__(self, name: str, glance: float) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from support.daemon import Daemon, wait_until
-from support.siege import Siege, blow, configured
+from support.embedded import EmbeddedDaemon, configured, make_fault
 
 from runscaler.backends.process.census import mark_of
 from runscaler.testing.simulator import FAST, JobState, Match, SimulatedGitHub
@@ -31,9 +31,9 @@ ALL = (*LIED_ABOUT, FOREIGN, IGNORED, KILLED, OLD, WARM, ABSENT)
 
 @dataclass
 class Field:
-    """The siege and the jobs that were queued first, by scale set."""
+    """The embedded and the jobs that were queued first, by scale set."""
 
-    siege: Siege
+    embedded: EmbeddedDaemon
     jobs: dict[str, list[str]]
     lies: dict[str, int] = field_of(default_factory=dict)
     """The faults of what is said, by name."""
@@ -44,7 +44,7 @@ class Field:
 
     @property
     def github(self) -> SimulatedGitHub:
-        return self.siege.github
+        return self.embedded.github
 
     def ended(self, name: str) -> tuple[JobView, ...]:
         return self.github.wait_for_jobs(self.jobs[name])
@@ -64,13 +64,13 @@ def field(tmp_path_factory) -> Iterator[Field]:
             for name in ALL
         ]
         files = Daemon(tmp_path_factory.mktemp("field"), {"scaleset": sets})
-        siege = Siege(github, files)
-        siege.strike(blow("F34", Match(scale_set=FOREIGN)))
-        with siege:
-            made = Field(siege, {})
+        embedded = EmbeddedDaemon(github, files)
+        embedded.inject(make_fault("F34", Match(scale_set=FOREIGN)))
+        with embedded:
+            made = Field(embedded, {})
             struck(made)
             yield made
-        siege.assert_nothing_is_left()
+        embedded.assert_nothing_is_left()
 
 
 def warm(name: str) -> int:
@@ -78,19 +78,19 @@ def warm(name: str) -> int:
 
 
 def struck(field: Field) -> None:
-    siege, github, jobs = field.siege, field.github, field.jobs
-    siege.wait_for(FOREIGN, lambda status: status.state == "standby")
-    lies = [blow(name, Match(scale_set=name), **LIED_ABOUT[name]) for name in LIED_ABOUT]
-    field.lies = dict(zip(LIED_ABOUT, siege.strike(*lies), strict=True))
+    embedded, github, jobs = field.embedded, field.github, field.jobs
+    embedded.wait_for(FOREIGN, lambda status: status.state == "standby")
+    lies = [make_fault(name, Match(scale_set=name), **LIED_ABOUT[name]) for name in LIED_ABOUT]
+    field.lies = dict(zip(LIED_ABOUT, embedded.inject(*lies), strict=True))
     for name in (*LIED_ABOUT, KILLED):
         step = LONGER_THAN_DOUBT if name != KILLED else "sleep 100"
         jobs[name] = github.queue_jobs(name, 1, steps=[step])
     github.wait_for_jobs([job for ids in jobs.values() for job in ids], JobState.RUNNING)
     for name in (WARM, ABSENT):
-        siege.wait_for(name, lambda status: status.idle == 1)
-    (slot,) = siege.of(ABSENT).slots
-    field.absent = slot.runner, *siege.strike(blow("F80", Match(runner=slot.runner)))
-    (field.ignoring,) = siege.strike(blow("F83", Match(scale_set=IGNORED)))
+        embedded.wait_for(name, lambda status: status.idle == 1)
+    (slot,) = embedded.of(ABSENT).slots
+    field.absent = slot.runner, *embedded.inject(make_fault("F80", Match(runner=slot.runner)))
+    (field.ignoring,) = embedded.inject(make_fault("F83", Match(scale_set=IGNORED)))
     jobs[IGNORED] = github.queue_jobs(IGNORED, 1)
     jobs[FOREIGN] = github.queue_jobs(FOREIGN, 3)
 
@@ -101,11 +101,11 @@ def test_a_runner_that_dies_in_its_job_frees_its_slot_and_the_job_is_not_run_twi
     for process in psutil.process_iter():
         if marked(process, job.runner):
             process.kill()
-    field.siege.wait_for(KILLED, lambda status: status.total == 0)
+    field.embedded.wait_for(KILLED, lambda status: status.total == 0)
     (lost,) = field.ended(KILLED)
 
     assert (lost.result != "succeeded", lost.attempts) == (True, 1)
-    assert {one.result for one in field.siege.jobs(KILLED, 1)} == {"succeeded"}
+    assert {one.result for one in field.embedded.jobs(KILLED, 1)} == {"succeeded"}
 
 
 def marked(process: psutil.Process, runner: str) -> bool:
@@ -114,49 +114,49 @@ def marked(process: psutil.Process, runner: str) -> bool:
 
 def test_an_idle_runner_whose_registration_was_removed_by_hand_is_replaced(field: Field) -> None:
     """F78."""
-    (slot,) = field.siege.of(WARM).slots
+    (slot,) = field.embedded.of(WARM).slots
     wait_until(lambda: field.runners(lambda one: one.name == slot.runner and one.polling), "its first poll")
-    field.siege.strike(blow("F78", Match(runner=slot.runner)))
+    field.embedded.inject(make_fault("F78", Match(runner=slot.runner)))
 
     def replaced(_: object) -> bool:
-        return any(one.runner != slot.runner and one.state == "idle" for one in field.siege.of(WARM).slots)
+        return any(one.runner != slot.runner and one.state == "idle" for one in field.embedded.of(WARM).slots)
 
-    field.siege.wait_for(WARM, replaced)
-    assert {one.result for one in field.siege.jobs(WARM, 1)} == {"succeeded"}
+    field.embedded.wait_for(WARM, replaced)
+    assert {one.result for one in field.embedded.jobs(WARM, 1)} == {"succeeded"}
 
 
 def test_assigned_jobs_that_no_runner_is_offered_leak_no_runner(field: Field) -> None:
     """F83."""
-    siege = field.siege
-    siege.wait_for(IGNORED, lambda status: status.idle == 1)
-    assert siege.of(IGNORED).counters.runners_started == 1
+    embedded = field.embedded
+    embedded.wait_for(IGNORED, lambda status: status.idle == 1)
+    assert embedded.of(IGNORED).counters.runners_started == 1
     field.github.remove_fault(field.ignoring)
 
     (job,) = field.ended(IGNORED)
-    assert (job.result, siege.of(IGNORED).counters.runners_started) == ("succeeded", 1)
+    assert (job.result, embedded.of(IGNORED).counters.runners_started) == ("succeeded", 1)
 
 
 @pytest.mark.parametrize("fault", LIED_ABOUT)
 def test_a_working_runner_is_not_killed_whatever_is_said_about_its_job(field: Field, fault: str) -> None:
     (job,) = field.ended(fault)
-    field.siege.wait_for_hits([field.lies[fault]])
-    field.siege.wait_for(fault, lambda status: status.total == 0 and status.state == "ok")
+    field.embedded.wait_for_hits([field.lies[fault]])
+    field.embedded.wait_for(fault, lambda status: status.total == 0 and status.state == "ok")
 
     assert (job.result, job.attempts) == ("succeeded", 1)
-    assert {one.result for one in field.siege.jobs(fault, 1)} == {"succeeded"}
+    assert {one.result for one in field.embedded.jobs(fault, 1)} == {"succeeded"}
 
 
 def test_a_refused_version_degrades_its_set_alone_and_heals(field: Field) -> None:
     """F84."""
-    siege = field.siege
-    refusing = siege.strike(blow("F84"))
+    embedded = field.embedded
+    refusing = embedded.inject(make_fault("F84"))
     ids = field.github.queue_jobs(OLD, 1, steps=["true"])
-    siege.wait_for(OLD, lambda status: status.state == "degraded")
-    reason = siege.of(OLD).reason
+    embedded.wait_for(OLD, lambda status: status.state == "degraded")
+    reason = embedded.of(OLD).reason
     for each in refusing:
         field.github.remove_fault(each)
     (job,) = field.github.wait_for_jobs(ids)
-    siege.wait_for(OLD, lambda status: status.state == "ok")
+    embedded.wait_for(OLD, lambda status: status.state == "ok")
 
     assert "version" in reason
     assert job.result == "succeeded"
@@ -165,7 +165,7 @@ def test_a_refused_version_degrades_its_set_alone_and_heals(field: Field) -> Non
 def test_a_session_held_by_another_is_waited_for_and_taken_over(field: Field) -> None:
     """F34."""
     jobs = field.ended(FOREIGN)
-    field.siege.wait_for(FOREIGN, lambda status: status.state == "ok")
+    field.embedded.wait_for(FOREIGN, lambda status: status.state == "ok")
 
     assert {one.result for one in jobs} == {"succeeded"}
 
@@ -173,12 +173,12 @@ def test_a_session_held_by_another_is_waited_for_and_taken_over(field: Field) ->
 def test_a_runner_that_github_once_does_not_find_stays(field: Field) -> None:
     """F80."""
     runner, fault = field.absent
-    field.siege.wait_for_hits([fault])
-    (job,) = field.siege.jobs(ABSENT, 1)
+    field.embedded.wait_for_hits([fault])
+    (job,) = field.embedded.jobs(ABSENT, 1)
 
     assert (job.runner, job.result) == (runner, "succeeded")
 
 
 def test_no_rule_was_broken_and_nothing_crashed(field: Field) -> None:
     assert field.github.violations() == ()
-    assert [field.siege.of(name).restarts for name in ALL] == [0] * len(ALL)
+    assert [field.embedded.of(name).restarts for name in ALL] == [0] * len(ALL)

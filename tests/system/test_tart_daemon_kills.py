@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
-from support.daemon import serving, wait_until
-from support.killing import Proofs
+from support.daemon import all_ok, wait_until
+from support.kill_loop import JobOutputs
 
 from runscaler.testing.fake_tart_home import Rule
 from runscaler.testing.simulator import JobState
@@ -99,8 +99,8 @@ STEPS = {
 
 
 @pytest.fixture
-def proofs() -> Iterator[Proofs]:
-    made = Proofs(2)
+def outputs() -> Iterator[JobOutputs]:
+    made = JobOutputs(2)
     yield made
     shutil.rmtree(made.folder)
 
@@ -113,7 +113,7 @@ def killed(github, mac, mac_daemon, scale_set):
         keys = scale_set("macs", mac.keys(**tart), max_runners=1, min_runners=min_runners)
         program = mac_daemon(keys)
         program.start()
-        program.wait_for(serving)
+        program.wait_for(all_ok)
         ids = [id_ for step in jobs for id_ in github.queue_jobs("macs", steps=[step])]
         wait_until(lambda: reached(mac), "the step to be killed in")
         program.signal(signal.SIGKILL)
@@ -125,13 +125,13 @@ def killed(github, mac, mac_daemon, scale_set):
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_after_a_kill_the_slot_is_free_and_each_job_runs_once(name, github, mac, killed, proofs):
+def test_after_a_kill_the_slot_is_free_and_each_job_runs_once(name, github, mac, killed, outputs):
     step = STEPS[name]
     if step.rule is None:
         mac.tart.state(agent={"*": "never"})
     else:
         mac.tart.rules(step.rule)
-    first = [proofs.step(0, 0.05)] if step.needs_job else []
+    first = [outputs.step(0, 0.05)] if step.needs_job else []
     program, ids = killed(step.tart, step.reached, jobs=first, min_runners=step.min_runners)
 
     mac.tart.rules()
@@ -139,26 +139,26 @@ def test_after_a_kill_the_slot_is_free_and_each_job_runs_once(name, github, mac,
     mac.end_hung_calls()
     program.start()
     for number in range(len(ids), 2):
-        ids += github.queue_jobs("macs", steps=[proofs.step(number, 0.05)])
+        ids += github.queue_jobs("macs", steps=[outputs.step(number, 0.05)])
     jobs = github.wait_for_jobs(ids)
 
     assert program.stop() == 0
     assert {(job.result, job.state) for job in jobs} == {("succeeded", JobState.COMPLETED)}
-    assert proofs.of_none_or_several() == {}
+    assert outputs.of_none_or_several() == {}
     assert len({one.vm for one in mac.injected()}) == len(mac.injected()), "two runners in one VM"
     mac.assert_nothing_is_left(program, github)
 
 
 @pytest.mark.parametrize("tart", [COLD, WARM], ids=["cold", "warm"])
-def test_a_job_goes_on_in_its_vm_under_the_next_daemon(github, mac, killed, door, tart):
-    program, ids = killed(tart, lambda _: github.state().jobs_in(JobState.RUNNING), jobs=[door.step, "true"])
+def test_a_job_goes_on_in_its_vm_under_the_next_daemon(github, mac, killed, latch, tart):
+    program, ids = killed(tart, lambda _: github.state().jobs_in(JobState.RUNNING), jobs=[latch.step, "true"])
     (running,) = github.state().jobs_in(JobState.RUNNING)
     before = mac.pids()
 
     program.start()
-    program.wait_for(lambda health: serving(health) and health["scale_sets"][0]["busy"] == 1)
+    program.wait_for(lambda health: all_ok(health) and health["scale_sets"][0]["busy"] == 1)
     taken_over = mac.pids()
-    door.open()
+    latch.release()
     jobs = github.wait_for_jobs(ids)
 
     assert (len(before), taken_over) == (1, before)
@@ -204,7 +204,7 @@ def test_a_clone_that_outlives_its_daemon_leaves_nothing(github, mac, killed):
     (late,) = mac.pending("clone")
 
     program.start()
-    program.wait_for(serving)
+    program.wait_for(all_ok)
     wait_until(
         lambda: mac.tart.journal() and late.pid not in {one.pid for one in mac.pending("clone")}, "its end"
     )

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from support.daemon import Daemon, Door
+from support.daemon import Daemon, Latch
+from support.embedded import make_fault
 from support.outage import Outage, Play
-from support.siege import blow
 
 from runscaler.simulator.timers import GITHUB
 from runscaler.testing.simulator import Match, SimulatedGitHub, Timers
@@ -28,9 +28,11 @@ REFUSED, KEPT, ILL = "refused", "kept", "ill"
 its calls is answered with 503."""
 CUT = ("dropped the connection", "refused the connection")
 OUTAGES = {
-    REFUSED: (blow("F2", seconds=0.0),),
-    KEPT: (blow("F2", seconds=0.0),),
-    ILL: tuple(blow("F13", Match(path=path), count=None, status=503) for path in ("/_apis/", "/_sim/queue/")),
+    REFUSED: (make_fault("F2", seconds=0.0),),
+    KEPT: (make_fault("F2", seconds=0.0),),
+    ILL: tuple(
+        make_fault("F13", Match(path=path), count=None, status=503) for path in ("/_apis/", "/_sim/queue/")
+    ),
 }
 NAMED = {REFUSED: CUT, KEPT: CUT, ILL: ("answered 503",)}
 """One of these the reason has to say."""
@@ -57,16 +59,16 @@ TIMERS = {REFUSED: timers(120.0), KEPT: timers(3600.0), ILL: timers(120.0)}
 @pytest.fixture(scope="module")
 def play(tmp_path_factory) -> Iterator[Play]:
     """The outage is over, and jobs were queued before, in and after it; the daemon still runs."""
-    door = Door()
+    latch = Latch()
     githubs = {name: SimulatedGitHub(timers=TIMERS[name]) for name in ALL}
     for github in githubs.values():
         github.start()
     files = Daemon(tmp_path_factory.mktemp("away"), Outage.config(githubs))
     try:
-        with Outage(githubs, files, door, FACTOR) as outage:
+        with Outage(githubs, files, latch, FACTOR) as outage:
             yield outage.played(OUTAGES, AWAY_SECONDS)
     finally:
-        door.close()
+        latch.close()
         for github in githubs.values():
             github.stop()
 

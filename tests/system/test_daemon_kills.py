@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.engine_watch import EngineWatch
-from support.killing import Killing, Plan, Proofs, assert_all_ran_once, assert_nothing_is_left
+from support.kill_loop import JobOutputs, KillLoop, Plan, assert_all_ran_once, assert_nothing_is_left
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,11 +19,11 @@ MOST_CONTAINERS = {"small": 3, "large": 5}
 
 
 @pytest.fixture
-def proofs() -> Iterator[Callable[[int], Proofs]]:
-    made: list[Proofs] = []
+def outputs() -> Iterator[Callable[[int], JobOutputs]]:
+    made: list[JobOutputs] = []
 
-    def make(count: int) -> Proofs:
-        made.append(Proofs(count))
+    def make(count: int) -> JobOutputs:
+        made.append(JobOutputs(count))
         return made[-1]
 
     yield make
@@ -31,10 +31,10 @@ def proofs() -> Iterator[Callable[[int], Proofs]]:
         shutil.rmtree(one.folder)
 
 
-def test_forty_jobs_run_once_each_though_the_daemon_is_killed_five_times(github, daemon, scale_set, proofs):
-    written = proofs(PROCESSES.jobs)
+def test_forty_jobs_run_once_each_though_the_daemon_is_killed_five_times(github, daemon, scale_set, outputs):
+    written = outputs(PROCESSES.jobs)
     program = daemon(scale_set("linux", backend="process", max_runners=MOST_PROCESSES, min_runners=1))
-    killing = Killing(PROCESSES, program, github, written)
+    killing = KillLoop(PROCESSES, program, github, written)
 
     jobs = killing.run(["linux"], patience=60.0)
 
@@ -46,13 +46,13 @@ def test_forty_jobs_run_once_each_though_the_daemon_is_killed_five_times(github,
 @pytest.mark.engine
 @pytest.mark.timeout(300)
 def test_a_hundred_jobs_run_once_each_in_containers_though_the_daemon_is_killed_twenty_times(
-    github, docker, daemon, scale_set, engine_url, proofs
+    github, docker, daemon, scale_set, engine_url, outputs
 ):
-    written = proofs(CONTAINERS.jobs)
+    written = outputs(CONTAINERS.jobs)
     keys = {**docker, "docker": {**docker["docker"], "volumes": [written.volume]}, "min-runners": 1}
     sets = [scale_set(name, keys, max_runners=most) for name, most in MOST_CONTAINERS.items()]
     program = daemon({"scaleset": sets})
-    killing = Killing(CONTAINERS, program, github, written)
+    killing = KillLoop(CONTAINERS, program, github, written)
 
     with EngineWatch(engine_url, program.state_dir) as watch:
         jobs = killing.run(list(MOST_CONTAINERS), patience=200.0)

@@ -6,9 +6,9 @@ import pytest
 from support.daemon import wait_until
 from support.engine import connect
 from support.engine_proxy import EngineProxy
-from support.engine_trouble import assert_github_is_clear
-from support.own_engine import PrivateEngine
+from support.private_engine import PrivateEngine
 from support.relay import ShortFolder
+from support.watched_daemon import assert_github_is_clear
 
 from runscaler.ops.demo_image import ensure_demo_image
 
@@ -20,9 +20,9 @@ FREE_SPACE = "(free space: `docker system df`"
 
 
 @pytest.fixture
-def proxy(own_engine):
-    own_engine.start()
-    with ShortFolder() as folder, EngineProxy(own_engine.url, folder / "proxy.sock") as made:
+def proxy(private_engine):
+    private_engine.start()
+    with ShortFolder() as folder, EngineProxy(private_engine.url, folder / "proxy.sock") as made:
         yield made
 
 
@@ -38,8 +38,10 @@ def results(jobs):
     return [one.result for one in jobs]
 
 
-def test_a_full_disk_is_named_with_its_cure_leaves_no_registration_and_heals(github, small_engine, ward):
-    one = ward(max_runners=3, engine=small_engine)
+def test_a_full_disk_is_named_with_its_cure_leaves_no_registration_and_heals(
+    github, small_engine, watched_daemon
+):
+    one = watched_daemon(max_runners=3, engine=small_engine)
     one.start()
     github.wait_for_jobs(one.queue())
     one.wait_until_clear()
@@ -61,19 +63,21 @@ def test_a_full_disk_is_named_with_its_cure_leaves_no_registration_and_heals(git
     assert_github_is_clear(github)
 
 
-def test_an_image_that_vanished_is_named_and_the_set_heals_when_it_is_back(github, own_engine, ward):
-    own_engine.start()
-    one = ward(max_runners=3)
+def test_an_image_that_vanished_is_named_and_the_set_heals_when_it_is_back(
+    github, private_engine, watched_daemon
+):
+    private_engine.start()
+    one = watched_daemon(max_runners=3)
     one.start()
     github.wait_for_jobs(one.queue())
     one.wait_until_clear()
 
-    with connect(own_engine.url) as api:
+    with connect(private_engine.url) as api:
         api.remove_image(one.keys["runner-image"], force=True)
     ids = one.queue(3)
     health = one.wait_for("degraded", one.keys["runner-image"])
     wait_until(lambda: not one.registered(), "the end of all registrations")
-    ensure_demo_image(own_engine.url, lambda *_: None)
+    ensure_demo_image(private_engine.url, lambda *_: None)
     jobs = github.wait_for_jobs(ids)
     one.wait_until_clear()
 
@@ -85,11 +89,11 @@ def test_an_image_that_vanished_is_named_and_the_set_heals_when_it_is_back(githu
 
 
 def test_a_runner_s_end_is_noticed_though_the_event_stream_is_cut_again_and_again(
-    github, own_engine, ward, proxy, door
+    github, private_engine, watched_daemon, proxy, latch
 ):
-    one = ward(max_runners=4, min_runners=1, proxy=proxy)
+    one = watched_daemon(max_runners=4, min_runners=1, proxy=proxy)
     one.start()
-    at_work = one.queue_running(2, door.step)
+    at_work = one.queue_running(2, latch.step)
     one.wait_for("ok", busy=2, idle=1)
     for _ in range(4):
         wait_until(lambda: proxy.cut("/events"), "an event stream to cut")
@@ -103,7 +107,7 @@ def test_a_runner_s_end_is_noticed_though_the_event_stream_is_cut_again_and_agai
     one.kill_runner(idle)
     wait_until(lambda: idle not in one.containers(), "the removal of what ended unseen")
     proxy.lift(unseen)
-    door.open()
+    latch.release()
     jobs = github.wait_for_jobs(at_work)
     one.wait_until_clear(kept=1)
 
@@ -116,9 +120,9 @@ def test_a_runner_s_end_is_noticed_though_the_event_stream_is_cut_again_and_agai
 
 
 def test_a_removal_that_fails_ten_times_is_tried_until_it_succeeds_and_no_slot_is_used_twice(
-    github, own_engine, ward, proxy
+    github, private_engine, watched_daemon, proxy
 ):
-    one = ward(max_runners=4, proxy=proxy)
+    one = watched_daemon(max_runners=4, proxy=proxy)
     one.start()
     refused = proxy.refuse("DELETE", "/containers/.+", 500, BUSY_DEVICE, times=10)
 
@@ -138,15 +142,15 @@ def test_a_removal_that_fails_ten_times_is_tried_until_it_succeeds_and_no_slot_i
     assert_github_is_clear(github)
 
 
-def test_a_removal_that_somebody_else_has_begun_is_waited_for(github, own_engine, ward, proxy):
-    one = ward(max_runners=1, proxy=proxy)
+def test_a_removal_that_somebody_else_has_begun_is_waited_for(github, private_engine, watched_daemon, proxy):
+    one = watched_daemon(max_runners=1, proxy=proxy)
     one.start()
     refused = proxy.refuse("DELETE", "/containers/.+", 409, "removal of container X is already in progress")
 
     (job,) = github.wait_for_jobs(one.queue())
     wait_until(lambda: refused.hits, "a refused removal")
     one.wait_for("ok", total=1)
-    with connect(own_engine.url) as api:
+    with connect(private_engine.url) as api:
         api.remove_container(job.runner, force=True)
     one.wait_until_clear()
     proxy.lift(refused)

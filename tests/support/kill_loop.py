@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support.daemon import CLOCK, serving
+from support.daemon import CLOCK, all_ok
 
 from runscaler.interrupt import Interrupt
 from runscaler.testing.simulator import JobState
@@ -41,11 +41,11 @@ class Plan:
 
 
 @dataclass
-class Proofs:
+class JobOutputs:
     """A file a job, in a folder that runners see: it says how often the job began and came to its end."""
 
     count: int
-    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="proofs-", dir="/tmp")))
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="outputs-", dir="/tmp")))
 
     def __post_init__(self) -> None:
         self.folder.chmod(0o777)
@@ -68,11 +68,11 @@ class Proofs:
         return path.read_text() if path.exists() else "never begun"
 
 
-class Killing:
+class KillLoop:
     """Queues the jobs of a plan life by life, kills `program` at the end of each and starts it anew."""
 
-    def __init__(self, plan: Plan, program: Daemon, github: SimulatedGitHub, proofs: Proofs) -> None:
-        self._plan, self._program, self._github, self._proofs = plan, program, github, proofs
+    def __init__(self, plan: Plan, program: Daemon, github: SimulatedGitHub, outputs: JobOutputs) -> None:
+        self._plan, self._program, self._github, self._proofs = plan, program, github, outputs
         self._chance = random.Random(plan.seed)
         self.lives: list[str] = []
         """What each life was, for the report of a failure."""
@@ -86,7 +86,7 @@ class Killing:
             self._live()
             self._kill()
         jobs = self._github.wait_for_jobs(ids, timeout=patience)
-        self._program.wait_for(serving)
+        self._program.wait_for(all_ok)
         return jobs
 
     def _share_of(self, life: int) -> range:
@@ -104,7 +104,7 @@ class Killing:
         seconds = self._chance.uniform(0.0, EARLY_LIFE if early else self._plan.longest_life)
         self.lives.append(f"{seconds:.2f} s of {'its start' if early else 'work'}")
         if not early:
-            self._program.wait_for(serving)
+            self._program.wait_for(all_ok)
         CLOCK.pause(seconds, Interrupt())
 
     def _kill(self) -> None:
@@ -114,10 +114,10 @@ class Killing:
         self._program.start()
 
 
-def assert_all_ran_once(jobs: Sequence[JobView], killing: Killing, proofs: Proofs) -> None:
+def assert_all_ran_once(jobs: Sequence[JobView], killing: KillLoop, outputs: JobOutputs) -> None:
     wrong = [job for job in jobs if (job.result, job.state) != ("succeeded", JobState.COMPLETED)]
     assert wrong == [], killing.lives
-    assert proofs.of_none_or_several() == {}, killing.lives
+    assert outputs.of_none_or_several() == {}, killing.lives
     assert len({job.runner for job in jobs}) == len(jobs), "a runner ran two jobs"
 
 

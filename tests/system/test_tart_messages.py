@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.daemon import of, serving
+from support.daemon import all_ok, of
 
 from runscaler.testing.simulator import JobState
 
@@ -95,17 +95,17 @@ def test_a_local_image_that_is_not_there_is_an_error(mac, mac_daemon, scale_set,
     assert "`tart list`" in cures[0]
 
 
-def test_status_names_the_vms_that_a_job_waits_for(github, mac, mac_daemon, scale_set, door):
+def test_status_names_the_vms_that_a_job_waits_for(github, mac, mac_daemon, scale_set, latch):
     program = mac_daemon(scale_set("macs", mac.keys(max_vms=1), max_runners=2))
     program.start()
-    program.wait_for(serving)
-    ids = github.queue_jobs("macs", 2, steps=[door.step])
+    program.wait_for(all_ok)
+    ids = github.queue_jobs("macs", 2, steps=[latch.step])
     state = github.wait_until(lambda state: state.jobs_in(JobState.RUNNING))
     (running,) = state.jobs_in(JobState.RUNNING)
     program.wait_for(lambda health: running.runner in str(of(health, "macs")["unmet"]))
 
     told = program.command("status")
-    door.open()
+    latch.release()
     jobs = github.wait_for_jobs(ids)
 
     assert (told.code, told.err) == (0, "")
@@ -124,7 +124,7 @@ def test_a_daemon_without_tart_says_so_and_serves_as_soon_as_it_is_installed(git
     health = program.wait_for(lambda health: of(health, "macs")["reason"])
     told = program.command("status")
     hidden.rename(tart)
-    program.wait_for(lambda health: serving(health) and not of(health, "macs")["reason"])
+    program.wait_for(lambda health: all_ok(health) and not of(health, "macs")["reason"])
     (job,) = github.wait_for_jobs(github.queue_jobs("macs"))
 
     assert NOT_INSTALLED in of(health, "macs")["reason"]

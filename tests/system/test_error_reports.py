@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.daemon import as_root_without_its_rights, of, serving
+from support.daemon import all_ok, of, without_root_privileges
 from support.relay import Relay, ShortFolder
 
 from runscaler.ops.demo import free_port
@@ -49,7 +49,7 @@ def program(github, docker, daemon, scale_set, folder, locked):
         scale_set("forbidden", docker_at(locked)),
     ]
     made = daemon({"scaleset": sets})
-    made.before = as_root_without_its_rights()
+    made.before = without_root_privileges()
     return made, port
 
 
@@ -104,7 +104,7 @@ def test_each_trouble_is_said_once_and_mends_by_itself(github, program, refusal,
         github.remove_fault(refusal)
         (folder / "engine.sock").symlink_to(engine_url.removeprefix("unix://"))
         locked.chmod(0o600)
-        daemon.wait_for(serving, MENDING_SECONDS)
+        daemon.wait_for(all_ok, MENDING_SECONDS)
         for name in ("refused", "missing", "forbidden"):
             github.wait_for_jobs(github.queue_jobs(name))
         there.wait_for_jobs(there.queue_jobs("away"))

@@ -29,7 +29,7 @@ AT_GITHUB = (RunnerState.REGISTERED, RunnerState.IDLE, RunnerState.BUSY, RunnerS
 
 
 @dataclass(frozen=True)
-class Blow:
+class Fault:
     """One fault as `SimulatedGitHub.inject` takes it."""
 
     fault: str
@@ -38,10 +38,10 @@ class Blow:
     params: dict[str, Any] = field(default_factory=dict)
 
 
-def blow(
+def make_fault(
     fault: str, match: Match | None = None, count: int | str | None = "default", **params: object
-) -> Blow:
-    return Blow(fault, match, count, params)
+) -> Fault:
+    return Fault(fault, match, count, params)
 
 
 def configured(github: SimulatedGitHub, name: str, **keys: object) -> dict[str, object]:
@@ -50,7 +50,7 @@ def configured(github: SimulatedGitHub, name: str, **keys: object) -> dict[str, 
     return {key.replace("_", "-"): value for key, value in made.items()}
 
 
-class Siege:
+class EmbeddedDaemon:
     """An `Autoscaler` of its own on `files`; `github` strikes. `clock` is the daemon's, `kind` makes it."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Siege:
         self.github, self.files = github, files
         self.scaler = kind(load_config(files.path), clock=clock)
 
-    def __enter__(self) -> Siege:
+    def __enter__(self) -> EmbeddedDaemon:
         self.scaler.start()
         assert self.scaler.wait_ready(30)
         return self
@@ -78,20 +78,20 @@ class Siege:
     def of(self, name: str) -> ScaleSetStatus:
         return next(one for one in self.scaler.status().scale_sets if one.name == name)
 
-    def strike(self, *blows: Blow) -> list[int]:
+    def inject(self, *faults: Fault) -> list[int]:
         return [
-            self.github.inject(one.fault, count=one.count, match=one.match, **one.params) for one in blows
+            self.github.inject(one.fault, count=one.count, match=one.match, **one.params) for one in faults
         ]
 
     def jobs(self, name: str, count: int = 3, step: str = "true") -> tuple[JobView, ...]:
         """Queue them and wait for their end."""
         return self.github.wait_for_jobs(self.github.queue_jobs(name, count, steps=[step]))
 
-    def all_have_struck(self, faults: Sequence[int]) -> bool:
+    def all_hit(self, faults: Sequence[int]) -> bool:
         return all(self.github.hits(each) for each in faults)
 
     def wait_for_hits(self, faults: Sequence[int]) -> None:
-        wait_until(lambda: self.all_have_struck(faults), "a hit of every fault")
+        wait_until(lambda: self.all_hit(faults), "a hit of every fault")
 
     def wait_for(self, name: str, holds: Callable[[ScaleSetStatus], object], seconds: float = 60.0) -> None:
         wait_until(lambda: holds(self.of(name)), f"{name} as wished", seconds)

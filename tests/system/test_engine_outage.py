@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from support.daemon import CLOCK, wait_until
-from support.engine_trouble import assert_github_is_clear
+from support.watched_daemon import assert_github_is_clear
 
 from runscaler.interrupt import Interrupt
 from runscaler.testing.simulator import FAST, SimulatedGitHub
@@ -32,21 +32,21 @@ def results(jobs):
 
 
 def test_after_an_engine_was_away_for_twenty_seconds_all_jobs_that_can_be_run_are_run(
-    github, own_engine, ward, door
+    github, private_engine, watched_daemon, latch
 ):
-    own_engine.start()
-    one = ward(max_runners=4, min_runners=1)
+    private_engine.start()
+    one = watched_daemon(max_runners=4, min_runners=1)
     one.start()
-    at_work = one.queue_running(2, door.step)
+    at_work = one.queue_running(2, latch.step)
     passing = one.queue(6)
     github.wait_until(lambda state: state.completed >= 2)
 
-    own_engine.stop()
+    private_engine.stop()
     died = set(one.watch.runners)
     one.wait_for("degraded", DOWN)
     later = one.queue(3)
     CLOCK.pause(AWAY_SECONDS, Interrupt())
-    own_engine.start()
+    private_engine.start()
     one.wait_for("ok")
     jobs = github.wait_for_jobs([*passing, *later])
     one.wait_until_clear(kept=1)
@@ -63,22 +63,22 @@ def test_after_an_engine_was_away_for_twenty_seconds_all_jobs_that_can_be_run_ar
 
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_jobs_go_on_while_an_engine_with_live_restore_is_down_and_their_runners_are_found_again(
-    github, own_engine, ward, door, how
+    github, private_engine, watched_daemon, latch, how
 ):
-    own_engine.start(LIVE_RESTORE)
-    one = ward(max_runners=4, min_runners=1)
+    private_engine.start(LIVE_RESTORE)
+    one = watched_daemon(max_runners=4, min_runners=1)
     one.start()
-    at_work = one.queue_running(2, door.step)
+    at_work = one.queue_running(2, latch.step)
     one.wait_for("ok", busy=2, idle=1)
     before = one.containers()
 
-    getattr(own_engine, how)()
+    getattr(private_engine, how)()
     one.wait_for("degraded", total=3)
     later = one.queue(3)
-    own_engine.start(LIVE_RESTORE)
+    private_engine.start(LIVE_RESTORE)
     one.wait_for("ok")
     after = one.containers()
-    door.open()
+    latch.release()
     jobs = github.wait_for_jobs([*at_work, *later])
     one.wait_until_clear(kept=1)
 
@@ -91,18 +91,18 @@ def test_jobs_go_on_while_an_engine_with_live_restore_is_down_and_their_runners_
 
 
 def test_an_engine_that_was_killed_takes_its_runners_along_when_it_is_back_and_the_rest_is_run(
-    github, own_engine, ward, door
+    github, private_engine, watched_daemon, latch
 ):
-    own_engine.start()
-    one = ward(max_runners=4)
+    private_engine.start()
+    one = watched_daemon(max_runners=4)
     one.start()
-    at_work = one.queue_running(2, door.step)
+    at_work = one.queue_running(2, latch.step)
     one.wait_for("ok", busy=2)
 
-    own_engine.kill()
+    private_engine.kill()
     one.wait_for("degraded", total=2)
     later = one.queue(5)
-    own_engine.start()
+    private_engine.start()
     one.wait_for("ok")
     jobs = github.wait_for_jobs([*at_work, *later])
     one.wait_until_clear()
@@ -116,19 +116,19 @@ def test_an_engine_that_was_killed_takes_its_runners_along_when_it_is_back_and_t
 
 
 def test_while_an_engine_hangs_no_runner_is_touched_and_a_stop_ends_in_its_time(
-    github, own_engine, ward, door
+    github, private_engine, watched_daemon, latch
 ):
-    own_engine.start()
-    stays = ward(max_runners=3)
-    leaves = ward(max_runners=3, min_runners=1, scope="other-org", drain_timeout="0s")
+    private_engine.start()
+    stays = watched_daemon(max_runners=3)
+    leaves = watched_daemon(max_runners=3, min_runners=1, scope="other-org", drain_timeout="0s")
     for one in (stays, leaves):
         one.start()
-    at_work, lost = (one.queue_running(1, door.step) for one in (stays, leaves))
+    at_work, lost = (one.queue_running(1, latch.step) for one in (stays, leaves))
     stays.wait_for("ok", busy=1)
     leaves.wait_for("ok", busy=1, idle=1)
     before, left = stays.containers(), leaves.containers()
 
-    own_engine.freeze()
+    private_engine.freeze()
     leaves.program.signal()
     stays.wait_for("degraded", "does not answer in time (look at its log: `journalctl -u docker`)")
     later = stays.queue()
@@ -138,10 +138,10 @@ def test_while_an_engine_hangs_no_runner_is_touched_and_a_stop_ends_in_its_time(
         return not leaves.program.health() and leaves.program.ended() == 0
 
     wait_until(has_left, "an end beside an engine that hangs", seconds=120)
-    own_engine.thaw()
+    private_engine.thaw()
     stays.wait_for("ok")
     after = stays.containers()
-    door.open()
+    latch.release()
     jobs = github.wait_for_jobs([*at_work, *later])
 
     assert after.items() >= before.items()

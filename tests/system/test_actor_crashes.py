@@ -33,7 +33,7 @@ HERE, THERE = "here", "there"
 
 @dataclass
 class System:
-    """Two scale sets in this process; a job stands at the door on each."""
+    """Two scale sets in this process; a job stands at the latch on each."""
 
     github: SimulatedGitHub
     scaler: Autoscaler
@@ -118,9 +118,9 @@ def system(github, daemon, scale_set) -> Iterator[System]:
 
 
 @pytest.fixture
-def at_work(system: System, door) -> dict[str, Any]:
+def at_work(system: System, latch) -> dict[str, Any]:
     """A job runs on each set, one more runner of each is idle; the jobs by scale set."""
-    ids = {name: system.github.queue_jobs(name, steps=[door.step])[0] for name in (HERE, THERE)}
+    ids = {name: system.github.queue_jobs(name, steps=[latch.step])[0] for name in (HERE, THERE)}
     system.github.wait_for_jobs(ids.values(), JobState.RUNNING)
     wait_until(lambda: counts(system) == [(1, 1), (1, 1)], "one busy and one idle runner of each set")
     return ids
@@ -161,7 +161,7 @@ KINDS = ("scale set", "listener", "runner idle", "runner busy", "keeper", "host"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_crashed_actor_is_back_and_no_job_is_disturbed(system, at_work, door, kind):
+def test_a_crashed_actor_is_back_and_no_job_is_disturbed(system, at_work, latch, kind):
     github = system.github
     before = {job.id: job.runner for job in github.state().jobs}
     held = system.files.resources()
@@ -177,7 +177,7 @@ def test_a_crashed_actor_is_back_and_no_job_is_disturbed(system, at_work, door, 
     }
     assert system.runs_job(HERE)
     assert system.runs_job(THERE)
-    door.open()
+    latch.release()
     jobs = github.wait_for_jobs(at_work.values())
     wait_until(lambda: system.of(HERE).state == "ok", "the set is well")
     system.scaler.stop()
@@ -191,7 +191,7 @@ def test_a_crashed_actor_is_back_and_no_job_is_disturbed(system, at_work, door, 
     assert all(one.deleted for one in github.state().scale_sets)
 
 
-def test_a_runner_s_actor_that_crashes_after_a_slow_start_keeps_the_runner(system, at_work, door):
+def test_a_runner_s_actor_that_crashes_after_a_slow_start_keeps_the_runner(system, at_work, latch):
     github = system.github
     delay = github.inject("delay", count=None, seconds=1.0, match=Match(path="/generatejitconfig"))
     (job,) = github.queue_jobs(HERE)
@@ -201,7 +201,7 @@ def test_a_runner_s_actor_that_crashes_after_a_slow_start_keeps_the_runner(syste
     system.crash(name)
     system.wait_for_crash(name)
     github.remove_fault(delay)
-    door.open()
+    latch.release()
     jobs = github.wait_for_jobs([job, *at_work.values()])
     system.scaler.stop()
 
@@ -212,7 +212,7 @@ def test_a_runner_s_actor_that_crashes_after_a_slow_start_keeps_the_runner(syste
 
 @pytest.mark.parametrize("moment", ["registered", "running"])
 def test_a_runner_s_actor_that_crashes_in_a_start_leaves_nothing_and_the_job_runs(
-    system, at_work, door, moment
+    system, at_work, latch, moment
 ):
     github = system.github
     (backend,) = system.backends
@@ -222,7 +222,7 @@ def test_a_runner_s_actor_that_crashes_in_a_start_leaves_nothing_and_the_job_run
     wait_until(lambda: not backend.moment, "the start that crashes")
     system.wait_for_crash("the runner's actor")
     (done,) = github.wait_for_jobs([job])
-    door.open()
+    latch.release()
     github.wait_for_jobs(at_work.values())
     system.scaler.stop()
 
