@@ -71,7 +71,7 @@ class Latch:
     def volume(self) -> str:
         return f"{self.folder}:{self.folder}:ro"
 
-    def open(self) -> None:
+    def release(self) -> None:
         (self.folder / "open").touch()
 
     def close(self) -> None:
