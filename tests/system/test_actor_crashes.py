@@ -161,7 +161,7 @@ KINDS = ("scale set", "listener", "runner idle", "runner busy", "keeper", "host"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_crashed_actor_is_back_and_no_job_is_disturbed(system, at_work, latch, kind):
+def test_a_crashed_actor_is_restarted_and_no_job_is_disturbed(system, at_work, latch, kind):
     github = system.github
     before = {job.id: job.runner for job in github.state().jobs}
     held = system.files.resources()

@@ -57,7 +57,7 @@ def job_runs(github, name):
     return done.result == "succeeded"
 
 
-def test_two_in_one_process_work_beside_a_stranger_s_actor_without_a_word_and_leave_no_thread(
+def test_two_in_one_process_print_nothing_and_leave_no_thread_and_a_foreign_actor_alone(
     github, scaler, stranger, lines, capfd
 ):
     before = set(threading.enumerate())
@@ -89,7 +89,7 @@ def test_two_in_one_process_work_beside_a_stranger_s_actor_without_a_word_and_le
     assert github.final_violations() == ()
 
 
-def test_it_can_be_started_again_after_its_stop_and_again(github, scaler):
+def test_it_can_be_stopped_and_started_repeatedly(github, scaler):
     one, files = scaler("one")
 
     for _ in range(3):

@@ -38,7 +38,7 @@ def results(jobs):
     return [one.result for one in jobs]
 
 
-def test_a_full_disk_is_named_with_its_cure_leaves_no_registration_and_heals(
+def test_a_full_disk_is_reported_with_a_fix_leaves_no_registration_and_heals(
     github, small_engine, watched_daemon
 ):
     one = watched_daemon(max_runners=3, engine=small_engine)
@@ -63,7 +63,7 @@ def test_a_full_disk_is_named_with_its_cure_leaves_no_registration_and_heals(
     assert_github_is_clear(github)
 
 
-def test_an_image_that_vanished_is_named_and_the_set_heals_when_it_is_back(
+def test_a_removed_image_is_reported_and_the_set_heals_when_it_is_back(
     github, private_engine, watched_daemon
 ):
     private_engine.start()

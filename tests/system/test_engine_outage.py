@@ -31,7 +31,7 @@ def results(jobs):
     return [one.result for one in jobs]
 
 
-def test_after_an_engine_was_away_for_twenty_seconds_all_jobs_that_can_be_run_are_run(
+def test_after_the_engine_was_down_for_twenty_seconds_all_jobs_that_can_run_do(
     github, private_engine, watched_daemon, latch
 ):
     private_engine.start()
@@ -90,7 +90,7 @@ def test_jobs_go_on_while_an_engine_with_live_restore_is_down_and_their_runners_
     assert_github_is_clear(github)
 
 
-def test_an_engine_that_was_killed_takes_its_runners_along_when_it_is_back_and_the_rest_is_run(
+def test_a_killed_engine_ends_its_runners_when_it_restarts_and_the_other_jobs_run(
     github, private_engine, watched_daemon, latch
 ):
     private_engine.start()

@@ -72,7 +72,7 @@ def assert_names_every_trouble(ended):
 
 @pytest.mark.engine
 @pytest.mark.parametrize("words", [("validate",), ("run", "--dry-run")])
-def test_a_look_beforehand_names_each_trouble_with_its_cure_and_fails(github, program, refusal, words):
+def test_validate_and_a_dry_run_report_each_problem_with_a_fix_and_fail(github, program, refusal, words):
     ended = program[0].command(*words)
 
     assert_names_every_trouble(ended)
@@ -82,7 +82,7 @@ def test_a_look_beforehand_names_each_trouble_with_its_cure_and_fails(github, pr
 
 @pytest.mark.engine
 @pytest.mark.timeout(300)
-def test_each_trouble_is_said_once_and_mends_by_itself(github, program, refusal, folder, locked, engine_url):
+def test_each_problem_is_logged_once_and_heals_by_itself(github, program, refusal, folder, locked, engine_url):
     daemon, port = program
     daemon.start()
     daemon.wait_for(lambda health: of(health, "well")["state"] == "ok")

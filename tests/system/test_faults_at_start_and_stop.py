@@ -54,7 +54,7 @@ def embedded(github: SimulatedGitHub, tmp_path) -> EmbeddedDaemon:
 
 
 @pytest.mark.parametrize("case", AT_START)
-def test_a_start_gets_through_a_fault_by_itself(embedded: EmbeddedDaemon, case: str) -> None:
+def test_a_start_survives_a_fault(embedded: EmbeddedDaemon, case: str) -> None:
     faults = embedded.inject(*AT_START[case])
 
     with embedded:
@@ -68,7 +68,7 @@ def test_a_start_gets_through_a_fault_by_itself(embedded: EmbeddedDaemon, case: 
 
 
 @pytest.mark.parametrize("case", ["F40", "F64"])
-def test_a_stop_ends_though_github_refuses_and_the_next_start_puts_it_right(
+def test_a_stop_ends_though_github_refuses_and_the_next_start_cleans_up(
     embedded: EmbeddedDaemon, case: str
 ) -> None:
     with embedded:
@@ -97,7 +97,7 @@ def test_a_stop_does_not_wait_for_a_poll_that_hangs(embedded: EmbeddedDaemon) ->
     embedded.assert_nothing_is_left()
 
 
-def test_a_daemon_killed_before_its_acknowledgement_hears_again_and_does_nothing_twice(
+def test_a_daemon_killed_before_it_acknowledged_gets_the_message_again_and_repeats_nothing(
     github: SimulatedGitHub, tmp_path
 ) -> None:
     """F54."""
@@ -140,7 +140,7 @@ def settled(job: JobView) -> bool:
 
 
 @pytest.mark.parametrize("case", OFFERS)
-def test_jobs_run_after_offers_that_went_wrong(offered: EmbeddedDaemon, case: str) -> None:
+def test_jobs_run_after_offers_that_failed(offered: EmbeddedDaemon, case: str) -> None:
     faults = offered.inject(OFFERS[case])
     disturbed = offered.github.queue_jobs(NAME, 3, steps=["true"])
     offered.wait_for_hits(faults)

@@ -58,7 +58,7 @@ def connected(embedded: EmbeddedDaemon, runner: str) -> None:
     embedded.github.wait_until(lambda state: any(one.name == runner and one.polling for one in state.runners))
 
 
-def test_a_missing_runner_group_is_named_and_waited_for(embedded: EmbeddedDaemon) -> None:
+def test_a_missing_runner_group_is_reported_and_waited_for(embedded: EmbeddedDaemon) -> None:
     """F62."""
     embedded.wait_for(GROUPED, lambda status: status.state == "degraded")
     reason = embedded.of(GROUPED).reason
@@ -93,7 +93,7 @@ def test_a_ghost_is_replaced_and_the_next_job_runs(embedded: EmbeddedDaemon) -> 
     assert {one.result for one in embedded.jobs(GHOSTLY, 1)} == {"succeeded"}
 
 
-def test_a_runner_that_github_calls_busy_is_let_be_and_asked_about_again_after_ten_minutes(
+def test_a_runner_that_github_calls_busy_is_kept_and_checked_again_after_ten_minutes(
     embedded: EmbeddedDaemon,
 ) -> None:
     """F81: it is idle, and its job was cancelled before it came."""

@@ -96,7 +96,7 @@ def test_the_scale_set_is_degraded_all_the_time_and_says_why(play: Play, name: s
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_ten_minutes_are_a_few_lines_that_name_the_trouble_and_what_comes_next(play: Play, name: str) -> None:
+def test_ten_minutes_are_a_few_log_lines_that_name_the_problem_and_the_next_try(play: Play, name: str) -> None:
     lines = play.said[name]
     told = [line for line in lines if "degraded" in line]
     # To a GitHub that answers an acknowledgement may be given up before the first poll fails.
@@ -108,7 +108,7 @@ def test_ten_minutes_are_a_few_lines_that_name_the_trouble_and_what_comes_next(p
 
 
 @pytest.mark.parametrize("name", [REFUSED, KEPT])
-def test_the_first_poll_that_comes_back_mends_it(play: Play, name: str) -> None:
+def test_the_first_poll_that_succeeds_makes_the_scale_set_ok(play: Play, name: str) -> None:
     """The next may have begun before word of it was heard. Where starts failed for ten minutes, it takes
     the next of these, which backs off for a minute at most."""
     assert play.more_polls_when_ok[name] <= 1
@@ -116,7 +116,7 @@ def test_the_first_poll_that_comes_back_mends_it(play: Play, name: str) -> None:
 
 @pytest.mark.parametrize("when", ["before", "in", "after"])
 @pytest.mark.parametrize("name", ALL)
-def test_jobs_of_before_the_outage_in_it_and_after_it_run(play: Play, name: str, when: str) -> None:
+def test_jobs_queued_before_during_and_after_the_outage_run(play: Play, name: str, when: str) -> None:
     (job,) = play.jobs[when][name]
 
     assert (job.result, job.attempts) == ("succeeded", 1)
@@ -128,7 +128,7 @@ def test_a_job_that_ran_all_the_time_stayed_on_its_runner(play: Play) -> None:
         assert job.runner in {runner for _, runner in play.before[name]}
 
 
-def test_the_end_is_clean_and_no_rule_was_broken(play: Play) -> None:
+def test_the_stop_leaves_nothing_and_no_rule_was_broken(play: Play) -> None:
     """Runs last."""
     play.outage.scaler.stop()
 

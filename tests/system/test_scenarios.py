@@ -149,7 +149,7 @@ def overheard(days: Mapping[str, Day]) -> Iterator[None]:
     logger.disable("runscaler")
 
 
-def test_counts_that_lie_start_no_more_than_max_runners(days: dict[str, Day]) -> None:
+def test_wrong_statistics_start_no_more_than_max_runners(days: dict[str, Day]) -> None:
     day = days["stale-statistics"]
     day.work_until_over()
     day.work_until_hit("F66", 3)
@@ -163,7 +163,7 @@ def test_counts_that_lie_start_no_more_than_max_runners(days: dict[str, Day]) ->
     assert day.heard("asking again")
 
 
-def test_acknowledgements_that_get_lost_count_nothing_twice(days: dict[str, Day]) -> None:
+def test_lost_acknowledgements_count_nothing_twice(days: dict[str, Day]) -> None:
     day = days["lost-acks"]
     day.work_until_over()
     jobs = day.all_jobs()
@@ -172,7 +172,7 @@ def test_acknowledgements_that_get_lost_count_nothing_twice(days: dict[str, Day]
     assert (day.status.counters.jobs_started, day.status.counters.jobs_completed) == (len(jobs), len(jobs))
 
 
-def test_an_outage_touches_no_runner_and_is_said_in_few_words(days: dict[str, Day]) -> None:
+def test_an_outage_touches_no_runner_and_logs_few_lines(days: dict[str, Day]) -> None:
     day = days["github-away"]
     before, *_ = running = day.github.wait_until(lambda state: state.jobs_in(JobState.RUNNING)).jobs
     day.github.wait_for_scenario()
@@ -212,7 +212,7 @@ def test_jobs_that_are_assigned_and_ignored_leak_no_runner(days: dict[str, Day])
     assert day.status.counters.runners_started == len(jobs) == MOST
 
 
-def test_a_mute_session_is_cut_and_opened_anew(days: dict[str, Day]) -> None:
+def test_a_mute_session_is_closed_and_opened_again(days: dict[str, Day]) -> None:
     day = days["mute-session"]
     day.clock.pass_by(PAST_THREE_POLLS)
     day.all_jobs()
@@ -221,7 +221,7 @@ def test_a_mute_session_is_cut_and_opened_anew(days: dict[str, Day]) -> None:
     assert day.sessions() == 2
 
 
-def test_refused_versions_are_named_and_tried_slowly(days: dict[str, Day]) -> None:
+def test_refused_versions_are_reported_and_retried_slowly(days: dict[str, Day]) -> None:
     day = days["version-refused"]
     day.github.wait_for_scenario()
     day.all_jobs()
@@ -258,7 +258,7 @@ def test_a_runner_that_gets_its_job_after_its_removal_is_not_killed(days: dict[s
     assert day.status.counters.runners_started == 1
 
 
-def test_a_stolen_session_makes_a_standby_that_takes_over_without_a_fight(days: dict[str, Day]) -> None:
+def test_a_daemon_whose_session_was_stolen_stands_by_and_takes_over_again(days: dict[str, Day]) -> None:
     day = days["session-stolen"]
     day.all_jobs()
 
@@ -268,7 +268,7 @@ def test_a_stolen_session_makes_a_standby_that_takes_over_without_a_fight(days: 
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-def test_after_it_every_job_has_run_once_and_no_rule_was_broken(days: dict[str, Day], name: str) -> None:
+def test_after_a_scenario_every_job_has_run_once_and_no_rule_was_broken(days: dict[str, Day], name: str) -> None:
     """Where every runner is refused, jobs wait so long that GitHub may assign them anew."""
     day = days[name]
     day.embedded.wait_until_clear(name)
@@ -282,7 +282,7 @@ def test_after_it_every_job_has_run_once_and_no_rule_was_broken(days: dict[str, 
     assert (day.status.restarts, day.github.scenario.over) == (0, True)
 
 
-def test_a_newcomer_sees_a_bad_day_with_two_commands(tmp_path: Path) -> None:
+def test_a_scenario_can_be_played_with_two_commands(tmp_path: Path) -> None:
     port, name = free_port(), "lost-acks"
     options = ("--port", str(port), "--fast", "--scenario", name, "--jobs", "5", "--seed", "3")
     keys = {"url": f"http://127.0.0.1:{port}/my-org", "name": "linux", "token": TOKEN, "backend": "process"}

@@ -137,7 +137,7 @@ def test_assigned_jobs_that_no_runner_is_offered_leak_no_runner(field: Field) ->
 
 
 @pytest.mark.parametrize("fault", LIED_ABOUT)
-def test_a_working_runner_is_not_killed_whatever_is_said_about_its_job(field: Field, fault: str) -> None:
+def test_a_busy_runner_is_not_killed_whatever_github_reports_about_its_job(field: Field, fault: str) -> None:
     (job,) = field.ended(fault)
     field.embedded.wait_for_hits([field.lies[fault]])
     field.embedded.wait_for(fault, lambda status: status.total == 0 and status.state == "ok")
@@ -170,7 +170,7 @@ def test_a_session_held_by_another_is_waited_for_and_taken_over(field: Field) ->
     assert {one.result for one in jobs} == {"succeeded"}
 
 
-def test_a_runner_that_github_once_does_not_find_stays(field: Field) -> None:
+def test_a_runner_that_github_once_does_not_find_is_kept(field: Field) -> None:
     """F80."""
     runner, fault = field.absent
     field.embedded.wait_for_hits([fault])

@@ -192,7 +192,7 @@ def test_a_standby_takes_over_from_one_that_stopped_in_order_and_loses_no_job(st
     assert not struck.live_set(ORDERLY)
 
 
-def test_a_standby_takes_over_from_one_that_was_killed_which_then_stands_by_itself(struck: Field) -> None:
+def test_a_standby_takes_over_from_a_killed_daemon_which_then_stands_by(struck: Field) -> None:
     pair = struck.pairs[KILLED]
     assert struck.held is not None
     jobs = struck.ended(KILLED)
@@ -217,7 +217,7 @@ def test_a_standby_takes_over_from_one_that_was_killed_which_then_stands_by_itse
     assert not struck.live_set(KILLED)
 
 
-def test_nobody_broke_a_rule(struck: Field) -> None:
+def test_no_rule_was_broken(struck: Field) -> None:
     """Runs last, when all have stopped in order. A standby may ask for the scale set that another deleted:
     the rules take all clients for one, which would know."""
     excused = f"scale set {struck.stopped_set} was used after it was deleted"
@@ -228,7 +228,7 @@ def test_nobody_broke_a_rule(struck: Field) -> None:
 # -- one daemon a state directory ---------------------------------------------------------------------
 
 
-def test_the_lock_of_a_killed_daemon_holds_nobody_up(github, daemon, scale_set) -> None:
+def test_the_lock_of_a_killed_daemon_blocks_nobody(github, daemon, scale_set) -> None:
     program = daemon(scale_set("linux", backend="process"))
     program.start()
     program.wait_for(all_ok)
@@ -245,7 +245,7 @@ def test_the_lock_of_a_killed_daemon_holds_nobody_up(github, daemon, scale_set) 
 
 
 @pytest.mark.parametrize("exists", [False, True])
-def test_a_state_dir_that_cannot_be_written_is_one_line_with_a_cure(github, daemon, scale_set, exists):
+def test_a_state_dir_that_cannot_be_written_is_one_line_with_a_fix(github, daemon, scale_set, exists):
     program = daemon(scale_set("linux", backend="process"))
     program.before = without_root_privileges()
     if exists:

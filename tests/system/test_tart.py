@@ -73,7 +73,7 @@ def test_two_scale_sets_take_turns_in_the_one_slot_that_a_foreign_vm_leaves_them
     mac.assert_nothing_is_left(program, github)
 
 
-def test_the_kernel_s_refusal_for_a_vm_that_cannot_be_seen_is_waited_out(github, mac, mac_daemon, two_sets):
+def test_a_vm_waits_while_the_kernel_refuses_it_for_one_that_cannot_be_seen(github, mac, mac_daemon, two_sets):
     """The stranger runs in a TART_HOME of which nobody told us."""
     program = mac_daemon(*two_sets())
     with mac.tart.start_foreign_vm(FOREIGN) as foreign, MacWatch(mac.tart) as watch:

@@ -168,7 +168,7 @@ def test_a_job_goes_on_in_its_vm_under_the_next_daemon(github, mac, killed, latc
     mac.assert_nothing_is_left(program, github)
 
 
-def test_a_warm_vm_is_taken_over_and_its_next_job_runs_in_it(github, mac, killed):
+def test_a_warm_vm_is_adopted_and_the_next_job_runs_in_it(github, mac, killed):
     program, _ = killed(WARM, lambda mac: mac.in_phase("pooled"))
     before = mac.pids()
 
@@ -181,7 +181,7 @@ def test_a_warm_vm_is_taken_over_and_its_next_job_runs_in_it(github, mac, killed
     mac.assert_nothing_is_left(program, github)
 
 
-def test_a_vm_that_is_asked_by_exec_whether_it_is_ready_goes_with_its_daemon(github, mac, killed):
+def test_a_vm_that_is_probed_by_exec_ends_with_its_daemon(github, mac, killed):
     """The path of its socket is too long to connect to."""
     home = mac.folder / ("long" * 25)
     mac.add_image(home=home)

@@ -44,7 +44,7 @@ def problem(ended):
 
 
 @COMMANDS
-def test_a_fake_is_named_as_one_and_nothing_is_started(github, mac, program, command):
+def test_a_fake_tart_is_reported_as_one_and_nothing_is_started(github, mac, program, command):
     ended = program.command(*command)
 
     assert (ended.code, ended.err) == (0, "")
@@ -116,7 +116,7 @@ def test_status_names_the_vms_that_a_job_waits_for(github, mac, mac_daemon, scal
     mac.assert_nothing_is_left(program, github)
 
 
-def test_a_daemon_without_tart_says_so_and_serves_as_soon_as_it_is_installed(github, mac, program):
+def test_a_daemon_without_tart_reports_it_and_is_ok_as_soon_as_it_is_installed(github, mac, program):
     """T1: it is looked for every few seconds."""
     tart = mac.tart.bin / "tart"
     hidden = tart.rename(mac.folder / "tart")
@@ -135,7 +135,7 @@ def test_a_daemon_without_tart_says_so_and_serves_as_soon_as_it_is_installed(git
     mac.assert_nothing_is_left(program, github)
 
 
-def test_a_daemon_refuses_an_old_tart_and_serves_as_soon_as_it_is_new_enough(github, mac, program):
+def test_a_daemon_refuses_an_old_tart_and_is_ok_as_soon_as_it_is_new_enough(github, mac, program):
     """T2"""
     mac.tart.state(version="2.20.0")
     program.start()

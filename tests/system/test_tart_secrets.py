@@ -24,7 +24,7 @@ def watch():
 
 
 @pytest.mark.parametrize("pool_size", [0, 2], ids=["cold", "warm"])
-def test_jit_configurations_and_tokens_are_told_to_the_runner_alone(
+def test_jit_configurations_and_tokens_reach_only_the_runner(
     github, mac, mac_daemon, scale_set, latch, watch, pool_size
 ):
     """Looked for while runners are at work, in files that go with their VMs, and after the end."""

@@ -53,7 +53,7 @@ def test_a_stop_removes_warm_and_idle_vms_at_once_and_lets_the_busy_one_finish(
     mac.assert_nothing_is_left(program, github)
 
 
-def test_without_patience_a_stop_removes_the_busy_vm_too(github, mac, busy_idle_and_warm):
+def test_a_stop_without_a_drain_timeout_removes_the_busy_vm_too(github, mac, busy_idle_and_warm):
     program, _ = busy_idle_and_warm(drain_timeout=0)
 
     code = program.stop()
@@ -64,7 +64,7 @@ def test_without_patience_a_stop_removes_the_busy_vm_too(github, mac, busy_idle_
     assert github.violations() == ()
 
 
-def test_what_is_kept_at_an_exit_the_next_start_takes_over_and_uses(github, mac, busy_idle_and_warm, latch):
+def test_the_next_start_adopts_and_uses_what_an_exit_kept(github, mac, busy_idle_and_warm, latch):
     program, job = busy_idle_and_warm(on_exit="keep")
     (running,) = github.state().jobs
     before, warm = mac.pids(), mac.in_phase("pooled")
