@@ -1,4 +1,4 @@
-"""The whole program in this process under faults of the simulated GitHub: strike, run jobs, look again."""
+"""The whole program in this process, while the simulated GitHub injects faults."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ AT_GITHUB = (RunnerState.REGISTERED, RunnerState.IDLE, RunnerState.BUSY, RunnerS
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault as `SimulatedGitHub.inject` takes it."""
+    """The arguments of one call of `SimulatedGitHub.inject`."""
 
     fault: str
     match: Match | None = None
@@ -51,7 +51,7 @@ def configured(github: SimulatedGitHub, name: str, **keys: object) -> dict[str, 
 
 
 class EmbeddedDaemon:
-    """An `Autoscaler` of its own on `files`; `github` strikes. `clock` is the daemon's, `kind` makes it."""
+    """A context with a running `Autoscaler`, made by `kind` from `clock` and the configuration of `files`."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class EmbeddedDaemon:
         ]
 
     def jobs(self, name: str, count: int = 3, step: str = "true") -> tuple[JobView, ...]:
-        """Queue them and wait for their end."""
+        """Queue `count` jobs and wait for their end."""
         return self.github.wait_for_jobs(self.github.queue_jobs(name, count, steps=[step]))
 
     def all_hit(self, faults: Sequence[int]) -> bool:
@@ -94,21 +94,21 @@ class EmbeddedDaemon:
         wait_until(lambda: self.all_hit(faults), "a hit of every fault")
 
     def wait_for(self, name: str, holds: Callable[[ScaleSetStatus], object], seconds: float = 60.0) -> None:
-        wait_until(lambda: holds(self.of(name)), f"{name} as wished", seconds)
+        wait_until(lambda: holds(self.of(name)), f"the expected state of {name}", seconds)
 
     def wait_until_clear(self, name: str) -> None:
-        """The set is ok, without a runner here or a registration at GitHub."""
+        """Wait until the scale set is ok and has no runner, no registration and no job left."""
 
-        def clear() -> bool:
+        def is_clear() -> bool:
             status, state = self.of(name), self.github.state()
             left = [one for kind in AT_GITHUB for one in state.runners_in(kind)]
             waiting = [one for one in state.jobs if one.state is not JobState.COMPLETED]
             return status.state is SetState.OK and not (status.total or left or waiting)
 
-        wait_until(clear, f"an all-clear of {name}")
+        wait_until(is_clear, f"the end of all work of {name}")
 
     def assert_nothing_is_left(self) -> None:
-        """After the stop: all is gone, here and there, and no rule was broken."""
+        """After the stop: nothing is left on this machine or at GitHub, and no rule was broken."""
         assert self.files.leftovers() == []
         assert self.github.final_violations() == ()
         assert all(one.deleted for one in self.github.state().scale_sets)

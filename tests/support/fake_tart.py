@@ -1,4 +1,4 @@
-"""The words that tests of the fake `tart` are written in."""
+"""Functions for tests of the fake `tart`."""
 
 import fcntl
 import json
@@ -28,7 +28,7 @@ def set_mac(tart, name, mac=MAC):
 
 @contextmanager
 def running(tart, name="vm", **options):
-    """A VM whose agent answers."""
+    """A context with a running VM whose agent answers."""
     if name not in tart.vms():
         clone(tart, name)
     process = tart.spawn("run", name, "--no-graphics", **options)
@@ -52,7 +52,7 @@ def listed(tart, source="local"):
 
 
 def held(path):
-    """Does somebody else hold the `flock` of it?"""
+    """Whether somebody else holds its `flock`."""
     fd = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

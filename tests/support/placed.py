@@ -1,4 +1,4 @@
-"""A backend in memory whose host has few VM slots: what `TartSlotActor` is played against."""
+"""A backend in memory whose host has few VM slots: for tests of the actor that hands them out."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 
 class PlacedMemoryBackend(MemoryBackend):
-    """`foreign` VMs take slots, too; `refusing`: the kernel will not run another VM. What lives in a slot
-    holds it by itself: `claims` are those in which nothing lives yet."""
+    """`foreign` VMs occupy slots too. While `refusing` is set, the kernel runs no other VM.
+
+    `claims` are slots that were claimed but have no VM yet; a VM holds its slot by itself.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -37,12 +39,12 @@ class PlacedMemoryBackend(MemoryBackend):
     # -- the host ---------------------------------------------------------------------------------------
 
     def living(self) -> dict[int, str]:
-        """Who lives in which VM slot."""
+        """The VM in each occupied slot."""
         lives = [*(one for one in self.inventory() if one.ending is None), *self.pooled.values()]
         return {one.place.vm_slot: one.id for one in lives if one.place.vm_slot is not None}
 
     def die(self, warm_id: str) -> None:
-        """A warm VM dies by itself."""
+        """Let a warm VM end by itself."""
         del self.pooled[warm_id]
         if self._report is not None:
             self._report(ResourceEnded(warm_id, None))

@@ -1,4 +1,4 @@
-"""A witness: looks at something all the time, on a thread of its own, for as long as the context is open."""
+"""Polls something on a thread of its own for as long as the context is open."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class Poller:
-    """Subclasses look once in `look`, on that thread; `glance` seconds lie between two looks."""
+    """Subclasses implement `poll`, which the thread calls every `interval` seconds."""
 
-    def __init__(self, name: str, glance: float) -> None:
-        self._glance = glance
+    def __init__(self, name: str, interval: float) -> None:
+        self._interval = interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
@@ -31,5 +31,5 @@ class Poller:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._glance):
-            self.look()
+        while not self._stop.wait(self._interval):
+            self.poll()

@@ -1,4 +1,4 @@
-"""An engine of a test's own, that it may stop, kill, freeze and start again, and fill its disk."""
+"""An engine that belongs to one test, which may stop, kill, suspend and restart it and fill its disk."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from chaos_plan.private_engine import PrivateEngine as Ending
+from chaos_plan.private_engine import PrivateEngine as RestartableEngine
 from chaos_plan.private_engine import can_run_engine
 from support.missing import missing
 
@@ -19,30 +19,30 @@ if TYPE_CHECKING:
 MEGABYTE = 1024 * 1024
 
 
-class PrivateEngine(Ending):
-    """With `disk`, its data lie on a disk of so many megabytes."""
+class PrivateEngine(RestartableEngine):
+    """With `disk`, its data are on a file system of that many megabytes."""
 
     def __init__(self, disk: int = 0) -> None:
         if not can_run_engine():
-            missing("a Docker engine to stop: it takes root and dockerd")
+            missing("a private Docker engine: it needs root and dockerd")
         super().__init__(SystemClock())
         self._disk = Disk(self.folder / "data", disk) if disk else None
 
     @property
     def disk(self) -> Disk:
-        assert self._disk is not None, "it has none of its own"
+        assert self._disk is not None, "it has no disk of its own"
         return self._disk
 
     def stop(self) -> None:
-        """In order, so that it takes its containers with it; returns when it has ended."""
+        """Stop it and its containers, and wait for its end."""
         self.end(by_force=False)
 
     def kill(self) -> None:
-        """At once; its containers live on."""
+        """Kill it and wait for its end; its containers go on."""
         self.end(by_force=True)
 
     def freeze(self) -> None:
-        """It keeps its connections and answers nothing."""
+        """Suspend it: it keeps its connections and does not answer."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
@@ -52,7 +52,7 @@ class PrivateEngine(Ending):
 
 
 class Disk:
-    """A small file system that a test can fill."""
+    """A small file system at `path`, mounted there."""
 
     def __init__(self, path: Path, megabytes: int) -> None:
         path.mkdir()
@@ -60,7 +60,7 @@ class Disk:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(path)], check=True)
 
     def fill(self) -> None:
-        """Until not a byte more can be written."""
+        """Write until not one more byte fits."""
         with suppress(OSError), (self._path / "filler").open("wb", buffering=0) as filler:
             while filler.write(bytes(MEGABYTE)):
                 pass

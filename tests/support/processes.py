@@ -1,4 +1,4 @@
-"""A rig for the process backend, and what it must not leave behind."""
+"""The rig for the process backend, and checks for what it may leave behind."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def process_settings(run_command="", runner_dir="", **others):
 
 
 def in_shell(script: str) -> str:
-    """A run-command that a shell runs."""
+    """A run-command that lets a shell run `script`."""
     return shlex.join(["sh", "-c", script])
 
 
 class ProcessRig:
-    """This host's processes, with all that backends keep in a directory of the test's own."""
+    """Runners as processes of this host, with the files of the backends in a directory of the test."""
 
     def __init__(self, state_dir, **options) -> None:
         self.state_dir = state_dir
@@ -62,7 +62,7 @@ class ProcessRig:
         return self.state_dir / "process" / resource.owner / resource.id
 
     def processes(self):
-        """Living processes of our owners' runners."""
+        """Living processes of the runners of the rig's owners."""
         return [process for process in psutil.process_iter() if self._is_of_ours(process)]
 
     def leftovers(self):
@@ -77,5 +77,5 @@ class ProcessRig:
 
 
 def zombies():
-    """Ended children of this process that nobody reaped."""
+    """Children of this process that have ended and were not reaped."""
     return [child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE]

@@ -1,4 +1,4 @@
-"""Two daemons of one scale set as real processes, each with a state directory, so an owner, of its own."""
+"""Two daemons of one scale set as real processes, each with its own state directory and owner id."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ READY = 200
 
 @dataclass
 class DaemonPair:
-    """`first` is started first and so holds the session; `second` stands by."""
+    """`first` is started first and therefore holds the session; `second` is its standby."""
 
     name: str
     first: Daemon
     second: Daemon
 
     @classmethod
-    def made(cls, name: str, folder: Path, config: Mapping[str, object], engine_url: str = "") -> DaemonPair:
-        """Each has a token of its own: to GitHub one token is one client."""
+    def make(cls, name: str, folder: Path, config: Mapping[str, object], engine_url: str = "") -> DaemonPair:
+        """Each has its own token, because GitHub takes everyone with the same token for one client."""
         first, second = (
             Daemon(folder / f"{name}-{which}", {**config, "token": new_token()}, engine_url)
             for which in ("first", "second")
@@ -37,17 +37,17 @@ class DaemonPair:
         return cls(name, first, second)
 
     def start_second(self) -> str:
-        """The reason that it shows when it stands by."""
+        """Start it, wait until it stands by, and return the reason that it shows."""
         self.second.start()
-        return self.stands_by(self.second)
+        return self.wait_for_standby(self.second)
 
-    def stands_by(self, daemon: Daemon) -> str:
-        """Wait for it; the reason that is shown."""
+    def wait_for_standby(self, daemon: Daemon) -> str:
+        """Wait until that daemon stands by; returns the reason that it shows."""
         health = daemon.wait_for(lambda health: of(health, self.name)["state"] == "standby")
         return str(of(health, self.name)["reason"])
 
     def wait_for_jobs(self, daemon: Daemon, count: int) -> None:
-        """So many jobs began and ended on its runners, and these have gone."""
+        """Wait until that many jobs have started and ended on its runners, and these are gone."""
 
         def all_over(health: Json) -> bool:
             one, done = of(health, self.name), (count, count)

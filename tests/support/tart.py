@@ -1,4 +1,4 @@
-"""A rig for the Tart backend on the fake `tart`, and the words its tests are written in."""
+"""The rig for the Tart backend on the fake `tart`, and functions for its tests."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def tart_settings(image=IMAGE, **tart):
 
 
 class TartRig:
-    """A pretended Mac. `limit` is its own for running VMs, `max_vms` what the sets are told."""
+    """A fake Mac. `limit` is how many VMs its kernel runs, `max_vms` the setting of the scale sets."""
 
     def __init__(self, folder, *, limit=2, max_vms=2, **options) -> None:
         self.tart = FakeTart(folder / "mac", limit=limit)
@@ -61,7 +61,7 @@ class TartRig:
         return TartBackend(context, environ=self.environ, **{**self._options, **options})
 
     def settings(self, script=None, **tart):
-        """Of an image whose runner does what the script says."""
+        """Settings with an image whose runner runs the script."""
         shell = (script or RunnerScript()).shell if not isinstance(script, str) else script
         name = hashlib.sha256(shell.encode()).hexdigest()[:8]
         image = f"ghcr.io/acme/{name}:latest"
@@ -73,7 +73,7 @@ class TartRig:
         return tart_settings("no-such-vm")
 
     def destroy(self, resource):
-        """All of it, though the VM's end may just be written down in there."""
+        """Remove it, even while the backend is still writing to its directory."""
         self.tart.kill_vm(resource.id)
         path = self.tart.vm_path(resource.id)
         while path.exists():
@@ -83,12 +83,12 @@ class TartRig:
         return sorted(path.stem for path in self.state_dir.glob("tart/*/*.json"))
 
     def leftovers(self):
-        """What a cut clone leaves in tmp/ is tart's own to clear, with its next command."""
+        """Without what an interrupted clone leaves in tmp/: tart clears that with its next command."""
         tmp = f"{self.tart.home}/tmp/"
         return [*(one for one in self.tart.leftovers() if not one.startswith(tmp)), *self.intents()]
 
     def wrap(self, shell):
-        """From now on `tart` is this script; it ends in the fake, which it may also call as "$REAL"."""
+        """Run this script before each call of the fake `tart`, which it may call itself as "$REAL"."""
         folder = self.tart.folder / "wrapped"
         folder.mkdir()
         real = shlex.quote(str(self.tart.bin / "tart"))
@@ -98,7 +98,7 @@ class TartRig:
         self.environ["PATH"] = f"{folder}{os.pathsep}{self.environ['PATH']}"
 
     def called(self, command):
-        """The calls of that command; waits for one."""
+        """The calls of that command; waits for the first one."""
         wait_until(lambda: self.tart.calls(command))
         return self.tart.calls(command)
 
@@ -109,7 +109,7 @@ class TartRig:
 
 @contextmanager
 def short_folder():
-    """A Unix socket's path has little room, and pytest's own folders take most of it."""
+    """A context with a folder that has a short path, because the path of a Unix socket must be short."""
     folder = Path(tempfile.mkdtemp(prefix="tt", dir="/tmp"))
     try:
         yield folder
@@ -126,14 +126,14 @@ def wait_until(true):
 
 
 def order_of(rig, script=None, *, settings=None, place=None, slot=0, before_jit=None, **tart):
-    """An order for a runner; `tart` are keys of [tart]."""
+    """An order for a runner; `tart` holds keys of [tart]."""
     order = Orders(rig).make(RunnerScript(), slot=slot, before_jit=before_jit)
     settings = settings or rig.settings(script, **tart)
     return replace(order, settings=settings, **({"place": place} if place else {}))
 
 
 def fails(rig, backend, error=StartFailed, match=None, **tart):
-    """What a start raises; nothing of it is left."""
+    """The error that a start raises; checks that nothing is left of the start."""
     with pytest.raises(error, match=match) as caught:
         backend.start(order_of(rig, **tart), Interrupt())
     assert rig.leftovers() == []
@@ -142,7 +142,7 @@ def fails(rig, backend, error=StartFailed, match=None, **tart):
 
 
 class Reports:
-    """All that a backend's watch reports, in order."""
+    """Everything that a backend's watch reports, in order."""
 
     def __init__(self, backend) -> None:
         self.seen = []
@@ -176,4 +176,4 @@ QUICK = Deadlines(
     tool=0.1,
     poll=0.1,
 )
-"""For what hangs: long enough for a loaded host to do what does not hang."""
+"""For tests of hanging calls: long enough for a busy host to finish calls that do not hang."""

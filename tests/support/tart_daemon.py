@@ -1,6 +1,6 @@
-"""A daemon's life in a process of its own, to be killed in the middle: `tart_daemon.py FOLDER DEED`.
+"""A backend in a process of its own, which a test kills: `tart_daemon.py STATE_DIR IMAGE ACTION`.
 
-It says "done" when the deed is done, and then waits for its end.
+It prints "done" when the action is done, and then waits to be killed.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def settings_of(image):
     )
 
 
-def main(state_dir, image, deed):
+def main(state_dir, image, action):
     backend = TartBackend(BackendContext(OWNER, Path(state_dir), SystemClock()), environ=os.environ)
     settings = settings_of(image)
-    if deed == "warm":
+    if action == "warm":
         backend.warm(settings, backend.claim_place(2), Interrupt())
     else:
         rig = SimpleNamespace(settings=lambda _script: settings)
         resource = backend.start(order_of(rig, settings=settings), Interrupt())
-        if deed == "remove":
+        if action == "remove":
             backend.remove(resource, force=True, interrupt=Interrupt())
     sys.stdout.write(json.dumps("done") + "\n")
     sys.stdout.flush()

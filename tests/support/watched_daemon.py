@@ -1,4 +1,4 @@
-"""One daemon on an engine of its own, a witness there, and what must hold when all is over."""
+"""One daemon on a private engine whose containers are recorded, and checks for its end."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 TOKEN = "ghp_" + "s3cr3t" * 6
 NAME = "linux"
-LOUD = (" WARN ", " ERROR ")
+WARNINGS = (" WARN ", " ERROR ")
 AT_GITHUB = (RunnerState.REGISTERED, RunnerState.IDLE, RunnerState.BUSY, RunnerState.OFFLINE)
 
 
 @dataclass
 class WatchedDaemon:
-    """A context: a daemon with the scale set `linux`, watched, and ended by force if need be."""
+    """A context: a daemon with the scale set `linux`, whose containers are recorded."""
 
     github: SimulatedGitHub
     engine: PrivateEngine
     folder: Path
     keys: dict[str, Any]
-    """Of the scale set."""
+    """The keys of the scale set."""
     scope: str = "my-org"
     _undo: ExitStack = field(default_factory=ExitStack)
 
@@ -46,17 +46,17 @@ class WatchedDaemon:
         return self
 
     def __exit__(self, *_: object) -> None:
-        sys.stdout.write(self.program.told())  # shown where the test fails
+        sys.stdout.write(self.program.told())  # pytest shows it if the test fails
         self._undo.close()
 
     def _end_by_force(self) -> None:
-        self.program.engine_url = ""  # the engine goes with all that is on it
+        self.program.engine_url = ""  # the engine is removed with everything on it
         self.program.close()
 
-    # -- what it is told ----------------------------------------------------------------------------
+    # -- actions ------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Returns when the set serves."""
+        """Start it and wait until the scale set is ok."""
         self.program.start()
         self.wait_for("ok")
 
@@ -64,15 +64,15 @@ class WatchedDaemon:
         return self.github.queue_jobs(NAME, count, steps=[step], scope=self.scope)
 
     def queue_running(self, count: int, step: str) -> list[str]:
-        """Jobs that have begun when it returns."""
+        """Queue jobs and wait until they run."""
         ids = self.queue(count, step)
         self.github.wait_for_jobs(ids, JobState.RUNNING)
         return ids
 
-    # -- what it says -------------------------------------------------------------------------------
+    # -- health and log -----------------------------------------------------------------------------
 
     def wait_for(self, state: str, reason: str = "", **counts: int) -> Json:
-        """The set is in that state, its reason has those words, and the counts are these."""
+        """Wait until the scale set has that state, a reason with those words, and these counts."""
 
         def holds(health: Json) -> bool:
             mine = of(health, NAME)
@@ -82,14 +82,14 @@ class WatchedDaemon:
         return of(self.program.wait_for(holds), NAME)
 
     def warned(self, words: str = "") -> list[str]:
-        """Warnings and errors in the log that have those words."""
+        """Warnings and errors in the log that contain `words`."""
         lines = self.program.log.splitlines()
-        return [line for line in lines if any(each in line for each in LOUD) and words in line]
+        return [line for line in lines if any(each in line for each in WARNINGS) and words in line]
 
-    # -- what there is ------------------------------------------------------------------------------
+    # -- state --------------------------------------------------------------------------------------
 
     def containers(self) -> dict[str, str]:
-        """The state of each of its containers by runner, as the engine itself lists them."""
+        """The state of each of its containers, by runner, as the engine lists them."""
         label = [f"io.runscaler.state-dir={self.program.state_dir}"]
         with connect(self.engine.url) as api:
             listed = api.containers(all=True, filters={"label": label})
@@ -100,39 +100,42 @@ class WatchedDaemon:
             api.kill(runner)
 
     def registered(self) -> list[str]:
-        """Runners that GitHub knows."""
+        """Names of all runners that are registered at GitHub."""
         state = self.github.state()
         return [one.name for kind in AT_GITHUB for one in state.runners_in(kind)]
 
     def wait_until_clear(self, kept: int = 0) -> None:
-        """The set is ok with `kept` runners, and no more are on the engine or known to GitHub."""
+        """Wait until the scale set is ok with `kept` runners, and the engine and GitHub have no others."""
 
-        def clear() -> bool:
+        def is_clear() -> bool:
             health = self.program.health()
             mine = of(health, NAME) if health else {"state": "", "total": -1}
             there = (mine["total"], len(self.watch.alive), len(self.registered()))
             return mine["state"] == "ok" and there == (kept, kept, kept)
 
-        wait_until(clear, f"an all-clear: {self.github.summary()}, {self.containers()}\n{self.program.log}")
+        wait_until(
+            is_clear,
+            f"nothing but {kept} runners: {self.github.summary()}, {self.containers()}\n{self.program.log}",
+        )
 
-    # -- what must hold -----------------------------------------------------------------------------
+    # -- checks -------------------------------------------------------------------------------------
 
     def end(self) -> None:
-        """Stop it: in order, with nothing left on this machine and nothing told that is secret."""
+        """Stop it, and check that nothing is left on this machine and no secret was logged."""
         code = self.program.stop()
         self.watch.settle()
         assert (code, self.program.errors, self.program.leftovers()) == (0, "", [])
         assert self.watch.most[NAME] <= self.keys["max-runners"]
         assert len(set(self.watch.runners)) == len(self.watch.runners), "a runner was started twice"
-        self.assert_decent_log()
+        self.assert_log_is_clean()
 
-    def assert_decent_log(self) -> None:
+    def assert_log_is_clean(self) -> None:
         told = self.program.told()
         assert "Traceback" not in told
         assert TOKEN not in told
 
 
 def assert_github_is_clear(github: SimulatedGitHub) -> None:
-    """After the end of all daemons."""
+    """Once all daemons have ended."""
     assert github.final_violations() == ()
     assert all(one.deleted for one in github.state().scale_sets)

@@ -1,4 +1,4 @@
-"""Any actor of a running system crashes: it is back, jobs go on, nobody else notices (docs/behaviour.md § 8.1)."""
+"""An actor of a running system crashes: it is restarted and no job is disturbed. docs/behaviour.md § 8.1"""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ HERE, THERE = "here", "there"
 
 @dataclass
 class System:
-    """Two scale sets in this process; a job stands at the latch on each."""
+    """An autoscaler with two scale sets in this process; on each of them a job waits for the latch."""
 
     github: SimulatedGitHub
     scaler: Autoscaler
@@ -46,7 +46,7 @@ class System:
         return next(one for one in self.scaler.status().scale_sets if one.name == name)
 
     def crash(self, name: str) -> None:
-        """Tell the actor of this name something that it does not know."""
+        """Crash the actor of that name with an unknown message."""
         self.actor(name).tell(object())
 
     def actor(self, name: str) -> pykka.ActorRef[Any]:
@@ -54,10 +54,10 @@ class System:
         return found.actor_ref
 
     def wait_for_crash(self, name: str) -> None:
-        def told() -> list[Event]:
+        def crashes() -> list[Event]:
             return [one for one in self.events if isinstance(one, ActorRestarted)]
 
-        wait_until(told, f"the crash of {name}")
+        wait_until(crashes, f"the crash of {name}")
         assert [line for line in self.errors if "crashed" in line]
 
     def runs_job(self, name: str) -> bool:
@@ -67,7 +67,7 @@ class System:
 
 
 class Crashing:
-    """The process backend, in which the next start raises what no backend may: at `moment`, once."""
+    """The process backend, whose next start raises an error that no backend may raise, once, at `moment`."""
 
     def __init__(self, settings: ScaleSetSettings, context: BackendContext) -> None:
         self._backend = kind_of(settings.backend).open(settings, context)
@@ -119,7 +119,7 @@ def system(github, daemon, scale_set) -> Iterator[System]:
 
 @pytest.fixture
 def at_work(system: System, latch) -> dict[str, Any]:
-    """A job runs on each set, one more runner of each is idle; the jobs by scale set."""
+    """Each scale set has a running job and an idle runner; returns the jobs by scale set."""
     ids = {name: system.github.queue_jobs(name, steps=[latch.step])[0] for name in (HERE, THERE)}
     system.github.wait_for_jobs(ids.values(), JobState.RUNNING)
     wait_until(lambda: counts(system) == [(1, 1), (1, 1)], "one busy and one idle runner of each set")
@@ -135,7 +135,7 @@ def slot_in(system: System, state: str) -> int:
 
 
 def actor_name(system: System, kind: str) -> str:
-    """`runner busy` is the actor of the slot that is busy."""
+    """The name of an actor; "runner busy" stands for the actor of the busy slot."""
     if kind.startswith("runner"):
         return f"runner {slot_in(system, kind.split()[1])} {HERE}"
     of_a_set = {"scale set": f"scale-set {HERE}", "listener": f"listener {HERE}"}
@@ -145,8 +145,11 @@ def actor_name(system: System, kind: str) -> str:
 
 
 def living_actors() -> list[SupervisedActor[Any]]:
-    """Those with a thread. Pykka lists references, which do not know the actor's name; what other tests
-    made and never started is alive to Pykka, and not listed."""
+    """Names of the actors that have a thread.
+
+    Pykka lists references, which do not know the actor's name, and takes actors of other tests that were
+    never started for alive.
+    """
     listed = {ref.actor_urn for ref in pykka.ActorRegistry.get_all()}
     actors = [one for one in gc.get_objects() if isinstance(one, SupervisedActor)]
     return [one for one in actors if one.actor_urn in listed]

@@ -1,4 +1,4 @@
-"""What `run` does with what it cannot use: a clear line each, exit code 1, nothing started, nothing left."""
+"""Input that `run` cannot use: one clear line for each mistake, exit code 1, nothing is left."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ drain-timeout = true
 
 @pytest.fixture
 def bad(tmp_path):
-    """`bad(text)`: how `run` ended on this file, and that nothing is left of it."""
+    """`bad(text)` runs `run` on this file, checks that nothing is left, and returns the result."""
 
     def make(text):
         path = tmp_path / "config.toml"

@@ -1,4 +1,4 @@
-"""Many jobs at once while GitHub takes its time: runners start side by side."""
+"""Many jobs at once while GitHub answers slowly: runners start in parallel."""
 
 from __future__ import annotations
 

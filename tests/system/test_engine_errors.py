@@ -1,4 +1,4 @@
-"""An engine that answers, but not as one would like: real jobs by way of a proxy (docs/behaviour.md § 8.5)."""
+"""An engine that answers with errors: real jobs, through a proxy. docs/behaviour.md § 8.5"""
 
 from __future__ import annotations
 
@@ -133,11 +133,11 @@ def test_a_removal_that_fails_ten_times_is_tried_until_it_succeeds_and_no_slot_i
     assert refused.hits == 10
     assert results(jobs) == ["succeeded"] * 8
     assert one.watch.intruders == []
-    said = one.warned("is not removed yet, trying again")
-    assert 3 <= len(said) <= 10
-    assert len({line.partition("runner-")[2][:8] for line in said}) == len(said), "said twice of a runner"
-    assert all(BUSY_DEVICE in line for line in said)
-    assert one.warned() == said
+    warnings = one.warned("is not removed yet, trying again")
+    assert 3 <= len(warnings) <= 10
+    assert len({line.partition("runner-")[2][:8] for line in warnings}) == len(warnings), "one runner twice"
+    assert all(BUSY_DEVICE in line for line in warnings)
+    assert one.warned() == warnings
     one.end()
     assert_github_is_clear(github)
 

@@ -1,4 +1,4 @@
-"""Trouble that mends: said once with its cure, shown while it lasts, over when it is (docs/behaviour.md § 8.4, 8.5)."""
+"""Problems that heal: logged once with a fix, shown while they last. docs/behaviour.md § 8.4, 8.5"""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from support.relay import Relay, ShortFolder
 from runscaler.ops.demo import free_port
 from runscaler.testing.simulator import Match, SimulatedGitHub
 
-TROUBLES = {
+PROBLEMS = {
     "away": ("refused the connection", "check url, this host's network"),
     "refused": ("the token is wrong, expired or revoked", "make a new token"),
     "missing": ("does not exist", "start the engine"),
     "forbidden": ("no permission to use the engine", "into the docker group"),
 }
-MENDING_SECONDS = 150.0
-"""A refused token is tried again each minute."""
+HEALING_SECONDS = 150.0
+"""A refused token is tried again every minute."""
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def folder():
 
 @pytest.fixture
 def locked(engine_url, folder):
-    """A way to the engine that nobody may take yet."""
+    """A socket of the engine that nobody may use yet."""
     with Relay(engine_url.removeprefix("unix://"), folder / "locked.sock") as relay:
         relay.path.chmod(0)
         yield relay.path
@@ -35,7 +35,7 @@ def locked(engine_url, folder):
 
 @pytest.fixture
 def program(github, docker, daemon, scale_set, folder, locked):
-    """Five scale sets: one is well, each of the others has a trouble of its own. And GitHub's absent port."""
+    """Five scale sets, one of them ok, each of the others with another problem; and an unused port."""
     port = free_port()
 
     def docker_at(socket):
@@ -58,16 +58,16 @@ def refusal(github):
     return github.inject("F27", count=None, admin=False, match=Match(path="/orgs/refused-org/"))
 
 
-def assert_names_every_trouble(ended):
+def assert_reports_every_problem(ended):
     assert (ended.code, ended.err) == (1, "")
     lines = ended.out.splitlines()
     errors = [number for number, line in enumerate(lines) if line.startswith("✗ ")]
-    assert len(errors) == len(TROUBLES)
-    for number, (name, (what, cure)) in zip(errors, TROUBLES.items(), strict=True):
+    assert len(errors) == len(PROBLEMS)
+    for number, (name, (what, fix)) in zip(errors, PROBLEMS.items(), strict=True):
         assert lines[number].startswith(f"✗ [{name}] ")
         assert what in lines[number]
         assert lines[number + 1].startswith("  → ")
-        assert cure in lines[number + 1]
+        assert fix in lines[number + 1]
 
 
 @pytest.mark.engine
@@ -75,28 +75,30 @@ def assert_names_every_trouble(ended):
 def test_validate_and_a_dry_run_report_each_problem_with_a_fix_and_fail(github, program, refusal, words):
     ended = program[0].command(*words)
 
-    assert_names_every_trouble(ended)
+    assert_reports_every_problem(ended)
     assert github.state().scale_sets == ()
     assert not program[0].state_dir.exists()
 
 
 @pytest.mark.engine
 @pytest.mark.timeout(300)
-def test_each_problem_is_logged_once_and_heals_by_itself(github, program, refusal, folder, locked, engine_url):
+def test_each_problem_is_logged_once_and_heals_by_itself(
+    github, program, refusal, folder, locked, engine_url
+):
     daemon, port = program
     daemon.start()
     daemon.wait_for(lambda health: of(health, "well")["state"] == "ok")
-    health = daemon.wait_for(lambda health: all(of(health, name)["state"] == "degraded" for name in TROUBLES))
+    health = daemon.wait_for(lambda health: all(of(health, name)["state"] == "degraded" for name in PROBLEMS))
     (job,) = github.queue_jobs("well")
     (done,) = github.wait_for_jobs([job])
 
     assert health["status"] == "degraded"
     assert done.result == "succeeded"
-    for name, (what, cure) in TROUBLES.items():
+    for name, (what, fix) in PROBLEMS.items():
         (line,) = [each for each in daemon.log.splitlines() if f"scale_set={name}" in each]
         assert "WARN" in line
         assert what in line
-        assert cure in line
+        assert fix in line
         assert "or or" not in line
         assert what in of(health, name)["reason"]
 
@@ -104,7 +106,7 @@ def test_each_problem_is_logged_once_and_heals_by_itself(github, program, refusa
         github.remove_fault(refusal)
         (folder / "engine.sock").symlink_to(engine_url.removeprefix("unix://"))
         locked.chmod(0o600)
-        daemon.wait_for(all_ok, MENDING_SECONDS)
+        daemon.wait_for(all_ok, HEALING_SECONDS)
         for name in ("refused", "missing", "forbidden"):
             github.wait_for_jobs(github.queue_jobs(name))
         there.wait_for_jobs(there.queue_jobs("away"))

@@ -1,7 +1,7 @@
-"""Faults of docs/protocol.md § 10 against the whole program: after each, jobs run, and nothing is left or wrong.
+"""Faults of docs/protocol.md § 10 against the whole program: after each one jobs run and nothing is left.
 
-One daemon meets them one after another, as a real one would in its months. What takes GitHub's own
-minutes is played without threads in tests/actors.
+One daemon meets them one after the other, as a real one does over months. Faults that last minutes are tested
+without threads in tests/actors.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TIMERS = replace(FAST, long_poll=1.0, session=60.0, agent_silence=60.0, registra
 NAME = "linux"
 OTHER_GROUP = "Builders"
 EARLY_END = make_fault("F23")
-"""Makes the next call of the actions service log in anew, which is done every 10 s at most."""
+"""Makes the next call of the actions service log in again, which happens every 10 s at most."""
 NEW_SESSION = make_fault("F36")
 NEW_SET = make_fault("F58")
 
@@ -82,7 +82,7 @@ CASES: dict[str, tuple[Fault, ...]] = {
     "F51 element": (make_fault("F51", kind="element"),),
     "F51 text": (make_fault("F51", kind="text"),),
     "F52": (make_fault("F52", jobs=6),),
-    "F53 trouble": (make_fault("F53", status=500),),
+    "F53 server error": (make_fault("F53", status=500),),
     "F53 refused": (make_fault("F53", status=401),),
     "F58": (NEW_SET,),
     "F59 labels": (make_fault("F59", action="relabel", value="other"), NEW_SESSION),
@@ -109,7 +109,7 @@ CASES: dict[str, tuple[Fault, ...]] = {
     "F84": (make_fault("F84", count=1),),
     "F55": (make_fault("F55", first=1),),
 }
-"""What strikes at once, by a name of the case."""
+"""The faults that are injected together, by the name of the case."""
 
 
 @pytest.fixture(scope="module")

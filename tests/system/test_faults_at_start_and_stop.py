@@ -1,4 +1,4 @@
-"""Faults that a start, a stop or a crash of the whole program meets, and offers that go wrong."""
+"""Faults during a start, a stop or a crash of the whole program, and offers that fail."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def github() -> Iterator[SimulatedGitHub]:
 
 @pytest.fixture
 def embedded(github: SimulatedGitHub, tmp_path) -> EmbeddedDaemon:
-    """Not started yet."""
+    """The daemon, not started yet."""
     return EmbeddedDaemon(github, Daemon(tmp_path, configured(github, NAME, max_runners=3)))
 
 
@@ -88,7 +88,7 @@ def test_a_stop_ends_though_github_refuses_and_the_next_start_cleans_up(
 
 
 def test_a_stop_does_not_wait_for_a_poll_that_hangs(embedded: EmbeddedDaemon) -> None:
-    """F6: the poll alone would take its 90 s."""
+    """F6: the poll alone would take 90 s."""
     with embedded:
         embedded.wait_for_hits(embedded.inject(make_fault("F6", POLL)))
         embedded.scaler.request_stop()
@@ -125,7 +125,7 @@ def test_a_daemon_killed_before_it_acknowledged_gets_the_message_again_and_repea
 
 @pytest.fixture(scope="module")
 def offered(tmp_path_factory) -> Iterator[EmbeddedDaemon]:
-    """A daemon at the service that offers jobs."""
+    """A daemon at a GitHub that offers jobs instead of assigning them."""
     with SimulatedGitHub(timers=TIMERS, flavour=Flavour.ACQUIRE) as github:
         keys = configured(github, NAME, max_runners=3, idle_timeout="2s")
         made = EmbeddedDaemon(github, Daemon(tmp_path_factory.mktemp("offered"), keys))
@@ -134,8 +134,8 @@ def offered(tmp_path_factory) -> Iterator[EmbeddedDaemon]:
         made.assert_nothing_is_left()
 
 
-def settled(job: JobView) -> bool:
-    """Done, or gone to another scale set, which is faster with it for ever: there is none."""
+def is_over(job: JobView) -> bool:
+    """Completed, or left to another scale set that is always faster, although there is none."""
     return job.state in (JobState.COMPLETED, JobState.QUEUED)
 
 
@@ -144,7 +144,7 @@ def test_jobs_run_after_offers_that_failed(offered: EmbeddedDaemon, case: str) -
     faults = offered.inject(OFFERS[case])
     disturbed = offered.github.queue_jobs(NAME, 3, steps=["true"])
     offered.wait_for_hits(faults)
-    offered.github.wait_until(lambda state: all(settled(job) for job in state.jobs if job.id in disturbed))
+    offered.github.wait_until(lambda state: all(is_over(job) for job in state.jobs if job.id in disturbed))
     offered.wait_for(NAME, lambda status: status.total == 0)
     for job in offered.github.state().jobs:
         if job.state is JobState.QUEUED:

@@ -1,6 +1,6 @@
-"""Faults whose cure takes minutes, each on a scale set of its own of one daemon whose time runs faster.
+"""Faults that take minutes to recover from, on one daemon with a faster clock; each has its own scale set.
 
-GitHub's own time is real: its durations are short, but for those of tokens, which are renewed by our time.
+GitHub's clock is real, with short durations, except for tokens, which the daemon renews by its own clock.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ KEYS: dict[str, dict[str, object]] = {
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory) -> Iterator[EmbeddedDaemon]:
-    """Everything is struck: each test waits for what comes of it."""
+    """All faults have been injected; each test waits for the consequences of one of them."""
     with SimulatedGitHub(Options(timers=TIMERS, groups=(GROUP,))) as github:
         sets = [configured(github, name, max_runners=2, **keys) for name, keys in KEYS.items()]
         files = Daemon(tmp_path_factory.mktemp("minutes"), {"scaleset": sets})
@@ -44,7 +44,7 @@ def embedded(tmp_path_factory) -> Iterator[EmbeddedDaemon]:
 
 
 def replaced(embedded: EmbeddedDaemon, name: str, runner: str) -> None:
-    """Another runner of that set is idle or at work, and that one is gone."""
+    """Whether `runner` is gone and another one of that scale set is idle or busy."""
     embedded.wait_for(name, lambda status: runner not in {slot.runner for slot in status.slots})
 
 
@@ -70,7 +70,7 @@ def test_a_missing_runner_group_is_reported_and_waited_for(embedded: EmbeddedDae
 
 
 def test_a_runner_that_never_connects_is_replaced_while_a_job_waits_for_it(embedded: EmbeddedDaemon) -> None:
-    """F76: the next runner that registers is its own."""
+    """F76: the fault hits the next runner that registers, which is that of this scale set."""
     connected(embedded, lone_runner(embedded, GHOSTLY))
     (fault,) = embedded.inject(make_fault("F76", count=1))
     ids = embedded.github.queue_jobs(SILENT, 1, steps=["true"])
@@ -96,7 +96,7 @@ def test_a_ghost_is_replaced_and_the_next_job_runs(embedded: EmbeddedDaemon) -> 
 def test_a_runner_that_github_calls_busy_is_kept_and_checked_again_after_ten_minutes(
     embedded: EmbeddedDaemon,
 ) -> None:
-    """F81: it is idle, and its job was cancelled before it came."""
+    """F81: the runner is idle because its job was cancelled before it was ready."""
     (ignoring,) = embedded.inject(make_fault("F83", Match(scale_set=ASKED)))
     (job,) = embedded.github.queue_jobs(ASKED, 1)
     runner = lone_runner(embedded, ASKED)

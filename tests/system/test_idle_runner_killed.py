@@ -1,4 +1,4 @@
-"""A runner that dies before its job is replaced, its registration removed, its last words kept."""
+"""A runner that dies before its job is replaced, its registration removed and its output kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the daemon ends: in order, at once, and out of its user's patience."""
+"""How the daemon ends: after a stop, after a second signal and after the drain timeout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runscaler.testing.simulator import JobState, RunnerState
 
 @pytest.fixture
 def busy_and_idle(github, daemon, scale_set, backend, latch):
-    """`busy_and_idle(drain_timeout)`: a daemon whose two runners are idle while a third one runs a job."""
+    """`busy_and_idle(drain_timeout)`: a daemon with two idle runners and a third one that runs a job."""
 
     def make(drain_timeout):
         keys = scale_set("linux", backend, max_runners=3, min_runners=2)

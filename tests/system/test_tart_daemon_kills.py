@@ -1,4 +1,4 @@
-"""`kill -9` in every step of a Tart VM's life, and what the next start makes of it (docs/tart.md § 15)."""
+"""`kill -9` at every step of a Tart VM's life, and how the next start handles the VM. docs/tart.md § 15"""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from support.mac import Mac
 
 COLD, WARM = {"max_vms": 1}, {"max_vms": 1, "pool_size": 1}
-"""The host's only slot must be free again, or no job runs."""
+"""With a single VM slot, jobs run only if the slot is free again."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """`reached`: the daemon is in it and cannot get out. `rule`: what holds it there; without one the
-    guests' agents keep silent."""
+    """`reached` tells whether the daemon has come to the step; `rule` keeps it there.
+
+    Without a rule the guests' agents do not answer.
+    """
 
     reached: Callable[[Mac], object]
     rule: Rule | None = None
@@ -107,7 +109,7 @@ def outputs() -> Iterator[JobOutputs]:
 
 @pytest.fixture
 def killed(github, mac, mac_daemon, scale_set):
-    """`killed(tart, reached, …)`: a daemon that was killed as soon as that was so."""
+    """`killed(tart, reached, …)`: a daemon that was killed as soon as `reached` was true."""
 
     def make(tart, reached, *, jobs=(), min_runners=0):
         keys = scale_set("macs", mac.keys(**tart), max_runners=1, min_runners=min_runners)
@@ -144,7 +146,7 @@ def test_after_a_kill_the_slot_is_free_and_each_job_runs_once(name, github, mac,
 
     assert program.stop() == 0
     assert {(job.result, job.state) for job in jobs} == {("succeeded", JobState.COMPLETED)}
-    assert outputs.of_none_or_several() == {}
+    assert outputs.wrong() == {}
     assert len({one.vm for one in mac.injected()}) == len(mac.injected()), "two runners in one VM"
     mac.assert_nothing_is_left(program, github)
 
@@ -182,7 +184,7 @@ def test_a_warm_vm_is_adopted_and_the_next_job_runs_in_it(github, mac, killed):
 
 
 def test_a_vm_that_is_probed_by_exec_ends_with_its_daemon(github, mac, killed):
-    """The path of its socket is too long to connect to."""
+    """It is probed because the path of its socket is too long."""
     home = mac.folder / ("long" * 25)
     mac.add_image(home=home)
     mac.tart.rules(held("exec", contains="/usr/bin/true"))

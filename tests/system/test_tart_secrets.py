@@ -1,4 +1,4 @@
-"""No JIT configuration and no token stands in a command line, a variable of the host, a file or a log."""
+"""No JIT configuration and no token is in a command line, an environment of the host, a file or a log."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def watch():
 def test_jit_configurations_and_tokens_reach_only_the_runner(
     github, mac, mac_daemon, scale_set, latch, watch, pool_size
 ):
-    """Looked for while runners are at work, in files that go with their VMs, and after the end."""
+    """Checked while runners are busy, because some files are removed with their VMs, and after the end."""
     mac.tart.state(limit=3)
     tart = mac.keys(max_vms=3, pool_size=pool_size)
     program = mac_daemon(scale_set("macs", tart, max_runners=3), log_level="debug")

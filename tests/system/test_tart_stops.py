@@ -1,4 +1,4 @@
-"""How a daemon with Tart VMs ends, what its successor takes over, and two daemons on one Mac (T34)."""
+"""How a daemon with Tart VMs ends, what the next one adopts, and two daemons on one Mac (T34)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from runscaler.testing.simulator import JobState, RunnerState
 
 @pytest.fixture
 def busy_idle_and_warm(github, mac, mac_daemon, scale_set, latch):
-    """`busy_idle_and_warm(**top)`: a daemon with a VM of each; the host may run three."""
+    """`busy_idle_and_warm(**top)`: a daemon with a busy, an idle and a warm VM; the host may run three."""
 
     def make(**top):
         mac.tart.state(limit=3)
@@ -95,7 +95,7 @@ def test_the_next_start_adopts_and_uses_what_an_exit_kept(github, mac, busy_idle
 
 @pytest.mark.timeout(300)
 def test_two_daemons_share_the_slots_of_their_mac(github, mac, mac_daemon, scale_set):
-    """T34: each has a state directory and a TART_HOME of its own. The kernel would allow more."""
+    """T34: each has its own state directory and TART_HOME. The kernel would allow more VMs."""
     mac.tart.state(limit=9)
     theirs = mac.folder / "other-home"
     mac.add_image(home=theirs)

@@ -1,4 +1,4 @@
-"""Two hundred jobs in Tart VMs that die at seeded moments: warm, idle, busy (docs/tart.md § 17, T26 and T40)."""
+"""Two hundred jobs in Tart VMs, some killed while warm, idle or busy. docs/tart.md § 17, T26 and T40"""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ TIMERS = replace(
     FAST, long_poll=1.0, session=60.0, agent_silence=60.0, registration=600.0, lease=6.0, pick_up=60.0
 )
 WAVES, WAVE, DEATHS, SEED = 4, 50, 6, 5
-"""So many deaths a wave, beside two in the full pool before it."""
+"""`DEATHS` VMs of runners are killed in each wave, and two warm ones before it."""
 JOB_SECONDS = (0.0, 0.2)
 
 
 @dataclass
 class Killer:
-    """Strikes VMs, each time by another means."""
+    """Ends VMs, each time in another way."""
 
     github: SimulatedGitHub
     mac: Mac
     chance: random.Random = field(default_factory=lambda: random.Random(SEED))
-    struck: list[tuple[str, str, str]] = field(default_factory=list)
-    """VM, its state, the means."""
+    ended: list[tuple[str, str, str]] = field(default_factory=list)
+    """The VM, its state and the way in which it ended."""
 
-    def strike_in(self, wave: int, deaths: int) -> None:
-        """VMs of runners, half of them busy, whenever so many jobs of a wave have ended as chance says."""
+    def end_some(self, wave: int, deaths: int) -> None:
+        """End VMs of runners, half of them busy, after random numbers of the wave's jobs have ended."""
         before = self.github.state().completed
         for moment in sorted(self.chance.sample(range(wave - 10), deaths)):
             self.github.wait_until(lambda state, at=before + moment: state.completed >= at, timeout=200)
-            self.inject(self.busy if self.chance.random() < 0.5 else self.any_of_a_runner)
+            self.end_one(self.busy if self.chance.random() < 0.5 else self.any_of_a_runner)
 
-    def inject(self, choice: Callable[[], list[str]]) -> None:
-        means = (self.kill, self.shut_down, self.stop, self.delete)[len(self.struck) % 4]
+    def end_one(self, choice: Callable[[], list[str]]) -> None:
+        means = (self.kill, self.shut_down, self.stop, self.delete)[len(self.ended) % 4]
         vm = self.chance.choice(wait_until(choice, f"a VM: {choice.__name__}"))
-        self.struck.append((vm, choice.__name__, means.__name__))
+        self.ended.append((vm, choice.__name__, means.__name__))
         means(vm)
 
     def pooled(self) -> list[str]:
@@ -100,22 +100,22 @@ def test_only_jobs_whose_own_vm_died_are_lost(github, mac, mac_daemon, scale_set
         for wave in range(WAVES):
             for _ in range(2):
                 wait_until(lambda: len(mac.in_phase("pooled")) == 2, "a full pool", seconds=200)
-                killer.inject(killer.pooled)
+                killer.end_one(killer.pooled)
             steps = [outputs.step(wave * WAVE + each, chance.uniform(*JOB_SECONDS)) for each in range(WAVE)]
             ids += [id_ for step in steps for id_ in github.queue_jobs("macs", steps=[step])]
-            killer.strike_in(WAVE, DEATHS)
+            killer.end_some(WAVE, DEATHS)
         jobs = github.wait_for_jobs(ids, timeout=200)
         wait_until(lambda: len(mac.in_phase("pooled")) == 2, "the pool, full again")
         assert program.stop() == 0
 
-    dead = {vm for vm, _, _ in killer.struck}
+    dead = {vm for vm, _, _ in killer.ended}
     cut = {one.runner for one in mac.injected() if one.vm in dead}
     lost = [job for job in jobs if job.result != "succeeded"]
-    logger.info("{} deaths: {}; {} jobs lost", len(killer.struck), killer.struck, len(lost))
+    logger.info("{} deaths: {}; {} jobs lost", len(killer.ended), killer.ended, len(lost))
     assert {job.state for job in jobs} == {JobState.COMPLETED}
     assert [job for job in lost if job.runner not in cut] == []
     whole = {number for number, job in enumerate(jobs) if job.result == "succeeded"}
-    wrong = outputs.of_none_or_several()
+    wrong = outputs.wrong()
     assert whole & wrong.keys() == set()
     assert [text for text in wrong.values() if text.count("start") > 1] == []
     assert (watch.most, watch.doubled) == (2, set())

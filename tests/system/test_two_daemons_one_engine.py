@@ -1,4 +1,4 @@
-"""Two daemons on one engine, and containers of strangers that look like theirs (docs/behaviour.md § 7.1, 8.2)."""
+"""Two daemons on one engine with decoys, containers that resemble theirs. docs/behaviour.md § 7.1, 8.2"""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runscaler.testing.simulator import JobState
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 VOLUME = "/shared"
-STRANGERS = {
+DECOYS = {
     "runner-deadbeef": {"managed-by": "runner"},
     "runner-0badcafe": {
         "managed-by": "runner",
@@ -28,16 +28,16 @@ STRANGERS = {
     },
     "linux": {"io.runscaler.scale-set": NAME},
 }
-"""Names and labels: of the Go tool, of another owner in our own words, of nobody we know."""
+"""Names and labels of the decoys: a runner of the Go tool, two resources of other owners, one of no owner."""
 
 
-class Strangers:
-    """Running containers on the engine that no daemon may touch."""
+class Decoys:
+    """Running containers on the engine that no daemon may change."""
 
     def __init__(self, url, image):
         self._url = url
         with connect(url) as api:
-            for name, labels in STRANGERS.items():
+            for name, labels in DECOYS.items():
                 body = {
                     "Image": image,
                     "Cmd": ["/bin/sh", "-c", "sleep 600"],
@@ -46,21 +46,21 @@ class Strangers:
                     "HostConfig": {"NetworkMode": "none"},
                 }
                 api.start(api.create_container_from_config(body, name)["Id"])
-        self._before = self._look()
+        self._before = self._states()
 
-    def _look(self):
+    def _states(self):
         with connect(self._url) as api:
-            found = [api.inspect_container(name) for name in STRANGERS]
+            found = [api.inspect_container(name) for name in DECOYS]
         return [(one["Id"], one["State"]["Pid"], one["State"]["StartedAt"]) for one in found]
 
-    def assert_untouched(self):
-        assert self._look() == self._before
+    def assert_unchanged(self):
+        assert self._states() == self._before
         assert all(pid for _, pid, _ in self._before)
 
 
 @pytest.fixture
 def two(private_engine, watched_daemon):
-    """Two daemons with the same scale set name in different organisations, and a volume that both use."""
+    """Two daemons with scale sets of the same name in different organisations, and a volume that both use."""
     private_engine.start()
     keys = {"max_runners": 3, "min_runners": 1, "docker": {"shared-volume": VOLUME}}
     made = [watched_daemon(scope=scope, **keys) for scope in ("one-org", "two-org")]
@@ -70,8 +70,8 @@ def two(private_engine, watched_daemon):
 
 
 @pytest.fixture
-def strangers(private_engine, two):
-    return Strangers(private_engine.url, two[0].keys["runner-image"])
+def decoys(private_engine, two):
+    return Decoys(private_engine.url, two[0].keys["runner-image"])
 
 
 def volumes(url):
@@ -83,9 +83,7 @@ def outcomes(jobs):
     return {(job.result, job.attempts) for job in jobs}
 
 
-def test_a_daemon_that_is_killed_and_comes_back_takes_over_its_own_runners_only(
-    github, two, strangers, latch
-):
+def test_a_daemon_that_is_killed_and_comes_back_takes_over_its_own_runners_only(github, two, decoys, latch):
     killed, other = two
     ours, theirs = (one.queue_running(1, latch.step) for one in two)
     passing = [job for one in two for job in one.queue(4)]
@@ -106,12 +104,12 @@ def test_a_daemon_that_is_killed_and_comes_back_takes_over_its_own_runners_only(
     for one in two:
         one.end()
     assert outcomes(github.state().jobs) == {("succeeded", 1)}
-    strangers.assert_untouched()
+    decoys.assert_unchanged()
     assert_github_is_clear(github)
 
 
 def test_a_stop_removes_nothing_of_the_other_daemon_and_leaves_the_volume_that_it_uses(
-    github, private_engine, two, strangers
+    github, private_engine, two, decoys
 ):
     first, other = two
     github.wait_for_jobs([job for one in two for job in one.queue(2, f"touch {VOLUME}/{one.scope}")])
@@ -126,5 +124,5 @@ def test_a_stop_removes_nothing_of_the_other_daemon_and_leaves_the_volume_that_i
     other.end()
     assert last.runner in before
     assert outcomes(github.state().jobs) == {("succeeded", 1)}
-    strangers.assert_untouched()
+    decoys.assert_unchanged()
     assert_github_is_clear(github)

@@ -1,4 +1,4 @@
-"""A day's work on a real engine: two scale sets of different settings in one daemon."""
+"""Two hundred jobs on a real engine, for two scale sets with different settings in one daemon."""
 
 from __future__ import annotations
 
