@@ -196,7 +196,8 @@ class Finder(ast.NodeVisitor):
             return
         if name in OPPOSITES:
             self._replace(node.func, OPPOSITES[name])
-        self._swap_arguments(node)
+        else:
+            self._swap_arguments(node)
         self.visit(node.func)
         self._visit_all(node.args)
         self._visit_all([each.value for each in node.keywords if each.arg not in UNOBSERVABLE])
@@ -205,8 +206,10 @@ class Finder(ast.NodeVisitor):
         value = node.value
         if isinstance(value, bool):
             self._replace(node, str(not value))
-        elif isinstance(value, int | float):
+        elif isinstance(value, int):
             self._replace(node, repr(value + 1))
+        elif isinstance(value, float):  # mostly durations, where one more makes no difference
+            self._replace(node, repr(value * 2 or 1.0))
         elif isinstance(value, str) and KEY.fullmatch(value):
             self._replace(node, '"mutant"')
 
