@@ -1,4 +1,4 @@
-"""What every test module has: a real engine where there is one, and a look at the threads it leaves."""
+"""For every test module: a real engine if there is one, and a check for threads that it leaves running."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SYSTEM = tuple(Path(__file__).parent / name for name in ("system", "conformance"))
-THREAD_PATIENCE = 10.0
+THREAD_TIMEOUT = 10.0
 
-# Nothing here judges time; `--hypothesis-profile=long` looks twenty times as hard.
+# No test judges time; `--hypothesis-profile=long` tries twenty times as many examples.
 settings.register_profile("quick", settings(), deadline=None)
 settings.register_profile("long", settings(), deadline=None, max_examples=2000)
 settings.load_profile("quick")
 
 
 def pytest_configure() -> None:
-    """A test run that is told to end tears its fixtures down, as with Ctrl-C; and that is heard, by the
-    programs that it starts too, where a shell runs the tests in the background."""
-    for told in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(told, signal.default_int_handler)
+    """Let SIGTERM tear the fixtures down as Ctrl-C does.
+
+    Both signals get a handler because a shell that runs the tests in the background ignores them, and the
+    programs that the tests start would inherit that.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -40,17 +43,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def engine_url() -> str:
-    """The address of a real Docker engine that tests may use as they like."""
+    """The address of a real Docker engine for tests; skips the test if there is none."""
     url = os.environ.get("RUNSCALER_TEST_DOCKER_HOST", "")
     return url or missing("a Docker engine: RUNSCALER_TEST_DOCKER_HOST is not set")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def no_thread_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A module's threads have ended when its last fixture is torn down."""
+    """Check that all threads of a module have ended when its last fixture has been torn down."""
     before = set(threading.enumerate())
     yield
-    deadline = time.monotonic() + THREAD_PATIENCE
+    deadline = time.monotonic() + THREAD_TIMEOUT
     left = [thread for thread in threading.enumerate() if thread not in before]
     for thread in left:
         thread.join(max(0.0, deadline - time.monotonic()))

@@ -1,5 +1,5 @@
 """Benchmarks of runscaler, run by `scripts/bench`; docs/benchmarks.md says what each one measures.
 
-A benchmark is a module of this package with `add_arguments(parser)` and `run(arguments) -> Report`,
-named in `__main__.NAMES`.
+A benchmark is a module of this package that is listed in `__main__.NAMES` and has `add_arguments(parser)` and
+`run(arguments) -> Report`.
 """

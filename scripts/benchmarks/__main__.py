@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME [options]`: run one benchmark and show its report."""
+"""`python -m benchmarks NAME [options]`: run one benchmark and print its report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAMES = ("burst", "core", "tart")
 
 
 class Benchmark(Protocol):
-    """What a module of this package offers."""
+    """A module with a benchmark; the first line of its docstring is its help."""
 
     __doc__: str | None
 
@@ -51,13 +51,18 @@ def main(words: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure runscaler against floors.")
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description="Measure runscaler, and the floor below which no implementation could get.",
+    )
     commands = parser.add_subparsers(dest="name", required=True, metavar="NAME")
     for name in NAMES:
         benchmark = cast("Benchmark", import_module(f"benchmarks.{name}"))
         about = (benchmark.__doc__ or "").partition("\n")[0]
         command = commands.add_parser(name, help=about, description=about)
-        command.add_argument("--json", dest="as_json", action="store_true", help="JSON instead of a table")
+        command.add_argument(
+            "--json", dest="as_json", action="store_true", help="print JSON instead of a table"
+        )
         command.set_defaults(benchmark=benchmark)
         benchmark.add_arguments(command)
     return parser

@@ -1,4 +1,4 @@
-"""The engine as bare as it gets: HTTP requests over its socket, no more. Floors stand on this."""
+"""A minimal client of a Docker engine: plain HTTP over its socket. The floors are measured with it."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
     from urllib3 import BaseHTTPResponse
 
-REMOVERS = 8
-PATIENCE = 180.0
+REMOVE_THREADS = 8
+START_TIMEOUT = 180.0
+"""Seconds."""
 Json = dict[str, object]
 
 
 def engine_url() -> str:
-    """The engine to measure: RUNSCALER_TEST_DOCKER_HOST, else DOCKER_HOST, else the usual socket.
+    """The engine at RUNSCALER_TEST_DOCKER_HOST, else at DOCKER_HOST, else at the default socket.
 
-    `BackendDown` when none answers there.
+    `BackendDown` if none answers there.
     """
     named = os.environ.get("RUNSCALER_TEST_DOCKER_HOST") or os.environ.get("DOCKER_HOST", "")
     url = DockerSettings(docker_host=named).endpoint
@@ -47,7 +48,7 @@ def engine_url() -> str:
 
 
 class BareEngine:
-    """Thread-safe; `width` is how many requests have a connection of their own to keep."""
+    """Thread-safe. `width` is how many connections are kept open for requests at the same time."""
 
     def __init__(self, url: str, width: int) -> None:
         self._pool = pool_for(EngineAddress(url), width)
@@ -56,7 +57,7 @@ class BareEngine:
         self._pool.close()
 
     def ask(self, method: str, path: str, body: object = None) -> bytes:
-        """The answer's body; `BackendError` for a refusal."""
+        """Send a request, with `body` as JSON, and return the answer's body; `BackendError` if refused."""
         content = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if content else {}
         reply = self._pool.urlopen(method, path, content, headers, retries=False)
@@ -72,20 +73,20 @@ class BareEngine:
         self.ask("POST", f"/containers/{made['Id']}/start")
 
     def remove_labelled(self, label: str) -> None:
-        """Every container with that label is gone when this returns."""
+        """Remove every container with that label by force, and wait until they are gone."""
         listed = json.loads(self.ask("GET", f"/containers/json?all=1&filters={query_filters(label=[label])}"))
-        with ThreadPoolExecutor(REMOVERS) as pool:
+        with ThreadPoolExecutor(REMOVE_THREADS) as pool:
             list(pool.map(self._remove, [str(one["Id"]) for one in listed]))
 
     def _remove(self, container: str) -> None:
-        with suppress(BackendError):  # somebody else was faster
+        with suppress(BackendError):  # somebody else has removed it
             self.ask("DELETE", f"/containers/{container}?force=1&v=1")
 
 
 def create_all(
     engine: BareEngine, width: int, orders: Sequence[tuple[str, Json]], hold: Callable[[int], None]
 ) -> None:
-    """Create and start them from `width` threads; `hold(number)` blocks until that one may begin."""
+    """Create and start the containers on `width` threads; `hold(number)` blocks until that one may begin."""
 
     def one(number: int) -> None:
         hold(number)
@@ -96,7 +97,7 @@ def create_all(
 
 
 class StartWatch:
-    """The witness for floor and daemon alike: the engine's own events of containers with a label."""
+    """A context that records the engine's events of containers with a label, for daemon and floor alike."""
 
     def __init__(self, url: str, label: str) -> None:
         self._engine = BareEngine(url, 1)
@@ -120,13 +121,13 @@ class StartWatch:
         self._engine.close()
 
     def wait_for(self, count: int) -> None:
-        """Until that many have been started."""
+        """Wait until that many containers have started; `BackendError` after `START_TIMEOUT`."""
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._seen["start"]) >= count, PATIENCE):
-                raise BackendError(f"{len(self._seen['start'])} of {count} ran after {PATIENCE:.0f} s")
+            if not self._changed.wait_for(lambda: len(self._seen["start"]) >= count, START_TIMEOUT):
+                raise BackendError(f"{len(self._seen['start'])} of {count} ran after {START_TIMEOUT:.0f} s")
 
     def times(self, action: str) -> list[float]:
-        """When the event of each container came, on the clock of `time.perf_counter`, in order."""
+        """The sorted times, by `time.perf_counter`, at which the events `action` arrived."""
         return sorted(self._seen[action])
 
     def _follow(self) -> None:
@@ -138,7 +139,7 @@ class StartWatch:
 
 
 def event_lines(pieces: Iterable[bytes]) -> Iterable[dict[str, Any]]:
-    """The events of a stream, until it is cut."""
+    """Decode a stream of events until it ends or is cut."""
     rest = b""
     with suppress(HTTPError, OSError):
         for piece in pieces:
@@ -147,5 +148,5 @@ def event_lines(pieces: Iterable[bytes]) -> Iterable[dict[str, Any]]:
 
 
 def query_filters(**wanted: list[str]) -> str:
-    """As they stand in a query."""
+    """The value of the engine's query parameter `filters`."""
     return quote(json.dumps(wanted))

@@ -1,4 +1,4 @@
-"""The tart command as bare as it gets: the calls that a start takes, one after the other. The floor."""
+"""The floor for Tart: the calls of the tart command that a start needs, one after the other."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 NAME = "bare"
 CPU, MEMORY = 4, 8192
-GLANCE = 0.001
+POLL_SECONDS = 0.001
 RUNNER_DIR = "/Users/admin/actions-runner"
 MAC = "02:00:00:00:00:fe"
 
 
 def start_cold(tart: FakeTart, image: str) -> float:
-    """Seconds for clone, set, MAC, run, agent and runner."""
+    """Clone, configure and boot a VM and start its runner; returns the seconds that it took."""
     began = time.perf_counter()
     with _booted(tart, image):
         _start_runner(tart)
@@ -34,13 +34,13 @@ def start_cold(tart: FakeTart, image: str) -> float:
 
 @contextmanager
 def warm_vm(tart: FakeTart, image: str) -> Iterator[None]:
-    """A VM that waits for its runner."""
+    """A context with a booted VM that has no runner yet."""
     with _booted(tart, image):
         yield
 
 
 def start_warm(tart: FakeTart) -> float:
-    """Seconds for the one call that starts the runner in it."""
+    """Start the runner in the VM of `warm_vm`; returns the seconds that the call took."""
     began = time.perf_counter()
     _start_runner(tart)
     return time.perf_counter() - began
@@ -55,7 +55,7 @@ def _booted(tart: FakeTart, image: str) -> Iterator[None]:
     run = tart.spawn("run", NAME, "--no-graphics", "--no-audio", "--no-clipboard")
     try:
         while not agent_answers(vm):
-            time.sleep(GLANCE)
+            time.sleep(POLL_SECONDS)
         yield
     finally:
         run.kill()
@@ -69,11 +69,11 @@ def _set_mac(config: Path) -> None:
 
 def _start_runner(tart: FakeTart) -> None:
     words = ("exec", "-i", NAME, "/bin/sh", "-c", START_SCRIPT, "runscaler", RUNNER_DIR)
-    said = _call(tart, *words, given=b"A JIT configuration that is none\n")
-    assert said.startswith(b"started "), said
+    output = _call(tart, *words, stdin=b"not a JIT configuration\n")
+    assert output.startswith(b"started "), output
 
 
-def _call(tart: FakeTart, *words: str, given: bytes = b"") -> bytes:
+def _call(tart: FakeTart, *words: str, stdin: bytes = b"") -> bytes:
     command = [str(tart.bin / "tart"), *words]
-    ended = subprocess.run(command, input=given, env=tart.environ, capture_output=True, check=True)
+    ended = subprocess.run(command, input=stdin, env=tart.environ, capture_output=True, check=True)
     return ended.stdout

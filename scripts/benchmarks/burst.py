@@ -1,8 +1,8 @@
-"""Many jobs at once on a real Docker engine while GitHub takes 200 ms for each answer.
+"""Many jobs at once on a real Docker engine, with a GitHub that takes 200 ms for each answer.
 
-From queueing until all runners' containers run, against a bare thread pool that creates and starts
-the same containers on the same engine. The daemon and GitHub's side are processes of their own; who
-says that a container runs is the engine's event stream, in all cases.
+Measures the time from queueing the jobs until all containers run, and compares it with a bare thread pool
+that creates and starts the same containers on the same engine. The daemon and the simulated GitHub are
+processes of their own. In all cases the engine's event stream tells when a container runs.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ SCALE_SET = "bench"
 JIT_SIZE = 1200
 JIT_CALLS = 8
 COMMAND = "sleep 3600"
-MOMENT = 0.5
-"""A little peace between two measurements, for what the engine does afterwards."""
+PAUSE_SECONDS = 0.5
+"""Between two measurements, for what the engine still does in the backbench."""
 
 
 @dataclass(frozen=True, slots=True)
 class Burst:
-    """Seconds from the beginning until the containers were created and ran, in order; `cpu` of ours."""
+    """Sorted seconds from the start until each container was created and started, and processor seconds."""
 
     created: tuple[float, ...]
     started: tuple[float, ...]
@@ -57,24 +57,26 @@ class Burst:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--jobs", type=positive, default=50, help="how many at once")
-    parser.add_argument("--rounds", type=positive, default=5, help="how often all is measured, in turn")
+    parser.add_argument("--jobs", type=positive, default=50, help="how many jobs at once")
     parser.add_argument(
-        "--widths", type=positive, nargs="+", default=(8, 12, 16), metavar="N", help="of the bare pool"
+        "--rounds", type=positive, default=5, help="how often everything is measured, in turn"
     )
     parser.add_argument(
-        "--answer", type=float, default=0.2, metavar="SECONDS", help="GitHub's time to answer"
+        "--widths", type=positive, nargs="+", default=(8, 12, 16), metavar="N", help="sizes of the bare pool"
     )
-    parser.add_argument("--network", default="", help="of the containers, as [docker] network")
+    parser.add_argument(
+        "--answer", type=float, default=0.2, metavar="SECONDS", help="how long GitHub takes for an answer"
+    )
+    parser.add_argument("--network", default="", help="network of the containers, as [docker] network")
 
 
 def run(arguments: argparse.Namespace) -> Report:
-    with _ground(arguments) as ground:
-        candidates = ground.candidates()
-        found: dict[str, list[Burst]] = {name: [] for name in candidates}
+    with _bench(arguments) as bench:
+        contenders = bench.contenders()
+        found: dict[str, list[Burst]] = {name: [] for name in contenders}
         for number in range(arguments.rounds):
-            for name in _rotated(list(candidates), number):
-                found[name].append(ground.measured(candidates[name]))
+            for name in _rotated(list(contenders), number):
+                found[name].append(bench.measure(contenders[name]))
         conditions = {
             "jobs": arguments.jobs,
             "rounds": arguments.rounds,
@@ -85,19 +87,19 @@ def run(arguments: argparse.Namespace) -> Report:
 
 
 @contextmanager
-def _ground(arguments: argparse.Namespace) -> Iterator[Ground]:
+def _bench(arguments: argparse.Namespace) -> Iterator[Bench]:
     url = engine_url()
     image = ensure_demo_image(url, lambda _what, _done, _total: None)
     with tempfile.TemporaryDirectory(prefix="runscaler-bench-") as folder:
-        ground = Ground(url, image, Path(folder).resolve(), arguments)
+        bench = Bench(url, image, Path(folder).resolve(), arguments)
         try:
-            yield ground
+            yield bench
         finally:
-            ground.clear()
+            bench.clear()
 
 
-class Ground:
-    """One engine, and the ways to fill it with the same containers."""
+class Bench:
+    """One engine, and the competing ways to start the same containers on it."""
 
     def __init__(self, url: str, image: str, folder: Path, arguments: argparse.Namespace) -> None:
         self._url, self._image, self._folder = url, image, folder
@@ -108,15 +110,15 @@ class Ground:
         self._state_dir = folder / "state"
         self._label = f"io.runscaler.state-dir={self._state_dir}"
 
-    def candidates(self) -> dict[str, Callable[[], Burst]]:
+    def contenders(self) -> dict[str, Callable[[], Burst]]:
         bare = {f"pool {width}": self._pool_of(width, 0.0) for width in self._widths}
         middle = sorted(self._widths)[len(self._widths) // 2]
-        return {"daemon": self._by_daemon, "fed": self._pool_of(middle, self._answer), **bare}
+        return {"daemon": self._by_daemon, "paced": self._pool_of(middle, self._answer), **bare}
 
-    def measured(self, way: Callable[[], Burst]) -> Burst:
-        burst = way()
+    def measure(self, start_all: Callable[[], Burst]) -> Burst:
+        burst = start_all()
         self.clear()
-        time.sleep(MOMENT)
+        time.sleep(PAUSE_SECONDS)
         return burst
 
     def clear(self) -> None:
@@ -138,12 +140,12 @@ class Ground:
             try:
                 watch.wait_for(self._jobs)
             except BackendError as error:
-                raise HostError(f"{error}; the daemon said:\n{daemon.said()}") from error
+                raise HostError(f"{error}; the daemon said:\n{daemon.output()}") from error
             used = daemon.cpu() - before[0], github.cpu() - before[1]
             return _burst(watch, began, *used)
 
     def _pool_of(self, width: int, answer: float) -> Callable[[], Burst]:
-        """A bare pool; with `answer`, no container before GitHub could have given its JIT configuration."""
+        """A bare pool; with `answer`, containers start only when GitHub could have sent their JIT."""
 
         def by_pool() -> Burst:
             orders = [self._order(number) for number in range(self._jobs)]
@@ -163,7 +165,7 @@ class Ground:
         return by_pool
 
     def _order(self, number: int) -> tuple[str, dict[str, object]]:
-        """Name and body of a container, made by the backend's own pure functions."""
+        """Name and request body of a container, made by the backend's own functions."""
         runner = new_runner_name()
         settings = self._settings()
         jit = JitConfig(number + 1, runner, Secret("A" * JIT_SIZE))
@@ -203,13 +205,13 @@ def _burst(watch: StartWatch, began: float, daemon_cpu: float = 0.0, github_cpu:
 
 
 def _rotated(names: Sequence[str], by: int) -> list[str]:
-    """Each round begins with another, so that none always follows the same one."""
+    """Each round starts with a different one, so that none always follows the same other one."""
     cut = by % len(names)
     return [*names[cut:], *names[:cut]]
 
 
 def _figures(found: dict[str, list[Burst]]) -> tuple[Figure, ...]:
-    ours, fed = found["daemon"], found["fed"]
+    ours, paced = found["daemon"], found["paced"]
     pools = {name: bursts for name, bursts in found.items() if name.startswith("pool")}
     best = min(pools, key=lambda name: median(one.seconds for one in pools[name]))
     floor = pools[best]
@@ -219,10 +221,10 @@ def _figures(found: dict[str, list[Burst]]) -> tuple[Figure, ...]:
             Figure.of(f"floor: {name} wide", "s", (one.seconds for one in all_))
             for name, all_ in pools.items()
         ),
-        Figure.of("floor: pool fed as GitHub answers", "s", (one.seconds for one in fed)),
+        Figure.of("floor: pool paced as GitHub answers", "s", (one.seconds for one in paced)),
         Figure.of(f"to the best floor ({best})", "×", _ratios(ours, floor), Goal("<=", 1.10)),
-        Figure.of("to the fed floor", "×", _ratios(ours, fed)),
-        Figure.of("fed floor to the best", "×", _ratios(fed, floor)),
+        Figure.of("to the paced floor", "×", _ratios(ours, paced)),
+        Figure.of("paced floor to the best", "×", _ratios(paced, floor)),
         Figure.of("first container created after", "s", (one.created[0] for one in ours)),
         Figure.of("last container created after", "s", (one.created[-1] for one in ours)),
         Figure.of("processor of the daemon", "s", (one.daemon_cpu for one in ours)),
@@ -235,6 +237,6 @@ def _ratios(ours: Sequence[Burst], floor: Sequence[Burst]) -> list[float]:
 
 
 _NOTES = (
-    "Fed: the bare pool, where no container begins before 8 JIT calls at once could have answered.",
-    "That much GitHub costs any autoscaler; what lies above it is ours and the simulator's processor time.",
+    "Paced: a container starts only when GitHub could have answered the call for its JIT, 8 calls at a time.",
+    "No autoscaler can be faster than that; what is above it is our time and the simulator's processor time.",
 )

@@ -1,11 +1,11 @@
-"""Jobs a second through the actors, GitHub and the backend in memory.
+"""Jobs per second through the actors, with GitHub and the backend in memory.
 
 The real `Autoscaler` runs whole jobs, each on a runner of its own: assigned, registered, started, job
-begun, job done, runner ended, removed. The agents are one thread that does all of that at once, so
-what is measured is everything of ours, and the two fakes.
+started, job completed, runner ended, removed. One thread plays all runner agents and does each step at once,
+so that only our own code and the two fakes are measured.
 
-Three systems are measured in turn: few slots; many, all of which turn over; many, all but a few of
-which are held by jobs that do not end, so that only as few as in the first turn over.
+Three systems are measured in turn: one with few slots; one with many slots that are all in use; one with many
+slots of which jobs that do not end hold all but a few, so that only as many slots are in use as in the first.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TELLS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of a number of jobs: seconds on the wall, and of the processor (this process, all its threads)."""
+    """What `jobs` jobs took: wall-clock seconds, and processor seconds of all threads of this process."""
 
     jobs: int
     wall: float
@@ -61,13 +61,13 @@ class Cost:
 
     @property
     def each(self) -> float:
-        """Processor seconds of one job."""
+        """Processor seconds per job."""
         return self.cpu / self.jobs
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One measurement of each; `tell` is the processor seconds of a bare tell."""
+    """One measurement of each system; `tell` is the processor seconds of a message with bare Pykka."""
 
     tell: float
     few: Cost
@@ -79,14 +79,14 @@ class Round:
 
 
 class Agents:
-    """All agents, on one thread: whatever a runner is asked to do, it has done at once."""
+    """All runner agents on one thread, a context; they do at once whatever they are asked to do."""
 
     def __init__(self, github: MemoryGitHub) -> None:
         self.engine: MemoryBackend | None = None
         self.holding = 0
-        """So many jobs that begin from now on do not end."""
+        """How many of the jobs that start from now on do not end."""
         self._github = github
-        self._deeds: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._tasks: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="agents", daemon=True)
 
     def __enter__(self) -> Agents:
@@ -96,20 +96,20 @@ class Agents:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._deeds.put(None)
+        self._tasks.put(None)
         self._thread.join()
 
     def started(self, resource: Resource) -> None:
-        """Its runner's container runs; called on the thread that started it."""
-        self._deeds.put(lambda: self._connect(resource))
+        """The runner's container runs. Called on the thread that started it."""
+        self._tasks.put(lambda: self._connect(resource))
 
     def _work(self) -> None:
-        while (deed := self._deeds.get()) is not None:
-            deed()
+        while (task := self._tasks.get()) is not None:
+            task()
 
     def _connect(self, resource: Resource) -> None:
         def later(_: object) -> None:
-            self._deeds.put(lambda: self._run(resource))
+            self._tasks.put(lambda: self._run(resource))
 
         if self._github.runner_online(resource.runner_id, on_job=later) is not None:
             self._run(resource)
@@ -125,7 +125,7 @@ class Agents:
 
 
 class Tally:
-    """Counts what the system's events say; the first runner that fails is the end of it."""
+    """Counts the events of a system; after the first runner that fails, waiting raises `HostError`."""
 
     def __init__(self, system: Autoscaler) -> None:
         self._changed = threading.Condition()
@@ -134,7 +134,7 @@ class Tally:
         system.subscribe(self._hear)
 
     def wait_for(self, kind: type[Event], more: int) -> None:
-        """Until there were that many, beginning at the last time."""
+        """Wait for `more` events of that kind since the last call; `HostError` after `PATIENCE` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._counts[kind] >= more or self._failed, PATIENCE):
                 raise HostError(f"{self._counts[kind]} of {more} {kind.__name__} after {PATIENCE:.0f} s")
@@ -204,7 +204,7 @@ _NOTES = (
 
 
 def _measure(slots: int, jobs: int, held: int = 0) -> Cost:
-    """A system of its own, warmed up, then the jobs on those of its slots that are not held."""
+    """Start a system, warm it up, and measure `jobs` jobs on those of its slots that are not held."""
     clock = SystemClock(1)
     github = MemoryGitHub(clock)
     with tempfile.TemporaryDirectory(prefix="runscaler-bench-") as folder, Agents(github) as agents:
@@ -244,7 +244,7 @@ def _config(slots: int, folder: Path) -> Config:
 
 
 class Listener(pykka.ThreadingActor):
-    """Does nothing with a message but take it."""
+    """Receives messages and does nothing with them."""
 
     use_daemon_thread = True
 
@@ -253,7 +253,7 @@ class Listener(pykka.ThreadingActor):
 
 
 def _tell_seconds() -> float:
-    """Processor seconds of a bare Pykka tell, taken by the other side."""
+    """Processor seconds for sending and receiving one message with bare Pykka."""
     actor = Listener.start()
     cpu = time.process_time()
     for number in range(TELLS):

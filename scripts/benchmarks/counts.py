@@ -1,4 +1,4 @@
-"""The numbers that a benchmark takes as arguments."""
+"""A type for arguments that are counts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 
 
 def positive(text: str) -> int:
-    """How many of something: at least one."""
+    """An integer of at least 1; `ArgumentTypeError` for anything else."""
     try:
         number = int(text)
     except ValueError:

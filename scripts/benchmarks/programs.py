@@ -1,4 +1,4 @@
-"""The daemon and GitHub's side as processes of their own, so that neither shares our interpreter lock."""
+"""The daemon and the simulated GitHub as child processes, which do not share our interpreter lock."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 READY_SECONDS = 60.0
-GLANCE = 0.05
+POLL_SECONDS = 0.05
 
 
 class Program:
-    """`runner WORDS` as a child process, ended on leaving; its output goes to a file."""
+    """A context: `runner WORDS` as a child process with its output in a file, stopped at the end."""
 
     def __init__(self, folder: Path, *words: str, env: Mapping[str, str] | None = None) -> None:
-        self._output = folder / f"{words[0]}.out"
+        self._output_file = folder / f"{words[0]}.out"
         self._words = words
         self._env = {**os.environ, **(env or {})}
 
     def __enter__(self) -> Self:
-        with self._output.open("wb") as out:
+        with self._output_file.open("wb") as out:
             self._process = psutil.Popen(
                 [sys.executable, "-m", "runscaler", *self._words],
                 stdin=subprocess.DEVNULL,
@@ -54,18 +54,18 @@ class Program:
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """As `kill -9`; returns when it is dead."""
+        """Send SIGKILL and wait for its end."""
         self._process.kill()
         self._process.wait()
 
-    def ask_to_end(self) -> None:
-        """By SIGTERM; returns at once."""
+    def terminate(self) -> None:
+        """Send SIGTERM without waiting."""
         with suppress(psutil.NoSuchProcess):
             self._process.terminate()
 
     def stop(self) -> int:
-        """Ask it to end, wait, at last by force; returns its exit code, also when it had ended before."""
-        self.ask_to_end()
+        """Send SIGTERM, wait, kill it if need be; returns the exit code, also if it had ended before."""
+        self.terminate()
         try:
             self._process.wait(READY_SECONDS)
         except psutil.TimeoutExpired:
@@ -73,26 +73,26 @@ class Program:
         return int(self._process.poll())
 
     def cpu(self) -> float:
-        """Processor seconds so far."""
+        """Processor seconds used so far."""
         used = self._process.cpu_times()
         return float(used.user + used.system)
 
-    def holds(self) -> tuple[int, int]:
-        """How many threads and open files."""
+    def threads_and_files(self) -> tuple[int, int]:
+        """How many threads it has, and how many open files."""
         return self._process.num_threads(), self._process.num_fds()
 
-    def said(self) -> str:
-        return self._output.read_text(errors="replace")
+    def output(self) -> str:
+        return self._output_file.read_text(errors="replace")
 
-    def check(self, deadline: float) -> None:
-        """Still alive, and there is time left."""
+    def wait_a_moment(self, deadline: float) -> None:
+        """Pause while it gets ready; `HostError` if it has ended or `deadline` has passed."""
         if self._process.poll() is not None or time.monotonic() > deadline:
-            raise HostError(f"runner {self._words[0]} did not get ready:\n{self.said()[-2000:]}")
-        time.sleep(GLANCE)
+            raise HostError(f"runner {self._words[0]} did not get ready:\n{self.output()[-2000:]}")
+        time.sleep(POLL_SECONDS)
 
 
 class Simulator(Program):
-    """GitHub's side, on a free port."""
+    """The simulated GitHub on a free port; ready when entered."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "simulate", "--port", "0")
@@ -100,19 +100,19 @@ class Simulator(Program):
     def __enter__(self) -> Self:
         super().__enter__()
         deadline = time.monotonic() + READY_SECONDS
-        while "control url" not in self.said():
-            self.check(deadline)
-        self.url = self.said().split()[2].rpartition("/")[0]
+        while "control url" not in self.output():
+            self.wait_a_moment(deadline)
+        self.url = self.output().split()[2].rpartition("/")[0]
         return self
 
     def queue(self, scale_set: str, count: int) -> None:
-        self._tell("jobs", {"scaleSet": scale_set, "count": count})
+        self._post("jobs", {"scaleSet": scale_set, "count": count})
 
     def answer_after(self, seconds: float) -> None:
-        """Every answer from now on takes so much longer."""
-        self._tell("faults", {"fault": "delay", "count": None, "params": {"seconds": seconds}})
+        """From now on delay every answer by that long."""
+        self._post("faults", {"fault": "delay", "count": None, "params": {"seconds": seconds}})
 
-    def _tell(self, what: str, body: Mapping[str, object]) -> None:
+    def _post(self, what: str, body: Mapping[str, object]) -> None:
         url = f"{self.url}/_sim/control/v1/{what}"
         reply = urllib3.request("POST", url, json=body, headers={"X-Sim-Control": "1"}, retries=False)
         if reply.status >= 300:
@@ -120,7 +120,7 @@ class Simulator(Program):
 
 
 class Daemon(Program):
-    """`runner run` with that configuration; on entering it serves."""
+    """`runner run` with that configuration; all its scale sets are ok when entered."""
 
     def __init__(self, folder: Path, state_dir: Path, config: Mapping[str, object]) -> None:
         self._port = free_port()
@@ -133,11 +133,11 @@ class Daemon(Program):
     def __enter__(self) -> Self:
         super().__enter__()
         deadline = time.monotonic() + READY_SECONDS
-        while not self._serves():
-            self.check(deadline)
+        while not self._is_healthy():
+            self.wait_a_moment(deadline)
         return self
 
-    def _serves(self) -> bool:
+    def _is_healthy(self) -> bool:
         with suppress(urllib3.exceptions.HTTPError):
             reply = urllib3.request("GET", f"http://127.0.0.1:{self._port}/healthz", timeout=5, retries=False)
             return all(one["state"] == "ok" for one in reply.json()["scale_sets"])

@@ -1,4 +1,4 @@
-"""What a benchmark found: figures with all their samples, goals, and words on how to read them."""
+"""The result of a benchmark: figures with all their samples and goals, and notes on how to read them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What docs/behaviour.md § 15 asks of a figure: `sign` is "<=" or ">="."""
+    """What docs/behaviour.md § 15 demands of a figure; `sign` is "<=" or ">="."""
 
     sign: str
     value: float
@@ -30,7 +30,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One thing measured, once a round."""
+    """One quantity, measured once in every round."""
 
     name: str
     unit: str
@@ -61,7 +61,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`conditions` are what was asked for and on what it ran."""
+    """`conditions` are the arguments and the circumstances of the run."""
 
     benchmark: str
     figures: tuple[Figure, ...]
@@ -78,7 +78,7 @@ class Report:
 
 
 def table(report: Report) -> Table:
-    """For people: a line a figure, the notes below."""
+    """For people: a row for each figure, with the notes below."""
     words = (f"{name} {value}" for name, value in {**report.conditions, **_machine()}.items())
     shown = Table(title=f"{report.benchmark}: {', '.join(words)}", caption="\n".join(report.notes) or None)
     shown.caption_justify = "left"
@@ -95,7 +95,7 @@ def table(report: Report) -> Table:
 
 
 def shortened(value: float) -> str:
-    """Three digits that count."""
+    """With three significant digits."""
     if abs(value) >= 100:
         return f"{value:,.0f}"
     return f"{value:.3g}"

@@ -1,9 +1,9 @@
 """What starting a runner in a Tart VM costs beyond what the tart command itself takes.
 
-The real `Autoscaler` with GitHub's client over the wire; GitHub's side is a process of its own, and
-tart is the fake one, whose steps take as long as its knobs say. From the moment a poll brings the job
-until the runner was started in its VM, without the call for the JIT configuration; against a bare
-script that makes the same calls on the same fake, in turn with it.
+The real `Autoscaler` uses its real GitHub client; the simulated GitHub is a process of its own, and tart is
+the fake one, whose steps take as long as its settings say. Measures the time from the poll that brings the
+job until the runner has been started in its VM, without the call for the JIT configuration, and compares it
+with a bare script that makes the same calls on the same fake, in turn.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ SCALE_SET = "bench"
 PATIENCE = 120.0
 LONG_NAME = "too-long-for-a-socket-" + "x" * 80
 STEPS = ("clone", "set", "boot_socket", "boot_agent", "exec_connect")
-"""The knobs of the fake that a cold start meets."""
+"""The steps of the fake that make up a cold start."""
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Seconds from the job to its runner, of these the ones that GitHub took, and those of the floor."""
+    """Seconds from the job to its runner; `jit` of them were GitHub's; `floor` is the bare script's time."""
 
     total: float
     jit: float
@@ -70,14 +70,14 @@ class Turn:
 
 
 class Stopwatch:
-    """When the job was seen, how long GitHub took to register its runner, when that was started."""
+    """Records when a job was seen, how long GitHub took to register its runner, and when that was started."""
 
     def __init__(self) -> None:
         self.seen = self.jit = 0.0
         self.turns: SimpleQueue[Turn] = SimpleQueue()
         self.warmed: SimpleQueue[None] = SimpleQueue()
         self.over: SimpleQueue[None] = SimpleQueue()
-        """Twice for each job: it was completed, its runner was removed."""
+        """Gets two entries for each job: it was completed, and its runner was removed."""
         self.failures: list[str] = []
 
     def hear(self, event: Event) -> None:
@@ -87,11 +87,11 @@ class Stopwatch:
             self.failures.append(event.reason)
 
     def begin(self) -> None:
-        """What was seen until now was about earlier jobs."""
+        """Forget the job before; the next one is about to be queued."""
         self.seen = self.jit = 0.0
 
     def saw(self) -> None:
-        """The first time counts."""
+        """Only the first call after `begin` counts."""
         self.seen = self.seen or time.perf_counter()
 
     def started(self, *, was_warm: bool) -> None:
@@ -102,12 +102,12 @@ class Stopwatch:
             return queue.get(timeout=PATIENCE)
         except Empty:
             raise HostError(
-                f"nothing went on for {PATIENCE:.0f} s: {self.failures or 'no failure'}"
+                f"nothing happened for {PATIENCE:.0f} s: {self.failures or 'no failure'}"
             ) from None
 
 
 class WatchedGitHub:
-    """GitHub's client; `poll` and `jit_config` are looked at."""
+    """GitHub's client, with `poll` and `jit_config` measured."""
 
     def __init__(self, service: ScaleSetService, watch: Stopwatch) -> None:
         self._service, self._watch = service, watch
@@ -130,7 +130,7 @@ class WatchedGitHub:
 
 
 class WatchedTart(TartBackend):
-    """Says when a runner was started, and when a warm VM is ready."""
+    """The Tart backend, which also records when a runner was started and when a warm VM is ready."""
 
     def __init__(self, context: BackendContext, watch: Stopwatch, environ: dict[str, str]) -> None:
         super().__init__(context, environ=environ)
@@ -148,9 +148,9 @@ class WatchedTart(TartBackend):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--rounds", type=positive, default=10, help="how often all is measured")
+    parser.add_argument("--rounds", type=positive, default=10, help="how often everything is measured")
     parser.add_argument(
-        "--answer", type=float, default=0.2, metavar="SECONDS", help="GitHub's time to answer"
+        "--answer", type=float, default=0.2, metavar="SECONDS", help="how long GitHub takes for an answer"
     )
 
 
@@ -178,18 +178,18 @@ def run(arguments: argparse.Namespace) -> Report:
 
 
 class Bench:
-    """One GitHub, a tart for the floors, and one for each system that is measured."""
+    """One simulated GitHub, a fake tart for the floors, and another one for each system that is measured."""
 
     def __init__(self, folder: Path, github: Simulator, floor: FakeTart, rounds: int) -> None:
         self._folder, self._github, self._floor, self._rounds = folder, github, floor, rounds
 
     def cold(self, name: str) -> list[Turn]:
-        """A VM for each job. With a long name the agent can be asked by the exec probe only."""
+        """Boot a VM for each job. If `name` is too long for a socket, `tart exec` probes the guest agent."""
         with self._system(name, pool_size=0) as watch:
             return [self._turn(watch, start_cold(self._floor, IMAGE)) for _ in range(self._rounds)]
 
     def warm(self, name: str) -> list[Turn]:
-        """A VM waits for each job; while it gets its runner the next one is made, as ever."""
+        """Keep a booted VM for each job; as usual, the next one is made while it gets its runner."""
         with self._system(name, pool_size=1) as watch:
             return [self._warm_turn(watch) for _ in range(self._rounds)]
 
@@ -269,6 +269,6 @@ def _of(name: str, turns: list[Turn], goal: float | None) -> tuple[Figure, ...]:
 
 
 _NOTES = (
-    "The fake's guests are processes, and its steps take what its knobs say: the totals are no Mac's.",
-    "A bare script has nothing else to do meanwhile; in a warm turn the pool makes its next VM.",
+    "The guests of the fake are processes and its steps take set times: the totals say nothing about a Mac.",
+    "The bare script has nothing else to do; with a warm VM the daemon makes the next one at the same time.",
 )

@@ -1,1 +1,5 @@
-"""A seeded plan of bad luck, the run that carries it out, and what must hold at its end (docs/behaviour.md § 8)."""
+"""Chaos runs: break things around the real daemon by a seeded plan, then check the invariants of survival.
+
+`plan_generator` makes the plan, `executor` carries it out on what `run_setup` has started, `evidence` is what
+a run leaves behind, and `invariants` judges it. docs/reliability.md § Chaos
+"""

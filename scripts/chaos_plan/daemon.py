@@ -1,4 +1,4 @@
-"""The daemon under test: one configuration, one life after another, a log for each."""
+"""The daemon under test: one configuration, started again and again, with a log for each of its processes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tomlkit
 import urllib3
 from benchmarks.programs import Program
 
+from chaos_plan.evidence import Usage
 from runscaler.ops.demo import free_port
 from runscaler.ops.owner import read_owner
 
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
     from runscaler.names import OwnerId
 
 Json: TypeAlias = dict[str, Any]  # what came over the wire
-KEPT = ("lock", "owner", "logs", "registrations")
-"""Of the state directory: what outlives the daemon."""
+PERMANENT = ("lock", "owner", "logs", "registrations")
+"""Names in the state directory that stay when the daemon ends in order."""
 CRASH = re.compile(r"Traceback|\bcrashed\b")
 
 
 class Daemon:
-    """`state_dir`, `temporary` (its TMPDIR) and all logs lie in `folder`."""
+    """Keeps `state_dir`, `temporary` (its TMPDIR), configuration and logs in `folder`."""
 
     def __init__(self, folder: Path, config: Mapping[str, object]) -> None:
         self._folder = folder
@@ -38,78 +39,78 @@ class Daemon:
         self._config = config
         self._path = folder / "config.toml"
         self.configure()
-        self._lives: list[Program] = []
+        self._processes: list[Program] = []
 
     @property
     def alive(self) -> bool:
-        return bool(self._lives) and self._lives[-1].alive
+        return bool(self._processes) and self._processes[-1].alive
 
     @property
     def owner(self) -> OwnerId | None:
-        """None before its first start has come so far."""
+        """None until its first start has written it."""
         return read_owner(self.state_dir)
 
     @property
-    def has_only_begun(self) -> bool:
-        """It has said that it starts, and nothing else."""
-        return len(self._lives[-1].said().splitlines()) <= 1
+    def is_still_starting(self) -> bool:
+        """Whether it has logged no more than that it starts."""
+        return len(self._processes[-1].output().splitlines()) <= 1
 
-    def configure(self, **changed: object) -> None:
-        """For its next start; underscores stand for hyphens."""
+    def configure(self, **changes: object) -> None:
+        """Write the configuration for its next start; underscores stand for hyphens."""
         own = {"health-port": self._port, "state-dir": str(self.state_dir), "update-check": False}
-        other = {key.replace("_", "-"): value for key, value in changed.items()}
-        self._path.write_text(tomlkit.dumps({**own, **self._config, **other}))
+        changed = {key.replace("_", "-"): value for key, value in changes.items()}
+        self._path.write_text(tomlkit.dumps({**own, **self._config, **changed}))
         self._path.chmod(0o600)
 
     def start(self) -> None:
-        """Returns at once."""
-        home = self._folder / f"life-{len(self._lives) + 1}"
-        home.mkdir()
+        """Start a new process; does not wait until it is ready."""
+        folder = self._folder / f"process-{len(self._processes) + 1}"
+        folder.mkdir()
         words = ("run", "--config", str(self._path))
-        self._lives.append(Program(home, *words, env={"TMPDIR": str(self.temporary)}).__enter__())
+        self._processes.append(Program(folder, *words, env={"TMPDIR": str(self.temporary)}).__enter__())
 
     def kill(self) -> None:
-        """By `kill -9`, if it lives."""
+        """Send SIGKILL if it is alive, and wait for its end."""
         if self.alive:
-            self._lives[-1].kill()
+            self._processes[-1].kill()
 
-    def ask_to_end(self) -> None:
-        """By SIGTERM; returns at once."""
-        self._lives[-1].ask_to_end()
+    def terminate(self) -> None:
+        """Send SIGTERM without waiting."""
+        self._processes[-1].terminate()
 
     def stop(self) -> int:
-        """By SIGTERM, to its end; the exit code, also of one that had ended before."""
-        return self._lives[-1].stop()
+        """Send SIGTERM, wait for its end and return the exit code, also if it had ended before."""
+        return self._processes[-1].stop()
 
     def health(self) -> Json | None:
-        """None while nobody answers."""
+        """The answer of `/healthz`; None while nobody answers."""
         url = f"http://127.0.0.1:{self._port}/healthz"
         with suppress(urllib3.exceptions.HTTPError):
             body: Json = urllib3.request("GET", url, timeout=5, retries=False).json()
             return body
         return None
 
-    def serves(self) -> bool:
-        """All its scale sets are well."""
+    def is_healthy(self) -> bool:
+        """Whether all its scale sets are ok."""
         health = self.health()
         return health is not None and all(one["state"] == "ok" for one in health["scale_sets"])
 
-    def holds(self) -> tuple[int, int]:
-        """How many threads and open files."""
+    def usage(self) -> Usage:
         with suppress(psutil.NoSuchProcess):
-            return self._lives[-1].holds()
-        return 0, 0
+            return Usage(*self._processes[-1].threads_and_files())
+        return Usage()
 
-    def left(self) -> list[str]:
-        """Files of its state directory that an orderly end should not leave."""
+    def leftovers(self) -> list[str]:
+        """Files in its state directory that it should have removed when it ended."""
         files = (path for path in self.state_dir.rglob("*") if path.is_file())
-        return [str(path) for path in files if path.relative_to(self.state_dir).parts[0] not in KEPT]
+        return [str(path) for path in files if path.relative_to(self.state_dir).parts[0] not in PERMANENT]
 
     def crashes(self) -> list[str]:
-        """Lines of its logs that tell of a bug."""
+        """Log lines that tell of a bug."""
         return [line for log in self.logs() for line in log.splitlines() if CRASH.search(line)]
 
     def logs(self) -> list[str]:
-        """What each life said, and the kept output of runners."""
+        """The output of each process, then the kept output of runners."""
         kept = [path for path in self.state_dir.glob("logs/**/*") if path.is_file()]
-        return [life.said() for life in self._lives] + [path.read_text(errors="replace") for path in kept]
+        outputs = [process.output() for process in self._processes]
+        return outputs + [path.read_text(errors="replace") for path in kept]

@@ -1,51 +1,66 @@
-"""What a run has left to judge: plain values, gathered when all is over."""
+"""What a run has left to be judged: plain values, gathered when everything has ended."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from chaos_plan.ground import Lodger
+    from chaos_plan.target import Resource
     from runscaler.testing.simulator import State, Violation
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """Jobs started and completed, as somebody counted them."""
+    """How many jobs started and completed, as the daemon or GitHub counted them."""
 
     started: int
     completed: int
 
 
+class Usage(NamedTuple):
+    """What a process uses."""
+
+    threads: int = 0
+    open_files: int = 0
+
+
+NO_USAGE = Usage()
+
+
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """`proofs` are the words that each job wrote where it ran, by its id; `crowds` as in `Ground`."""
+    """Gathered after the daemon's last exit, except for `counters` and `usage`."""
 
     github: State
-    violations: tuple[Violation, ...]
+    rule_violations: tuple[Violation, ...]
+    """Rules of the protocol that the daemon broke, as the simulated GitHub saw it."""
     jobs: tuple[str, ...]
-    proofs: Mapping[str, tuple[str, ...]]
-    crowds: frozenset[frozenset[Lodger]]
-    most: Mapping[str, int]
-    """max-runners of each scale set."""
+    """Ids of all jobs that were queued."""
+    job_output: Mapping[str, tuple[str, ...]]
+    """The words that each job wrote on its runner, by job id."""
+    snapshots: frozenset[frozenset[Resource]]
+    """As in `Target`."""
+    max_runners: Mapping[str, int]
+    """By scale set."""
     killed: frozenset[str]
-    """Runners that the plan killed."""
-    wrong_ends: tuple[str, ...] = ()
-    """Lives of the daemon that ended as none should."""
-    left: tuple[str, ...] = ()
-    homeless: tuple[str, ...] = ()
-    """Registrations whose runners were not there, when all had been at rest for long enough."""
-    touched: tuple[str, ...] = ()
-    """Bystanders that are not as they were."""
+    """Runners that the plan killed or may have killed."""
+    unexpected_exits: tuple[str, ...] = ()
+    """A sentence for each time that the daemon ended as it should not have."""
+    leftovers: tuple[str, ...] = ()
+    orphaned_registrations: tuple[str, ...] = ()
+    """Runners that were registered without a resource even after everything had settled."""
+    changed_decoys: tuple[str, ...] = ()
     crashes: tuple[str, ...] = ()
+    """Log lines that tell of a bug."""
     logs: tuple[str, ...] = ()
-    tokens: tuple[str, ...] = ()
-    counted: Counters | None = None
-    """What the daemon counted; None where a restart or a lost message excuses it."""
-    holds: tuple[int, int] = (0, 0)
-    """The daemon's threads and open files, when all was at rest."""
-    unready: str = field(default="")
-    """Why the run could not come to its end in time."""
+    secrets: tuple[str, ...] = ()
+    """What must not appear in `logs`."""
+    counters: Counters | None = None
+    """What the daemon counted; None where a restart or a lost message excuses a difference."""
+    usage: Usage = NO_USAGE
+    """What the daemon used after everything had settled."""
+    unsettled: str = ""
+    """Why the run did not settle in time; empty if it did."""

@@ -1,4 +1,4 @@
-"""What will happen in a run, as plain values; `luck` makes them of a seed."""
+"""What will happen in a run, as plain values. `at` is in seconds from the start of the run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class QueueJob:
-    """`seconds` is what the job takes on its runner."""
+    """`seconds` is how long the job takes on its runner."""
 
     at: float
     number: int
@@ -21,9 +21,9 @@ class QueueJob:
 
 @dataclass(frozen=True, slots=True)
 class BreakWire:
-    """A fault of docs/protocol.md § 10 at the simulator, for the next `count` calls that it fits.
+    """Inject a fault of docs/protocol.md § 10 at the simulator, for the next `count` calls that match.
 
-    An empty `scale_set` or `path` fits any.
+    An empty `scale_set` or `path` matches any.
     """
 
     at: float
@@ -36,7 +36,7 @@ class BreakWire:
 
 @dataclass(frozen=True, slots=True)
 class EndSession:
-    """`how`: expire, expire-token or steal."""
+    """End a message session; `how` is expire, expire-token or steal."""
 
     at: float
     scale_set: str
@@ -45,19 +45,19 @@ class EndSession:
 
 @dataclass(frozen=True, slots=True)
 class KillRunner:
-    """The runner dies where it runs: in its job, or while it waits for one."""
+    """Kill a runner's process or container: during its job if `busy`, else while it waits for one."""
 
     at: float
     busy: bool
     pick: float
-    """Which of those that there are then: 0 is the oldest, 1 the newest."""
+    """Which of the candidates at that time: 0 is the oldest; less than 1."""
     removed: bool = False
-    """Not only killed: its container, or its whole directory, is taken away by hand."""
+    """Remove its container or its whole directory instead, as an administrator might."""
 
 
 @dataclass(frozen=True, slots=True)
 class PauseRunner:
-    """It stands still, as on a machine that swaps, until `ContinueRunners`."""
+    """Suspend a runner, as on a machine that swaps, until `ContinueRunners`."""
 
     at: float
     busy: bool
@@ -66,14 +66,14 @@ class PauseRunner:
 
 @dataclass(frozen=True, slots=True)
 class ContinueRunners:
-    """All that were paused."""
+    """Resume all paused runners."""
 
     at: float
 
 
 @dataclass(frozen=True, slots=True)
 class EndDaemon:
-    """`how`: kill (-9), stop (SIGTERM) or twice (a second SIGTERM at once)."""
+    """`how` is kill (SIGKILL), stop (SIGTERM) or twice (a second SIGTERM immediately after the first)."""
 
     at: float
     how: str
@@ -86,10 +86,11 @@ class StartDaemon:
 
 @dataclass(frozen=True, slots=True)
 class BreakEngine:
-    """Something between the daemon and its engine, for the next `count` calls or for `seconds`.
+    """Disturb the connection between daemon and engine, for the next `count` calls or for `seconds`.
 
-    `how`: cut (its event streams), away (nobody listens), hang (it accepts and says nothing), slow
-    (each call takes longer), or full (`what`, one of create, start and delete, is refused).
+    `how` is cut (close the event streams), away (refuse connections), hang (accept calls but do not answer),
+    slow (delay each call), or full (calls of the kind `what`, one of create, start and delete, find the disk
+    full).
     """
 
     at: float
@@ -101,7 +102,7 @@ class BreakEngine:
 
 @dataclass(frozen=True, slots=True)
 class EndEngine:
-    """The engine itself ends, and what runs in it; only one of our own."""
+    """Stop or kill the engine with all its containers; only one that belongs to the run."""
 
     at: float
     by_force: bool
@@ -112,7 +113,7 @@ class StartEngine:
     at: float
 
 
-Deed: TypeAlias = (
+Action: TypeAlias = (
     QueueJob
     | BreakWire
     | EndSession
@@ -128,19 +129,19 @@ Deed: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """What the run is configured with; durations as TOML has them."""
+class RunSettings:
+    """The configuration of the daemon and of the simulated GitHub; durations as in TOML."""
 
     min_runners: Mapping[str, int]
     idle_timeout: str
     on_exit: str
     drain_timeout: str
     offers: bool
-    """GitHub's other flavour: jobs are offered and must be acquired (docs/protocol.md § 6)."""
+    """GitHub offers jobs, which must be acquired, instead of assigning them. docs/protocol.md § 6"""
 
     @property
     def drains(self) -> bool:
-        """A stop waits for the longest job."""
+        """Whether a stop waits even for the longest job."""
         return self.drain_timeout == PATIENT_DRAIN
 
     @property
@@ -159,11 +160,11 @@ PATIENT_DRAIN = "25s"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All `deeds` by time, in seconds from the beginning."""
+    """`actions` are sorted by time."""
 
     seed: int
     seconds: float
-    setting: Setting
-    deeds: tuple[Deed, ...]
+    settings: RunSettings
+    actions: tuple[Action, ...]
     comparable: bool
-    """The daemon lives through and hears of every job: its counters must be GitHub's."""
+    """The daemon is not restarted and no message about a job is lost, so its counters must equal GitHub's."""

@@ -1,4 +1,4 @@
-"""A Docker engine of one's own, which may be ended and started again. Needs root and `dockerd`."""
+"""A Docker engine that belongs to one run or test, which may restart it. Needs root and `dockerd`."""
 
 from __future__ import annotations
 
@@ -23,27 +23,29 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
 
-PATIENCE = 60.0
-GLANCE = 0.1
-NO_NETWORK = ("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false")
-"""A second engine would throw away the firewall rules of the first; these containers need no network."""
+TIMEOUT_SECONDS = 60.0
+POLL_SECONDS = 0.1
+BRIDGE = Path(__file__).parents[1] / "bridge"
+HANDS_OFF = ("--iptables=false", "--ip-forward=false", "--ip-masq=false")
+"""Leave the host's network as it is: an engine that writes firewall rules deletes those of others."""
 
 
-def can_have_one() -> bool:
+def can_run_engine() -> bool:
     return os.geteuid() == 0 and shutil.which("dockerd") is not None
 
 
 class PrivateEngine:
-    """A context: it runs from the beginning, and nothing of it is left after the end."""
+    """A context that starts the engine, and removes it with all its data and containers."""
 
     def __init__(self, clock: Clock) -> None:
-        if not can_have_one():
-            raise BackendDown("an engine of its own takes root and dockerd")
+        if not can_run_engine():
+            raise BackendDown("a private Docker engine needs root and dockerd")
         self._clock = clock
-        # Short, as the path of a Unix socket must be.
+        # In /tmp because the path of a Unix socket must be short.
         self.folder = Path(tempfile.mkdtemp(prefix="rs-own-", dir="/tmp"))
         self.process: subprocess.Popen[bytes] | None = None
         self.url = f"unix://{self.folder}/docker.sock"
+        self._bridge = ""
 
     def __enter__(self) -> Self:
         try:
@@ -59,28 +61,31 @@ class PrivateEngine:
         self.close()
 
     def start(self, *more: str) -> None:
-        """With `more` options; returns when it answers."""
-        below = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
-        paths = [f"--{option}={self.folder / name}" for option, name in below.items()]
+        """Start dockerd with the options `more` and wait until it answers; `BackendDown` if it does not."""
+        self._bridge = self._bridge or subprocess.check_output([BRIDGE], text=True).strip()
+        folders = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
+        paths = [f"--{option}={self.folder / name}" for option, name in folders.items()]
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                ["dockerd", "--host", self.url, *paths, *NO_NETWORK, *more],
+                ["dockerd", "--host", self.url, *paths, "--bridge", self._bridge, *HANDS_OFF, *more],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        self._await_answer(self.process)
+        self._wait_for_answer(self.process)
 
     def end(self, *, by_force: bool) -> None:
-        """In order it takes its containers with it, by force they go when it starts again. One that was
-        frozen goes on first."""
+        """Stop it, or kill it if `by_force`, and wait for its end. It may be suspended.
+
+        A stop ends its containers too; after a kill they end when it starts again.
+        """
         if self.process is None:
             return
         self.process.send_signal(signal.SIGCONT)
         self.process.send_signal(signal.SIGKILL if by_force else signal.SIGTERM)
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -97,14 +102,16 @@ class PrivateEngine:
                     process.kill()
         for mount in self._mounts():
             subprocess.run(["umount", "--lazy", mount], check=False)
+        if self._bridge:
+            subprocess.run(["ip", "link", "delete", self._bridge], check=False)
         shutil.rmtree(self.folder)
 
-    def _await_answer(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = self._clock.monotonic() + PATIENCE
+    def _wait_for_answer(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = self._clock.monotonic() + TIMEOUT_SECONDS
         while not self._answers():
             if process.poll() is not None or self._clock.monotonic() > deadline:
                 raise BackendDown(f"dockerd did not come up:\n{(self.folder / 'log').read_text()[-2000:]}")
-            self._clock.pause(GLANCE, Interrupt())
+            self._clock.pause(POLL_SECONDS, Interrupt())
 
     def _answers(self) -> bool:
         engine = BareEngine(self.url, 1)
@@ -114,7 +121,7 @@ class PrivateEngine:
         return False
 
     def _end_containerd(self) -> None:
-        """The next engine would take one that is dying, or dead and not yet buried, for alive."""
+        """Because the next dockerd would use a containerd that is dying or a zombie as if it were alive."""
         file = self.folder / "exec/containerd/containerd.pid"
         if not file.exists():
             return
@@ -125,7 +132,7 @@ class PrivateEngine:
         file.unlink()
 
     def _shims(self) -> list[psutil.Process]:
-        """What stands between the engine and its containers, and outlives it."""
+        """The parents of the containers' processes, which survive the engine."""
         address = f"{self.folder}/exec/containerd/containerd.sock"
         return [
             found for found in psutil.process_iter(["cmdline"]) if address in (found.info["cmdline"] or ())

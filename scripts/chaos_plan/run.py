@@ -1,4 +1,4 @@
-"""Carry out a plan against a real daemon, wait until its jobs are through, gather the evidence."""
+"""Execute a plan against a real daemon, wait until its jobs have completed, and judge the result."""
 
 from __future__ import annotations
 
@@ -9,160 +9,163 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaos_plan.deeds import Stage
 from chaos_plan.evidence import Counters, Evidence
-from chaos_plan.invariants import breaches
-from chaos_plan.luck import make_plan
-from chaos_plan.making import MOST, TOKEN, made_scene
+from chaos_plan.executor import Executor
+from chaos_plan.invariants import violations
+from chaos_plan.plan_generator import make_plan
+from chaos_plan.run_setup import MAX_RUNNERS, TOKEN, set_up
 from runscaler.testing.simulator import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chaos_plan.luck import GroundKind
     from chaos_plan.plan import Plan
+    from chaos_plan.plan_generator import TargetKind
     from runscaler.testing.simulator import State, Violation
 
 SETTLE_SECONDS = 180.0
-"""For all jobs to be through after the last deed: longer than any one trouble of a plan can last."""
-LATEST_WORD = 3.0
-"""For words about jobs that a fault holds back (F44)."""
-PAY_SECONDS = 90.0
-"""For the daemon to remove registrations that it owes GitHub: it tries again every 30 s."""
-COUNT_SECONDS = 15.0
-"""For the daemon to hear of what GitHub has counted."""
-GLANCE = 0.1
+"""For all jobs to complete after the last action: longer than the effect of any fault of a plan."""
+DELAYED_MESSAGE_SECONDS = 3.0
+"""For messages about jobs that fault F44 delays."""
+DEREGISTER_SECONDS = 90.0
+"""For the daemon to remove registrations that have no runner: it tries again every 30 s."""
+COUNTER_SECONDS = 15.0
+"""For the daemon's counters to reach GitHub's."""
+POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`story` is the timeline; the logs lie in `folder` if anything is wrong."""
+    """`folder` holds the logs if there are violations; otherwise it has been removed."""
 
     plan: Plan
-    ground: GroundKind
+    target: TargetKind
     seconds: float
     tally: str
-    breaches: list[str]
-    story: str
+    violations: list[str]
+    timeline: str
     folder: Path
 
     @property
     def summary(self) -> str:
-        verdict = f"{len(self.breaches)} violations" if self.breaches else "all invariants hold"
-        return f"seed {self.plan.seed}, {self.ground}, {self.seconds:.0f} s: {self.tally}; {verdict}"
+        verdict = f"{len(self.violations)} violations" if self.violations else "all invariants hold"
+        return f"seed {self.plan.seed}, {self.target}, {self.seconds:.0f} s: {self.tally}; {verdict}"
 
 
-def run(seed: int, seconds: float, ground: GroundKind) -> Outcome:
-    """All of it. `BackendError` where there is no engine, `HostError` for no port."""
-    plan = make_plan(seed, seconds, tuple(MOST), ground)
+def run(seed: int, seconds: float, target: TargetKind) -> Outcome:
+    """Run the plan of that seed; `BackendError` if there is no engine, `HostError` if no port is free."""
+    plan = make_plan(seed, seconds, tuple(MAX_RUNNERS), target)
     folder = Path(tempfile.mkdtemp(prefix=f"runscaler-chaos-{seed}-")).resolve()
-    with Run(plan, ground, folder) as playing:
-        outcome = playing.outcome()
-    if not outcome.breaches:
+    with Run(plan, target, folder) as running:
+        outcome = running.outcome()
+    if not outcome.violations:
         shutil.rmtree(folder)
     return outcome
 
 
 class Run:
-    """A context: whatever happens in it, nothing of it lives on after it."""
+    """A context that ends everything that the run has started."""
 
-    def __init__(self, plan: Plan, ground: GroundKind, folder: Path) -> None:
-        self._plan, self._kind, self._folder = plan, ground, folder
+    def __init__(self, plan: Plan, target: TargetKind, folder: Path) -> None:
+        self._plan, self._kind, self._folder = plan, target, folder
         self._undo = ExitStack()
         self._violations_seen = 0
-        self._homeless: tuple[str, ...] = ()
+        self._orphaned_registrations: tuple[str, ...] = ()
 
     def __enter__(self) -> Run:
         with ExitStack() as undo:
-            self._scene = scene = made_scene(self._plan, self._kind, self._folder, undo)
-            self._stage = Stage(scene, self._folder)
+            self._context = context = set_up(self._plan, self._kind, self._folder, undo)
+            self._executor = Executor(context, self._folder)
             self._undo = undo.pop_all()
-        self._github, self._daemon, self._ground = scene.github, scene.daemon, scene.ground
-        self._timeline, self._clock = scene.timeline, scene.clock
+        self._github, self._daemon, self._target = context.github, context.daemon, context.target
+        self._timeline, self._clock = context.timeline, context.clock
         return self
 
     def __exit__(self, *_: object) -> None:
         self._undo.close()
 
     def outcome(self) -> Outcome:
-        self._timeline.note(str(self._plan.setting))
+        """Execute the whole plan; takes as long as the plan, and then until everything has settled."""
+        self._timeline.note(str(self._plan.settings))
         self._daemon.start()
-        for deed in self._plan.deeds:
-            self._scene.pause(max(0.0, deed.at - self._timeline.now))
-            self._stage.play(deed)
-            self._look_for_violations()
-        evidence = self._gathered(self._settled())
-        self._look_for_violations()
-        found = breaches(evidence)
+        for action in self._plan.actions:
+            self._context.pause(max(0.0, action.at - self._timeline.now))
+            self._executor.execute(action)
+            self._note_new_rule_violations()
+        evidence = self._gather(self._settle())
+        self._note_new_rule_violations()
+        found = violations(evidence)
         seconds, tally = self._timeline.now, self._tally(evidence)
         return Outcome(self._plan, self._kind, seconds, tally, found, str(self._timeline), self._folder)
 
-    def _look_for_violations(self) -> None:
-        """By our clock: a fault may put GitHub's wrong."""
+    def _note_new_rule_violations(self) -> None:
+        """With the time of our own clock, as a fault may change that of the simulated GitHub."""
         all_so_far = self._github.violations()
         for violation in all_so_far[self._violations_seen :]:
             self._timeline.note(f"!! {violation}")
         self._violations_seen = len(all_so_far)
 
-    # -- the end ------------------------------------------------------------------------------------
+    # -- the end --------------------------------------------------------------------------------------
 
-    def _settled(self) -> str:
-        """Wait until all jobs are through; why not, if they are not."""
-        self._stage.mend()
-        self._scene.pause(LATEST_WORD)
+    def _settle(self) -> str:
+        """End all faults and wait until all jobs have completed; if they do not, return the reason."""
+        self._executor.clear_faults()
+        self._context.pause(DELAYED_MESSAGE_SECONDS)
         try:
-            self._github.wait_for_jobs(self._stage.jobs, timeout=SETTLE_SECONDS)
-            self._github.wait_until(is_quiet, timeout=SETTLE_SECONDS)
+            self._github.wait_for_jobs(self._executor.jobs, timeout=SETTLE_SECONDS)
+            self._github.wait_until(has_no_pending_messages, timeout=SETTLE_SECONDS)
         except TimeoutError as error:
             self._timeline.note(f"!! {error}; the daemon says {self._daemon.health()}")
-            return f"it did not come to rest: {error}"
-        self._timeline.note("all jobs are through, all messages deleted")
-        self._came_true(self._all_are_housed, PAY_SECONDS)
+            return f"it did not settle: {error}"
+        self._timeline.note("all jobs have completed, all messages are deleted")
+        self._wait_until(self._no_registration_is_orphaned, DEREGISTER_SECONDS)
         return ""
 
-    def _all_are_housed(self) -> bool:
-        """No registration without its runner: in the end GitHub itself deletes them with their scale set."""
-        self._homeless = tuple(sorted(self._scene.homeless()))
-        return not self._homeless
+    def _no_registration_is_orphaned(self) -> bool:
+        """Looked at now, because in the end GitHub itself deletes registrations with their scale set."""
+        self._orphaned_registrations = tuple(sorted(self._context.orphaned_registrations()))
+        return not self._orphaned_registrations
 
-    def _gathered(self, unready: str) -> Evidence:
-        counted = self._counted() if not unready else None
-        holds = self._daemon.holds()
-        self._timeline.note(f"the daemon has {holds[0]} threads, {holds[1]} open files")
-        said = str(self._daemon.health())
-        self._end()
+    def _gather(self, unsettled: str) -> Evidence:
+        """Stop the daemon and collect what is left."""
+        counters = self._final_counters() if not unsettled else None
+        usage = self._daemon.usage()
+        self._timeline.note(f"the daemon has {usage.threads} threads, {usage.open_files} open files")
+        health = str(self._daemon.health())
+        self._stop()
         return Evidence(
             github=self._github.state(),
-            violations=self._violations(),
-            jobs=tuple(self._stage.jobs),
-            proofs=self._stage.proofs(),
-            crowds=frozenset(self._ground.crowds),
-            most=MOST,
-            killed=frozenset(self._stage.killed),
-            wrong_ends=tuple(self._stage.wrong_ends),
-            left=tuple(self._ground.left()) + tuple(self._daemon.left()),
-            homeless=self._homeless,
-            touched=tuple(self._ground.touched()),
+            rule_violations=self._rule_violations(),
+            jobs=tuple(self._executor.jobs),
+            job_output=self._executor.job_output(),
+            snapshots=frozenset(self._target.snapshots),
+            max_runners=MAX_RUNNERS,
+            killed=frozenset(self._executor.killed),
+            unexpected_exits=tuple(self._executor.unexpected_exits),
+            leftovers=tuple(self._target.leftovers()) + tuple(self._daemon.leftovers()),
+            orphaned_registrations=self._orphaned_registrations,
+            changed_decoys=tuple(self._target.changed_decoys()),
             crashes=tuple(self._daemon.crashes()),
-            logs=(*self._daemon.logs(), said),
-            tokens=(TOKEN, *self._github.secrets()),
-            counted=counted,
-            holds=holds,
-            unready=unready,
+            logs=(*self._daemon.logs(), health),
+            secrets=(TOKEN, *self._github.secrets()),
+            counters=counters,
+            usage=usage,
+            unsettled=unsettled,
         )
 
-    def _end(self) -> None:
-        """In order; what a stop kept, the next start takes over and removes."""
-        self._stage.stop_daemon()
-        if self._plan.setting.keeps:
+    def _stop(self) -> None:
+        """Stop the daemon; what it kept, another start and stop adopts and removes."""
+        self._executor.stop_daemon()
+        if self._plan.settings.keeps:
             self._daemon.configure(on_exit="remove")
-            self._stage.start_daemon()
-            if not self._came_true(self._daemon.serves, SETTLE_SECONDS):
-                self._timeline.note(f"!! it does not serve: {self._daemon.health()}")
-            self._stage.stop_daemon()
+            self._executor.start_daemon()
+            if not self._wait_until(self._daemon.is_healthy, SETTLE_SECONDS):
+                self._timeline.note(f"!! it is not healthy: {self._daemon.health()}")
+            self._executor.stop_daemon()
 
-    def _violations(self) -> tuple[Violation, ...]:
-        excused = self._stage.excused.copy()
+    def _rule_violations(self) -> tuple[Violation, ...]:
+        """Those that the executor does not excuse."""
+        excused = self._executor.excused.copy()
         kept = []
         for violation in self._github.final_violations():
             if excused[violation.text] > 0:
@@ -171,12 +174,12 @@ class Run:
                 kept.append(violation)
         return tuple(kept)
 
-    def _counted(self) -> Counters | None:
-        """The daemon's own counters when they have come to GitHub's, or what they stayed at."""
+    def _final_counters(self) -> Counters | None:
+        """The daemon's counters once they have reached GitHub's, or what they are after `COUNTER_SECONDS`."""
         if not self._plan.comparable:
             return None
-        wanted = len(self._stage.jobs)
-        self._came_true(lambda: self._counters().completed == wanted, COUNT_SECONDS)
+        expected = len(self._executor.jobs)
+        self._wait_until(lambda: self._counters().completed == expected, COUNTER_SECONDS)
         return self._counters()
 
     def _counters(self) -> Counters:
@@ -184,20 +187,21 @@ class Run:
         metrics = [one["metrics"] for one in health["scale_sets"]] if health else []
         return Counters(sum(m["jobs_started"] for m in metrics), sum(m["jobs_completed"] for m in metrics))
 
-    def _came_true(self, holds: Callable[[], bool], seconds: float) -> bool:
+    def _wait_until(self, holds: Callable[[], bool], seconds: float) -> bool:
+        """Whether it held in time."""
         deadline = self._clock.monotonic() + seconds
         while not (found := holds()) and self._clock.monotonic() < deadline:
-            self._scene.pause(GLANCE)
+            self._context.pause(POLL_SECONDS)
         return found
 
     def _tally(self, evidence: Evidence) -> str:
         done = evidence.github.jobs_in(JobState.COMPLETED)
         failed = sum(job.result != "succeeded" for job in done)
-        return f"{len(done)} of {len(evidence.jobs)} jobs ended, {failed} as failed; {self._stage.tally()}"
+        return f"{len(done)} of {len(evidence.jobs)} jobs ended, {failed} as failed; {self._executor.tally()}"
 
 
-def is_quiet(state: State) -> bool:
-    """Nothing is on its way to the daemon."""
+def has_no_pending_messages(state: State) -> bool:
+    """Whether the daemon has received and deleted every message of scale sets that still exist."""
     return not any(
         one.undeleted_messages or one.waiting_events for one in state.scale_sets if not one.deleted
     )

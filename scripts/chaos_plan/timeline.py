@@ -1,4 +1,4 @@
-"""What happened when, in seconds from the beginning."""
+"""What happened when, in seconds from the start of the run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Timeline:
-    """One thread writes it."""
+    """Starts when it is made. Used by one thread."""
 
     clock: Clock
     lines: list[tuple[float, str]] = field(default_factory=list)

@@ -1,18 +1,19 @@
-"""Which faults of docs/protocol.md § 10 a plan may set at the simulator, and how many of each.
+"""The faults of docs/protocol.md § 10 that a plan may inject at the simulator, with the limits of each.
 
-Left out is what a run of minutes cannot judge:
+Left out are faults that a run of a few minutes cannot judge:
 
-- What lasts until somebody mends it, or makes the daemon wait for a minute or more by right: F1, F20,
-  F27 to F29, F62, F83 (its fault is withdrawn by hand), F79 (a ghost is believed after two looks a
-  minute apart) and F76 (a runner that never connects is replaced when jobs have waited 3 min).
-- What loses jobs by right: F22 (leases end while the host sleeps), two kinds of F56 (the jobs go to
-  another set, which is faster for ever), F82 (GitHub agrees to a removal and gives a job all the same:
-  one whose beginning is told late dies with its runner).
-- F53 with 404: the simulator keeps what it says is gone, and a message that is gone is rightly forgotten.
-- F55: a message whose id begins again and whose delivery is lost besides is seen by the next session only.
-- F61 has nothing to drop from one label. F86 is the job's own doing.
-- What is a deed of its own: F35 and F54 (kill the daemon), F36 (a session expires), F52 and F57 (bursts
-  of jobs), F75 (the engine refuses), F77 (kill a runner).
+- Those that last until somebody repairs them, or for which the daemon rightly waits a minute or more: F1,
+  F20, F27 to F29, F62, F83 (it is withdrawn by hand), F79 (a registration counts as gone only if it is
+  missing twice, a minute apart) and F76 (a runner that never connects is replaced after jobs have waited for
+  3 min).
+- Those that rightly lose jobs: F22 (leases end while the host sleeps), two kinds of F56 (the jobs go to
+  another scale set that is always faster) and F82 (GitHub agrees to remove a runner and still gives it a job;
+  if the start of the job is reported late, the job ends with its runner).
+- F53 with 404: the simulator keeps the message that it reports as gone, but the daemon may forget it.
+- F55: if the message ids start again and the delivery is lost too, only the next session gets the message.
+- F61, which drops labels: the scale sets have only one. F86, which the job itself causes.
+- Those that are actions of their own: F35 and F54 (kill the daemon), F36 (a session expires), F52 and F57
+  (bursts of jobs), F75 (the engine refuses), F77 (kill a runner).
 """
 
 from __future__ import annotations
@@ -28,19 +29,19 @@ JIT = "/generatejitconfig"
 
 @dataclass(frozen=True, slots=True)
 class WireFault:
-    """`most` is its greatest count, `choices` what its parameters may be."""
+    """`choices` are the values that its parameters may have."""
 
-    most: int
+    max_count: int
     choices: Mapping[str, tuple[object, ...]] = field(default_factory=dict)
     path: str = ""
-    named: bool = False
-    """It acts when it is set, on one scale set."""
+    needs_scale_set: bool = False
+    """It acts at once, on one scale set, instead of on later calls."""
     once: bool = False
-    """The daemon takes half a minute or more for it, by right: one of it is enough for a plan."""
+    """The daemon rightly takes half a minute or more to recover, so a plan has it only once."""
     offers: bool = False
-    """There is nothing to break where GitHub assigns jobs unasked."""
+    """It needs a GitHub that offers jobs instead of assigning them."""
     lossy: bool = False
-    """It hides or garbles what is said about jobs: the daemon's counters may differ."""
+    """It loses or garbles messages about jobs, so that the daemon's counters may differ from GitHub's."""
 
 
 FAULTS: Mapping[str, WireFault] = {
@@ -72,8 +73,8 @@ FAULTS: Mapping[str, WireFault] = {
     "F31": WireFault(2),
     "F32": WireFault(1),
     "F33": WireFault(1, {"field": ("token", "url")}),
-    "F34": WireFault(1, named=True, once=True),
-    "F37": WireFault(1, named=True),
+    "F34": WireFault(1, needs_scale_set=True, once=True),
+    "F37": WireFault(1, needs_scale_set=True),
     "F38": WireFault(1, {"field": ("url", "token", "statistics")}),
     "F39": WireFault(2),
     "F40": WireFault(1, {"hang": (False, True)}),
@@ -91,8 +92,8 @@ FAULTS: Mapping[str, WireFault] = {
     "F53": WireFault(3, {"status": (500, 503)}),
     "F54": WireFault(1, once=True),
     "F56": WireFault(2, {"kind": ("409", "500", "slow"), "seconds": (1.0,)}, offers=True),
-    "F58": WireFault(1, named=True, once=True, lossy=True),
-    "F59": WireFault(1, {"action": ("relabel",), "value": ("other",)}, named=True),
+    "F58": WireFault(1, needs_scale_set=True, once=True, lossy=True),
+    "F59": WireFault(1, {"action": ("relabel",), "value": ("other",)}, needs_scale_set=True),
     "F60": WireFault(1),
     "F63": WireFault(1, once=True),
     "F64": WireFault(1),
@@ -106,7 +107,7 @@ FAULTS: Mapping[str, WireFault] = {
     "F72": WireFault(4, {"status": (0, 500), "seconds": (0.0, 0.5)}),
     "F73": WireFault(1, {"kind": ("id", "garbage")}),
     "F74": WireFault(2),
-    "F78": WireFault(1, named=True),
+    "F78": WireFault(1, needs_scale_set=True),
     "F80": WireFault(1),
     "F81": WireFault(2),
     "F84": WireFault(2),

@@ -1,4 +1,4 @@
-"""`scripts/bench` measures, on numbers too small to mean anything; no time is judged here."""
+"""`scripts/bench` produces its figures, here from too few rounds to mean anything; no time is judged."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bench(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def report(*words: str, **env: str) -> dict[str, dict[str, object]]:
-    """The figures of the JSON report by name; all have the same keys, and a sample at least."""
+    """The figures of the JSON report by name, each checked for its keys and its number of samples."""
     done = bench(*words, "--json", **env)
     assert (done.returncode, done.stderr) == (0, "")
     told = json.loads(done.stdout)
@@ -91,7 +91,12 @@ def test_burst_tells_its_time_to_the_best_pool_and_leaves_the_engine_empty(engin
 
     ratio = next(figure for name, figure in figures.items() if name.startswith("to the best floor"))
     assert ratio["goal"] == "<= 1.1"
-    assert {"until all run", "floor: pool 1 wide", "floor: pool 2 wide", "to the fed floor"} <= figures.keys()
+    assert {
+        "until all run",
+        "floor: pool 1 wide",
+        "floor: pool 2 wide",
+        "to the paced floor",
+    } <= figures.keys()
     with connect(engine_url) as api:
         labels = [each["Labels"].get("io.runscaler.state-dir", "") for each in api.containers(all=True)]
     assert not [label for label in labels if label.startswith(str(tmp_path))]

@@ -1,4 +1,4 @@
-"""`scripts/chaos`: its plans are the same for the same seed, and a short run of it comes out well."""
+"""`scripts/chaos`: the same seed makes the same plan, and a short run violates no invariant."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def plan(seed: int) -> list[str]:
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "inf", "soon"])
-def test_a_length_that_breaks_nothing_is_wrong_usage(minutes: str) -> None:
+def test_a_length_that_is_not_positive_is_wrong_usage(minutes: str) -> None:
     done = chaos("--minutes", minutes)
 
     assert done.returncode == 2
@@ -47,18 +47,18 @@ def test_the_same_seed_makes_the_same_plan_and_another_seed_another_one():
     assert plan(7) == plan(7) != plan(8)
 
 
-def test_a_plan_s_deeds_come_by_time_and_are_of_every_kind():
-    deeds = plan(7)
+def test_a_plan_s_actions_are_sorted_by_time_and_of_every_kind():
+    actions = plan(7)
 
-    moments = [float(re.search(r"at=([\d.]+)", deed)[1]) for deed in deeds[1:]]
-    kinds = {deed.partition("(")[0] for deed in deeds[1:]}
-    assert "min-runners" in deeds[0]
+    moments = [float(re.search(r"at=([\d.]+)", action)[1]) for action in actions[1:]]
+    kinds = {action.partition("(")[0] for action in actions[1:]}
+    assert "min-runners" in actions[0]
     assert moments == sorted(moments)
     always = {"QueueJob", "BreakWire", "EndSession", "KillRunner", "PauseRunner", "ContinueRunners"}
     assert kinds == always | {"EndDaemon", "StartDaemon"}
 
 
-def test_a_short_run_ends_well_says_one_line_and_leaves_no_files(tmp_path):
+def test_a_short_run_prints_one_line_and_leaves_no_files(tmp_path):
     done = chaos("--seed", "17", "--minutes", "0.1", TMPDIR=str(tmp_path))
 
     assert done.returncode == 0, done.stderr
@@ -66,7 +66,7 @@ def test_a_short_run_ends_well_says_one_line_and_leaves_no_files(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_an_engine_it_says_where_it_looked(tmp_path):
+def test_without_an_engine_the_error_names_the_address(tmp_path):
     words = ("--minutes", "0.1", "--backend", "docker")
     nowhere = {"RUNSCALER_TEST_DOCKER_HOST": "unix:///nowhere.sock", "TMPDIR": str(tmp_path)}
 
@@ -78,5 +78,5 @@ def test_without_an_engine_it_says_where_it_looked(tmp_path):
 
 
 @pytest.mark.parametrize("option", ["--seed", "--minutes", "--backend"])
-def test_wrong_words_are_refused(option):
+def test_wrong_arguments_are_refused(option):
     assert chaos(option, "nonsense").returncode == 2

@@ -1,6 +1,6 @@
-"""The whole program in this process with time that runs faster, so that minutes of waiting are seconds.
+"""The whole program in this process on a clock that runs faster, so that minutes of waiting take seconds.
 
-Only our own waiting is shorter: sockets, engines and runners live in real time.
+Only the program's own waiting is shorter: sockets, engines and runners work in real time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class AcceleratedClock:
-    """Runs `factor` times as fast as the real one, from when it is made."""
+    """Runs `factor` times as fast as the system's clock, starting with its time."""
 
     def __init__(self, factor: float) -> None:
         self._factor = factor
@@ -43,7 +43,7 @@ class AcceleratedClock:
         self._real.pause(self.real(seconds), interrupt)
 
     def real(self, seconds: float) -> float:
-        """How long that is for people."""
+        """The real duration of that many seconds of this clock."""
         return seconds / self._factor
 
     def _passed(self) -> float:
@@ -51,7 +51,7 @@ class AcceleratedClock:
 
 
 class AcceleratedInbox(Inbox):
-    """Sleeps only as long as its clock's seconds last."""
+    """Waits in real time for as long as its clock's seconds last."""
 
     def __init__(self, clock: AcceleratedClock) -> None:
         super().__init__(clock)
@@ -63,7 +63,7 @@ class AcceleratedInbox(Inbox):
 
 
 class AcceleratedAutoscaler(Autoscaler):
-    """All actors but the root live by `clock`; the root's own deadlines come late, which harms nothing."""
+    """All actors except the root use `clock`; the root's own deadlines are late, which does no harm."""
 
     def __init__(self, config: Config, clock: AcceleratedClock) -> None:
         super().__init__(config, clock=clock)
@@ -78,5 +78,5 @@ def launch(kind: type[SupervisedActor[Any]], *args: object) -> pykka.ActorRef[An
 
 @cache
 def accelerated(kind: type[SupervisedActor[Any]]) -> type[SupervisedActor[Any]]:
-    """The same actor with an inbox that keeps up with its clock."""
+    """The same class of actor with an `AcceleratedInbox`."""
     return type(kind.__name__, (kind,), {"_create_actor_inbox": lambda self: AcceleratedInbox(self.clock)})

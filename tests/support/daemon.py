@@ -1,4 +1,4 @@
-"""`runscaler run` as a real process: a configuration in a folder, its health, its log, what it leaves."""
+"""`runscaler run` as a real process: its configuration, health, log and leftovers."""
 
 from __future__ import annotations
 
@@ -33,56 +33,56 @@ if TYPE_CHECKING:
 
 RUNNER = (sys.executable, "-m", "runscaler")
 PATIENCE = 60.0
-GLANCE = 0.05
-"""Seconds between two looks at what can only be looked at."""
+POLL_SECONDS = 0.05
+"""For what can only be polled."""
 CLOCK = SystemClock()
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Ended:
+class Result:
     code: int
     out: str
     err: str
 
 
 def wait_until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """The first true value of `holds`; the failure says `what` did not come."""
+    """Wait for a true value of `holds` and return it; `what` describes it in the failure."""
     deadline = CLOCK.monotonic() + seconds
     while not (found := holds()):
         assert CLOCK.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        CLOCK.pause(GLANCE, Interrupt())
+        CLOCK.pause(POLL_SECONDS, Interrupt())
     return found
 
 
-class Door:
-    """Jobs wait at it until the test opens it; runners in containers see the same folder."""
+class Latch:
+    """Jobs wait for it until the test releases it. Containers need its folder as a volume."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="door-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="latch-", dir="/tmp"))
         self.folder.chmod(0o755)
 
     @property
     def step(self) -> str:
-        """A job's step that ends when the door is open."""
-        return f"until test -e {self.folder}/open; do sleep 0.05; done"
+        """A job's step that ends when the latch is released."""
+        return f"until test -e {self.folder}/released; do sleep 0.05; done"
 
     @property
     def volume(self) -> str:
         return f"{self.folder}:{self.folder}:ro"
 
-    def open(self) -> None:
-        (self.folder / "open").touch()
+    def release(self) -> None:
+        (self.folder / "released").touch()
 
     def close(self) -> None:
         shutil.rmtree(self.folder)
 
 
 class Daemon:
-    """One configuration; may be started again and again, one process at a time.
+    """One configuration, which may be started again and again, one process at a time.
 
-    `config` holds the file's keys; port and state directory are added. `engine_url` is where its
-    containers would be.
+    `config` holds the keys of the file; port and state directory are added. `engine_url` is the engine of its
+    containers, if it has any.
     """
 
     def __init__(self, folder: Path, config: Mapping[str, object], engine_url: str = "") -> None:
@@ -93,9 +93,9 @@ class Daemon:
         self.engine_url = engine_url
         self.port = free_port()
         self.before: tuple[str, ...] = ()
-        """Words before the command: what runs it."""
+        """A command that runs the daemon, such as `setpriv` with its options."""
         self.env: dict[str, str] = {}
-        """Variables that it has beside this process's."""
+        """Environment variables in addition to those of this process."""
         self._process: subprocess.Popen[bytes] | None = None
         self._runs = 0
         self.configure(config)
@@ -105,11 +105,11 @@ class Daemon:
         self.path.write_text(tomlkit.dumps({**own, **config}))
         self.path.chmod(0o600)
 
-    # -- its life -----------------------------------------------------------------------------------
+    # -- start and stop -----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Returns at once."""
-        assert self._process is None or self._process.poll() is not None, "it runs already"
+        """Start a process; does not wait until it is ready."""
+        assert self._process is None or self._process.poll() is not None, "it is already running"
         self._runs += 1
         with self._file("out").open("wb") as out, self._file("err").open("wb") as err:
             command = [*self.before, *RUNNER, "run", "--config", str(self.path)]
@@ -126,7 +126,7 @@ class Daemon:
         self.process.send_signal(number)
 
     def ended(self) -> int:
-        """Wait for its end; the exit code."""
+        """Wait for its end and return the exit code."""
         try:
             return self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
@@ -136,10 +136,10 @@ class Daemon:
         self.signal()
         return self.ended()
 
-    # -- what it says -------------------------------------------------------------------------------
+    # -- health and log -----------------------------------------------------------------------------
 
     def health(self) -> Json | None:
-        """None while nobody answers."""
+        """The answer of `/healthz`; None while nobody answers."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10) as reply:
                 body: Json = json.load(reply)
@@ -148,7 +148,7 @@ class Daemon:
             return None
 
     def wait_for(self, holds: Callable[[Json], bool], seconds: float = PATIENCE) -> Json:
-        """The first health answer for which `holds`."""
+        """Wait for a health answer for which `holds` and return it."""
         deadline = CLOCK.monotonic() + seconds
         while True:
             health = self.health()
@@ -156,14 +156,14 @@ class Daemon:
                 return health
             assert self.process.poll() is None, f"it ended with {self.process.poll()}:\n{self.told()}"
             assert CLOCK.monotonic() < deadline, f"not within {seconds:g} s: {health}\n{self.told()}"
-            CLOCK.pause(GLANCE, Interrupt())
+            CLOCK.pause(POLL_SECONDS, Interrupt())
 
     def wait_for_log(self, words: str, seconds: float = PATIENCE) -> None:
         wait_until(lambda: words in self.log, f"{words!r} in\n{self.told()}", seconds)
 
     @property
     def log(self) -> str:
-        """Standard output of the newest run."""
+        """Standard output of the latest process."""
         return self._file("out").read_text()
 
     @property
@@ -173,27 +173,27 @@ class Daemon:
     def told(self) -> str:
         return f"{self.log}\n{self.errors}"
 
-    def command(self, *words: str) -> Ended:
-        """Another command on the same configuration, to its end."""
+    def command(self, *words: str) -> Result:
+        """Run another command on the same configuration to its end."""
         return run(*words, "--config", str(self.path), before=self.before, env=self.env)
 
     def _file(self, kind: str) -> Path:
         return self.folder / f"run-{self._runs}.{kind}"
 
-    # -- what it leaves -----------------------------------------------------------------------------
+    # -- leftovers ----------------------------------------------------------------------------------
 
     def resources(self) -> list[str]:
-        """Living runners' names, as the machine itself knows them."""
+        """Names of the runners that exist, by the host's processes and the engine's containers."""
         return sorted({*(name for _, name in self._processes()), *self._containers("runner")})
 
     def leftovers(self) -> list[str]:
-        """Everything of it that is still on this machine."""
+        """Descriptions of everything of it that is still on this machine."""
         folders = [str(home) for home in self.state_dir.glob("process/*/*")]
         ours = self._process is not None and self._process.poll() is None
         return [*folders, *self.resources(), *(["the daemon itself"] if ours else [])]
 
     def close(self) -> None:
-        """Ends all that is left, by force."""
+        """Remove everything that is left by force."""
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()
@@ -232,15 +232,15 @@ class Daemon:
         return found
 
 
-def as_root_without_its_rights() -> tuple[str, ...]:
-    """Words before a command: who owns files may use them as their mode says, and no others."""
+def without_root_privileges() -> tuple[str, ...]:
+    """A command that runs another one as a root that obeys file modes; skips the test if impossible."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
-        missing("root and setpriv, to be denied something")
+        missing("root and setpriv, to be denied access to a file")
     return ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
 
 
-def run(*words: str, before: tuple[str, ...] = (), env: Mapping[str, str] | None = None) -> Ended:
-    """Any command as a real process, to its end."""
+def run(*words: str, before: tuple[str, ...] = (), env: Mapping[str, str] | None = None) -> Result:
+    """Run any command as a real process to its end."""
     done = subprocess.run(
         [*before, *RUNNER, *words],
         capture_output=True,
@@ -250,15 +250,15 @@ def run(*words: str, before: tuple[str, ...] = (), env: Mapping[str, str] | None
         stdin=subprocess.DEVNULL,
         env={**os.environ, **(env or {})},
     )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return Result(done.returncode, done.stdout, done.stderr)
 
 
 def of(health: Json, name: str) -> Json:
-    """One scale set of a health answer."""
+    """The scale set of that name in a health answer."""
     found: Json = next(one for one in health["scale_sets"] if one["name"] == name)
     return found
 
 
-def serving(health: Json) -> bool:
-    """Every set serves."""
+def all_ok(health: Json) -> bool:
+    """Whether every scale set of a health answer is ok."""
     return all(one["state"] == "ok" for one in health["scale_sets"])

@@ -1,4 +1,4 @@
-"""The demo agent as a real process, and its half of the protocol by hand."""
+"""The demo agent as a real process, and an agent whose every step the test decides."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JIT = "ACTIONS_RUNNER_INPUT_JITCONFIG"
 
 @dataclass(frozen=True)
 class AgentProcess:
-    """The agent, its output going to a file: nobody need read it for the agent to go on."""
+    """The agent with its output in a file, so that it never waits for a reader."""
 
     process: subprocess.Popen[bytes]
     output: Path
@@ -35,12 +35,12 @@ class AgentProcess:
         self.process.send_signal(number)
 
     def end(self) -> tuple[int, str]:
-        """Exit code and output, when it has ended by itself."""
+        """Wait for its end; returns exit code and output."""
         return self.process.wait(60), self.output.read_text()
 
 
 def start_agent(encoded: str, folder: Path, **environment: str) -> AgentProcess:
-    """The agent with this JIT configuration in its environment and `folder` as its own."""
+    """Start the agent with this JIT configuration in its environment and `folder` as its directory."""
     output = folder / "agent.log"
     with output.open("w") as log:
         process = subprocess.Popen(
@@ -60,7 +60,7 @@ def unpack(text: str) -> Any:
 
 @dataclass
 class HandMadeAgent:
-    """An agent that does just what a test says."""
+    """Speaks the agent's half of the protocol, one call for each method."""
 
     encoded: str
     http: requests.Session = field(default_factory=requests.Session)
@@ -93,7 +93,7 @@ class HandMadeAgent:
         return self.call("POST", f"jobs/{job}/complete", {"result": result})
 
     def run_job(self, result: str = "succeeded") -> str:
-        """Register, take the job that waits, run it in no time; returns its id."""
+        """Register, take the waiting job and complete it at once; returns its id."""
         self.register()
         job: str = self.poll().json()["jobId"]
         self.start(job)

@@ -1,4 +1,4 @@
-"""A disk without room, as far as this process can tell."""
+"""A full disk, simulated for this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def full_disk() -> Iterator[None]:
-    """No file that this process writes can get longer than a few bytes."""
+    """A context in which no file that this process writes can grow beyond a few bytes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))
     try:

@@ -1,4 +1,4 @@
-"""A real Docker engine for tests: an image with a shell in it, and what is left over."""
+"""Tests on a real Docker engine: a client, an image with a shell, and the rig for the backend contract."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OLDEST_API = "1.41"
 
 @contextmanager
 def connect(url: str) -> Iterator[APIClient]:
-    """docker-py's client over our transport: its own leaves sockets open."""
+    """A docker-py client on our transport, because its own one leaves sockets open."""
     client = APIClient("unix:///engine", version=OLDEST_API)
     client.mount("http+docker://", EngineAdapter(pool_for(EngineAddress(url), 4)))
     with closing(client):
@@ -45,7 +45,7 @@ def connect(url: str) -> Iterator[APIClient]:
 
 
 def shell_image(url: str) -> str:
-    """The name of a local image with a shell and the user `runner` (1001:123), made when not there."""
+    """The name of a local image with a shell and the user `runner` (1001:123); imports it if missing."""
     layer = shell_layer()
     name = f"runscaler-test-shell:{hashlib.sha256(layer).hexdigest()[:12]}"
     with connect(url) as api:
@@ -57,7 +57,7 @@ def shell_image(url: str) -> str:
 
 
 def shell_layer() -> bytes:
-    """The root file system of that image, as a tar archive; always the same bytes."""
+    """The root file system of that image as a tar archive, always with the same bytes."""
     busybox = Path(
         shutil.which("busybox") or missing("busybox (static) for the image of runners")
     ).read_bytes()
@@ -84,7 +84,7 @@ def _add(layer: tarfile.TarFile, path: str, content: bytes, mode: int = 0o644) -
 
 
 class DockerRig:
-    """The backend contract's rig on a real engine; a script is the command of the container."""
+    """The backend contract's rig on a real engine; a runner's script is the command of its container."""
 
     def __init__(self, url: str, image: str, *owners: OwnerId) -> None:
         self.url = url
@@ -115,7 +115,7 @@ class DockerRig:
             api.remove_container(resource.id, force=True)
 
     def leftovers(self) -> list[str]:
-        """Containers of the rig's owners; others may use the engine at the same time."""
+        """Containers of the rig's owners, since others may use the engine at the same time."""
         with connect(self.url) as api:
             return [
                 name.lstrip("/")

@@ -1,4 +1,4 @@
-"""A way to an engine on which a test answers, holds and cuts requests of its choice."""
+"""A proxy to an engine that answers, holds or cuts the requests that a test selects."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-PIECE = 65536
+CHUNK_SIZE = 65536
 HELD_BACK = ("connection", "content-length")
-"""Headers of a request that are written anew."""
+"""Headers of a request that are replaced."""
 
 
 @dataclass(eq=False)
 class Rule:
-    """What becomes of the requests `method` whose path (without version and query) matches `path`.
+    """For requests with this method whose path, without version and query, matches the pattern `path`.
 
-    They are answered with `status` and `message`; with status 0 they wait and are never answered.
+    They are answered with `status` and `message`; with status 0 they are held and never answered.
     """
 
     method: str
@@ -43,16 +43,16 @@ class Rule:
 
 
 class EngineProxy(socketserver.ThreadingUnixStreamServer):
-    """A context: `path` leads to the engine's socket `beyond` while it is open.
+    """A context: forwards from the socket `path` to the engine's socket.
 
-    Each request goes over a connection of its own, with everything that is no rule's left as it is.
+    Each request gets a connection of its own. Requests that no rule matches are forwarded unchanged.
     """
 
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, beyond: str, path: Path) -> None:
-        self.beyond = beyond.removeprefix("unix://")
+    def __init__(self, engine: str, path: Path) -> None:
+        self.engine = engine.removeprefix("unix://")
         self.url = f"unix://{path}"
         self._rules: list[Rule] = []
         self._open: dict[socket.socket, str] = {}
@@ -71,11 +71,11 @@ class EngineProxy(socketserver.ThreadingUnixStreamServer):
         self.cut(".*")
 
     def refuse(self, method: str, path: str, status: int, message: str, times: int | None = None) -> Rule:
-        """The next `times` such requests (None: all) get this answer, as the engine would write it."""
+        """Answer the next `times` such requests (None: all) with this error, in the engine's format."""
         return self._add(Rule(method, path, status, message, times))
 
     def hold(self, method: str, path: str) -> Rule:
-        """Such requests get no answer, until the rule is lifted: then their connection ends."""
+        """Do not answer such requests; their connections are closed when the rule is lifted."""
         return self._add(Rule(method, path))
 
     def lift(self, rule: Rule) -> None:
@@ -84,7 +84,7 @@ class EngineProxy(socketserver.ThreadingUnixStreamServer):
         rule.over.set()
 
     def cut(self, path: str) -> int:
-        """End the requests under way whose path matches; how many there were."""
+        """Cut the connections of pending requests whose path matches; returns how many there were."""
         with self._lock:
             ends = [end for end, its in self._open.items() if re.fullmatch(path, its)]
         for end in ends:
@@ -92,7 +92,7 @@ class EngineProxy(socketserver.ThreadingUnixStreamServer):
         return len(ends)
 
     def under_way(self, path: str) -> int:
-        """How many requests of this path have no full answer yet."""
+        """How many requests of this path have not been answered completely."""
         with self._lock:
             return sum(re.fullmatch(path, its) is not None for its in self._open.values())
 
@@ -139,13 +139,13 @@ class _Request(BaseHTTPRequestHandler):
                 rule.over.wait()
 
     def __getattr__(self, name: str) -> Callable[[], None]:
-        """`do_GET` and its like: all are the same here."""
+        """All methods, such as `do_GET`, are served in the same way."""
         if name.startswith("do_"):
             return self.serve
         raise AttributeError(name)
 
     def log_message(self, *_: object) -> None:
-        """It says nothing."""
+        """Log nothing."""
 
     def _answer(self, rule: Rule) -> None:
         body = json.dumps({"message": rule.message}).encode()
@@ -160,19 +160,19 @@ class _Request(BaseHTTPRequestHandler):
         kept = [(name, value) for name, value in self.headers.items() if name.lower() not in HELD_BACK]
         lines = [f"{name}: {value}" for name, value in (*kept, ("Connection", "close"))]
         head = [f"{self.command} {self.path} HTTP/1.1", *lines, f"Content-Length: {len(body)}"]
-        with socket.socket(socket.AF_UNIX) as beyond:
-            beyond.connect(self.server.beyond)
-            beyond.sendall("\r\n".join([*head, "", ""]).encode() + body)
-            _pour(beyond, self.connection)
+        with socket.socket(socket.AF_UNIX) as engine:
+            engine.connect(self.server.engine)
+            engine.sendall("\r\n".join([*head, "", ""]).encode() + body)
+            _copy_reply(engine, self.connection)
 
 
-def _pour(source: socket.socket, target: socket.socket) -> None:
-    """What the engine says, until it has said all or nobody listens."""
+def _copy_reply(source: socket.socket, target: socket.socket) -> None:
+    """Copy until the engine has sent everything or the client sends or closes."""
     while True:
         ready, _, _ = select.select([source, target], [], [])
-        if target in ready or not (piece := source.recv(PIECE)):
+        if target in ready or not (chunk := source.recv(CHUNK_SIZE)):
             return
-        target.sendall(piece)
+        target.sendall(chunk)
 
 
 def _shut(end: socket.socket) -> None:

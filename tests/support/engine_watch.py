@@ -1,4 +1,4 @@
-"""An independent witness at the engine: which containers there were, and how many at once."""
+"""Records independently of the daemon which containers existed on an engine, and how many at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from docker.errors import DockerException
 from requests.exceptions import RequestException
-from support.daemon import GLANCE, wait_until
+from support.daemon import POLL_SECONDS, wait_until
 from support.engine import connect
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ PREFIX = "io.runscaler"
 
 
 class Holder(NamedTuple):
-    """Whose a container is."""
+    """The scale set, slot and runner of a container."""
 
     scale_set: str
     slot: str
@@ -32,21 +32,21 @@ class Holder(NamedTuple):
 
 @dataclass
 class EngineWatch:
-    """Follows the engine's event stream for the containers of one state directory; a context.
+    """A context that follows the engine's events about the containers of one state directory.
 
-    An engine that goes is waited for, and what it has then is counted as well.
+    If the engine goes away, it waits for it and counts the containers that exist then.
     """
 
     url: str
     state_dir: Path
     alive: dict[str, Holder] = field(default_factory=dict)
-    """What there is, by the container's id."""
+    """Existing containers by id."""
     most: Counter[str] = field(default_factory=Counter)
-    """The most containers that a scale set ever had at once, from create to destroy."""
+    """The largest number of containers that each scale set had at once, from create to destroy."""
     runners: list[str] = field(default_factory=list)
-    """The runner of each container that was made."""
+    """The runner of each container that was created."""
     intruders: list[str] = field(default_factory=list)
-    """The runners that were made in a slot that another container still held."""
+    """The runners that were created in a slot that another container still held."""
 
     def __enter__(self) -> Self:
         self._over, self._watches = threading.Event(), threading.Event()
@@ -63,11 +63,11 @@ class EngineWatch:
         self._thread.join()
 
     def settle(self) -> None:
-        """Returns when it has seen all containers go."""
+        """Wait until it has seen the end of all containers."""
         wait_until(lambda: not self.alive, "the end of all containers")
 
     def names(self) -> set[str]:
-        """The runners whose containers there are."""
+        """The runners whose containers exist."""
         return {one.runner for one in list(self.alive.values())}
 
     def _watch(self) -> None:
@@ -76,8 +76,8 @@ class EngineWatch:
                 with connect(self.url) as api:
                     self._follow(api)
             except (DockerException, RequestException):
-                pass  # it is not there
-            self._over.wait(GLANCE)
+                pass  # the engine is not running
+            self._over.wait(POLL_SECONDS)
 
     def _follow(self, api: APIClient) -> None:
         labels = [f"{PREFIX}.state-dir={self.state_dir}"]

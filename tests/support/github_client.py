@@ -1,4 +1,4 @@
-"""Clients of a scripted or simulated GitHub, on a clock that a test moves."""
+"""Clients of a scripted or simulated GitHub, on a clock that the test advances."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOKEN = "ghp_the-users-token"
 
 @dataclass
 class Client:
-    """A service with everything that it was made from, and what it reported."""
+    """A client together with its parts and what it has reported."""
 
     service: ScaleSetService
     clock: FakeClock
@@ -32,7 +32,7 @@ class Client:
 
 @dataclass
 class Connector:
-    """Makes clients that share one pool, as the sets of one process do."""
+    """Makes clients that share one connection pool, like the scale sets of one process."""
 
     clock: FakeClock
     pool: TransportPool

@@ -1,4 +1,4 @@
-"""A fake Mac for the whole program: what `runscaler run` needs to use it, and what it must leave."""
+"""A fake Mac for the whole program: what `runscaler run` needs to use it, and a check for leftovers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import psutil
 from support.daemon import wait_until
-from support.killing import files_left
+from support.kill_loop import files_left
 
 from runscaler.backends.tart.backend import SLOTS_VARIABLE
 from runscaler.testing.fake_tart_host import IMAGE, PROGRAM, FakeTart
@@ -46,7 +46,7 @@ exec {python} {agent} "$@"
 
 @dataclass(frozen=True)
 class Injected:
-    """A runner that began in a guest, as it told itself."""
+    """A runner that started in a guest, as it reported itself."""
 
     vm: str
     encoded: str
@@ -58,9 +58,9 @@ class Injected:
 
 
 class Mac:
-    """`limit` is the kernel's for running macOS VMs. Its folder's name is short, as that of a socket must be.
+    """`limit` is how many macOS VMs the kernel runs. The folder has a short path, as it holds sockets.
 
-    Runners are the simulator's agents; each tells its JIT configuration to a file that nothing else knows.
+    Runners are the simulator's agents; each writes its JIT configuration to a file that nothing else knows.
     """
 
     def __init__(self, github: SimulatedGitHub, *, limit: int = 2, seed: int = 1) -> None:
@@ -83,7 +83,7 @@ class Mac:
         shutil.rmtree(self._told.parent)
 
     def add_image(self, reference: str = IMAGE, home: Path | None = None) -> str:
-        """One with the agent; other names are other kinds of VM."""
+        """Add an image with the agent; each name is another kind of VM."""
         python = shutil.which("python3") or "python3"
         script = _RUN_SH.format(told=self._told, python=python, agent=self._agent)
         files = {"actions-runner/run.sh": script, "name": reference}
@@ -92,25 +92,25 @@ class Mac:
 
     @property
     def environ(self) -> dict[str, str]:
-        """What the daemon needs beside this process's environment."""
+        """What the daemon needs in addition to the environment of this process."""
         names = ("PATH", "TART_HOME")
         return {**{name: self.tart.environ[name] for name in names}, SLOTS_VARIABLE: str(self.slots)}
 
     def keys(self, image: str = IMAGE, **tart: object) -> dict[str, Any]:
-        """Keys of a scale set here; underscores stand for hyphens."""
+        """Keys of a scale set on this Mac; underscores stand for hyphens."""
         table = {key.replace("_", "-"): value for key, value in tart.items()}
         return {"backend": "tart", "runner-image": image, "tart": table}
 
-    # -- looking --------------------------------------------------------------------------------------
+    # -- state ----------------------------------------------------------------------------------------
 
     def injected(self) -> list[Injected]:
-        """All runners that ever began, in that order."""
+        """All runners that have started, in that order."""
         lines = self._told.read_text().splitlines() if self._told.exists() else []
         words = [line.split() for line in lines]
         return [Injected(Path(home).parent.name, encoded) for home, encoded in words]
 
     def record(self, vm: str, home: Path | None = None) -> dict[str, Any]:
-        """What is written down in a VM's directory; empty where nothing is."""
+        """The record in a VM's directory; empty if there is none."""
         with suppress(OSError):
             found: dict[str, Any] = json.loads((self.tart.vm_path(vm, home) / RECORD).read_text())
             return found
@@ -120,39 +120,41 @@ class Mac:
         return [vm for vm in self.tart.vms() if self.record(vm).get("phase") == phase]
 
     def pids(self) -> dict[str, int]:
-        """VM of this TART_HOME → the process that runs it, once the host has let it."""
+        """The process of each VM of this TART_HOME that the host has allowed to run."""
         found = {}
         for path in (self.tart.host / "running").glob("[0-9]*"):
             with suppress(OSError, ValueError):
                 vm = Path(json.loads(path.read_text())["path"])
-                if vm.parent == self.tart.home / "vms" and _lives(int(path.name)):
+                if vm.parent == self.tart.home / "vms" and _is_alive(int(path.name)):
                     found[vm.name] = int(path.name)
         return found
 
     def pending(self, command: str) -> list[Call]:
-        """Calls whose process lives and has not ended its work."""
-        return [call for call in self.tart.calls(command) if call.end is None and _lives(call.pid)]
+        """Calls whose process is alive and has not finished its work."""
+        return [call for call in self.tart.calls(command) if call.end is None and _is_alive(call.pid)]
 
     def taken_slots(self) -> list[str]:
-        """Slots whose lock somebody holds."""
+        """Names of the slot locks that somebody holds."""
         return sorted(path.name for path in self.slots.glob("*.lock") if _is_locked(path))
 
-    # -- doing ----------------------------------------------------------------------------------------
+    # -- actions --------------------------------------------------------------------------------------
 
     def end_hung_calls(self) -> None:
-        """What a killed daemon began and a rule stopped; VMs that run go on."""
+        """End calls of a killed daemon that a rule holds up; running VMs go on."""
         running = {int(path.name) for path in (self.tart.host / "running").glob("[0-9]*")}
         for call in self.tart.journal():
-            if call.end is None and call.pid not in running and _lives(call.pid):
+            if call.end is None and call.pid not in running and _is_alive(call.pid):
                 with suppress(psutil.NoSuchProcess):
                     psutil.Process(call.pid).kill()
-                wait_until(lambda pid=call.pid: not _lives(pid), "the end of a hung call")
+                wait_until(lambda pid=call.pid: not _is_alive(pid), "the end of a hung call")
 
     # -- the end --------------------------------------------------------------------------------------
 
     def assert_nothing_is_left(self, program: Daemon, github: SimulatedGitHub) -> None:
-        """After an orderly stop: no VM, clone, lock, process, file, registration, broken rule. Logs of
-        runners that died are kept on purpose."""
+        """After a stop: no VM, clone, lock, process, file or registration is left, and no rule was broken.
+
+        Only the logs of runners that died are kept.
+        """
         state = github.state()
         left = [*self.tart.leftovers(), *self.taken_slots(), *program.leftovers()]
         left += [name for name in files_left(program.state_dir) if not name.startswith("logs/")]
@@ -163,10 +165,10 @@ class Mac:
         assert violations == (), violations
 
 
-def _lives(pid: int) -> bool:
-    """As a call of the fake, not as something that got its number since."""
+def _is_alive(pid: int) -> bool:
+    """Whether it is still a process of the fake, and not another one that got the same pid."""
     with suppress(psutil.Error):
-        return str(PROGRAM) in psutil.Process(pid).cmdline()  # a zombie has no words any more
+        return str(PROGRAM) in psutil.Process(pid).cmdline()  # a zombie has no command line
     return False
 
 

@@ -1,4 +1,4 @@
-"""Who ran at the same time on a fake Mac, and with which addresses."""
+"""Which VMs ran at the same time on a fake Mac, and with which MAC addresses."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import psutil
-from support.looking import Looking
+from support.poller import Poller
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.testing.fake_tart_host import FakeTart
 
-GLANCE = 0.02
+POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,20 @@ class Running:
     mac: str
 
 
-class MacWatch(Looking):
-    """Looks all the time at the VMs of all TART_HOMEs that the host counts as running."""
+class MacWatch(Poller):
+    """Polls the VMs of all TART_HOMEs that the host counts as running."""
 
     def __init__(self, tart: FakeTart) -> None:
         self._folder = tart.host / "running"
-        super().__init__("mac-watch", GLANCE)
+        super().__init__("mac-watch", POLL_SECONDS)
         self.most = 0
         self.looks = 0
         self.doubled: set[str] = set()
-        """MACs that two running VMs had."""
+        """MAC addresses that two running VMs had at the same time."""
         self.seen: set[str] = set()
-        """All VMs that ever ran."""
+        """All VMs that have run."""
 
-    def look(self) -> None:
+    def poll(self) -> None:
         running = [one for path in self._entries() if (one := _alive(path))]
         macs = [one.mac for one in running]
         self.most = max(self.most, len(running))
@@ -52,7 +52,7 @@ class MacWatch(Looking):
 
 
 def _alive(path: Path) -> Running | None:
-    """The host's entry of a VM, if the process it is named after lives and has not begun to leave."""
+    """The VM of one entry of the host, if its process is alive and has not started to end."""
     with suppress(OSError, ValueError, psutil.Error):
         entry = json.loads(path.read_text())
         if "until" not in entry and psutil.Process(int(path.name)).status() != psutil.STATUS_ZOMBIE:
@@ -61,9 +61,9 @@ def _alive(path: Path) -> Running | None:
 
 
 def most_at_once(tart: FakeTart, but: tuple[str, ...] = ()) -> int:
-    """How many `tart run`s overlapped, by the journal: exact where each of them ended by itself or by SIGINT.
+    """How many `tart run`s there were at once at most, by the journal, without those with a word in `but`.
 
-    One that the kernel refused did not run.
+    Exact if each of them ended by itself or by SIGINT. One that the kernel refused does not count.
     """
     spans = [
         (call.start, float("inf") if call.end is None else call.end)

@@ -1,4 +1,4 @@
-"""What the machine lacks: a named skip for people, a failure in CI."""
+"""What this machine lacks: the test is skipped, or fails in CI."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def missing(what: str) -> NoReturn:
-    """End the test: this machine lacks `what`. With CI=true nothing may be missing."""
+    """End the test because this machine lacks `what`: a skip, or a failure with CI=true."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"missing in CI: {what}", pytrace=False)
     pytest.skip(f"missing here: {what}")

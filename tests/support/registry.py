@@ -1,4 +1,4 @@
-"""A registry on the loopback with one image in it, which a local engine pulls without TLS."""
+"""A registry on the loopback interface with one image, from which a local engine pulls without TLS."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 
 
 class Registry:
-    """Serves `image`; `requests` are the paths it was asked for, `refusal` what it answers instead."""
+    """Serves `image`. `requests` are the requested paths; `refusal` is what it answers instead, if set."""
 
     def __init__(self, layer: bytes, *, created: str = "2026-12-01T00:00:00Z") -> None:
         config = json.dumps(
@@ -48,7 +48,7 @@ class Registry:
 
     @property
     def pulls(self) -> int:
-        """How often the tag's manifest was asked for."""
+        """How often the manifest of the tag was requested."""
         return sum(path.endswith("/manifests/latest") for path in self.requests)
 
     @property

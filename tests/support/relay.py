@@ -1,4 +1,4 @@
-"""A second door to a Unix socket, which a test may lock, as socat would make one."""
+"""A second path to a Unix socket, which a test can close, as socat would make one."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-PIECE = 65536
+CHUNK_SIZE = 65536
 
 
 class _Pipe(socketserver.BaseRequestHandler):
     server: Relay
 
     def handle(self) -> None:
-        with socket.socket(socket.AF_UNIX) as beyond:
-            beyond.connect(self.server.beyond)
-            back = threading.Thread(target=_pour, args=(beyond, self.request), name="relay", daemon=True)
+        with socket.socket(socket.AF_UNIX) as target:
+            target.connect(self.server.target)
+            back = threading.Thread(target=_copy_all, args=(target, self.request), name="relay", daemon=True)
             back.start()
-            _pour(self.request, beyond)
+            _copy_all(self.request, target)
             back.join()
 
 
 class Relay(socketserver.ThreadingUnixStreamServer):
-    """A context: `path` leads to the socket `beyond` while it is open."""
+    """A context: forwards from the socket `path` to the socket `target`."""
 
     daemon_threads = True
 
-    def __init__(self, beyond: str, path: Path) -> None:
-        self.beyond = beyond
+    def __init__(self, target: str, path: Path) -> None:
+        self.target = target
         self.path = path
         super().__init__(str(path), _Pipe)
 
@@ -46,7 +46,7 @@ class Relay(socketserver.ThreadingUnixStreamServer):
 
 
 class ShortFolder:
-    """A folder whose path is short, as that of a Unix socket must be; a context."""
+    """A context with a folder whose path is short enough for Unix sockets in it."""
 
     def __enter__(self) -> Path:
         self._path = Path(tempfile.mkdtemp(prefix="rs-", dir="/tmp"))
@@ -56,10 +56,10 @@ class ShortFolder:
         shutil.rmtree(self._path)
 
 
-def _pour(source: socket.socket, target: socket.socket) -> None:
+def _copy_all(source: socket.socket, destination: socket.socket) -> None:
     with suppress(OSError):
-        while piece := source.recv(PIECE):
-            target.sendall(piece)
-    for end, how in ((target, socket.SHUT_WR), (source, socket.SHUT_RD)):
+        while chunk := source.recv(CHUNK_SIZE):
+            destination.sendall(chunk)
+    for end, how in ((destination, socket.SHUT_WR), (source, socket.SHUT_RD)):
         with suppress(OSError):
             end.shutdown(how)

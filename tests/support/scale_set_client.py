@@ -1,4 +1,4 @@
-"""A small, honest client of GitHub's scale set API on plain requests, for tests of the simulator."""
+"""A small client of GitHub's scale set API that uses plain requests, for tests of the simulator."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NEW = {
 
 @dataclass
 class ScaleSetClient:
-    """Everything about one scale set; `call` and `poll` return the raw responses."""
+    """The client of one scale set; most methods return the raw response."""
 
     github: SimulatedGitHub
     scope: str = "my-org"
@@ -101,7 +101,7 @@ class ScaleSetClient:
         return self.http.delete(f"{before}/{number}?{query}", headers=self.queue_headers(), timeout=20)
 
     def take(self, capacity: int = 10) -> list[dict[str, Any]]:
-        """Poll, acknowledge, and return the job messages; empty when there was nothing."""
+        """Poll, acknowledge and return the job messages; empty if there was no message."""
         reply = self.poll(capacity)
         if reply.status_code != 200:
             return []
@@ -110,7 +110,7 @@ class ScaleSetClient:
         return list(json.loads(message["body"]))
 
     def drain(self, capacity: int = 10) -> list[dict[str, Any]]:
-        """Take what is there by now, without waiting for more."""
+        """Take all messages that exist now, without waiting for more."""
         events: list[dict[str, Any]] = []
         while self.has_news():
             events += self.take(capacity)
@@ -127,7 +127,7 @@ class ScaleSetClient:
         return self.on_set("POST", "/generatejitconfig", {"name": name, "workFolder": folder})
 
     def ready(self) -> ScaleSetClient:
-        """Logged in, with a scale set and a session."""
+        """Log in, create a scale set and open a session."""
         self.log_in()
         self.create()
         self.open_session()

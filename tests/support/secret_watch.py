@@ -1,4 +1,4 @@
-"""Who else can see a secret: the words and variables of every process of this machine, all the time."""
+"""Records what every process of this machine can see: the arguments and environments of all processes."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from support.looking import Looking
+from support.poller import Poller
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-GLANCE = 0.005
+POLL_SECONDS = 0.005
 
 
-class SecretWatch(Looking):
-    """Keeps what each process was started with; what counts as a secret may be known afterwards only."""
+class SecretWatch(Poller):
+    """Keeps what each process was started with, since the secrets may be known only afterwards."""
 
     def __init__(self) -> None:
-        super().__init__("secret-watch", GLANCE)
+        super().__init__("secret-watch", POLL_SECONDS)
         self.words: set[bytes] = set()
         self.variables: set[bytes] = set()
         self.variables_of_guests: set[bytes] = set()
-        """There the runner itself has its configuration."""
+        """Kept apart, because there the runner legitimately has its configuration."""
 
-    def look(self) -> None:
+    def poll(self) -> None:
         for process in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 self.words.add((process / "cmdline").read_bytes())
@@ -33,8 +33,8 @@ class SecretWatch(Looking):
                 (self.variables_of_guests if in_guest else self.variables).add(environment)
 
 
-def told_in(secrets: Iterable[str], texts: Iterable[bytes]) -> list[str]:
-    """The beginnings of the secrets that stand in one of the texts."""
+def found_in(secrets: Iterable[str], texts: Iterable[bytes]) -> list[str]:
+    """The beginnings of the secrets that occur in one of the texts."""
     joined = b"\n".join(texts)
     return [secret[:12] for secret in secrets if secret.encode() in joined]
 

@@ -1,6 +1,6 @@
-"""A daemon that tests kill in the middle of an action: `tart_daemon.py STATE_DIR IMAGE ACTION`.
+"""A backend in a process of its own, which a test kills: `tart_daemon.py STATE_DIR IMAGE ACTION`.
 
-It prints "done" after the action ("start", "warm", "remove"), and then waits to be killed.
+It prints "done" when the action is done, and then waits to be killed.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main(state_dir, image, action):
     backend = TartBackend(BackendContext(OWNER, Path(state_dir), SystemClock()), environ=os.environ)
     settings = settings_of(image)
     if action == "warm":
-        backend.warm(settings, backend.claim_place(2), Interrupt())
+        backend.make_warm(settings, backend.claim_place(2), Interrupt())
     else:
         rig = SimpleNamespace(settings=lambda _script: settings)
         resource = backend.start(order_of(rig, settings=settings), Interrupt())

@@ -1,4 +1,4 @@
-"""An HTTP server that answers exactly what a test scripts, down to single bytes, and keeps what it saw."""
+"""An HTTP server that answers exactly what a test scripts, byte by byte, and records its requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Seen:
 
 @dataclass
 class Conversation:
-    """A request that waits for its answer; `ended` is set when the server stops."""
+    """A request that has not been answered yet; `ended` is set when the server stops."""
 
     socket: socket.socket
     seen: Seen
@@ -47,7 +47,7 @@ class Conversation:
 
 
 class Hangup(Exception):
-    """The answer has ended the connection."""
+    """The answer has closed the connection."""
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Rule:
 
 @dataclass
 class WireServer:
-    """`on` scripts answers, oldest rule first; tokens are handed out by themselves unless scripted."""
+    """`on` scripts answers; older rules come first. Requests for tokens are answered unless scripted."""
 
     tls: ssl.SSLContext | None = None
     name: str = "127.0.0.1"
@@ -118,7 +118,7 @@ class WireServer:
             return [each for each in self.seen if each.method == method and part in each.target]
 
     def wait_for(self, method: str, part: str, count: int = 1) -> list[Seen]:
-        """Until so many of them have come."""
+        """Wait for that many requests and return them."""
 
         def found() -> list[Seen]:
             return [each for each in self.seen if each.method == method and part in each.target]
@@ -187,7 +187,7 @@ def read_request(reader: IO[bytes]) -> Seen | None:
 def answer(
     value: object = None, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Callable[[Conversation], None]:
-    """A whole reply: bytes as they are, anything else as JSON, None as no body."""
+    """A complete reply with `value` as its body: bytes unchanged, None as no body, anything else as JSON."""
     body = value if isinstance(value, bytes) else b"" if value is None else json.dumps(value).encode()
     kind = {} if isinstance(value, bytes) or value is None else {"Content-Type": "application/json"}
     lines = {"Content-Length": str(len(body)), "X-GitHub-Request-Id": "AB12:CD", **kind, **(headers or {})}
@@ -204,7 +204,7 @@ def raw(data: bytes) -> Callable[[Conversation], None]:
 
 
 def hang_up(data: bytes = b"") -> Callable[[Conversation], None]:
-    """Send this much, then close."""
+    """Send `data`, then close the connection."""
 
     def act(conversation: Conversation) -> None:
         conversation.send(data)
@@ -214,7 +214,7 @@ def hang_up(data: bytes = b"") -> Callable[[Conversation], None]:
 
 
 def reset(data: bytes = b"") -> Callable[[Conversation], None]:
-    """Send this much, then reset the connection."""
+    """Send `data`, then reset the connection."""
 
     def act(conversation: Conversation) -> None:
         conversation.send(data)
@@ -230,7 +230,7 @@ def hang(conversation: Conversation) -> None:
 
 
 def drip(conversation: Conversation) -> None:
-    """A header that never ends, byte by byte."""
+    """Send a header that never ends, byte by byte."""
     conversation.send(b"HTTP/1.1 200 OK\r\nX-Long: ")
     while not conversation.ended.wait(0.02):
         conversation.send(b"x")

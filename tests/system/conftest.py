@@ -1,4 +1,4 @@
-"""Simulated GitHub, the demo's image on a real engine, daemons that always end."""
+"""A simulated GitHub, the demo's image on a real engine, and daemons that are always ended."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.daemon import Daemon, Door
+from support.daemon import Daemon, Latch
 from support.engine import connect
-from support.engine_trouble import NAME, Ward
 from support.mac import Mac
 from support.missing import missing
-from support.own_engine import PrivateEngine
+from support.private_engine import PrivateEngine
+from support.watched_daemon import NAME, WatchedDaemon
 
 from runscaler.backends.docker.local import route_to_host
 from runscaler.ops.demo_image import ensure_demo_image
@@ -28,7 +28,7 @@ TOKEN = "ghp_" + "s3cr3t" * 6
 
 
 TIMERS = replace(FAST, session=60.0, agent_silence=60.0, registration=600.0, lease=60.0, pick_up=60.0)
-"""Short polls; but GitHub is as patient as the real one with runners that a busy machine keeps waiting."""
+"""Short polls, but long timeouts for runners, which a busy machine may delay."""
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def github() -> Iterator[SimulatedGitHub]:
 
 @pytest.fixture(scope="session")
 def image(engine_url: str) -> Iterator[str]:
-    """The demo's image under a name of our own: another demo on this engine may replace its own."""
+    """The demo's image under a name of its own, because another demo on this engine may replace the image."""
     made = ensure_demo_image(engine_url, lambda _what, _done, _total: None)
     name, tag = "runscaler-test-system", str(os.getpid())
     with connect(engine_url) as api:
@@ -50,7 +50,7 @@ def image(engine_url: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def docker(engine_url: str, image: str) -> dict[str, Any]:
-    """Keys of a docker scale set whose runners reach this host's loopback."""
+    """Keys of a docker scale set whose runners can reach the loopback interface of this host."""
     way = route_to_host(engine_url)
     if way is None or way.network != "host":
         missing("an engine whose containers can share this host's network")
@@ -59,24 +59,24 @@ def docker(engine_url: str, image: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def door() -> Iterator[Door]:
-    made = Door()
+def latch() -> Iterator[Latch]:
+    made = Latch()
     yield made
     made.close()
 
 
 @pytest.fixture(params=["process", "docker"])
-def backend(request: pytest.FixtureRequest, door: Door) -> dict[str, Any]:
-    """Keys of a scale set on each backend that is cheap to have; its jobs can stand at the door."""
+def backend(request: pytest.FixtureRequest, latch: Latch) -> dict[str, Any]:
+    """Keys of a scale set on each backend that needs no VM; its jobs can wait for `latch`."""
     if request.param == "process":
         return {"backend": "process"}
     keys = request.getfixturevalue("docker")
-    return {**keys, "docker": {**keys["docker"], "volumes": [door.volume]}}
+    return {**keys, "docker": {**keys["docker"], "volumes": [latch.volume]}}
 
 
 @pytest.fixture
 def daemon(tmp_path, request: pytest.FixtureRequest) -> Iterator[Callable[..., Daemon]]:
-    """`daemon(config)` makes one, not yet started; all are ended, whatever the test did."""
+    """`daemon(config)` makes one without starting it; all are ended, whatever the test does."""
     made: list[Daemon] = []
 
     def make(config: dict[str, Any], name: str = "daemon") -> Daemon:
@@ -92,7 +92,7 @@ def daemon(tmp_path, request: pytest.FixtureRequest) -> Iterator[Callable[..., D
 
 @pytest.fixture
 def scale_set(github: SimulatedGitHub) -> Callable[..., dict[str, Any]]:
-    """`scale_set("linux", **keys)`: the keys of one; underscores stand for hyphens."""
+    """`scale_set("linux", **keys)` returns the keys of a scale set; underscores stand for hyphens."""
 
     def make(name: str, *more: dict[str, Any], **keys: Any) -> dict[str, Any]:
         made: dict[str, Any] = {"url": github.config_url(), "name": name, "token": TOKEN}
@@ -104,34 +104,34 @@ def scale_set(github: SimulatedGitHub) -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def own_engine() -> Iterator[PrivateEngine]:
-    """Not yet started; the test may do to it what it likes."""
+def private_engine() -> Iterator[PrivateEngine]:
+    """A private engine, not yet started; the test may do anything to it."""
     made = PrivateEngine()
     yield made
     made.close()
 
 
 @pytest.fixture
-def ward(
-    github: SimulatedGitHub, tmp_path, scale_set, door: Door, own_engine
-) -> Iterator[Callable[..., Ward]]:
-    """`ward(max_runners=4)`: a daemon on the test's own engine, or on `engine` or by way of `proxy`."""
+def watched_daemon(
+    github: SimulatedGitHub, tmp_path, scale_set, latch: Latch, private_engine
+) -> Iterator[Callable[..., WatchedDaemon]]:
+    """`watched_daemon(max_runners=4)`: a daemon on `private_engine` or `engine`, or behind `proxy`."""
     with ExitStack() as undo:
 
         def make(
             scope: str = "my-org",
             proxy: EngineProxy | None = None,
-            engine: PrivateEngine = own_engine,
+            engine: PrivateEngine = private_engine,
             docker: dict[str, Any] | None = None,
             **keys: Any,
-        ) -> Ward:
+        ) -> WatchedDaemon:
             host = proxy.url if proxy else engine.url
             table = {
                 "host": host,
                 "network": "host",
                 "dind": False,
                 "pull": "never",
-                "volumes": [door.volume],
+                "volumes": [latch.volume],
             }
             image = ensure_demo_image(engine.url, lambda _what, _done, _total: None)
             made = scale_set(
@@ -140,7 +140,7 @@ def ward(
                 url=github.config_url(scope),
                 **keys,
             )
-            return undo.enter_context(Ward(github, engine, tmp_path / scope, made, scope))
+            return undo.enter_context(WatchedDaemon(github, engine, tmp_path / scope, made, scope))
 
         yield make
 
@@ -153,7 +153,7 @@ def mac(github: SimulatedGitHub) -> Iterator[Mac]:
 
 @pytest.fixture
 def mac_daemon(mac: Mac, daemon: Callable[..., Daemon]) -> Callable[..., Daemon]:
-    """`mac_daemon(*sets, **others)`: one that uses the fake Mac."""
+    """`mac_daemon(*sets, **others)`: a daemon that uses the fake Mac."""
 
     def make(*sets: dict[str, Any], name: str = "daemon", **others: Any) -> Daemon:
         made = daemon(

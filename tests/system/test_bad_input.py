@@ -1,4 +1,4 @@
-"""What `run` does with what it cannot use: a clear line each, exit code 1, nothing started, nothing left."""
+"""Input that `run` cannot use: one clear line for each mistake, exit code 1, nothing is left."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import socket
 
 import pytest
-from support.daemon import Daemon, as_root_without_its_rights, run, serving
+from support.daemon import Daemon, all_ok, run, without_root_privileges
 
 GOOD = 'url = "http://127.0.0.1:1/my-org"\nname = "linux"\ntoken = "t"\nbackend = "process"\n'
 MISTAKES = """max-runners = "many"
@@ -19,7 +19,7 @@ drain-timeout = true
 
 @pytest.fixture
 def bad(tmp_path):
-    """`bad(text)`: how `run` ended on this file, and that nothing is left of it."""
+    """`bad(text)` runs `run` on this file, checks that nothing is left, and returns the result."""
 
     def make(text):
         path = tmp_path / "config.toml"
@@ -39,13 +39,13 @@ def lines_of(ended):
     return ended.err.splitlines()
 
 
-def test_garbage_is_said_with_line_and_column(bad):
+def test_a_syntax_error_is_reported_with_line_and_column(bad):
     (line,) = lines_of(bad("garb = = age\n"))
 
     assert line.endswith("config.toml:2:8: this is not TOML: invalid value")
 
 
-def test_five_mistakes_show_five(bad):
+def test_five_mistakes_are_reported_as_five(bad):
     lines = lines_of(bad(GOOD + MISTAKES))
 
     assert len(lines) == 5
@@ -70,7 +70,7 @@ def test_no_configuration_at_all_says_what_is_missing(bad):
 
 
 @pytest.mark.parametrize("kind", ["directory", "dangling link", "binary", "absent"])
-def test_a_path_that_is_no_readable_file_is_one_line_with_a_cure(tmp_path, kind):
+def test_a_path_that_is_no_readable_file_is_one_line_with_a_fix(tmp_path, kind):
     path = tmp_path / "config.toml"
     if kind == "directory":
         path.mkdir()
@@ -90,13 +90,13 @@ def test_a_file_that_its_user_may_not_read_is_one_line(tmp_path):
     path.write_text(GOOD)
     path.chmod(0)
 
-    lines = lines_of(run("run", "--config", str(path), before=as_root_without_its_rights()))
+    lines = lines_of(run("run", "--config", str(path), before=without_root_privileges()))
 
     assert lines[0].startswith(f"✗ {path}: ")
     assert len([line for line in lines if not line.startswith("  → ")]) == 1
 
 
-def test_a_taken_port_is_one_line_and_the_state_is_not_held(github, daemon, scale_set):
+def test_a_port_in_use_is_one_line_and_the_state_dir_is_not_locked(github, daemon, scale_set):
     program = daemon(scale_set("linux", backend="process", min_runners=1))
 
     with socket.create_server(("127.0.0.1", program.port)):
@@ -108,14 +108,14 @@ def test_a_taken_port_is_one_line_and_the_state_is_not_held(github, daemon, scal
     assert program.leftovers() == []
 
     program.start()
-    program.wait_for(serving)
+    program.wait_for(all_ok)
     assert program.stop() == 0
 
 
-def test_a_second_daemon_on_the_state_names_the_first_and_leaves_it_alone(github, daemon, scale_set):
+def test_a_second_daemon_on_a_state_dir_names_the_first_and_leaves_it_alone(github, daemon, scale_set):
     program = daemon(scale_set("linux", backend="process"))
     program.start()
-    program.wait_for(serving)
+    program.wait_for(all_ok)
     other = Daemon(program.folder / "other", {})
     other.configure({**scale_set("linux", backend="process"), "state-dir": str(program.state_dir)})
 
@@ -126,6 +126,6 @@ def test_a_second_daemon_on_the_state_names_the_first_and_leaves_it_alone(github
     assert f"pid {program.process.pid}" in ended.err
     assert "Traceback" not in ended.err
     assert len(github.state().sessions) == 1
-    assert serving(program.health() or {})
+    assert all_ok(program.health() or {})
     assert program.stop() == 0
     assert github.final_violations() == ()

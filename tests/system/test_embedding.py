@@ -1,4 +1,4 @@
-"""As a library in somebody else's program (docs/behaviour.md § 13): quiet, several at once, gone without a trace."""
+"""As a library in another program: several at once, silent, nothing is left. docs/behaviour.md § 13"""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from runscaler import Autoscaler, load_config
 from runscaler.events import JobCompleted, JobStarted, RunnerRemoved, RunnerStarted
 
 OURS = ("root", "health", "host", "keeper", "scale-set", "listener", "runner", "process", "events", "github")
-"""How the names of an autoscaler's threads begin; the simulated GitHub makes more of its own meanwhile."""
+"""How the names of an autoscaler's threads start; the simulated GitHub has threads too."""
 
 
-class Stranger(pykka.ThreadingActor):
-    """An actor of the embedding program."""
+class ForeignActor(pykka.ThreadingActor):
+    """An actor that belongs to the embedding program."""
 
     def on_receive(self, message):
         return f"heard {message}"
 
 
 @pytest.fixture
-def stranger():
-    ref = Stranger.start()
+def foreign_actor():
+    ref = ForeignActor.start()
     yield ref
     ref.stop(timeout=10)
 
 
 @pytest.fixture
 def lines():
-    """What runscaler logs to a sink of the embedding program."""
+    """What runscaler logs to a log sink of the embedding program."""
     heard = []
     logger.remove()
     sink = logger.add(lambda line: heard.append(str(line)), level="DEBUG")
@@ -42,7 +42,7 @@ def lines():
 
 @pytest.fixture
 def scaler(github, daemon, scale_set):
-    """`scaler("one")`: an autoscaler with a scale set of that name, not started, and its files."""
+    """`scaler("one")`: an autoscaler with a scale set of that name, not started yet, and its files."""
 
     def make(name):
         url = github.config_url(f"org-{name}")
@@ -57,8 +57,8 @@ def job_runs(github, name):
     return done.result == "succeeded"
 
 
-def test_two_in_one_process_work_beside_a_stranger_s_actor_without_a_word_and_leave_no_thread(
-    github, scaler, stranger, lines, capfd
+def test_two_in_one_process_print_nothing_and_leave_no_thread_and_a_foreign_actor_alone(
+    github, scaler, foreign_actor, lines, capfd
 ):
     before = set(threading.enumerate())
     (one, one_files), (two, two_files) = scaler("one"), scaler("two")
@@ -71,7 +71,7 @@ def test_two_in_one_process_work_beside_a_stranger_s_actor_without_a_word_and_le
         assert job_runs(github, "one")
         assert job_runs(github, "two")
         wait_until(lambda: any(isinstance(each, RunnerRemoved) for each in events), "the runner's end")
-        assert stranger.ask("a question", timeout=10) == "heard a question"
+        assert foreign_actor.ask("a question", timeout=10) == "heard a question"
         ports = {one.health_port, two.health_port}
 
     assert len(ports) == 2
@@ -82,14 +82,14 @@ def test_two_in_one_process_work_beside_a_stranger_s_actor_without_a_word_and_le
         RunnerRemoved,
     ]
     assert {each.scale_set for each in events} == {"one"}
-    assert stranger.ask("another", timeout=10) == "heard another"
+    assert foreign_actor.ask("another", timeout=10) == "heard another"
     assert not [one.name for one in set(threading.enumerate()) - before if one.name.startswith(OURS)]
     assert (capfd.readouterr(), lines) == (("", ""), [])
     assert one_files.leftovers() + two_files.leftovers() == []
     assert github.final_violations() == ()
 
 
-def test_it_can_be_started_again_after_its_stop_and_again(github, scaler):
+def test_it_can_be_stopped_and_started_repeatedly(github, scaler):
     one, files = scaler("one")
 
     for _ in range(3):

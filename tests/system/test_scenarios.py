@@ -1,7 +1,8 @@
-"""The bad days of docs/behaviour.md § 10.4 against the whole program: every job runs once, nothing is left or wrong.
+"""The scenarios of docs/behaviour.md § 10.4 against the whole program: every job runs once and nothing is
+left.
 
-Each day has a simulated GitHub and a daemon of its own; all are played at the same time, as some take
-half a minute of waiting. Timers are short, so that an hour's plan takes seconds.
+Each scenario has its own simulated GitHub and daemon. All run at the same time, as some of them wait for half
+a minute. Timers are short, so that a scenario of an hour takes seconds.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pytest
 import requests
 from loguru import logger
 from support.daemon import RUNNER, Daemon, wait_until
-from support.siege import TOKEN, Siege, configured
+from support.embedded import TOKEN, EmbeddedDaemon, configured
 
 from runscaler.clock import SystemClock
 from runscaler.ops.demo import free_port
@@ -33,114 +34,114 @@ if TYPE_CHECKING:
     from runscaler.status import ScaleSetStatus
     from runscaler.testing.simulator import JobView
 
-MOST = 3
+MAX_RUNNERS = 3
 TIMERS = replace(
     FAST, long_poll=1.0, session=60.0, agent_silence=60.0, registration=600.0, lease=60.0, pick_up=60.0
 )
 SLOWER = replace(TIMERS, long_poll=2.5)
-"""Faults that last long enough to be felt: seconds, not moments."""
-OF_THEIR_OWN = {
+"""Makes faults last for seconds, long enough to have an effect."""
+OTHER_TIMERS = {
     "session-stolen": replace(TIMERS, session=10.0),
     "github-away": SLOWER,
     "capacity-trap": SLOWER,
     "rate-limited": SLOWER,
 }
-LONGER_THAN_DOUBT = "sleep 13"
-"""After 10 s without a word of GitHub's that a job runs, a runner that should be done may be removed."""
+LONGER_THAN_GRACE = "sleep 13"
+"""A runner may be removed if GitHub has not reported for 10 s that its job runs."""
 FIRST_JOBS = {
-    "early-completed": (2, LONGER_THAN_DOUBT),
+    "early-completed": (2, LONGER_THAN_GRACE),
     "registration-race": (0, ""),
     "github-away": (2, "sleep 8"),
 }
-"""How many are queued when the first blow has fallen, and their step; else 3 short ones."""
-PAST_THREE_POLLS = 200.0
+"""How many jobs are queued after the first event, and their step; 3 short ones in the other scenarios."""
+LONGER_THAN_THREE_POLLS = 200.0
 
 
 @dataclass
-class Day:
-    """One scenario: who plays it, whom it strikes, and what that one logs."""
+class ScenarioRun:
+    """One scenario with its simulated GitHub, its daemon and the log lines of that daemon."""
 
     name: str
-    siege: Siege
+    embedded: EmbeddedDaemon
     clock: OffsetClock
-    said: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
 
     @property
     def github(self) -> SimulatedGitHub:
-        return self.siege.github
+        return self.embedded.github
 
     @property
     def status(self) -> ScaleSetStatus:
-        return self.siege.of(self.name)
+        return self.embedded.of(self.name)
 
     def begin(self) -> None:
-        """Wait for the first blow, then queue the first jobs."""
-        wait_until(lambda: len(self.github.scenario.struck) > 1, f"the first blow of {self.name}")
-        count, step = FIRST_JOBS.get(self.name, (MOST, "true"))
+        """Wait for the first event, then queue the first jobs."""
+        wait_until(lambda: len(self.github.scenario.struck) > 1, f"the first event of {self.name}")
+        count, step = FIRST_JOBS.get(self.name, (MAX_RUNNERS, "true"))
         self.github.queue_jobs(self.name, count, steps=[step])
 
     def work_until_over(self) -> None:
-        """Jobs, until all of the plan has struck."""
+        """Run jobs until every event of the scenario has happened."""
         while not self.github.scenario.over:
-            self.siege.jobs(self.name, 1)
+            self.embedded.jobs(self.name, 1)
 
     def all_jobs(self) -> tuple[JobView, ...]:
-        """When each has ended."""
+        """Wait for the end of all jobs and return them."""
         ended = self.github.wait_until(
             lambda state: len(state.jobs_in(JobState.COMPLETED)) == len(state.jobs)
         )
         return ended.jobs
 
     def events(self, kind: str) -> list[Mapping[str, object]]:
-        """What happened at GitHub, oldest first."""
+        """GitHub's events of that kind, oldest first."""
         url, headers = f"{self.github.control_url}/events", {"X-Sim-Control": "1"}
         return [one for one in requests.get(url, headers=headers, timeout=30).json() if one["event"] == kind]
 
     def hits(self, fault: str) -> int:
-        """How often it struck, also if it has been lifted since."""
+        """How often a fault has acted, also if it has been removed since."""
         return sum(one["fault"] == fault for one in self.events("fault"))
 
     def work_until_hit(self, fault: str, times: int = 1) -> None:
         while self.hits(fault) < times:
-            self.siege.jobs(self.name, 1)
+            self.embedded.jobs(self.name, 1)
 
     def sessions(self) -> int:
         return len(self.github.state().sessions)
 
-    def heard(self, words: str) -> bool:
-        return any(words in line for line in self.said)
+    def logged(self, words: str) -> bool:
+        return any(words in line for line in self.log)
 
 
 @pytest.fixture(scope="module")
-def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Day]]:
-    """Every day has begun."""
-    with ExitStack() as begun:
-        made = {name: made_ready(name, tmp_path_factory.mktemp(name), begun) for name in BY_NAME}
-        begun.enter_context(overheard(made))
-        for day in made.values():
-            begun.enter_context(day.siege)
-            day.begin()
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, ScenarioRun]]:
+    """All scenarios, started."""
+    with ExitStack() as stack:
+        made = {name: new_run(name, tmp_path_factory.mktemp(name), stack) for name in BY_NAME}
+        stack.enter_context(log_lines_collected(made))
+        for run in made.values():
+            stack.enter_context(run.embedded)
+            run.begin()
         yield made
-    for day in made.values():
-        day.siege.assert_nothing_is_left()
+    for run in made.values():
+        run.embedded.assert_nothing_is_left()
 
 
-def made_ready(name: str, folder: Path, begun: ExitStack) -> Day:
-    timers = OF_THEIR_OWN.get(name, TIMERS)
-    github = begun.enter_context(SimulatedGitHub(timers=timers, threads=48, scenario=name))
-    keys = configured(github, name, max_runners=MOST, idle_timeout="2s")
+def new_run(name: str, folder: Path, stack: ExitStack) -> ScenarioRun:
+    timers = OTHER_TIMERS.get(name, TIMERS)
+    github = stack.enter_context(SimulatedGitHub(timers=timers, threads=48, scenario=name))
+    keys = configured(github, name, max_runners=MAX_RUNNERS, idle_timeout="2s")
     clock = OffsetClock(SystemClock())
-    return Day(name, Siege(github, Daemon(folder, keys), clock), clock)
+    return ScenarioRun(name, EmbeddedDaemon(github, Daemon(folder, keys), clock), clock)
 
 
 @contextmanager
-def overheard(days: Mapping[str, Day]) -> Iterator[None]:
-    """Each day gets the log lines of its scale set."""
+def log_lines_collected(runs: Mapping[str, ScenarioRun]) -> Iterator[None]:
+    """A context in which each run gets the log lines of its scale set."""
 
     def hear(message: Message) -> None:
-        day = days.get(message.record["extra"].get("scale_set", ""))
-        if day is not None:
-            day.said.append(message.record["message"])
+        run = runs.get(message.record["extra"].get("scale_set", ""))
+        if run is not None:
+            run.log.append(message.record["message"])
 
     logger.enable("runscaler")
     sink = logger.add(hear, level="INFO")
@@ -149,140 +150,144 @@ def overheard(days: Mapping[str, Day]) -> Iterator[None]:
     logger.disable("runscaler")
 
 
-def test_counts_that_lie_start_no_more_than_max_runners(days: dict[str, Day]) -> None:
-    day = days["stale-statistics"]
-    day.work_until_over()
-    day.work_until_hit("F66", 3)
-    changes = day.events("runner")
+def test_wrong_statistics_start_no_more_than_max_runners(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["stale-statistics"]
+    run.work_until_over()
+    run.work_until_hit("F66", 3)
+    changes = run.events("runner")
 
     alive, most = set(), 0
     for one in changes:
         (alive.discard if one["state"] == "gone" else alive.add)(one["runner"])
         most = max(most, len(alive))
-    assert most <= MOST
-    assert day.heard("asking again")
+    assert most <= MAX_RUNNERS
+    assert run.logged("asking again")
 
 
-def test_acknowledgements_that_get_lost_count_nothing_twice(days: dict[str, Day]) -> None:
-    day = days["lost-acks"]
-    day.work_until_over()
-    jobs = day.all_jobs()
+def test_lost_acknowledgements_count_nothing_twice(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["lost-acks"]
+    run.work_until_over()
+    jobs = run.all_jobs()
 
-    wait_until(lambda: day.status.counters.jobs_completed >= len(jobs), "word of all of them")
-    assert (day.status.counters.jobs_started, day.status.counters.jobs_completed) == (len(jobs), len(jobs))
+    wait_until(lambda: run.status.counters.jobs_completed >= len(jobs), "word of all of them")
+    assert (run.status.counters.jobs_started, run.status.counters.jobs_completed) == (len(jobs), len(jobs))
 
 
-def test_an_outage_touches_no_runner_and_is_said_in_few_words(days: dict[str, Day]) -> None:
-    day = days["github-away"]
-    before, *_ = running = day.github.wait_until(lambda state: state.jobs_in(JobState.RUNNING)).jobs
-    day.github.wait_for_scenario()
-    jobs = day.all_jobs()
+def test_an_outage_touches_no_runner_and_logs_few_lines(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["github-away"]
+    before, *_ = running = run.github.wait_until(lambda state: state.jobs_in(JobState.RUNNING)).jobs
+    run.github.wait_for_scenario()
+    jobs = run.all_jobs()
 
     assert [(one.id, one.runner) for one in jobs] == [(one.id, one.runner) for one in running]
     assert before.attempts == 1
-    assert day.sessions() == 1
-    assert len([line for line in day.said if "job" not in line]) <= 8
+    assert run.sessions() == 1
+    assert len([line for line in run.log if "job" not in line]) <= 8
 
 
-def test_no_request_comes_before_the_time_that_github_named(days: dict[str, Day]) -> None:
-    """The simulator would note it as a violation (V11)."""
-    day = days["rate-limited"]
-    day.work_until_over()
-    day.work_until_hit("F15")
+def test_no_request_comes_before_the_time_that_github_named(runs: dict[str, ScenarioRun]) -> None:
+    """An earlier request would be a violation of rule V11."""
+    run = runs["rate-limited"]
+    run.work_until_over()
+    run.work_until_hit("F15")
 
-    assert (day.hits("F14"), day.hits("F15")) == (1, 1)
-    assert day.heard("rate limit")
-
-
-def test_the_announced_capacity_does_not_dip_while_starts_fail(days: dict[str, Day]) -> None:
-    day = days["capacity-trap"]
-    day.github.queue_jobs(day.name, MOST, steps=["true"])
-    day.github.wait_for_scenario()
-    day.all_jobs()
-
-    assert {one["capacity"] for one in day.events("capacity")} == {MOST}
-    assert day.hits("F72") > 0
+    assert (run.hits("F14"), run.hits("F15")) == (1, 1)
+    assert run.logged("rate limit")
 
 
-def test_jobs_that_are_assigned_and_ignored_leak_no_runner(days: dict[str, Day]) -> None:
-    day = days["assigned-but-ignored"]
-    day.github.wait_for_scenario()
-    jobs = day.all_jobs()
+def test_the_announced_capacity_does_not_dip_while_starts_fail(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["capacity-trap"]
+    run.github.queue_jobs(run.name, MAX_RUNNERS, steps=["true"])
+    run.github.wait_for_scenario()
+    run.all_jobs()
 
-    assert day.status.counters.runners_started == len(jobs) == MOST
-
-
-def test_a_mute_session_is_cut_and_opened_anew(days: dict[str, Day]) -> None:
-    day = days["mute-session"]
-    day.clock.pass_by(PAST_THREE_POLLS)
-    day.all_jobs()
-
-    assert day.heard("mute")
-    assert day.sessions() == 2
+    assert {one["capacity"] for one in run.events("capacity")} == {MAX_RUNNERS}
+    assert run.hits("F72") > 0
 
 
-def test_refused_versions_are_named_and_tried_slowly(days: dict[str, Day]) -> None:
-    day = days["version-refused"]
-    day.github.wait_for_scenario()
-    day.all_jobs()
+def test_jobs_that_are_assigned_and_ignored_leak_no_runner(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["assigned-but-ignored"]
+    run.github.wait_for_scenario()
+    jobs = run.all_jobs()
 
-    assert day.heard("GitHub refuses this runner version")
-    assert day.hits("F84") <= 3 * MOST
-
-
-def test_tokens_that_expire_all_at_once_cost_no_job(days: dict[str, Day]) -> None:
-    day = days["token-expiry-storm"]
-    day.work_until_over()
-    day.work_until_hit("F26", 2)
-
-    assert day.hits("F31") > 0
-    assert day.hits("F26") == 2
+    assert run.status.counters.runners_started == len(jobs) == MAX_RUNNERS
 
 
-def test_a_runner_whose_job_was_called_completed_is_not_killed(days: dict[str, Day]) -> None:
-    day = days["early-completed"]
-    day.work_until_over()
-    day.work_until_hit("F43", 2)
+def test_a_mute_session_is_closed_and_opened_again(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["mute-session"]
+    run.clock.pass_by(LONGER_THAN_THREE_POLLS)
+    run.all_jobs()
 
-    assert (day.hits("F46"), day.hits("F43")) == (2, 2)
+    assert run.logged("mute")
+    assert run.sessions() == 2
 
 
-def test_a_runner_that_gets_its_job_after_its_removal_is_not_killed(days: dict[str, Day]) -> None:
-    day = days["registration-race"]
-    day.github.wait_for_scenario()
-    cancelled, late = day.all_jobs()
-    (runner,) = day.github.state().runners
+def test_refused_versions_are_reported_and_retried_slowly(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["version-refused"]
+    run.github.wait_for_scenario()
+    run.all_jobs()
+
+    assert run.logged("GitHub refuses this runner version")
+    assert run.hits("F84") <= 3 * MAX_RUNNERS
+
+
+def test_tokens_that_expire_all_at_once_cost_no_job(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["token-expiry-storm"]
+    run.work_until_over()
+    run.work_until_hit("F26", 2)
+
+    assert run.hits("F31") > 0
+    assert run.hits("F26") == 2
+
+
+def test_a_runner_whose_job_was_called_completed_is_not_killed(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["early-completed"]
+    run.work_until_over()
+    run.work_until_hit("F43", 2)
+
+    assert (run.hits("F46"), run.hits("F43")) == (2, 2)
+
+
+def test_a_runner_that_gets_its_job_after_its_removal_is_not_killed(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["registration-race"]
+    run.github.wait_for_scenario()
+    cancelled, late = run.all_jobs()
+    (runner,) = run.github.state().runners
 
     assert (cancelled.result, cancelled.runner) == ("canceled", "")
     assert (late.result, late.runner) == ("succeeded", runner.name)
-    assert day.status.counters.runners_started == 1
+    assert run.status.counters.runners_started == 1
 
 
-def test_a_stolen_session_makes_a_standby_that_takes_over_without_a_fight(days: dict[str, Day]) -> None:
-    day = days["session-stolen"]
-    day.all_jobs()
+def test_a_daemon_whose_session_was_stolen_stands_by_and_takes_over_again(
+    runs: dict[str, ScenarioRun],
+) -> None:
+    run = runs["session-stolen"]
+    run.all_jobs()
 
-    assert day.heard("standby")
-    assert day.sessions() == 3
-    assert day.status.state == "ok"
+    assert run.logged("standby")
+    assert run.sessions() == 3
+    assert run.status.state == "ok"
 
 
 @pytest.mark.parametrize("name", BY_NAME)
-def test_after_it_every_job_has_run_once_and_no_rule_was_broken(days: dict[str, Day], name: str) -> None:
-    """Where every runner is refused, jobs wait so long that GitHub may assign them anew."""
-    day = days[name]
-    day.siege.wait_until_clear(name)
-    by_people = [one for one in day.all_jobs() if one.result == "canceled"]
-    worked = [one for one in day.all_jobs() if one.result != "canceled"]
+def test_after_a_scenario_every_job_has_run_once_and_no_rule_was_broken(
+    runs: dict[str, ScenarioRun], name: str
+) -> None:
+    """If every runner is refused, jobs wait so long that GitHub may assign them again."""
+    run = runs[name]
+    run.embedded.wait_until_clear(name)
+    cancelled = [one for one in run.all_jobs() if one.result == "canceled"]
+    others = [one for one in run.all_jobs() if one.result != "canceled"]
 
-    assert {one.result for one in worked} == {"succeeded"}
-    assert name == "version-refused" or {one.attempts for one in worked} == {1}
-    assert len(by_people) == (name == "registration-race")
-    assert day.github.violations() == ()
-    assert (day.status.restarts, day.github.scenario.over) == (0, True)
+    assert {one.result for one in others} == {"succeeded"}
+    assert name == "version-refused" or {one.attempts for one in others} == {1}
+    assert len(cancelled) == (name == "registration-race")
+    assert run.github.violations() == ()
+    assert (run.status.restarts, run.github.scenario.over) == (0, True)
 
 
-def test_a_newcomer_sees_a_bad_day_with_two_commands(tmp_path: Path) -> None:
+def test_a_scenario_can_be_played_with_two_commands(tmp_path: Path) -> None:
     port, name = free_port(), "lost-acks"
     options = ("--port", str(port), "--fast", "--scenario", name, "--jobs", "5", "--seed", "3")
     keys = {"url": f"http://127.0.0.1:{port}/my-org", "name": "linux", "token": TOKEN, "backend": "process"}
@@ -291,13 +296,13 @@ def test_a_newcomer_sees_a_bad_day_with_two_commands(tmp_path: Path) -> None:
         try:
             daemon.start()
             assert simulator.stdout is not None
-            told = list(takewhile(lambda line: line[0] not in "✓✗", simulator.stdout))
+            lines = list(takewhile(lambda line: line[0] not in "✓✗", simulator.stdout))
             assert daemon.stop() == 0
         finally:
             daemon.close()
             simulator.terminate()
         assert simulator.wait(30) == 0
 
-    blows = [line.split(": ", 1)[1].strip() for line in told if f" {name}: " in line]
-    assert blows == ["linux is listening", *(step.text for step in BY_NAME[name].steps)]
+    faults = [line.split(": ", 1)[1].strip() for line in lines if f" {name}: " in line]
+    assert faults == ["linux is listening", *(step.text for step in BY_NAME[name].steps)]
     assert daemon.leftovers() == []

@@ -1,24 +1,24 @@
-"""How the daemon ends: in order, at once, and out of its user's patience."""
+"""How the daemon ends: after a stop, after a second signal and after the drain timeout."""
 
 from __future__ import annotations
 
 import signal
 
 import pytest
-from support.daemon import of, serving
+from support.daemon import all_ok, of
 
 from runscaler.testing.simulator import JobState, RunnerState
 
 
 @pytest.fixture
-def busy_and_idle(github, daemon, scale_set, backend, door):
-    """`busy_and_idle(drain_timeout)`: a daemon whose two runners are idle while a third one runs a job."""
+def busy_and_idle(github, daemon, scale_set, backend, latch):
+    """`busy_and_idle(drain_timeout)`: a daemon with two idle runners and a third one that runs a job."""
 
     def make(drain_timeout):
         keys = scale_set("linux", backend, max_runners=3, min_runners=2)
         program = daemon({**keys, "drain-timeout": drain_timeout})
         program.start()
-        (job,) = github.queue_jobs("linux", steps=[door.step])
+        (job,) = github.queue_jobs("linux", steps=[latch.step])
         github.wait_for_jobs([job], JobState.RUNNING)
         program.wait_for(lambda health: (of(health, "linux")["busy"], of(health, "linux")["idle"]) == (1, 2))
         return program, job
@@ -26,14 +26,14 @@ def busy_and_idle(github, daemon, scale_set, backend, door):
     return make
 
 
-def test_a_stop_removes_idle_runners_at_once_and_lets_the_busy_one_finish(github, busy_and_idle, door):
+def test_a_stop_removes_idle_runners_at_once_and_lets_the_busy_one_finish(github, busy_and_idle, latch):
     program, job = busy_and_idle("60s")
 
     program.signal()
     state = github.wait_until(lambda state: not state.runners_in(RunnerState.IDLE))
     program.wait_for(lambda health: of(health, "linux")["total"] == 1)
     left = program.resources()
-    door.open()
+    latch.release()
     code = program.ended()
 
     (done,) = github.wait_for_jobs([job])
@@ -58,7 +58,7 @@ def test_a_busy_runner_is_removed_when_the_drain_timeout_is_over(github, busy_an
     assert github.violations() == ()
 
 
-def test_after_a_second_signal_it_leaves_at_once_and_the_next_start_adopts(github, busy_and_idle, door):
+def test_after_a_second_signal_it_leaves_at_once_and_the_next_start_adopts(github, busy_and_idle, latch):
     program, job = busy_and_idle("60s")
     (before,) = github.state().jobs
 
@@ -73,9 +73,9 @@ def test_after_a_second_signal_it_leaves_at_once_and_the_next_start_adopts(githu
 
     github.client_restarted()
     program.start()
-    program.wait_for(lambda health: serving(health) and of(health, "linux")["total"] == 3)
+    program.wait_for(lambda health: all_ok(health) and of(health, "linux")["total"] == 3)
     assert before.runner in program.resources()
-    door.open()
+    latch.release()
     (done,) = github.wait_for_jobs([job])
     code = program.stop()
 
@@ -85,7 +85,7 @@ def test_after_a_second_signal_it_leaves_at_once_and_the_next_start_adopts(githu
     assert all(one.deleted for one in github.state().scale_sets)
 
 
-def test_a_killed_daemon_s_job_goes_on_under_the_next_one(github, busy_and_idle, door):
+def test_a_killed_daemon_s_job_goes_on_under_the_next_one(github, busy_and_idle, latch):
     program, job = busy_and_idle("60s")
     held = program.resources()
 
@@ -93,9 +93,9 @@ def test_a_killed_daemon_s_job_goes_on_under_the_next_one(github, busy_and_idle,
     assert program.ended() == -signal.SIGKILL
     github.client_restarted()
     program.start()
-    health = program.wait_for(lambda health: serving(health) and of(health, "linux")["total"] == len(held))
+    health = program.wait_for(lambda health: all_ok(health) and of(health, "linux")["total"] == len(held))
     adopted = program.resources()
-    door.open()
+    latch.release()
     (done,) = github.wait_for_jobs([job])
     code = program.stop()
 

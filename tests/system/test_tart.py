@@ -1,4 +1,4 @@
-"""Runners in Tart VMs, the whole program on a fake Mac: scale sets and strangers share its few VMs."""
+"""Runners in Tart VMs, the whole program on a fake Mac: scale sets and foreign VMs share its few VM slots."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from collections import Counter
 from contextlib import ExitStack
 
 import pytest
-from support.daemon import of, serving
+from support.daemon import all_ok, of
 from support.mac_watch import MacWatch, most_at_once
 
 FOREIGN = "sequoia-test"
 JOBS = 6
-MOST = 3
+MAX_RUNNERS = 3
 
 
 @pytest.fixture
 def two_sets(mac, scale_set):
-    """Of different images, so that no warm VM serves both."""
+    """With different images, so that no warm VM fits both."""
 
     def make(**tart):
         sonoma = mac.add_image("ghcr.io/acme/sonoma:latest")
-        first = scale_set("sequoia", mac.keys(max_vms=2, **tart), max_runners=MOST)
-        return first, scale_set("sonoma", mac.keys(sonoma, max_vms=2, **tart), max_runners=MOST)
+        first = scale_set("sequoia", mac.keys(max_vms=2, **tart), max_runners=MAX_RUNNERS)
+        return first, scale_set("sonoma", mac.keys(sonoma, max_vms=2, **tart), max_runners=MAX_RUNNERS)
 
     return make
 
@@ -33,15 +33,15 @@ def queue(github):
 
 
 def assert_both_took_turns(jobs):
-    """Who has waited longest is next where nobody runs: one may be ahead by as many as wait at once."""
+    """The scale set that waits longest is next, so one can be ahead only by the jobs that wait at once."""
     order = [job.scale_set for job in sorted(jobs, key=lambda job: job.started_at)]
     for count in range(1, JOBS + 1):
         shares = Counter(order[:count])
-        assert abs(shares["sequoia"] - shares["sonoma"]) <= MOST, order
+        assert abs(shares["sequoia"] - shares["sonoma"]) <= MAX_RUNNERS, order
 
 
 def limited(health):
-    """Somebody waits, and is told for whom."""
+    """Whether a scale set waits and its reason names what it waits for."""
     return [
         one["detail"] for each in health["scale_sets"] for one in each["unmet"] if one["reason"] == "vm_limit"
     ]
@@ -50,13 +50,13 @@ def limited(health):
 def test_two_scale_sets_take_turns_in_the_one_slot_that_a_foreign_vm_leaves_them(
     github, mac, mac_daemon, two_sets
 ):
-    """The kernel would allow more: it is we who count the stranger."""
+    """The kernel would allow more VMs: runscaler itself counts the foreign VM."""
     mac.tart.state(limit=9)
     program = mac_daemon(*two_sets())
     with mac.tart.start_foreign_vm(FOREIGN, home=mac.tart.home) as foreign, MacWatch(mac.tart) as watch:
         before = (mac.tart.vm_path(FOREIGN) / "config.json").read_bytes()
         program.start()
-        program.wait_for(serving)
+        program.wait_for(all_ok)
         ids = queue(github)
         health = program.wait_for(limited)
         jobs = github.wait_for_jobs(ids)
@@ -73,12 +73,14 @@ def test_two_scale_sets_take_turns_in_the_one_slot_that_a_foreign_vm_leaves_them
     mac.assert_nothing_is_left(program, github)
 
 
-def test_the_kernel_s_refusal_for_a_vm_that_cannot_be_seen_is_waited_out(github, mac, mac_daemon, two_sets):
-    """The stranger runs in a TART_HOME of which nobody told us."""
+def test_a_vm_waits_while_the_kernel_refuses_it_for_one_that_cannot_be_seen(
+    github, mac, mac_daemon, two_sets
+):
+    """The foreign VM runs in a TART_HOME that the daemon does not know."""
     program = mac_daemon(*two_sets())
     with mac.tart.start_foreign_vm(FOREIGN) as foreign, MacWatch(mac.tart) as watch:
         program.start()
-        program.wait_for(serving)
+        program.wait_for(all_ok)
         ids = queue(github)
         program.wait_for(limited)
         jobs = github.wait_for_jobs(ids)
@@ -95,21 +97,21 @@ def test_the_kernel_s_refusal_for_a_vm_that_cannot_be_seen_is_waited_out(github,
 
 @pytest.mark.parametrize("pool_size", [0, 1])
 def test_the_slot_of_a_foreign_vm_that_ends_midway_is_used(
-    github, mac, mac_daemon, two_sets, pool_size, door
+    github, mac, mac_daemon, two_sets, pool_size, latch
 ):
     mac.tart.state(limit=9)
     program = mac_daemon(*two_sets(pool_size=pool_size))
     with MacWatch(mac.tart) as watch, ExitStack() as stranger:
         stranger.enter_context(mac.tart.start_foreign_vm(FOREIGN, home=mac.tart.home))
         program.start()
-        program.wait_for(serving)
-        held = github.queue_jobs("sequoia", steps=[door.step]) + github.queue_jobs(
-            "sonoma", steps=[door.step]
+        program.wait_for(all_ok)
+        held = github.queue_jobs("sequoia", steps=[latch.step]) + github.queue_jobs(
+            "sonoma", steps=[latch.step]
         )
         program.wait_for(limited)
         stranger.close()
         state = github.wait_until(lambda state: len(state.jobs_in("running")) == 2)
-        door.open()
+        latch.release()
         jobs = github.wait_for_jobs(held + queue(github))
         assert program.stop() == 0
 

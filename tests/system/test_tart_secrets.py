@@ -1,4 +1,4 @@
-"""No JIT configuration and no token stands in a command line, a variable of the host, a file or a log."""
+"""No JIT configuration and no token is in a command line, an environment of the host, a file or a log."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from support.daemon import serving
+from support.daemon import all_ok
+from support.embedded import TOKEN
 from support.missing import missing
-from support.secret_watch import SecretWatch, files_below, told_in
-from support.siege import TOKEN
+from support.secret_watch import SecretWatch, files_below, found_in
 
 from runscaler.testing.simulator import JobState
 
@@ -24,22 +24,22 @@ def watch():
 
 
 @pytest.mark.parametrize("pool_size", [0, 2], ids=["cold", "warm"])
-def test_jit_configurations_and_tokens_are_told_to_the_runner_alone(
-    github, mac, mac_daemon, scale_set, door, watch, pool_size
+def test_jit_configurations_and_tokens_reach_only_the_runner(
+    github, mac, mac_daemon, scale_set, latch, watch, pool_size
 ):
-    """Looked for while runners are at work, in files that go with their VMs, and after the end."""
+    """Checked while runners are busy, because some files are removed with their VMs, and after the end."""
     mac.tart.state(limit=3)
     tart = mac.keys(max_vms=3, pool_size=pool_size)
     program = mac_daemon(scale_set("macs", tart, max_runners=3), log_level="debug")
     with watch:
         program.start()
-        program.wait_for(serving)
-        held = github.queue_jobs("macs", steps=[door.step])
+        program.wait_for(all_ok)
+        held = github.queue_jobs("macs", steps=[latch.step])
         github.wait_for_jobs(held, JobState.RUNNING)
         done = github.wait_for_jobs(github.queue_jobs("macs", JOBS, steps=["sleep 0.05"]))
         files = [*files_below(mac.folder, program.state_dir)]
         agent_logs = [mac.tart.agent_log(vm) for vm in mac.pids()]
-        door.open()
+        latch.release()
         jobs = [*github.wait_for_jobs(held), *done]
         assert program.stop() == 0
 
@@ -51,10 +51,10 @@ def test_jit_configurations_and_tokens_are_told_to_the_runner_alone(
     assert len(configurations) >= len(jobs)
     assert {hashlib.sha256(f"{one}\n".encode()).hexdigest() for one in configurations} == injections
     assert any("run.sh" in log or "actions-runner" in log for log in agent_logs), "the agents' logs are seen"
-    assert told_in(configurations, watch.variables_of_guests) != [], "variables are seen"
+    assert found_in(configurations, watch.variables_of_guests) != [], "variables are seen"
     assert any(b"clone" in words for words in watch.words), "commands of tart are seen"
     secrets = [*configurations, TOKEN]
-    assert told_in(secrets, watch.words) == []
-    assert told_in(secrets, watch.variables) == []
-    assert told_in(secrets, files) == []
+    assert found_in(secrets, watch.words) == []
+    assert found_in(secrets, watch.variables) == []
+    assert found_in(secrets, files) == []
     mac.assert_nothing_is_left(program, github)

@@ -1,26 +1,26 @@
-"""How a daemon with Tart VMs ends, what its successor takes over, and two daemons on one Mac (T34)."""
+"""How a daemon with Tart VMs ends, what the next one adopts, and two daemons on one Mac (T34)."""
 
 from __future__ import annotations
 
 import tomllib
 
 import pytest
-from support.daemon import of, serving, wait_until
+from support.daemon import all_ok, of, wait_until
 from support.mac_watch import MacWatch, most_at_once
 
 from runscaler.testing.simulator import JobState, RunnerState
 
 
 @pytest.fixture
-def busy_idle_and_warm(github, mac, mac_daemon, scale_set, door):
-    """`busy_idle_and_warm(**top)`: a daemon with a VM of each; the host may run three."""
+def busy_idle_and_warm(github, mac, mac_daemon, scale_set, latch):
+    """`busy_idle_and_warm(**top)`: a daemon with a busy, an idle and a warm VM; the host may run three."""
 
     def make(**top):
         mac.tart.state(limit=3)
         tart = mac.keys(max_vms=3, pool_size=1)
         program = mac_daemon(scale_set("macs", tart, max_runners=2, min_runners=1), **top)
         program.start()
-        (job,) = github.queue_jobs("macs", steps=[door.step])
+        (job,) = github.queue_jobs("macs", steps=[latch.step])
         github.wait_for_jobs([job], JobState.RUNNING)
         program.wait_for(lambda health: (of(health, "macs")["busy"], of(health, "macs")["idle"]) == (1, 1))
         wait_until(lambda: mac.in_phase("pooled"), "a warm VM")
@@ -34,7 +34,7 @@ def vm_of(mac, runner):
 
 
 def test_a_stop_removes_warm_and_idle_vms_at_once_and_lets_the_busy_one_finish(
-    github, mac, busy_idle_and_warm, door
+    github, mac, busy_idle_and_warm, latch
 ):
     program, job = busy_idle_and_warm(drain_timeout="60s")
     (running,) = github.state().jobs
@@ -44,7 +44,7 @@ def test_a_stop_removes_warm_and_idle_vms_at_once_and_lets_the_busy_one_finish(
     program.signal()
     wait_until(lambda: [*mac.pids()] == [busy], "the end of the others")
     state = github.wait_until(lambda state: not state.runners_in(RunnerState.IDLE))
-    door.open()
+    latch.release()
     code = program.ended()
 
     (done,) = github.wait_for_jobs([job])
@@ -53,7 +53,7 @@ def test_a_stop_removes_warm_and_idle_vms_at_once_and_lets_the_busy_one_finish(
     mac.assert_nothing_is_left(program, github)
 
 
-def test_without_patience_a_stop_removes_the_busy_vm_too(github, mac, busy_idle_and_warm):
+def test_a_stop_without_a_drain_timeout_removes_the_busy_vm_too(github, mac, busy_idle_and_warm):
     program, _ = busy_idle_and_warm(drain_timeout=0)
 
     code = program.stop()
@@ -64,7 +64,7 @@ def test_without_patience_a_stop_removes_the_busy_vm_too(github, mac, busy_idle_
     assert github.violations() == ()
 
 
-def test_what_is_kept_at_an_exit_the_next_start_takes_over_and_uses(github, mac, busy_idle_and_warm, door):
+def test_the_next_start_adopts_and_uses_what_an_exit_kept(github, mac, busy_idle_and_warm, latch):
     program, job = busy_idle_and_warm(on_exit="keep")
     (running,) = github.state().jobs
     before, warm = mac.pids(), mac.in_phase("pooled")
@@ -74,10 +74,10 @@ def test_what_is_kept_at_an_exit_the_next_start_takes_over_and_uses(github, mac,
 
     github.client_restarted()
     program.start()
-    program.wait_for(lambda health: serving(health) and of(health, "macs")["total"] == 2)
+    program.wait_for(lambda health: all_ok(health) and of(health, "macs")["total"] == 2)
     wait_until(lambda: "took over the warm VM" in program.log, "the warm VM in the log")
     assert mac.pids() == before
-    door.open()
+    latch.release()
     more = github.queue_jobs("macs", 3)
     first, *others = github.wait_for_jobs([job, *more])
 
@@ -88,14 +88,14 @@ def test_what_is_kept_at_an_exit_the_next_start_takes_over_and_uses(github, mac,
     github.client_restarted()
     program.configure({**tomllib.loads(program.path.read_text()), "on-exit": "remove"})
     program.start()
-    program.wait_for(serving)
+    program.wait_for(all_ok)
     assert program.stop() == 0
     mac.assert_nothing_is_left(program, github)
 
 
 @pytest.mark.timeout(300)
 def test_two_daemons_share_the_slots_of_their_mac(github, mac, mac_daemon, scale_set):
-    """T34: each has a state directory and a TART_HOME of its own. The kernel would allow more."""
+    """T34: each has its own state directory and TART_HOME. The kernel would allow more VMs."""
     mac.tart.state(limit=9)
     theirs = mac.folder / "other-home"
     mac.add_image(home=theirs)
@@ -112,8 +112,8 @@ def test_two_daemons_share_the_slots_of_their_mac(github, mac, mac_daemon, scale
     with MacWatch(mac.tart) as watch:
         one.start()
         two.start()
-        one.wait_for(serving)
-        two.wait_for(serving)
+        one.wait_for(all_ok)
+        two.wait_for(all_ok)
         ids = [id_ for name in ("one", "two") for id_ in github.queue_jobs(name, 8, steps=["sleep 0.1"])]
         jobs = github.wait_for_jobs(ids, timeout=200)
         assert (one.stop(), two.stop()) == (0, 0)

@@ -1,11 +1,11 @@
-"""A day's work on a real engine: two scale sets of different settings in one daemon."""
+"""Two hundred jobs on a real engine, for two scale sets with different settings in one daemon."""
 
 from __future__ import annotations
 
 from functools import partial
 
 import pytest
-from support.daemon import serving
+from support.daemon import all_ok
 from support.engine_watch import EngineWatch
 
 BURSTS = 4
@@ -34,7 +34,7 @@ def test_two_hundred_jobs_run_each_in_a_container_of_its_own_and_never_more_than
 
     with EngineWatch(engine_url, program.state_dir) as watch:
         program.start()
-        program.wait_for(serving)
+        program.wait_for(all_ok)
         for _ in range(BURSTS):
             ids += github.queue_jobs(count=BURST, labels=("linux",), steps=['test "$TEAM" = red', HAS_LIMIT])
             ids += github.queue_jobs("large", BURST, steps=['test "$TEAM" = blue', "sleep 0.1"])

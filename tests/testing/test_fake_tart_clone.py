@@ -2,7 +2,7 @@
 
 import signal
 
-from support.fake_mac import PATIENCE, answer, clone, held, listed, running, set_mac, wait_for
+from support.fake_tart import PATIENCE, answer, clone, held, listed, running, set_mac, wait_for
 
 from runscaler.testing.fake_tart_host import IMAGE, Rule
 

@@ -5,7 +5,7 @@ import os
 import signal
 
 import pytest
-from support.fake_mac import PATIENCE, STUBBORN, held, running, sh, wait_for
+from support.fake_tart import PATIENCE, STUBBORN, held, running, sh, wait_for
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -1,7 +1,7 @@
 """The demo runner in a guest, started as the backend starts it (docs/tart.md § 6)."""
 
 import pytest
-from support.fake_mac import clone, running, sh, wait_for
+from support.fake_tart import clone, running, sh, wait_for
 from support.scale_set_client import ScaleSetClient
 
 from runscaler.testing.fake_tart_host import IMAGE, demo_runner

@@ -6,7 +6,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import psutil
-from support.fake_mac import PATIENCE, PIPES, answer, clone, running, sh, wait_for
+from support.fake_tart import PATIENCE, PIPES, answer, clone, running, sh, wait_for
 
 
 def test_exec_gives_the_commands_code_and_both_streams(tart):

@@ -3,7 +3,7 @@
 import os
 import subprocess
 
-from support.fake_mac import PATIENCE, answer, clone, held, listed, wait_for
+from support.fake_tart import PATIENCE, answer, clone, held, listed, wait_for
 
 from runscaler.testing.fake_tart_host import IMAGE, Rule, runner_script
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from support.fake_mac import PATIENCE, STUBBORN, answer, clone, listed, running, sh, wait_for
+from support.fake_tart import PATIENCE, STUBBORN, answer, clone, listed, running, sh, wait_for
 
 from runscaler.testing.fake_tart_host import IMAGE, FakeTart, Rule
 

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from support.fake_mac import MAC, PATIENCE, answer, clone, listed, running, set_mac, sh, wait_for
+from support.fake_tart import MAC, PATIENCE, answer, clone, listed, running, set_mac, sh, wait_for
 
 from runscaler.testing.fake_tart_host import IMAGE
 

@@ -4,7 +4,7 @@ import signal
 import subprocess
 
 import pytest
-from support.fake_mac import PATIENCE, clone, listed, running, sh
+from support.fake_tart import PATIENCE, clone, listed, running, sh
 
 from runscaler.testing.fake_tart_host import Rule
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.fake_mac import answer, clone, listed
+from support.fake_tart import answer, clone, listed
 
 from runscaler.testing.fake_tart_host import IMAGE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.engine import DockerRig, connect, shell_image
-from support.own_engine import PrivateEngine
+from support.private_engine import PrivateEngine
 
 from runscaler.names import new_owner_id
 from runscaler.testing.backend_contract import OURS, THEIRS

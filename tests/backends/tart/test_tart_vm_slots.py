@@ -8,7 +8,7 @@ from support.tart import OWNER, TartRig, order_of, tart_settings, wait_until
 
 from runscaler.backends.base import Place, PlacedBackend
 from runscaler.backends.tart.vm_slots import mac_of
-from runscaler.errors import PlacesTaken, StartFailed
+from runscaler.errors import StartFailed, VmLimitReached
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import THEIRS
 from runscaler.testing.fake_tart_host import Rule
@@ -56,7 +56,7 @@ def test_no_vm_runs_in_a_slot_that_was_returned_during_its_start(rig, backend):
         rig.called("set")
         backend.return_place(place)
 
-        with pytest.raises(PlacesTaken, match="was released"):
+        with pytest.raises(VmLimitReached, match="was released"):
             start.result()
     assert rig.leftovers() == []
 
@@ -104,7 +104,7 @@ def test_a_vm_keeps_its_slot_after_the_death_of_its_daemon(rig, backend):
 def test_a_start_without_a_slot_claims_one_and_names_the_holders_if_there_is_none(rig, backend):
     resources = [backend.start(order_of(rig), Interrupt()) for _ in range(2)]
 
-    with pytest.raises(PlacesTaken) as caught:
+    with pytest.raises(VmLimitReached) as caught:
         backend.start(order_of(rig), Interrupt())
 
     assert {resource.place.vm_slot for resource in resources} == {0, 1}
@@ -127,7 +127,7 @@ def test_a_refusal_of_the_kernel_is_reported_as_a_reached_limit(folder):
     rig = TartRig(folder, limit=1)
     backend = rig.open()
     with rig.tart.start_foreign_vm("theirs"):
-        with pytest.raises(PlacesTaken, match="as many macOS VMs as it may"):
+        with pytest.raises(VmLimitReached, match="as many macOS VMs as it may"):
             backend.start(order_of(rig), Interrupt())
         assert backend.claim_place(2).vm_slot == 0
         backend.return_place(Place(0))
@@ -147,7 +147,7 @@ def test_a_refused_start_names_the_other_holders(folder):
     backend = rig.open()
     running = backend.start(order_of(rig), Interrupt())
 
-    with pytest.raises(PlacesTaken) as caught:
+    with pytest.raises(VmLimitReached) as caught:
         backend.start(order_of(rig), Interrupt())
 
     assert str(caught.value).endswith(f"may: {running.id}")
@@ -160,7 +160,7 @@ def test_a_kernel_that_lost_count_is_reported_with_the_fix(rig, backend):
     """T14"""
     rig.tart.state(leaked=2)
 
-    with pytest.raises(PlacesTaken) as caught:
+    with pytest.raises(VmLimitReached) as caught:
         backend.start(order_of(rig), Interrupt())
 
     assert any("restart the Mac" in fix for fix in caught.value.fixes)
@@ -211,7 +211,7 @@ def test_an_order_whose_slot_somebody_took_meanwhile_is_refused(rig, backend):
     theirs = rig.open(THEIRS)
     place = theirs.claim_place(1)
 
-    with pytest.raises(PlacesTaken):
+    with pytest.raises(VmLimitReached):
         backend.start(order_of(rig, place=replace(place, warm="pool-0000dead"), max_vms=1), Interrupt())
 
     assert rig.leftovers() == []
@@ -219,10 +219,10 @@ def test_an_order_whose_slot_somebody_took_meanwhile_is_refused(rig, backend):
 
 
 def test_scale_sets_of_one_host_share_one_backend():
-    from runscaler.backends.registry import kind_of
+    from runscaler.backends.registry import factory_for
 
-    kind = kind_of("tart")
-    assert kind.thing(tart_settings()) == kind.thing(tart_settings(home="/elsewhere")) == "tart"
+    factory = factory_for("tart")
+    assert factory.location(tart_settings()) == factory.location(tart_settings(home="/elsewhere")) == "tart"
 
 
 def test_claims_are_released_when_the_backend_closes(rig, backend):

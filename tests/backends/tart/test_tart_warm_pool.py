@@ -6,7 +6,7 @@ import pytest
 from support.tart import OWNER, order_of, wait_until
 
 from runscaler.backends.base import ResourceState
-from runscaler.errors import Interrupted, PlacesTaken, StartFailed
+from runscaler.errors import Interrupted, StartFailed, VmLimitReached
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import THEIRS
 from runscaler.testing.backend_rig import Observed
@@ -15,7 +15,7 @@ from runscaler.testing.fake_tart_host import Rule
 
 @pytest.fixture
 def warm(rig, backend):
-    return backend.warm(rig.settings(), backend.claim_place(2), Interrupt())
+    return backend.make_warm(rig.settings(), backend.claim_place(2), Interrupt())
 
 
 def started(rig, backend, warm, **options):
@@ -24,7 +24,7 @@ def started(rig, backend, warm, **options):
 
 def test_a_warm_vm_holds_its_slot_and_is_not_registered(rig, backend, warm):
     assert warm.id.startswith("pool-")
-    assert warm.kind == backend.kind_of_warm(rig.settings())
+    assert warm.kind == backend.warm_kind(rig.settings())
     assert (warm.place.vm_slot, warm.place.warm) == (0, warm.id)
     assert warm.ready_at > 0
     assert backend.inventory() == []
@@ -41,12 +41,12 @@ def test_a_start_in_a_warm_vm_only_injects(rig, backend, warm):
     assert (resource.id, resource.slot, resource.place.vm_slot) == (warm.id, 4, 0)
     (listed,) = backend.inventory()
     assert replace(listed, created_at=0) == replace(resource, created_at=0)
-    assert backend.warm_ones() == []
+    assert backend.warm_resources() == []
 
 
 def test_the_end_of_a_runner_in_a_warm_vm_is_reported(rig, backend):
     settings = rig.settings("exit 5")
-    warm = backend.warm(settings, backend.claim_place(2), Interrupt())
+    warm = backend.make_warm(settings, backend.claim_place(2), Interrupt())
     observed = Observed(backend)
 
     resource = started(rig, backend, warm, settings=settings)
@@ -59,7 +59,7 @@ def test_the_end_of_a_runner_in_a_warm_vm_is_reported(rig, backend):
 def test_the_kind_covers_image_home_and_size(rig, backend):
     settings = rig.settings()
     kinds = {
-        backend.kind_of_warm(each)
+        backend.warm_kind(each)
         for each in (
             settings,
             rig.settings(cpu=4),
@@ -71,7 +71,7 @@ def test_the_kind_covers_image_home_and_size(rig, backend):
 
     assert len(kinds) == 5
     rig.tart.add_image(settings.runner_image, {"moved": "the tag"})
-    assert backend.kind_of_warm(settings) not in kinds
+    assert backend.warm_kind(settings) not in kinds
 
 
 def test_a_warm_vm_that_died_is_replaced_by_a_cold_one_in_the_same_slot(rig, backend, warm):
@@ -101,7 +101,7 @@ def test_a_warm_vm_that_dies_while_the_jit_configuration_is_fetched_is_replaced_
 
 
 def test_a_missing_warm_vm_is_replaced_by_a_cold_one(rig, backend, warm):
-    backend.cool(warm, Interrupt())
+    backend.remove_warm(warm, Interrupt())
 
     resource = started(rig, backend, warm)
 
@@ -113,7 +113,7 @@ def test_a_start_is_refused_if_another_took_the_dead_warm_vms_slot(rig, backend,
     theirs = rig.open(THEIRS)
     theirs.claim_place(1)
 
-    with pytest.raises(PlacesTaken):
+    with pytest.raises(VmLimitReached):
         started(rig, backend, warm)
 
     assert rig.leftovers() == []
@@ -145,7 +145,7 @@ def test_a_warm_vm_that_fails_to_boot_leaves_only_its_claim(rig, backend):
     place = backend.claim_place(1)
 
     with pytest.raises(StartFailed):
-        backend.warm(rig.settings(), place, Interrupt())
+        backend.make_warm(rig.settings(), place, Interrupt())
 
     assert rig.leftovers() == []
     assert backend.claim_place(1) is None
@@ -157,8 +157,8 @@ def test_a_refused_warm_vm_is_reported_as_a_reached_limit(rig, backend):
     """T13"""
     rig.tart.state(leaked=2)
 
-    with pytest.raises(PlacesTaken):
-        backend.warm(rig.settings(), backend.claim_place(1), Interrupt())
+    with pytest.raises(VmLimitReached):
+        backend.make_warm(rig.settings(), backend.claim_place(1), Interrupt())
 
     assert rig.leftovers() == []
 
@@ -167,8 +167,8 @@ def test_removing_a_warm_vm_twice_is_harmless_and_reports_no_end(rig, backend, w
     observed = Observed(backend)
     observed.first()
 
-    backend.cool(warm, Interrupt())
-    backend.cool(warm, Interrupt())
+    backend.remove_warm(warm, Interrupt())
+    backend.remove_warm(warm, Interrupt())
 
     assert rig.leftovers() == []
     assert backend.claim_place(2).vm_slot == 0
@@ -182,7 +182,7 @@ def test_the_next_daemon_takes_over_the_warm_vms_that_answer(rig, backend, warm)
     backend.close()
     successor = rig.open(OWNER)
 
-    assert successor.warm_ones() == [warm]
+    assert successor.warm_resources() == [warm]
     assert started(rig, successor, warm).state is ResourceState.RUNNING
     successor.close()
 
@@ -191,7 +191,7 @@ def test_the_end_of_an_adopted_warm_vm_is_reported(rig, backend, warm):
     backend.close()
     successor = rig.open(OWNER)
     observed = Observed(successor)
-    successor.warm_ones()
+    successor.warm_resources()
 
     rig.tart.kill_vm(warm.id)
 
@@ -202,8 +202,8 @@ def test_the_end_of_an_adopted_warm_vm_is_reported(rig, backend, warm):
 
 
 def test_warm_vms_that_do_not_answer_are_removed(rig, quick):
-    quick.warm(rig.settings(), quick.claim_place(2), Interrupt())
-    frozen = quick.warm(rig.settings(), quick.claim_place(2), Interrupt())
+    quick.make_warm(rig.settings(), quick.claim_place(2), Interrupt())
+    frozen = quick.make_warm(rig.settings(), quick.claim_place(2), Interrupt())
     quick.close()
     first, second = sorted(rig.tart.vms(), key=lambda name: name == frozen.id)
     rig.tart.kill_vm(first)
@@ -211,7 +211,7 @@ def test_warm_vms_that_do_not_answer_are_removed(rig, quick):
 
     successor = rig.open(OWNER, timings=quick._timings)
 
-    assert successor.warm_ones() == []
+    assert successor.warm_resources() == []
     assert rig.leftovers() == []
     successor.close()
 
@@ -219,8 +219,8 @@ def test_warm_vms_that_do_not_answer_are_removed(rig, quick):
 def test_warm_vms_of_other_daemons_are_left_alone(rig, backend, warm):
     theirs = rig.open(THEIRS)
 
-    assert theirs.warm_ones() == []
-    theirs.cool(warm, Interrupt())
+    assert theirs.warm_resources() == []
+    theirs.remove_warm(warm, Interrupt())
 
     assert rig.tart.running_vms() == [warm.id]
     theirs.close()

@@ -1,0 +1,128 @@
+"""Two daemons on one engine with decoys, containers that resemble theirs. docs/behaviour.md § 7.1, 8.2"""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from support.engine import connect
+from support.watched_daemon import NAME, assert_github_is_clear
+
+from runscaler.testing.simulator import JobState
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
+VOLUME = "/shared"
+DECOYS = {
+    "runner-deadbeef": {"managed-by": "runner"},
+    "runner-0badcafe": {
+        "managed-by": "runner",
+        "io.runscaler.owner": "f" * 32,
+        "io.runscaler.helper": "pool",
+    },
+    "runner-5ca1ab1e": {
+        "managed-by": "runner",
+        "io.runscaler.owner": "e" * 32,
+        "io.runscaler.scale-set": NAME,
+        "io.runscaler.slot": "0",
+        "io.runscaler.runner": "runner-5ca1ab1e",
+    },
+    "linux": {"io.runscaler.scale-set": NAME},
+}
+"""Names and labels of the decoys: a runner of the Go tool, two resources of other owners, one of no owner."""
+
+
+class Decoys:
+    """Running containers on the engine that no daemon may change."""
+
+    def __init__(self, url, image):
+        self._url = url
+        with connect(url) as api:
+            for name, labels in DECOYS.items():
+                body = {
+                    "Image": image,
+                    "Cmd": ["/bin/sh", "-c", "sleep 600"],
+                    "Labels": labels,
+                    "StopSignal": "SIGKILL",
+                    "HostConfig": {"NetworkMode": "none"},
+                }
+                api.start(api.create_container_from_config(body, name)["Id"])
+        self._before = self._states()
+
+    def _states(self):
+        with connect(self._url) as api:
+            found = [api.inspect_container(name) for name in DECOYS]
+        return [(one["Id"], one["State"]["Pid"], one["State"]["StartedAt"]) for one in found]
+
+    def assert_unchanged(self):
+        assert self._states() == self._before
+        assert all(pid for _, pid, _ in self._before)
+
+
+@pytest.fixture
+def two(private_engine, watched_daemon):
+    """Two daemons with scale sets of the same name in different organisations, and a volume that both use."""
+    private_engine.start()
+    keys = {"max_runners": 3, "min_runners": 1, "docker": {"shared-volume": VOLUME}}
+    made = [watched_daemon(scope=scope, **keys) for scope in ("one-org", "two-org")]
+    for one in made:
+        one.start()
+    return made
+
+
+@pytest.fixture
+def decoys(private_engine, two):
+    return Decoys(private_engine.url, two[0].keys["runner-image"])
+
+
+def volumes(url):
+    with connect(url) as api:
+        return [volume["Name"] for volume in api.volumes()["Volumes"] or ()]
+
+
+def outcomes(jobs):
+    return {(job.result, job.attempts) for job in jobs}
+
+
+def test_a_daemon_that_is_killed_and_comes_back_takes_over_its_own_runners_only(github, two, decoys, latch):
+    killed, other = two
+    ours, theirs = (one.queue_running(1, latch.step) for one in two)
+    passing = [job for one in two for job in one.queue(4)]
+    github.wait_for_jobs(passing)
+
+    killed.program.signal(signal.SIGKILL)
+    assert killed.program.ended() == -signal.SIGKILL
+    github.client_restarted()
+    passing += [job for one in two for job in one.queue(3)]
+    killed.start()
+    github.wait_for_jobs(passing)
+    standing = {job.runner for job in github.wait_for_jobs([*ours, *theirs], JobState.RUNNING)}
+
+    assert standing <= killed.containers().keys() | other.containers().keys()
+    assert other.warned() == []
+    latch.release()
+    github.wait_for_jobs([*ours, *theirs])
+    for one in two:
+        one.end()
+    assert outcomes(github.state().jobs) == {("succeeded", 1)}
+    decoys.assert_unchanged()
+    assert_github_is_clear(github)
+
+
+def test_a_stop_removes_nothing_of_the_other_daemon_and_leaves_the_volume_that_it_uses(
+    github, private_engine, two, decoys
+):
+    first, other = two
+    github.wait_for_jobs([job for one in two for job in one.queue(2, f"touch {VOLUME}/{one.scope}")])
+    other.wait_for("ok", idle=1, total=1)
+    before = other.containers()
+
+    first.end()
+
+    assert other.containers() == before
+    assert volumes(private_engine.url) == ["runner-shared"]
+    (last,) = github.wait_for_jobs(other.queue(step=f"test -e {VOLUME}/one-org && test -e {VOLUME}/two-org"))
+    other.end()
+    assert last.runner in before
+    assert outcomes(github.state().jobs) == {("succeeded", 1)}
+    decoys.assert_unchanged()
+    assert_github_is_clear(github)

@@ -1,0 +1,38 @@
+"""What pyproject.toml declares is what the package needs, with versions that the tests have run."""
+
+from __future__ import annotations
+
+import ast
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import runscaler
+
+PACKAGE = Path(runscaler.__file__).parent
+PROJECT = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text())["project"]
+RUNTIME: list[str] = PROJECT["dependencies"]
+ALL = [*RUNTIME, *(line for lines in PROJECT["optional-dependencies"].values() for line in lines)]
+NOT_IMPORTED_YET = {"tomlkit"}
+"""pyproject.toml says there what each of them is for."""
+
+
+def imported() -> set[str]:
+    """Top-level names of every module that the package imports."""
+    nodes = [node for path in PACKAGE.rglob("*.py") for node in ast.walk(ast.parse(path.read_text("utf-8")))]
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    froms = {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    return {name.partition(".")[0] for name in plain | froms}
+
+
+def test_every_dependency_is_imported_or_said_to_be_for_later() -> None:
+    declared = {re.split(r"[<>=~!\[; ]", line)[0].replace("-", "_") for line in RUNTIME}
+
+    assert declared - imported() == NOT_IMPORTED_YET
+
+
+@pytest.mark.parametrize("line", ALL)
+def test_every_dependency_has_a_lower_bound(line: str) -> None:
+    assert re.match(r"[\w-]+>=\d", line)
