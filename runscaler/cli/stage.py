@@ -172,7 +172,7 @@ class Stage:
         world = machine.world
         self.violations = [str(one) for one in machine.final_violations()]
         self.left_at_github = [
-            *(f"scale set {one.name} at GitHub" for one in world.scale_sets.values() if not one.deleted),
+            *(f"scale set {one.name} at GitHub" for one in world.scale_sets.values() if one.live),
             *(f"session {one.id} at GitHub" for one in world.sessions.values() if one.live),
             *(f"runner {one.name} at GitHub" for one in world.runners.values() if one.state is not GONE),
         ]

@@ -61,13 +61,17 @@ def bearer(request: Request) -> str:
 
 def check_service_token(world: World, request: Request, kind: TokenKind, subject: str) -> None:
     """The token of an actions or queue call: of the right kind, alive, of this scope or session."""
-    text = bearer(request)
+    check_token(world, bearer(request), kind, subject, f"{request.method} {request.path}")
+
+
+def check_token(world: World, text: str, kind: TokenKind, subject: str, call: str) -> None:
+    """The same for a token by itself; `call` names what it came with."""
     verdict = world.tokens.judge(text, kind)
     if verdict is Verdict.OVER:
         world.patience.excuse_refresh(subject)
         raise unauthorised(f"The {kind.value} has expired.")
     if verdict is Verdict.WRONG:
-        world.violations.refuse(1, unauthorised(_wrong(world, request, text, kind)))
+        world.violations.refuse(1, unauthorised(_wrong(world, call, text, kind)))
         return
     token = world.tokens.find(text)
     if token is not None and token.subject != subject:
@@ -77,7 +81,7 @@ def check_service_token(world: World, request: Request, kind: TokenKind, subject
         world.violations.refuse(2, ServiceRefusal(403, "AccessCheckException", text))
 
 
-def _wrong(world: World, request: Request, text: str, kind: TokenKind) -> str:
+def _wrong(world: World, call: str, text: str, kind: TokenKind) -> str:
     known = world.tokens.find(text)
     what = f"a {known.kind.value}" if known else "an unknown or no token"
-    return f"{request.method} {request.path} needs the {kind.value} and came with {what}"
+    return f"{call} needs the {kind.value} and came with {what}"

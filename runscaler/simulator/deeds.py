@@ -22,7 +22,7 @@ def change_scale_set(machine: Machine, scale_set: ScaleSet, action: str, value: 
     elif action == "rename":
         machine.scale_sets.update(scale_set, ScaleSetWish(name=value))
     elif action == "move":
-        machine.scale_sets.update(scale_set, ScaleSetWish(group=group_id(machine, value)))
+        machine.scale_sets.update(scale_set, ScaleSetWish(group_id=group_id(machine, value)))
     elif action == "relabel":
         labels = tuple((label.strip(), "System") for label in value.split(",") if label.strip())
         machine.scale_sets.update(scale_set, ScaleSetWish(labels=labels))
@@ -45,8 +45,8 @@ def change_session(machine: Machine, session: Session, action: str) -> None:
 
 def steal(machine: Machine, scale_set: ScaleSet) -> Session:
     """Another client ends the live session, if there is one, and holds the set with its own."""
-    if scale_set.live_session is not None:
-        machine.sessions.end(scale_set.live_session, SessionState.DELETED)
+    if scale_set.session is not None:
+        machine.sessions.end(scale_set.session, SessionState.DELETED)
     return machine.sessions.create(scale_set, THIEF)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runscaler.github.messages import JobAssigned, JobAvailable, JobCompleted
 from runscaler.simulator.options import Flavour
 from runscaler.simulator.things import JobState, RunnerState
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from runscaler.simulator.world import World
 
 ATTEMPTS = 3
-NO_RUNNER: dict[str, object] = {"runnerId": 0, "runnerName": ""}
 
 
 class Dispatch:
@@ -28,7 +28,8 @@ class Dispatch:
 
     def place(self, job: Job) -> None:
         """A job has just become queued: give it to a set that may have it."""
-        candidates = [one for one in self._world.live_sets(job.order.scope) if self._may_have(one, job)]
+        there = self._world.live_sets(job.order.scope)
+        candidates = [one for one in there if self._has_room(one) and one.matches(job)]
         if not candidates:
             return
         if self._world.options.spread:
@@ -89,17 +90,18 @@ class Dispatch:
                 self._world.move_runner(runner, RunnerState.OFFLINE)
             self.take_back(runner)
 
-    def _may_have(self, scale_set: ScaleSet, job: Job) -> bool:
-        if scale_set.live_session is None or not scale_set.matches(job):
+    def _has_room(self, scale_set: ScaleSet) -> bool:
+        if scale_set.session is None:
             return False
         return scale_set.capacity > 0 if self._offers else scale_set.room > 0
 
     def _oldest_for(self, scale_set: ScaleSet) -> Job | None:
-        if scale_set.live_session is None or (scale_set.room <= 0 and not self._offers):
+        if not self._has_room(scale_set):
             return None
         heads = (
-            next((job for job in jobs.values() if self._may_have(scale_set, job)), None)
-            for jobs in self._world.queued.get(scale_set.scope, {}).values()
+            next((job for job in jobs.values() if scale_set.id not in job.refused_by), None)
+            for labels, jobs in self._world.queued.get(scale_set.scope, {}).items()
+            if scale_set.serves(labels)
         )
         return min((job for job in heads if job is not None), key=lambda job: job.number, default=None)
 
@@ -108,8 +110,7 @@ class Dispatch:
             self._assign(job, scale_set)
             return
         self._world.place_job(job, JobState.AVAILABLE, scale_set)
-        acquire_url = f"/_apis/runtime/runnerscalesets/{scale_set.id}/acquirejobs"
-        self._mailbox.tell(scale_set, "JobAvailable", job, acquireJobUrl=acquire_url)
+        self._mailbox.tell(scale_set, JobAvailable, job)
 
     def _assign(self, job: Job, scale_set: ScaleSet) -> None:
         job.assigned_at = self._world.clock.wall()
@@ -117,7 +118,7 @@ class Dispatch:
         self._world.place_job(job, JobState.ASSIGNED, scale_set)
         attempt = job.attempts
         self._world.deadlines.after(self._world.timers.start, lambda: self._not_started(job, attempt))
-        self._mailbox.tell(scale_set, "JobAssigned", job)
+        self._mailbox.tell(scale_set, JobAssigned, job)
         self.offer(scale_set)
 
     def _not_started(self, job: Job, attempt: int) -> None:
@@ -134,7 +135,7 @@ class Dispatch:
         job.assigned_at = 0.0
         self._world.place_job(job, JobState.QUEUED, None)
         if scale_set is not None:
-            self._mailbox.tell(scale_set, "JobCompleted", job, **NO_RUNNER, result="canceled")
+            self._mailbox.tell(scale_set, JobCompleted, job, result="canceled")
         self.queue(job)
         if scale_set is not None:
             self.fill(scale_set)
@@ -145,7 +146,7 @@ class Dispatch:
             announced_none = [
                 one.id
                 for one in self._world.live_sets(job.order.scope)
-                if one.live_session and one.announced and one.capacity == 0 and one.matches(job)
+                if one.session and one.announced and one.capacity == 0 and one.matches(job)
             ]
             job.refused_by.update(announced_none)
         self.place(job)
@@ -159,8 +160,8 @@ class Dispatch:
         self._world.place_job(job, JobState.COMPLETED, scale_set)
         if scale_set is None:
             return
-        named = {"runnerId": runner.id, "runnerName": runner.name} if runner else NO_RUNNER
-        self._mailbox.tell(scale_set, "JobCompleted", job, **named, result=result)
+        named = {"runner_id": runner.id, "runner_name": runner.name} if runner else {}
+        self._mailbox.tell(scale_set, JobCompleted, job, **named, result=result)
         self.fill(scale_set)
 
     def _leave_runner(self, job: Job) -> ScaleSet | None:

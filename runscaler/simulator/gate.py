@@ -2,6 +2,7 @@
 
     with gate: …                     one step: what is due happens first, who has news is woken after
     gate.wait(key, ready, seconds)   a long poll: sleeps until its own key is woken
+    gate.call_when_woken(key, call)  the same without a thread
     gate.watch(predicate, seconds)   sleeps until any change
 
 A waiting poll costs nothing: it is woken by name within the step that gave it something, and one
@@ -46,11 +47,12 @@ class Gate:
         self.surroundings: Surroundings | None = None
         self.closed = False
         self._lock = threading.Lock()
-        self._waiting: defaultdict[str, set[threading.Condition]] = defaultdict(set)
-        self._watching: set[threading.Condition] = set()
-        self._ticker = threading.Condition(self._lock)
+        self._waiting: defaultdict[str, set[threading.Event]] = defaultdict(set)
+        self._calls: dict[str, Callable[[], None]] = {}
+        self._watching: set[threading.Event] = set()
+        self._ticker = threading.Event()
         self._ticking: threading.Thread | None = None
-        self._next_tick = float("inf")
+        self._next_tick = float("-inf")
         self._seen_changes = 0
 
     def start(self) -> None:
@@ -61,9 +63,9 @@ class Gate:
         """End all waits now and for ever; complete when it returns, and may be called twice."""
         with self._lock:
             self.closed = True
-            self._ticker.notify_all()
-            for condition in self._sleepers():
-                condition.notify_all()
+            self._ticker.set()
+            for sleeper in self._sleepers():
+                sleeper.set()
         if self._ticking is not None:
             self._ticking.join()
 
@@ -75,32 +77,39 @@ class Gate:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._wake()
+        calls = self._wake()
         self._lock.release()
+        for call in calls:
+            call()
 
     def wait(self, key: str, ready: Callable[[], T | None], seconds: float) -> T | None:
         """Block until `ready` (called with the lock held) gives something; None when time is up."""
-        condition = threading.Condition(self._lock)
+        woken = threading.Event()
         with self:
-            self._waiting[key].add(condition)
+            self._waiting[key].add(woken)
         try:
-            return self._sleep(condition, ready, seconds)
+            return self._sleep(woken, ready, seconds)
         finally:
             with self._lock:
-                self._waiting[key].discard(condition)
+                self._waiting[key].discard(woken)
                 if not self._waiting[key]:
                     del self._waiting[key]
 
+    def call_when_woken(self, key: str, call: Callable[[], None]) -> None:
+        """To be called by the lock's holder: `call` is made once, without the lock, on the thread whose
+        step wakes `key`."""
+        self._calls[key] = call
+
     def watch(self, predicate: Callable[[], bool], seconds: float) -> bool:
         """Block until `predicate` (called with the lock held) is true; False when time is up."""
-        condition = threading.Condition(self._lock)
+        changed = threading.Event()
         with self:
-            self._watching.add(condition)
+            self._watching.add(changed)
         try:
-            return bool(self._sleep(condition, lambda: predicate() or None, seconds))
+            return bool(self._sleep(changed, lambda: predicate() or None, seconds))
         finally:
             with self._lock:
-                self._watching.discard(condition)
+                self._watching.discard(changed)
 
     def wake(self, key: str) -> None:
         """Let the poll of this name look again (its client hung up)."""
@@ -114,45 +123,47 @@ class Gate:
         self.wait(key, lambda: connection.gone() or None, seconds)
         connection.when_gone(None)
 
-    def _sleep(
-        self, condition: threading.Condition, ready: Callable[[], T | None], seconds: float
-    ) -> T | None:
+    def _sleep(self, woken: threading.Event, ready: Callable[[], T | None], seconds: float) -> T | None:
         clock = self.machine.world.clock
         deadline = clock.monotonic() + seconds
-        with self:
-            while not self.closed:
+        while True:
+            woken.clear()
+            with self:
+                if self.closed:
+                    return None
                 result = ready()
                 left = deadline - clock.monotonic()
-                if result is not None or left <= 0:
-                    return result
-                self._wake()
-                condition.wait(left)
-                self.machine.tick()
-        return None
+            if result is not None or left <= 0:
+                return result
+            woken.wait(left)
 
-    def _wake(self) -> None:
+    def _wake(self) -> list[Callable[[], None]]:
+        """Wake who has news; returns the calls to make once the lock is free."""
         world = self.machine.world
+        calls = [self._calls.pop(key) for key in world.woken if key in self._calls]
         for key in world.woken:
-            for condition in self._waiting.get(key, ()):
-                condition.notify()
+            for woken in self._waiting.get(key, ()):
+                woken.set()
         world.woken.clear()
         if world.changes != self._seen_changes:
             self._seen_changes = world.changes
-            for condition in self._watching:
-                condition.notify()
+            for changed in self._watching:
+                changed.set()
         due = world.deadlines.next_due()
         if due is not None and due < self._next_tick:
-            self._ticker.notify()
+            self._ticker.set()
+        return calls
 
     def _tick(self) -> None:
         clock = self.machine.world.clock
-        with self:
-            while not self.closed:
-                self.machine.tick()
-                self._wake()
+        while True:
+            self._ticker.clear()
+            with self:
+                if self.closed:
+                    return
                 due = self.machine.world.deadlines.next_due()
                 self._next_tick = float("inf") if due is None else due
-                self._ticker.wait(min(LONGEST_SLEEP, max(0.0, self._next_tick - clock.monotonic())))
+            self._ticker.wait(min(LONGEST_SLEEP, max(0.0, self._next_tick - clock.monotonic())))
 
-    def _sleepers(self) -> list[threading.Condition]:
+    def _sleepers(self) -> list[threading.Event]:
         return [*self._watching, *(one for some in self._waiting.values() for one in some)]

@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 RSA_KEYS = ("d", "dp", "dq", "exponent", "inverseQ", "modulus", "p", "q")
 
 
+def encode(value: object) -> str:
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+RSA_PARAMETERS = encode(dict.fromkeys(RSA_KEYS, "AQAB"))
+
+
 def encoded_jit_config(runner: Runner, agent_url: str, config_url: str) -> str:
     """base64 of a JSON object: file name → base64 of the file's content."""
     files = {
@@ -20,9 +27,9 @@ def encoded_jit_config(runner: Runner, agent_url: str, config_url: str) -> str:
             "Scheme": "RunscalerSimulator",
             "Data": {"clientId": runner.client_id, "secret": runner.secret},
         },
-        ".credentials_rsaparams": dict.fromkeys(RSA_KEYS, "AQAB"),
     }
-    return encode({name: encode(content) for name, content in files.items()})
+    encoded = {name: encode(content) for name, content in files.items()}
+    return encode({**encoded, ".credentials_rsaparams": RSA_PARAMETERS})
 
 
 def runner_file(runner: Runner, agent_url: str, config_url: str) -> dict[str, object]:
@@ -41,7 +48,3 @@ def runner_file(runner: Runner, agent_url: str, config_url: str) -> dict[str, ob
         "SkipSessionRecover": True,
         "GitHubUrl": config_url,
     }
-
-
-def encode(value: object) -> str:
-    return base64.b64encode(json.dumps(value).encode()).decode()

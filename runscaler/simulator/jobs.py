@@ -60,6 +60,7 @@ class Jobs:
             id=self._world.uuid(),
             number=FIRST_REQUEST + len(self._world.jobs) + index,
             order=order,
+            labels=frozenset(label.lower() for label in order.labels),
             run_id=run_id,
             queued_at=self._world.clock.wall(),
             steps=[StepRecord() for _ in order.steps],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runscaler.github.messages import JobStarted
 from runscaler.simulator.refusals import AgentRefusal
 from runscaler.simulator.things import JobState, RunnerState
 
@@ -70,7 +71,7 @@ class Leases:
         world.move_runner(runner, RunnerState.BUSY)
         job.leased_until = world.clock.monotonic() + world.timers.lease
         self._watch(job)
-        self._mailbox.tell(runner.scale_set, "JobStarted", job, runnerId=runner.id, runnerName=runner.name)
+        self._mailbox.tell(runner.scale_set, JobStarted, job, runner_id=runner.id, runner_name=runner.name)
 
     def _watch(self, job: Job) -> None:
         seconds = job.leased_until - self._world.clock.monotonic()

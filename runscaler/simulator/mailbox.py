@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.bodies import job_message
+from runscaler.simulator.events import job_event
 from runscaler.simulator.options import Flavour
 from runscaler.simulator.refusals import ServiceRefusal
 from runscaler.simulator.things import Message
@@ -12,8 +12,8 @@ from runscaler.simulator.things import Message
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runscaler.simulator.bodies import Json
-    from runscaler.simulator.things import Job, ScaleSet
+    from runscaler.github.messages import JobEvent
+    from runscaler.simulator.things import Event, Job, ScaleSet
     from runscaler.simulator.world import World
 
 EVENTS_A_MESSAGE = 50
@@ -22,33 +22,33 @@ EVENTS_A_MESSAGE = 50
 class Mailbox:
     def __init__(self, world: World) -> None:
         self._world = world
-        self.taps: dict[int, Callable[[ScaleSet, Json], list[Json]]] = {}
+        self.taps: dict[int, Callable[[ScaleSet, JobEvent], list[JobEvent]]] = {}
         """What faults make of each event before it is queued, by fault."""
 
-    def tell(self, scale_set: ScaleSet, kind: str, job: Job, **more: object) -> None:
+    def tell(self, scale_set: ScaleSet, kind: Callable[..., JobEvent], job: Job, **more: object) -> None:
         """An event for the scale set's listener, frozen as things are now; wakes its poll."""
         numbered = self._world.options.flavour is Flavour.ACQUIRE
-        events = [job_message(kind, job, more, numbered=numbered)]
+        events = [job_event(kind, job, numbered=numbered, **more)]
         for tap in self.taps.values():
             events = [told for event in events for told in tap(scale_set, event)]
         self.post(scale_set, *events)
 
-    def post(self, scale_set: ScaleSet, *events: Json) -> None:
+    def post(self, scale_set: ScaleSet, *events: Event) -> None:
         """Put events into the queue as they are."""
         scale_set.events.extend(events)
         self._world.wake_session(scale_set)
 
     def next(self, scale_set: ScaleSet, after: int) -> Message | None:
         """The oldest undeleted message beyond `after`, formed now if events wait; counts as delivered."""
-        for message in scale_set.messages.values():
+        for message in scale_set.undeleted.values():
             if message.id > after or message.again:
                 return self._deliver(message)
         return self._deliver(self._form(scale_set)) if scale_set.events else None
 
     def delete(self, scale_set: ScaleSet, number: int) -> None:
-        message = scale_set.messages.get(number)
+        message = scale_set.undeleted.get(number)
         if message is not None and message.deliveries:
-            scale_set.last_deleted = scale_set.messages.pop(number)
+            scale_set.last_deleted = scale_set.undeleted.pop(number)
             self._world.note("message-deleted", scaleSet=scale_set.id, message=number)
         elif message is not None or number not in scale_set.formed:
             refusal = ServiceRefusal(404, "MessageNotFoundException", f"Message {number} was not found.")
@@ -63,7 +63,7 @@ class Mailbox:
             self.post(scale_set, *message.events)
         else:
             message.again = True
-            scale_set.messages[message.id] = message
+            scale_set.undeleted[message.id] = message
             self._world.wake_session(scale_set)
 
     def restart_ids(self, scale_set: ScaleSet, first: int) -> None:
@@ -75,7 +75,7 @@ class Mailbox:
         events = tuple(scale_set.events.popleft() for _ in range(count))
         scale_set.last_message = scale_set.last_message + 1
         message = Message(scale_set.last_message, events)
-        scale_set.messages[message.id] = message
+        scale_set.undeleted[message.id] = message
         scale_set.formed.add(message.id)
         return message
 

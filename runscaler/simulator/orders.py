@@ -59,7 +59,7 @@ def scope_for(world: World, label: str) -> str:
     wanted = label.lower()
     for one in reversed(world.scale_sets.values()):
         names = {one.name.lower(), *(name.lower() for name, _ in one.labels)}
-        if not one.deleted and wanted in names:
+        if one.live and wanted in names:
             return one.scope
     scopes = set(world.tenants.values())
     if len(scopes) == 1:

@@ -9,7 +9,7 @@ from runscaler.simulator import bodies
 from runscaler.simulator.actions_api import not_found
 from runscaler.simulator.checks import check_api_version, check_no_body, check_service_token, check_user_agent
 from runscaler.simulator.exchange import ACCEPTED, NO_CONTENT, Reply, json_reply
-from runscaler.simulator.refusals import PlainRefusal, session_unknown
+from runscaler.simulator.refusals import PlainRefusal
 from runscaler.simulator.tokens import TokenKind
 
 if TYPE_CHECKING:
@@ -56,10 +56,6 @@ class QueueApi:
         def ready() -> Reply | None:
             if request.connection.gone() or session.poll != number:
                 return ACCEPTED
-            if not session.live:
-                raise session_unknown(session.id)
-            if session.mute:
-                return None
             message = self._machine.sessions.next_message(session, cursor)
             return json_reply(bodies.message_body(message, session.scale_set)) if message else None
 

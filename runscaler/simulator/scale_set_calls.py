@@ -69,7 +69,7 @@ class ScaleSetCalls:
     def _groups(self, call: Call) -> Reply:
         check_no_body(self._world, call.request)
         wanted = call.request.query.get("groupName")
-        sizes = [one.group for one in self._world.live_sets(call.scope)]
+        sizes = [one.group_id for one in self._world.live_sets(call.scope)]
         found = [
             bodies.group_body(number, name, sizes.count(number))
             for number, name in self._world.groups.items()
@@ -78,7 +78,7 @@ class ScaleSetCalls:
         return json_reply(bodies.listing(found))
 
     def _body(self, call: Call, scale_set: ScaleSet) -> bodies.Json:
-        return bodies.scale_set_body(scale_set, self._world.groups[scale_set.group], service_url(call))
+        return bodies.scale_set_body(scale_set, self._world.groups[scale_set.group_id], service_url(call))
 
 
 def service_url(call: Call) -> str:
@@ -93,7 +93,7 @@ def read_wish(body: Fields) -> ScaleSetWish:
     labels = tuple(read_label(each) for each in body.items("labels"))
     return ScaleSetWish(
         name=body.text("name", "") or None,
-        group=body.integer("runnerGroupId", 0) or None,
+        group_id=body.integer("runnerGroupId", 0) or None,
         labels=labels or None,
         disable_update=setting.truth("disableUpdate") if setting.has("disableUpdate") else None,
     )

@@ -21,7 +21,7 @@ class ScaleSetWish:
     """What a client wants a scale set to be. None: as it is."""
 
     name: str | None = None
-    group: int | None = None
+    group_id: int | None = None
     labels: tuple[tuple[str, str], ...] | None = None
     disable_update: bool | None = None
 
@@ -34,7 +34,7 @@ class ScaleSets:
 
     def create(self, scope: str, wish: ScaleSetWish, *, repeated: bool = False) -> ScaleSet:
         """`repeated`: the reply to an earlier try was lost, so that a taken name is no violation."""
-        name, group = wish.name or "", wish.group or 1
+        name, group = wish.name or "", wish.group_id or 1
         self._check_group(group)
         self._check_free(scope, group, name, repeated=repeated)
         number = FIRST + len(self._world.scale_sets)
@@ -57,25 +57,25 @@ class ScaleSets:
         return [
             one
             for one in self._world.live_sets(scope)
-            if (name is None or one.name.lower() == name.lower()) and (group is None or one.group == group)
+            if (name is None or one.name.lower() == name.lower()) and (group is None or one.group_id == group)
         ]
 
     def get(self, scope: str, number: int) -> ScaleSet:
         scale_set = self._world.scale_sets.get(number)
         if scale_set is None or scale_set.scope != scope:
             raise scale_set_gone(number)
-        if scale_set.deleted:
+        if not scale_set.live:
             if self._world.is_misuse(scale_set):
                 self._world.violations.record(9, f"scale set {number} was used after it was deleted")
             raise scale_set_gone(number)
         return scale_set
 
     def update(self, scale_set: ScaleSet, wish: ScaleSetWish) -> None:
-        name, group = wish.name or scale_set.name, wish.group or scale_set.group
+        name, group = wish.name or scale_set.name, wish.group_id or scale_set.group_id
         self._check_group(group)
-        if (name.lower(), group) != (scale_set.name.lower(), scale_set.group):
+        if (name.lower(), group) != (scale_set.name.lower(), scale_set.group_id):
             self._check_free(scale_set.scope, group, name, repeated=True)
-        scale_set.name, scale_set.group = name, group
+        scale_set.name, scale_set.group_id = name, group
         if wish.labels is not None:
             scale_set.labels = wish.labels
         if wish.disable_update is not None:
@@ -92,7 +92,7 @@ class ScaleSets:
 
     def end(self, scale_set: ScaleSet) -> None:
         """Gone: its session dies, its runners but the busy ones go, its waiting jobs are queued again."""
-        scale_set.deleted = True
+        scale_set.live = False
         if scale_set.session is not None:
             self._sessions.end(scale_set.session, SessionState.EXPIRED)
         for runner in [one for one in self._world.runners.values() if one.scale_set is scale_set]:
@@ -118,10 +118,10 @@ class ScaleSets:
         self._world.deadlines.after(seconds, lambda: self._check_dormant(scale_set))
 
     def _check_dormant(self, scale_set: ScaleSet) -> None:
-        if scale_set.deleted:
+        if not scale_set.live:
             return
         now = self._world.clock.monotonic()
-        if scale_set.live_session is not None:
+        if scale_set.session is not None:
             scale_set.last_session_at = now
         left = scale_set.last_session_at + self._world.timers.dormant - now
         if left > 0:

@@ -64,7 +64,7 @@ class SessionCalls:
     def _acquire(self, call: Call) -> Reply:
         """With the queue token instead of the admin JWT; only what is still to be had is acquired."""
         scale_set = self._machine.scale_sets.get(call.scope, call.number())
-        session = scale_set.live_session
+        session = scale_set.session
         if session is None:
             raise session_unknown("")
         check_service_token(self._world, call.request, TokenKind.QUEUE, session.id)
@@ -75,7 +75,7 @@ class SessionCalls:
 
     def _body(self, call: Call, session: Session) -> bodies.Json:
         scale_set = session.scale_set
-        group = self._world.groups[scale_set.group]
+        group = self._world.groups[scale_set.group_id]
         queue_url = f"{call.request.base_url}/_sim/queue/{scale_set.id}/messages?sessionId={session.id}"
         set_body = bodies.scale_set_body(scale_set, group, service_url(call))
         return bodies.session_body(session, set_body, queue_url)

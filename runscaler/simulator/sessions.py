@@ -22,7 +22,7 @@ class Sessions:
         self._dispatch = dispatch
 
     def create(self, scale_set: ScaleSet, owner: str) -> Session:
-        held = scale_set.live_session
+        held = scale_set.session
         if held is not None:
             name = scale_set.name
             text = f"The actions runner scaleset {name} already has an active session for owner {held.owner}."
@@ -59,6 +59,7 @@ class Sessions:
             return
         session.state = state
         session.ended_at = self._world.clock.monotonic()
+        session.scale_set.session = None
         session.scale_set.last_session_at = session.ended_at
         self._world.woken.add(session.id)
         self._world.note("session", session=session.id, scaleSet=session.scale_set.id, state=state.value)
@@ -83,7 +84,10 @@ class Sessions:
         return session.poll
 
     def next_message(self, session: Session, cursor: int) -> Message | None:
-        return self._mailbox.next(session.scale_set, cursor)
+        """What a poll that is open is answered with, None while there is nothing."""
+        if not session.live:
+            raise session_unknown(session.id)
+        return None if session.mute else self._mailbox.next(session.scale_set, cursor)
 
     def poll_ends(self, session: Session) -> None:
         session.open_polls -= 1

@@ -58,14 +58,14 @@ class Machine:
 
     def _undeleted(self) -> Iterator[tuple[int, str]]:
         for scale_set in self.world.scale_sets.values():
-            for message in scale_set.messages.values():
+            for message in scale_set.undeleted.values():
                 if message.deliveries:
                     yield 8, f"message {message.id} of {scale_set.name} was delivered, never deleted"
 
     def _left_behind(self) -> Iterator[tuple[int, str]]:
         for scale_set in self.world.scale_sets.values():
-            if scale_set.live_session is not None:
-                yield 12, f"session {scale_set.live_session.id} of {scale_set.name} was left"
+            if scale_set.session is not None:
+                yield 12, f"session {scale_set.session.id} of {scale_set.name} was left"
         for runner in self.world.runners.values():
             if runner.state in (RunnerState.REGISTERED, RunnerState.OFFLINE):
                 yield 12, f"the registration of {runner.name} ({runner.state.value}) was left"

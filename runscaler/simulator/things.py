@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
+
+from runscaler.github.messages import JobEvent, Statistics
 
 FIRST_MESSAGE = 100_000_001
 
@@ -79,6 +82,8 @@ class Job:
     number: int
     """The order of arrival, and the runnerRequestId of flavour B."""
     order: JobOrder
+    labels: frozenset[str]
+    """In lower case."""
     run_id: int
     queued_at: float
     state: JobState = JobState.QUEUED
@@ -99,8 +104,9 @@ class Job:
     steps: list[StepRecord] = field(default_factory=list)
 
     @property
-    def labels(self) -> frozenset[str]:
-        return frozenset(label.lower() for label in self.order.labels)
+    def runner_name(self) -> str:
+        """Empty until there is a runner."""
+        return self.runner.name if self.runner is not None else ""
 
 
 @dataclass(slots=True, eq=False)
@@ -122,6 +128,14 @@ class Runner:
     """The job offered to it, or run by it."""
     seen: float = 0.0
     """When its agent was last heard, on the monotonic clock."""
+
+    @property
+    def online(self) -> bool:
+        return self.state in (RunnerState.IDLE, RunnerState.BUSY)
+
+    @property
+    def busy(self) -> bool:
+        return self.state is RunnerState.BUSY
 
 
 @dataclass(slots=True, eq=False)
@@ -158,10 +172,20 @@ class Session:
         return self.state is SessionState.LIVE
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownEvent:
+    """A job message of a kind that no client knows (fault F47)."""
+
+    kind: str
+
+
+Event: TypeAlias = JobEvent | UnknownEvent
+
+
 @dataclass(slots=True, eq=False)
 class Message:
     id: int
-    events: tuple[dict[str, object], ...]
+    events: tuple[Event, ...]
     deliveries: int = 0
     again: bool = False
     """It is delivered whatever lastMessageId says, once."""
@@ -172,15 +196,16 @@ class ScaleSet:
     id: int
     scope: str
     name: str
-    group: int
+    group_id: int
     labels: tuple[tuple[str, str], ...]
     """(name, type) as the client sent them."""
     disable_update: bool
     created_at: float
-    deleted: bool = False
+    live: bool = True
     by_client: bool = False
     told_at: float | None = None
     session: Session | None = None
+    """The live one; there is at most one."""
     capacity: int = 0
     """What the newest poll of the live session announced."""
     announced: bool = False
@@ -195,26 +220,42 @@ class ScaleSet:
     """Its jobs are offered to no runner (fault F83)."""
     ready: dict[int, Runner] = field(default_factory=dict)
     """Idle runners whose agent is polling at this moment."""
-    events: deque[dict[str, object]] = field(default_factory=deque)
-    messages: dict[int, Message] = field(default_factory=dict)
+    events: deque[Event] = field(default_factory=deque)
+    undeleted: dict[int, Message] = field(default_factory=dict)
     last_deleted: Message | None = None
     last_message: int = FIRST_MESSAGE - 1
     formed: set[int] = field(default_factory=set)
     """The ids of all messages there ever were."""
 
     @property
-    def live_session(self) -> Session | None:
-        return self.session if self.session is not None and self.session.live else None
-
-    @property
     def assigned(self) -> int:
         return self.jobs[JobState.ASSIGNED] + self.jobs[JobState.RUNNING]
+
+    @property
+    def statistics(self) -> Statistics:
+        """Counted from the states (docs/protocol.md § 9.3)."""
+        jobs, runners = self.jobs, self.runners
+        return Statistics(
+            available=jobs[JobState.AVAILABLE],
+            acquired=jobs[JobState.ACQUIRED],
+            assigned=self.assigned,
+            running=jobs[JobState.RUNNING],
+            registered=runners.total() - runners[RunnerState.GONE],
+            busy=runners[RunnerState.BUSY],
+            idle=runners[RunnerState.IDLE],
+        )
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.labels)
 
     @property
     def room(self) -> int:
         return self.capacity - self.assigned
 
+    def serves(self, labels: frozenset[str]) -> bool:
+        """Every one of these labels (in lower case) is the set's name or one of its labels (9.3)."""
+        return labels <= {self.name.lower(), *(label.lower() for label, _ in self.labels)}
+
     def matches(self, job: Job) -> bool:
-        """Every label of the job is the set's name or one of its labels, ignoring case (9.3)."""
-        own = {self.name.lower(), *(label.lower() for label, _ in self.labels)}
-        return self.scope == job.order.scope and job.labels <= own and self.id not in job.refused_by
+        return self.scope == job.order.scope and self.id not in job.refused_by and self.serves(job.labels)

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from runscaler.github.messages import Statistics
-from runscaler.simulator.bodies import statistics
 from runscaler.simulator.things import JobState, RunnerState
 
 if TYPE_CHECKING:
+    from runscaler.github.messages import Statistics
     from runscaler.simulator.things import Job, Runner, ScaleSet, Session
     from runscaler.simulator.violations import Violation
     from runscaler.simulator.world import World
@@ -114,7 +113,7 @@ class State:
     @cached_property
     def scale_sets(self) -> tuple[ScaleSetView, ...]:
         groups = self._world.groups
-        return tuple(scale_set_view(one, groups[one.group]) for one in self._world.scale_sets.values())
+        return tuple(scale_set_view(one, groups[one.group_id]) for one in self._world.scale_sets.values())
 
     @cached_property
     def violations(self) -> tuple[Violation, ...]:
@@ -137,7 +136,7 @@ def job_view(job: Job) -> JobView:
         id=job.id,
         state=job.state,
         scale_set=job.scale_set.name if job.scale_set else "",
-        runner=job.runner.name if job.runner else "",
+        runner=job.runner_name,
         result=job.result,
         display_name=job.order.display_name,
         attempts=job.attempts,
@@ -170,17 +169,16 @@ def session_view(session: Session) -> SessionView:
 
 
 def scale_set_view(scale_set: ScaleSet, group: str) -> ScaleSetView:
-    counts = statistics(scale_set)
     return ScaleSetView(
         id=scale_set.id,
         name=scale_set.name,
         scope=scale_set.scope,
         group=group,
-        labels=tuple(name for name, _ in scale_set.labels),
-        deleted=scale_set.deleted,
+        labels=scale_set.label_names,
+        deleted=not scale_set.live,
         capacity=scale_set.capacity,
-        statistics=Statistics(*(int(str(value)) for value in counts.values())),
-        undeleted_messages=len(scale_set.messages),
+        statistics=scale_set.statistics,
+        undeleted_messages=len(scale_set.undeleted),
         waiting_events=len(scale_set.events),
-        session=scale_set.live_session.id if scale_set.live_session else "",
+        session=scale_set.session.id if scale_set.session else "",
     )

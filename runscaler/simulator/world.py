@@ -74,7 +74,12 @@ class World:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
     def live_sets(self, scope: str) -> list[ScaleSet]:
-        return [one for one in self.scale_sets.values() if one.scope == scope and not one.deleted]
+        return [one for one in self.scale_sets.values() if one.scope == scope and one.live]
+
+    def named_set(self, name: str) -> ScaleSet | None:
+        """The newest live set of that name, whatever its scope."""
+        named = (one for one in self.scale_sets.values() if one.name.lower() == name.lower())
+        return max((one for one in named if one.live), key=lambda one: one.id, default=None)
 
     def is_misuse(self, ended: Session | ScaleSet) -> bool:
         """Whether using this again is the client's mistake (V9).

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
     from runscaler.simulator.faults.row import Fault
+    from runscaler.simulator.things import ScaleSet
 
 __all__ = [
     "FAST",
@@ -140,7 +141,8 @@ class SimulatedGitHub:
         `scope` defaults to that of the newest live set of the name, else to `my-org`.
         """
         with self._gate as machine:
-            where = scope.lower() or self._scope_of(scale_set)
+            named = machine.world.named_set(scale_set)
+            where = scope.lower() or (named.scope if named else "my-org")
             order = JobOrder(
                 scope=where,
                 labels=tuple(labels) or (scale_set,),
@@ -271,12 +273,12 @@ class SimulatedGitHub:
     def change_scale_set(self, name: str, action: str, value: str = "") -> None:
         """`delete`, `rename`, `move` (to a group) or `relabel` (names with commas), by hand."""
         with self._gate as machine:
-            change_scale_set(machine, machine.world.scale_sets[self._set_id(name)], action, value)
+            change_scale_set(machine, self._named_set(name), action, value)
 
     def change_session(self, scale_set: str, action: str) -> None:
         """`expire`, `expire-token`, `steal` or `mute` the live session of a scale set."""
         with self._gate as machine:
-            session = machine.world.scale_sets[self._set_id(scale_set)].live_session
+            session = self._named_set(scale_set).session
             if session is None:
                 raise LookupError(f"{scale_set} has no live session")
             change_session(machine, session, action)
@@ -296,17 +298,11 @@ class SimulatedGitHub:
     def _fault(self, fault_id: int) -> Fault:
         return next(fault for fault in self._faults.all() if fault.id == fault_id)
 
-    def _scope_of(self, name: str) -> str:
-        for one in reversed(self._machine.world.scale_sets.values()):
-            if one.name.lower() == name.lower() and not one.deleted:
-                return one.scope
-        return "my-org"
-
-    def _set_id(self, name: str) -> int:
-        for one in reversed(self._machine.world.scale_sets.values()):
-            if one.name.lower() == name.lower() and not one.deleted:
-                return one.id
-        raise LookupError(f"no scale set {name}")
+    def _named_set(self, name: str) -> ScaleSet:
+        found = self._machine.world.named_set(name)
+        if found is None:
+            raise LookupError(f"no scale set {name}")
+        return found
 
 
 def as_step(step: str | Step, number: int) -> Step:

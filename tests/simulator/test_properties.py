@@ -37,12 +37,12 @@ class GitHubLife(RuleBasedStateMachine):
         self.assigned_before = Counter[int]()
 
     def _new_set(self, name: str) -> ScaleSet:
-        return self.machine.scale_sets.create("my-org", ScaleSetWish(name=name, group=1))
+        return self.machine.scale_sets.create("my-org", ScaleSetWish(name=name, group_id=1))
 
     @rule(which=st.integers(0, 1), capacity=st.integers(0, 5))
     def poll(self, which: int, capacity: int) -> None:
         scale_set = self.sets[which]
-        session = scale_set.live_session or self.machine.sessions.create(scale_set, "host")
+        session = scale_set.session or self.machine.sessions.create(scale_set, "host")
         self.machine.sessions.poll_begins(session, session.cursor, capacity)
         message = self.machine.sessions.next_message(session, session.cursor)
         self.machine.sessions.poll_ends(session)
@@ -155,7 +155,7 @@ class GitHubLife(RuleBasedStateMachine):
     @invariant()
     def nothing_is_queued_that_a_set_has_room_for(self) -> None:
         for one in self.sets:
-            if one.live_session is not None and one.room > 0:
+            if one.session is not None and one.room > 0:
                 assert not any(
                     one.matches(job) for job in self.world.jobs.values() if job.state is JobState.QUEUED
                 )

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from runscaler.github.messages import JobCompleted
 from runscaler.simulator.options import Flavour, Options
 from runscaler.simulator.refusals import AgentRefusal, ServiceRefusal
 from runscaler.simulator.scale_sets import ScaleSetWish
@@ -34,7 +35,7 @@ class Rig:
         self.session = self.machine.sessions.create(self.scale_set, "host-a")
 
     def new_set(self, name: str) -> ScaleSet:
-        return self.machine.scale_sets.create(SCOPE, ScaleSetWish(name=name, group=1))
+        return self.machine.scale_sets.create(SCOPE, ScaleSetWish(name=name, group_id=1))
 
     def poll(self, capacity: int, session: Session | None = None, cursor: int = 0) -> None:
         session = session or self.session
@@ -67,7 +68,7 @@ class Rig:
         """What happened, by the messages that wait; they are taken away."""
         kinds: list[object] = []
         while (message := self.machine.mailbox.next(self.scale_set, 0)) is not None:
-            kinds += [event["messageType"] for event in message.events]
+            kinds += [type(event).__name__ for event in message.events]
             self.machine.mailbox.delete(self.scale_set, message.id)
         return kinds
 
@@ -237,8 +238,9 @@ def test_a_withdrawn_job_names_no_runner_and_was_canceled() -> None:
 
     assert message is not None
     withdrawn = message.events[0]
-    assert (withdrawn["result"], withdrawn["runnerId"], withdrawn["runnerName"]) == ("canceled", 0, "")
-    assert withdrawn["runnerAssignTime"] == "0001-01-01T00:00:00Z"
+    assert isinstance(withdrawn, JobCompleted)
+    assert (withdrawn.result, withdrawn.runner_id, withdrawn.runner_name) == ("canceled", 0, "")
+    assert withdrawn.runner_assigned_at is None
 
 
 def test_a_job_whose_runner_stops_renewing_fails_when_the_lease_is_over() -> None:
@@ -404,7 +406,7 @@ def test_a_set_that_nobody_connects_to_is_deleted_after_a_week() -> None:
 
     rig.pass_time(rig.machine.world.timers.dormant)
 
-    assert rig.scale_set.deleted
+    assert not rig.scale_set.live
 
 
 def test_cancelling_a_waiting_job_ends_it_and_a_running_one_tells_its_agent() -> None:

@@ -72,7 +72,7 @@ def scale_set_of_scene(scene: Scene) -> ScaleSet:
 
 
 def live_session_of(scene: Scene) -> Session:
-    session = scale_set_of_scene(scene).live_session
+    session = scale_set_of_scene(scene).session
     if session is None:
         raise BadBody("the scale set has no live session")
     return session

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from runscaler.github.messages import JobCompleted, JobStarted
 from runscaler.simulator.faults.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runscaler.simulator.bodies import Json
+    from runscaler.github.messages import JobEvent
     from runscaler.simulator.faults.row import Scene
     from runscaler.simulator.things import ScaleSet
 
 
-def intercept(scene: Scene, change: Callable[[ScaleSet, Json], list[Json] | None]) -> None:
+def intercept(scene: Scene, change: Callable[[ScaleSet, JobEvent], list[JobEvent] | None]) -> None:
     """From now on events pass through `change`; None from it lets one pass and is no hit."""
     fault = scene.fault
     wanted = fault.match.scale_set.lower()
 
-    def tapped(scale_set: ScaleSet, event: Json) -> list[Json]:
+    def tapped(scale_set: ScaleSet, event: JobEvent) -> list[JobEvent]:
         if fault.spent or (wanted and scale_set.name.lower() != wanted):
             return [event]
         result = change(scale_set, event)
         if result is None:
             return [event]
         fault.hits += 1
-        scene.gate.machine.world.note("fault", fault=fault.row.name, told=event["messageType"])
+        scene.gate.machine.world.note("fault", fault=fault.row.name, told=type(event).__name__)
         return result
 
     with scene.gate as machine:
@@ -40,14 +42,14 @@ def release(scene: Scene) -> None:
 
 def completed_first(scene: Scene) -> None:
     """JobStarted is held back until its JobCompleted has gone before it."""
-    held: dict[object, Json] = {}
+    held: dict[str, JobEvent] = {}
 
-    def change(_: ScaleSet, event: Json) -> list[Json] | None:
-        if event["messageType"] == "JobStarted":
-            held[event["jobId"]] = event
+    def change(_: ScaleSet, event: JobEvent) -> list[JobEvent] | None:
+        if isinstance(event, JobStarted):
+            held[event.job_id] = event
             return []
-        if event["messageType"] == "JobCompleted" and event["jobId"] in held:
-            return [event, held.pop(event["jobId"])]
+        if isinstance(event, JobCompleted) and event.job_id in held:
+            return [event, held.pop(event.job_id)]
         return None
 
     intercept(scene, change)
@@ -58,8 +60,8 @@ def started_late(scene: Scene) -> None:
     world, mailbox = scene.gate.machine.world, scene.gate.machine.mailbox
     seconds = scene.params.number("seconds", 3600.0)
 
-    def change(scale_set: ScaleSet, event: Json) -> list[Json] | None:
-        if event["messageType"] != "JobStarted":
+    def change(scale_set: ScaleSet, event: JobEvent) -> list[JobEvent] | None:
+        if not isinstance(event, JobStarted):
             return None
         world.deadlines.after(seconds, lambda: mailbox.post(scale_set, event))
         return []
@@ -70,10 +72,10 @@ def started_late(scene: Scene) -> None:
 def completed_untruly(scene: Scene, result: str) -> None:
     """Beside JobStarted comes a JobCompleted, while the job in truth goes on."""
 
-    def change(_: ScaleSet, event: Json) -> list[Json] | None:
-        if event["messageType"] != "JobStarted":
+    def change(_: ScaleSet, event: JobEvent) -> list[JobEvent] | None:
+        if not isinstance(event, JobStarted):
             return None
-        return [event, {**event, "messageType": "JobCompleted", "result": result}]
+        return [event, JobCompleted(**asdict(event), result=result)]
 
     intercept(scene, change)
 

@@ -74,13 +74,13 @@ class Doer:
 
     def _live_sets(self) -> list[ScaleSet]:
         with self._gate as machine:
-            return [one for one in machine.world.scale_sets.values() if not one.deleted]
+            return [one for one in machine.world.scale_sets.values() if one.live]
 
     def _change_sessions(self, action: str) -> None:
         with self._gate as machine:
             for scale_set in listening(machine.world):
-                assert scale_set.live_session is not None
-                change_session(machine, scale_set.live_session, action)
+                assert scale_set.session is not None
+                change_session(machine, scale_set.session, action)
 
     def _end_admin_tokens(self) -> None:
         with self._gate as machine:
@@ -100,5 +100,5 @@ class Doer:
 
 def listening(world: World) -> list[ScaleSet]:
     """The sets whose session has polled with a capacity above 0."""
-    alive = (one for one in world.scale_sets.values() if not one.deleted and one.live_session)
+    alive = (one for one in world.scale_sets.values() if one.live and one.session)
     return [one for one in alive if one.announced and one.capacity > 0]
