@@ -1,4 +1,4 @@
-"""GitHub in memory: the calls of `github.base.ScaleSetService` without HTTP, threads or timers.
+"""GitHub in memory: the simulator's state machine behind `github.base.ScaleSetService`, without HTTP.
 
     github = MemoryGitHub(clock)
     service = github.connect(settings)          # what an actor is given
@@ -7,185 +7,276 @@
     github.start_job(runner_id)                 # ... begins its job ...
     github.finish_job(runner_id, "succeeded")   # ... and is done
 
-The semantics are docs/protocol.md § 9.3, flavour A. No timer runs by itself: what time would do (a lost lease, a
+No timer runs by itself, unless the options have shorter ones: what time would do (a lost lease, a
 withdrawn assignment, an expired session) is a method that the test calls. All methods may be called from
 any thread; `on_job` is called on the thread whose call gave the job away, with no lock held.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict, deque
+from contextlib import contextmanager
+from random import Random
 from typing import TYPE_CHECKING
 
-from runscaler.testing.memory_records import MemoryJob
+from runscaler.simulator.deeds import steal
+from runscaler.simulator.gate import Gate
+from runscaler.simulator.options import Options
+from runscaler.simulator.refusals import AgentRefusal
+from runscaler.simulator.scale_sets import ScaleSetWish
+from runscaler.simulator.scopes import default_repository, scope_of
+from runscaler.simulator.state import Machine
+from runscaler.simulator.things import JobOrder, RunnerState, SessionState, UnknownEvent
+from runscaler.simulator.timers import Timers
+from runscaler.simulator.world import runner_key
 from runscaler.testing.memory_service import MemoryService
-from runscaler.testing.memory_world import MemoryWorld
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
     from runscaler.errors import GitHubError
     from runscaler.github.base import ScaleSetService, Trouble, TroubleReport
     from runscaler.github.messages import JobEvent, Statistics
+    from runscaler.simulator.things import AgentSession, Job, Runner, ScaleSet
+
+NEVER = 1e9
+"""Seconds, some thirty years."""
+UNTIMED = Options(
+    timers=Timers(
+        queue_token=NEVER,
+        session=NEVER,
+        agent_silence=NEVER,
+        registration=NEVER,
+        lease=NEVER,
+        pick_up=NEVER,
+        start=NEVER,
+        queue=NEVER,
+        dormant=NEVER,
+    )
+)
 
 
-class MemoryGitHub(MemoryWorld):
+class MemoryGitHub:
     """One GitHub for any number of scale sets and organisations.
 
     `blocking=False` is for tests without threads: an empty poll returns None at once instead of waiting
-    up to `poll_seconds` (real ones). `latency` seconds pass on the clock in every call but polls.
+    for the long poll's (real) seconds. `latency` seconds pass on the clock in every call but polls.
+    `calls` counts the calls of `ScaleSetService` by name.
     """
 
     def __init__(
-        self, clock: Clock, *, blocking: bool = True, poll_seconds: float = 50.0, latency: float = 0.0
+        self, clock: Clock, options: Options = UNTIMED, *, blocking: bool = True, latency: float = 0.0
     ) -> None:
-        super().__init__(clock, blocking=blocking, poll_seconds=poll_seconds, latency=latency)
+        self.clock = clock
+        self.blocking = blocking
+        self.latency = latency
+        self.gate = Gate(Machine(clock, Random(0), options))
+        self.calls: Counter[str] = Counter()
+        self.failures: defaultdict[str, deque[tuple[GitHubError, bool]]] = defaultdict(deque)
+        self._world = self.gate.machine.world
+        self._scopes: dict[str, str] = {}
         self._reports: dict[str, TroubleReport] = {}
+        self._believed: dict[int, Statistics] = {}
 
     def connect(self, settings: ScaleSetSettings, report: TroubleReport | None = None) -> ScaleSetService:
         """What `github.client.connect` returns, for this GitHub."""
+        scope = self._scopes[settings.name.lower()] = scope_of(settings.url)
         if report is not None:
             self._reports[settings.name.lower()] = report
-        return MemoryService(self, settings.url.strip("/").lower())
+        return MemoryService(self, scope)
+
+    # What there is
+
+    def scale_set(self, set_name: str) -> ScaleSet | None:
+        """The live scale set of that name, case ignored, whatever its organisation."""
+        with self.gate:
+            return self._world.named_set(set_name)
+
+    @property
+    def runners(self) -> dict[int, Runner]:
+        """The registrations that there are, by id."""
+        with self.gate:
+            return {runner.id: runner for runner in self._world.names.values()}
+
+    @property
+    def runner_names(self) -> dict[str, Runner]:
+        """The registrations that there are, by name."""
+        return {runner.name: runner for runner in self.runners.values()}
+
+    def statistics(self, scale_set: ScaleSet) -> Statistics:
+        """What GitHub says: the truth, unless it was made to lie."""
+        return self._believed.get(scale_set.id) or scale_set.statistics
 
     # Jobs
 
-    def queue(self, set_name: str, count: int = 1) -> list[MemoryJob]:
+    def queue(self, set_name: str, count: int = 1) -> list[Job]:
         """Queue jobs for that scale set; they wait for it if it is not there yet."""
-        with self.lock:
-            made = [MemoryJob(f"job-{self.number()}", self.clock.wall()) for _ in range(count)]
-            scale_set = self.scale_set(set_name)
-            if scale_set is None:
-                self.unclaimed[set_name.lower()].extend(made)
-                return made
-            scale_set.queued.update((job.id, job) for job in made)
-        self.settle(scale_set)
-        return made
+        with self.gate as machine:
+            there = self._world.named_set(set_name)
+            scope = there.scope if there else self._scopes.get(set_name.lower(), "my-org")
+            order = JobOrder(scope, (set_name,), count=count, repository=default_repository(scope))
+            return machine.jobs.queue(order)
 
-    def cancel(self, set_name: str, job: MemoryJob) -> None:
-        """Cancel a job that no runner has yet."""
-        with self.changing(set_name) as scale_set:
-            scale_set.cancel(job, self.clock.wall())
+    def cancel(self, job: Job) -> None:
+        with self.gate as machine:
+            machine.jobs.cancel(job)
 
-    def withdraw(self, set_name: str, job: MemoryJob) -> None:
-        """Take an assignment back that no runner picked up; the job is queued again (fault F83)."""
-        with self.changing(set_name) as scale_set:
-            scale_set.withdraw(job, self.clock.wall())
+    def withdraw(self, job: Job) -> None:
+        """Take an assignment back that no runner started; the job is queued again (fault F83)."""
+        with self.gate as machine:
+            machine.dispatch.withdraw(job)
 
     # The agent of a runner
 
-    def runner_online(
-        self, runner_id: int, on_job: Callable[[MemoryJob], None] | None = None
-    ) -> MemoryJob | None:
+    def runner_online(self, runner_id: int, on_job: Callable[[Job], None] | None = None) -> Job | None:
         """An agent connects: the job it gets at once, or None; then `on_job` is called when one comes.
 
         Raises `LookupError` when the registration is gone.
         """
-        with self.lock:
-            runner, scale_set = self.registration(runner_id)
-            scale_set.online(runner)
-            given = scale_set.settle(self.clock.wall())
-            runner.on_job = on_job
-            job = runner.job
-            scale_set.news.notify_all()
-        self.hand_out(other for other in given if other is not runner)
+        with self._registration(runner_id) as runner:
+            agents = self.gate.machine.agents
+            agent = agents.register(runner_id, (runner.client_id, runner.secret), "")
+            agents.poll_begins(agent)
+            return self._next_job(agent, on_job)
+
+    def _next_job(self, agent: AgentSession, on_job: Callable[[Job], None] | None) -> Job | None:
+        """The agent's poll ends with a job, or goes on until the agent is woken."""
+        machine = self.gate.machine
+        job = machine.agents.next_job(agent)
+        if job is not None:
+            machine.agents.poll_ends(agent, lost=False)
+        elif on_job is not None:
+            self.gate.call_when_woken(runner_key(agent.runner.id), lambda: self._woken(agent, on_job))
         return job
+
+    def _woken(self, agent: AgentSession, on_job: Callable[[Job], None]) -> None:
+        with self.gate:
+            try:
+                job = self._next_job(agent, on_job) if agent.polls else None
+            except AgentRefusal:  # its registration is gone
+                return
+        if job is not None:
+            on_job(job)
 
     def start_job(self, runner_id: int) -> None:
         """The agent begins the job it was given: JobStarted."""
-        with self.lock:
-            runner, scale_set = self.registration(runner_id)
-            scale_set.started(runner)
-            scale_set.news.notify_all()
+        with self._registration(runner_id) as runner:
+            if runner.job is not None:
+                self.gate.machine.leases.start(runner, runner.job.id)
 
     def finish_job(self, runner_id: int, result: str = "succeeded") -> None:
         """The job is over (JobCompleted) and the registration gone."""
-        with self.lock:
-            runner, scale_set = self.registration(runner_id)
-            scale_set.finished(runner, result, self.clock.wall())
-            self.forget(runner)
-        self.settle(scale_set)
+        with self._registration(runner_id) as runner:
+            assert runner.job is not None, f"{runner.name} has no job"
+            self.gate.machine.leases.complete(runner, runner.job.id, result)
 
     def runner_gone(self, runner_id: int) -> None:
         """The agent has vanished: offline; with a running job it counts as busy until `lease_over`."""
-        with self.lock:
-            if runner_id not in self.runners:
+        with self.gate as machine:
+            runner = self._world.runners.get(runner_id)
+            if runner is None or runner.agent is None:
                 return
-            runner, scale_set = self.registration(runner_id)
-            scale_set.vanished(runner)
-            runner.on_job = None
-        self.settle(scale_set)
+            if runner.agent.polls:
+                machine.agents.poll_ends(runner.agent, lost=True)
+            machine.agents.go_offline(runner)
 
     def lease_over(self, runner_id: int) -> None:
         """GitHub gives up the job of a runner that vanished: it has failed, the registration goes."""
-        if runner_id in self.runners:
-            self.finish_job(runner_id, "failed")
+        with self.gate as machine:
+            runner = self._world.runners.get(runner_id)
+            if runner is not None and runner.state is RunnerState.BUSY and runner.job is not None:
+                machine.leases.end(runner.job, "failed")
 
     # What else happens at GitHub
 
+    def add_scale_set(self, url: str, name: str, group_id: int, labels: tuple[str, ...]) -> ScaleSet:
+        """Somebody else creates it."""
+        wish = ScaleSetWish(name, group_id, tuple((label, "System") for label in labels))
+        with self.gate as machine:
+            return machine.scale_sets.create(scope_of(url), wish)
+
     def hold_session(self, set_name: str) -> None:
-        """Another listener takes the scale set: ours is over, and opening one is a conflict."""
-        with self.changing(set_name) as scale_set:
-            scale_set.session = self.new_session("somebody-else")
+        """Another listener takes the scale set: ours is over, and opening one is a conflict (F34, F37)."""
+        with self._changing(set_name) as scale_set:
+            steal(self.gate.machine, scale_set)
 
     def end_session(self, set_name: str) -> None:
-        """The session is over, whoever holds it."""
-        with self.changing(set_name) as scale_set:
-            scale_set.session = None
+        """The session is over, whoever holds it (F36)."""
+        with self._changing(set_name) as scale_set:
+            if scale_set.session is not None:
+                self.gate.machine.sessions.end(scale_set.session, SessionState.EXPIRED)
 
     def expire_queue_token(self, set_name: str) -> None:
-        with self.changing(set_name) as scale_set:
+        """The session's token is over before its time (F25)."""
+        with self._changing(set_name) as scale_set:
             if scale_set.session is not None:
-                scale_set.session.token_expired = True
+                self.gate.machine.sessions.expire_token(scale_set.session)
 
     def delete_scale_set(self, set_name: str) -> None:
-        """Somebody deletes it (fault F58); its jobs wait for another of that name."""
-        with self.changing(set_name) as scale_set:
-            self.drop(scale_set)
+        """Somebody deletes it (F58); its jobs wait for another of that name."""
+        with self._changing(set_name) as scale_set:
+            self.gate.machine.scale_sets.end(scale_set)
 
     def change_scale_set(
         self, set_name: str, *, name: str = "", group_id: int = 0, labels: tuple[str, ...] = ()
     ) -> None:
-        """Somebody changes it by hand (fault F59); what is empty stays."""
-        with self.changing(set_name) as scale_set:
-            scale_set.name = name or scale_set.name
-            scale_set.group_id = group_id or scale_set.group_id
-            scale_set.labels = labels or scale_set.labels
+        """Somebody changes it by hand (F59); what is empty stays."""
+        changed = tuple((label, "System") for label in labels) or None
+        with self._changing(set_name) as scale_set:
+            self._world.groups.setdefault(group_id or 1, f"group {group_id}")
+            self.gate.machine.scale_sets.update(scale_set, ScaleSetWish(name, group_id, changed))
 
     def restart_ids(self, set_name: str, first: int = 1) -> None:
-        """From now on the ids of its batches count up from `first` again (fault F55)."""
-        with self.changing(set_name) as scale_set:
-            scale_set.last_batch_id = first - 1
+        """From now on the ids of its batches count up from `first` again (F55)."""
+        with self._changing(set_name) as scale_set:
+            self.gate.machine.mailbox.restart_ids(scale_set, first)
 
     def deregister(self, runner_id: int) -> None:
-        """Somebody removes a registration (faults F78, F79), busy or not."""
-        with self.lock:
-            runner, _ = self.registration(runner_id)
-            self.remove_runner(runner)
+        """Somebody removes a registration (F78, F79), busy or not."""
+        with self._registration(runner_id) as runner:
+            self.gate.machine.runners.deregister(runner)
 
     def say(self, set_name: str, *events: JobEvent, problems: tuple[str, ...] = ()) -> None:
-        """Put messages of the test's own making into the queue."""
-        with self.changing(set_name) as scale_set:
-            scale_set.events.extend(events)
-            scale_set.problems += problems
+        """Put job messages of the test's own making into the queue; `problems` are ones that nobody can read."""
+        with self._changing(set_name) as scale_set:
+            self.gate.machine.mailbox.post(scale_set, *events, *map(UnknownEvent, problems))
 
     def say_again(self, set_name: str) -> None:
-        """Repeat the job messages of all batches not yet acknowledged, under a new id (fault F42)."""
-        with self.changing(set_name) as scale_set:
-            for batch in scale_set.undeleted.values():
-                scale_set.events.extend(batch.events)
+        """Repeat the job messages of all batches not yet acknowledged, under a new id (F42)."""
+        with self._changing(set_name) as scale_set:
+            for message in list(scale_set.undeleted.values()):
+                self.gate.machine.mailbox.post(scale_set, *message.events)
 
     def believe(self, set_name: str, statistics: Statistics | None) -> None:
-        """Make the counts of that set lie (faults F66 to F70); None: the truth again."""
-        with self.changing(set_name) as scale_set:
-            scale_set.believed = statistics
+        """Make the counts of that set lie (F66 to F70); None: the truth again."""
+        with self._changing(set_name) as scale_set:
+            self._believed.pop(scale_set.id, None)
+            if statistics is not None:
+                self._believed[scale_set.id] = statistics
 
     def fail_next(self, call: str, error: GitHubError, times: int = 1, *, after: bool = False) -> None:
         """The next calls of that method of `ScaleSetService` raise; `after`: once they took effect."""
-        with self.lock:
+        with self.gate:
             self.failures[call].extend([(error, after)] * times)
 
     def report(self, set_name: str, trouble: Trouble | None) -> None:
         """Tell whoever connected that scale set of trouble, as a call that is being retried would."""
         self._reports[set_name.lower()](trouble)
+
+    @contextmanager
+    def _changing(self, set_name: str) -> Iterator[ScaleSet]:
+        with self.gate:
+            scale_set = self._world.named_set(set_name)
+            if scale_set is None:
+                raise LookupError(f"no scale set {set_name!r}")
+            yield scale_set
+
+    @contextmanager
+    def _registration(self, runner_id: int) -> Iterator[Runner]:
+        with self.gate:
+            runner = self._world.runners.get(runner_id)
+            if runner is None or runner.state is RunnerState.GONE:
+                raise LookupError(f"runner {runner_id} is not registered")
+            yield runner

@@ -213,7 +213,7 @@ def test_a_retirement_whose_actor_dies_of_it_is_done_by_the_next() -> None:
     world.agents_connect = False
     (job,) = world.queue(1)
     world.play()
-    world.github.cancel("linux", job)
+    world.github.cancel(job)
     world.play()
     world.advance(9)
     world.hanging = (RunnerActor,)

@@ -71,7 +71,7 @@ def test_one_that_is_not_wanted_any_more_gives_its_turn_to_the_next() -> None:
     world.play()
     assert world.states(1) == ["waiting"]
 
-    world.github.cancel("b", job)
+    world.github.cancel(job)
     world.queue(1, "a")
     world.play()
     assert world.states(1) == []

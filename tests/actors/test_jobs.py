@@ -201,7 +201,7 @@ def test_a_withdrawn_assignment_leaks_no_runner() -> None:
     (job,) = world.queue(1)
     world.play()
     for _ in range(3):
-        world.github.withdraw("linux", job)
+        world.github.withdraw(job)
         world.advance(2)
     assert len(world.started) == 1
 

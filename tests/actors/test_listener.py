@@ -68,7 +68,7 @@ def test_a_scale_set_that_is_not_there_is_looked_for_then_created() -> None:
     solo.play()
 
     assert solo.service.names()[:4] == ["group_id", "find_scale_set", "create_scale_set", "open_session"]
-    assert solo.registered_set().labels == ("gpu", "linux")
+    assert solo.registered_set().label_names == ("gpu", "linux")
     assert solo.heard(ScaleSetFound) == [ScaleSetFound(solo.registered_set().id)]
 
 
@@ -250,7 +250,7 @@ def test_a_standby_tries_again_in_half_a_minute_or_a_little_more_and_takes_over(
     (told,) = solo.heard(StoodBy)
     assert told.retry_at == solo.clock.monotonic() + 37.5
     assert told.reason.startswith("another listener holds it, to be taken over when it is free: ")
-    assert "somebody-else holds a session" in told.reason
+    assert "active session for owner another-host" in told.reason
 
     solo.advance(37)
     assert len(solo.heard(StoodBy)) == 1

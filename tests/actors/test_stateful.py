@@ -23,7 +23,7 @@ from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.errors import BackendError, RateLimited, ServerTrouble, StartFailed, Unreachable
 from runscaler.github.messages import JobCompleted, JobStarted
-from runscaler.testing.memory_records import JobState, MemoryJob
+from runscaler.simulator.things import Job, JobState
 from runscaler.testing.probe import deliver_one
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Life(RuleBasedStateMachine):
             idle_timeout=idle_timeout,
             host_cap=host_cap,
         )
-        self.jobs: list[MemoryJob] = []
+        self.jobs: list[Job] = []
         self.lost: set[str] = set()
         self.orphaned: list[int] = []
         self.lingering: list[str] = []
@@ -256,7 +256,7 @@ class Life(RuleBasedStateMachine):
         world.backend._failures.clear()
         world.github.failures.clear()
         scale_set = world.github.scale_set("linux")
-        if scale_set is not None and scale_set.session and scale_set.session.owner == "somebody-else":
+        if scale_set is not None and scale_set.session and scale_set.session.owner == "another-host":
             world.github.end_session("linux")
         while self.orphaned:
             world.github.lease_over(self.orphaned.pop())

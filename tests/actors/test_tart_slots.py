@@ -21,7 +21,7 @@ from runscaler.status import SetState, Unmet
 
 if TYPE_CHECKING:
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.testing.memory_records import MemoryJob
+    from runscaler.simulator.things import Job
 
 
 def mac_set(name: str, *, pool: int = 0, most: int = 2, **settings: Any) -> ScaleSetSettings:
@@ -372,7 +372,7 @@ def test_its_crash_forgets_nothing_and_doubles_nothing(pool: int) -> None:
     assert (world.backend.claims, len(world.backend.pooled)) == ({}, pool)
 
 
-def with_a_job_that_waits_for_a_warm_vm() -> tuple[MacWorld, MemoryJob]:
+def with_a_job_that_waits_for_a_warm_vm() -> tuple[MacWorld, Job]:
     """The VM slots are deaf for now: the claim lies in their inbox."""
     world = MacWorld(mac_set("a", pool=1))
     world.advance(1)
@@ -385,7 +385,7 @@ def with_a_job_that_waits_for_a_warm_vm() -> tuple[MacWorld, MemoryJob]:
 
 def test_a_warm_vm_that_was_given_when_its_job_had_just_gone_is_not_left_over() -> None:
     world, job = with_a_job_that_waits_for_a_warm_vm()
-    world.github.cancel("a", job)
+    world.github.cancel(job)
     world.play()
     assert world.states() == []
 

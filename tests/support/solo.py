@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Stoppable
     from runscaler.events import Event
     from runscaler.github.base import ScaleSetService
-    from runscaler.testing.memory_scale_set import MemoryScaleSet
+    from runscaler.simulator.things import ScaleSet
 
 T = TypeVar("T")
 
@@ -176,7 +176,7 @@ class Solo:
         """What the parent was told, of that kind."""
         return self.parent.of(kind)
 
-    def registered_set(self) -> MemoryScaleSet:
+    def registered_set(self) -> ScaleSet:
         """The set as GitHub has it."""
         found = self.github.scale_set("linux")
         assert found is not None, "GitHub has no such scale set"

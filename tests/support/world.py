@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from runscaler.github.messages import Batch
     from runscaler.interrupt import Interrupt
     from runscaler.names import RunnerName, ScaleSetKey
-    from runscaler.testing.memory_records import MemoryJob
+    from runscaler.simulator.things import Job
 
 POLL_SECONDS = 50.0
 URL = "https://github.com/my-org"
@@ -188,7 +188,7 @@ class World:
 
     # -- what the test does --------------------------------------------------------------------------
 
-    def queue(self, count: int = 1, name: str = "linux") -> list[MemoryJob]:
+    def queue(self, count: int = 1, name: str = "linux") -> list[Job]:
         return self.github.queue(name, count)
 
     def play(self) -> None:
@@ -269,7 +269,7 @@ class World:
         found = self.backend.engine.find(resource.id)
         return found is not None and found.ending is None
 
-    def _begin(self, resource: Resource, job: MemoryJob) -> None:
+    def _begin(self, resource: Resource, job: Job) -> None:
         if not self._lives(resource):
             self.github.runner_gone(resource.runner_id)
             return
