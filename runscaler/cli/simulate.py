@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from runscaler.simulator.options import Options
     from runscaler.simulator.scenarios.plan import Scenario
-    from runscaler.simulator.scenarios.player import Blow
-    from runscaler.simulator.scenarios.verdict import Verdict
+    from runscaler.simulator.scenarios.player import ScenarioEvent
+    from runscaler.simulator.scenarios.result import Verdict
     from runscaler.simulator.server import SimulatorServer
 
 SHOWN_VIOLATIONS = 5
@@ -174,7 +174,7 @@ def rehearse(server: SimulatorServer, day: Scenario, jobs: int, seed: int | None
 
     verdicts: list[Verdict] = []
 
-    def told(blow: Blow) -> None:
+    def told(blow: ScenarioEvent) -> None:
         minutes, seconds = divmod(int(blow.at), 60)
         say(f"{minutes:02}:{seconds:02} {day.name}: {printable(blow.text)}")
 

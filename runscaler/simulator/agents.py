@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runscaler.simulator.records import AgentSession, Job, JobState, RunnerState
 from runscaler.simulator.refusals import AgentRefusal
-from runscaler.simulator.things import AgentSession, Job, JobState, RunnerState
 
 if TYPE_CHECKING:
     from runscaler.simulator.dispatch import Dispatch
+    from runscaler.simulator.records import Runner
     from runscaler.simulator.runners import Runners
-    from runscaler.simulator.things import Runner
-    from runscaler.simulator.world import World
+    from runscaler.simulator.store import Store
 
 
 class Agents:
-    def __init__(self, world: World, runners: Runners, dispatch: Dispatch) -> None:
-        self._world = world
+    def __init__(self, store: Store, runners: Runners, dispatch: Dispatch) -> None:
+        self._store = store
         self._runners = runners
         self._dispatch = dispatch
         self._sessions: dict[str, AgentSession] = {}
@@ -24,18 +24,18 @@ class Agents:
 
     def register(self, number: int, secret: tuple[str, str], version: str) -> AgentSession:
         """Open the agent's session. `secret` is the pair (client id, secret) of its JIT configuration."""
-        runner = self._world.runners.get(number)
+        runner = self._store.runners.get(number)
         if runner is None or runner.state is RunnerState.GONE:
             raise runner_not_found(number)
         if secret != (runner.client_id, runner.secret):
             raise AgentRefusal(401, "BadSecret", "The client id or secret is wrong.")
         self._check_unused(runner)
-        session = AgentSession(self._world.uuid(), self._world.random.randbytes(24).hex(), runner)
+        session = AgentSession(self._store.uuid(), self._store.random.randbytes(24).hex(), runner)
         self._sessions[session.id] = session
         self._tokens[session.token] = session
         runner.agent, runner.used, runner.version = session, True, version
         self._hear(runner)
-        self._world.move_runner(runner, RunnerState.IDLE)
+        self._store.move_runner(runner, RunnerState.IDLE)
         self._watch(runner)
         return session
 
@@ -54,10 +54,10 @@ class Agents:
     def poll_begins(self, session: AgentSession) -> None:
         runner = session.runner
         session.polls += 1
-        self._world.note("agent-poll", runner=runner.id)
+        self._store.note("agent-poll", runner=runner.id)
         self._hear(runner)
         if runner.state is RunnerState.OFFLINE:
-            self._world.move_runner(runner, RunnerState.IDLE)
+            self._store.move_runner(runner, RunnerState.IDLE)
             self._watch(runner)
         if runner.state is RunnerState.IDLE and runner.job is None:
             runner.scale_set.ready[runner.id] = runner
@@ -92,7 +92,7 @@ class Agents:
 
     def go_offline(self, runner: Runner) -> None:
         if runner.state is RunnerState.IDLE:
-            self._world.move_runner(runner, RunnerState.OFFLINE)
+            self._store.move_runner(runner, RunnerState.OFFLINE)
             self._dispatch.take_back(runner)
             self._runners.watch(runner)
 
@@ -104,24 +104,24 @@ class Agents:
     def _check_unused(self, runner: Runner) -> None:
         if runner.agent is not None:
             raise AgentRefusal(409, "SessionConflict", f"Runner {runner.name} has a session already.")
-        if not runner.used or self._world.options.jit_reuse:
+        if not runner.used or self._store.options.jit_reuse:
             return
         text = f"The JIT configuration of {runner.name} was used already."
-        self._world.violations.refuse(10, AgentRefusal(409, "AlreadyUsed", text))
+        self._store.violations.refuse(10, AgentRefusal(409, "AlreadyUsed", text))
 
     def _hear(self, runner: Runner) -> None:
-        runner.seen = self._world.clock.monotonic()
+        runner.seen = self._store.clock.monotonic()
 
     def _watch(self, runner: Runner) -> None:
-        left = runner.seen + self._world.timers.agent_silence - self._world.clock.monotonic()
-        self._world.deadlines.after(left, lambda: self._check(runner))
+        left = runner.seen + self._store.timers.agent_silence - self._store.clock.monotonic()
+        self._store.deadlines.after(left, lambda: self._check(runner))
 
     def _check(self, runner: Runner) -> None:
         if runner.state is not RunnerState.IDLE:
             return
         if runner.agent is not None and runner.agent.polls:
             self._hear(runner)
-        if runner.seen + self._world.timers.agent_silence > self._world.clock.monotonic():
+        if runner.seen + self._store.timers.agent_silence > self._store.clock.monotonic():
             self._watch(runner)
         else:
             self.go_offline(runner)

@@ -7,19 +7,19 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from runscaler.simulator import actions_api, agent_api, control, queue_api, rest_api
-from runscaler.simulator.exchange import LARGEST_BODY, NoConnection, Reply, Request, parse_query, refused
-from runscaler.simulator.faults.book import FaultBook
-from runscaler.simulator.faults.wire import Damage, damaged
-from runscaler.simulator.listening import CONNECTION
+from runscaler.simulator.faults.broken_reply import BrokenReply, damaged
+from runscaler.simulator.faults.registry import FaultRegistry
+from runscaler.simulator.http_messages import LARGEST_BODY, NoConnection, Reply, Request, parse_query, refused
+from runscaler.simulator.http_server import CONNECTION
 from runscaler.simulator.refusals import PlainRefusal, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from runscaler.simulator.exchange import Connection
     from runscaler.simulator.faults.row import Outcome
-    from runscaler.simulator.gate import Gate
+    from runscaler.simulator.http_messages import Connection
+    from runscaler.simulator.machine_lock import MachineLock
 
 
 JIT = "/generatejitconfig"
@@ -29,47 +29,47 @@ NO_BODY = (202, 204)
 class App:
     """`faults` is where faults are set; they touch neither the control API nor, unasked, agents."""
 
-    def __init__(self, gate: Gate) -> None:
-        self.gate = gate
-        self.faults = FaultBook(gate)
-        self._world = gate.machine.world
-        self.control = control.ControlApi(gate, self.faults)
+    def __init__(self, lock: MachineLock) -> None:
+        self.lock = lock
+        self.faults = FaultRegistry(lock)
+        self._store = lock.machine.store
+        self.control = control.ControlApi(lock, self.faults)
         self._sides: tuple[tuple[str, Callable[[Request], Reply]], ...] = (
-            (queue_api.PREFIX, queue_api.QueueApi(gate).handle),
-            (agent_api.PREFIX, agent_api.AgentApi(gate).handle),
-            (actions_api.PREFIX, actions_api.ActionsApi(gate).handle),
-            (rest_api.PREFIX, rest_api.RestApi(gate).handle),
+            (queue_api.PREFIX, queue_api.QueueApi(lock).handle),
+            (agent_api.PREFIX, agent_api.AgentApi(lock).handle),
+            (actions_api.PREFIX, actions_api.ActionsApi(lock).handle),
+            (rest_api.PREFIX, rest_api.RestApi(lock).handle),
         )
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         connection = cast("Connection", environ.get(CONNECTION) or NoConnection())
         request = self._read(environ, connection)
         outcome = self.control.handle(request) if control.is_control(request) else self._outcome(request)
-        if isinstance(outcome, Damage):
-            return damaged(outcome, self.gate, request, self._head(outcome.reply, request), start_response)
+        if isinstance(outcome, BrokenReply):
+            return damaged(outcome, self.lock, request, self._head(outcome.reply, request), start_response)
         start_response(status_line(outcome.status), self._head(outcome, request))
         return [outcome.body]
 
     def _outcome(self, request: Request) -> Outcome:
         side = next((prefix for prefix, _ in self._sides if request.path.startswith(prefix)), "")
         whom = f"{side} {request.header('authorization')}"
-        with self.gate:
-            self._world.patience.asked(whom, f"{request.method} {request.path}")
+        with self.lock:
+            self._store.rate_rule.asked(whom, f"{request.method} {request.path}")
         outcome = self._bounded(request) if request.path.endswith(JIT) else self._faulty(request)
         waits = dict(outcome.headers).get("Retry-After") if isinstance(outcome, Reply) else None
         if waits is not None:
-            with self.gate:
-                self._world.patience.told(whom, waits)
+            with self.lock:
+                self._store.rate_rule.told(whom, waits)
         return outcome
 
     def _bounded(self, request: Request) -> Outcome:
-        with self.gate:
-            self._world.patience.jit_begins(request.path)
+        with self.lock:
+            self._store.rate_rule.jit_begins(request.path)
         try:
             return self._faulty(request)
         finally:
-            with self.gate:
-                self._world.patience.jit_ends(request.path)
+            with self.lock:
+                self._store.rate_rule.jit_ends(request.path)
 
     def _faulty(self, request: Request) -> Outcome:
         acting = self.faults.matching(request)
@@ -91,8 +91,8 @@ class App:
         raise PlainRefusal(404, "Not Found")
 
     def _head(self, reply: Reply, request: Request) -> list[tuple[str, str]]:
-        with self.gate:
-            identity, now = self._world.uuid(), self._world.clock.wall()
+        with self.lock:
+            identity, now = self._store.uuid(), self._store.clock.wall()
         headers = [
             ("Date", formatdate(now, usegmt=True)),
             ("X-GitHub-Request-Id", identity[:13].upper().replace("-", ":")),
@@ -122,7 +122,7 @@ class App:
 
     def _base_url(self, environ: WSGIEnvironment) -> str:
         host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
-        return self._world.options.public_url.rstrip("/") or f"{environ['wsgi.url_scheme']}://{host}"
+        return self._store.options.public_url.rstrip("/") or f"{environ['wsgi.url_scheme']}://{host}"
 
 
 def status_line(status: int) -> str:

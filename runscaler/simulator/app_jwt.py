@@ -7,25 +7,25 @@ import importlib
 import json
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.exchange import BadBody, Fields
+from runscaler.simulator.http_messages import BadBody, Fields
 from runscaler.simulator.refusals import RestRefusal
 
 if TYPE_CHECKING:
-    from runscaler.simulator.world import World
+    from runscaler.simulator.store import Store
 
 LONGEST = 600.0
 NOT_DECODED = "A JSON web token could not be decoded"
 
 
-def check_app_jwt(world: World, text: str) -> None:
+def check_app_jwt(store: Store, text: str) -> None:
     """Raises the refusal that GitHub would answer; the signature counts only where the key is known."""
     try:
         header, claims = read_jwt(text)
-        problem = _problem(header, claims, world.clock.wall())
+        problem = _problem(header, claims, store.clock.wall())
     except (BadBody, ValueError):
         problem = NOT_DECODED
-        world.violations.record(1, "the call for an installation token came without the App's JWT")
-    key = world.options.app_key
+        store.violations.record(1, "the call for an installation token came without the App's JWT")
+    key = store.options.app_key
     if not problem and key and not _signed_by(text, key):
         problem = NOT_DECODED
     if problem:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from runscaler.github.messages import JobAvailable, JobCompleted, JobStarted
 from runscaler.simulator.events import job_event
-from runscaler.simulator.things import UnknownEvent
+from runscaler.simulator.records import UnknownEvent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runscaler.github.messages import JobEvent
-    from runscaler.simulator.things import Event, Job, Message, Runner, ScaleSet, Session
+    from runscaler.simulator.records import Event, Job, Message, Runner, ScaleSet, Session
 
 Json = dict[str, object]
 

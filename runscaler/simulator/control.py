@@ -5,18 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.deeds import change_runner, change_scale_set, change_session
-from runscaler.simulator.exchange import NO_CONTENT, BadBody, json_reply, refused
-from runscaler.simulator.faults.book import FaultBook, UnknownFault
+from runscaler.simulator.admin_actions import change_runner, change_scale_set, change_session
+from runscaler.simulator.faults.registry import FaultRegistry, UnknownFault
 from runscaler.simulator.faults.row import Fault, Match
-from runscaler.simulator.orders import pairs, read_order
+from runscaler.simulator.http_messages import NO_CONTENT, BadBody, json_reply, refused
+from runscaler.simulator.job_specs import pairs, read_job_spec
 from runscaler.simulator.refusals import Refusal, RestRefusal
 from runscaler.simulator.routes import Call, find_route, route
 from runscaler.simulator.view import State
 
 if TYPE_CHECKING:
-    from runscaler.simulator.exchange import Fields, Reply, Request
-    from runscaler.simulator.gate import Gate
+    from runscaler.simulator.http_messages import Fields, Reply, Request
+    from runscaler.simulator.machine_lock import MachineLock
     from runscaler.simulator.scenarios.player import Player
     from runscaler.simulator.violations import Violation
 
@@ -28,10 +28,10 @@ def is_control(request: Request) -> bool:
 
 
 class ControlApi:
-    def __init__(self, gate: Gate, faults: FaultBook) -> None:
-        self._gate = gate
-        self._machine = gate.machine
-        self._world = gate.machine.world
+    def __init__(self, lock: MachineLock, faults: FaultRegistry) -> None:
+        self._lock = lock
+        self._machine = lock.machine
+        self._store = lock.machine.store
         self._faults = faults
         self.player: Player | None = None
         """Plays the scenario, if there is one."""
@@ -70,8 +70,8 @@ class ControlApi:
         return found[0].answer(Call(request, "", found[1]))
 
     def _state(self, call: Call) -> Reply:
-        with self._gate:
-            state = State(self._world).freeze()
+        with self._lock:
+            state = State(self._store).freeze()
         return json_reply(
             {
                 "scaleSets": [asdict(one) for one in state.scale_sets],
@@ -88,47 +88,47 @@ class ControlApi:
         if not text.isdecimal():
             raise BadBody(f"after is a number of events, not {text!r}")
         after = int(text)
-        with self._gate:
-            events = [entry for entry in self._world.journal if int(str(entry["number"])) > after]
+        with self._lock:
+            events = [entry for entry in self._store.journal if int(str(entry["number"])) > after]
         return json_reply(events)
 
     def _violations(self, call: Call) -> Reply:
-        with self._gate:
+        with self._lock:
             final = call.request.query.get("final") == "1"
-            found = self._machine.final_violations() if final else self._world.violations.all()
+            found = self._machine.final_violations() if final else self._store.violations.all()
         return json_reply([violation_body(one) for one in found])
 
     def _forgive(self, call: Call) -> Reply:
-        with self._gate:
-            self._world.violations.clear()
+        with self._lock:
+            self._store.violations.clear()
         return NO_CONTENT
 
     def _queue(self, call: Call) -> Reply:
-        with self._gate:
-            jobs = self._machine.jobs.queue(read_order(self._world, call.request.json()))
+        with self._lock:
+            jobs = self._machine.jobs.queue(read_job_spec(self._store, call.request.json()))
         return json_reply([job.id for job in jobs])
 
     def _cancel(self, call: Call) -> Reply:
-        with self._gate:
-            self._machine.jobs.cancel(self._world.jobs[call.args[0]])
+        with self._lock:
+            self._machine.jobs.cancel(self._store.jobs[call.args[0]])
         return NO_CONTENT
 
     def _change_scale_set(self, call: Call) -> Reply:
         body = call.request.json()
-        with self._gate:
-            scale_set = self._world.scale_sets[call.number()]
+        with self._lock:
+            scale_set = self._store.scale_sets[call.number()]
             change_scale_set(self._machine, scale_set, body.text("action"), body.text("value", ""))
         return NO_CONTENT
 
     def _change_session(self, call: Call) -> Reply:
-        with self._gate:
-            session = self._world.sessions[call.args[0]]
+        with self._lock:
+            session = self._store.sessions[call.args[0]]
             change_session(self._machine, session, call.request.json().text("action"))
         return NO_CONTENT
 
     def _change_runner(self, call: Call) -> Reply:
-        with self._gate:
-            runner = self._world.runners[call.number()]
+        with self._lock:
+            runner = self._store.runners[call.number()]
             change_runner(self._machine, runner, call.request.json().text("action"))
         return NO_CONTENT
 

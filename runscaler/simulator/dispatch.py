@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from runscaler.github.messages import JobAssigned, JobAvailable, JobCompleted
 from runscaler.simulator.options import Flavour
-from runscaler.simulator.things import JobState, RunnerState
+from runscaler.simulator.records import JobState, RunnerState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runscaler.simulator.mailbox import Mailbox
-    from runscaler.simulator.things import Job, Runner, ScaleSet
-    from runscaler.simulator.world import World
+    from runscaler.simulator.message_queue import MessageQueue
+    from runscaler.simulator.records import Job, Runner, ScaleSet
+    from runscaler.simulator.store import Store
 
 ATTEMPTS = 3
 
@@ -21,18 +21,18 @@ ATTEMPTS = 3
 class Dispatch:
     """`place` looks for a job's set, `fill` for a set's jobs, `offer` for an assigned job's runner."""
 
-    def __init__(self, world: World, mailbox: Mailbox) -> None:
-        self._world = world
-        self._mailbox = mailbox
-        self._offers = world.options.flavour is Flavour.ACQUIRE
+    def __init__(self, store: Store, message_queue: MessageQueue) -> None:
+        self._store = store
+        self._message_queue = message_queue
+        self._offers = store.options.flavour is Flavour.ACQUIRE
 
     def place(self, job: Job) -> None:
         """A job has just become queued: give it to a set that may have it."""
-        there = self._world.live_sets(job.order.scope)
+        there = self._store.live_sets(job.spec.scope)
         candidates = [one for one in there if self._has_room(one) and one.matches(job)]
         if not candidates:
             return
-        if self._world.options.spread:
+        if self._store.options.spread:
             candidates.sort(key=lambda one: (one.assigned + one.jobs[JobState.AVAILABLE], one.id))
         self._give(job, candidates[0])
 
@@ -48,7 +48,7 @@ class Dispatch:
         """Flavour B: take these offers; those that are no longer there are left out of the answer."""
         jobs = [scale_set.offers[number] for number in numbers if number in scale_set.offers]
         for job in jobs:
-            self._world.place_job(job, JobState.ACQUIRED, scale_set)
+            self._store.place_job(job, JobState.ACQUIRED, scale_set)
         self.fill(scale_set)
         return [job.number for job in jobs]
 
@@ -56,7 +56,7 @@ class Dispatch:
         """Flavour B: another scale set was faster (fault F56); this one is never offered the job again."""
         if job.scale_set is not None:
             job.refused_by.add(job.scale_set.id)
-        self._world.place_job(job, JobState.QUEUED, None)
+        self._store.place_job(job, JobState.QUEUED, None)
         self.place(job)
 
     def offer(self, scale_set: ScaleSet) -> None:
@@ -70,8 +70,8 @@ class Dispatch:
         job.runner, runner.job = runner, job
         job.turn += 1
         turn = job.turn
-        self._world.deadlines.after(self._world.timers.pick_up, lambda: self._not_picked_up(job, turn))
-        self._world.wake_runner(runner)
+        self._store.deadlines.after(self._store.timers.pick_up, lambda: self._not_picked_up(job, turn))
+        self._store.wake_runner(runner)
 
     def take_back(self, runner: Runner) -> None:
         """The runner will not start what it was offered: the next one may."""
@@ -87,7 +87,7 @@ class Dispatch:
         if job.turn == turn and job.runner is not None:
             runner = job.runner
             if runner.state is RunnerState.IDLE:
-                self._world.move_runner(runner, RunnerState.OFFLINE)
+                self._store.move_runner(runner, RunnerState.OFFLINE)
             self.take_back(runner)
 
     def _has_room(self, scale_set: ScaleSet) -> bool:
@@ -100,7 +100,7 @@ class Dispatch:
             return None
         heads = (
             next((job for job in jobs.values() if scale_set.id not in job.refused_by), None)
-            for labels, jobs in self._world.queued.get(scale_set.scope, {}).items()
+            for labels, jobs in self._store.queued.get(scale_set.scope, {}).items()
             if scale_set.serves(labels)
         )
         return min((job for job in heads if job is not None), key=lambda job: job.number, default=None)
@@ -109,16 +109,16 @@ class Dispatch:
         if not self._offers:
             self._assign(job, scale_set)
             return
-        self._world.place_job(job, JobState.AVAILABLE, scale_set)
-        self._mailbox.tell(scale_set, JobAvailable, job)
+        self._store.place_job(job, JobState.AVAILABLE, scale_set)
+        self._message_queue.tell(scale_set, JobAvailable, job)
 
     def _assign(self, job: Job, scale_set: ScaleSet) -> None:
-        job.assigned_at = self._world.clock.wall()
+        job.assigned_at = self._store.clock.wall()
         job.attempts += 1
-        self._world.place_job(job, JobState.ASSIGNED, scale_set)
+        self._store.place_job(job, JobState.ASSIGNED, scale_set)
         attempt = job.attempts
-        self._world.deadlines.after(self._world.timers.start, lambda: self._not_started(job, attempt))
-        self._mailbox.tell(scale_set, JobAssigned, job)
+        self._store.deadlines.after(self._store.timers.start, lambda: self._not_started(job, attempt))
+        self._message_queue.tell(scale_set, JobAssigned, job)
         self.offer(scale_set)
 
     def _not_started(self, job: Job, attempt: int) -> None:
@@ -133,19 +133,19 @@ class Dispatch:
             return
         scale_set = self._leave_runner(job)
         job.assigned_at = 0.0
-        self._world.place_job(job, JobState.QUEUED, None)
+        self._store.place_job(job, JobState.QUEUED, None)
         if scale_set is not None:
-            self._mailbox.tell(scale_set, JobCompleted, job, result="canceled")
+            self._message_queue.tell(scale_set, JobCompleted, job, result="canceled")
         self.queue(job)
         if scale_set is not None:
             self.fill(scale_set)
 
     def queue(self, job: Job) -> None:
         """The job stands in the queue: spring the capacity trap, then look for a set."""
-        if self._world.options.capacity_trap:
+        if self._store.options.capacity_trap:
             announced_none = [
                 one.id
-                for one in self._world.live_sets(job.order.scope)
+                for one in self._store.live_sets(job.spec.scope)
                 if one.session and one.announced and one.capacity == 0 and one.matches(job)
             ]
             job.refused_by.update(announced_none)
@@ -156,12 +156,12 @@ class Dispatch:
         runner = job.runner if job.state is JobState.RUNNING else None
         scale_set = self._leave_runner(job)
         job.result = result
-        job.finished_at = self._world.clock.wall()
-        self._world.place_job(job, JobState.COMPLETED, scale_set)
+        job.finished_at = self._store.clock.wall()
+        self._store.place_job(job, JobState.COMPLETED, scale_set)
         if scale_set is None:
             return
         named = {"runner_id": runner.id, "runner_name": runner.name} if runner else {}
-        self._mailbox.tell(scale_set, JobCompleted, job, **named, result=result)
+        self._message_queue.tell(scale_set, JobCompleted, job, **named, result=result)
         self.fill(scale_set)
 
     def _leave_runner(self, job: Job) -> ScaleSet | None:

@@ -8,24 +8,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runscaler.github.messages import JobEvent
-    from runscaler.simulator.things import Job
+    from runscaler.simulator.records import Job
 
 E = TypeVar("E", bound="JobEvent")
 
 
 def job_event(kind: Callable[..., E], job: Job, *, numbered: bool, **more: object) -> E:
     """An event about the job as it is now. `numbered`: with the request id, which is 0 on the newer service."""
-    owner, _, repository = job.order.repository.partition("/")
+    owner, _, repository = job.spec.repository.partition("/")
     return kind(
         job_id=job.id,
         request_id=job.number if numbered else 0,
         repository=repository,
         owner=owner,
         workflow_ref=f"{owner}/{repository}/.github/workflows/ci.yml@refs/heads/main",
-        display_name=job.order.display_name,
+        display_name=job.spec.display_name,
         run_id=job.run_id,
-        event_name=job.order.event_name,
-        request_labels=job.order.labels,
+        event_name=job.spec.event_name,
+        request_labels=job.spec.labels,
         queued_at=job.queued_at,
         assigned_at=job.assigned_at or None,
         runner_assigned_at=job.runner_assigned_at or None,

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runscaler.simulator.things import Runner
+    from runscaler.simulator.records import Runner
 
 RSA_KEYS = ("d", "dp", "dq", "exponent", "inverseQ", "modulus", "p", "q")
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class OffsetClock:
-    """`skew` moves only the time of day; `pass_by` lets time pass, as a sleep of the client's host does."""
+    """`skew` moves only the time of day; `advance` lets time pass, as a sleep of the client's host does."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -20,7 +20,7 @@ class OffsetClock:
     def skew(self, seconds: float) -> None:
         self._skew += seconds
 
-    def pass_by(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self._passed += seconds
 
     def monotonic(self) -> float:

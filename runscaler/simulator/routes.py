@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from runscaler.simulator.exchange import Reply, Request
+    from runscaler.simulator.http_messages import Reply, Request
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The simulator as a server: the machine, its gate, the application and a port."""
+"""The simulator as a server: the machine, its lock, the application and a port."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 from runscaler.clock import SystemClock
 from runscaler.simulator.app import App
 from runscaler.simulator.control import PREFIX as CONTROL
-from runscaler.simulator.gate import Gate
-from runscaler.simulator.listening import Listener
+from runscaler.simulator.http_server import Listener
+from runscaler.simulator.machine import Machine
+from runscaler.simulator.machine_lock import MachineLock
 from runscaler.simulator.offset_clock import OffsetClock
 from runscaler.simulator.options import Options
 from runscaler.simulator.scenarios.player import Player
-from runscaler.simulator.state import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runscaler.clock import Clock
     from runscaler.simulator.scenarios.plan import Scenario
-    from runscaler.simulator.scenarios.player import Blow
-    from runscaler.simulator.scenarios.verdict import Verdict
+    from runscaler.simulator.scenarios.player import ScenarioEvent
+    from runscaler.simulator.scenarios.result import Verdict
 
 THREADS = 256
 
@@ -44,9 +44,9 @@ class SimulatorServer:
     ) -> None:
         self.clock = OffsetClock(clock or SystemClock())
         self.machine = Machine(self.clock, Random(seed), options or Options())
-        self.gate = Gate(self.machine)
-        self.app = App(self.gate)
-        self.gate.surroundings = self
+        self.lock = MachineLock(self.machine)
+        self.app = App(self.lock)
+        self.lock.surroundings = self
         self.player: Player | None = None
         self._listener = Listener(self.app, host, port, threads, lambda path: path.startswith(CONTROL))
 
@@ -60,7 +60,7 @@ class SimulatorServer:
         *,
         jobs: int = 0,
         seed: int | None = None,
-        told: Callable[[Blow], None] = lambda _: None,
+        told: Callable[[ScenarioEvent], None] = lambda _: None,
         ended: Callable[[Verdict], None] = lambda _: None,
     ) -> Player:
         """What `start` will play, as soon as a client comes; to be called before it.
@@ -69,7 +69,7 @@ class SimulatorServer:
         and `ended` are called on a thread of the simulator.
         """
         self.player = Player(
-            scenario, self.gate, self.app.faults, jobs=jobs, seed=seed, told=told, ended=ended
+            scenario, self.lock, self.app.faults, jobs=jobs, seed=seed, told=told, ended=ended
         )
         self.app.control.player = self.player
         return self.player
@@ -77,13 +77,13 @@ class SimulatorServer:
     def start(self) -> None:
         """Returns when it listens; `HostError` if the port is taken."""
         self._listener.start()
-        self.gate.start()
+        self.lock.start()
         if self.player is not None:
             self.player.start()
 
     def stop(self) -> None:
         """End waiting polls and close; complete when it returns, may be called twice or before `start`."""
-        self.gate.close()
+        self.lock.close()
         if self.player is not None:
             self.player.join()
         self._listener.stop()

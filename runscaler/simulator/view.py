@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.things import JobState, RunnerState
+from runscaler.simulator.records import JobState, RunnerState
 
 if TYPE_CHECKING:
     from runscaler.github.messages import Statistics
-    from runscaler.simulator.things import Job, Runner, ScaleSet, Session
+    from runscaler.simulator.records import Job, Runner, ScaleSet, Session
+    from runscaler.simulator.store import Store
     from runscaler.simulator.violations import Violation
-    from runscaler.simulator.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,9 @@ class State:
     """How things are at one moment. Parts are copied when first looked at: inside `wait_until`, what
     is not asked for costs nothing; `freeze` copies all."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.changes = world.changes
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.changes = store.changes
 
     def freeze(self) -> State:
         _ = self.jobs, self.runners, self.sessions, self.scale_sets, self.job_counts, self.violations
@@ -92,7 +92,7 @@ class State:
 
     @cached_property
     def job_counts(self) -> dict[JobState, int]:
-        return {state: self._world.job_counts[state] for state in JobState}
+        return {state: self._store.job_counts[state] for state in JobState}
 
     @property
     def completed(self) -> int:
@@ -100,24 +100,24 @@ class State:
 
     @cached_property
     def jobs(self) -> tuple[JobView, ...]:
-        return tuple(job_view(job) for job in self._world.jobs.values())
+        return tuple(job_view(job) for job in self._store.jobs.values())
 
     @cached_property
     def runners(self) -> tuple[RunnerView, ...]:
-        return tuple(runner_view(runner) for runner in self._world.runners.values())
+        return tuple(runner_view(runner) for runner in self._store.runners.values())
 
     @cached_property
     def sessions(self) -> tuple[SessionView, ...]:
-        return tuple(session_view(session) for session in self._world.sessions.values())
+        return tuple(session_view(session) for session in self._store.sessions.values())
 
     @cached_property
     def scale_sets(self) -> tuple[ScaleSetView, ...]:
-        groups = self._world.groups
-        return tuple(scale_set_view(one, groups[one.group_id]) for one in self._world.scale_sets.values())
+        groups = self._store.groups
+        return tuple(scale_set_view(one, groups[one.group_id]) for one in self._store.scale_sets.values())
 
     @cached_property
     def violations(self) -> tuple[Violation, ...]:
-        return self._world.violations.all()
+        return self._store.violations.all()
 
     def jobs_in(self, *states: JobState | str) -> tuple[JobView, ...]:
         return tuple(job for job in self.jobs if job.state in states)
@@ -138,7 +138,7 @@ def job_view(job: Job) -> JobView:
         scale_set=job.scale_set.name if job.scale_set else "",
         runner=job.runner_name,
         result=job.result,
-        display_name=job.order.display_name,
+        display_name=job.spec.display_name,
         attempts=job.attempts,
         queued_at=job.queued_at,
         assigned_at=job.assigned_at,
@@ -146,7 +146,7 @@ def job_view(job: Job) -> JobView:
         finished_at=job.finished_at,
         steps=tuple(
             StepView(step.name, record.state, record.exit_code, record.seconds, tuple(record.lines))
-            for step, record in zip(job.order.steps, job.steps, strict=True)
+            for step, record in zip(job.spec.steps, job.steps, strict=True)
         ),
     )
 

@@ -13,9 +13,9 @@ from runscaler.github.messages import Batch, RegisteredRunner, RunnerScaleSet
 from runscaler.simulator.bodies import acquirable_job, listing
 from runscaler.simulator.checks import check_token
 from runscaler.simulator.jit import encoded_jit_config
+from runscaler.simulator.records import UnknownEvent
 from runscaler.simulator.refusals import Refusal
-from runscaler.simulator.scale_sets import ScaleSetWish
-from runscaler.simulator.things import UnknownEvent
+from runscaler.simulator.scale_sets import ScaleSetSpec
 from runscaler.simulator.tokens import TokenKind
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from runscaler.github.messages import JobAvailable
     from runscaler.interrupt import Interrupt
     from runscaler.names import RunnerName
-    from runscaler.simulator.state import Machine
-    from runscaler.simulator.things import Message, Runner, ScaleSet
-    from runscaler.simulator.things import Session as SimulatedSession
+    from runscaler.simulator.machine import Machine
+    from runscaler.simulator.records import Message, Runner, ScaleSet
+    from runscaler.simulator.records import Session as SimulatedSession
     from runscaler.testing.memory_github import MemoryGitHub
 
 T = TypeVar("T")
@@ -45,7 +45,7 @@ class MemoryService:
 
     def group_id(self, name: str, interrupt: Interrupt, patience: float | None = 30.0) -> int:
         with self._call("group_id", interrupt) as machine:
-            groups = {each.lower(): number for number, each in machine.world.groups.items()}
+            groups = {each.lower(): number for number, each in machine.store.groups.items()}
             if name.lower() not in groups:
                 there = ", ".join(groups)
                 raise NotFound(f"runner group {name!r} does not exist; there are: {there}", status=200)
@@ -74,7 +74,7 @@ class MemoryService:
         patience: float | None = 30.0,
     ) -> RunnerScaleSet:
         with self._call("create_scale_set", interrupt) as machine:
-            return self._described(machine.scale_sets.create(self._scope, wish(name, group_id, labels)))
+            return self._described(machine.scale_sets.create(self._scope, spec(name, group_id, labels)))
 
     def update_scale_set(
         self,
@@ -87,7 +87,7 @@ class MemoryService:
     ) -> RunnerScaleSet:
         with self._call("update_scale_set", interrupt, ScaleSetGone) as machine:
             scale_set = machine.scale_sets.get(self._scope, scale_set_id)
-            machine.scale_sets.update(scale_set, wish(name, group_id, labels))
+            machine.scale_sets.update(scale_set, spec(name, group_id, labels))
             return self._described(scale_set)
 
     def delete_scale_set(
@@ -142,7 +142,7 @@ class MemoryService:
         try:
             answered = self._wait(live, answer, interrupt)
         finally:
-            with self._github.gate:
+            with self._github.lock:
                 machine.sessions.poll_ends(live)
         if not answered and interrupt.is_set():
             raise Interrupted
@@ -152,7 +152,7 @@ class MemoryService:
         self, session: Session, batch_id: int, interrupt: Interrupt, patience: float | None = 30.0
     ) -> None:
         with suppress(NotFound), self._call("acknowledge", interrupt) as machine:
-            machine.mailbox.delete(live_session(machine, session).scale_set, batch_id)
+            machine.message_queue.delete(live_session(machine, session).scale_set, batch_id)
 
     def acquirable_jobs(
         self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
@@ -212,7 +212,7 @@ class MemoryService:
             github.clock.pause(github.latency, interrupt)
         if interrupt.is_set():
             raise Interrupted
-        with github.gate as machine, client_errors(name, missing):
+        with github.lock as machine, client_errors(name, missing):
             github.calls[name] += 1
             failures = github.failures.get(name)
             error, after = failures.popleft() if failures else (None, False)
@@ -225,17 +225,17 @@ class MemoryService:
     def _wait(
         self, session: SimulatedSession, answer: Callable[[], T | None], interrupt: Interrupt
     ) -> T | None:
-        gate = self._github.gate
-        seconds = gate.machine.world.timers.long_poll if self._github.blocking else 0.0
-        with client_errors("poll", SessionGone), interrupt.cutting(lambda: gate.wake(session.id)):
-            return gate.wait(session.id, answer, seconds)
+        lock = self._github.lock
+        seconds = lock.machine.store.timers.long_poll if self._github.blocking else 0.0
+        with client_errors("poll", SessionGone), interrupt.cutting(lambda: lock.wake(session.id)):
+            return lock.wait(session.id, answer, seconds)
 
     def _described(self, scale_set: ScaleSet) -> RunnerScaleSet:
         return RunnerScaleSet(
             id=scale_set.id,
             name=scale_set.name,
             runner_group_id=scale_set.group_id,
-            runner_group_name=self._github.gate.machine.world.groups[scale_set.group_id],
+            runner_group_name=self._github.lock.machine.store.groups[scale_set.group_id],
             labels=scale_set.label_names,
             statistics=self._github.statistics(scale_set),
         )
@@ -259,15 +259,15 @@ class MemoryService:
         )
 
 
-def wish(name: str, group_id: int, labels: Sequence[str]) -> ScaleSetWish:
-    return ScaleSetWish(name, group_id, tuple((label, "System") for label in labels), disable_update=True)
+def spec(name: str, group_id: int, labels: Sequence[str]) -> ScaleSetSpec:
+    return ScaleSetSpec(name, group_id, tuple((label, "System") for label in labels), disable_update=True)
 
 
 def live_session(machine: Machine, session: Session) -> SimulatedSession:
     """The session for a call that its queue token opens."""
     live = machine.sessions.live(session.id)
     token = session.queue_token.reveal()
-    check_token(machine.world, token, TokenKind.QUEUE, live.id, f"a call on {session.queue_url}")
+    check_token(machine.store, token, TokenKind.QUEUE, live.id, f"a call on {session.queue_url}")
     return live
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from runscaler import simulator
-from runscaler.simulator.deeds import change_runner, change_scale_set, change_session
+from runscaler.simulator.admin_actions import change_runner, change_scale_set, change_session
 from runscaler.simulator.faults.row import Match
 from runscaler.simulator.options import Flavour, Options
+from runscaler.simulator.records import JobSpec, JobState, RunnerState, Step
 from runscaler.simulator.scenarios.catalogue import find_scenario
 from runscaler.simulator.scenarios.player import Progress
 from runscaler.simulator.scopes import default_repository
 from runscaler.simulator.server import THREADS, SimulatorServer
-from runscaler.simulator.things import JobOrder, JobState, RunnerState, Step
 from runscaler.simulator.timers import FAST, GITHUB, Timers
 from runscaler.simulator.view import JobView, RunnerView, ScaleSetView, SessionView, State
 from runscaler.simulator.violations import Violation
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
     from runscaler.simulator.faults.row import Fault
-    from runscaler.simulator.things import ScaleSet
+    from runscaler.simulator.records import ScaleSet
 
 __all__ = [
     "FAST",
@@ -88,7 +88,7 @@ class SimulatedGitHub:
         self._server = SimulatorServer(chosen, host=host, port=port, threads=threads, clock=clock, seed=seed)
         self._player = self._server.rehearse(day) if day else None
         self._machine = self._server.machine
-        self._gate = self._server.gate
+        self._lock = self._server.lock
         self.clock: Clock = self._server.clock
         """GitHub's own clock, which faults may put forward."""
         self._faults = self._server.app.faults
@@ -140,10 +140,10 @@ class SimulatedGitHub:
 
         `scope` defaults to that of the newest live set of the name, else to `my-org`.
         """
-        with self._gate as machine:
-            named = machine.world.named_set(scale_set)
+        with self._lock as machine:
+            named = machine.store.named_set(scale_set)
             where = scope.lower() or (named.scope if named else "my-org")
-            order = JobOrder(
+            order = JobSpec(
                 scope=where,
                 labels=tuple(labels) or (scale_set,),
                 steps=tuple(as_step(step, number) for number, step in enumerate(steps, start=1)),
@@ -157,13 +157,13 @@ class SimulatedGitHub:
             return [job.id for job in machine.jobs.queue(order)]
 
     def cancel_job(self, job_id: str) -> None:
-        with self._gate as machine:
-            machine.jobs.cancel(machine.world.jobs[job_id])
+        with self._lock as machine:
+            machine.jobs.cancel(machine.store.jobs[job_id])
 
     def state(self) -> State:
         """Everything as it is now, copied."""
-        with self._gate as machine:
-            return State(machine.world).freeze()
+        with self._lock as machine:
+            return State(machine.store).freeze()
 
     def wait_until(self, predicate: Callable[[State], bool], timeout: float = PATIENCE) -> State:
         """Block until `predicate` holds, woken by each change; `TimeoutError` shows what was there.
@@ -173,12 +173,12 @@ class SimulatedGitHub:
         found: list[State] = []
 
         def holds() -> bool:
-            state = State(self._machine.world)
+            state = State(self._machine.store)
             if predicate(state):
                 found.append(state.freeze())
             return bool(found)
 
-        if not self._gate.watch(holds, timeout):
+        if not self._lock.watch(holds, timeout):
             raise TimeoutError(f"not within {timeout:g} s; {self.summary()}")
         return found[0]
 
@@ -186,7 +186,7 @@ class SimulatedGitHub:
         self, ids: Collection[str], state: JobState = JobState.COMPLETED, timeout: float = PATIENCE
     ) -> tuple[JobView, ...]:
         """Block until all these jobs are in that state; returns them."""
-        wanted = self._machine.world.jobs
+        wanted = self._machine.store.jobs
         found = self.wait_until(lambda _: all(wanted[each].state is state for each in ids), timeout)
         return tuple(job for job in found.jobs if job.id in set(ids))
 
@@ -230,8 +230,8 @@ class SimulatedGitHub:
     @property
     def most_jit_calls(self) -> int:
         """The most JIT calls that were ever under way at once for one scale set."""
-        with self._gate as machine:
-            return machine.world.patience.most_jit_calls
+        with self._lock as machine:
+            return machine.store.rate_rule.most_jit_calls
 
     @property
     def scenario(self) -> Progress:
@@ -243,41 +243,41 @@ class SimulatedGitHub:
         """Block until all of its plan has struck and what was to pass has passed."""
         player = self._player
         assert player is not None, "no scenario is played"
-        if not self._gate.watch(lambda: player.over, timeout):
+        if not self._lock.watch(lambda: player.over, timeout):
             raise TimeoutError(f"not within {timeout:g} s; to come: {', '.join(player.progress().to_come)}")
 
     def violations(self) -> tuple[Violation, ...]:
-        with self._gate as machine:
-            return machine.world.violations.all()
+        with self._lock as machine:
+            return machine.store.violations.all()
 
     def final_violations(self) -> tuple[Violation, ...]:
         """All violations, with what an orderly end would have left behind (V8, V12)."""
-        with self._gate as machine:
+        with self._lock as machine:
             return machine.final_violations()
 
     def secrets(self) -> tuple[str, ...]:
         """Every token and every runner's secret that was handed out: none may stand in a client's log."""
-        with self._gate as machine:
-            runners = [runner.secret for runner in machine.world.runners.values()]
-            return (*machine.world.tokens.texts(), *runners)
+        with self._lock as machine:
+            runners = [runner.secret for runner in machine.store.runners.values()]
+            return (*machine.store.tokens.texts(), *runners)
 
     def clear_violations(self) -> None:
-        with self._gate as machine:
-            machine.world.violations.clear()
+        with self._lock as machine:
+            machine.store.violations.clear()
 
     def client_restarted(self) -> None:
         """The client was killed: the next one cannot know what this one was told (V11)."""
-        with self._gate as machine:
-            machine.world.patience.forget()
+        with self._lock as machine:
+            machine.store.rate_rule.forget()
 
     def change_scale_set(self, name: str, action: str, value: str = "") -> None:
         """`delete`, `rename`, `move` (to a group) or `relabel` (names with commas), by hand."""
-        with self._gate as machine:
+        with self._lock as machine:
             change_scale_set(machine, self._named_set(name), action, value)
 
     def change_session(self, scale_set: str, action: str) -> None:
         """`expire`, `expire-token`, `steal` or `mute` the live session of a scale set."""
-        with self._gate as machine:
+        with self._lock as machine:
             session = self._named_set(scale_set).session
             if session is None:
                 raise LookupError(f"{scale_set} has no live session")
@@ -285,21 +285,21 @@ class SimulatedGitHub:
 
     def change_runner(self, name: str, action: str) -> None:
         """`vanish` (a ghost), `offline` or `deregister` a runner."""
-        with self._gate as machine:
-            runner = next(one for one in machine.world.runners.values() if one.name == name)
+        with self._lock as machine:
+            runner = next(one for one in machine.store.runners.values() if one.name == name)
             change_runner(machine, runner, action)
 
     def pass_time(self, seconds: float) -> None:
         """Let so much time pass at GitHub at once, as when the client's host slept (F22)."""
-        self._server.clock.pass_by(seconds)
-        with self._gate:
+        self._server.clock.advance(seconds)
+        with self._lock:
             pass
 
     def _fault(self, fault_id: int) -> Fault:
         return next(fault for fault in self._faults.all() if fault.id == fault_id)
 
     def _named_set(self, name: str) -> ScaleSet:
-        found = self._machine.world.named_set(name)
+        found = self._machine.store.named_set(name)
         if found is None:
             raise LookupError(f"no scale set {name}")
         return found

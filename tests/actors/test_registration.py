@@ -14,7 +14,7 @@ from runscaler.actors.registration import CHECK_SECONDS
 from runscaler.errors import Unreachable
 
 if TYPE_CHECKING:
-    from runscaler.simulator.things import ScaleSet
+    from runscaler.simulator.records import ScaleSet
 
 OTHER_GROUP = 3
 

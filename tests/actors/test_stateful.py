@@ -23,7 +23,7 @@ from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.errors import BackendError, RateLimited, ServerTrouble, StartFailed, Unreachable
 from runscaler.github.messages import JobCompleted, JobStarted
-from runscaler.simulator.things import Job, JobState
+from runscaler.simulator.records import Job, JobState
 from runscaler.testing.probe import deliver_one
 
 if TYPE_CHECKING:

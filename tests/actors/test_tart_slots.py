@@ -21,7 +21,7 @@ from runscaler.status import SetState, Unmet
 
 if TYPE_CHECKING:
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.simulator.things import Job
+    from runscaler.simulator.records import Job
 
 
 def mac_set(name: str, *, pool: int = 0, most: int = 2, **settings: Any) -> ScaleSetSettings:

@@ -1,4 +1,4 @@
-"""The control API: jobs, state, violations, deeds and faults over HTTP."""
+"""The control API: jobs, state, violations, actions and faults over HTTP."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from requests.exceptions import ChunkedEncodingError, ReadTimeout
 from support.demo_agent import HandMadeAgent, start_agent
 from support.scale_set_client import SETS, VERSION, ScaleSetClient
 
-from runscaler.simulator.faults.book import UnknownFault
+from runscaler.simulator.faults.registry import UnknownFault
 from runscaler.simulator.faults.table import TABLE
 from runscaler.testing.simulator import Flavour, Match, SimulatedGitHub
 

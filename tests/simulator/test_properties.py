@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from runscaler.simulator.bodies import statistics
+from runscaler.simulator.machine import Machine
 from runscaler.simulator.options import Flavour, Options
+from runscaler.simulator.records import AgentSession, JobSpec, JobState, RunnerState, ScaleSet
 from runscaler.simulator.refusals import Refusal
-from runscaler.simulator.scale_sets import ScaleSetWish
-from runscaler.simulator.state import Machine
-from runscaler.simulator.things import AgentSession, JobOrder, JobState, RunnerState, ScaleSet
+from runscaler.simulator.scale_sets import ScaleSetSpec
 from runscaler.simulator.timers import FAST
 from runscaler.testing.clock import FakeClock
 
@@ -31,13 +31,13 @@ class GitHubLife(RuleBasedStateMachine):
         super().__init__()
         self.clock = FakeClock()
         self.machine = Machine(self.clock, Random(7), Options(timers=FAST, flavour=self.flavour))
-        self.world = self.machine.world
+        self.store = self.machine.store
         self.sets = [self._new_set(name) for name in NAMES]
         self.agents: list[AgentSession] = []
         self.assigned_before = Counter[int]()
 
     def _new_set(self, name: str) -> ScaleSet:
-        return self.machine.scale_sets.create("my-org", ScaleSetWish(name=name, group_id=1))
+        return self.machine.scale_sets.create("my-org", ScaleSetSpec(name=name, group_id=1))
 
     @rule(which=st.integers(0, 1), capacity=st.integers(0, 5))
     def poll(self, which: int, capacity: int) -> None:
@@ -47,11 +47,11 @@ class GitHubLife(RuleBasedStateMachine):
         message = self.machine.sessions.next_message(session, session.cursor)
         self.machine.sessions.poll_ends(session)
         if message is not None:
-            self.machine.mailbox.delete(scale_set, message.id)
+            self.machine.message_queue.delete(scale_set, message.id)
 
     @rule(which=st.integers(0, 1), count=st.integers(1, 4))
     def queue(self, which: int, count: int) -> None:
-        order = JobOrder("my-org", (self.sets[which].name,), count=count, repository="my-org/demo")
+        order = JobSpec("my-org", (self.sets[which].name,), count=count, repository="my-org/demo")
         self.machine.jobs.queue(order)
 
     @rule(which=st.integers(0, 1), numbers=st.lists(st.integers(95, 130), max_size=5))
@@ -60,7 +60,7 @@ class GitHubLife(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1))
     def start_agent(self, which: int) -> None:
-        name = f"runner-{len(self.world.runners)}"
+        name = f"runner-{len(self.store.runners)}"
         runner = self.machine.runners.register(self.sets[which], name, "", repeated=False)
         agent = self.machine.agents.register(runner.id, (runner.client_id, runner.secret), "1")
         self.machine.agents.poll_begins(agent)
@@ -88,7 +88,7 @@ class GitHubLife(RuleBasedStateMachine):
 
     @rule(pick=PICK)
     def complete(self, pick: int) -> None:
-        running = [job for job in self.world.jobs.values() if job.state is JobState.RUNNING]
+        running = [job for job in self.store.jobs.values() if job.state is JobState.RUNNING]
         if running:
             job = running[pick % len(running)]
             assert job.runner is not None
@@ -96,7 +96,7 @@ class GitHubLife(RuleBasedStateMachine):
 
     @rule(pick=PICK)
     def cancel(self, pick: int) -> None:
-        jobs = list(self.world.jobs.values())
+        jobs = list(self.store.jobs.values())
         if jobs:
             self.machine.jobs.cancel(jobs[pick % len(jobs)])
 
@@ -116,10 +116,10 @@ class GitHubLife(RuleBasedStateMachine):
 
     @invariant()
     def statistics_are_what_the_states_say(self) -> None:
-        for one in self.world.scale_sets.values():
-            states = Counter(job.state for job in self.world.jobs.values() if job.scale_set is one)
+        for one in self.store.scale_sets.values():
+            states = Counter(job.state for job in self.store.jobs.values() if job.scale_set is one)
             runners = Counter(
-                runner.state for runner in self.world.runners.values() if runner.scale_set is one
+                runner.state for runner in self.store.runners.values() if runner.scale_set is one
             )
             assert statistics(one) == {
                 "totalAvailableJobs": states[JobState.AVAILABLE],
@@ -133,13 +133,13 @@ class GitHubLife(RuleBasedStateMachine):
 
     @invariant()
     def nothing_new_is_assigned_beyond_the_capacity(self) -> None:
-        for one in self.world.scale_sets.values():
+        for one in self.store.scale_sets.values():
             assert one.assigned <= max(one.capacity, self.assigned_before[one.id])
             self.assigned_before[one.id] = one.assigned
 
     @invariant()
     def job_and_runner_know_each_other(self) -> None:
-        for job in self.world.jobs.values():
+        for job in self.store.jobs.values():
             if job.state in (JobState.ASSIGNED, JobState.RUNNING) and job.runner is not None:
                 assert job.runner.job is job
             if job.state is JobState.QUEUED:
@@ -148,7 +148,7 @@ class GitHubLife(RuleBasedStateMachine):
 
     @invariant()
     def a_waiting_job_and_a_ready_runner_of_one_set_always_meet(self) -> None:
-        for one in self.world.scale_sets.values():
+        for one in self.store.scale_sets.values():
             assert not (one.waiting and one.ready)
             assert all(runner.state is RunnerState.IDLE for runner in one.ready.values())
 
@@ -157,7 +157,7 @@ class GitHubLife(RuleBasedStateMachine):
         for one in self.sets:
             if one.session is not None and one.room > 0:
                 assert not any(
-                    one.matches(job) for job in self.world.jobs.values() if job.state is JobState.QUEUED
+                    one.matches(job) for job in self.store.jobs.values() if job.state is JobState.QUEUED
                 )
 
     @staticmethod

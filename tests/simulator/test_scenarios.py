@@ -13,9 +13,9 @@ from support.scale_set_client import ScaleSetClient
 
 from runscaler.simulator.faults.table import TABLE
 from runscaler.simulator.options import Options
-from runscaler.simulator.scale_sets import ScaleSetWish
+from runscaler.simulator.scale_sets import ScaleSetSpec
 from runscaler.simulator.scenarios.catalogue import BY_NAME, SCENARIOS, UnknownScenario, find_scenario
-from runscaler.simulator.scenarios.plan import LiftFault, Scenario, SetFault, Step, arrivals, unrolled
+from runscaler.simulator.scenarios.plan import RemoveFault, Scenario, SetFault, Step, arrivals, unrolled
 from runscaler.simulator.server import SimulatorServer
 from runscaler.simulator.timers import FAST
 from runscaler.testing.clock import FakeClock
@@ -24,8 +24,8 @@ from runscaler.testing.simulator import Match, SimulatedGitHub
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from runscaler.simulator.scenarios.player import Blow
-    from runscaler.simulator.things import Job
+    from runscaler.simulator.records import Job
+    from runscaler.simulator.scenarios.player import ScenarioEvent
 
 ASKED_FOR = {
     "stale-statistics",
@@ -59,7 +59,7 @@ each_scenario = pytest.mark.parametrize("scenario", SCENARIOS, ids=BY_NAME)
 
 
 def faults_of(scenario: Scenario) -> list[SetFault]:
-    return [deed for step in scenario.steps for deed in step.deeds if isinstance(deed, SetFault)]
+    return [action for step in scenario.steps for action in step.actions if isinstance(action, SetFault)]
 
 
 # -- plans ----------------------------------------------------------------------------------------
@@ -81,7 +81,9 @@ def test_what_is_told_fits_into_a_terminal(scenario: Scenario) -> None:
 
 @each_scenario
 def test_a_plan_takes_its_faults_from_the_table_and_ends_them(scenario: Scenario) -> None:
-    lifted = {deed.fault for step in scenario.steps for deed in step.deeds if isinstance(deed, LiftFault)}
+    lifted = {
+        action.fault for step in scenario.steps for action in step.actions if isinstance(action, RemoveFault)
+    }
     endless = [
         one.fault
         for one in faults_of(scenario)
@@ -125,7 +127,7 @@ def test_shorter_timers_shrink_times_but_exact_ones() -> None:
 
 
 def faults_of_steps(steps: tuple[Step, ...]) -> list[SetFault]:
-    return [deed for step in steps for deed in step.deeds if isinstance(deed, SetFault)]
+    return [action for step in steps for action in step.actions if isinstance(action, SetFault)]
 
 
 def test_jobs_arrive_in_order_over_the_length_of_the_day() -> None:
@@ -169,8 +171,8 @@ class Theatre:
         self.player = self.server.rehearse(scenario, jobs=jobs)
 
     def client_comes(self) -> None:
-        with self.server.gate as machine:
-            made = machine.scale_sets.create("my-org", ScaleSetWish(name="linux"))
+        with self.server.lock as machine:
+            made = machine.scale_sets.create("my-org", ScaleSetSpec(name="linux"))
             session = machine.sessions.create(made, "host-a")
             machine.sessions.poll_begins(session, 0, 3)
         self.play()
@@ -180,13 +182,13 @@ class Theatre:
         told = -1
         while told != len(self.told()):
             told = len(self.told())
-            with self.server.gate:
+            with self.server.lock:
                 self.player.look()
-            with self.server.gate:
+            with self.server.lock:
                 pass
             self.player.play_due()
 
-    def pass_by(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
         self.play()
 
@@ -197,13 +199,13 @@ class Theatre:
         return [fault.row.name for fault in self.faults.all()]
 
     def jobs(self) -> list[Job]:
-        return list(self.server.machine.world.jobs.values())
+        return list(self.server.machine.store.jobs.values())
 
 
 def test_nothing_strikes_before_a_client_polls() -> None:
     theatre = Theatre(MADE_UP)
 
-    theatre.pass_by(1000)
+    theatre.advance(1000)
 
     assert theatre.told() == []
     assert theatre.player.progress().to_come == ("first", "second")
@@ -214,24 +216,24 @@ def test_blows_fall_at_their_times_and_faults_are_lifted_at_theirs() -> None:
     theatre.client_comes()
     assert (theatre.told(), theatre.faults_set()) == (["linux is listening"], [])
 
-    theatre.pass_by(1.25)
+    theatre.advance(1.25)
     assert (theatre.told()[-1], theatre.faults_set()) == ("first", ["F13"])
 
-    theatre.pass_by(2.5)
+    theatre.advance(2.5)
     assert theatre.told()[-1] == "second"
     assert not theatre.player.over
 
-    theatre.pass_by(3)
+    theatre.advance(3)
     assert (theatre.told()[-1], theatre.faults_set()) == ("over: first", [])
     assert theatre.player.over
 
 
 def test_the_same_seed_strikes_at_the_same_seconds() -> None:
-    def blows() -> list[Blow]:
+    def blows() -> list[ScenarioEvent]:
         theatre = Theatre(find_scenario("stale-statistics"))
         theatre.client_comes()
         for _ in range(400):
-            theatre.pass_by(0.05)
+            theatre.advance(0.05)
         return list(theatre.player.progress().struck)
 
     assert len(blows()) == 5
@@ -242,10 +244,10 @@ def test_a_session_goes_mute_or_to_another_client() -> None:
     mute, stolen = Theatre(find_scenario("mute-session")), Theatre(find_scenario("session-stolen"))
     for theatre in (mute, stolen):
         theatre.client_comes()
-        theatre.pass_by(2)
+        theatre.advance(2)
 
-    (muted,) = mute.server.machine.world.sessions.values()
-    ours, thief = stolen.server.machine.world.sessions.values()
+    (muted,) = mute.server.machine.store.sessions.values()
+    ours, thief = stolen.server.machine.store.sessions.values()
     assert (muted.live, muted.mute) == (True, True)
     assert (ours.live, thief.live, thief.owner) == (False, True, "another-host")
 
@@ -253,9 +255,9 @@ def test_a_session_goes_mute_or_to_another_client() -> None:
 def test_the_race_gives_the_job_4_seconds_after_the_removal_of_its_runner() -> None:
     theatre = Theatre(find_scenario("registration-race"))
     theatre.client_comes()
-    theatre.pass_by(1)
-    with theatre.server.gate as machine:
-        (scale_set,) = machine.world.scale_sets.values()
+    theatre.advance(1)
+    with theatre.server.lock as machine:
+        (scale_set,) = machine.store.scale_sets.values()
         runner = machine.runners.register(scale_set, "runner-1", "", repeated=False)
         agent = machine.agents.register(runner.id, (runner.client_id, runner.secret), "1")
         machine.agents.poll_begins(agent)
@@ -266,10 +268,10 @@ def test_the_race_gives_the_job_4_seconds_after_the_removal_of_its_runner() -> N
     (race,) = (fault for fault in theatre.faults.all() if fault.row.name == "F82")
     assert theatre.faults.take(race)
     theatre.play()
-    theatre.pass_by(3.9)
+    theatre.advance(3.9)
     assert len(theatre.jobs()) == 1
 
-    theatre.pass_by(0.1)
+    theatre.advance(0.1)
     assert theatre.jobs()[-1].runner is runner
     assert theatre.player.over
 
@@ -278,7 +280,7 @@ def test_jobs_of_a_quiet_day_wait_for_its_end() -> None:
     busy, quiet = Theatre(MADE_UP, jobs=3), Theatre(replace(MADE_UP, quiet=True), jobs=3)
     for theatre in (busy, quiet):
         theatre.client_comes()
-        theatre.pass_by(0.9)
+        theatre.advance(0.9)
 
     assert [len(theatre.jobs()) for theatre in (busy, quiet)] == [3, 0]
 
@@ -289,12 +291,12 @@ def test_jobs_of_a_quiet_day_wait_for_its_end() -> None:
 def test_the_verdict_counts_jobs_rules_and_what_never_struck() -> None:
     theatre = Theatre(MADE_UP, jobs=3)
     theatre.client_comes()
-    theatre.pass_by(0.9)
+    theatre.advance(0.9)
     for result, job in zip(("succeeded", "failed"), theatre.jobs(), strict=False):
-        with theatre.server.gate as machine:
+        with theatre.server.lock as machine:
             machine.dispatch.finish(job, result)
-    with theatre.server.gate as machine:
-        machine.world.violations.record(11, "too early")
+    with theatre.server.lock as machine:
+        machine.store.violations.record(11, "too early")
     verdict = theatre.player.verdict()
 
     assert str(verdict) == "made-up: 1 jobs done, 1 failed, 1 waiting; 1 violations"
@@ -306,7 +308,7 @@ def test_a_day_without_jobs_and_without_a_blow_missed_is_good() -> None:
     theatre = Theatre(MADE_UP)
     theatre.client_comes()
     for _ in range(3):
-        theatre.pass_by(3)
+        theatre.advance(3)
 
     assert theatre.player.verdict().good
     assert str(theatre.player.verdict()) == "made-up: 0 jobs done, 0 failed, 0 waiting; no rule broken"

@@ -6,20 +6,20 @@ from typing import Any
 import pytest
 
 from runscaler.github.messages import JobCompleted
+from runscaler.simulator.machine import Machine
 from runscaler.simulator.options import Flavour, Options
-from runscaler.simulator.refusals import AgentRefusal, ServiceRefusal
-from runscaler.simulator.scale_sets import ScaleSetWish
-from runscaler.simulator.state import Machine
-from runscaler.simulator.things import (
+from runscaler.simulator.records import (
     AgentSession,
     Job,
-    JobOrder,
+    JobSpec,
     JobState,
     Runner,
     RunnerState,
     ScaleSet,
     Session,
 )
+from runscaler.simulator.refusals import AgentRefusal, ServiceRefusal
+from runscaler.simulator.scale_sets import ScaleSetSpec
 from runscaler.testing.clock import FakeClock
 
 SCOPE = "my-org"
@@ -35,7 +35,7 @@ class Rig:
         self.session = self.machine.sessions.create(self.scale_set, "host-a")
 
     def new_set(self, name: str) -> ScaleSet:
-        return self.machine.scale_sets.create(SCOPE, ScaleSetWish(name=name, group_id=1))
+        return self.machine.scale_sets.create(SCOPE, ScaleSetSpec(name=name, group_id=1))
 
     def poll(self, capacity: int, session: Session | None = None, cursor: int = 0) -> None:
         session = session or self.session
@@ -43,7 +43,7 @@ class Rig:
         self.machine.sessions.poll_ends(session)
 
     def queue(self, count: int = 1, label: str = "my-runners") -> list[Job]:
-        return self.machine.jobs.queue(JobOrder(SCOPE, (label,), count=count, repository="my-org/demo"))
+        return self.machine.jobs.queue(JobSpec(SCOPE, (label,), count=count, repository="my-org/demo"))
 
     def runner(self, name: str = "runner-1") -> Runner:
         return self.machine.runners.register(self.scale_set, name, "", repeated=False)
@@ -67,9 +67,9 @@ class Rig:
     def told(self) -> list[object]:
         """What happened, by the messages that wait; they are taken away."""
         kinds: list[object] = []
-        while (message := self.machine.mailbox.next(self.scale_set, 0)) is not None:
+        while (message := self.machine.message_queue.next(self.scale_set, 0)) is not None:
             kinds += [type(event).__name__ for event in message.events]
-            self.machine.mailbox.delete(self.scale_set, message.id)
+            self.machine.message_queue.delete(self.scale_set, message.id)
         return kinds
 
 
@@ -195,7 +195,7 @@ def test_a_job_that_is_not_picked_up_goes_to_the_next_runner() -> None:
     (job,) = rig.queue()
     assert job.runner is first.runner
 
-    rig.pass_time(rig.machine.world.timers.pick_up)
+    rig.pass_time(rig.machine.store.timers.pick_up)
 
     assert first.runner.state is RunnerState.OFFLINE
     assert job.runner is second.runner
@@ -220,7 +220,7 @@ def test_a_job_that_nobody_starts_is_withdrawn_twice_and_fails_the_third_time() 
     for attempt in range(1, 4):
         assert (job.state, job.attempts) == (JobState.ASSIGNED, attempt)
         for _ in range(3):
-            rig.pass_time(rig.machine.world.timers.start / 3)
+            rig.pass_time(rig.machine.store.timers.start / 3)
             rig.poll(1)
 
     assert (job.state, job.result, job.attempts) == (JobState.COMPLETED, "failed", 3)
@@ -232,9 +232,9 @@ def test_a_withdrawn_job_names_no_runner_and_was_canceled() -> None:
     rig.poll(1)
     rig.queue()
     rig.told()
-    rig.pass_time(rig.machine.world.timers.start)
+    rig.pass_time(rig.machine.store.timers.start)
 
-    message = rig.machine.mailbox.next(rig.scale_set, 0)
+    message = rig.machine.message_queue.next(rig.scale_set, 0)
 
     assert message is not None
     withdrawn = message.events[0]
@@ -249,7 +249,7 @@ def test_a_job_whose_runner_stops_renewing_fails_when_the_lease_is_over() -> Non
     (job,) = rig.queue()
     agent = rig.agent()
     rig.run(agent)
-    lease = rig.machine.world.timers.lease
+    lease = rig.machine.store.timers.lease
 
     rig.pass_time(lease * 0.9)
     rig.machine.leases.renew(agent.runner, job.id)
@@ -292,7 +292,7 @@ def test_a_silent_agent_is_offline_comes_back_by_polling_and_is_gone_after_a_day
     rig = Rig()
     agent = rig.agent()
     rig.machine.agents.poll_ends(agent, lost=False)
-    timers = rig.machine.world.timers
+    timers = rig.machine.store.timers
 
     rig.pass_time(timers.agent_silence)
     assert agent.runner.state is RunnerState.OFFLINE
@@ -309,7 +309,7 @@ def test_a_registration_that_is_never_used_goes_after_a_day() -> None:
     rig = Rig()
     runner = rig.runner()
 
-    rig.pass_time(rig.machine.world.timers.registration)
+    rig.pass_time(rig.machine.store.timers.registration)
 
     assert runner.state is RunnerState.GONE
 
@@ -331,7 +331,7 @@ def test_a_session_without_poll_or_refresh_expires_and_events_outlive_it() -> No
     rig.poll(1)
     rig.queue()
 
-    rig.pass_time(rig.machine.world.timers.session)
+    rig.pass_time(rig.machine.store.timers.session)
     with pytest.raises(ServiceRefusal) as gone:
         rig.machine.sessions.refresh(rig.scale_set, rig.session.id)
     rig.machine.sessions.create(rig.scale_set, "host-a")
@@ -354,13 +354,13 @@ def test_an_undeleted_message_comes_again_without_a_cursor_and_is_hidden_by_one(
     rig.poll(1)
     rig.queue()
 
-    first = rig.machine.mailbox.next(rig.scale_set, 0)
-    again = rig.machine.mailbox.next(rig.scale_set, 0)
+    first = rig.machine.message_queue.next(rig.scale_set, 0)
+    again = rig.machine.message_queue.next(rig.scale_set, 0)
 
     assert first is not None
     assert first is again
     assert first.id == 100_000_001
-    assert rig.machine.mailbox.next(rig.scale_set, first.id) is None
+    assert rig.machine.message_queue.next(rig.scale_set, first.id) is None
 
 
 def test_a_message_holds_fifty_events_at_most() -> None:
@@ -369,9 +369,9 @@ def test_a_message_holds_fifty_events_at_most() -> None:
     rig.queue(120)
 
     sizes = []
-    while (message := rig.machine.mailbox.next(rig.scale_set, 0)) is not None:
+    while (message := rig.machine.message_queue.next(rig.scale_set, 0)) is not None:
         sizes.append(len(message.events))
-        rig.machine.mailbox.delete(rig.scale_set, message.id)
+        rig.machine.message_queue.delete(rig.scale_set, message.id)
 
     assert sizes == [50, 50, 20]
 
@@ -404,7 +404,7 @@ def test_a_set_that_nobody_connects_to_is_deleted_after_a_week() -> None:
     rig = Rig()
     rig.machine.sessions.delete(rig.scale_set, rig.session.id)
 
-    rig.pass_time(rig.machine.world.timers.dormant)
+    rig.pass_time(rig.machine.store.timers.dormant)
 
     assert not rig.scale_set.live
 
@@ -427,7 +427,7 @@ def test_a_job_that_is_queued_too_long_fails() -> None:
     rig = Rig()
     (job,) = rig.queue(label="nobody")
 
-    rig.pass_time(rig.machine.world.timers.queue)
+    rig.pass_time(rig.machine.store.timers.queue)
 
     assert (job.state, job.result) == (JobState.COMPLETED, "failed")
 
@@ -474,14 +474,14 @@ def test_a_jit_configuration_registers_once_unless_reuse_is_allowed() -> None:
         agent = rig.agent()
         rig.machine.agents.poll_ends(agent, lost=False)
         rig.machine.agents.close(agent)
-    runner = strict.machine.world.runners[1024]
+    runner = strict.machine.store.runners[1024]
     with pytest.raises(AgentRefusal) as refused:
         strict.machine.agents.register(runner.id, (runner.client_id, runner.secret), "1")
-    again = real.machine.world.runners[1024]
+    again = real.machine.store.runners[1024]
     real.machine.agents.register(again.id, (again.client_id, again.secret), "1")
 
     assert refused.value.kind == "AlreadyUsed"
-    assert [one.rule for one in strict.machine.world.violations.all()] == [10]
+    assert [one.rule for one in strict.machine.store.violations.all()] == [10]
     assert again.state is RunnerState.IDLE
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Stoppable
     from runscaler.events import Event
     from runscaler.github.base import ScaleSetService
-    from runscaler.simulator.things import ScaleSet
+    from runscaler.simulator.records import ScaleSet
 
 T = TypeVar("T")
 

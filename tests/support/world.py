@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from runscaler.github.messages import Batch
     from runscaler.interrupt import Interrupt
     from runscaler.names import RunnerName, ScaleSetKey
-    from runscaler.simulator.things import Job
+    from runscaler.simulator.records import Job
 
 POLL_SECONDS = 50.0
 URL = "https://github.com/my-org"

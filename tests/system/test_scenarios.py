@@ -214,7 +214,7 @@ def test_jobs_that_are_assigned_and_ignored_leak_no_runner(days: dict[str, Day])
 
 def test_a_mute_session_is_cut_and_opened_anew(days: dict[str, Day]) -> None:
     day = days["mute-session"]
-    day.clock.pass_by(PAST_THREE_POLLS)
+    day.clock.advance(PAST_THREE_POLLS)
     day.all_jobs()
 
     assert day.heard("mute")

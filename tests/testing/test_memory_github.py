@@ -24,7 +24,7 @@ from runscaler.github.messages import JobAssigned, JobAvailable, JobCompleted, J
 from runscaler.interrupt import Interrupt
 from runscaler.names import RunnerName
 from runscaler.simulator.options import Flavour, Options
-from runscaler.simulator.things import Job, JobState
+from runscaler.simulator.records import Job, JobState
 from runscaler.simulator.timers import GITHUB
 from runscaler.testing.clock import FakeClock
 from runscaler.testing.memory_github import MemoryGitHub
@@ -383,11 +383,11 @@ class Polling:
 
         thread = threading.Thread(target=call, daemon=True)
         thread.start()
-        assert self.github.gate.watch(lambda: self._polls() > polls, LIMIT)
+        assert self.github.lock.watch(lambda: self._polls() > polls, LIMIT)
         return thread, outcome
 
     def _polls(self) -> int:
-        (session,) = self.github.gate.machine.world.sessions.values()
+        (session,) = self.github.lock.machine.store.sessions.values()
         return session.poll
 
 

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runscaler.github.messages import JobEvent
-    from runscaler.simulator.faults.row import Scene
-    from runscaler.simulator.things import ScaleSet
+    from runscaler.simulator.faults.row import FaultContext
+    from runscaler.simulator.records import ScaleSet
 
 
-def intercept(scene: Scene, change: Callable[[ScaleSet, JobEvent], list[JobEvent] | None]) -> None:
+def intercept(context: FaultContext, change: Callable[[ScaleSet, JobEvent], list[JobEvent] | None]) -> None:
     """From now on events pass through `change`; None from it lets one pass and is no hit."""
-    fault = scene.fault
+    fault = context.fault
     wanted = fault.match.scale_set.lower()
 
     def tapped(scale_set: ScaleSet, event: JobEvent) -> list[JobEvent]:
@@ -28,19 +28,19 @@ def intercept(scene: Scene, change: Callable[[ScaleSet, JobEvent], list[JobEvent
         if result is None:
             return [event]
         fault.hits += 1
-        scene.gate.machine.world.note("fault", fault=fault.row.name, told=type(event).__name__)
+        context.lock.machine.store.note("fault", fault=fault.row.name, told=type(event).__name__)
         return result
 
-    with scene.gate as machine:
-        machine.mailbox.taps[fault.id] = tapped
+    with context.lock as machine:
+        machine.message_queue.taps[fault.id] = tapped
 
 
-def release(scene: Scene) -> None:
-    with scene.gate as machine:
-        machine.mailbox.taps.pop(scene.fault.id, None)
+def release(context: FaultContext) -> None:
+    with context.lock as machine:
+        machine.message_queue.taps.pop(context.fault.id, None)
 
 
-def completed_first(scene: Scene) -> None:
+def completed_first(context: FaultContext) -> None:
     """JobStarted is held back until its JobCompleted has gone before it."""
     held: dict[str, JobEvent] = {}
 
@@ -52,24 +52,24 @@ def completed_first(scene: Scene) -> None:
             return [event, held.pop(event.job_id)]
         return None
 
-    intercept(scene, change)
+    intercept(context, change)
 
 
-def started_late(scene: Scene) -> None:
+def started_late(context: FaultContext) -> None:
     """JobStarted comes `seconds` (3600) late."""
-    world, mailbox = scene.gate.machine.world, scene.gate.machine.mailbox
-    seconds = scene.params.number("seconds", 3600.0)
+    store, message_queue = context.lock.machine.store, context.lock.machine.message_queue
+    seconds = context.params.number("seconds", 3600.0)
 
     def change(scale_set: ScaleSet, event: JobEvent) -> list[JobEvent] | None:
         if not isinstance(event, JobStarted):
             return None
-        world.deadlines.after(seconds, lambda: mailbox.post(scale_set, event))
+        store.deadlines.after(seconds, lambda: message_queue.post(scale_set, event))
         return []
 
-    intercept(scene, change)
+    intercept(context, change)
 
 
-def completed_untruly(scene: Scene, result: str) -> None:
+def completed_untruly(context: FaultContext, result: str) -> None:
     """Beside JobStarted comes a JobCompleted, while the job in truth goes on."""
 
     def change(_: ScaleSet, event: JobEvent) -> list[JobEvent] | None:
@@ -77,7 +77,7 @@ def completed_untruly(scene: Scene, result: str) -> None:
             return None
         return [event, JobCompleted(**asdict(event), result=result)]
 
-    intercept(scene, change)
+    intercept(context, change)
 
 
 ROWS: tuple[Row, ...] = (
@@ -93,14 +93,14 @@ ROWS: tuple[Row, ...] = (
     Row(
         "F45",
         "JobStarted and JobCompleted canceled at once, the runner lives on",
-        begin=lambda scene: completed_untruly(scene, "canceled"),
+        begin=lambda context: completed_untruly(context, "canceled"),
         end=release,
         strikes_later=True,
     ),
     Row(
         "F46",
         "JobCompleted while the job truly runs",
-        begin=lambda scene: completed_untruly(scene, "succeeded"),
+        begin=lambda context: completed_untruly(context, "succeeded"),
         end=release,
         strikes_later=True,
     ),

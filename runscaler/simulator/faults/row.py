@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runscaler.simulator.exchange import Fields, Reply, Request
-    from runscaler.simulator.faults.wire import Damage
-    from runscaler.simulator.gate import Gate
-    from runscaler.simulator.things import ScaleSet
+    from runscaler.simulator.faults.broken_reply import BrokenReply
+    from runscaler.simulator.http_messages import Fields, Reply, Request
+    from runscaler.simulator.machine_lock import MachineLock
+    from runscaler.simulator.records import ScaleSet
 
-Outcome: TypeAlias = "Reply | Damage"
+Outcome: TypeAlias = "Reply | BrokenReply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class FaultContext:
     """Where a fault acts. `request` is None when it acts at the moment it is set."""
 
-    gate: Gate
+    lock: MachineLock
     fault: Fault
     request: Request | None = None
     scale_set: ScaleSet | None = None
@@ -61,12 +61,12 @@ class Row:
     about: str
     match: Match = field(default_factory=Match)
     count: int | None = 1
-    before: Callable[[Scene], Outcome | None] | None = None
-    after: Callable[[Scene, Reply], Outcome] | None = None
+    before: Callable[[FaultContext], Outcome | None] | None = None
+    after: Callable[[FaultContext, Reply], Outcome] | None = None
     fits: Callable[[Reply], bool] = any_success
     """Whether `after` has anything to do with this answer; others do not count as hits."""
-    begin: Callable[[Scene], None] | None = None
-    end: Callable[[Scene], None] | None = None
+    begin: Callable[[FaultContext], None] | None = None
+    end: Callable[[FaultContext], None] | None = None
     strikes_later: bool = False
     """Being set is no hit yet: `begin` only prepares what counts its own."""
 

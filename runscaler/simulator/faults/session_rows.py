@@ -4,57 +4,57 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.deeds import steal
-from runscaler.simulator.faults import answers
+from runscaler.simulator.admin_actions import steal
+from runscaler.simulator.faults import replies
 from runscaler.simulator.faults.row import Match, Row
 from runscaler.simulator.faults.wire_rows import damage
-from runscaler.simulator.things import SessionState
+from runscaler.simulator.records import SessionState
 
 if TYPE_CHECKING:
     from runscaler.simulator.bodies import Json
-    from runscaler.simulator.exchange import Reply
-    from runscaler.simulator.faults.row import Outcome, Scene
+    from runscaler.simulator.faults.row import FaultContext, Outcome
+    from runscaler.simulator.http_messages import Reply
 
 ONE_SESSION = "/sessions/"
 FIELDS = {"url": "messageQueueUrl", "token": "messageQueueAccessToken", "statistics": "statistics"}
 
 
-def held_by_another(scene: Scene) -> None:
+def held_by_another(context: FaultContext) -> None:
     """Another client is a moment faster; its session is over when it has not polled for its time."""
-    with scene.gate as machine:
-        steal(machine, answers.scale_set_of_scene(scene))
+    with context.lock as machine:
+        steal(machine, replies.target_scale_set(context))
 
 
-def expire(scene: Scene) -> None:
-    with scene.gate as machine:
-        machine.sessions.end(answers.live_session_of(scene), SessionState.EXPIRED)
+def expire(context: FaultContext) -> None:
+    with context.lock as machine:
+        machine.sessions.end(replies.target_session(context), SessionState.EXPIRED)
 
 
-def deleted_or_stolen(scene: Scene) -> None:
+def deleted_or_stolen(context: FaultContext) -> None:
     """Ended by hand; if `stolen`, another client holds the set from then on."""
-    with scene.gate as machine:
-        if scene.params.truth("stolen", False):
-            steal(machine, answers.scale_set_of_scene(scene))
+    with context.lock as machine:
+        if context.params.truth("stolen", False):
+            steal(machine, replies.target_scale_set(context))
         else:
-            machine.sessions.end(answers.live_session_of(scene), SessionState.DELETED)
+            machine.sessions.end(replies.target_session(context), SessionState.DELETED)
 
 
-def incomplete(scene: Scene, reply: Reply) -> Outcome:
+def incomplete(context: FaultContext, reply: Reply) -> Outcome:
     """`field`: url or token (empty), or statistics (absent)."""
-    field = FIELDS[scene.params.text("field", "url")]
+    field = FIELDS[context.params.text("field", "url")]
 
     def change(body: Json) -> Json:
         rest = {key: value for key, value in body.items() if key != field}
         return rest if field == "statistics" else {**rest, field: ""}
 
-    return answers.altered(reply, change)
+    return replies.altered(reply, change)
 
 
-def end_fails(scene: Scene) -> Outcome:
+def end_fails(context: FaultContext) -> Outcome:
     """`status` (500), or no answer at all if `hang`."""
-    if scene.params.truth("hang", False):
-        return damage(scene, "silent")
-    return answers.page(scene.params.integer("status", 500))
+    if context.params.truth("hang", False):
+        return damage(context, "silent")
+    return replies.page(context.params.integer("status", 500))
 
 
 ROWS: tuple[Row, ...] = (
@@ -62,6 +62,6 @@ ROWS: tuple[Row, ...] = (
     Row("F36", "the session expires", begin=expire),
     Row("F37", "the session is deleted by hand, or `stolen`", begin=deleted_or_stolen),
     Row("F38", "a session without its `field`", Match("POST", "/sessions"), after=incomplete),
-    Row("F39", "refresh fails", Match("PATCH", ONE_SESSION), None, lambda _: answers.page(503)),
+    Row("F39", "refresh fails", Match("PATCH", ONE_SESSION), None, lambda _: replies.page(503)),
     Row("F40", "delete session fails, or hangs if `hang`", Match("DELETE", ONE_SESSION), None, end_fails),
 )

@@ -8,13 +8,13 @@ import threading
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.exchange import Reply
-from runscaler.simulator.faults import answers
+from runscaler.simulator.faults import replies
+from runscaler.simulator.faults.broken_reply import BrokenReply
 from runscaler.simulator.faults.row import Match, Row
-from runscaler.simulator.faults.wire import Damage
+from runscaler.simulator.http_messages import Reply
 
 if TYPE_CHECKING:
-    from runscaler.simulator.faults.row import Outcome, Scene
+    from runscaler.simulator.faults.row import FaultContext, Outcome
 
 QUEUE = "/_sim/queue/"
 REST = "/api/v3/"
@@ -22,42 +22,42 @@ TROUBLES = (500, 502, 503, 504)
 MIB = 1 << 20
 
 
-def wait(scene: Scene) -> None:
+def wait(context: FaultContext) -> None:
     """`seconds` pass before the call is looked at."""
-    assert scene.request is not None
-    scene.gate.pause(scene.params.number("seconds", 0.2), scene.request.connection)
+    assert context.request is not None
+    context.lock.pause(context.params.number("seconds", 0.2), context.request.connection)
 
 
-def leave_for_a_while(scene: Scene) -> None:
+def leave_for_a_while(context: FaultContext) -> None:
     """`seconds` (5) without a listener; 0 until the fault is removed."""
-    around = scene.gate.surroundings
-    seconds = scene.params.number("seconds", 5.0)
+    around = context.lock.surroundings
+    seconds = context.params.number("seconds", 5.0)
     if around is None:
         return
     around.leave()
     if seconds:
-        threading.Thread(target=come_back_later, args=(scene, seconds), daemon=True).start()
+        threading.Thread(target=come_back_later, args=(context, seconds), daemon=True).start()
 
 
-def come_back_later(scene: Scene, seconds: float) -> None:
-    scene.gate.wait(f"away/{scene.fault.id}", lambda: None, seconds)
-    come_back(scene)
+def come_back_later(context: FaultContext, seconds: float) -> None:
+    context.lock.wait(f"away/{context.fault.id}", lambda: None, seconds)
+    come_back(context)
 
 
-def come_back(scene: Scene) -> None:
-    if scene.gate.surroundings is not None and not scene.gate.closed:
-        scene.gate.surroundings.come_back()
+def come_back(context: FaultContext) -> None:
+    if context.lock.surroundings is not None and not context.lock.closed:
+        context.lock.surroundings.come_back()
 
 
-def damage(scene: Scene, kind: str, reply: Reply | None = None) -> Damage:
-    seconds = scene.params.number("seconds", 1.0)
-    size = int(scene.params.number("mib", 100) * MIB)
-    return Damage(kind, reply or Reply(200), seconds, size)
+def damage(context: FaultContext, kind: str, reply: Reply | None = None) -> BrokenReply:
+    seconds = context.params.number("seconds", 1.0)
+    size = int(context.params.number("mib", 100) * MIB)
+    return BrokenReply(kind, reply or Reply(200), seconds, size)
 
 
-def wrong_shape(scene: Scene, reply: Reply) -> Outcome:
+def wrong_shape(context: FaultContext, reply: Reply) -> Outcome:
     """`shape`: invalid, list (around the object) or string (for each number)."""
-    shape = scene.params.text("shape", "invalid")
+    shape = context.params.text("shape", "invalid")
     if shape == "invalid":
         return Reply(reply.status, reply.body[:-1] + b",", reply.content_type)
     value = reply.json()
@@ -67,7 +67,7 @@ def wrong_shape(scene: Scene, reply: Reply) -> Outcome:
     return Reply(reply.status, json.dumps(wrong).encode(), reply.content_type)
 
 
-def in_other_dress(_: Scene, reply: Reply) -> Outcome:
+def in_other_dress(_: FaultContext, reply: Reply) -> Outcome:
     body = "\ufeff" + json.dumps(dressed(reply.json()))
     return Reply(reply.status, body.encode(), reply.content_type, reply.headers)
 
@@ -84,37 +84,39 @@ def dressed(value: object) -> object:
     return {**other, "unknownKey": {"a": [1]}, "anotherAbsent": None}
 
 
-def error_text(scene: Scene) -> Outcome:
+def error_text(context: FaultContext) -> Outcome:
     """`status` (500) with `text` as text/plain; an empty text is an empty body."""
-    return answers.plain(scene.params.integer("status", 500), scene.params.text("text", "something broke"))
+    return replies.plain(
+        context.params.integer("status", 500), context.params.text("text", "something broke")
+    )
 
 
-def trouble(scene: Scene) -> Outcome:
+def trouble(context: FaultContext) -> Outcome:
     """`status`, else 500, 502, 503 and 504 in turn."""
-    turn = TROUBLES[(scene.fault.hits - 1) % len(TROUBLES)]
-    return answers.page(scene.params.integer("status", turn))
+    turn = TROUBLES[(context.fault.hits - 1) % len(TROUBLES)]
+    return replies.page(context.params.integer("status", turn))
 
 
-def too_many(scene: Scene) -> Outcome:
+def too_many(context: FaultContext) -> Outcome:
     """429 with `retryAfter` (5) seconds, as a date if `date` is true."""
-    seconds = scene.params.integer("retryAfter", 5)
-    when = formatdate(scene.gate.machine.world.clock.wall() + seconds, usegmt=True)
-    value = when if scene.params.truth("date", False) else str(seconds)
-    return answers.rest(429, "Too many requests", ("Retry-After", value))
+    seconds = context.params.integer("retryAfter", 5)
+    when = formatdate(context.lock.machine.store.clock.wall() + seconds, usegmt=True)
+    value = when if context.params.truth("date", False) else str(seconds)
+    return replies.rest(429, "Too many requests", ("Retry-After", value))
 
 
-def secondary_limit(scene: Scene) -> Outcome:
+def secondary_limit(context: FaultContext) -> Outcome:
     """403; with `retryAfter` seconds if given."""
     headers = []
-    if scene.params.has("retryAfter"):
-        headers.append(("Retry-After", str(scene.params.integer("retryAfter"))))
-    return answers.rest(403, "You have exceeded a secondary rate limit. Please wait.", *headers)
+    if context.params.has("retryAfter"):
+        headers.append(("Retry-After", str(context.params.integer("retryAfter"))))
+    return replies.rest(403, "You have exceeded a secondary rate limit. Please wait.", *headers)
 
 
-def primary_limit(scene: Scene) -> Outcome:
+def primary_limit(context: FaultContext) -> Outcome:
     """403 until `seconds` (600) from now."""
-    reset = int(scene.gate.machine.world.clock.wall() + scene.params.number("seconds", 600.0))
-    return answers.rest(
+    reset = int(context.lock.machine.store.clock.wall() + context.params.number("seconds", 600.0))
+    return replies.rest(
         403,
         "API rate limit exceeded.",
         ("X-RateLimit-Remaining", "0"),
@@ -122,27 +124,27 @@ def primary_limit(scene: Scene) -> Outcome:
     )
 
 
-def strange_wait(scene: Scene) -> Outcome:
+def strange_wait(context: FaultContext) -> Outcome:
     """429 whose Retry-After is `value` ("86400")."""
-    return answers.rest(429, "Too many requests", ("Retry-After", scene.params.text("value", "86400")))
+    return replies.rest(429, "Too many requests", ("Retry-After", context.params.text("value", "86400")))
 
 
-def redirect(scene: Scene) -> Outcome:
+def redirect(context: FaultContext) -> Outcome:
     """`status` (307) to `url`."""
-    where = scene.params.text("url", "http://elsewhere.invalid/")
-    return Reply(scene.params.integer("status", 307), headers=(("Location", where),))
+    where = context.params.text("url", "http://elsewhere.invalid/")
+    return Reply(context.params.integer("status", 307), headers=(("Location", where),))
 
 
-def sleep_through(scene: Scene) -> None:
+def sleep_through(context: FaultContext) -> None:
     """`seconds` (3600) pass for GitHub at once."""
-    if scene.gate.surroundings is not None:
-        scene.gate.surroundings.clock.pass_by(scene.params.number("seconds", 3600.0))
+    if context.lock.surroundings is not None:
+        context.lock.surroundings.clock.advance(context.params.number("seconds", 3600.0))
 
 
-def skew(scene: Scene, sign: int) -> None:
+def skew(context: FaultContext, sign: int) -> None:
     """GitHub's time of day is `seconds` (120) ahead; negative: behind."""
-    if scene.gate.surroundings is not None:
-        scene.gate.surroundings.clock.skew(sign * scene.params.number("seconds", 120.0))
+    if context.lock.surroundings is not None:
+        context.lock.surroundings.clock.skew(sign * context.params.number("seconds", 120.0))
 
 
 def has_body(reply: Reply) -> bool:
@@ -156,12 +158,12 @@ def acted(reply: Reply) -> bool:
 ROWS: tuple[Row, ...] = (
     Row("delay", "the answer takes `seconds` longer", count=None, before=wait),
     Row("F2", "connections are refused for `seconds`", begin=leave_for_a_while, end=come_back),
-    Row("F3", "reset before any reply byte", before=lambda scene: damage(scene, "reset")),
+    Row("F3", "reset before any reply byte", before=lambda context: damage(context, "reset")),
     Row("F4", "reset in the middle of a body", after=lambda s, r: damage(s, "cut", r), fits=has_body),
     Row("F5", "shorter than announced", after=lambda s, r: damage(s, "short", r), fits=has_body),
-    Row("F6", "the reply hangs for ever", before=lambda scene: damage(scene, "silent")),
+    Row("F6", "the reply hangs for ever", before=lambda context: damage(context, "silent")),
     Row("F7", "a byte each `seconds`", after=lambda s, r: damage(s, "drip", r), fits=has_body),
-    Row("F8", "200 with a proxy's page", before=lambda _: answers.page(200)),
+    Row("F8", "200 with a proxy's page", before=lambda _: replies.page(200)),
     Row("F9", "200 with JSON of a wrong `shape`", after=wrong_shape, fits=has_body),
     Row(
         "F10",
@@ -177,7 +179,7 @@ ROWS: tuple[Row, ...] = (
     Row("F15", "403: secondary limit, perhaps with `retryAfter`", before=secondary_limit),
     Row("F16", "403: primary limit for `seconds`", Match(path=REST), before=primary_limit),
     Row("F17", "429 with a strange Retry-After `value`", before=strange_wait),
-    Row("F18", "a body of `mib` MiB", before=lambda scene: damage(scene, "flood")),
+    Row("F18", "a body of `mib` MiB", before=lambda context: damage(context, "flood")),
     Row("F19", "a redirect to `url`", before=redirect),
     Row("F21", "the reply is lost after acting", after=lambda s, r: damage(s, "reset", r), fits=acted),
     Row("F22", "the client's host slept for `seconds`", begin=sleep_through),
@@ -185,7 +187,7 @@ ROWS: tuple[Row, ...] = (
         "F30",
         "GitHub's clock is `seconds` ahead",
         count=None,
-        begin=lambda scene: skew(scene, 1),
-        end=lambda scene: skew(scene, -1),
+        begin=lambda context: skew(context, 1),
+        end=lambda context: skew(context, -1),
     ),
 )

@@ -7,20 +7,20 @@ from difflib import get_close_matches
 from runscaler.simulator.faults.row import Match
 from runscaler.simulator.scenarios.plan import (
     CancelJobs,
-    EndAdminTokens,
-    LiftFault,
+    ChangeSessions,
+    ExpireAdminTokens,
     QueueJob,
+    RemoveFault,
     Scenario,
     SetFault,
     Sign,
     Step,
-    ToSessions,
 )
 
 POLL = Match("GET", "/_sim/queue/")
 ACKNOWLEDGE = Match("DELETE", "/_sim/queue/")
 JIT = Match("POST", "/generatejitconfig")
-ALL_TOKENS_END = (ToSessions("expire-token"), EndAdminTokens(), SetFault("F31", count=1))
+ALL_TOKENS_END = (ChangeSessions("expire-token"), ExpireAdminTokens(), SetFault("F31", count=1))
 
 
 class UnknownScenario(ValueError):
@@ -51,7 +51,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         story="Listeners that looked healthy heard of no job until somebody restarted them by hand.",
         look_for="after three poll lengths the session is cut and opened anew",
         seed=2,
-        steps=(Step("the session goes mute", (ToSessions("mute"),), 10.0, Sign.LISTENING),),
+        steps=(Step("the session goes mute", (ChangeSessions("mute"),), 10.0, Sign.LISTENING),),
         length=60.0,
     ),
     Scenario(
@@ -60,7 +60,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         story="Two hosts with one configuration took the session from each other all night.",
         look_for="standby with its reason, no tug of war, then a takeover by itself",
         seed=3,
-        steps=(Step("another client takes the session", (ToSessions("steal"),), 10.0, Sign.LISTENING),),
+        steps=(Step("another client takes the session", (ChangeSessions("steal"),), 10.0, Sign.LISTENING),),
         length=60.0,
     ),
     Scenario(
@@ -91,7 +91,7 @@ SCENARIOS: tuple[Scenario, ...] = (
             ),
             Step(
                 "the job is cancelled: its runner is left over",
-                (CancelJobs(), LiftFault("F83"), SetFault("F82")),
+                (CancelJobs(), RemoveFault("F83"), SetFault("F82")),
                 sign=Sign.IDLE,
             ),
             Step(

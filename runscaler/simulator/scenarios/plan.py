@@ -51,21 +51,21 @@ class SetFault:
 
 
 @dataclass(frozen=True, slots=True)
-class LiftFault:
+class RemoveFault:
     """Take back what `SetFault` set under this name."""
 
     fault: str
 
 
 @dataclass(frozen=True, slots=True)
-class ToSessions:
+class ChangeSessions:
     """An action of the control API on every live session: expire, expire-token, steal, mute."""
 
     action: str
 
 
 @dataclass(frozen=True, slots=True)
-class EndAdminTokens:
+class ExpireAdminTokens:
     """Every admin JWT is over now."""
 
 
@@ -82,7 +82,7 @@ class CancelJobs:
     """People cancel what the plan has queued and nobody has started."""
 
 
-Deed: TypeAlias = SetFault | LiftFault | ToSessions | EndAdminTokens | QueueJob | CancelJobs
+Action: TypeAlias = SetFault | RemoveFault | ChangeSessions | ExpireAdminTokens | QueueJob | CancelJobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class Step:
     """`after` its sign, in seconds; `exact` ones neither shrink nor scatter, as clients' own waits don't."""
 
     text: str
-    deeds: tuple[Deed, ...]
+    actions: tuple[Action, ...]
     after: float = 0.0
     sign: Sign = Sign.NONE
     exact: bool = False
@@ -138,14 +138,14 @@ def arrivals(scenario: Scenario, count: int, seed: int, pace: float) -> tuple[fl
 
 def _in_time(step: Step, pace: float, chance: float) -> Step:
     after = step.after if step.exact else step.after * pace * chance
-    return replace(step, after=after, deeds=tuple(_shrunk(deed, pace) for deed in step.deeds))
+    return replace(step, after=after, actions=tuple(_shrunk(action, pace) for action in step.actions))
 
 
-def _shrunk(deed: Deed, pace: float) -> Deed:
-    if not isinstance(deed, SetFault):
-        return deed
-    params = {key: _time(value, pace) if key in TIMES else value for key, value in deed.params.items()}
-    return replace(deed, params=params, lasts=None if deed.lasts is None else deed.lasts * pace)
+def _shrunk(action: Action, pace: float) -> Action:
+    if not isinstance(action, SetFault):
+        return action
+    params = {key: _time(value, pace) if key in TIMES else value for key, value in action.params.items()}
+    return replace(action, params=params, lasts=None if action.lasts is None else action.lasts * pace)
 
 
 def _time(value: object, pace: float) -> object:

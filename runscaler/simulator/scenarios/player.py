@@ -1,7 +1,7 @@
 """Plays one scenario against whoever comes: waits for signs, strikes, tells, and judges at the end.
 
 Times are the machine's own deadlines; what they make due is done on one thread, since faults take
-the gate themselves.
+the lock themselves.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.scenarios.doer import Doer, listening
+from runscaler.simulator.scenarios.executor import ActionExecutor, listening
 from runscaler.simulator.scenarios.plan import SetFault, Sign, arrivals, pace_of, unrolled
-from runscaler.simulator.scenarios.stream import Stream
-from runscaler.simulator.scenarios.verdict import judge, unfinished
+from runscaler.simulator.scenarios.result import judge, unfinished
+from runscaler.simulator.scenarios.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runscaler.simulator.faults.book import FaultBook
+    from runscaler.simulator.faults.registry import FaultRegistry
     from runscaler.simulator.faults.row import Fault
-    from runscaler.simulator.gate import Gate
+    from runscaler.simulator.machine_lock import MachineLock
     from runscaler.simulator.scenarios.plan import Scenario, Step
-    from runscaler.simulator.scenarios.verdict import Verdict
+    from runscaler.simulator.scenarios.result import Verdict
 
 FOR_EVER = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Blow:
+class ScenarioEvent:
     """What has happened; `at` is in seconds since the first client polled."""
 
     at: float
@@ -42,42 +42,42 @@ class Progress:
     """How far a scenario has come."""
 
     scenario: Scenario
-    struck: tuple[Blow, ...]
+    struck: tuple[ScenarioEvent, ...]
     to_come: tuple[str, ...]
     over: bool
     """All has struck, and what was to pass has passed."""
 
 
 class Player:
-    """`told` hears of each blow and `ended` of the verdict, on the player's thread, without the gate.
+    """`told` hears of each blow and `ended` of the verdict, on the player's thread, without the lock.
 
-    `look` is for the gate's holder, `play_due` for one thread at a time.
+    `look` is for the lock's holder, `play_due` for one thread at a time.
     """
 
     def __init__(
         self,
         scenario: Scenario,
-        gate: Gate,
-        faults: FaultBook,
+        lock: MachineLock,
+        faults: FaultRegistry,
         *,
         jobs: int = 0,
         seed: int | None = None,
-        told: Callable[[Blow], None] = lambda _: None,
+        told: Callable[[ScenarioEvent], None] = lambda _: None,
         ended: Callable[[Verdict], None] = lambda _: None,
     ) -> None:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
-        self._gate, self._told, self._ended = gate, told, ended
-        self._world = gate.machine.world
-        self._doer = Doer(gate, faults)
-        pace = pace_of(self._world.timers)
+        self._lock, self._told, self._ended = lock, told, ended
+        self._store = lock.machine.store
+        self._doer = ActionExecutor(lock, faults)
+        pace = pace_of(self._store.timers)
         self._steps = deque(unrolled(scenario, self.seed, pace))
-        self._stream = Stream(gate.machine, arrivals(scenario, jobs, self.seed, pace))
+        self._stream = Workload(lock.machine, arrivals(scenario, jobs, self.seed, pace))
         self._began: float | None = None
         self._ripening: Step | None = None
         self._lasting = 0
         self._due: deque[Callable[[], None]] = deque()
-        self._struck: list[Blow] = []
+        self._struck: list[ScenarioEvent] = []
         self._thread = threading.Thread(target=self._play, name="simulator-scenario", daemon=True)
 
     # -- from outside -------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ class Player:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait for the thread's end, which comes with the gate's."""
+        """Wait for the thread's end, which comes with the lock's."""
         if self._thread.is_alive():
             self._thread.join()
 
@@ -99,14 +99,14 @@ class Player:
         return Progress(self.scenario, tuple(self._struck), self._to_come(), self.over)
 
     def verdict(self) -> Verdict:
-        with self._gate:
-            return judge(self.scenario.name, self._world, self._to_come())
+        with self._lock:
+            return judge(self.scenario.name, self._store, self._to_come())
 
     # -- playing ------------------------------------------------------------------------------------
 
     def look(self) -> bool:
         """Is there something to do, or nothing to come? Also sets the timer of the next step."""
-        if self._began is None and listening(self._world):
+        if self._began is None and listening(self._store):
             self._begin()
         if self._began is not None and self._ripening is None and self._steps and self._sign():
             step = self._ripening = self._steps.popleft()
@@ -116,53 +116,53 @@ class Player:
     def play_due(self) -> None:
         while self._due:
             self._due.popleft()()
-            with self._gate:
-                self._world.note("scenario", name=self.scenario.name, over=self.over)
+            with self._lock:
+                self._store.note("scenario", name=self.scenario.name, over=self.over)
 
     def _play(self) -> None:
-        while not self.over and not self._gate.closed:
-            if self._gate.watch(self.look, FOR_EVER):
+        while not self.over and not self._lock.closed:
+            if self._lock.watch(self.look, FOR_EVER):
                 self.play_due()
         if self.scenario.quiet:
-            with self._gate:
+            with self._lock:
                 self._send_jobs()
-        if self._gate.watch(self._all_jobs_ended, FOR_EVER):
+        if self._lock.watch(self._all_jobs_ended, FOR_EVER):
             self._ended(self.verdict())
 
     def _begin(self) -> None:
-        self._began = self._world.clock.monotonic()
-        names = ", ".join(one.name for one in listening(self._world))
+        self._began = self._store.clock.monotonic()
+        names = ", ".join(one.name for one in listening(self._store))
         self._due.append(lambda: self._tell(f"{names} is listening"))
         if not self.scenario.quiet:
             self._send_jobs()
 
     def _send_jobs(self) -> None:
-        for first in list(self._world.scale_sets.values())[:1]:
+        for first in list(self._store.scale_sets.values())[:1]:
             self._stream.begin(first)
 
     def _sign(self) -> bool:
         match self._steps[0].sign:
             case Sign.LISTENING:
-                return bool(listening(self._world))
+                return bool(listening(self._store))
             case Sign.IDLE:
-                return any(one.ready for one in self._world.scale_sets.values())
+                return any(one.ready for one in self._store.scale_sets.values())
             case Sign.SPENT:
                 return self._doer.spent()
             case Sign.NONE:
                 return True
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
-        self._world.deadlines.after(seconds, partial(self._is_due, act))
+        self._store.deadlines.after(seconds, partial(self._is_due, act))
 
     def _is_due(self, act: Callable[[], None]) -> None:
         self._due.append(act)
-        self._world.note("scenario", name=self.scenario.name, over=False)
+        self._store.note("scenario", name=self.scenario.name, over=False)
 
     def _strike(self, step: Step) -> None:
-        for deed in step.deeds:
-            made = self._doer.do(deed)
-            if isinstance(deed, SetFault) and deed.lasts is not None:
-                self._limit(made, deed.lasts, step.text)
+        for action in step.actions:
+            made = self._doer.do(action)
+            if isinstance(action, SetFault) and action.lasts is not None:
+                self._limit(made, action.lasts, step.text)
         self._tell(step.text)
         self._ripening = None
 
@@ -173,12 +173,12 @@ class Player:
             self._tell(f"over: {text}")
 
         self._lasting += 1
-        with self._gate:
+        with self._lock:
             self._later(seconds, lift)
 
     def _tell(self, text: str) -> None:
         assert self._began is not None
-        blow = Blow(self._world.clock.monotonic() - self._began, text)
+        blow = ScenarioEvent(self._store.clock.monotonic() - self._began, text)
         self._struck.append(blow)
         self._told(blow)
 
@@ -187,4 +187,4 @@ class Player:
         return tuple(step.text for step in (*ripening, *self._steps))
 
     def _all_jobs_ended(self) -> bool:
-        return not (self._stream.to_come or unfinished(self._world))
+        return not (self._stream.to_come or unfinished(self._store))

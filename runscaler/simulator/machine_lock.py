@@ -1,9 +1,9 @@
 """The one lock around the machine, and all waiting on it.
 
-    with gate: …                     one step: what is due happens first, who has news is woken after
-    gate.wait(key, ready, seconds)   a long poll: sleeps until its own key is woken
-    gate.call_when_woken(key, call)  the same without a thread
-    gate.watch(predicate, seconds)   sleeps until any change
+    with lock: …                     one step: what is due happens first, who has news is woken after
+    lock.wait(key, ready, seconds)   a long poll: sleeps until its own key is woken
+    lock.call_when_woken(key, call)  the same without a thread
+    lock.watch(predicate, seconds)   sleeps until any change
 
 A waiting poll costs nothing: it is woken by name within the step that gave it something, and one
 thread sleeps until the next deadline of the machine.
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from runscaler.simulator.exchange import Connection
+    from runscaler.simulator.http_messages import Connection
+    from runscaler.simulator.machine import Machine
     from runscaler.simulator.offset_clock import OffsetClock
-    from runscaler.simulator.state import Machine
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Surroundings(Protocol):
 LONGEST_SLEEP = 3600.0
 
 
-class Gate:
+class MachineLock:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.surroundings: Surroundings | None = None
@@ -114,7 +114,7 @@ class Gate:
     def wake(self, key: str) -> None:
         """Let the poll of this name look again (its client hung up)."""
         with self:
-            self.machine.world.woken.add(key)
+            self.machine.store.woken.add(key)
 
     def pause(self, seconds: float, connection: Connection) -> None:
         """Let time pass for a fault; over early when the client hangs up or the simulator closes."""
@@ -124,7 +124,7 @@ class Gate:
         connection.when_gone(None)
 
     def _sleep(self, woken: threading.Event, ready: Callable[[], T | None], seconds: float) -> T | None:
-        clock = self.machine.world.clock
+        clock = self.machine.store.clock
         deadline = clock.monotonic() + seconds
         while True:
             woken.clear()
@@ -139,29 +139,29 @@ class Gate:
 
     def _wake(self) -> list[Callable[[], None]]:
         """Wake who has news; returns the calls to make once the lock is free."""
-        world = self.machine.world
-        calls = [self._calls.pop(key) for key in world.woken if key in self._calls]
-        for key in world.woken:
+        store = self.machine.store
+        calls = [self._calls.pop(key) for key in store.woken if key in self._calls]
+        for key in store.woken:
             for woken in self._waiting.get(key, ()):
                 woken.set()
-        world.woken.clear()
-        if world.changes != self._seen_changes:
-            self._seen_changes = world.changes
+        store.woken.clear()
+        if store.changes != self._seen_changes:
+            self._seen_changes = store.changes
             for changed in self._watching:
                 changed.set()
-        due = world.deadlines.next_due()
+        due = store.deadlines.next_due()
         if due is not None and due < self._next_tick:
             self._ticker.set()
         return calls
 
     def _tick(self) -> None:
-        clock = self.machine.world.clock
+        clock = self.machine.store.clock
         while True:
             self._ticker.clear()
             with self:
                 if self.closed:
                     return
-                due = self.machine.world.deadlines.next_due()
+                due = self.machine.store.deadlines.next_due()
                 self._next_tick = float("inf") if due is None else due
             self._ticker.wait(min(LONGEST_SLEEP, max(0.0, self._next_tick - clock.monotonic())))
 

@@ -6,11 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.things import JobState
+from runscaler.simulator.records import JobState
 
 if TYPE_CHECKING:
+    from runscaler.simulator.store import Store
     from runscaler.simulator.violations import Violation
-    from runscaler.simulator.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Verdict:
         return f"{self.scenario}: {jobs}; {rules}"
 
 
-def judge(scenario: str, world: World, to_come: tuple[str, ...]) -> Verdict:
-    """As things are now; for the gate's holder."""
-    results = Counter(job.result for job in world.jobs.values())
+def judge(scenario: str, store: Store, to_come: tuple[str, ...]) -> Verdict:
+    """As things are now; for the lock's holder."""
+    results = Counter(job.result for job in store.jobs.values())
     done, failed = results["succeeded"], results["failed"]
-    return Verdict(scenario, done, failed, unfinished(world), world.violations.all(), to_come)
+    return Verdict(scenario, done, failed, unfinished(store), store.violations.all(), to_come)
 
 
-def unfinished(world: World) -> int:
+def unfinished(store: Store) -> int:
     """How many jobs are queued, assigned or running."""
-    return sum(count for state, count in world.job_counts.items() if state is not JobState.COMPLETED)
+    return sum(count for state, count in store.job_counts.items() if state is not JobState.COMPLETED)

@@ -1,7 +1,7 @@
 """All things of one simulated GitHub and the few changes that keep its counts true.
 
-No I/O and no thread in here: whoever calls holds the one lock (`gate.py`). Time and chance come
-in as arguments, so that a test with a fake clock and a seed sees the same world each time.
+No I/O and no thread in here: whoever calls holds the one lock (`lock.py`). Time and chance come
+in as arguments, so that a test with a fake clock and a seed sees the same store each time.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from runscaler.simulator.deadlines import Deadlines
-from runscaler.simulator.patience import Patience
-from runscaler.simulator.things import JobState, RunnerState
+from runscaler.simulator.rate_rule import RateRule
+from runscaler.simulator.records import JobState, RunnerState
 from runscaler.simulator.tokens import Tokens
 from runscaler.simulator.violations import Violation, Violations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
     from runscaler.simulator.options import Options
-    from runscaler.simulator.things import Job, Runner, ScaleSet, Session
+    from runscaler.simulator.records import Job, Runner, ScaleSet, Session
 
 JOURNAL_KEPT = 20_000
-FORGIVEN = 30.0
+GRACE_SECONDS = 30.0
 
 
-class World:
+class Store:
     def __init__(self, clock: Clock, random: Random, options: Options) -> None:
         self.clock = clock
         self.random = random
@@ -35,7 +35,7 @@ class World:
         self.timers = options.timers
         self.deadlines = Deadlines(clock)
         self.violations = Violations(clock, self._note_violation, lenient=options.lenient)
-        self.patience = Patience(clock, self.violations)
+        self.rate_rule = RateRule(clock, self.violations)
         self.tokens = Tokens(clock, random)
         self.scale_sets: dict[int, ScaleSet] = {}
         self.sessions: dict[str, Session] = {}
@@ -52,7 +52,7 @@ class World:
         self.changes = 0
         """Goes up with each entry of the journal."""
         self.woken: set[str] = set()
-        """Who has something new; the gate wakes them and empties it."""
+        """Who has something new; the lock wakes them and empties it."""
         self.lost_replies: set[tuple[str, str]] = set()
         """(method, path) of calls that acted but whose reply a fault spoilt: repeating them is right."""
 
@@ -88,9 +88,9 @@ class World:
         in all its threads.
         """
         now = self.clock.monotonic()
-        if ended.told_at is None:
-            ended.told_at = now
-        return ended.by_client or now - ended.told_at > FORGIVEN
+        if ended.refused_at is None:
+            ended.refused_at = now
+        return ended.by_client or now - ended.refused_at > GRACE_SECONDS
 
     def place_job(self, job: Job, state: JobState, scale_set: ScaleSet | None) -> None:
         """The one way in which a job changes its state: counts, indexes and timers follow."""
@@ -117,7 +117,7 @@ class World:
             self._take_from_queue(job)
 
     def _take_from_queue(self, job: Job) -> None:
-        alike = self.queued[job.order.scope]
+        alike = self.queued[job.spec.scope]
         jobs = alike[job.labels]
         del jobs[job.id]
         if not jobs:
@@ -128,7 +128,7 @@ class World:
         scale_set = job.scale_set
         if scale_set is None:
             if job.state is JobState.QUEUED:
-                alike = self.queued.setdefault(job.order.scope, {})
+                alike = self.queued.setdefault(job.spec.scope, {})
                 alike.setdefault(job.labels, {})[job.id] = job
             return
         scale_set.jobs[job.state] += 1
@@ -158,5 +158,5 @@ class World:
 
 
 def runner_key(number: int) -> str:
-    """Under which name the gate wakes a runner's poll."""
+    """Under which name the lock wakes a runner's poll."""
     return f"runner/{number}"

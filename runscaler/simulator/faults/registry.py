@@ -7,18 +7,18 @@ import itertools
 import threading
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.exchange import BadBody, Fields
-from runscaler.simulator.faults.row import Fault, Match, Scene
+from runscaler.simulator.faults.broken_reply import BrokenReply
+from runscaler.simulator.faults.row import Fault, FaultContext, Match
 from runscaler.simulator.faults.table import TABLE
 from runscaler.simulator.faults.target import runner_of, scale_set_of
-from runscaler.simulator.faults.wire import Damage
+from runscaler.simulator.http_messages import BadBody, Fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runscaler.simulator.exchange import Reply, Request
     from runscaler.simulator.faults.row import Outcome
-    from runscaler.simulator.gate import Gate
+    from runscaler.simulator.http_messages import Reply, Request
+    from runscaler.simulator.machine_lock import MachineLock
 
 AGENT = "/_sim/agent/"
 
@@ -27,11 +27,11 @@ class UnknownFault(ValueError):
     """No row of the table has this name."""
 
 
-class FaultBook:
+class FaultRegistry:
     """May be used from any thread."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, lock: MachineLock) -> None:
+        self._machine_lock = lock
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._faults: dict[int, Fault] = {}
@@ -81,10 +81,10 @@ class FaultBook:
         with self._lock:
             return list(self._faults.values())
 
-    def matching(self, request: Request) -> Acting:
+    def matching(self, request: Request) -> RequestFaults:
         set_now = self.all() if self._faults else []
         meeting = [one for one in set_now if not one.spent and self._fits(one, request)]
-        return Acting(self, self._gate, request, meeting)
+        return RequestFaults(self, self._machine_lock, request, meeting)
 
     def take(self, fault: Fault) -> bool:
         """Whether the fault strikes this time; counted as a hit if so."""
@@ -92,7 +92,7 @@ class FaultBook:
             if fault.spent:
                 return False
             fault.seen += 1
-            chance = self._gate.machine.world.random.random()
+            chance = self._machine_lock.machine.store.random.random()
             strikes = fault.seen > fault.after and chance < fault.probability
             fault.hits += strikes
         return strikes
@@ -102,9 +102,11 @@ class FaultBook:
             fault.row.begin(self._unasked(fault))
             fault.hits += not fault.row.strikes_later
 
-    def _unasked(self, fault: Fault) -> Scene:
+    def _unasked(self, fault: Fault) -> FaultContext:
         """Where a fault begins and ends: no request is there to say which set is meant."""
-        return Scene(self._gate, fault, None, scale_set_of(self._gate, fault.match.scale_set))
+        return FaultContext(
+            self._machine_lock, fault, None, scale_set_of(self._machine_lock, fault.match.scale_set)
+        )
 
     def _fits(self, fault: Fault, request: Request) -> bool:
         match = fault.match
@@ -113,18 +115,18 @@ class FaultBook:
         if not match.fits_path(request.path) or (request.path.startswith(AGENT) and not match.path):
             return False
         if match.scale_set:
-            scale_set = scale_set_of(self._gate, request)
+            scale_set = scale_set_of(self._machine_lock, request)
             if scale_set is None or scale_set.name.lower() != match.scale_set.lower():
                 return False
-        return not match.runner or fnmatch.fnmatch(runner_of(self._gate, request), match.runner)
+        return not match.runner or fnmatch.fnmatch(runner_of(self._machine_lock, request), match.runner)
 
 
-class Acting:
+class RequestFaults:
     """The faults that one request meets, in the order in which they were set."""
 
-    def __init__(self, book: FaultBook, gate: Gate, request: Request, faults: list[Fault]) -> None:
+    def __init__(self, book: FaultRegistry, lock: MachineLock, request: Request, faults: list[Fault]) -> None:
         self._book = book
-        self._gate = gate
+        self._lock = lock
         self._request = request
         self._faults = faults
 
@@ -150,7 +152,7 @@ class Acting:
         outcome: Outcome = reply
         for fault in self._faults:
             row = fault.row
-            if isinstance(outcome, Damage) or row.after is None or not row.fits(outcome):
+            if isinstance(outcome, BrokenReply) or row.after is None or not row.fits(outcome):
                 continue
             if self._book.take(fault):
                 self._excuse(fault)
@@ -160,13 +162,13 @@ class Acting:
     def _excuse(self, fault: Fault) -> None:
         """What the client repeats because of a fault is no violation of V9 or V11."""
         request = self._request
-        with self._gate as machine:
-            machine.world.note("fault", fault=fault.row.name, method=request.method, path=request.path)
-            machine.world.lost_replies.add((request.method, request.path))
-            machine.world.patience.excuse_refreshes()
+        with self._lock as machine:
+            machine.store.note("fault", fault=fault.row.name, method=request.method, path=request.path)
+            machine.store.lost_replies.add((request.method, request.path))
+            machine.store.rate_rule.excuse_refreshes()
 
-    def _scene(self, fault: Fault) -> Scene:
-        return Scene(self._gate, fault, self._request, scale_set_of(self._gate, self._request))
+    def _scene(self, fault: Fault) -> FaultContext:
+        return FaultContext(self._lock, fault, self._request, scale_set_of(self._lock, self._request))
 
 
 def merged(given: Match, default: Match) -> Match:

@@ -6,28 +6,28 @@ from typing import TYPE_CHECKING
 
 from runscaler.simulator.events import job_event
 from runscaler.simulator.options import Flavour
+from runscaler.simulator.records import Message
 from runscaler.simulator.refusals import ServiceRefusal
-from runscaler.simulator.things import Message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runscaler.github.messages import JobEvent
-    from runscaler.simulator.things import Event, Job, ScaleSet
-    from runscaler.simulator.world import World
+    from runscaler.simulator.records import Event, Job, ScaleSet
+    from runscaler.simulator.store import Store
 
 EVENTS_A_MESSAGE = 50
 
 
-class Mailbox:
-    def __init__(self, world: World) -> None:
-        self._world = world
+class MessageQueue:
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self.taps: dict[int, Callable[[ScaleSet, JobEvent], list[JobEvent]]] = {}
         """What faults make of each event before it is queued, by fault."""
 
     def tell(self, scale_set: ScaleSet, kind: Callable[..., JobEvent], job: Job, **more: object) -> None:
         """An event for the scale set's listener, frozen as things are now; wakes its poll."""
-        numbered = self._world.options.flavour is Flavour.ACQUIRE
+        numbered = self._store.options.flavour is Flavour.ACQUIRE
         events = [job_event(kind, job, numbered=numbered, **more)]
         for tap in self.taps.values():
             events = [told for event in events for told in tap(scale_set, event)]
@@ -36,7 +36,7 @@ class Mailbox:
     def post(self, scale_set: ScaleSet, *events: Event) -> None:
         """Put events into the queue as they are."""
         scale_set.events.extend(events)
-        self._world.wake_session(scale_set)
+        self._store.wake_session(scale_set)
 
     def next(self, scale_set: ScaleSet, after: int) -> Message | None:
         """The oldest undeleted message beyond `after`, formed now if events wait; counts as delivered."""
@@ -49,10 +49,10 @@ class Mailbox:
         message = scale_set.undeleted.get(number)
         if message is not None and message.deliveries:
             scale_set.last_deleted = scale_set.undeleted.pop(number)
-            self._world.note("message-deleted", scaleSet=scale_set.id, message=number)
+            self._store.note("message-deleted", scaleSet=scale_set.id, message=number)
         elif message is not None or number not in scale_set.formed:
             refusal = ServiceRefusal(404, "MessageNotFoundException", f"Message {number} was not found.")
-            self._world.violations.refuse(8, refusal)
+            self._store.violations.refuse(8, refusal)
 
     def repeat_deleted(self, scale_set: ScaleSet, *, new_id: bool) -> None:
         """What was deleted last comes once more: as new events, or as it was, whatever the cursor says."""
@@ -64,7 +64,7 @@ class Mailbox:
         else:
             message.again = True
             scale_set.undeleted[message.id] = message
-            self._world.wake_session(scale_set)
+            self._store.wake_session(scale_set)
 
     def restart_ids(self, scale_set: ScaleSet, first: int) -> None:
         """From now on ids count up from `first` again (fault F55)."""

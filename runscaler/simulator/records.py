@@ -51,7 +51,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class JobOrder:
+class JobSpec:
     """What a workflow asks for: `count` like jobs with these labels in this scope."""
 
     scope: str
@@ -81,7 +81,7 @@ class Job:
     id: str
     number: int
     """The order of arrival, and the runnerRequestId of flavour B."""
-    order: JobOrder
+    spec: JobSpec
     labels: frozenset[str]
     """In lower case."""
     run_id: int
@@ -164,7 +164,7 @@ class Session:
     ended_at: float = 0.0
     by_client: bool = False
     """Its client ended it, so that any further use is that client's mistake."""
-    told_at: float | None = None
+    refused_at: float | None = None
     """When a client was first told that it is over, on the monotonic clock."""
 
     @property
@@ -203,7 +203,7 @@ class ScaleSet:
     created_at: float
     live: bool = True
     by_client: bool = False
-    told_at: float | None = None
+    refused_at: float | None = None
     session: Session | None = None
     """The live one; there is at most one."""
     capacity: int = 0
@@ -258,4 +258,4 @@ class ScaleSet:
         return labels <= {self.name.lower(), *(label.lower() for label, _ in self.labels)}
 
     def matches(self, job: Job) -> bool:
-        return self.scope == job.order.scope and self.id not in job.refused_by and self.serves(job.labels)
+        return self.scope == job.spec.scope and self.id not in job.refused_by and self.serves(job.labels)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 from waitress.channel import ClientDisconnected
 
-from runscaler.simulator.exchange import ACCEPTED, Reply
+from runscaler.simulator.http_messages import ACCEPTED, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from wsgiref.types import StartResponse
 
-    from runscaler.simulator.exchange import Request
-    from runscaler.simulator.gate import Gate
+    from runscaler.simulator.http_messages import Request
+    from runscaler.simulator.machine_lock import MachineLock
 
 FOR_EVER = 86400.0
 CHUNK = b" " * (64 * 1024)
@@ -27,7 +27,7 @@ SETTLE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Damage:
+class BrokenReply:
     """`kind`: reset, cut (reset in the body), short (less than announced), silent, drip or flood."""
 
     kind: str
@@ -39,11 +39,15 @@ class Damage:
 
 
 def damaged(
-    damage: Damage, gate: Gate, request: Request, head: list[tuple[str, str]], start_response: StartResponse
+    damage: BrokenReply,
+    lock: MachineLock,
+    request: Request,
+    head: list[tuple[str, str]],
+    start_response: StartResponse,
 ) -> Iterable[bytes]:
     """The WSGI answer that does it; the connection ends with it, whatever its client wished."""
     if damage.kind == "silent":
-        gate.pause(FOR_EVER, request.connection)
+        lock.pause(FOR_EVER, request.connection)
     if damage.kind in ("silent", "reset"):
         request.connection.reset_on_close()
         raise ClientDisconnected
@@ -51,10 +55,10 @@ def damaged(
         head = [(name, value) for name, value in head if name != "Content-Length"]
         head.append(("Content-Length", str(damage.size)))
     start_response(f"{damage.reply.status} {HTTPStatus(damage.reply.status).phrase}", head)
-    return _body(damage, gate, request)
+    return _body(damage, lock, request)
 
 
-def _body(damage: Damage, gate: Gate, request: Request) -> Iterator[bytes]:
+def _body(damage: BrokenReply, lock: MachineLock, request: Request) -> Iterator[bytes]:
     body = damage.reply.body
     if damage.kind == "flood":
         for _ in range(damage.size // len(CHUNK)):
@@ -62,12 +66,12 @@ def _body(damage: Damage, gate: Gate, request: Request) -> Iterator[bytes]:
     elif damage.kind == "drip":
         for byte in body:
             yield bytes((byte,))
-            gate.pause(damage.seconds, request.connection)
-            if request.connection.gone() or gate.closed:
+            lock.pause(damage.seconds, request.connection)
+            if request.connection.gone() or lock.closed:
                 return
     else:
         yield body[: len(body) // 2]
-        gate.pause(SETTLE, request.connection)
+        lock.pause(SETTLE, request.connection)
         if damage.kind == "cut":
             request.connection.reset_on_close()
         raise ClientDisconnected

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.exchange import BadBody, Fields
+from runscaler.simulator.http_messages import BadBody, Fields
+from runscaler.simulator.records import JobSpec, Step
 from runscaler.simulator.scopes import default_repository
-from runscaler.simulator.things import JobOrder, Step
 
 if TYPE_CHECKING:
-    from runscaler.simulator.world import World
+    from runscaler.simulator.store import Store
 
 
-def read_order(world: World, body: Fields) -> JobOrder:
+def read_job_spec(store: Store, body: Fields) -> JobSpec:
     """`scaleSet` is a name (or `labels` are the job's), `scope` needed only where that is not unique."""
     labels = body.texts("labels") or (body.text("scaleSet"),)
-    scope = body.text("scope", "").lower() or scope_for(world, labels[0])
+    scope = body.text("scope", "").lower() or scope_for(store, labels[0])
     steps = tuple(read_step(each, index) for index, each in enumerate(body.items("steps"), start=1))
-    return JobOrder(
+    return JobSpec(
         scope=scope,
         labels=labels,
         steps=steps or (Step("hello", "echo hello"),),
@@ -54,14 +54,14 @@ def pairs(body: Fields, key: str) -> list[tuple[str, object]]:
     return list(value.items())
 
 
-def scope_for(world: World, label: str) -> str:
+def scope_for(store: Store, label: str) -> str:
     """The scope of the live set of that name or label; of the only scope there is for an unknown one."""
     wanted = label.lower()
-    for one in reversed(world.scale_sets.values()):
+    for one in reversed(store.scale_sets.values()):
         names = {one.name.lower(), *(name.lower() for name, _ in one.labels)}
         if one.live and wanted in names:
             return one.scope
-    scopes = set(world.tenants.values())
+    scopes = set(store.tenants.values())
     if len(scopes) == 1:
         return scopes.pop()
     raise BadBody(f"no scale set {label}: name the scope")

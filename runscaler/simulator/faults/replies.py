@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.exchange import BadBody, Reply, refused
+from runscaler.simulator.http_messages import BadBody, Reply, refused
 from runscaler.simulator.refusals import PlainRefusal, RestRefusal, ServiceRefusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runscaler.simulator.bodies import Json
-    from runscaler.simulator.faults.row import Scene
-    from runscaler.simulator.things import ScaleSet, Session
+    from runscaler.simulator.faults.row import FaultContext
+    from runscaler.simulator.records import ScaleSet, Session
 
 PROXY_PAGE = "<html><head><title>Sign in</title></head><body><h1>The proxy says hello</h1></body></html>"
 
@@ -64,15 +64,15 @@ def message_with(kind: str) -> Callable[[Reply], bool]:
     return lambda reply: is_message(reply) and f'\\"messageType\\":\\"{kind}\\"'.encode() in reply.body
 
 
-def scale_set_of_scene(scene: Scene) -> ScaleSet:
+def target_scale_set(context: FaultContext) -> ScaleSet:
     """The set that the fault is about: the request's, else the one matched by name, else the newest."""
-    if scene.scale_set is None:
-        raise BadBody(f"there is no scale set {scene.fault.match.scale_set}")
-    return scene.scale_set
+    if context.scale_set is None:
+        raise BadBody(f"there is no scale set {context.fault.match.scale_set}")
+    return context.scale_set
 
 
-def live_session_of(scene: Scene) -> Session:
-    session = scale_set_of_scene(scene).session
+def target_session(context: FaultContext) -> Session:
+    session = target_scale_set(context).session
     if session is None:
         raise BadBody("the scale set has no live session")
     return session

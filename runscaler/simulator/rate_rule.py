@@ -21,7 +21,7 @@ REFRESH_GAP = 10.0
 JIT_CALLS = 8
 
 
-class Patience:
+class RateRule:
     def __init__(self, clock: Clock, violations: Violations) -> None:
         self._clock = clock
         self._violations = violations
@@ -39,9 +39,9 @@ class Patience:
             self._told[whom] = (now, now + min(seconds, LONGEST))
 
     def asked(self, whom: str, what: str) -> None:
-        told_at, until = self._told.get(whom, (0.0, 0.0))
+        refused_at, until = self._told.get(whom, (0.0, 0.0))
         now = self._clock.monotonic()
-        if told_at + UNDER_WAY < now < until - EARLY:
+        if refused_at + UNDER_WAY < now < until - EARLY:
             self._violations.record(11, f"{what} came {until - now:.1f} s before the given Retry-After")
 
     def forget(self) -> None:
