@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runscaler.simulator.options import Options
     from runscaler.simulator.scenarios.plan import Scenario
     from runscaler.simulator.scenarios.player import ScenarioEvent
-    from runscaler.simulator.scenarios.result import Verdict
+    from runscaler.simulator.scenarios.result import ScenarioResult
     from runscaler.simulator.server import SimulatorServer
 
 SHOWN_VIOLATIONS = 5
@@ -125,7 +125,7 @@ def simulate(
     Jobs are queued and faults set by the control API, which needs the header "X-Sim-Control: 1";
     docs/simulator.md shows how.
 
-    A scenario is a bad day to test a fleet against. Each blow is told, then how the jobs fared; if
+    A scenario is a bad day to test a fleet against. Each event is told, then how the jobs fared; if
     a job failed or waits, or a rule was broken, the exit code is 1.
     """
     from runscaler.simulator.server import SimulatorServer
@@ -133,14 +133,14 @@ def simulate(
     options = read_options(chosen)
     day = read_scenario(scenario, jobs, seed)
     if day is not None:
-        options = day.fitted(options)
+        options = day.adapt(options)
     server = SimulatorServer(options, host=host, port=port, threads=threads, seed=seed or 0)
-    verdicts = rehearse(server, day, jobs, seed) if day is not None else []
+    results = rehearse(server, day, jobs, seed) if day is not None else []
     serve(server, day)
     if server.player is not None:
-        last = server.player.verdict()
-        if last not in verdicts:
-            conclude(verdicts, last)
+        last = server.player.result()
+        if last not in results:
+            conclude(results, last)
         ctx.exit(0 if last.good else 1)
 
 
@@ -168,18 +168,20 @@ def read_scenario(name: str, jobs: int, seed: int | None) -> Scenario | None:
         raise click.BadParameter(str(error), param_hint="'--scenario'") from None
 
 
-def rehearse(server: SimulatorServer, day: Scenario, jobs: int, seed: int | None) -> list[Verdict]:
-    """Have the scenario played and told; the list has the verdict once it is over."""
+def rehearse(server: SimulatorServer, day: Scenario, jobs: int, seed: int | None) -> list[ScenarioResult]:
+    """Have the scenario played and told; the list has the result once it is over."""
     from runscaler.cli.console import printable, say
 
-    verdicts: list[Verdict] = []
+    results: list[ScenarioResult] = []
 
-    def told(blow: ScenarioEvent) -> None:
-        minutes, seconds = divmod(int(blow.at), 60)
-        say(f"{minutes:02}:{seconds:02} {day.name}: {printable(blow.text)}")
+    def told(event: ScenarioEvent) -> None:
+        minutes, seconds = divmod(int(event.at), 60)
+        say(f"{minutes:02}:{seconds:02} {day.name}: {printable(event.text)}")
 
-    server.rehearse(day, jobs=jobs, seed=seed, told=told, ended=lambda verdict: conclude(verdicts, verdict))
-    return verdicts
+    server.load_scenario(
+        day, jobs=jobs, seed=seed, on_event=told, on_result=lambda result: conclude(results, result)
+    )
+    return results
 
 
 def introduce(server: SimulatorServer, day: Scenario | None) -> None:
@@ -190,16 +192,16 @@ def introduce(server: SimulatorServer, day: Scenario | None) -> None:
         click.echo(f"look for     {day.look_for}")
 
 
-def conclude(verdicts: list[Verdict], verdict: Verdict) -> None:
+def conclude(results: list[ScenarioResult], result: ScenarioResult) -> None:
     """The last lines: one of what became of the jobs, then what is wrong."""
     from runscaler.cli.console import printable, say
 
-    verdicts.append(verdict)
-    sign, colour = ("✓", "green") if verdict.good else ("✗", "red")
-    say(f"{sign} {verdict}", colour=colour)
-    for one in verdict.violations[:SHOWN_VIOLATIONS]:
+    results.append(result)
+    sign, colour = ("✓", "green") if result.good else ("✗", "red")
+    say(f"{sign} {result}", colour=colour)
+    for one in result.violations[:SHOWN_VIOLATIONS]:
         say(f"  {printable(str(one))}")
-    for text in verdict.to_come:
+    for text in result.pending:
         say(f"  never came to it: {text}")
 
 

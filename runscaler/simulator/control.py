@@ -186,15 +186,15 @@ def fault_body(fault: Fault) -> dict[str, object]:
 
 
 def scenario_body(player: Player) -> dict[str, object]:
-    progress, verdict = player.progress(), player.verdict()
+    progress, result = player.progress(), player.result()
     return {
         "name": progress.scenario.name,
         "about": progress.scenario.about,
         "lookFor": progress.scenario.look_for,
         "seed": player.seed,
-        "struck": [asdict(one) for one in progress.struck],
-        "toCome": list(progress.to_come),
-        "over": progress.over,
-        "jobs": {"done": verdict.done, "failed": verdict.failed, "waiting": verdict.waiting},
-        "violations": len(verdict.violations),
+        "struck": [asdict(one) for one in progress.events],
+        "toCome": list(progress.pending),
+        "over": progress.finished,
+        "jobs": {"done": result.done, "failed": result.failed, "waiting": result.waiting},
+        "violations": len(result.violations),
     }

@@ -52,7 +52,7 @@ class Dispatch:
         self.fill(scale_set)
         return [job.number for job in jobs]
 
-    def snatch(self, job: Job) -> None:
+    def lose_offer(self, job: Job) -> None:
         """Flavour B: another scale set was faster (fault F56); this one is never offered the job again."""
         if job.scale_set is not None:
             job.refused_by.add(job.scale_set.id)
@@ -110,7 +110,7 @@ class Dispatch:
             self._assign(job, scale_set)
             return
         self._store.place_job(job, JobState.AVAILABLE, scale_set)
-        self._message_queue.tell(scale_set, JobAvailable, job)
+        self._message_queue.add_event(scale_set, JobAvailable, job)
 
     def _assign(self, job: Job, scale_set: ScaleSet) -> None:
         job.assigned_at = self._store.clock.wall()
@@ -118,7 +118,7 @@ class Dispatch:
         self._store.place_job(job, JobState.ASSIGNED, scale_set)
         attempt = job.attempts
         self._store.deadlines.after(self._store.timers.start, lambda: self._not_started(job, attempt))
-        self._message_queue.tell(scale_set, JobAssigned, job)
+        self._message_queue.add_event(scale_set, JobAssigned, job)
         self.offer(scale_set)
 
     def _not_started(self, job: Job, attempt: int) -> None:
@@ -135,7 +135,7 @@ class Dispatch:
         job.assigned_at = 0.0
         self._store.place_job(job, JobState.QUEUED, None)
         if scale_set is not None:
-            self._message_queue.tell(scale_set, JobCompleted, job, result="canceled")
+            self._message_queue.add_event(scale_set, JobCompleted, job, result="canceled")
         self.queue(job)
         if scale_set is not None:
             self.fill(scale_set)
@@ -161,7 +161,7 @@ class Dispatch:
         if scale_set is None:
             return
         named = {"runner_id": runner.id, "runner_name": runner.name} if runner else {}
-        self._message_queue.tell(scale_set, JobCompleted, job, **named, result=result)
+        self._message_queue.add_event(scale_set, JobCompleted, job, **named, result=result)
         self.fill(scale_set)
 
     def _leave_runner(self, job: Job) -> ScaleSet | None:

@@ -36,8 +36,8 @@ class Trigger(Protocol):
 class WatchedChannel(HTTPChannel):
     """A connection that its request can watch and break (`exchange.Connection`)."""
 
-    spared = False
-    """It outlives `leave`, for the reply that is on its way."""
+    keep_open = False
+    """It outlives `stop_listening`, for the reply that is on its way."""
     _call: Callable[[], None] | None = None
 
     def gone(self) -> bool:
@@ -62,15 +62,15 @@ class Acceptor(TcpWSGIServer):
 
 
 class Listener:
-    """An application on a TCP port. `spares` says for which paths a connection outlives `leave`."""
+    """An application on a TCP port. `keeps_open` says for which paths a connection outlives `stop_listening`."""
 
     def __init__(
-        self, app: WSGIApplication, host: str, port: int, threads: int, spares: Callable[[str], bool]
+        self, app: WSGIApplication, host: str, port: int, threads: int, keeps_open: Callable[[str], bool]
     ) -> None:
         self.host, self.port = host, port
         self._app = app
         self._threads = threads
-        self._spares = spares
+        self._keeps_open = keeps_open
         self._dispatcher = ThreadedTaskDispatcher()
         self._dispatcher.queue_logger.setLevel(logging.ERROR)
         self._map: dict[int, socket.socket] = {}
@@ -95,11 +95,11 @@ class Listener:
             self._loop.join()
             self._loop = None
 
-    def leave(self) -> None:
-        """Cut all connections and refuse new ones, until `come_back`."""
+    def stop_listening(self) -> None:
+        """Cut all connections and refuse new ones, until `resume_listening`."""
         self._in_loop(self._close_down)
 
-    def come_back(self) -> None:
+    def resume_listening(self) -> None:
         self._in_loop(self._reopen)
 
     def _in_loop(self, call: Callable[[], None]) -> None:
@@ -119,7 +119,7 @@ class Listener:
         wasyncore.dispatcher.close(self._acceptor)
         self._acceptor = None
         for channel in list(self._map.values()):
-            if isinstance(channel, WatchedChannel) and not channel.spared:
+            if isinstance(channel, WatchedChannel) and not channel.keep_open:
                 channel.handle_close()
 
     def _reopen(self) -> None:
@@ -153,7 +153,7 @@ class Listener:
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         channel: WatchedChannel = environ["waitress.client_disconnected"].__self__
-        channel.spared = self._spares(environ["PATH_INFO"])
+        channel.keep_open = self._keeps_open(environ["PATH_INFO"])
         environ[CONNECTION] = channel
         return self._app(environ, start_response)
 

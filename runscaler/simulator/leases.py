@@ -71,7 +71,7 @@ class Leases:
         store.move_runner(runner, RunnerState.BUSY)
         job.leased_until = store.clock.monotonic() + store.timers.lease
         self._watch(job)
-        self._message_queue.tell(
+        self._message_queue.add_event(
             runner.scale_set, JobStarted, job, runner_id=runner.id, runner_name=runner.name
         )
 

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Surroundings(Protocol):
+class Environment(Protocol):
     """What is around the machine and faults may play with."""
 
     clock: OffsetClock
 
-    def leave(self) -> None:
+    def stop_listening(self) -> None:
         """Refuse connections."""
 
-    def come_back(self) -> None:
+    def resume_listening(self) -> None:
         """Accept them again."""
 
 
@@ -44,7 +44,7 @@ LONGEST_SLEEP = 3600.0
 class MachineLock:
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
-        self.surroundings: Surroundings | None = None
+        self.environment: Environment | None = None
         self.closed = False
         self._lock = threading.Lock()
         self._waiting: defaultdict[str, set[threading.Event]] = defaultdict(set)

@@ -22,15 +22,15 @@ EVENTS_A_MESSAGE = 50
 class MessageQueue:
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.taps: dict[int, Callable[[ScaleSet, JobEvent], list[JobEvent]]] = {}
+        self.interceptors: dict[int, Callable[[ScaleSet, JobEvent], list[JobEvent]]] = {}
         """What faults make of each event before it is queued, by fault."""
 
-    def tell(self, scale_set: ScaleSet, kind: Callable[..., JobEvent], job: Job, **more: object) -> None:
+    def add_event(self, scale_set: ScaleSet, kind: Callable[..., JobEvent], job: Job, **more: object) -> None:
         """An event for the scale set's listener, frozen as things are now; wakes its poll."""
         numbered = self._store.options.flavour is Flavour.ACQUIRE
         events = [job_event(kind, job, numbered=numbered, **more)]
-        for tap in self.taps.values():
-            events = [told for event in events for told in tap(scale_set, event)]
+        for interceptor in self.interceptors.values():
+            events = [told for event in events for told in interceptor(scale_set, event)]
         self.post(scale_set, *events)
 
     def post(self, scale_set: ScaleSet, *events: Event) -> None:

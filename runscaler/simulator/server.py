@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runscaler.clock import Clock
     from runscaler.simulator.scenarios.plan import Scenario
     from runscaler.simulator.scenarios.player import ScenarioEvent
-    from runscaler.simulator.scenarios.result import Verdict
+    from runscaler.simulator.scenarios.result import ScenarioResult
 
 THREADS = 256
 
@@ -46,7 +46,7 @@ class SimulatorServer:
         self.machine = Machine(self.clock, Random(seed), options or Options())
         self.lock = MachineLock(self.machine)
         self.app = App(self.lock)
-        self.lock.surroundings = self
+        self.lock.environment = self
         self.player: Player | None = None
         self._listener = Listener(self.app, host, port, threads, lambda path: path.startswith(CONTROL))
 
@@ -54,14 +54,14 @@ class SimulatorServer:
     def url(self) -> str:
         return f"http://{self._listener.host}:{self._listener.port}"
 
-    def rehearse(
+    def load_scenario(
         self,
         scenario: Scenario,
         *,
         jobs: int = 0,
         seed: int | None = None,
-        told: Callable[[ScenarioEvent], None] = lambda _: None,
-        ended: Callable[[Verdict], None] = lambda _: None,
+        on_event: Callable[[ScenarioEvent], None] = lambda _: None,
+        on_result: Callable[[ScenarioResult], None] = lambda _: None,
     ) -> Player:
         """What `start` will play, as soon as a client comes; to be called before it.
 
@@ -69,7 +69,7 @@ class SimulatorServer:
         and `ended` are called on a thread of the simulator.
         """
         self.player = Player(
-            scenario, self.lock, self.app.faults, jobs=jobs, seed=seed, told=told, ended=ended
+            scenario, self.lock, self.app.faults, jobs=jobs, seed=seed, on_event=on_event, on_result=on_result
         )
         self.app.control.player = self.player
         return self.player
@@ -88,10 +88,10 @@ class SimulatorServer:
             self.player.join()
         self._listener.stop()
 
-    def leave(self) -> None:
+    def stop_listening(self) -> None:
         """Cut all connections and refuse new ones (F2); only a control call in flight is answered."""
-        self._listener.leave()
+        self._listener.stop_listening()
 
-    def come_back(self) -> None:
+    def resume_listening(self) -> None:
         """Listen again, on the same port."""
-        self._listener.come_back()
+        self._listener.resume_listening()

@@ -43,11 +43,11 @@ class Violation:
 
 
 class Violations:
-    """`noticed` is called with each violation that is recorded."""
+    """`on_violation` is called with each violation that is recorded."""
 
-    def __init__(self, clock: Clock, noticed: Callable[[Violation], None], *, lenient: bool) -> None:
+    def __init__(self, clock: Clock, on_violation: Callable[[Violation], None], *, lenient: bool) -> None:
         self._clock = clock
-        self._noticed = noticed
+        self._noticed = on_violation
         self._lenient = lenient
         self._kept: deque[Violation] = deque(maxlen=KEPT)
 

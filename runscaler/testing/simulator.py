@@ -84,9 +84,9 @@ class SimulatedGitHub:
     ) -> None:
         chosen = options or Options(timers=timers or (FAST if fast else GITHUB), flavour=flavour)
         day = find_scenario(scenario) if scenario else None
-        chosen = day.fitted(chosen) if day else chosen
+        chosen = day.adapt(chosen) if day else chosen
         self._server = SimulatorServer(chosen, host=host, port=port, threads=threads, clock=clock, seed=seed)
-        self._player = self._server.rehearse(day) if day else None
+        self._player = self._server.load_scenario(day) if day else None
         self._machine = self._server.machine
         self._lock = self._server.lock
         self.clock: Clock = self._server.clock
@@ -243,8 +243,8 @@ class SimulatedGitHub:
         """Block until all of its plan has struck and what was to pass has passed."""
         player = self._player
         assert player is not None, "no scenario is played"
-        if not self._lock.watch(lambda: player.over, timeout):
-            raise TimeoutError(f"not within {timeout:g} s; to come: {', '.join(player.progress().to_come)}")
+        if not self._lock.watch(lambda: player.finished, timeout):
+            raise TimeoutError(f"not within {timeout:g} s; to come: {', '.join(player.progress().pending)}")
 
     def violations(self) -> tuple[Violation, ...]:
         with self._lock as machine:

@@ -15,7 +15,14 @@ from runscaler.simulator.faults.table import TABLE
 from runscaler.simulator.options import Options
 from runscaler.simulator.scale_sets import ScaleSetSpec
 from runscaler.simulator.scenarios.catalogue import BY_NAME, SCENARIOS, UnknownScenario, find_scenario
-from runscaler.simulator.scenarios.plan import RemoveFault, Scenario, SetFault, Step, arrivals, unrolled
+from runscaler.simulator.scenarios.plan import (
+    RemoveFault,
+    Scenario,
+    ScenarioStep,
+    SetFault,
+    arrivals,
+    scaled_steps,
+)
 from runscaler.simulator.server import SimulatorServer
 from runscaler.simulator.timers import FAST
 from runscaler.testing.clock import FakeClock
@@ -49,8 +56,8 @@ MADE_UP = Scenario(
     look_for="",
     seed=0,
     steps=(
-        Step("first", (SetFault("F13", Match(path="/nowhere"), None, lasts=30.0),), 10.0),
-        Step("second", (), 20.0),
+        ScenarioStep("first", (SetFault("F13", Match(path="/nowhere"), None, lasts=30.0),), 10.0),
+        ScenarioStep("second", (), 20.0),
     ),
     length=10.0,
 )
@@ -108,25 +115,25 @@ def test_a_plan_s_faults_can_be_set(scenario: Scenario) -> None:
 
 @each_scenario
 def test_the_same_seed_is_the_same_day_and_another_seed_another(scenario: Scenario) -> None:
-    day = unrolled(scenario, 7, 1.0)
+    day = scaled_steps(scenario, 7, 1.0)
 
-    assert day == unrolled(scenario, 7, 1.0)
-    assert day != unrolled(scenario, 8, 1.0)
+    assert day == scaled_steps(scenario, 7, 1.0)
+    assert day != scaled_steps(scenario, 8, 1.0)
     assert arrivals(scenario, 10, 7, 1.0) == arrivals(scenario, 10, 7, 1.0)
 
 
 def test_shorter_timers_shrink_times_but_exact_ones() -> None:
     race = find_scenario("registration-race")
-    limits = unrolled(find_scenario("rate-limited"), 1, 0.1)
-    outage = unrolled(find_scenario("github-away"), 1, 0.1)
+    limits = scaled_steps(find_scenario("rate-limited"), 1, 0.1)
+    outage = scaled_steps(find_scenario("github-away"), 1, 0.1)
 
-    assert unrolled(race, 1, 0.1)[-1].after == 4.0
+    assert scaled_steps(race, 1, 0.1)[-1].after == 4.0
     assert [fault.params for fault in faults_of_steps(limits)] == [{"retryAfter": 6}] * 2
     assert faults_of_steps(outage)[0].params == {"seconds": 6.0}
     assert faults_of_steps(outage)[1].lasts == 3.0
 
 
-def faults_of_steps(steps: tuple[Step, ...]) -> list[SetFault]:
+def faults_of_steps(steps: tuple[ScenarioStep, ...]) -> list[SetFault]:
     return [action for step in steps for action in step.actions if isinstance(action, SetFault)]
 
 
@@ -147,8 +154,8 @@ def test_an_unknown_name_is_one_line_that_lists_the_names() -> None:
 
 
 def test_a_scenario_brings_the_options_that_it_needs() -> None:
-    assert find_scenario("capacity-trap").fitted(Options()).capacity_trap
-    assert not find_scenario("lost-acks").fitted(Options()).capacity_trap
+    assert find_scenario("capacity-trap").adapt(Options()).capacity_trap
+    assert not find_scenario("lost-acks").adapt(Options()).capacity_trap
 
 
 @each_scenario
@@ -168,7 +175,7 @@ class Theatre:
         self.clock = FakeClock()
         self.server = SimulatorServer(Options(timers=FAST), threads=1, clock=self.clock)
         self.faults = self.server.app.faults
-        self.player = self.server.rehearse(scenario, jobs=jobs)
+        self.player = self.server.load_scenario(scenario, jobs=jobs)
 
     def client_comes(self) -> None:
         with self.server.lock as machine:
@@ -193,7 +200,7 @@ class Theatre:
         self.play()
 
     def told(self) -> list[str]:
-        return [blow.text for blow in self.player.progress().struck]
+        return [blow.text for blow in self.player.progress().events]
 
     def faults_set(self) -> list[str]:
         return [fault.row.name for fault in self.faults.all()]
@@ -208,7 +215,7 @@ def test_nothing_strikes_before_a_client_polls() -> None:
     theatre.advance(1000)
 
     assert theatre.told() == []
-    assert theatre.player.progress().to_come == ("first", "second")
+    assert theatre.player.progress().pending == ("first", "second")
 
 
 def test_blows_fall_at_their_times_and_faults_are_lifted_at_theirs() -> None:
@@ -221,11 +228,11 @@ def test_blows_fall_at_their_times_and_faults_are_lifted_at_theirs() -> None:
 
     theatre.advance(2.5)
     assert theatre.told()[-1] == "second"
-    assert not theatre.player.over
+    assert not theatre.player.finished
 
     theatre.advance(3)
     assert (theatre.told()[-1], theatre.faults_set()) == ("over: first", [])
-    assert theatre.player.over
+    assert theatre.player.finished
 
 
 def test_the_same_seed_strikes_at_the_same_seconds() -> None:
@@ -234,7 +241,7 @@ def test_the_same_seed_strikes_at_the_same_seconds() -> None:
         theatre.client_comes()
         for _ in range(400):
             theatre.advance(0.05)
-        return list(theatre.player.progress().struck)
+        return list(theatre.player.progress().events)
 
     assert len(blows()) == 5
     assert blows() == blows()
@@ -266,14 +273,14 @@ def test_the_race_gives_the_job_4_seconds_after_the_removal_of_its_runner() -> N
     assert (cancelled.result, cancelled.runner) == ("canceled", None)
 
     (race,) = (fault for fault in theatre.faults.all() if fault.row.name == "F82")
-    assert theatre.faults.take(race)
+    assert theatre.faults.should_apply(race)
     theatre.play()
     theatre.advance(3.9)
     assert len(theatre.jobs()) == 1
 
     theatre.advance(0.1)
     assert theatre.jobs()[-1].runner is runner
-    assert theatre.player.over
+    assert theatre.player.finished
 
 
 def test_jobs_of_a_quiet_day_wait_for_its_end() -> None:
@@ -285,7 +292,7 @@ def test_jobs_of_a_quiet_day_wait_for_its_end() -> None:
     assert [len(theatre.jobs()) for theatre in (busy, quiet)] == [3, 0]
 
 
-# -- the verdict ------------------------------------------------------------------------------------
+# -- the result ------------------------------------------------------------------------------------
 
 
 def test_the_verdict_counts_jobs_rules_and_what_never_struck() -> None:
@@ -297,11 +304,11 @@ def test_the_verdict_counts_jobs_rules_and_what_never_struck() -> None:
             machine.dispatch.finish(job, result)
     with theatre.server.lock as machine:
         machine.store.violations.record(11, "too early")
-    verdict = theatre.player.verdict()
+    result = theatre.player.result()
 
-    assert str(verdict) == "made-up: 1 jobs done, 1 failed, 1 waiting; 1 violations"
-    assert verdict.to_come == ("first", "second")
-    assert not verdict.good
+    assert str(result) == "made-up: 1 jobs done, 1 failed, 1 waiting; 1 violations"
+    assert result.pending == ("first", "second")
+    assert not result.good
 
 
 def test_a_day_without_jobs_and_without_a_blow_missed_is_good() -> None:
@@ -310,8 +317,8 @@ def test_a_day_without_jobs_and_without_a_blow_missed_is_good() -> None:
     for _ in range(3):
         theatre.advance(3)
 
-    assert theatre.player.verdict().good
-    assert str(theatre.player.verdict()) == "made-up: 0 jobs done, 0 failed, 0 waiting; no rule broken"
+    assert theatre.player.result().good
+    assert str(theatre.player.result()) == "made-up: 0 jobs done, 0 failed, 0 waiting; no rule broken"
 
 
 # -- over HTTP --------------------------------------------------------------------------------------
@@ -341,7 +348,7 @@ def test_the_control_api_tells_what_has_struck_and_what_is_to_come(github: Simul
     assert before["toCome"] == ["another client takes the session"]
     assert (after["over"], after["toCome"]) == (True, [])
     assert [blow["text"] for blow in after["struck"]][1:] == before["toCome"]
-    assert github.scenario.over
+    assert github.scenario.finished
 
 
 def test_without_a_scenario_the_control_api_knows_none() -> None:

@@ -75,13 +75,13 @@ class Day:
 
     def begin(self) -> None:
         """Wait for the first blow, then queue the first jobs."""
-        wait_until(lambda: len(self.github.scenario.struck) > 1, f"the first blow of {self.name}")
+        wait_until(lambda: len(self.github.scenario.events) > 1, f"the first blow of {self.name}")
         count, step = FIRST_JOBS.get(self.name, (MOST, "true"))
         self.github.queue_jobs(self.name, count, steps=[step])
 
     def work_until_over(self) -> None:
         """Jobs, until all of the plan has struck."""
-        while not self.github.scenario.over:
+        while not self.github.scenario.finished:
             self.siege.jobs(self.name, 1)
 
     def all_jobs(self) -> tuple[JobView, ...]:
@@ -279,7 +279,7 @@ def test_after_it_every_job_has_run_once_and_no_rule_was_broken(days: dict[str, 
     assert name == "version-refused" or {one.attempts for one in worked} == {1}
     assert len(by_people) == (name == "registration-race")
     assert day.github.violations() == ()
-    assert (day.status.restarts, day.github.scenario.over) == (0, True)
+    assert (day.status.restarts, day.github.scenario.finished) == (0, True)
 
 
 def test_a_newcomer_sees_a_bad_day_with_two_commands(tmp_path: Path) -> None:

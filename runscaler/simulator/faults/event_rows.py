@@ -22,7 +22,7 @@ def intercept(context: FaultContext, change: Callable[[ScaleSet, JobEvent], list
     wanted = fault.match.scale_set.lower()
 
     def tapped(scale_set: ScaleSet, event: JobEvent) -> list[JobEvent]:
-        if fault.spent or (wanted and scale_set.name.lower() != wanted):
+        if fault.exhausted or (wanted and scale_set.name.lower() != wanted):
             return [event]
         result = change(scale_set, event)
         if result is None:
@@ -32,12 +32,12 @@ def intercept(context: FaultContext, change: Callable[[ScaleSet, JobEvent], list
         return result
 
     with context.lock as machine:
-        machine.message_queue.taps[fault.id] = tapped
+        machine.message_queue.interceptors[fault.id] = tapped
 
 
 def release(context: FaultContext) -> None:
     with context.lock as machine:
-        machine.message_queue.taps.pop(context.fault.id, None)
+        machine.message_queue.interceptors.pop(context.fault.id, None)
 
 
 def completed_first(context: FaultContext) -> None:
@@ -87,21 +87,21 @@ ROWS: tuple[Row, ...] = (
         count=2,
         begin=completed_first,
         end=release,
-        strikes_later=True,
+        counts_own_hits=True,
     ),
-    Row("F44", "JobStarted comes `seconds` late", begin=started_late, end=release, strikes_later=True),
+    Row("F44", "JobStarted comes `seconds` late", begin=started_late, end=release, counts_own_hits=True),
     Row(
         "F45",
         "JobStarted and JobCompleted canceled at once, the runner lives on",
         begin=lambda context: completed_untruly(context, "canceled"),
         end=release,
-        strikes_later=True,
+        counts_own_hits=True,
     ),
     Row(
         "F46",
         "JobCompleted while the job truly runs",
         begin=lambda context: completed_untruly(context, "succeeded"),
         end=release,
-        strikes_later=True,
+        counts_own_hits=True,
     ),
 )

@@ -137,7 +137,7 @@ def lose_offers(context: FaultContext, every: int) -> None:
     with context.lock as machine:
         for number in [int(each) for each in REQUEST_IDS.findall(context.request.body)][::every]:
             if number in scale_set.offers:
-                machine.dispatch.snatch(scale_set.offers[number])
+                machine.dispatch.lose_offer(scale_set.offers[number])
 
 
 ROWS: tuple[Row, ...] = (

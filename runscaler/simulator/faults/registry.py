@@ -83,13 +83,13 @@ class FaultRegistry:
 
     def matching(self, request: Request) -> RequestFaults:
         set_now = self.all() if self._faults else []
-        meeting = [one for one in set_now if not one.spent and self._fits(one, request)]
+        meeting = [one for one in set_now if not one.exhausted and self._fits(one, request)]
         return RequestFaults(self, self._machine_lock, request, meeting)
 
-    def take(self, fault: Fault) -> bool:
+    def should_apply(self, fault: Fault) -> bool:
         """Whether the fault strikes this time; counted as a hit if so."""
         with self._lock:
-            if fault.spent:
+            if fault.exhausted:
                 return False
             fault.seen += 1
             chance = self._machine_lock.machine.store.random.random()
@@ -100,7 +100,7 @@ class FaultRegistry:
     def _begin(self, fault: Fault) -> None:
         if fault.row.begin is not None:
             fault.row.begin(self._unasked(fault))
-            fault.hits += not fault.row.strikes_later
+            fault.hits += not fault.row.counts_own_hits
 
     def _unasked(self, fault: Fault) -> FaultContext:
         """Where a fault begins and ends: no request is there to say which set is meant."""
@@ -124,8 +124,10 @@ class FaultRegistry:
 class RequestFaults:
     """The faults that one request meets, in the order in which they were set."""
 
-    def __init__(self, book: FaultRegistry, lock: MachineLock, request: Request, faults: list[Fault]) -> None:
-        self._book = book
+    def __init__(
+        self, registry: FaultRegistry, lock: MachineLock, request: Request, faults: list[Fault]
+    ) -> None:
+        self._registry = registry
         self._lock = lock
         self._request = request
         self._faults = faults
@@ -133,7 +135,7 @@ class RequestFaults:
     def before(self) -> Outcome | None:
         """The first fault that answers in the call's place decides."""
         for fault in self._faults:
-            if fault.row.before is not None and self._book.take(fault):
+            if fault.row.before is not None and self._registry.should_apply(fault):
                 self._excuse(fault)
                 outcome = self._tried(fault)
                 if outcome is not None:
@@ -154,7 +156,7 @@ class RequestFaults:
             row = fault.row
             if isinstance(outcome, BrokenReply) or row.after is None or not row.fits(outcome):
                 continue
-            if self._book.take(fault):
+            if self._registry.should_apply(fault):
                 self._excuse(fault)
                 outcome = row.after(self._scene(fault), outcome)
         return outcome

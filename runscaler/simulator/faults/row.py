@@ -67,7 +67,7 @@ class Row:
     """Whether `after` has anything to do with this answer; others do not count as hits."""
     begin: Callable[[FaultContext], None] | None = None
     end: Callable[[FaultContext], None] | None = None
-    strikes_later: bool = False
+    counts_own_hits: bool = False
     """Being set is no hit yet: `begin` only prepares what counts its own."""
 
 
@@ -86,5 +86,5 @@ class Fault:
     hits: int = 0
 
     @property
-    def spent(self) -> bool:
+    def exhausted(self) -> bool:
         return self.count is not None and self.hits >= self.count

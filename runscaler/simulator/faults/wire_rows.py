@@ -28,25 +28,25 @@ def wait(context: FaultContext) -> None:
     context.lock.pause(context.params.number("seconds", 0.2), context.request.connection)
 
 
-def leave_for_a_while(context: FaultContext) -> None:
+def stop_listening_for_a_while(context: FaultContext) -> None:
     """`seconds` (5) without a listener; 0 until the fault is removed."""
-    around = context.lock.surroundings
+    around = context.lock.environment
     seconds = context.params.number("seconds", 5.0)
     if around is None:
         return
-    around.leave()
+    around.stop_listening()
     if seconds:
-        threading.Thread(target=come_back_later, args=(context, seconds), daemon=True).start()
+        threading.Thread(target=resume_listening_later, args=(context, seconds), daemon=True).start()
 
 
-def come_back_later(context: FaultContext, seconds: float) -> None:
+def resume_listening_later(context: FaultContext, seconds: float) -> None:
     context.lock.wait(f"away/{context.fault.id}", lambda: None, seconds)
-    come_back(context)
+    resume_listening(context)
 
 
-def come_back(context: FaultContext) -> None:
-    if context.lock.surroundings is not None and not context.lock.closed:
-        context.lock.surroundings.come_back()
+def resume_listening(context: FaultContext) -> None:
+    if context.lock.environment is not None and not context.lock.closed:
+        context.lock.environment.resume_listening()
 
 
 def damage(context: FaultContext, kind: str, reply: Reply | None = None) -> BrokenReply:
@@ -137,14 +137,14 @@ def redirect(context: FaultContext) -> Outcome:
 
 def sleep_through(context: FaultContext) -> None:
     """`seconds` (3600) pass for GitHub at once."""
-    if context.lock.surroundings is not None:
-        context.lock.surroundings.clock.advance(context.params.number("seconds", 3600.0))
+    if context.lock.environment is not None:
+        context.lock.environment.clock.advance(context.params.number("seconds", 3600.0))
 
 
 def skew(context: FaultContext, sign: int) -> None:
     """GitHub's time of day is `seconds` (120) ahead; negative: behind."""
-    if context.lock.surroundings is not None:
-        context.lock.surroundings.clock.skew(sign * context.params.number("seconds", 120.0))
+    if context.lock.environment is not None:
+        context.lock.environment.clock.skew(sign * context.params.number("seconds", 120.0))
 
 
 def has_body(reply: Reply) -> bool:
@@ -157,7 +157,9 @@ def acted(reply: Reply) -> bool:
 
 ROWS: tuple[Row, ...] = (
     Row("delay", "the answer takes `seconds` longer", count=None, before=wait),
-    Row("F2", "connections are refused for `seconds`", begin=leave_for_a_while, end=come_back),
+    Row(
+        "F2", "connections are refused for `seconds`", begin=stop_listening_for_a_while, end=resume_listening
+    ),
     Row("F3", "reset before any reply byte", before=lambda context: damage(context, "reset")),
     Row("F4", "reset in the middle of a body", after=lambda s, r: damage(s, "cut", r), fits=has_body),
     Row("F5", "shorter than announced", after=lambda s, r: damage(s, "short", r), fits=has_body),

@@ -12,9 +12,9 @@ from runscaler.simulator.scenarios.plan import (
     QueueJob,
     RemoveFault,
     Scenario,
+    ScenarioStep,
     SetFault,
-    Sign,
-    Step,
+    Trigger,
 )
 
 POLL = Match("GET", "/_sim/queue/")
@@ -35,13 +35,13 @@ SCENARIOS: tuple[Scenario, ...] = (
         look_for="a second opinion is asked for, max-runners holds, no flapping",
         seed=1,
         steps=(
-            Step("counts say zero beside jobs just assigned", (SetFault("F66", count=3),), 5.0),
-            Step(
+            ScenarioStep("counts say zero beside jobs just assigned", (SetFault("F66", count=3),), 5.0),
+            ScenarioStep(
                 "counts stick at 30 assigned jobs",
                 (SetFault("F67", params={"assigned": 30}, lasts=60.0),),
                 30.0,
             ),
-            Step("counts jump to 500 and back", (SetFault("F69"),), 80.0),
+            ScenarioStep("counts jump to 500 and back", (SetFault("F69"),), 80.0),
         ),
         length=120.0,
     ),
@@ -51,7 +51,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         story="Listeners that looked healthy heard of no job until somebody restarted them by hand.",
         look_for="after three poll lengths the session is cut and opened anew",
         seed=2,
-        steps=(Step("the session goes mute", (ChangeSessions("mute"),), 10.0, Sign.LISTENING),),
+        steps=(ScenarioStep("the session goes mute", (ChangeSessions("mute"),), 10.0, Trigger.LISTENING),),
         length=60.0,
     ),
     Scenario(
@@ -60,7 +60,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         story="Two hosts with one configuration took the session from each other all night.",
         look_for="standby with its reason, no tug of war, then a takeover by itself",
         seed=3,
-        steps=(Step("another client takes the session", (ChangeSessions("steal"),), 10.0, Sign.LISTENING),),
+        steps=(
+            ScenarioStep(
+                "another client takes the session", (ChangeSessions("steal"),), 10.0, Trigger.LISTENING
+            ),
+        ),
         length=60.0,
     ),
     Scenario(
@@ -70,10 +74,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         look_for="what comes again has no effect; nothing is left unacknowledged",
         seed=4,
         steps=(
-            Step("two answers to acknowledgements get lost", (SetFault("F21", ACKNOWLEDGE, 2),), 5.0),
-            Step("two acknowledgements fail", (SetFault("F53", count=2),), sign=Sign.SPENT),
-            Step("a message comes again", (SetFault("F41"),), sign=Sign.SPENT),
-            Step("old news come under a new number", (SetFault("F42"),), sign=Sign.SPENT),
+            ScenarioStep("two answers to acknowledgements get lost", (SetFault("F21", ACKNOWLEDGE, 2),), 5.0),
+            ScenarioStep("two acknowledgements fail", (SetFault("F53", count=2),), trigger=Trigger.EXHAUSTED),
+            ScenarioStep("a message comes again", (SetFault("F41"),), trigger=Trigger.EXHAUSTED),
+            ScenarioStep("old news come under a new number", (SetFault("F42"),), trigger=Trigger.EXHAUSTED),
         ),
         length=60.0,
     ),
@@ -84,21 +88,21 @@ SCENARIOS: tuple[Scenario, ...] = (
         look_for="JobStarted after the removal saves it (set a short idle-timeout)",
         seed=5,
         steps=(
-            Step(
+            ScenarioStep(
                 "a job is queued, and offered to no runner yet",
                 (SetFault("F83", each_set=True), QueueJob("cancelled", "true")),
                 2.0,
             ),
-            Step(
+            ScenarioStep(
                 "the job is cancelled: its runner is left over",
                 (CancelJobs(), RemoveFault("F83"), SetFault("F82")),
-                sign=Sign.IDLE,
+                trigger=Trigger.IDLE,
             ),
-            Step(
+            ScenarioStep(
                 "the removed runner is given a job after all",
                 (QueueJob("late", "sleep 12"),),
                 4.0,
-                Sign.SPENT,
+                Trigger.EXHAUSTED,
                 exact=True,
             ),
         ),
@@ -112,8 +116,15 @@ SCENARIOS: tuple[Scenario, ...] = (
         look_for="no working runner is killed; both sides agree at the end",
         seed=6,
         steps=(
-            Step("the next 2 jobs are called completed as they start", (SetFault("F46", count=2),), 5.0),
-            Step("JobCompleted overtakes JobStarted, twice", (SetFault("F43", count=2),), 10.0, Sign.SPENT),
+            ScenarioStep(
+                "the next 2 jobs are called completed as they start", (SetFault("F46", count=2),), 5.0
+            ),
+            ScenarioStep(
+                "JobCompleted overtakes JobStarted, twice",
+                (SetFault("F43", count=2),),
+                10.0,
+                Trigger.EXHAUSTED,
+            ),
         ),
         length=90.0,
     ),
@@ -123,7 +134,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         story="An image missed an update: runners came and went all weekend, at full speed.",
         look_for="degraded with the version as its reason, slow tries, then recovery",
         seed=7,
-        steps=(Step("every runner is refused as too old", (SetFault("F84", count=None, lasts=300.0),), 5.0),),
+        steps=(
+            ScenarioStep(
+                "every runner is refused as too old", (SetFault("F84", count=None, lasts=300.0),), 5.0
+            ),
+        ),
         length=200.0,
     ),
     Scenario(
@@ -133,14 +148,14 @@ SCENARIOS: tuple[Scenario, ...] = (
         look_for="no request before the time; the limit is shown while it lasts",
         seed=8,
         steps=(
-            Step(
+            ScenarioStep(
                 "a poll is answered 429, come back later", (SetFault("F14", POLL, 1, {"retryAfter": 60}),), 10
             ),
-            Step(
+            ScenarioStep(
                 "a registration meets the secondary limit",
                 (SetFault("F15", JIT, 1, {"retryAfter": 60}),),
                 70.0,
-                Sign.SPENT,
+                Trigger.EXHAUSTED,
             ),
         ),
         length=180.0,
@@ -152,8 +167,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         look_for="no runner is touched; few log lines; recovery by itself",
         seed=9,
         steps=(
-            Step("connections are refused", (SetFault("F2", params={"seconds": 60.0}),), 10.0),
-            Step("every call is answered 5xx", (SetFault("F13", count=None, lasts=30.0),), 80.0),
+            ScenarioStep("connections are refused", (SetFault("F2", params={"seconds": 60.0}),), 10.0),
+            ScenarioStep("every call is answered 5xx", (SetFault("F13", count=None, lasts=30.0),), 80.0),
         ),
         length=90.0,
     ),
@@ -164,7 +179,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         look_for="no runner too many; the first ones are replaced only after 3 min",
         seed=10,
         steps=(
-            Step(
+            ScenarioStep(
                 "assigned jobs are offered to no runner",
                 (SetFault("F83", lasts=240.0, each_set=True),),
                 5.0,
@@ -178,7 +193,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         story="A set in trouble announced no room; jobs queued then were never offered to it again.",
         look_for="the announced capacity does not dip; every job runs in the end",
         seed=11,
-        steps=(Step("registering runners fails", (SetFault("F72", count=None, lasts=60.0),), 5.0),),
+        steps=(ScenarioStep("registering runners fails", (SetFault("F72", count=None, lasts=60.0),), 5.0),),
         length=90.0,
         capacity_trap=True,
     ),
@@ -189,10 +204,12 @@ SCENARIOS: tuple[Scenario, ...] = (
         look_for="one refresh for all who wait; no message lost; no job noticed",
         seed=12,
         steps=(
-            Step("all tokens are over", ALL_TOKENS_END, 10.0, Sign.LISTENING),
-            Step("all tokens are over again", ALL_TOKENS_END, 25.0, Sign.LISTENING),
-            Step("a token is refused though it is new", (SetFault("F26", count=2),), 25.0, Sign.LISTENING),
-            Step("all tokens are over once more", ALL_TOKENS_END, 25.0, Sign.LISTENING),
+            ScenarioStep("all tokens are over", ALL_TOKENS_END, 10.0, Trigger.LISTENING),
+            ScenarioStep("all tokens are over again", ALL_TOKENS_END, 25.0, Trigger.LISTENING),
+            ScenarioStep(
+                "a token is refused though it is new", (SetFault("F26", count=2),), 25.0, Trigger.LISTENING
+            ),
+            ScenarioStep("all tokens are over once more", ALL_TOKENS_END, 25.0, Trigger.LISTENING),
         ),
         length=90.0,
     ),

@@ -31,7 +31,7 @@ class ActionExecutor:
     """Takes the lock itself: nothing of it may be called by the lock's holder but `spent`."""
 
     def __init__(self, lock: MachineLock, faults: FaultRegistry) -> None:
-        self._lock, self._book = lock, faults
+        self._lock, self._registry = lock, faults
         self._set: list[Fault] = []
         self._queued: list[Job] = []
 
@@ -56,18 +56,18 @@ class ActionExecutor:
 
     def lift(self, faults: list[Fault]) -> None:
         for fault in faults:
-            self._book.remove(fault.id)
+            self._registry.remove(fault.id)
 
-    def spent(self) -> bool:
+    def exhausted(self) -> bool:
         """Has the fault that was set last struck as often as it shall?"""
-        return bool(self._set) and self._set[-1].spent
+        return bool(self._set) and self._set[-1].exhausted
 
     def _strike(self, action: SetFault) -> list[Fault]:
         matches = [action.match]
         if action.each_set:
             matches = [replace(action.match, scale_set=one.name) for one in self._live_sets()]
         made = [
-            self._book.add(action.fault, count=action.count, match=match, params=action.params)
+            self._registry.add(action.fault, count=action.count, match=match, params=action.params)
             for match in matches
         ]
         self._set += made

@@ -2,7 +2,7 @@
 
 A plan is a chain: each step waits for its sign, then for its seconds, and strikes. Second 0 is when a
 client first polls with a capacity above 0: from then on there is a fleet to strike at. Seconds are
-those of GitHub's own pace; with shorter timers they shrink, and a seed scatters them a little.
+those of GitHub's own scale; with shorter timers they shrink, and a seed scatters them a little.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
     from runscaler.simulator.options import Options
     from runscaler.simulator.timers import Timers
 
-SCATTER = 0.2
+JITTER = 0.2
 TIMES = ("seconds", "retryAfter")
 """Parameters of faults that are seconds, and shrink as the plan does."""
 
 
-class Sign(StrEnum):
+class Trigger(StrEnum):
     """What a step waits for before its seconds begin."""
 
     NONE = "nothing"
     LISTENING = "a client that polls"
     IDLE = "a runner that is idle"
-    SPENT = "the last fault to have struck as often as it shall"
+    EXHAUSTED = "the last fault to have struck as often as it shall"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +86,13 @@ Action: TypeAlias = SetFault | RemoveFault | ChangeSessions | ExpireAdminTokens 
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ScenarioStep:
     """`after` its sign, in seconds; `exact` ones neither shrink nor scatter, as clients' own waits don't."""
 
     text: str
     actions: tuple[Action, ...]
     after: float = 0.0
-    sign: Sign = Sign.NONE
+    trigger: Trigger = Trigger.NONE
     exact: bool = False
 
 
@@ -106,50 +106,52 @@ class Scenario:
     """Who lived through it, in general terms."""
     look_for: str
     seed: int
-    steps: tuple[Step, ...]
+    steps: tuple[ScenarioStep, ...]
     length: float
     """Seconds over which jobs that the simulator queues itself arrive."""
     quiet: bool = False
     """Those jobs come only when the plan is over: other work would spoil it."""
     capacity_trap: bool = False
 
-    def fitted(self, options: Options) -> Options:
+    def adapt(self, options: Options) -> Options:
         """The options with what the scenario needs beside its faults."""
         return replace(options, capacity_trap=options.capacity_trap or self.capacity_trap)
 
 
-def pace_of(timers: Timers) -> float:
+def time_scale(timers: Timers) -> float:
     """How much shorter than GitHub's own these timers are: 0.1 for the fast ones."""
     return timers.long_poll / GITHUB.long_poll
 
 
-def unrolled(scenario: Scenario, seed: int, pace: float) -> tuple[Step, ...]:
+def scaled_steps(scenario: Scenario, seed: int, scale: float) -> tuple[ScenarioStep, ...]:
     """The steps in seconds of this run; the same for the same seed."""
     random = Random(seed)
-    return tuple(_in_time(step, pace, random.uniform(1 - SCATTER, 1 + SCATTER)) for step in scenario.steps)
+    return tuple(_scaled_step(step, scale, random.uniform(1 - JITTER, 1 + JITTER)) for step in scenario.steps)
 
 
-def arrivals(scenario: Scenario, count: int, seed: int, pace: float) -> tuple[float, ...]:
+def arrivals(scenario: Scenario, count: int, seed: int, scale: float) -> tuple[float, ...]:
     """When each of `count` jobs arrives, in seconds: the first at once, the others scattered evenly."""
     random = Random(seed)
-    gap = scenario.length * pace / max(1, count)
+    gap = scenario.length * scale / max(1, count)
     return tuple(gap * (number and number + random.uniform(-0.5, 0.5)) for number in range(count))
 
 
-def _in_time(step: Step, pace: float, chance: float) -> Step:
-    after = step.after if step.exact else step.after * pace * chance
-    return replace(step, after=after, actions=tuple(_shrunk(action, pace) for action in step.actions))
+def _scaled_step(step: ScenarioStep, scale: float, chance: float) -> ScenarioStep:
+    after = step.after if step.exact else step.after * scale * chance
+    return replace(step, after=after, actions=tuple(_scaled_action(action, scale) for action in step.actions))
 
 
-def _shrunk(action: Action, pace: float) -> Action:
+def _scaled_action(action: Action, scale: float) -> Action:
     if not isinstance(action, SetFault):
         return action
-    params = {key: _time(value, pace) if key in TIMES else value for key, value in action.params.items()}
-    return replace(action, params=params, lasts=None if action.lasts is None else action.lasts * pace)
+    params = {
+        key: _scaled_time(value, scale) if key in TIMES else value for key, value in action.params.items()
+    }
+    return replace(action, params=params, lasts=None if action.lasts is None else action.lasts * scale)
 
 
-def _time(value: object, pace: float) -> object:
+def _scaled_time(value: object, scale: float) -> object:
     """Whole seconds stay whole, and are at least one."""
     if isinstance(value, int):
-        return max(1, round(value * pace))
-    return value * pace if isinstance(value, float) else value
+        return max(1, round(value * scale))
+    return value * scale if isinstance(value, float) else value

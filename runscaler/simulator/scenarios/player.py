@@ -13,8 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from runscaler.simulator.scenarios.executor import ActionExecutor, listening
-from runscaler.simulator.scenarios.plan import SetFault, Sign, arrivals, pace_of, unrolled
-from runscaler.simulator.scenarios.result import judge, unfinished
+from runscaler.simulator.scenarios.plan import SetFault, Trigger, arrivals, scaled_steps, time_scale
+from runscaler.simulator.scenarios.result import evaluate, unfinished
 from runscaler.simulator.scenarios.workload import Workload
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from runscaler.simulator.faults.registry import FaultRegistry
     from runscaler.simulator.faults.row import Fault
     from runscaler.simulator.machine_lock import MachineLock
-    from runscaler.simulator.scenarios.plan import Scenario, Step
-    from runscaler.simulator.scenarios.result import Verdict
+    from runscaler.simulator.scenarios.plan import Scenario, ScenarioStep
+    from runscaler.simulator.scenarios.result import ScenarioResult
 
 FOR_EVER = 86400.0
 
@@ -42,14 +42,14 @@ class Progress:
     """How far a scenario has come."""
 
     scenario: Scenario
-    struck: tuple[ScenarioEvent, ...]
-    to_come: tuple[str, ...]
-    over: bool
+    events: tuple[ScenarioEvent, ...]
+    pending: tuple[str, ...]
+    finished: bool
     """All has struck, and what was to pass has passed."""
 
 
 class Player:
-    """`told` hears of each blow and `ended` of the verdict, on the player's thread, without the lock.
+    """`told` hears of each blow and `ended` of the result, on the player's thread, without the lock.
 
     `look` is for the lock's holder, `play_due` for one thread at a time.
     """
@@ -62,22 +62,22 @@ class Player:
         *,
         jobs: int = 0,
         seed: int | None = None,
-        told: Callable[[ScenarioEvent], None] = lambda _: None,
-        ended: Callable[[Verdict], None] = lambda _: None,
+        on_event: Callable[[ScenarioEvent], None] = lambda _: None,
+        on_result: Callable[[ScenarioResult], None] = lambda _: None,
     ) -> None:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
-        self._lock, self._told, self._ended = lock, told, ended
+        self._lock, self._on_event, self._on_result = lock, on_event, on_result
         self._store = lock.machine.store
         self._doer = ActionExecutor(lock, faults)
-        pace = pace_of(self._store.timers)
-        self._steps = deque(unrolled(scenario, self.seed, pace))
-        self._stream = Workload(lock.machine, arrivals(scenario, jobs, self.seed, pace))
+        scale = time_scale(self._store.timers)
+        self._steps = deque(scaled_steps(scenario, self.seed, scale))
+        self._stream = Workload(lock.machine, arrivals(scenario, jobs, self.seed, scale))
         self._began: float | None = None
-        self._ripening: Step | None = None
+        self._armed_step: ScenarioStep | None = None
         self._lasting = 0
         self._due: deque[Callable[[], None]] = deque()
-        self._struck: list[ScenarioEvent] = []
+        self._events: list[ScenarioEvent] = []
         self._thread = threading.Thread(target=self._play, name="simulator-scenario", daemon=True)
 
     # -- from outside -------------------------------------------------------------------------------
@@ -91,16 +91,16 @@ class Player:
             self._thread.join()
 
     @property
-    def over(self) -> bool:
+    def finished(self) -> bool:
         """Nothing is to come any more, but for jobs."""
-        return not (self._steps or self._ripening or self._due or self._lasting)
+        return not (self._steps or self._armed_step or self._due or self._lasting)
 
     def progress(self) -> Progress:
-        return Progress(self.scenario, tuple(self._struck), self._to_come(), self.over)
+        return Progress(self.scenario, tuple(self._events), self._pending(), self.finished)
 
-    def verdict(self) -> Verdict:
+    def result(self) -> ScenarioResult:
         with self._lock:
-            return judge(self.scenario.name, self._store, self._to_come())
+            return evaluate(self.scenario.name, self._store, self._pending())
 
     # -- playing ------------------------------------------------------------------------------------
 
@@ -108,26 +108,26 @@ class Player:
         """Is there something to do, or nothing to come? Also sets the timer of the next step."""
         if self._began is None and listening(self._store):
             self._begin()
-        if self._began is not None and self._ripening is None and self._steps and self._sign():
-            step = self._ripening = self._steps.popleft()
+        if self._began is not None and self._armed_step is None and self._steps and self._triggered():
+            step = self._armed_step = self._steps.popleft()
             self._later(step.after, partial(self._strike, step))
-        return bool(self._due) or self.over
+        return bool(self._due) or self.finished
 
     def play_due(self) -> None:
         while self._due:
             self._due.popleft()()
             with self._lock:
-                self._store.note("scenario", name=self.scenario.name, over=self.over)
+                self._store.note("scenario", name=self.scenario.name, over=self.finished)
 
     def _play(self) -> None:
-        while not self.over and not self._lock.closed:
+        while not self.finished and not self._lock.closed:
             if self._lock.watch(self.look, FOR_EVER):
                 self.play_due()
         if self.scenario.quiet:
             with self._lock:
                 self._send_jobs()
         if self._lock.watch(self._all_jobs_ended, FOR_EVER):
-            self._ended(self.verdict())
+            self._on_result(self.result())
 
     def _begin(self) -> None:
         self._began = self._store.clock.monotonic()
@@ -140,15 +140,15 @@ class Player:
         for first in list(self._store.scale_sets.values())[:1]:
             self._stream.begin(first)
 
-    def _sign(self) -> bool:
-        match self._steps[0].sign:
-            case Sign.LISTENING:
+    def _triggered(self) -> bool:
+        match self._steps[0].trigger:
+            case Trigger.LISTENING:
                 return bool(listening(self._store))
-            case Sign.IDLE:
+            case Trigger.IDLE:
                 return any(one.ready for one in self._store.scale_sets.values())
-            case Sign.SPENT:
-                return self._doer.spent()
-            case Sign.NONE:
+            case Trigger.EXHAUSTED:
+                return self._doer.exhausted()
+            case Trigger.NONE:
                 return True
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
@@ -158,13 +158,13 @@ class Player:
         self._due.append(act)
         self._store.note("scenario", name=self.scenario.name, over=False)
 
-    def _strike(self, step: Step) -> None:
+    def _strike(self, step: ScenarioStep) -> None:
         for action in step.actions:
             made = self._doer.do(action)
             if isinstance(action, SetFault) and action.lasts is not None:
                 self._limit(made, action.lasts, step.text)
         self._tell(step.text)
-        self._ripening = None
+        self._armed_step = None
 
     def _limit(self, faults: list[Fault], seconds: float, text: str) -> None:
         def lift() -> None:
@@ -179,12 +179,12 @@ class Player:
     def _tell(self, text: str) -> None:
         assert self._began is not None
         blow = ScenarioEvent(self._store.clock.monotonic() - self._began, text)
-        self._struck.append(blow)
-        self._told(blow)
+        self._events.append(blow)
+        self._on_event(blow)
 
-    def _to_come(self) -> tuple[str, ...]:
-        ripening = [self._ripening] if self._ripening else []
-        return tuple(step.text for step in (*ripening, *self._steps))
+    def _pending(self) -> tuple[str, ...]:
+        armed = [self._armed_step] if self._armed_step else []
+        return tuple(step.text for step in (*armed, *self._steps))
 
     def _all_jobs_ended(self) -> bool:
-        return not (self._stream.to_come or unfinished(self._store))
+        return not (self._stream.pending or unfinished(self._store))

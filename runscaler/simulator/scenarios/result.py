@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ScenarioResult:
     """Jobs that were cancelled count as none of these."""
 
     scenario: str
@@ -23,12 +23,12 @@ class Verdict:
     waiting: int
     """Queued, assigned or running."""
     violations: tuple[Violation, ...]
-    to_come: tuple[str, ...]
+    pending: tuple[str, ...]
     """What of the plan has not struck."""
 
     @property
     def good(self) -> bool:
-        return not (self.failed or self.waiting or self.violations or self.to_come)
+        return not (self.failed or self.waiting or self.violations or self.pending)
 
     def __str__(self) -> str:
         jobs = f"{self.done} jobs done, {self.failed} failed, {self.waiting} waiting"
@@ -36,11 +36,11 @@ class Verdict:
         return f"{self.scenario}: {jobs}; {rules}"
 
 
-def judge(scenario: str, store: Store, to_come: tuple[str, ...]) -> Verdict:
+def evaluate(scenario: str, store: Store, pending: tuple[str, ...]) -> ScenarioResult:
     """As things are now; for the lock's holder."""
     results = Counter(job.result for job in store.jobs.values())
     done, failed = results["succeeded"], results["failed"]
-    return Verdict(scenario, done, failed, unfinished(store), store.violations.all(), to_come)
+    return ScenarioResult(scenario, done, failed, unfinished(store), store.violations.all(), pending)
 
 
 def unfinished(store: Store) -> int:

@@ -33,7 +33,7 @@ class Workload:
 
     def __init__(self, machine: Machine, moments: Sequence[float]) -> None:
         self._machine, self._moments = machine, moments
-        self.to_come = len(moments)
+        self.pending = len(moments)
 
     def begin(self, scale_set: ScaleSet) -> None:
         for number, moment in enumerate(self._moments, start=1):
@@ -42,4 +42,4 @@ class Workload:
     def _queue(self, scale_set: ScaleSet, number: int) -> None:
         run = STEP.format(number=number, count=len(self._moments))
         self._machine.jobs.queue(order_for(scale_set, f"job {number}", run))
-        self.to_come -= 1
+        self.pending -= 1
