@@ -1,4 +1,4 @@
-"""The actions service: what all its calls share, and where each is answered (docs/protocol.md § 4)."""
+"""The actions service: common checks, and the routes of its calls (docs/protocol.md § 4)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 PREFIX = "/_sim/actions/"
 TENANT = re.compile(r"/_sim/actions/([^/~]+)(?:~[^/]*)?/_apis/(.*)")
-ON_THE_QUEUE = "/acquirejobs"
+ACQUIRE_JOBS = "/acquirejobs"
 
 
 class ActionsApi:
-    """`~` and what follows it in the tenant's segment is another address of the same tenant (F32)."""
+    """A `~` and what follows it in the tenant's segment make another address of the same tenant
+    (fault F32)."""
 
     def __init__(self, lock: MachineLock) -> None:
         self._lock = lock
@@ -45,7 +46,7 @@ class ActionsApi:
 
     def _answer(self, request: Request, scope: str, path: str) -> Reply:
         check_user_agent(self._store, request)
-        if not path.endswith(ON_THE_QUEUE):
+        if not path.endswith(ACQUIRE_JOBS):
             check_service_token(self._store, request, TokenKind.ADMIN, scope)
         check_api_version(self._store, request, request.query.get("api-version", ""))
         found = find_route(self._routes, request.method, path)

@@ -1,4 +1,4 @@
-"""What the control API does to things, as GitHub's staff, other clients and bad luck would."""
+"""Changes from outside that the control API and faults make: by hand, by other clients, by GitHub itself."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ OTHER_CLIENT = "another-host"
 
 
 def change_scale_set(machine: Machine, scale_set: ScaleSet, action: str, value: str) -> None:
-    """`value` is the new name, the new group's name, or the labels separated by commas."""
+    """`value` is the new name, the name of the new group, or the new labels separated by commas."""
     if action == "delete":
         machine.scale_sets.end(scale_set)
     elif action == "rename":
@@ -44,14 +44,15 @@ def change_session(machine: Machine, session: Session, action: str) -> None:
 
 
 def steal(machine: Machine, scale_set: ScaleSet) -> Session:
-    """Another client ends the live session, if there is one, and holds the set with its own."""
+    """Let another client end the live session, if there is one, and open its own."""
     if scale_set.session is not None:
         machine.sessions.end(scale_set.session, SessionState.DELETED)
     return machine.sessions.create(scale_set, OTHER_CLIENT)
 
 
 def change_runner(machine: Machine, runner: Runner, action: str) -> None:
-    """`vanish` leaves a ghost, `deregister` tells the agent, `offline` only forgets that it is there."""
+    """`vanish` removes the registration and leaves a ghost, `deregister` also tells the agent, `offline`
+    keeps the registration."""
     if action == "vanish":
         machine.agents.vanish(runner)
     elif action == "offline":

@@ -1,4 +1,4 @@
-"""The demo agent's protocol, our own (docs/protocol.md § 9.5)."""
+"""The protocol of the demo agent, which is our own (docs/protocol.md § 9.5)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PREFIX = "/_sim/agent/v1/"
 LARGEST_LOG = 64 * 1024
-KEPT_LINES = 10_000
+MOST_LOG_LINES = 10_000
 STEP_STATES = ("started", "succeeded", "failed", "skipped", "canceled")
 
 
@@ -121,12 +121,12 @@ class AgentApi:
 
     def _log(self, call: Call) -> Reply:
         if len(call.request.body) > LARGEST_LOG:
-            raise AgentRefusal(413, "TooLarge", "At most 64 KiB of log a call.")
+            raise AgentRefusal(413, "TooLarge", "At most 64 KiB of log per call.")
         body = call.request.json()
         offset, lines = body.integer("offset"), body.texts("lines")
         with self._lock:
             step = self._step_record(call)
-            if 0 <= offset <= len(step.lines) and offset + len(lines) <= KEPT_LINES:
+            if 0 <= offset <= len(step.lines) and offset + len(lines) <= MOST_LOG_LINES:
                 step.lines[offset:] = lines
                 self._store.note("log", job=call.args[0], step=int(call.args[1]), lines=len(step.lines))
         return NO_CONTENT

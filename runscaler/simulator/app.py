@@ -1,4 +1,4 @@
-"""The WSGI application: a request comes in, a side answers, faults have their way, a reply goes out."""
+"""The WSGI application: routes a request to its API and lets faults replace or change the reply."""
 
 from __future__ import annotations
 
@@ -22,19 +22,20 @@ if TYPE_CHECKING:
     from runscaler.simulator.machine_lock import MachineLock
 
 
-JIT = "/generatejitconfig"
-NO_BODY = (202, 204)
+JIT_CONFIG = "/generatejitconfig"
+WITHOUT_BODY = (202, 204)
 
 
 class App:
-    """`faults` is where faults are set; they touch neither the control API nor, unasked, agents."""
+    """`faults` are the faults that are set. They do not affect the control API, and affect agents only
+    where their match names an agent's path."""
 
     def __init__(self, lock: MachineLock) -> None:
         self.lock = lock
         self.faults = FaultRegistry(lock)
         self._store = lock.machine.store
         self.control = control.ControlApi(lock, self.faults)
-        self._sides: tuple[tuple[str, Callable[[Request], Reply]], ...] = (
+        self._apis: tuple[tuple[str, Callable[[Request], Reply]], ...] = (
             (queue_api.PREFIX, queue_api.QueueApi(lock).handle),
             (agent_api.PREFIX, agent_api.AgentApi(lock).handle),
             (actions_api.PREFIX, actions_api.ActionsApi(lock).handle),
@@ -51,41 +52,42 @@ class App:
         return [outcome.body]
 
     def _outcome(self, request: Request) -> Outcome:
-        side = next((prefix for prefix, _ in self._sides if request.path.startswith(prefix)), "")
-        whom = f"{side} {request.header('authorization')}"
+        api = next((prefix for prefix, _ in self._apis if request.path.startswith(prefix)), "")
+        client = f"{api} {request.header('authorization')}"
         with self.lock:
-            self._store.rate_rule.asked(whom, f"{request.method} {request.path}")
-        outcome = self._bounded(request) if request.path.endswith(JIT) else self._faulty(request)
-        waits = dict(outcome.headers).get("Retry-After") if isinstance(outcome, Reply) else None
-        if waits is not None:
+            self._store.rate_rule.request_received(client, f"{request.method} {request.path}")
+        is_jit_call = request.path.endswith(JIT_CONFIG)
+        outcome = self._jit_call(request) if is_jit_call else self._answer_with_faults(request)
+        retry_after = dict(outcome.headers).get("Retry-After") if isinstance(outcome, Reply) else None
+        if retry_after is not None:
             with self.lock:
-                self._store.rate_rule.told(whom, waits)
+                self._store.rate_rule.retry_after_sent(client, retry_after)
         return outcome
 
-    def _bounded(self, request: Request) -> Outcome:
+    def _jit_call(self, request: Request) -> Outcome:
         with self.lock:
-            self._store.rate_rule.jit_begins(request.path)
+            self._store.rate_rule.jit_call_began(request.path)
         try:
-            return self._faulty(request)
+            return self._answer_with_faults(request)
         finally:
             with self.lock:
-                self._store.rate_rule.jit_ends(request.path)
+                self._store.rate_rule.jit_call_ended(request.path)
 
-    def _faulty(self, request: Request) -> Outcome:
-        acting = self.faults.matching(request)
-        outcome = acting.before()
-        return outcome if outcome is not None else acting.after(self._answer(request))
+    def _answer_with_faults(self, request: Request) -> Outcome:
+        faults = self.faults.matching(request)
+        outcome = faults.before()
+        return outcome if outcome is not None else faults.after(self._answer(request))
 
     def _answer(self, request: Request) -> Reply:
         try:
             if len(request.body) > LARGEST_BODY:
                 raise PlainRefusal(413, "The body is too large.")
-            return self._side(request)(request)
+            return self._api_for(request)(request)
         except Refusal as refusal:
             return refused(refusal)
 
-    def _side(self, request: Request) -> Callable[[Request], Reply]:
-        for prefix, handle in self._sides:
+    def _api_for(self, request: Request) -> Callable[[Request], Reply]:
+        for prefix, handle in self._apis:
             if request.path.startswith(prefix):
                 return handle
         raise PlainRefusal(404, "Not Found")
@@ -100,7 +102,7 @@ class App:
         ]
         if request.path.startswith((actions_api.PREFIX, queue_api.PREFIX)):
             headers.append(("ActivityId", identity))
-        if reply.status not in NO_BODY:
+        if reply.status not in WITHOUT_BODY:
             headers.append(("Content-Type", reply.content_type))
         if reply.status != 204:
             headers.append(("Content-Length", str(len(reply.body))))

@@ -1,4 +1,4 @@
-"""The JSON bodies that the simulated GitHub sends (docs/protocol.md § 4.3, 5.2, 5.3), as plain values."""
+"""The JSON bodies that the simulated GitHub sends (docs/protocol.md § 4.3, 5.2, 5.3)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOT_YET = "0001-01-01T00:00:00Z"
 
 
 def timestamp(seconds: float | None) -> str:
-    """RFC 3339 as .NET writes it: up to 7 digits of fraction, none when it is whole; "not yet" is the year 1."""
+    """RFC 3339 as .NET writes it: a fraction only where there is one; the year 1 for "not yet"."""
     if not seconds:
         return NOT_YET
     text = datetime.fromtimestamp(seconds, tz=UTC).replace(tzinfo=None).isoformat()
@@ -43,7 +43,7 @@ def statistics(scale_set: ScaleSet) -> Json:
 
 
 def scale_set_body(scale_set: ScaleSet, group_name: str, base: str) -> Json:
-    """`base` is the actions service's URL, with a final slash."""
+    """`base` is the URL of the actions service, with a final slash."""
     own = f"{base}_apis/runtime/runnerscalesets/{scale_set.id}"
     return {
         "id": scale_set.id,
@@ -81,7 +81,7 @@ def runner_body(runner: Runner) -> Json:
 
 
 def listed_runner_body(runner: Runner) -> Json:
-    """What get and list say beyond that (known from another client only)."""
+    """The additional fields of get and list (known from another client only)."""
     return {
         **runner_body(runner),
         "status": "online" if runner.online else "offline",
@@ -100,7 +100,7 @@ def group_body(number: int, name: str, size: int) -> Json:
 
 
 def message_body(message: Message, scale_set: ScaleSet) -> Json:
-    """The events were frozen as they arose; the statistics are those of now."""
+    """The events are as they were when they happened, the statistics as they are now."""
     acquire_url = f"/_apis/runtime/runnerscalesets/{scale_set.id}/acquirejobs"
     events = [job_message(event, acquire_url) for event in message.events]
     return {
@@ -112,7 +112,7 @@ def message_body(message: Message, scale_set: ScaleSet) -> Json:
 
 
 def job_message(event: Event, acquire_url: str) -> Json:
-    """`acquire_url` is where the job may be acquired, if it is on offer."""
+    """`acquire_url` is where an offered job can be acquired."""
     if isinstance(event, UnknownEvent):
         return {"messageType": event.kind}
     return {
@@ -135,7 +135,7 @@ def job_message(event: Event, acquire_url: str) -> Json:
 
 
 def _own_fields(event: JobEvent, acquire_url: str) -> Json:
-    """What only this kind of event has."""
+    """The fields that only this kind of event has."""
     match event:
         case JobAvailable():
             return {"acquireJobUrl": acquire_url}
@@ -148,7 +148,8 @@ def _own_fields(event: JobEvent, acquire_url: str) -> Json:
 
 
 def acquirable_job(job: Job, acquire_url: str) -> Json:
-    """A job that may be acquired: JobAvailable without job id, times, display name and run id (4.2)."""
+    """An offered job: JobAvailable without job id, times, display name and run id (docs/protocol.md
+    § 4.2)."""
     left_out = (
         "jobId",
         "queueTime",

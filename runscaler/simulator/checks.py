@@ -1,4 +1,4 @@
-"""Checks that calls of several sides share: token, scope, User-Agent, version, bodies (V1 to V5)."""
+"""Checks that several APIs share: token, scope, User-Agent, api-version, bodies (V1 to V5)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.simulator.http_messages import BadBody, Fields
 from runscaler.simulator.refusals import RestRefusal, ServiceRefusal, unauthorised
-from runscaler.simulator.tokens import TokenKind, Verdict
+from runscaler.simulator.tokens import TokenKind, TokenStatus
 
 if TYPE_CHECKING:
     from runscaler.simulator.http_messages import Request
@@ -23,7 +23,7 @@ def check_user_agent(store: Store, request: Request) -> None:
 
 
 def check_api_version(store: Store, request: Request, named: str) -> None:
-    """`named` is where the call names it: the query's value, or the Accept header."""
+    """`named` is the text that should name it: the query's value or the Accept header."""
     if API_VERSION not in named:
         text = f"No api-version {API_VERSION} in {request.method} {request.path}"
         store.violations.refuse(4, ServiceRefusal(400, "VssVersionNotSpecifiedException", text))
@@ -40,7 +40,7 @@ def bad_body(text: str) -> ServiceRefusal:
 
 
 def read_fields(store: Store, request: Request) -> Fields:
-    """The JSON object of a call to the actions service. Lenient or not, without one nothing can be done."""
+    """The JSON object of a call to the actions service; refused without one, even when lenient."""
     try:
         return request.json()
     except BadBody as error:
@@ -54,28 +54,28 @@ def refused_body(store: Store, error: BadBody) -> Refusal:
 
 
 def bearer(request: Request) -> str:
-    """The token of `Authorization: Bearer …`, empty if there is no such header."""
+    """The token of `Authorization: Bearer …`, empty without such a header."""
     scheme, _, token = request.header("authorization").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def check_service_token(store: Store, request: Request, kind: TokenKind, subject: str) -> None:
-    """The token of an actions or queue call: of the right kind, alive, of this scope or session."""
+    """Check the token of a call: its kind, its expiry, and that it belongs to this scope or session."""
     check_token(store, bearer(request), kind, subject, f"{request.method} {request.path}")
 
 
 def check_token(store: Store, text: str, kind: TokenKind, subject: str, call: str) -> None:
-    """The same for a token by itself; `call` names what it came with."""
-    verdict = store.tokens.judge(text, kind)
-    if verdict is Verdict.OVER:
-        store.rate_rule.excuse_refresh(subject)
+    """Check a token by itself; `call` names the call for the record."""
+    status = store.tokens.status(text, kind)
+    if status is TokenStatus.EXPIRED:
+        store.rate_rule.allow_refresh(subject)
         raise unauthorised(f"The {kind.value} has expired.")
-    if verdict is Verdict.WRONG:
+    if status is TokenStatus.WRONG:
         store.violations.refuse(1, unauthorised(_wrong(store, call, text, kind)))
         return
     token = store.tokens.find(text)
     if token is not None and token.subject != subject:
-        text = f"The {kind.value} is of {token.subject}, not of {subject}"
+        text = f"The {kind.value} belongs to {token.subject}, not to {subject}"
         if kind is TokenKind.QUEUE:
             store.violations.refuse(1, unauthorised(text))
         store.violations.refuse(2, ServiceRefusal(403, "AccessCheckException", text))

@@ -1,4 +1,7 @@
-"""The control API: queue jobs, look, break things (docs/protocol.md § 9.6). Needs header X-Sim-Control: 1."""
+"""The control API: queue jobs, inspect the state, set faults (docs/protocol.md § 9.6).
+
+Calls need the header X-Sim-Control: 1, so that no web page can make them.
+"""
 
 from __future__ import annotations
 
@@ -34,12 +37,12 @@ class ControlApi:
         self._store = lock.machine.store
         self._faults = faults
         self.player: Player | None = None
-        """Plays the scenario, if there is one."""
+        """The player of the scenario, if one is loaded."""
         self._routes = (
             route("GET", "state", self._state),
             route("GET", "events", self._events),
             route("GET", "violations", self._violations),
-            route("DELETE", "violations", self._forgive),
+            route("DELETE", "violations", self._clear_violations),
             route("POST", "jobs", self._queue),
             route("POST", "jobs/([^/]+)/cancel", self._cancel),
             route("POST", r"scale-sets/(\d+)", self._change_scale_set),
@@ -86,7 +89,7 @@ class ControlApi:
     def _events(self, call: Call) -> Reply:
         text = call.request.query.get("after", "0")
         if not text.isdecimal():
-            raise BadBody(f"after is a number of events, not {text!r}")
+            raise BadBody(f"after is the number of an event, not {text!r}")
         after = int(text)
         with self._lock:
             events = [entry for entry in self._store.journal if int(str(entry["number"])) > after]
@@ -98,7 +101,7 @@ class ControlApi:
             found = self._machine.final_violations() if final else self._store.violations.all()
         return json_reply([violation_body(one) for one in found])
 
-    def _forgive(self, call: Call) -> Reply:
+    def _clear_violations(self, call: Call) -> Reply:
         with self._lock:
             self._store.violations.clear()
         return NO_CONTENT
@@ -160,7 +163,7 @@ class ControlApi:
 
 
 def read_count(body: Fields) -> int | str | None:
-    """null is until deleted, absent the fault's own default."""
+    """Null means until the fault is deleted, an absent count the default of its row."""
     if "count" not in body.spelled:
         return "default"
     return body.integer("count") if body.has("count") else None

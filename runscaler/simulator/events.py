@@ -1,4 +1,4 @@
-"""Job events: what a scale set's listener is told about its jobs (docs/protocol.md § 5.3)."""
+"""Job events, which a scale set's listener receives about its jobs (docs/protocol.md § 5.3)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ E = TypeVar("E", bound="JobEvent")
 
 
 def job_event(kind: Callable[..., E], job: Job, *, numbered: bool, **more: object) -> E:
-    """An event about the job as it is now. `numbered`: with the request id, which is 0 on the newer service."""
+    """An event about the job as it is now. `numbered`: with its request id, which is 0 in flavour A."""
     owner, _, repository = job.spec.repository.partition("/")
     return kind(
         job_id=job.id,

@@ -1,4 +1,4 @@
-"""waitress, with connections that can be watched and broken, and a port that can be left for a while."""
+"""A waitress server: its connections can be observed and broken, its port can be closed for a while."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Trigger(Protocol):
-    """waitress's way to have something done by its loop (its type stubs have this wrong)."""
+    """Runs a function in waitress's loop (the type stubs declare this wrongly)."""
 
     def pull_trigger(self, thunk: Callable[[], None]) -> None: ...
 
 
 class WatchedChannel(HTTPChannel):
-    """A connection that its request can watch and break (`exchange.Connection`)."""
+    """An `http_messages.Connection`."""
 
     keep_open = False
-    """It outlives `stop_listening`, for the reply that is on its way."""
+    """`stop_listening` does not close it, so that the reply in progress can be sent."""
     _call: Callable[[], None] | None = None
 
     def gone(self) -> bool:
@@ -61,8 +61,9 @@ class Acceptor(TcpWSGIServer):
     channel_class = WatchedChannel
 
 
-class Listener:
-    """An application on a TCP port. `keeps_open` says for which paths a connection outlives `stop_listening`."""
+class HttpServer:
+    """A WSGI application on a TCP port. `keeps_open` tells for which paths `stop_listening` leaves the
+    connection open."""
 
     def __init__(
         self, app: WSGIApplication, host: str, port: int, threads: int, keeps_open: Callable[[str], bool]
@@ -79,7 +80,7 @@ class Listener:
         self._loop: threading.Thread | None = None
 
     def start(self) -> None:
-        """Returns when it listens; `HostError` if the port is taken."""
+        """Returns when the port is open; raises `HostError` if it cannot be opened."""
         acceptor = self._acceptor = self._accept()
         self.port = int(acceptor.getsockname()[1])
         self._trigger = cast("Trigger", acceptor.trigger)
@@ -88,7 +89,7 @@ class Listener:
         self._loop.start()
 
     def stop(self) -> None:
-        """Complete when it returns; requests in flight must be ending by themselves."""
+        """Stop the server and wait for its threads; requests in progress must end by themselves."""
         self._dispatcher.shutdown(timeout=STOP_SECONDS)
         if self._loop is not None and self._trigger is not None:
             self._trigger.pull_trigger(lambda: wasyncore.close_all(self._map))
@@ -96,7 +97,7 @@ class Listener:
             self._loop = None
 
     def stop_listening(self) -> None:
-        """Cut all connections and refuse new ones, until `resume_listening`."""
+        """Close all connections and refuse new ones until `resume_listening`."""
         self._in_loop(self._close_down)
 
     def resume_listening(self) -> None:
@@ -159,7 +160,7 @@ class Listener:
 
 
 def _refused(host: str, port: int, error: OSError) -> HostError:
-    """Without the address that `create_server` puts behind the reason once more."""
+    """The error without the address that `create_server` repeats after the reason."""
     reason = str(error.strerror or error).partition(" (while attempting")[0]
     text = f"the simulator cannot listen on {host}:{port}: {reason[:1].lower()}{reason[1:]}"
     if error.errno in (errno.EADDRINUSE, errno.EACCES):

@@ -1,4 +1,4 @@
-"""JIT configurations: GitHub's outer form, our own keys (docs/protocol.md § 8.1, 9.4)."""
+"""JIT configurations in GitHub's format, with credentials of our own (docs/protocol.md § 8.1, 9.4)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RSA_PARAMETERS = encode(dict.fromkeys(RSA_KEYS, "AQAB"))
 
 
 def encoded_jit_config(runner: Runner, agent_url: str, config_url: str) -> str:
-    """base64 of a JSON object: file name → base64 of the file's content."""
+    """The base64 of a JSON object that maps file names to the base64 of their content."""
     files = {
         ".runner": runner_file(runner, agent_url, config_url),
         ".credentials": {

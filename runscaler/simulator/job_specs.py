@@ -1,4 +1,4 @@
-"""Jobs as callers of the control and Python API ask for them."""
+"""Reading job specifications from the bodies of the control API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 def read_job_spec(store: Store, body: Fields) -> JobSpec:
-    """`scaleSet` is a name (or `labels` are the job's), `scope` needed only where that is not unique."""
+    """The job is for the scale set named `scaleSet`, or has these `labels`; `scope` is needed only where
+    it does not follow from them."""
     labels = body.texts("labels") or (body.text("scaleSet"),)
     scope = body.text("scope", "").lower() or scope_for(store, labels[0])
     steps = tuple(read_step(each, index) for index, each in enumerate(body.items("steps"), start=1))
@@ -32,7 +33,7 @@ def read_job_spec(store: Store, body: Fields) -> JobSpec:
 
 
 def read_step(value: object, number: int) -> Step:
-    """A step is an object of docs/protocol.md § 9.5, or just what it runs."""
+    """A step is an object as in docs/protocol.md § 9.5, or just the text of its script."""
     if isinstance(value, str):
         return Step(f"step {number}", value)
     step = Fields.of(value)
@@ -47,7 +48,7 @@ def read_step(value: object, number: int) -> Step:
 
 
 def pairs(body: Fields, key: str) -> list[tuple[str, object]]:
-    """The object at `key`, its own keys spelled as they were."""
+    """The entries of the object at `key`, whose own keys keep their case."""
     value = body.values.get(key, {})
     if not isinstance(value, dict):
         raise BadBody(f"{key} is not an object")
@@ -55,7 +56,7 @@ def pairs(body: Fields, key: str) -> list[tuple[str, object]]:
 
 
 def scope_for(store: Store, label: str) -> str:
-    """The scope of the live set of that name or label; of the only scope there is for an unknown one."""
+    """The scope of the live scale set with that name or label, else the only scope that is in use."""
     wanted = label.lower()
     for one in reversed(store.scale_sets.values()):
         names = {one.name.lower(), *(name.lower() for name, _ in one.labels)}

@@ -1,4 +1,4 @@
-"""Jobs from outside: queued by workflows, cancelled by people, too old at last (docs/protocol.md § 9.3)."""
+"""Jobs: queued by workflows, cancelled by users, failed when queued too long (docs/protocol.md § 9.3)."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from runscaler.simulator.records import JobSpec, ScaleSet
     from runscaler.simulator.store import Store
 
-FIRST_RUN = 991
-FIRST_REQUEST = 101
+FIRST_RUN_ID = 991
+FIRST_NUMBER = 101
 
 
 class Jobs:
@@ -20,29 +20,29 @@ class Jobs:
         self._store = store
         self._dispatch = dispatch
 
-    def queue(self, order: JobSpec) -> list[Job]:
-        """Queue `order.count` jobs of one workflow run and look for their scale sets at once."""
-        run_id = FIRST_RUN + len(self._store.jobs)
-        jobs = [self._new(order, run_id, index) for index in range(order.count)]
+    def queue(self, spec: JobSpec) -> list[Job]:
+        """Queue `spec.count` jobs of one workflow run."""
+        run_id = FIRST_RUN_ID + len(self._store.jobs)
+        jobs = [self._new(spec, run_id, index) for index in range(spec.count)]
         for job in jobs:
             self._add(job)
         return jobs
 
     def cancel(self, job: Job) -> None:
-        """While it waits: over at once. While it runs: its agent is told when it next renews."""
+        """Cancel a job: a waiting one ends at once, a running one when its agent next renews the lease."""
         if job.state is JobState.RUNNING:
             job.cancel = True
         elif job.state is not JobState.COMPLETED:
             self._dispatch.finish(job, "canceled")
 
     def release(self, scale_set: ScaleSet) -> None:
-        """The set is gone: its jobs that no runner has started go back to the queue."""
+        """Queue the jobs of a deleted scale set again that no runner has started."""
         waiting = [job for job in self._store.jobs.values() if job.scale_set is scale_set]
         for job in waiting:
             if job.state in (JobState.AVAILABLE, JobState.ACQUIRED, JobState.ASSIGNED):
                 self._forget_runner(job)
                 job.assigned_at = 0.0
-                self._store.place_job(job, JobState.QUEUED, None)
+                self._store.move_job(job, JobState.QUEUED, None)
                 self._dispatch.queue(job)
 
     def _forget_runner(self, job: Job) -> None:
@@ -55,15 +55,15 @@ class Jobs:
         self._store.deadlines.after(self._store.timers.queue, lambda: self._too_old(job))
         self._dispatch.queue(job)
 
-    def _new(self, order: JobSpec, run_id: int, index: int) -> Job:
+    def _new(self, spec: JobSpec, run_id: int, index: int) -> Job:
         return Job(
             id=self._store.uuid(),
-            number=FIRST_REQUEST + len(self._store.jobs) + index,
-            spec=order,
-            labels=frozenset(label.lower() for label in order.labels),
+            number=FIRST_NUMBER + len(self._store.jobs) + index,
+            spec=spec,
+            labels=frozenset(label.lower() for label in spec.labels),
             run_id=run_id,
             queued_at=self._store.clock.wall(),
-            steps=[StepRecord() for _ in order.steps],
+            steps=[StepRecord() for _ in spec.steps],
         )
 
     def _too_old(self, job: Job) -> None:

@@ -1,13 +1,17 @@
-"""The simulated GitHub as one state machine without I/O (docs/protocol.md § 9.3).
+"""The simulated GitHub as a state machine without I/O (docs/protocol.md § 9.3).
 
-    store        the things, their counts, the clock, chance, deadlines, violations, tokens
-    scale_sets   make, find, change, delete            sessions   one live one a set, polls
-    message_queue      events become messages                dispatch   jobs find sets, then runners
-    jobs         queue, cancel                         leases     start, renew, complete
-    runners      registrations                         agents     their processes' sessions
+    store          all records, the clock, deadlines, tokens, violations
+    scale_sets     create, find, change, delete
+    sessions       message sessions and their polls
+    message_queue  job events become messages, which are delivered until deleted
+    jobs           queue, cancel
+    dispatch       jobs are assigned to scale sets, then offered to runners
+    leases         a job on a runner: start, renew, complete
+    runners        registrations
+    agents         the sessions of the runners' processes
 
-Every call first lets what is due by the clock happen (`tick`). None of it may be called from two
-threads at once: the lock (`lock.py`) holds the lock.
+Call `tick` before each step, so that what is due by the clock happens first. The machine is not
+thread-safe: use it through `machine_lock.MachineLock`, which also ticks.
 """
 
 from __future__ import annotations
@@ -47,11 +51,11 @@ class Machine:
         self.agents = Agents(self.store, self.runners, self.dispatch)
 
     def tick(self) -> None:
-        """Let everything happen that is due."""
+        """Run all deadlines that are due."""
         self.store.deadlines.run_due()
 
     def final_violations(self) -> tuple[Violation, ...]:
-        """All violations, judged as if every client had come to its orderly end (V8, V12)."""
+        """All violations, including those that only show when every client has ended (V8, V12)."""
         now = self.store.clock.wall()
         left = (Violation(rule, text, now) for rule, text in (*self._undeleted(), *self._left_behind()))
         return (*self.store.violations.all(), *left)
@@ -65,7 +69,7 @@ class Machine:
     def _left_behind(self) -> Iterator[tuple[int, str]]:
         for scale_set in self.store.scale_sets.values():
             if scale_set.session is not None:
-                yield 12, f"session {scale_set.session.id} of {scale_set.name} was left"
+                yield 12, f"session {scale_set.session.id} of {scale_set.name} was left open"
         for runner in self.store.runners.values():
             if runner.state in (RunnerState.REGISTERED, RunnerState.OFFLINE):
-                yield 12, f"the registration of {runner.name} ({runner.state.value}) was left"
+                yield 12, f"the registration of {runner.name} ({runner.state.value}) was left behind"

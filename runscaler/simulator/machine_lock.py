@@ -1,12 +1,12 @@
-"""The one lock around the machine, and all waiting on it.
+"""The lock of the machine, and all waiting on its state.
 
-    with lock: …                     one step: what is due happens first, who has news is woken after
-    lock.wait(key, ready, seconds)   a long poll: sleeps until its own key is woken
-    lock.call_when_woken(key, call)  the same without a thread
-    lock.watch(predicate, seconds)   sleeps until any change
+    with lock as machine: …          one step: due deadlines run before it, waiting polls are woken after it
+    lock.wait(key, ready, seconds)   a long poll: block until `ready` gives something
+    lock.call_when_woken(key, call)  the same without a blocked thread
+    lock.watch(predicate, seconds)   block until the predicate holds
 
-A waiting poll costs nothing: it is woken by name within the step that gave it something, and one
-thread sleeps until the next deadline of the machine.
+A waiting poll uses no processor time: the step that has something for it wakes it by its key. One thread
+sleeps until the machine's next deadline.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+LONGEST_SLEEP = 3600.0
+
+
 class Environment(Protocol):
-    """What is around the machine and faults may play with."""
+    """The parts outside the machine that faults change."""
 
     clock: OffsetClock
 
     def stop_listening(self) -> None:
-        """Refuse connections."""
+        """Close all connections and refuse new ones."""
 
     def resume_listening(self) -> None:
-        """Accept them again."""
-
-
-LONGEST_SLEEP = 3600.0
+        """Accept connections again."""
 
 
 class MachineLock:
@@ -60,12 +60,12 @@ class MachineLock:
         self._ticking.start()
 
     def close(self) -> None:
-        """End all waits now and for ever; complete when it returns, and may be called twice."""
+        """End all waits, now and later, and join the clock's thread. May be called twice."""
         with self._lock:
             self.closed = True
             self._ticker.set()
-            for sleeper in self._sleepers():
-                sleeper.set()
+            for waiting in self._all_waiting():
+                waiting.set()
         if self._ticking is not None:
             self._ticking.join()
 
@@ -83,7 +83,8 @@ class MachineLock:
             call()
 
     def wait(self, key: str, ready: Callable[[], T | None], seconds: float) -> T | None:
-        """Block until `ready` (called with the lock held) gives something; None when time is up."""
+        """Block until `ready`, which is called with the lock held, returns something; None after
+        `seconds`. `ready` is called again whenever `key` is woken."""
         woken = threading.Event()
         with self:
             self._waiting[key].add(woken)
@@ -96,12 +97,13 @@ class MachineLock:
                     del self._waiting[key]
 
     def call_when_woken(self, key: str, call: Callable[[], None]) -> None:
-        """To be called by the lock's holder: `call` is made once, without the lock, on the thread whose
-        step wakes `key`."""
+        """Make this call once, without the lock, on the thread whose step wakes `key`. The lock must be
+        held."""
         self._calls[key] = call
 
     def watch(self, predicate: Callable[[], bool], seconds: float) -> bool:
-        """Block until `predicate` (called with the lock held) is true; False when time is up."""
+        """Block until `predicate`, which is called with the lock held after each change, is true; False
+        after `seconds`."""
         changed = threading.Event()
         with self:
             self._watching.add(changed)
@@ -112,12 +114,12 @@ class MachineLock:
                 self._watching.discard(changed)
 
     def wake(self, key: str) -> None:
-        """Let the poll of this name look again (its client hung up)."""
+        """Let the poll with this key check again, because its client has hung up."""
         with self:
             self.machine.store.woken.add(key)
 
     def pause(self, seconds: float, connection: Connection) -> None:
-        """Let time pass for a fault; over early when the client hangs up or the simulator closes."""
+        """Wait for a fault; ends early when the client hangs up or the simulator stops."""
         key = f"pause/{id(connection)}"
         connection.when_gone(lambda: self.wake(key))
         self.wait(key, lambda: connection.gone() or None, seconds)
@@ -138,7 +140,7 @@ class MachineLock:
             woken.wait(left)
 
     def _wake(self) -> list[Callable[[], None]]:
-        """Wake who has news; returns the calls to make once the lock is free."""
+        """Wake the polls whose keys are woken; returns the calls to make once the lock is free."""
         store = self.machine.store
         calls = [self._calls.pop(key) for key in store.woken if key in self._calls]
         for key in store.woken:
@@ -165,5 +167,5 @@ class MachineLock:
                 self._next_tick = float("inf") if due is None else due
             self._ticker.wait(min(LONGEST_SLEEP, max(0.0, self._next_tick - clock.monotonic())))
 
-    def _sleepers(self) -> list[threading.Event]:
+    def _all_waiting(self) -> list[threading.Event]:
         return [*self._watching, *(one for some in self._waiting.values() for one in some)]

@@ -1,4 +1,5 @@
-"""A scale set's messages: formed from its events, delivered until deleted (docs/protocol.md § 9.3, message)."""
+"""Message queues of the scale sets: messages are formed from events and delivered until they are deleted
+(docs/protocol.md § 9.3)."""
 
 from __future__ import annotations
 
@@ -16,30 +17,33 @@ if TYPE_CHECKING:
     from runscaler.simulator.records import Event, Job, ScaleSet
     from runscaler.simulator.store import Store
 
-EVENTS_A_MESSAGE = 50
+EVENTS_PER_MESSAGE = 50
 
 
 class MessageQueue:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.interceptors: dict[int, Callable[[ScaleSet, JobEvent], list[JobEvent]]] = {}
-        """What faults make of each event before it is queued, by fault."""
+        """Faults that replace an event by others before it is queued, by the fault's id."""
 
     def add_event(self, scale_set: ScaleSet, kind: Callable[..., JobEvent], job: Job, **more: object) -> None:
-        """An event for the scale set's listener, frozen as things are now; wakes its poll."""
+        """Queue an event about the job as it is now, and wake the listener's poll."""
         numbered = self._store.options.flavour is Flavour.ACQUIRE
         events = [job_event(kind, job, numbered=numbered, **more)]
         for interceptor in self.interceptors.values():
-            events = [told for event in events for told in interceptor(scale_set, event)]
+            events = [replaced for event in events for replaced in interceptor(scale_set, event)]
         self.post(scale_set, *events)
 
     def post(self, scale_set: ScaleSet, *events: Event) -> None:
-        """Put events into the queue as they are."""
+        """Queue events as they are, past all interceptors."""
         scale_set.events.extend(events)
         self._store.wake_session(scale_set)
 
     def next(self, scale_set: ScaleSet, after: int) -> Message | None:
-        """The oldest undeleted message beyond `after`, formed now if events wait; counts as delivered."""
+        """The oldest undeleted message with an id above `after`, else a new one of the waiting events.
+
+        None if there are none. The message counts as delivered.
+        """
         for message in scale_set.undeleted.values():
             if message.id > after or message.again:
                 return self._deliver(message)
@@ -55,7 +59,8 @@ class MessageQueue:
             self._store.violations.refuse(8, refusal)
 
     def repeat_deleted(self, scale_set: ScaleSet, *, new_id: bool) -> None:
-        """What was deleted last comes once more: as new events, or as it was, whatever the cursor says."""
+        """Deliver the last deleted message again: its events under a new id, or the message as it was,
+        whatever lastMessageId says."""
         message = scale_set.last_deleted
         if message is None:
             return
@@ -67,11 +72,11 @@ class MessageQueue:
             self._store.wake_session(scale_set)
 
     def restart_ids(self, scale_set: ScaleSet, first: int) -> None:
-        """From now on ids count up from `first` again (fault F55)."""
+        """Let the ids of new messages start at `first` (fault F55)."""
         scale_set.last_message = first - 1
 
     def _form(self, scale_set: ScaleSet) -> Message:
-        count = min(EVENTS_A_MESSAGE, len(scale_set.events))
+        count = min(EVENTS_PER_MESSAGE, len(scale_set.events))
         events = tuple(scale_set.events.popleft() for _ in range(count))
         scale_set.last_message = scale_set.last_message + 1
         message = Message(scale_set.last_message, events)

@@ -21,7 +21,7 @@ PREFIX = "/_sim/queue/"
 QUEUE = re.compile(r"/_sim/queue/(\d+)/messages(?:/(\d+))?")
 DIGITS = re.compile(r"\d{1,18}")
 OVERTAKEN_GRACE = 0.25
-FOR_EVER = 86400.0
+FOREVER = 86400.0
 
 
 class QueueApi:
@@ -61,13 +61,14 @@ class QueueApi:
 
         reply = self._lock.wait(session.id, ready, self._store.timers.long_poll)
         if reply is None and session.mute:
-            reply = self._lock.wait(session.id, ready, FOR_EVER)
+            reply = self._lock.wait(session.id, ready, FOREVER)
         if session.poll != number:
             self._check_overtaken(request, session)
         return reply or ACCEPTED
 
     def _check_overtaken(self, request: Request, session: Session) -> None:
-        """A poll that its client broke off is no second one: its end may be seen a moment late (5.1)."""
+        """Record two polls at once, unless the client broke the earlier one off: its hanging up may be
+        noticed a moment late (docs/protocol.md § 5.1)."""
         self._lock.pause(OVERTAKEN_GRACE, request.connection)
         if not request.connection.gone() and not self._lock.closed:
             with self._lock:

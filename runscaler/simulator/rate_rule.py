@@ -1,7 +1,7 @@
-"""The rule V11: who was told to wait waits, and what GitHub bounds stays bounded.
+"""The rule V11: clients obey Retry-After, and bound their token refreshes and JIT calls.
 
-Only recorded, never refused. A request that was under way when its client was told to wait is
-forgiven, as is a client that waits 15 minutes where it was told to wait longer (fault F17).
+Violations are recorded and never refused. A request that was already on its way when its client got the
+Retry-After is allowed, and nobody needs to wait longer than 15 minutes (fault F17).
 """
 
 from __future__ import annotations
@@ -14,63 +14,65 @@ if TYPE_CHECKING:
     from runscaler.clock import Clock
     from runscaler.simulator.violations import Violations
 
-UNDER_WAY = 0.25
-EARLY = 0.05
-LONGEST = 900.0
-REFRESH_GAP = 10.0
-JIT_CALLS = 8
+ALREADY_SENT = 0.25
+"""Seconds after a reply with Retry-After in which requests still arrive that were sent before it."""
+TOLERANCE = 0.05
+LONGEST_WAIT = 900.0
+REFRESH_INTERVAL = 10.0
+MOST_JIT_CALLS = 8
 
 
 class RateRule:
     def __init__(self, clock: Clock, violations: Violations) -> None:
         self._clock = clock
         self._violations = violations
-        self._told: dict[str, tuple[float, float]] = {}
+        self._waits: dict[str, tuple[float, float]] = {}
+        """(when the client got its Retry-After, until when it must wait), by client."""
         self._refreshed: dict[str, float] = {}
         self._jit_calls: Counter[str] = Counter()
         self.most_jit_calls = 0
-        """The most that were under way at once for one scale set."""
+        """The most JIT calls that were ever in progress at once for one scale set."""
 
-    def told(self, whom: str, retry_after: str) -> None:
-        """A reply with this Retry-After (seconds or a date) is on its way to `whom`."""
+    def retry_after_sent(self, client: str, retry_after: str) -> None:
+        """A reply with this Retry-After (seconds or a date) goes to the client."""
         seconds = _seconds(retry_after, self._clock.wall())
         if seconds > 0:
             now = self._clock.monotonic()
-            self._told[whom] = (now, now + min(seconds, LONGEST))
+            self._waits[client] = (now, now + min(seconds, LONGEST_WAIT))
 
-    def asked(self, whom: str, what: str) -> None:
-        refused_at, until = self._told.get(whom, (0.0, 0.0))
+    def request_received(self, client: str, call: str) -> None:
+        since, until = self._waits.get(client, (0.0, 0.0))
         now = self._clock.monotonic()
-        if refused_at + UNDER_WAY < now < until - EARLY:
-            self._violations.record(11, f"{what} came {until - now:.1f} s before the given Retry-After")
+        if since + ALREADY_SENT < now < until - TOLERANCE:
+            self._violations.record(11, f"{call} came {until - now:.1f} s before the given Retry-After")
 
-    def forget(self) -> None:
-        """A new client knows nothing of what an earlier one was told."""
-        self._told.clear()
+    def forget_clients(self) -> None:
+        """A restarted client knows nothing of what its predecessor was told."""
+        self._waits.clear()
         self._refreshed.clear()
 
-    def refreshed(self, credential: str) -> None:
+    def token_refreshed(self, credential: str) -> None:
         now = self._clock.monotonic()
         last = self._refreshed.get(credential)
-        if last is not None and now - last < REFRESH_GAP:
+        if last is not None and now - last < REFRESH_INTERVAL:
             self._violations.record(11, f"a second token refresh {now - last:.1f} s after the first")
         self._refreshed[credential] = now
 
-    def excuse_refresh(self, scope: str) -> None:
-        """A token of this scope was refused: the next refresh is called for."""
+    def allow_refresh(self, scope: str) -> None:
+        """A token of this scope was refused, so the next refresh may come at any time."""
         for credential in [known for known in self._refreshed if known.endswith(f" {scope}")]:
             del self._refreshed[credential]
 
-    def excuse_refreshes(self) -> None:
+    def allow_refreshes(self) -> None:
         self._refreshed.clear()
 
-    def jit_begins(self, path: str) -> None:
+    def jit_call_began(self, path: str) -> None:
         self._jit_calls[path] += 1
         self.most_jit_calls = max(self.most_jit_calls, self._jit_calls[path])
-        if self._jit_calls[path] > JIT_CALLS:
+        if self._jit_calls[path] > MOST_JIT_CALLS:
             self._violations.record(11, f"{self._jit_calls[path]} JIT calls at once: {path}")
 
-    def jit_ends(self, path: str) -> None:
+    def jit_call_ended(self, path: str) -> None:
         self._jit_calls[path] -= 1
 
 

@@ -1,6 +1,7 @@
-"""The things that GitHub keeps, as plain records; who may change them is written in the rules beside.
+"""The records of the simulated GitHub: scale sets, sessions, messages, jobs, runners.
 
-Times are seconds since the epoch. A record is never copied: two equal ones are two things.
+They hold data only; the modules that `machine.py` lists change them. Times are seconds since the epoch,
+unless they are said to be on the monotonic clock. Records are compared by identity.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class JobSpec:
-    """What a workflow asks for: `count` like jobs with these labels in this scope."""
+    """What a workflow asks for: `count` equal jobs with these labels in this scope."""
 
     scope: str
     labels: tuple[str, ...]
@@ -68,7 +69,7 @@ class JobSpec:
 
 @dataclass(slots=True)
 class StepRecord:
-    """How a step went, as its agent told. `lines` is the log, in order."""
+    """The state of a step as its agent reported it. `lines` is the log."""
 
     state: str = "pending"
     exit_code: int | None = None
@@ -80,7 +81,7 @@ class StepRecord:
 class Job:
     id: str
     number: int
-    """The order of arrival, and the runnerRequestId of flavour B."""
+    """Jobs are numbered as they arrive; flavour B sends this as the runnerRequestId."""
     spec: JobSpec
     labels: frozenset[str]
     """In lower case."""
@@ -89,13 +90,13 @@ class Job:
     state: JobState = JobState.QUEUED
     scale_set: ScaleSet | None = None
     runner: Runner | None = None
-    """Whom the job is offered to, and then who runs it."""
+    """The runner that the job is offered to or that runs it."""
     assigned_at: float = 0.0
     runner_assigned_at: float = 0.0
     finished_at: float = 0.0
     attempts: int = 0
-    turn: int = 0
-    """Goes up with each change that makes a running timer meaningless."""
+    version: int = 0
+    """Incremented by each change after which a pending deadline must be ignored."""
     result: str = ""
     cancel: bool = False
     leased_until: float = 0.0
@@ -121,13 +122,13 @@ class Runner:
     state: RunnerState = RunnerState.REGISTERED
     used: bool = False
     ghost: bool = False
-    """The registration is gone, but the agent's polls are answered as if it were not (8.4)."""
+    """The registration is gone, but the agent's polls are still answered (docs/protocol.md § 8.4)."""
     version: str = ""
     agent: AgentSession | None = None
     job: Job | None = None
-    """The job offered to it, or run by it."""
+    """The job that it is offered or runs."""
     seen: float = 0.0
-    """When its agent was last heard, on the monotonic clock."""
+    """When its agent last made a call, on the monotonic clock."""
 
     @property
     def online(self) -> bool:
@@ -154,18 +155,18 @@ class Session:
     state: SessionState = SessionState.LIVE
     token: str = ""
     cursor: int = 0
-    """The largest lastMessageId that was sent."""
+    """The largest lastMessageId that the client has sent."""
     poll: int = 0
-    """The number of the newest poll; an older one that is still open ends."""
+    """The number of the latest poll; an earlier one that is still open ends."""
     open_polls: int = 0
     mute: bool = False
-    """Its polls are not answered any more, while it lasts."""
+    """Polls are no longer answered, although the session lives."""
     seen: float = 0.0
     ended_at: float = 0.0
     by_client: bool = False
-    """Its client ended it, so that any further use is that client's mistake."""
+    """The client itself ended it, so any further use violates V9."""
     refused_at: float | None = None
-    """When a client was first told that it is over, on the monotonic clock."""
+    """When a call was first refused because it is over, on the monotonic clock."""
 
     @property
     def live(self) -> bool:
@@ -188,7 +189,7 @@ class Message:
     events: tuple[Event, ...]
     deliveries: int = 0
     again: bool = False
-    """It is delivered whatever lastMessageId says, once."""
+    """It is delivered once more, whatever lastMessageId says."""
 
 
 @dataclass(slots=True, eq=False)
@@ -205,9 +206,9 @@ class ScaleSet:
     by_client: bool = False
     refused_at: float | None = None
     session: Session | None = None
-    """The live one; there is at most one."""
+    """The live session, if there is one."""
     capacity: int = 0
-    """What the newest poll of the live session announced."""
+    """What the latest poll of the live session announced."""
     announced: bool = False
     last_session_at: float = 0.0
     jobs: Counter[JobState] = field(default_factory=Counter)
@@ -215,17 +216,17 @@ class ScaleSet:
     offers: dict[int, Job] = field(default_factory=dict)
     acquired: dict[str, Job] = field(default_factory=dict)
     waiting: dict[str, Job] = field(default_factory=dict)
-    """Assigned jobs that are not offered to a runner yet, oldest first."""
+    """Assigned jobs that have not been offered to a runner yet, oldest first."""
     ignored: bool = False
     """Its jobs are offered to no runner (fault F83)."""
     ready: dict[int, Runner] = field(default_factory=dict)
-    """Idle runners whose agent is polling at this moment."""
+    """Idle runners whose agent is polling now."""
     events: deque[Event] = field(default_factory=deque)
     undeleted: dict[int, Message] = field(default_factory=dict)
     last_deleted: Message | None = None
     last_message: int = FIRST_MESSAGE - 1
     formed: set[int] = field(default_factory=set)
-    """The ids of all messages there ever were."""
+    """The ids of all messages that were ever formed."""
 
     @property
     def assigned(self) -> int:
@@ -254,7 +255,8 @@ class ScaleSet:
         return self.capacity - self.assigned
 
     def serves(self, labels: frozenset[str]) -> bool:
-        """Every one of these labels (in lower case) is the set's name or one of its labels (9.3)."""
+        """Whether each of these labels (in lower case) is the set's name or one of its labels
+        (docs/protocol.md § 9.3)."""
         return labels <= {self.name.lower(), *(label.lower() for label, _ in self.labels)}
 
     def matches(self, job: Job) -> bool:

@@ -12,7 +12,7 @@ from runscaler.simulator.checks import bearer, check_no_body, check_user_agent
 from runscaler.simulator.http_messages import BadBody, json_reply
 from runscaler.simulator.refusals import RestRefusal
 from runscaler.simulator.scopes import scope_of, tenant_of
-from runscaler.simulator.tokens import TokenKind, Verdict
+from runscaler.simulator.tokens import TokenKind, TokenStatus
 
 if TYPE_CHECKING:
     from runscaler.simulator.http_messages import Reply, Request
@@ -60,8 +60,8 @@ class RestApi:
         credential, scope = bearer(request), scope.lower()
         self._check_credential(request, credential)
         check_no_body(self._store, request, RestRefusal)
-        whose = hashlib.sha256(credential.encode()).hexdigest()
-        self._store.rate_rule.refreshed(f"{whose} {scope}")
+        hashed = hashlib.sha256(credential.encode()).hexdigest()
+        self._store.rate_rule.token_refreshed(f"{hashed} {scope}")
         return self._issue(TokenKind.REGISTRATION, scope)
 
     def _issue(self, kind: TokenKind, subject: str) -> Reply:
@@ -69,14 +69,14 @@ class RestApi:
         return json_reply({"token": token.text, "expires_at": timestamp(int(token.expires_at))}, 201)
 
     def _check_credential(self, request: Request, credential: str) -> None:
-        """A PAT or an installation token, and none of GitHub's other tokens in its place (V1)."""
+        """Accept a PAT or an installation token, but no other kind of token (V1)."""
         known = self._store.tokens.find(credential)
         if not credential or (known is not None and known.kind is not TokenKind.INSTALLATION):
             what = f"a {known.kind.value}" if known else "no bearer token"
             text = f"POST {request.path} needs a PAT or an installation token and came with {what}"
             self._store.violations.record(1, text)
         elif known is not None:
-            if self._store.tokens.judge(credential, TokenKind.INSTALLATION) is Verdict.GOOD:
+            if self._store.tokens.status(credential, TokenKind.INSTALLATION) is TokenStatus.VALID:
                 return
         elif credential in self._store.options.tokens or not self._store.options.tokens:
             return
@@ -86,7 +86,7 @@ class RestApi:
         registration = self._registered_by(request)
         scope = self._registered_scope(request)
         if registration is not None and registration.subject != scope:
-            text = f"The registration token is of {registration.subject}, the url names {scope}"
+            text = f"The registration token belongs to {registration.subject}, the url names {scope}"
             self._store.violations.refuse(2, RestRefusal(403, text))
         tenant = tenant_of(scope)
         self._store.tenants[tenant] = scope
@@ -101,7 +101,7 @@ class RestApi:
             text = f"POST {request.path} needs RemoteAuth and a registration token"
             self._store.violations.refuse(1, RestRefusal(401, text))
             return None
-        if self._store.tokens.judge(token, TokenKind.REGISTRATION) is Verdict.OVER:
+        if self._store.tokens.status(token, TokenKind.REGISTRATION) is TokenStatus.EXPIRED:
             raise RestRefusal(401, "The registration token has expired.")
         return known
 

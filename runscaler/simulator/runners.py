@@ -1,4 +1,4 @@
-"""Registrations of runners, as the actions service keeps them (docs/protocol.md § 4.6, 8.4, 9.3)."""
+"""Runner registrations (docs/protocol.md § 4.6, 8.4, 9.3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from runscaler.simulator.records import ScaleSet
     from runscaler.simulator.store import Store
 
-FIRST = 1024
+FIRST_ID = 1024
 
 
 class Runners:
@@ -19,10 +19,10 @@ class Runners:
         self._store = store
 
     def register(self, scale_set: ScaleSet, name: str, work_folder: str, *, repeated: bool) -> Runner:
-        """A JIT configuration is asked for: the runner exists from now on, offline."""
+        """Register a runner for a JIT configuration; it is offline until its agent connects."""
         self._check_free(scale_set.scope, name, repeated=repeated)
         runner = Runner(
-            FIRST + len(self._store.runners),
+            FIRST_ID + len(self._store.runners),
             name,
             scale_set,
             client_id=self._store.uuid(),
@@ -32,7 +32,7 @@ class Runners:
             seen=self._store.clock.monotonic(),
         )
         self._store.add_runner(runner)
-        self.watch(runner)
+        self.schedule_expiry(runner)
         return runner
 
     def get(self, scope: str, number: int) -> Runner:
@@ -49,7 +49,8 @@ class Runners:
         return [runner for (of, _), runner in self._store.names.items() if of == scope]
 
     def remove(self, scope: str, number: int) -> None:
-        """Idempotent; refused once a job was given to it, even before it started that (4.4)."""
+        """Remove a runner; idempotent. Refused once it was offered a job, even before it starts that
+        (docs/protocol.md § 4.4)."""
         runner = self._store.runners.get(number)
         if runner is None or runner.scale_set.scope != scope or runner.state is RunnerState.GONE:
             return
@@ -59,12 +60,12 @@ class Runners:
         self.deregister(runner)
 
     def deregister(self, runner: Runner) -> None:
-        """The registration goes; the agent's next poll tells it so."""
+        """Remove the registration; the agent learns of it from its next poll."""
         self._store.move_runner(runner, RunnerState.GONE)
         self._store.wake_runner(runner)
 
-    def watch(self, runner: Runner) -> None:
-        """An offline or never used registration goes after a day without word from its agent."""
+    def schedule_expiry(self, runner: Runner) -> None:
+        """Remove an offline or unused registration once its agent has been silent for a day."""
         left = runner.seen + self._store.timers.registration - self._store.clock.monotonic()
         self._store.deadlines.after(left, lambda: self._check(runner))
 
@@ -72,7 +73,7 @@ class Runners:
         if runner.state not in (RunnerState.REGISTERED, RunnerState.OFFLINE):
             return
         if runner.seen + self._store.timers.registration > self._store.clock.monotonic():
-            self.watch(runner)
+            self.schedule_expiry(runner)
         else:
             self.deregister(runner)
 

@@ -82,13 +82,13 @@ class ScaleSetCalls:
 
 
 def service_url(call: Call) -> str:
-    """The base of the actions service as this client knows it."""
+    """The base URL of the actions service that the client used."""
     before, _, _ = call.request.path.partition("_apis/")
     return f"{call.request.base_url}{before}"
 
 
 def read_scale_set_spec(body: Fields) -> ScaleSetSpec:
-    """What a NEW or an update asks for; the empty values of other clients mean "as it is" (4.3)."""
+    """The fields of a create or update; empty values mean "unchanged" (docs/protocol.md § 4.3)."""
     setting = body.inner("RunnerSetting")
     labels = tuple(read_label(each) for each in body.items("labels"))
     return ScaleSetSpec(

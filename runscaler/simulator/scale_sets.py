@@ -1,4 +1,4 @@
-"""Scale sets: made, found, changed, deleted (docs/protocol.md § 4.2, 4.3, 9.3)."""
+"""Scale sets: create, find, change, delete (docs/protocol.md § 4.2, 4.3, 9.3)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from runscaler.simulator.sessions import Sessions
     from runscaler.simulator.store import Store
 
-FIRST = 42
+FIRST_ID = 42
 
 
 @dataclass(frozen=True, slots=True)
 class ScaleSetSpec:
-    """What a client wants a scale set to be. None: as it is."""
+    """The fields that a client sets on a scale set; None leaves a field as it is."""
 
     name: str | None = None
     group_id: int | None = None
@@ -33,11 +33,11 @@ class ScaleSets:
         self._jobs = jobs
 
     def create(self, scope: str, spec: ScaleSetSpec, *, repeated: bool = False) -> ScaleSet:
-        """`repeated`: the reply to an earlier try was lost, so that a taken name is no violation."""
+        """`repeated`: the reply to an earlier attempt was lost, so a name in use is no violation."""
         name, group = spec.name or "", spec.group_id or 1
         self._check_group(group)
         self._check_free(scope, group, name, repeated=repeated)
-        number = FIRST + len(self._store.scale_sets)
+        number = FIRST_ID + len(self._store.scale_sets)
         made = ScaleSet(
             number,
             scope,
@@ -49,7 +49,7 @@ class ScaleSets:
             last_session_at=self._store.clock.monotonic(),
         )
         self._store.scale_sets[number] = made
-        self._watch(made, self._store.timers.dormant)
+        self._schedule_check(made, self._store.timers.dormant)
         self._store.note("scale-set", scaleSet=number, name=name, state="live")
         return made
 
@@ -83,7 +83,7 @@ class ScaleSets:
         self._store.note("scale-set", scaleSet=scale_set.id, name=name, state="changed")
 
     def delete(self, scale_set: ScaleSet) -> None:
-        """Refused while one of its runners has a job."""
+        """Delete it for its client; refused while one of its runners is busy."""
         if scale_set.runners[RunnerState.BUSY]:
             text = f"The runner scale set {scale_set.name} has runners with jobs."
             raise ServiceRefusal(400, "RunnerScaleSetInUseException", text)
@@ -91,7 +91,8 @@ class ScaleSets:
         self.end(scale_set)
 
     def end(self, scale_set: ScaleSet) -> None:
-        """Gone: its session dies, its runners but the busy ones go, its waiting jobs are queued again."""
+        """Delete it: its session ends, its runners except busy ones are removed, and jobs that no runner
+        has started are queued again."""
         scale_set.live = False
         if scale_set.session is not None:
             self._sessions.end(scale_set.session, SessionState.EXPIRED)
@@ -114,7 +115,7 @@ class ScaleSets:
             self._store.violations.record(9, f"scale set {name} was created twice")
         raise ServiceRefusal(400, "RunnerScaleSetExistsException", text)
 
-    def _watch(self, scale_set: ScaleSet, seconds: float) -> None:
+    def _schedule_check(self, scale_set: ScaleSet, seconds: float) -> None:
         self._store.deadlines.after(seconds, lambda: self._check_dormant(scale_set))
 
     def _check_dormant(self, scale_set: ScaleSet) -> None:
@@ -125,6 +126,6 @@ class ScaleSets:
             scale_set.last_session_at = now
         left = scale_set.last_session_at + self._store.timers.dormant - now
         if left > 0:
-            self._watch(scale_set, left)
+            self._schedule_check(scale_set, left)
         else:
             self.end(scale_set)

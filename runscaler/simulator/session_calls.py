@@ -62,7 +62,7 @@ class SessionCalls:
         return json_reply(bodies.listing(offers))
 
     def _acquire(self, call: Call) -> Reply:
-        """With the queue token instead of the admin JWT; only what is still to be had is acquired."""
+        """Takes the queue token instead of the admin JWT; acquires only jobs that are still on offer."""
         scale_set = self._machine.scale_sets.get(call.scope, call.number())
         session = scale_set.session
         if session is None:

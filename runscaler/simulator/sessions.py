@@ -1,4 +1,4 @@
-"""Message sessions of scale sets (docs/protocol.md § 4.5, 9.3): at most one alive a set."""
+"""Message sessions (docs/protocol.md § 4.5, 9.3): a scale set has at most one live one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Sessions:
         scale_set.session = session
         scale_set.capacity, scale_set.announced = 0, False
         self._issue_token(session)
-        self._watch(session)
+        self._schedule_check(session)
         self._store.note("session", session=session.id, scaleSet=scale_set.id, state="live")
         return session
 
@@ -54,7 +54,7 @@ class Sessions:
         self.end(session, SessionState.DELETED)
 
     def end(self, session: Session, state: SessionState) -> None:
-        """The session is over; its poll, if one is open, learns it at once."""
+        """End the session; an open poll of it is answered at once."""
         if not session.live:
             return
         session.state = state
@@ -65,7 +65,7 @@ class Sessions:
         self._store.note("session", session=session.id, scaleSet=session.scale_set.id, state=state.value)
 
     def live(self, identity: str) -> Session:
-        """The session for a call on its queue."""
+        """The live session of that id, for a call to its queue."""
         session = self._store.sessions.get(identity)
         if session is None or not session.live:
             self._used_after_end(session, "used")
@@ -73,7 +73,7 @@ class Sessions:
         return session
 
     def poll_begins(self, session: Session, cursor: int, capacity: int) -> int:
-        """Take note of a poll; returns its number, by which it is told from later ones."""
+        """Register a poll; returns its number, which tells it from later ones."""
         self._check_cursor(session, cursor)
         session.poll += 1
         session.open_polls += 1
@@ -84,7 +84,7 @@ class Sessions:
         return session.poll
 
     def next_message(self, session: Session, cursor: int) -> Message | None:
-        """What a poll that is open is answered with, None while there is nothing."""
+        """The message for an open poll, None while there is none."""
         if not session.live:
             raise session_unknown(session.id)
         return None if session.mute else self._message_queue.next(session.scale_set, cursor)
@@ -94,7 +94,7 @@ class Sessions:
         session.seen = self._store.clock.monotonic()
 
     def expire_token(self, session: Session) -> None:
-        self._store.tokens.end(TokenKind.QUEUE, session.id)
+        self._store.tokens.expire(TokenKind.QUEUE, session.id)
 
     def _check_cursor(self, session: Session, cursor: int) -> None:
         if cursor < session.cursor:
@@ -114,7 +114,7 @@ class Sessions:
         lifetime = self._store.timers.queue_token
         session.token = self._store.tokens.issue(TokenKind.QUEUE, session.id, lifetime).text
 
-    def _watch(self, session: Session) -> None:
+    def _schedule_check(self, session: Session) -> None:
         left = session.seen + self._store.timers.session - self._store.clock.monotonic()
         self._store.deadlines.after(left, lambda: self._check(session))
 
@@ -125,7 +125,7 @@ class Sessions:
         if session.open_polls:
             session.seen = now
         if session.seen + self._store.timers.session > now:
-            self._watch(session)
+            self._schedule_check(session)
         else:
             self.end(session, SessionState.EXPIRED)
 

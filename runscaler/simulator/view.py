@@ -1,4 +1,4 @@
-"""The machine's state as frozen values, for the control API, tests and the demo's table."""
+"""Read-only copies of the machine's state for the control API, tests and the demo."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """Times are seconds since the epoch, 0 for "not yet"; `scale_set` and `runner` are names or empty."""
+    """Times are seconds since the epoch, 0 for "not yet"; `scale_set` and `runner` are names, or empty."""
 
     id: str
     state: JobState
@@ -50,7 +50,7 @@ class RunnerView:
     state: RunnerState
     job: str
     polling: bool
-    """Its agent waits for a job at this moment."""
+    """Its agent is waiting for a job."""
     created_at: float
 
 
@@ -79,8 +79,8 @@ class ScaleSetView:
 
 
 class State:
-    """How things are at one moment. Parts are copied when first looked at: inside `wait_until`, what
-    is not asked for costs nothing; `freeze` copies all."""
+    """The state at one moment. Each part is copied on first access, so that a predicate in `wait_until`
+    pays only for what it reads; `freeze` copies everything."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -126,7 +126,7 @@ class State:
         return tuple(runner for runner in self.runners if runner.state in states)
 
     def scale_set(self, name: str) -> ScaleSetView | None:
-        """The newest of that name that is not deleted."""
+        """The latest scale set of that name that is not deleted."""
         named = [one for one in self.scale_sets if one.name.lower() == name.lower() and not one.deleted]
         return named[-1] if named else None
 

@@ -268,7 +268,7 @@ class SimulatedGitHub:
     def client_restarted(self) -> None:
         """The client was killed: the next one cannot know what this one was told (V11)."""
         with self._lock as machine:
-            machine.store.rate_rule.forget()
+            machine.store.rate_rule.forget_clients()
 
     def change_scale_set(self, name: str, action: str, value: str = "") -> None:
         """`delete`, `rename`, `move` (to a group) or `relabel` (names with commas), by hand."""

@@ -39,7 +39,7 @@ def test_jobs_are_queued_for_a_scale_set_and_cancelled(client: ScaleSetClient) -
 def test_events_after_no_number_are_a_bad_request(github: SimulatedGitHub) -> None:
     refused = control(github, "GET", "events?after=x")
 
-    assert (refused.status_code, "after is a number of events" in refused.text) == (400, True)
+    assert (refused.status_code, "after is the number of an event" in refused.text) == (400, True)
 
 
 def test_jobs_may_be_queued_before_their_scale_set_exists(github: SimulatedGitHub) -> None:

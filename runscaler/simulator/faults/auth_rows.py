@@ -28,7 +28,7 @@ def end_admin_token(context: FaultContext) -> None:
     with context.lock as machine:
         token = machine.store.tokens.find(bearer(context.request))
         if token is not None:
-            machine.store.tokens.end(TokenKind.ADMIN, token.subject)
+            machine.store.tokens.expire(TokenKind.ADMIN, token.subject)
 
 
 def strange_admin_token(context: FaultContext, reply: Reply) -> Outcome:
@@ -64,7 +64,7 @@ def revoke(context: FaultContext) -> None:
     """The PAT is revoked, and with it (unless `admin` is false) the admin JWTs that it led to."""
     if context.params.truth("admin", True):
         with context.lock as machine:
-            machine.store.tokens.end(TokenKind.ADMIN)
+            machine.store.tokens.expire(TokenKind.ADMIN)
 
 
 def no_right(context: FaultContext) -> Outcome:

@@ -167,7 +167,7 @@ class RequestFaults:
         with self._lock as machine:
             machine.store.note("fault", fault=fault.row.name, method=request.method, path=request.path)
             machine.store.lost_replies.add((request.method, request.path))
-            machine.store.rate_rule.excuse_refreshes()
+            machine.store.rate_rule.allow_refreshes()
 
     def _scene(self, fault: Fault) -> FaultContext:
         return FaultContext(self._lock, fault, self._request, scale_set_of(self._lock, self._request))

@@ -85,7 +85,7 @@ class ActionExecutor:
 
     def _end_admin_tokens(self) -> None:
         with self._lock as machine:
-            machine.store.tokens.end(TokenKind.ADMIN)
+            machine.store.tokens.expire(TokenKind.ADMIN)
 
     def _queue(self, name: str, run: str) -> None:
         with self._lock as machine:
