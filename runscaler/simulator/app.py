@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
 from runscaler.simulator import actions_api, agent_api, control, queue_api, rest_api
-from runscaler.simulator.faults.broken_reply import BrokenReply, damaged
+from runscaler.simulator.faults.broken_reply import BrokenReply, send_broken
 from runscaler.simulator.faults.registry import FaultRegistry
 from runscaler.simulator.http_messages import LARGEST_BODY, NoConnection, Reply, Request, parse_query, refused
 from runscaler.simulator.http_server import CONNECTION
@@ -47,7 +47,9 @@ class App:
         request = self._read(environ, connection)
         outcome = self.control.handle(request) if control.is_control(request) else self._outcome(request)
         if isinstance(outcome, BrokenReply):
-            return damaged(outcome, self.lock, request, self._head(outcome.reply, request), start_response)
+            return send_broken(
+                outcome, self.lock, request, self._head(outcome.reply, request), start_response
+            )
         start_response(status_line(outcome.status), self._head(outcome, request))
         return [outcome.body]
 

@@ -113,7 +113,7 @@ def test_a_scenario_that_nobody_came_to_says_so_and_exits_with_1() -> None:
 
         rest = process.stdout.read().splitlines()
         assert process.wait(30) == 1
-    assert told[2] == "bad day      A session lives on, but its polls are never answered again.\n"
+    assert told[2] == "bad day      A session stays valid, but its polls are never answered again.\n"
     assert told[3].startswith("look for     ")
     assert rest == [
         "✗ mute-session: 0 jobs done, 0 failed, 0 waiting; no rule broken",

@@ -79,7 +79,7 @@ def test_the_bad_days_of_the_specification_are_there_each_under_its_own_seed() -
 
 @each_scenario
 def test_what_is_told_fits_into_a_terminal(scenario: Scenario) -> None:
-    blows = [f"00:00 {scenario.name}: over: {step.text}" for step in scenario.steps]
+    blows = [f"00:00 {scenario.name}: ended: {step.text}" for step in scenario.steps]
     lines = [f"look for     {scenario.look_for}", f"bad day      {scenario.about}", *blows]
 
     assert [line for line in lines if len(line) > COLUMNS or "\n" in line] == []
@@ -190,10 +190,10 @@ class Theatre:
         while told != len(self.told()):
             told = len(self.told())
             with self.server.lock:
-                self.player.look()
+                self.player.arm()
             with self.server.lock:
                 pass
-            self.player.play_due()
+            self.player.run_due()
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -231,7 +231,7 @@ def test_blows_fall_at_their_times_and_faults_are_lifted_at_theirs() -> None:
     assert not theatre.player.finished
 
     theatre.advance(3)
-    assert (theatre.told()[-1], theatre.faults_set()) == ("over: first", [])
+    assert (theatre.told()[-1], theatre.faults_set()) == ("ended: first", [])
     assert theatre.player.finished
 
 

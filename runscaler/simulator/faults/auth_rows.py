@@ -23,7 +23,7 @@ SSO_URL = "https://github.com/orgs/my-org/sso?authorization_request=AAAA"
 
 
 def end_admin_token(context: FaultContext) -> None:
-    """All admin JWTs of the request's scope are over before their time; the call then gets its 401."""
+    """Expire all admin JWTs of the request's scope; the call itself is answered 401 then."""
     assert context.request is not None
     with context.lock as machine:
         token = machine.store.tokens.find(bearer(context.request))
@@ -32,7 +32,7 @@ def end_admin_token(context: FaultContext) -> None:
 
 
 def strange_admin_token(context: FaultContext, reply: Reply) -> Outcome:
-    """`kind`: no-exp, not-a-jwt or past; the token is good all the same."""
+    """`kind` is no-exp, not-a-jwt or past; the simulator accepts the token all the same."""
     kind = context.params.text("kind", "no-exp")
 
     def change(body: Json) -> Json:
@@ -61,14 +61,14 @@ def queue_unauthorised(_: FaultContext) -> Outcome:
 
 
 def revoke(context: FaultContext) -> None:
-    """The PAT is revoked, and with it (unless `admin` is false) the admin JWTs that it led to."""
+    """Unless `admin` is false, also expire the admin JWTs that the PAT led to."""
     if context.params.truth("admin", True):
         with context.lock as machine:
             machine.store.tokens.expire(TokenKind.ADMIN)
 
 
-def no_right(context: FaultContext) -> Outcome:
-    """`kind`: scope, sso, hidden or ip."""
+def missing_right(context: FaultContext) -> Outcome:
+    """`kind` is scope, sso, hidden or ip."""
     kind = context.params.text("kind", "scope")
     if kind == "sso":
         text = "Resource protected by organization SAML enforcement."
@@ -88,7 +88,7 @@ def no_right(context: FaultContext) -> Outcome:
 
 
 def app_refused(context: FaultContext) -> Outcome:
-    """`kind`: key, installation or suspended."""
+    """`kind` is key, installation or suspended."""
     kind = context.params.text("kind", "key")
     if kind == "installation":
         return replies.rest(404, "Not Found")
@@ -103,7 +103,7 @@ def other_address(context: FaultContext, reply: Reply) -> Outcome:
 
 
 def without_field(context: FaultContext, reply: Reply) -> Outcome:
-    """Without its `field` (token), or with an empty one if `empty`."""
+    """The reply without its `field` (token), or with that empty if `empty` is true."""
     field, empty = context.params.text("field", "token"), context.params.truth("empty", False)
 
     def change(body: Json) -> Json:
@@ -114,10 +114,10 @@ def without_field(context: FaultContext, reply: Reply) -> Outcome:
 
 
 ROWS: tuple[Row, ...] = (
-    Row("F23", "the admin JWT is over early", Match(path=ACTIONS), before=end_admin_token),
-    Row("F24", "a strange admin JWT: `kind` no-exp, not-a-jwt, past", ADMIN, None, after=strange_admin_token),
-    Row("F25", "the queue token is over early", Match(path="/_sim/queue/"), before=end_queue_token),
-    Row("F26", "the queue says 401 again and again", Match(path="/_sim/queue/"), None, queue_unauthorised),
+    Row("F23", "the admin JWT expires early", Match(path=ACTIONS), before=end_admin_token),
+    Row("F24", "an odd admin JWT: `kind` no-exp, not-a-jwt, past", ADMIN, None, after=strange_admin_token),
+    Row("F25", "the queue token expires early", Match(path="/_sim/queue/"), before=end_queue_token),
+    Row("F26", "the queue keeps answering 401", Match(path="/_sim/queue/"), None, queue_unauthorised),
     Row(
         "F27",
         "the PAT is revoked",
@@ -126,15 +126,15 @@ ROWS: tuple[Row, ...] = (
         lambda _: replies.rest(401, "Bad credentials"),
         begin=revoke,
     ),
-    Row("F28", "the PAT may not: `kind` scope, sso, hidden, ip", REGISTRATION, None, no_right),
-    Row("F29", "the App may not: `kind` key, installation, suspended", INSTALLATION, None, app_refused),
+    Row("F28", "the PAT lacks a right: `kind` scope, sso, hidden, ip", REGISTRATION, None, missing_right),
+    Row("F29", "the App is refused: `kind` key, installation, suspended", INSTALLATION, None, app_refused),
     Row(
         "F31",
-        "the registration token has not spread yet",
+        "the registration token is not known everywhere yet",
         ADMIN,
         2,
         lambda _: replies.rest(401, "Bad credentials"),
     ),
-    Row("F32", "another actions service URL", ADMIN, None, after=other_address),
+    Row("F32", "the actions service has another URL", ADMIN, None, after=other_address),
     Row("F33", "runner-registration without its `field`", ADMIN, after=without_field),
 )

@@ -1,7 +1,7 @@
-"""Faults that an application cannot answer with: what happens to the connection itself (F3–F7, F18).
+"""Replies that break on the wire (faults F3 to F7, F18).
 
-They are done where the reply leaves, not in a relay in front: so they also meet connections that
-were open before, and match single requests on them.
+They are sent by the server itself and not by a relay in front of it, so that they can also affect single
+requests on connections that were already open.
 """
 
 from __future__ import annotations
@@ -21,57 +21,58 @@ if TYPE_CHECKING:
     from runscaler.simulator.http_messages import Request
     from runscaler.simulator.machine_lock import MachineLock
 
-FOR_EVER = 86400.0
+FOREVER = 86400.0
 CHUNK = b" " * (64 * 1024)
-SETTLE = 0.05
+FLUSH_SECONDS = 0.05
+"""Time for the first half of a reply to reach the client before the connection ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenReply:
-    """`kind`: reset, cut (reset in the body), short (less than announced), silent, drip or flood."""
+    """`kind` is reset, cut (a reset within the body), short (less than announced), silent, drip or flood."""
 
     kind: str
     reply: Reply = field(default=ACCEPTED)
     seconds: float = 1.0
     """Between the bytes of a drip."""
     size: int = 0
-    """Of a flood, in bytes."""
+    """The size of a flood in bytes."""
 
 
-def damaged(
-    damage: BrokenReply,
+def send_broken(
+    broken: BrokenReply,
     lock: MachineLock,
     request: Request,
     head: list[tuple[str, str]],
     start_response: StartResponse,
 ) -> Iterable[bytes]:
-    """The WSGI answer that does it; the connection ends with it, whatever its client wished."""
-    if damage.kind == "silent":
-        lock.pause(FOR_EVER, request.connection)
-    if damage.kind in ("silent", "reset"):
+    """The WSGI result for the broken reply; the connection ends with it."""
+    if broken.kind == "silent":
+        lock.pause(FOREVER, request.connection)
+    if broken.kind in ("silent", "reset"):
         request.connection.reset_on_close()
         raise ClientDisconnected
-    if damage.kind == "flood":
+    if broken.kind == "flood":
         head = [(name, value) for name, value in head if name != "Content-Length"]
-        head.append(("Content-Length", str(damage.size)))
-    start_response(f"{damage.reply.status} {HTTPStatus(damage.reply.status).phrase}", head)
-    return _body(damage, lock, request)
+        head.append(("Content-Length", str(broken.size)))
+    start_response(f"{broken.reply.status} {HTTPStatus(broken.reply.status).phrase}", head)
+    return _body(broken, lock, request)
 
 
-def _body(damage: BrokenReply, lock: MachineLock, request: Request) -> Iterator[bytes]:
-    body = damage.reply.body
-    if damage.kind == "flood":
-        for _ in range(damage.size // len(CHUNK)):
+def _body(broken: BrokenReply, lock: MachineLock, request: Request) -> Iterator[bytes]:
+    body = broken.reply.body
+    if broken.kind == "flood":
+        for _ in range(broken.size // len(CHUNK)):
             yield CHUNK
-    elif damage.kind == "drip":
+    elif broken.kind == "drip":
         for byte in body:
             yield bytes((byte,))
-            lock.pause(damage.seconds, request.connection)
+            lock.pause(broken.seconds, request.connection)
             if request.connection.gone() or lock.closed:
                 return
     else:
         yield body[: len(body) // 2]
-        lock.pause(SETTLE, request.connection)
-        if damage.kind == "cut":
+        lock.pause(FLUSH_SECONDS, request.connection)
+        if broken.kind == "cut":
             request.connection.reset_on_close()
         raise ClientDisconnected

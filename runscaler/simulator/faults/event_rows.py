@@ -1,4 +1,4 @@
-"""Faults of job messages that come early, late or untruly (docs/protocol.md § 10.4, F43–F46)."""
+"""Faults of job messages that come early, late or wrongly (docs/protocol.md § 10.4, F43 to F46)."""
 
 from __future__ import annotations
 
@@ -17,22 +17,23 @@ if TYPE_CHECKING:
 
 
 def intercept(context: FaultContext, change: Callable[[ScaleSet, JobEvent], list[JobEvent] | None]) -> None:
-    """From now on events pass through `change`; None from it lets one pass and is no hit."""
+    """Pass each new event through `change`; where that returns None, the event is queued unchanged and is
+    no hit."""
     fault = context.fault
     wanted = fault.match.scale_set.lower()
 
-    def tapped(scale_set: ScaleSet, event: JobEvent) -> list[JobEvent]:
+    def intercepted(scale_set: ScaleSet, event: JobEvent) -> list[JobEvent]:
         if fault.exhausted or (wanted and scale_set.name.lower() != wanted):
             return [event]
         result = change(scale_set, event)
         if result is None:
             return [event]
         fault.hits += 1
-        context.lock.machine.store.note("fault", fault=fault.row.name, told=type(event).__name__)
+        context.lock.machine.store.note("fault", fault=fault.row.name, messageType=type(event).__name__)
         return result
 
     with context.lock as machine:
-        machine.message_queue.interceptors[fault.id] = tapped
+        machine.message_queue.interceptors[fault.id] = intercepted
 
 
 def release(context: FaultContext) -> None:
@@ -41,7 +42,7 @@ def release(context: FaultContext) -> None:
 
 
 def completed_first(context: FaultContext) -> None:
-    """JobStarted is held back until its JobCompleted has gone before it."""
+    """Hold JobStarted back until after its JobCompleted."""
     held: dict[str, JobEvent] = {}
 
     def change(_: ScaleSet, event: JobEvent) -> list[JobEvent] | None:
@@ -56,7 +57,7 @@ def completed_first(context: FaultContext) -> None:
 
 
 def started_late(context: FaultContext) -> None:
-    """JobStarted comes `seconds` (3600) late."""
+    """Delay JobStarted by `seconds` (3600)."""
     store, message_queue = context.lock.machine.store, context.lock.machine.message_queue
     seconds = context.params.number("seconds", 3600.0)
 
@@ -69,8 +70,8 @@ def started_late(context: FaultContext) -> None:
     intercept(context, change)
 
 
-def completed_untruly(context: FaultContext, result: str) -> None:
-    """Beside JobStarted comes a JobCompleted, while the job in truth goes on."""
+def completed_wrongly(context: FaultContext, result: str) -> None:
+    """Send a JobCompleted right after JobStarted, although the job goes on."""
 
     def change(_: ScaleSet, event: JobEvent) -> list[JobEvent] | None:
         if not isinstance(event, JobStarted):
@@ -92,15 +93,15 @@ ROWS: tuple[Row, ...] = (
     Row("F44", "JobStarted comes `seconds` late", begin=started_late, end=release, counts_own_hits=True),
     Row(
         "F45",
-        "JobStarted and JobCompleted canceled at once, the runner lives on",
-        begin=lambda context: completed_untruly(context, "canceled"),
+        "JobStarted and JobCompleted (canceled) at once, while the runner lives on",
+        begin=lambda context: completed_wrongly(context, "canceled"),
         end=release,
         counts_own_hits=True,
     ),
     Row(
         "F46",
-        "JobCompleted while the job truly runs",
-        begin=lambda context: completed_untruly(context, "succeeded"),
+        "JobCompleted while the job still runs",
+        begin=lambda context: completed_wrongly(context, "succeeded"),
         end=release,
         counts_own_hits=True,
     ),

@@ -1,4 +1,4 @@
-"""Faults of messages (docs/protocol.md § 10.4), made where a message leaves or an event arises."""
+"""Faults of messages (docs/protocol.md § 10.4)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.simulator.faults import replies
 from runscaler.simulator.faults.row import Match, Row
-from runscaler.simulator.faults.wire_rows import damage
+from runscaler.simulator.faults.wire_rows import broken
 from runscaler.simulator.records import JobSpec
 from runscaler.simulator.scopes import default_repository
 
@@ -35,7 +35,7 @@ ODD: dict[str, Json] = {
 
 
 def changed(reply: Reply, change: Callable[[list[Json]], list[Json]]) -> Outcome:
-    """The message with other job messages in its body."""
+    """The message with changed job messages in its body."""
 
     def whole(message: Json) -> Json:
         events: list[Json] = json.loads(str(message["body"] or "[]"))
@@ -45,21 +45,21 @@ def changed(reply: Reply, change: Callable[[list[Json]], list[Json]]) -> Outcome
 
 
 def same_again(context: FaultContext, reply: Reply, *, new_id: bool) -> Outcome:
-    """What was just deleted comes again, under its own id or a new one."""
+    """Deliver the message that was just deleted again, under its own id or a new one."""
     with context.lock as machine:
         machine.message_queue.repeat_deleted(replies.target_scale_set(context), new_id=new_id)
     return reply
 
 
 def unknown_kind(context: FaultContext, reply: Reply) -> Outcome:
-    """One more job message of a kind nobody knows; if `outer`, the message itself is of such a kind."""
+    """Add a job message of an unknown kind; if `outer`, the message itself has an unknown type."""
     if context.params.truth("outer", False):
         return replies.altered(reply, lambda body: {**body, "messageType": "SomethingNew"})
     return changed(reply, lambda events: [{**events[0], "messageType": "JobPondered"}, *events])
 
 
 def wrong_runner(context: FaultContext, reply: Reply) -> Outcome:
-    """JobStarted names the runner `name` (runner-ffffffff)."""
+    """Let JobStarted name the runner `name` (runner-ffffffff)."""
     name = context.params.text("name", "runner-ffffffff")
     started = "JobStarted"
 
@@ -70,7 +70,7 @@ def wrong_runner(context: FaultContext, reply: Reply) -> Outcome:
 
 
 def odd_fields(context: FaultContext, reply: Reply) -> Outcome:
-    """`kind`: missing, zero (request id), empty (job id), year-1 or unparsable (times)."""
+    """`kind` is missing, zero (request id), empty (job id), year-1 or unparsable (times)."""
     kind = context.params.text("kind", "missing")
     odd = ODD.get(kind, {})
     if kind == "missing":
@@ -88,14 +88,14 @@ def ugly_names(_: FaultContext, reply: Reply) -> Outcome:
 
 
 def broken_body(context: FaultContext, reply: Reply) -> Outcome:
-    """`kind`: element (one of them is broken) or text (no JSON at all)."""
+    """`kind` is element (one job message is broken) or text (the body is no JSON)."""
     if context.params.text("kind", "element") == "text":
         return replies.altered(reply, lambda body: {**body, "body": "not JSON"})
     return changed(reply, lambda events: [{"messageType": "JobStarted", "runnerId": "x"}, *events])
 
 
 def more_jobs(context: FaultContext) -> None:
-    """`jobs` more jobs are queued for the set."""
+    """Queue `jobs` (F52: 500, F57: 10) more jobs for the scale set."""
     scale_set = replies.target_scale_set(context)
     with context.lock as machine:
         machine.jobs.queue(
@@ -109,14 +109,14 @@ def more_jobs(context: FaultContext) -> None:
 
 
 def restart_ids(context: FaultContext) -> None:
-    """The next message has the id `first` (1)."""
+    """Give the next message the id `first` (1)."""
     with context.lock as machine:
         scale_set = replies.target_scale_set(context)
         machine.message_queue.restart_ids(scale_set, context.params.integer("first", 1))
 
 
 def acquire_fails(context: FaultContext) -> Outcome | None:
-    """`kind`: fewer, none (others were faster), 409, 500, or slow (`seconds`, 30)."""
+    """`kind` is fewer or none (other scale sets acquire the jobs), 409, 500, or slow (`seconds`, 30)."""
     kind = context.params.text("kind", "fewer")
     assert context.request is not None
     if kind == "slow":
@@ -131,7 +131,7 @@ def acquire_fails(context: FaultContext) -> Outcome | None:
 
 
 def lose_offers(context: FaultContext, every: int) -> None:
-    """Another scale set was faster with each, or each second one, of the jobs asked for."""
+    """Let another scale set acquire every one, or every second one, of the requested jobs."""
     assert context.request is not None
     scale_set = replies.target_scale_set(context)
     with context.lock as machine:
@@ -157,24 +157,35 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "F47",
-        "unknown messageType, of the `outer` message",
+        "unknown messageType of a job message, or of the message if `outer`",
         POLL,
         after=unknown_kind,
         fits=replies.is_message,
     ),
-    Row("F48", "JobStarted names `name`", POLL, after=wrong_runner, fits=replies.message_with("JobStarted")),
+    Row(
+        "F48",
+        "JobStarted names the runner `name`",
+        POLL,
+        after=wrong_runner,
+        fits=replies.message_with("JobStarted"),
+    ),
     Row("F49", "odd fields: `kind`", POLL, after=odd_fields, fits=replies.is_message),
     Row("F50", "ugly names", POLL, after=ugly_names, fits=replies.is_message),
     Row("F51", "a broken body: `kind` element, text", POLL, after=broken_body, fits=replies.is_message),
-    Row("F52", "a backlog of 500, or `jobs`", begin=more_jobs),
+    Row("F52", "a backlog of `jobs` (500)", begin=more_jobs),
     Row(
         "F53",
         "deleting a message fails with `status`",
         ACKNOWLEDGE,
         before=lambda s: replies.service(s.params.integer("status", 500), "QueueException", "Not now."),
     ),
-    Row("F54", "the DELETE hangs: kill the client there", ACKNOWLEDGE, before=lambda s: damage(s, "silent")),
+    Row(
+        "F54",
+        "the DELETE hangs, so that the client can be killed there",
+        ACKNOWLEDGE,
+        before=lambda s: broken(s, "silent"),
+    ),
     Row("F55", "message ids start again at `first`", begin=restart_ids),
     Row("F56", "acquirejobs: `kind` fewer, none, 409, 500, slow", ACQUIRE, before=acquire_fails),
-    Row("F57", "10, or `jobs`, more offers than there is room", begin=more_jobs),
+    Row("F57", "`jobs` (10) more offers than the capacity", begin=more_jobs),
 )

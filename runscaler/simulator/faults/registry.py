@@ -1,4 +1,4 @@
-"""The faults that are set, and which of them a request meets."""
+"""The faults that are set, and applying them to requests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class UnknownFault(ValueError):
 
 
 class FaultRegistry:
-    """May be used from any thread."""
+    """The faults that are set. Thread-safe; the machine's lock must not be held."""
 
     def __init__(self, lock: MachineLock) -> None:
         self._machine_lock = lock
@@ -46,10 +46,13 @@ class FaultRegistry:
         match: Match | None = None,
         params: Mapping[str, object] | None = None,
     ) -> Fault:
-        """Set a fault; `count` None is until removed. A row that acts at once acts now."""
+        """Set a fault and run its row's `begin`. With `count` None it lasts until it is removed.
+
+        Raises `UnknownFault`, and `BadBody` for parameters that the row cannot use.
+        """
         row = TABLE.get(name)
         if row is None:
-            raise UnknownFault(f"there is no fault {name}; there are {', '.join(TABLE)}")
+            raise UnknownFault(f"there is no fault {name}; known faults: {', '.join(TABLE)}")
         fault = Fault(
             id=next(self._numbers),
             row=row,
@@ -65,11 +68,11 @@ class FaultRegistry:
         return fault
 
     def remove(self, number: int) -> bool:
-        """False if there is no such fault."""
+        """Remove a fault and run its row's `end`; False if there is no such fault."""
         with self._lock:
             fault = self._faults.pop(number, None)
         if fault is not None and fault.row.end is not None:
-            fault.row.end(self._unasked(fault))
+            fault.row.end(self._context(fault))
         return fault is not None
 
     def clear(self) -> None:
@@ -77,38 +80,38 @@ class FaultRegistry:
             self.remove(fault.id)
 
     def all(self) -> list[Fault]:
-        """All that were set and not removed, those that are spent included."""
+        """All faults that are set, including those that have applied as often as they can."""
         with self._lock:
             return list(self._faults.values())
 
     def matching(self, request: Request) -> RequestFaults:
-        set_now = self.all() if self._faults else []
-        meeting = [one for one in set_now if not one.exhausted and self._fits(one, request)]
-        return RequestFaults(self, self._machine_lock, request, meeting)
+        faults = self.all() if self._faults else []
+        matching = [one for one in faults if not one.exhausted and self._matches(one, request)]
+        return RequestFaults(self, self._machine_lock, request, matching)
 
     def should_apply(self, fault: Fault) -> bool:
-        """Whether the fault strikes this time; counted as a hit if so."""
+        """Whether the fault applies to this request; if so, counts a hit."""
         with self._lock:
             if fault.exhausted:
                 return False
             fault.seen += 1
             chance = self._machine_lock.machine.store.random.random()
-            strikes = fault.seen > fault.after and chance < fault.probability
-            fault.hits += strikes
-        return strikes
+            applies = fault.seen > fault.after and chance < fault.probability
+            fault.hits += applies
+        return applies
 
     def _begin(self, fault: Fault) -> None:
         if fault.row.begin is not None:
-            fault.row.begin(self._unasked(fault))
+            fault.row.begin(self._context(fault))
             fault.hits += not fault.row.counts_own_hits
 
-    def _unasked(self, fault: Fault) -> FaultContext:
-        """Where a fault begins and ends: no request is there to say which set is meant."""
+    def _context(self, fault: Fault) -> FaultContext:
+        """For `begin` and `end`, where there is no request: the scale set comes from the match."""
         return FaultContext(
             self._machine_lock, fault, None, scale_set_of(self._machine_lock, fault.match.scale_set)
         )
 
-    def _fits(self, fault: Fault, request: Request) -> bool:
+    def _matches(self, fault: Fault, request: Request) -> bool:
         match = fault.match
         if match.method and match.method.upper() != request.method:
             return False
@@ -122,7 +125,7 @@ class FaultRegistry:
 
 
 class RequestFaults:
-    """The faults that one request meets, in the order in which they were set."""
+    """The faults that match one request, in the order in which they were set."""
 
     def __init__(
         self, registry: FaultRegistry, lock: MachineLock, request: Request, faults: list[Fault]
@@ -133,20 +136,20 @@ class RequestFaults:
         self._faults = faults
 
     def before(self) -> Outcome | None:
-        """The first fault that answers in the call's place decides."""
+        """The reply of the first fault that answers in place of the API, None if none does."""
         for fault in self._faults:
             if fault.row.before is not None and self._registry.should_apply(fault):
-                self._excuse(fault)
-                outcome = self._tried(fault)
+                self._allow_repetition(fault)
+                outcome = self._run_before(fault)
                 if outcome is not None:
                     return outcome
         return None
 
-    def _tried(self, fault: Fault) -> Outcome | None:
-        """A fault that finds nothing to break (no session yet) lets the call pass."""
+    def _run_before(self, fault: Fault) -> Outcome | None:
+        """None also where the fault has nothing to act on, such as a session that is not there yet."""
         assert fault.row.before is not None
         try:
-            return fault.row.before(self._scene(fault))
+            return fault.row.before(self._context(fault))
         except BadBody:
             return None
 
@@ -157,24 +160,24 @@ class RequestFaults:
             if isinstance(outcome, BrokenReply) or row.after is None or not row.fits(outcome):
                 continue
             if self._registry.should_apply(fault):
-                self._excuse(fault)
-                outcome = row.after(self._scene(fault), outcome)
+                self._allow_repetition(fault)
+                outcome = row.after(self._context(fault), outcome)
         return outcome
 
-    def _excuse(self, fault: Fault) -> None:
-        """What the client repeats because of a fault is no violation of V9 or V11."""
+    def _allow_repetition(self, fault: Fault) -> None:
+        """Calls that the client repeats because of a fault violate neither V9 nor V11."""
         request = self._request
         with self._lock as machine:
             machine.store.note("fault", fault=fault.row.name, method=request.method, path=request.path)
             machine.store.lost_replies.add((request.method, request.path))
             machine.store.rate_rule.allow_refreshes()
 
-    def _scene(self, fault: Fault) -> FaultContext:
+    def _context(self, fault: Fault) -> FaultContext:
         return FaultContext(self._lock, fault, self._request, scale_set_of(self._lock, self._request))
 
 
 def merged(given: Match, default: Match) -> Match:
-    """What was given, and the row's own where nothing was."""
+    """The given match; its empty fields are taken from the default."""
     return Match(
         given.method or default.method,
         given.path or default.path,

@@ -1,4 +1,4 @@
-"""What rows of the table are made of: replies in the forms of each side, and changed replies."""
+"""Building blocks of the fault table: replies in the form of each API, and changes of replies."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def plain(status: int, message: str) -> Reply:
 
 
 def page(status: int) -> Reply:
-    """What a proxy, or GitHub in trouble, shows to people."""
+    """A web page, as a proxy or GitHub during an outage sends it."""
     return Reply(status, PROXY_PAGE.encode(), "text/html; charset=utf-8")
 
 
 def altered(reply: Reply, change: Callable[[Json], Json]) -> Reply:
-    """The reply with another JSON object; one that holds none stays as it is."""
+    """The reply with its JSON object changed; a reply without one stays as it is."""
     value = reply.json()
     if not isinstance(value, dict):
         return reply
@@ -45,7 +45,7 @@ def altered(reply: Reply, change: Callable[[Json], Json]) -> Reply:
 
 
 def has_key(key: str) -> Callable[[Reply], bool]:
-    """Fits successful replies that are an object with this key."""
+    """For `Row.fits`: successful replies that are an object with this key."""
 
     def fits(reply: Reply) -> bool:
         if reply.status not in (200, 201) or not reply.body:
@@ -60,12 +60,12 @@ is_message = has_key("messageId")
 
 
 def message_with(kind: str) -> Callable[[Reply], bool]:
-    """Fits queue messages that hold a job message of this kind."""
+    """For `Row.fits`: queue messages with a job message of this kind."""
     return lambda reply: is_message(reply) and f'\\"messageType\\":\\"{kind}\\"'.encode() in reply.body
 
 
 def target_scale_set(context: FaultContext) -> ScaleSet:
-    """The set that the fault is about: the request's, else the one matched by name, else the newest."""
+    """The scale set that the fault acts on: the request's, or the one that the match names."""
     if context.scale_set is None:
         raise BadBody(f"there is no scale set {context.fault.match.scale_set}")
     return context.scale_set

@@ -1,4 +1,4 @@
-"""What a fault is: a row of the table, and a fault that was set (docs/protocol.md § 9.6, 10)."""
+"""The rows of the fault table, and faults that are set (docs/protocol.md § 9.6, 10)."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ Outcome: TypeAlias = "Reply | BrokenReply"
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which requests a fault is about; an empty field fits all. `path` is a part of the path (with a
-    final `$`: its end), `runner` a shell pattern over runner names."""
+    """The requests that a fault applies to; an empty field matches all. `path` is a part of the path, or
+    with a final `$` its end. `runner` is a shell pattern for runner names."""
 
     method: str = ""
     path: str = ""
@@ -32,7 +32,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class FaultContext:
-    """Where a fault acts. `request` is None when it acts at the moment it is set."""
+    """What a fault acts on. `request` is None for faults that act when they are set or removed."""
 
     lock: MachineLock
     fault: Fault
@@ -45,7 +45,7 @@ class FaultContext:
 
 
 def any_success(reply: Reply) -> bool:
-    """Most faults that spoil a reply have something to spoil only then."""
+    """The default of `Row.fits`."""
     return reply.status in (200, 201)
 
 
@@ -55,7 +55,8 @@ def always(reply: Reply) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kind of fault: what it does before the call is answered, to the answer, or when it is set."""
+    """One kind of fault. `before` may answer in place of the API, `after` changes the API's reply, `begin`
+    and `end` run when the fault is set and removed."""
 
     name: str
     about: str
@@ -64,16 +65,17 @@ class Row:
     before: Callable[[FaultContext], Outcome | None] | None = None
     after: Callable[[FaultContext, Reply], Outcome] | None = None
     fits: Callable[[Reply], bool] = any_success
-    """Whether `after` has anything to do with this answer; others do not count as hits."""
+    """Whether `after` applies to this reply; others do not count as hits."""
     begin: Callable[[FaultContext], None] | None = None
     end: Callable[[FaultContext], None] | None = None
     counts_own_hits: bool = False
-    """Being set is no hit yet: `begin` only prepares what counts its own."""
+    """`begin` counts hits itself, later; setting the fault is not a hit."""
 
 
 @dataclass(slots=True, eq=False)
 class Fault:
-    """A fault that was set. `seen` requests matched, the first `after` of them were spared."""
+    """A fault that is set. It skips the first `after` matching requests, then applies at most `count`
+    times; `seen` counts matching requests."""
 
     id: int
     row: Row

@@ -1,6 +1,6 @@
 """Faults of JIT configurations and runners (docs/protocol.md § 10.7).
 
-F75, F77 and F86 need none: break the backend, kill the agent, give a job such steps.
+F75, F77 and F86 need no rows: break the backend, kill the agent, queue a job with such steps.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from runscaler.simulator.admin_actions import change_runner
 from runscaler.simulator.faults import replies
 from runscaler.simulator.faults.row import Match, Row, always
-from runscaler.simulator.faults.wire_rows import damage
+from runscaler.simulator.faults.wire_rows import broken
 from runscaler.simulator.http_messages import NO_CONTENT, Reply, refused
 from runscaler.simulator.records import RunnerState
 from runscaler.simulator.refusals import AgentRefusal
@@ -30,7 +30,7 @@ def exists(_: FaultContext) -> Outcome:
 
 
 def jit_fails(context: FaultContext) -> Outcome | None:
-    """After `seconds` (0), `status` (500); 0 lets it pass then."""
+    """Answer `status` (500) after `seconds` (0); with status 0 the call succeeds then."""
     assert context.request is not None
     context.lock.pause(context.params.number("seconds", 0.0), context.request.connection)
     status = context.params.integer("status", 500)
@@ -38,7 +38,7 @@ def jit_fails(context: FaultContext) -> Outcome | None:
 
 
 def jit_useless(context: FaultContext, reply: Reply) -> Outcome:
-    """`kind`: id (without the runner's id) or garbage (no base64)."""
+    """`kind` is id (the runner's id is missing) or garbage (no base64)."""
     if context.params.text("kind", "id") == "garbage":
         return replies.altered(reply, lambda body: {**body, "encodedJITConfig": "%%% no base64 %%%"})
     return replies.altered(reply, without_id)
@@ -60,7 +60,7 @@ def version_refused(_: FaultContext) -> Outcome:
 
 
 def to_idle_runner(context: FaultContext, action: str) -> None:
-    """Done to the oldest idle runner whose name fits."""
+    """Apply the action to the oldest idle runner whose name matches."""
     pattern = context.fault.match.runner or "*"
     with context.lock as machine:
         for runner in machine.store.runners.values():
@@ -78,7 +78,7 @@ def still_running(_: FaultContext) -> Outcome:
 
 
 def ignore_jobs(context: FaultContext, ignored: bool) -> None:
-    """No runner of the set is offered a job."""
+    """Start or stop offering the jobs of the scale set to its runners."""
     scale_set = replies.target_scale_set(context)
     with context.lock as machine:
         scale_set.ignored = ignored
@@ -86,16 +86,21 @@ def ignore_jobs(context: FaultContext, ignored: bool) -> None:
 
 
 ROWS: tuple[Row, ...] = (
-    Row("F71", "the runner's name exists", JIT, before=exists),
+    Row("F71", "the runner's name is taken", JIT, before=exists),
     Row("F72", "JIT calls fail with `status`, or take `seconds`", JIT, before=jit_fails),
-    Row("F73", "JIT without `kind` id, or garbage", JIT, after=jit_useless),
-    Row("F74", "the JIT configuration is refused at register", REGISTER, before=used_already),
-    Row("F76", "agents never connect", REGISTER, None, lambda context: damage(context, "silent")),
-    Row("F78", "an idle runner's registration goes", begin=lambda s: to_idle_runner(s, "deregister")),
+    Row("F73", "the JIT reply is useless: `kind` id, garbage", JIT, after=jit_useless),
+    Row("F74", "the JIT configuration is refused by register", REGISTER, before=used_already),
+    Row("F76", "agents never connect", REGISTER, None, lambda context: broken(context, "silent")),
+    Row("F78", "an idle runner's registration is removed", begin=lambda s: to_idle_runner(s, "deregister")),
     Row("F79", "an idle runner becomes a ghost", begin=lambda s: to_idle_runner(s, "vanish")),
-    Row("F80", "get runner says 404", Match("GET", f"{RUNNERS}/"), before=runner_gone),
-    Row("F81", "remove runner: JobStillRunning", Match("DELETE", RUNNERS), None, still_running),
-    Row("F82", "remove runner: 204, yet it is there", Match("DELETE", RUNNERS), before=lambda _: NO_CONTENT),
+    Row("F80", "get runner answers 404", Match("GET", f"{RUNNERS}/"), before=runner_gone),
+    Row("F81", "remove runner answers JobStillRunning", Match("DELETE", RUNNERS), None, still_running),
+    Row(
+        "F82",
+        "remove runner answers 204 without removing it",
+        Match("DELETE", RUNNERS),
+        before=lambda _: NO_CONTENT,
+    ),
     Row(
         "F83",
         "assigned jobs are offered to no runner",
@@ -106,9 +111,9 @@ ROWS: tuple[Row, ...] = (
     Row("F84", "the runner's version is refused", REGISTER, None, version_refused),
     Row(
         "F85",
-        "the agent never hears that its job's end was taken",
+        "the reply to the agent's completion is lost",
         Match("POST", "/complete"),
-        after=lambda context, reply: damage(context, "silent", reply),
+        after=lambda context, reply: broken(context, "silent", reply),
         fits=always,
     ),
 )

@@ -1,4 +1,4 @@
-"""Faults of sessions (docs/protocol.md § 10.3). F35 needs none: kill the client and start it again."""
+"""Faults of sessions (docs/protocol.md § 10.3). F35 needs no row: kill the client and start it again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from runscaler.simulator.admin_actions import steal
 from runscaler.simulator.faults import replies
 from runscaler.simulator.faults.row import Match, Row
-from runscaler.simulator.faults.wire_rows import damage
+from runscaler.simulator.faults.wire_rows import broken
 from runscaler.simulator.records import SessionState
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ FIELDS = {"url": "messageQueueUrl", "token": "messageQueueAccessToken", "statist
 
 
 def held_by_another(context: FaultContext) -> None:
-    """Another client is a moment faster; its session is over when it has not polled for its time."""
+    """Let another client open a session first. It never polls, so its session expires."""
     with context.lock as machine:
         steal(machine, replies.target_scale_set(context))
 
@@ -31,7 +31,7 @@ def expire(context: FaultContext) -> None:
 
 
 def deleted_or_stolen(context: FaultContext) -> None:
-    """Ended by hand; if `stolen`, another client holds the set from then on."""
+    """Delete the session; if `stolen`, another client opens one."""
     with context.lock as machine:
         if context.params.truth("stolen", False):
             steal(machine, replies.target_scale_set(context))
@@ -40,7 +40,7 @@ def deleted_or_stolen(context: FaultContext) -> None:
 
 
 def incomplete(context: FaultContext, reply: Reply) -> Outcome:
-    """`field`: url or token (empty), or statistics (absent)."""
+    """`field` is url or token (sent empty), or statistics (left out)."""
     field = FIELDS[context.params.text("field", "url")]
 
     def change(body: Json) -> Json:
@@ -51,16 +51,16 @@ def incomplete(context: FaultContext, reply: Reply) -> Outcome:
 
 
 def end_fails(context: FaultContext) -> Outcome:
-    """`status` (500), or no answer at all if `hang`."""
+    """`status` (500), or no reply at all if `hang` is true."""
     if context.params.truth("hang", False):
-        return damage(context, "silent")
+        return broken(context, "silent")
     return replies.page(context.params.integer("status", 500))
 
 
 ROWS: tuple[Row, ...] = (
-    Row("F34", "a foreign session holds the set", Match("POST", "/sessions"), before=held_by_another),
+    Row("F34", "another client holds the session", Match("POST", "/sessions"), before=held_by_another),
     Row("F36", "the session expires", begin=expire),
-    Row("F37", "the session is deleted by hand, or `stolen`", begin=deleted_or_stolen),
+    Row("F37", "the session is deleted, or `stolen`", begin=deleted_or_stolen),
     Row("F38", "a session without its `field`", Match("POST", "/sessions"), after=incomplete),
     Row("F39", "refresh fails", Match("PATCH", ONE_SESSION), None, lambda _: replies.page(503)),
     Row("F40", "delete session fails, or hangs if `hang`", Match("DELETE", ONE_SESSION), None, end_fails),

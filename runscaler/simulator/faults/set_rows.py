@@ -27,7 +27,7 @@ def delete(context: FaultContext) -> None:
 
 
 def change_by_hand(context: FaultContext) -> None:
-    """`action` rename, move or relabel, with its `value`."""
+    """`action` is rename, move or relabel, with its `value`."""
     with context.lock as machine:
         scale_set = replies.target_scale_set(context)
         action, value = (
@@ -38,7 +38,7 @@ def change_by_hand(context: FaultContext) -> None:
 
 
 def create_before(context: FaultContext) -> None:
-    """Somebody else creates the same set a moment earlier."""
+    """Let another client create the same scale set first."""
     request = context.request
     assert request is not None
     with context.lock as machine:
@@ -53,7 +53,7 @@ def create_before(context: FaultContext) -> None:
 
 
 def drop_labels(context: FaultContext, reply: Reply) -> Outcome:
-    """All labels but the first vanish, at GitHub too."""
+    """Drop all labels except the first, from the reply and from the scale set."""
 
     def change(body: Json) -> Json:
         number = Fields.of(body).integer("id")
@@ -87,12 +87,12 @@ def all_zero(_: FaultContext, reply: Reply) -> Outcome:
 
 
 def stuck_high(context: FaultContext, reply: Reply) -> Outcome:
-    """totalAssignedJobs is `assigned` (99)."""
+    """Set totalAssignedJobs to `assigned` (99)."""
     return counted(reply, {"totalAssignedJobs": context.params.integer("assigned", 99)})
 
 
 def nonsense(context: FaultContext, reply: Reply) -> Outcome:
-    """`kind`: negative, huge, missing or strings."""
+    """`kind` is negative, huge, missing or strings."""
     kind = context.params.text("kind", "negative")
     if kind == "missing":
         return replies.altered(reply, lambda body: {key: body[key] for key in body if key != "statistics"})
@@ -101,7 +101,7 @@ def nonsense(context: FaultContext, reply: Reply) -> Outcome:
 
 
 def jump(context: FaultContext, reply: Reply) -> Outcome:
-    """Assigned jobs: 0, `assigned` (500), 0, … from message to message."""
+    """Let totalAssignedJobs alternate between 0 and `assigned` (500) from message to message."""
     high = context.params.integer("assigned", 500)
     return counted(reply, {"totalAssignedJobs": 0 if context.fault.hits % 2 else high})
 
@@ -132,11 +132,11 @@ COUNTED = replies.has_key("statistics")
 
 ROWS: tuple[Row, ...] = (
     Row("F58", "the set is deleted", begin=delete),
-    Row("F59", "changed by hand: `action` rename, move, relabel; `value`", begin=change_by_hand),
-    Row("F60", "somebody else has just created it", Match("POST", f"{SETS}$"), before=create_before),
+    Row("F59", "the set is changed by hand: `action` rename, move, relabel; `value`", begin=change_by_hand),
+    Row("F60", "another client has just created the set", Match("POST", f"{SETS}$"), before=create_before),
     Row(
         "F61",
-        "extra labels vanish",
+        "all labels except the first are dropped",
         Match(path=SETS),
         None,
         after=drop_labels,
@@ -144,17 +144,19 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "F62",
-        "no runner group",
+        "there is no runner group",
         Match("GET", "/runnergroups"),
         None,
         lambda _: json_reply(bodies.listing([])),
     ),
-    Row("F63", "find answers with two", Match("GET", SETS), after=twice, fits=replies.has_key("value")),
+    Row("F63", "find returns two sets", Match("GET", SETS), after=twice, fits=replies.has_key("value")),
     Row("F64", "deleting the set is refused", Match("DELETE", SETS), None, in_use),
-    Row("F65", "404 for a set that is there", Match(path=f"{SETS}/"), None, not_found),
-    Row("F66", "all zero beside JobAssigned", after=all_zero, fits=replies.message_with("JobAssigned")),
+    Row("F65", "404 for a set that exists", Match(path=f"{SETS}/"), None, not_found),
+    Row(
+        "F66", "all counts zero beside JobAssigned", after=all_zero, fits=replies.message_with("JobAssigned")
+    ),
     Row("F67", "totalAssignedJobs stuck at `assigned`", count=None, after=stuck_high, fits=COUNTED),
     Row("F68", "statistics: `kind` negative, huge, missing, strings", after=nonsense, fits=COUNTED),
-    Row("F69", "0, `assigned`, 0", count=3, after=jump, fits=replies.is_message),
+    Row("F69", "totalAssignedJobs jumps: 0, `assigned`, 0", count=3, after=jump, fits=replies.is_message),
     Row("F70", "statistics that contradict themselves", after=inconsistent, fits=COUNTED),
 )

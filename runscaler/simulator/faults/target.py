@@ -1,4 +1,4 @@
-"""Which scale set and which runner a request is about, as far as it says so."""
+"""Finding the scale set and the runner that a request concerns."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RUNNER = re.compile(r"/agents/(\d+)$")
 
 
 def scale_set_of(lock: MachineLock, what: Request | str) -> ScaleSet | None:
-    """The set of a request's path, or the newest of a name; with one set alone, an empty name means it."""
+    """The scale set in a request's path, or the latest with this name (or with any, if it is empty)."""
     sets = lock.machine.store.scale_sets
     if not isinstance(what, str):
         match = SET.search(what.path)
@@ -27,7 +27,7 @@ def scale_set_of(lock: MachineLock, what: Request | str) -> ScaleSet | None:
 
 
 def runner_of(lock: MachineLock, request: Request) -> str:
-    """The name of the runner that a call is about, or empty."""
+    """The name of the runner that a call concerns, or empty."""
     if match := RUNNER.search(request.path):
         runner = lock.machine.store.runners.get(int(match[1]))
         return runner.name if runner else ""
@@ -36,11 +36,11 @@ def runner_of(lock: MachineLock, request: Request) -> str:
             return request.json().text("name", "")
         except BadBody:
             return ""
-    return request.query.get("agentName", "") or _agents_runner(lock, request)
+    return request.query.get("agentName", "") or _runner_of_agent(lock, request)
 
 
-def _agents_runner(lock: MachineLock, request: Request) -> str:
-    """Calls of an agent carry the token of its session; its first one the runner's id."""
+def _runner_of_agent(lock: MachineLock, request: Request) -> str:
+    """For calls of agents: `register` holds the runner's id, the others the token of the session."""
     if request.path.endswith("/v1/register"):
         try:
             number = request.json().integer("agentId", 0)

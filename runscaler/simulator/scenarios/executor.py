@@ -1,4 +1,4 @@
-"""Does what a step of a plan says, and knows which of its faults are set."""
+"""Running the actions of a scenario's steps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runscaler.simulator.scenarios.plan import (
     RemoveFault,
     SetFault,
 )
-from runscaler.simulator.scenarios.workload import order_for
+from runscaler.simulator.scenarios.workload import job_spec_for
 from runscaler.simulator.tokens import TokenKind
 
 if TYPE_CHECKING:
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 
 
 class ActionExecutor:
-    """Takes the lock itself: nothing of it may be called by the lock's holder but `spent`."""
+    """Takes the machine's lock itself; only `exhausted` may be called with the lock held."""
 
     def __init__(self, lock: MachineLock, faults: FaultRegistry) -> None:
         self._lock, self._registry = lock, faults
-        self._set: list[Fault] = []
+        self._faults: list[Fault] = []
         self._queued: list[Job] = []
 
-    def do(self, action: Action) -> list[Fault]:
-        """Returns the faults that it has set."""
+    def run(self, action: Action) -> list[Fault]:
+        """Returns the faults that the action has set."""
         match action:
             case SetFault():
-                return self._strike(action)
+                return self._set_fault(action)
             case RemoveFault(fault):
-                self.lift([one for one in self._set if one.row.name == fault])
+                self.remove([one for one in self._faults if one.row.name == fault])
             case ChangeSessions(change):
                 self._change_sessions(change)
             case ExpireAdminTokens():
-                self._end_admin_tokens()
+                self._expire_admin_tokens()
             case QueueJob(name, run):
                 self._queue(name, run)
             case CancelJobs():
@@ -54,24 +54,24 @@ class ActionExecutor:
                 assert_never(action)
         return []
 
-    def lift(self, faults: list[Fault]) -> None:
+    def remove(self, faults: list[Fault]) -> None:
         for fault in faults:
             self._registry.remove(fault.id)
 
     def exhausted(self) -> bool:
-        """Has the fault that was set last struck as often as it shall?"""
-        return bool(self._set) and self._set[-1].exhausted
+        """Whether the fault that was set last is exhausted."""
+        return bool(self._faults) and self._faults[-1].exhausted
 
-    def _strike(self, action: SetFault) -> list[Fault]:
+    def _set_fault(self, action: SetFault) -> list[Fault]:
         matches = [action.match]
         if action.each_set:
             matches = [replace(action.match, scale_set=one.name) for one in self._live_sets()]
-        made = [
+        faults = [
             self._registry.add(action.fault, count=action.count, match=match, params=action.params)
             for match in matches
         ]
-        self._set += made
-        return made
+        self._faults += faults
+        return faults
 
     def _live_sets(self) -> list[ScaleSet]:
         with self._lock as machine:
@@ -83,14 +83,14 @@ class ActionExecutor:
                 assert scale_set.session is not None
                 change_session(machine, scale_set.session, action)
 
-    def _end_admin_tokens(self) -> None:
+    def _expire_admin_tokens(self) -> None:
         with self._lock as machine:
             machine.store.tokens.expire(TokenKind.ADMIN)
 
     def _queue(self, name: str, run: str) -> None:
         with self._lock as machine:
             (scale_set, *_) = machine.store.scale_sets.values()
-            self._queued += machine.jobs.queue(order_for(scale_set, name, run))
+            self._queued += machine.jobs.queue(job_spec_for(scale_set, name, run))
 
     def _cancel(self) -> None:
         with self._lock as machine:
@@ -100,6 +100,6 @@ class ActionExecutor:
 
 
 def listening(store: Store) -> list[ScaleSet]:
-    """The sets whose session has polled with a capacity above 0."""
-    alive = (one for one in store.scale_sets.values() if one.live and one.session)
-    return [one for one in alive if one.announced and one.capacity > 0]
+    """The scale sets whose session has polled with a capacity above 0."""
+    with_session = (one for one in store.scale_sets.values() if one.live and one.session)
+    return [one for one in with_session if one.announced and one.capacity > 0]

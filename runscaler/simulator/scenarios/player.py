@@ -1,7 +1,7 @@
-"""Plays one scenario against whoever comes: waits for signs, strikes, tells, and judges at the end.
+"""Playing a scenario: waits for the trigger of each step, runs its actions, reports, and sums up at the end.
 
-Times are the machine's own deadlines; what they make due is done on one thread, since faults take
-the lock themselves.
+The times of the steps are deadlines of the machine. The actions run on a thread of the player's own,
+because faults take the machine's lock themselves.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from runscaler.simulator.scenarios.plan import Scenario, ScenarioStep
     from runscaler.simulator.scenarios.result import ScenarioResult
 
-FOR_EVER = 86400.0
+FOREVER = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioEvent:
-    """What has happened; `at` is in seconds since the first client polled."""
+    """`at` is in seconds since the first client polled."""
 
     at: float
     text: str
@@ -39,19 +39,19 @@ class ScenarioEvent:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a scenario has come."""
+    """How far a scenario has got; `events` have happened, `pending` are the texts of the steps to come."""
 
     scenario: Scenario
     events: tuple[ScenarioEvent, ...]
     pending: tuple[str, ...]
     finished: bool
-    """All has struck, and what was to pass has passed."""
+    """All steps have run, and all faults with a duration have been removed."""
 
 
 class Player:
-    """`told` hears of each blow and `ended` of the result, on the player's thread, without the lock.
+    """`on_event` and `on_result` are called on the player's thread, without the machine's lock.
 
-    `look` is for the lock's holder, `play_due` for one thread at a time.
+    `arm` needs the lock to be held; `run_due` may be called from one thread at a time.
     """
 
     def __init__(
@@ -69,10 +69,10 @@ class Player:
         self.seed = scenario.seed if seed is None else seed
         self._lock, self._on_event, self._on_result = lock, on_event, on_result
         self._store = lock.machine.store
-        self._doer = ActionExecutor(lock, faults)
+        self._executor = ActionExecutor(lock, faults)
         scale = time_scale(self._store.timers)
         self._steps = deque(scaled_steps(scenario, self.seed, scale))
-        self._stream = Workload(lock.machine, arrivals(scenario, jobs, self.seed, scale))
+        self._workload = Workload(lock.machine, arrivals(scenario, jobs, self.seed, scale))
         self._began: float | None = None
         self._armed_step: ScenarioStep | None = None
         self._lasting = 0
@@ -86,13 +86,13 @@ class Player:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait for the thread's end, which comes with the lock's."""
+        """Wait for the thread, which ends when the machine's lock is closed."""
         if self._thread.is_alive():
             self._thread.join()
 
     @property
     def finished(self) -> bool:
-        """Nothing is to come any more, but for jobs."""
+        """All steps have run; jobs may still be arriving or running."""
         return not (self._steps or self._armed_step or self._due or self._lasting)
 
     def progress(self) -> Progress:
@@ -104,16 +104,17 @@ class Player:
 
     # -- playing ------------------------------------------------------------------------------------
 
-    def look(self) -> bool:
-        """Is there something to do, or nothing to come? Also sets the timer of the next step."""
+    def arm(self) -> bool:
+        """Set the timer of the next step once its trigger has come. True if there is something for
+        `run_due` to do, or nothing left at all."""
         if self._began is None and listening(self._store):
             self._begin()
         if self._began is not None and self._armed_step is None and self._steps and self._triggered():
             step = self._armed_step = self._steps.popleft()
-            self._later(step.after, partial(self._strike, step))
+            self._later(step.after, partial(self._run_step, step))
         return bool(self._due) or self.finished
 
-    def play_due(self) -> None:
+    def run_due(self) -> None:
         while self._due:
             self._due.popleft()()
             with self._lock:
@@ -121,24 +122,24 @@ class Player:
 
     def _play(self) -> None:
         while not self.finished and not self._lock.closed:
-            if self._lock.watch(self.look, FOR_EVER):
-                self.play_due()
+            if self._lock.watch(self.arm, FOREVER):
+                self.run_due()
         if self.scenario.quiet:
             with self._lock:
-                self._send_jobs()
-        if self._lock.watch(self._all_jobs_ended, FOR_EVER):
+                self._start_workload()
+        if self._lock.watch(self._all_jobs_ended, FOREVER):
             self._on_result(self.result())
 
     def _begin(self) -> None:
         self._began = self._store.clock.monotonic()
         names = ", ".join(one.name for one in listening(self._store))
-        self._due.append(lambda: self._tell(f"{names} is listening"))
+        self._due.append(lambda: self._report(f"{names} is listening"))
         if not self.scenario.quiet:
-            self._send_jobs()
+            self._start_workload()
 
-    def _send_jobs(self) -> None:
+    def _start_workload(self) -> None:
         for first in list(self._store.scale_sets.values())[:1]:
-            self._stream.begin(first)
+            self._workload.begin(first)
 
     def _triggered(self) -> bool:
         match self._steps[0].trigger:
@@ -147,7 +148,7 @@ class Player:
             case Trigger.IDLE:
                 return any(one.ready for one in self._store.scale_sets.values())
             case Trigger.EXHAUSTED:
-                return self._doer.exhausted()
+                return self._executor.exhausted()
             case Trigger.NONE:
                 return True
 
@@ -158,33 +159,33 @@ class Player:
         self._due.append(act)
         self._store.note("scenario", name=self.scenario.name, over=False)
 
-    def _strike(self, step: ScenarioStep) -> None:
+    def _run_step(self, step: ScenarioStep) -> None:
         for action in step.actions:
-            made = self._doer.do(action)
+            faults = self._executor.run(action)
             if isinstance(action, SetFault) and action.lasts is not None:
-                self._limit(made, action.lasts, step.text)
-        self._tell(step.text)
+                self._remove_later(faults, action.lasts, step.text)
+        self._report(step.text)
         self._armed_step = None
 
-    def _limit(self, faults: list[Fault], seconds: float, text: str) -> None:
-        def lift() -> None:
-            self._doer.lift(faults)
+    def _remove_later(self, faults: list[Fault], seconds: float, text: str) -> None:
+        def remove() -> None:
+            self._executor.remove(faults)
             self._lasting -= 1
-            self._tell(f"over: {text}")
+            self._report(f"ended: {text}")
 
         self._lasting += 1
         with self._lock:
-            self._later(seconds, lift)
+            self._later(seconds, remove)
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         assert self._began is not None
-        blow = ScenarioEvent(self._store.clock.monotonic() - self._began, text)
-        self._events.append(blow)
-        self._on_event(blow)
+        event = ScenarioEvent(self._store.clock.monotonic() - self._began, text)
+        self._events.append(event)
+        self._on_event(event)
 
     def _pending(self) -> tuple[str, ...]:
         armed = [self._armed_step] if self._armed_step else []
         return tuple(step.text for step in (*armed, *self._steps))
 
     def _all_jobs_ended(self) -> bool:
-        return not (self._stream.pending or unfinished(self._store))
+        return not (self._workload.pending or unfinished(self._store))

@@ -1,4 +1,4 @@
-"""How a scenario ended: what became of the jobs, and which rules the client broke."""
+"""The result of a scenario: what became of the jobs, and which rules the client violated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ScenarioResult:
-    """Jobs that were cancelled count as none of these."""
+    """Cancelled jobs are not counted."""
 
     scenario: str
     done: int
@@ -24,7 +24,7 @@ class ScenarioResult:
     """Queued, assigned or running."""
     violations: tuple[Violation, ...]
     pending: tuple[str, ...]
-    """What of the plan has not struck."""
+    """The texts of the steps that have not run."""
 
     @property
     def good(self) -> bool:
@@ -37,12 +37,12 @@ class ScenarioResult:
 
 
 def evaluate(scenario: str, store: Store, pending: tuple[str, ...]) -> ScenarioResult:
-    """As things are now; for the lock's holder."""
+    """The result as of now; the machine's lock must be held."""
     results = Counter(job.result for job in store.jobs.values())
     done, failed = results["succeeded"], results["failed"]
     return ScenarioResult(scenario, done, failed, unfinished(store), store.violations.all(), pending)
 
 
 def unfinished(store: Store) -> int:
-    """How many jobs are queued, assigned or running."""
+    """The number of jobs that are not completed."""
     return sum(count for state, count in store.job_counts.items() if state is not JobState.COMPLETED)

@@ -1,4 +1,4 @@
-"""Jobs that the simulator queues itself, so that a fleet has something to do on its bad day."""
+"""The jobs that the simulator queues itself during a scenario."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 STEP = "echo hello from job {number} of {count}; sleep 1"
 
 
-def order_for(scale_set: ScaleSet, name: str, run: str) -> JobSpec:
-    """One job with one shell step, for this set by its name."""
+def job_spec_for(scale_set: ScaleSet, name: str, run: str) -> JobSpec:
+    """A job with one shell step for this scale set."""
     return JobSpec(
         scale_set.scope,
         (scale_set.name,),
@@ -29,17 +29,17 @@ def order_for(scale_set: ScaleSet, name: str, run: str) -> JobSpec:
 
 
 class Workload:
-    """A job at each moment, in seconds after `begin`. All of it is for the lock's holder."""
+    """Queues a job at each of these times, in seconds after `begin`. The machine's lock must be held."""
 
-    def __init__(self, machine: Machine, moments: Sequence[float]) -> None:
-        self._machine, self._moments = machine, moments
-        self.pending = len(moments)
+    def __init__(self, machine: Machine, times: Sequence[float]) -> None:
+        self._machine, self._times = machine, times
+        self.pending = len(times)
 
     def begin(self, scale_set: ScaleSet) -> None:
-        for number, moment in enumerate(self._moments, start=1):
-            self._machine.store.deadlines.after(moment, partial(self._queue, scale_set, number))
+        for number, time in enumerate(self._times, start=1):
+            self._machine.store.deadlines.after(time, partial(self._queue, scale_set, number))
 
     def _queue(self, scale_set: ScaleSet, number: int) -> None:
-        run = STEP.format(number=number, count=len(self._moments))
-        self._machine.jobs.queue(order_for(scale_set, f"job {number}", run))
+        run = STEP.format(number=number, count=len(self._times))
+        self._machine.jobs.queue(job_spec_for(scale_set, f"job {number}", run))
         self.pending -= 1
