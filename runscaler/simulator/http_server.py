@@ -7,7 +7,7 @@ import logging
 import socket
 import struct
 import threading
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -31,6 +31,7 @@ class Trigger(Protocol):
     """Runs a function in waitress's loop (the type stubs declare this wrongly)."""
 
     def pull_trigger(self, thunk: Callable[[], None]) -> None: ...
+    def close(self) -> None: ...
 
 
 class WatchedChannel(HTTPChannel):
@@ -74,7 +75,7 @@ class HttpServer:
         self._keeps_open = keeps_open
         self._dispatcher = ThreadedTaskDispatcher()
         self._dispatcher.queue_logger.setLevel(logging.ERROR)
-        self._map: dict[int, socket.socket] = {}
+        self._map: dict[int, Any] = {}
         self._acceptor: Acceptor | None = None
         self._trigger: Trigger | None = None
         self._loop: threading.Thread | None = None
@@ -92,8 +93,9 @@ class HttpServer:
         """Stop the server and wait for its threads; requests in progress must end by themselves."""
         self._dispatcher.shutdown(timeout=STOP_SECONDS)
         if self._loop is not None and self._trigger is not None:
-            self._trigger.pull_trigger(lambda: wasyncore.close_all(self._map))
+            self._trigger.pull_trigger(self._end_loop)
             self._loop.join()
+            self._trigger.close()
             self._loop = None
 
     def stop_listening(self) -> None:
@@ -113,6 +115,15 @@ class HttpServer:
         if self._trigger is not None:
             self._trigger.pull_trigger(run)
             done.wait(STOP_SECONDS)
+
+    def _end_loop(self) -> None:
+        """Close everything except the trigger, which `stop` may not have written to yet."""
+        for channel in list(self._map.values()):
+            if isinstance(channel, Acceptor):
+                wasyncore.dispatcher.close(channel)  # its own close would also close the trigger
+            elif channel is not self._trigger:
+                channel.close()
+        self._map.clear()
 
     def _close_down(self) -> None:
         if self._acceptor is None:
