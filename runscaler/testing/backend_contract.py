@@ -1,12 +1,12 @@
-"""The specification of a backend, as tests to inherit: what every one of them promises.
+"""The contract of a backend, as tests to inherit.
 
     class TestMyBackend(BackendContract):
         @pytest.fixture
         def rig(self) -> Iterator[BackendRig]:
-            yield MyRig(…)          # sweep the thing afterwards, whatever the test did
+            yield MyRig(…)          # afterwards remove whatever the test left behind
 
-The rig says how to reach the real thing; everything else is here. Real time and real threads, no
-timed assertions: what is waited for has a generous limit (`PATIENCE`).
+The rig connects the tests to the real engine or host. They use real time and real threads and assert no
+durations; every wait has a generous limit (`PATIENCE`).
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ THEIRS = OwnerId("fedcba9876543210" * 2)
 
 SLEEPS = RunnerScript()
 CUT_MOMENTS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-"""Seconds after a start began at which it is cut; chance decides which step that hits."""
+"""Seconds after which a call is interrupted; which of its steps that hits is left to chance."""
 
 
 class BackendContract:
-    """Inherit it and give the fixture `rig`."""
+    """Inherit this class and provide the fixture `rig`."""
 
     @pytest.fixture
     def rig(self) -> Iterator[BackendRig]:
-        raise NotImplementedError("give a fixture `rig` that yields a BackendRig")
+        raise NotImplementedError("provide a fixture `rig` that yields a BackendRig")
 
     @pytest.fixture
     def backend(self, rig: BackendRig) -> Iterator[Backend]:
@@ -52,7 +52,7 @@ class BackendContract:
 
     @pytest.fixture
     def stranger(self, rig: BackendRig) -> Iterator[Backend]:
-        """Another daemon's backend on the same thing."""
+        """Another daemon's backend on the same engine or host."""
         yield from _opened(rig, THEIRS)
 
     @pytest.fixture
@@ -158,7 +158,7 @@ class BackendContract:
     def test_what_a_killed_daemon_left_of_a_start_can_be_cleared_by_the_next(
         self, rig: BackendRig, backend: Backend, orders: Orders
     ) -> None:
-        """A start held in `jit` stands for a daemon that died there."""
+        """A start that blocks in `jit` stands for a daemon that was killed there."""
         held, dead = threading.Event(), threading.Event()
 
         def die() -> None:
@@ -426,7 +426,7 @@ def _marks(resource: Resource) -> tuple[object, ...]:
 
 
 def _timeless(resource: Resource) -> Resource:
-    """Without its time of creation, which an engine and we may see differently."""
+    """The resource without its creation time, which an engine may report differently."""
     assert resource.created_at > 0
     return replace(resource, created_at=0.0)
 
@@ -461,7 +461,7 @@ def _cleared_by_the_next(rig: BackendRig) -> list[Resource]:
 
 
 def _cut_after(seconds: float, call: Callable[[Interrupt], Resource | None]) -> Resource | None:
-    """What the call returned, None where it was cut before it could."""
+    """The call's result, None if it was interrupted first."""
     interrupt = Interrupt()
     timer = threading.Timer(seconds, interrupt.set)
     timer.start()

@@ -1,4 +1,4 @@
-"""What `backend_contract` needs to know about a real thing, and what it orders and sees there."""
+"""The fixtures of `backend_contract`: access to the real engine or host, orders, observations."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from runscaler.names import OwnerId
 
 PATIENCE = 60.0
-"""Seconds that something may take before a test gives up."""
+"""Seconds after which a test gives up waiting."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerScript:
-    """What a runner of the contract does: prints numbered lines, then ends or sleeps (None)."""
+    """What a runner does: print `lines` numbered lines, then exit, or sleep if `exit_code` is None."""
 
     lines: int = 0
     exit_code: int | None = None
 
     @property
     def shell(self) -> str:
-        """The same for a POSIX shell."""
+        """The script for a POSIX shell."""
         count = (
             f"i=0; while [ $i -lt {self.lines} ]; do echo line $i; i=$((i+1)); done; " if self.lines else ""
         )
@@ -46,26 +46,26 @@ class RunnerScript:
 
 
 class BackendRig(Protocol):
-    """A real thing (an engine, this host) that backends can be opened on."""
+    """A real engine or host on which backends can be opened."""
 
     def open(self, owner: OwnerId) -> Backend:
-        """A new backend on the same thing, as the next daemon of that owner would make it."""
+        """Open a new backend, as the next daemon of that owner would."""
 
     def settings(self, script: RunnerScript) -> ScaleSetSettings:
-        """Settings whose runners do what the script says."""
+        """Settings whose runners run the script."""
 
     def unusable_settings(self) -> ScaleSetSettings:
-        """Settings with which no runner can start (an image, a command that is not there)."""
+        """Settings with which no runner can start, such as a missing image or command."""
 
     def destroy(self, resource: Resource) -> None:
-        """Kill and remove it behind the backend's back, as a person would."""
+        """Kill and remove the resource without the backend, as an operator would by hand."""
 
     def leftovers(self) -> list[str]:
-        """Whatever is there of runners, as the thing itself tells: containers, processes, files."""
+        """Everything that exists of runners (containers, processes, files), found without the backend."""
 
 
 class Orders:
-    """Makes orders, each for a runner of its own."""
+    """Makes orders, each for another runner."""
 
     def __init__(self, rig: BackendRig) -> None:
         self._rig = rig
@@ -80,7 +80,7 @@ class Orders:
         slot: int = 0,
         before_jit: Callable[[], None] | None = None,
     ) -> RunnerOrder:
-        """`before_jit` is called in the order's `jit`, before it answers; it may raise."""
+        """`before_jit` is called by the order's `jit` before that returns; it may raise."""
         runner = new_runner_name()
         self._next_id += 1
         config = JitConfig(self._next_id, runner, encoded_jit(self._next_id, runner))
@@ -100,7 +100,7 @@ class Orders:
 
 
 def encoded_jit(runner_id: int, runner: str) -> Secret:
-    """A JIT configuration of the right shape (docs/protocol.md § 8.1) that opens no door."""
+    """A JIT configuration of the right form (docs/protocol.md § 8.1) without usable credentials."""
     identity = {"AgentId": runner_id, "AgentName": runner, "PoolId": 1, "Ephemeral": True}
     files = {".runner": identity, ".credentials": {"Scheme": "OAuth", "Data": {}}}
     encoded = {name: _base64(json.dumps(content)) for name, content in files.items()}
@@ -112,7 +112,7 @@ def _base64(text: str) -> str:
 
 
 class Observed:
-    """Collects what a backend's watch reports, from now on."""
+    """Collects what the backend's watch reports from now on."""
 
     def __init__(self, backend: Backend) -> None:
         self._seen: list[Observation] = []
@@ -125,7 +125,7 @@ class Observed:
             self._changed.notify_all()
 
     def first(self) -> Observation:
-        """The first one; waits for it."""
+        """The first observation; waits for it."""
         with self._changed:
             assert self._changed.wait_for(lambda: bool(self._seen), PATIENCE), "nothing was observed"
             return self._seen[0]

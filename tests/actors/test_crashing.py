@@ -26,7 +26,7 @@ OWN = (ListenerActor, RunnerActor, ScaleSetActor)
 def crash_repeatedly(world: World, kind: type[Any], times: int) -> None:
     """As soon as it is back, it crashes again."""
     for _ in range(times):
-        while not world.stage.living(kind) and not world.ended:
+        while not world.harness.alive(kind) and not world.ended:
             world.clock.advance(0.5)
             world.deliver()
         if world.ended:
@@ -44,9 +44,9 @@ def test_it_is_back_after_a_second_and_jobs_go_on(kind: type[Any]) -> None:
 
     world.crash(kind)
     world.deliver()
-    before = len(world.stage.living(kind))
+    before = len(world.harness.alive(kind))
     world.advance(1.2)
-    assert len(world.stage.living(kind)) > before
+    assert len(world.harness.alive(kind)) > before
 
     jobs = world.queue(2)
     world.advance(5)
@@ -121,10 +121,10 @@ def test_a_set_fails_alone_and_is_tried_again(kind: type[Any]) -> None:
     world.play()
     working = world.working()
     for _ in range(6):
-        while len(world.stage.living(kind)) < 2:
+        while len(world.harness.alive(kind)) < 2:
             world.clock.advance(0.5)
             world.deliver()
-        number = next(n for n, one in enumerate(world.stage.living(kind)) if "linux" in one.name)
+        number = next(n for n, one in enumerate(world.harness.alive(kind)) if "linux" in one.name)
         world.crash(kind, number)
         world.deliver()
 
@@ -158,7 +158,7 @@ def test_the_end_of_root_is_the_end_of_the_program_and_of_all_actors() -> None:
     world.play()
 
     assert [reason.split(":")[0] for reason in world.ended] == ["the root actor crashed"]
-    assert all(actor.actor_stopped.is_set() for actor in world.stage.actors)
+    assert all(actor.actor_stopped.is_set() for actor in world.harness.actors)
     assert len(world.resources()) == 1
 
 
@@ -169,7 +169,7 @@ def test_a_place_that_was_granted_by_a_host_that_died_is_claimed_again() -> None
     world.play()
     assert world.states() == ["waiting"]
 
-    world.stage.living(HostActor)[0].actor_inbox.get()  # what it was told first is lost
+    world.harness.alive(HostActor)[0].actor_inbox.get()  # what it was told first is lost
     world.crash(HostActor)
     world.hanging = ()
     world.advance(3)
@@ -182,7 +182,7 @@ def test_a_start_whose_actor_dies_of_it_is_tried_again_under_another_name() -> N
     world.queue(1)
     world.play()
     name = world.status().slots[0].runner
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()
     runner.actor_ref.tell(object())
     world.hanging = ()
@@ -200,7 +200,7 @@ def test_a_removal_whose_actor_dies_of_it_is_done_by_the_next() -> None:
     world.finish_all()
     world.play()
     assert world.states() == ["removing"]
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()
     runner.actor_ref.tell(object())
     world.hanging = ()
@@ -219,7 +219,7 @@ def test_a_retirement_whose_actor_dies_of_it_is_done_by_the_next() -> None:
     world.hanging = (RunnerActor,)
     world.advance(2)
     assert world.states() == ["retiring"]
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()
     runner.actor_ref.tell(object())
     world.hanging = ()

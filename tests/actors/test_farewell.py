@@ -28,7 +28,7 @@ def assert_nothing_is_left(world: World) -> None:
     assert world.resources() == []
     assert not world.github.runners
     assert world.github.scale_set("linux") is None
-    assert all(actor.actor_stopped.is_set() for actor in world.stage.actors)
+    assert all(actor.actor_stopped.is_set() for actor in world.harness.actors)
 
 
 def test_idle_runners_go_at_once_and_nothing_is_left() -> None:

@@ -30,8 +30,8 @@ class Server:
 
 
 def started(solo: Solo) -> HealthActor:
-    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.house)
-    return solo.stage.living(HealthActor)[0]
+    solo.harness.launch(HealthActor, solo.parent.actor_ref, solo.house)
+    return solo.harness.alive(HealthActor)[0]
 
 
 def test_a_snapshot_replaces_that_of_its_own_scale_set() -> None:
@@ -89,7 +89,7 @@ def test_a_server_that_cannot_be_started_is_a_crash() -> None:
         raise OSError("too many open files")
 
     solo = Solo(serve=refuse)
-    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.house)
+    solo.harness.launch(HealthActor, solo.parent.actor_ref, solo.house)
     solo.play()
 
     (crash,) = solo.heard(ChildCrashed)

@@ -31,7 +31,7 @@ class Hotel:
     def __init__(self, cap: int, heard: tuple[int, ...] = (0, 1)) -> None:
         self.sets = (scale_set("linux"), scale_set("windows"))
         self.solo = Solo(scale_sets=self.sets, host_cap=cap)
-        self.actor = self.solo.stage.add(HostActor(self.solo.parent.actor_ref, self.solo.house))
+        self.actor = self.solo.harness.add(HostActor(self.solo.parent.actor_ref, self.solo.house))
         self.actor.on_start()
         self.guests = [self.solo.probe(one.name) for one in self.sets]
         for number in heard:

@@ -42,7 +42,7 @@ def test_a_busy_slot_whose_start_was_lost_is_free_again() -> None:
     world.github.say("linux", JobStarted("job-x", runner_name=name))
     world.play()
     assert world.states() == ["busy"]
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()  # the start is what it dies of
     runner.actor_ref.tell(object())
     world.hanging = ()
@@ -63,7 +63,7 @@ def test_a_finishing_slot_whose_start_was_lost_is_free_again() -> None:
     name = world.status().slots[0].runner
     world.github.say("linux", JobStarted("job-x", runner_name=name), JobCompleted("job-x", runner_name=name))
     world.play()
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()
     runner.actor_ref.tell(object())
     world.hanging = ()
@@ -120,7 +120,7 @@ def test_a_slot_in_doubt_is_not_in_doubt_for_its_next_runner() -> None:
     world.hanging = (RunnerActor,)
     world.queue(1)
     world.play()
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()
     runner.actor_ref.tell(object())
     world.hanging = (KeeperActor,)  # the engine does not list for a long time
@@ -326,7 +326,7 @@ def test_a_runner_actor_that_is_made_while_stopping_ends_too() -> None:
     world.hanging = ()
     world.play()
     assert world.ended == [""]
-    assert all(a.actor_stopped.is_set() for a in world.stage.actors if not isinstance(a, ListenerActor))
+    assert all(a.actor_stopped.is_set() for a in world.harness.actors if not isinstance(a, ListenerActor))
 
 
 def test_a_job_that_is_over_before_github_told_of_it_needs_no_second_runner() -> None:

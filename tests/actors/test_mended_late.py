@@ -17,7 +17,7 @@ def test_offers_beyond_free_capacity_are_acquired_when_there_is_some() -> None:
     """Fault F57: GitHub does not offer them again."""
     world = World(max_runners=3)
     world.play()
-    planning = world.stage.living(ScaleSetActor)[0]._planning
+    planning = world.harness.alive(ScaleSetActor)[0]._planning
     offers = [JobAvailable(f"job-{number}", request_id=number, queued_at=number) for number in range(1, 9)]
 
     planning.count(Statistics(available=8))
@@ -40,7 +40,7 @@ def test_a_session_that_is_lost_at_every_poll_is_not_opened_anew_all_the_time() 
     solo.github.fail_next("poll", SessionGone("401 again"), times=1000)
     for _ in range(60):
         for _ in solo.heard(SessionOpened):
-            solo.tell(solo.stage.actors[-1], BatchHandled(None, ()))
+            solo.tell(solo.harness.actors[-1], BatchHandled(None, ()))
         solo.advance(1)
 
     assert solo.github.calls["open_session"] <= 9

@@ -40,7 +40,7 @@ class Held:
         self.told: list[bool] = []
 
     def stop(self) -> None:
-        self._solo.stage.play()
+        self._solo.harness.deliver_all()
         self.told.append(bool(self._solo.heard(SharedStopped)))
 
 
@@ -50,8 +50,8 @@ def test_the_server_has_ended_when_health_says_so() -> None:
     solo = Solo()
     server = Held(solo)
     solo.house = replace(solo.house, serve=lambda: server)
-    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.house)
-    solo.tell(solo.stage.living(HealthActor)[0], StopHealth())
+    solo.harness.launch(HealthActor, solo.parent.actor_ref, solo.house)
+    solo.tell(solo.harness.alive(HealthActor)[0], StopHealth())
 
     assert server.told[0] is False
 

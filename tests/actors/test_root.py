@@ -77,7 +77,7 @@ class Troupe:
             thing_of=lambda settings: "memory" if one_engine else settings.name,
             open_backend=lambda _: self._open(backend),
         )
-        self.root = self.solo.stage.add(RootActor(house, self.ended.append))
+        self.root = self.solo.harness.add(RootActor(house, self.ended.append))
         self.root.on_start()
         self.solo.play()
 

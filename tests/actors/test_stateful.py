@@ -178,7 +178,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(KINDS), number=st.integers(0, 3))
     def crash(self, kind: type[Any], number: int) -> None:
-        if living := self.world.stage.living(kind):
+        if living := self.world.harness.alive(kind):
             one_of(living, number).actor_ref.tell(object())
             self.crashed = True
 
@@ -308,7 +308,7 @@ class Life(RuleBasedStateMachine):
         assert not world.resources()
         self._check_registrations(set())
         assert world.github.scale_set("linux") is None
-        assert all(actor.actor_stopped.is_set() for actor in world.stage.actors)
+        assert all(actor.actor_stopped.is_set() for actor in world.harness.actors)
 
 
 def one_of(choices: Sequence[T], number: int) -> T:

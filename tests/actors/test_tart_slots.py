@@ -402,7 +402,7 @@ def test_a_warm_vm_whose_grant_a_scale_set_did_not_live_to_see_is_not_left_over(
     world.hanging = (ScaleSetActor,)
     world.deliver()
     with suppress(ActorCrashed):
-        world.stage.living(ScaleSetActor)[0].on_receive(object())
+        world.harness.alive(ScaleSetActor)[0].on_receive(object())
     world.hanging = ()
     world.advance(60)
     assert world.states() == ["busy"]
@@ -417,7 +417,7 @@ def test_a_crashed_scale_set_holds_up_nobody_for_long() -> None:
     world = two_sets()
     world.queue(2, "a")
     world.play()
-    world.crash(type(world.stage.actors[3]))
+    world.crash(type(world.harness.actors[3]))
     world.queue(1, "b")
     world.advance(UNHEARD_SECONDS)
     world.finish_next("a")
