@@ -148,8 +148,8 @@ def _own_fields(event: JobEvent, acquire_url: str) -> Json:
 
 
 def acquirable_job(job: Job, acquire_url: str) -> Json:
-    """An offered job: JobAvailable without job id, times, display name and run id (docs/protocol.md
-    § 4.2)."""
+    """An offered job: JobAvailable without job id, times, display name and run id
+    (docs/protocol.md § 4.2)."""
     left_out = (
         "jobId",
         "queueTime",

@@ -29,8 +29,8 @@ class Options:
     spread: bool = False
     """Assign new jobs to the matching scale set with the fewest jobs instead of the oldest."""
     capacity_trap: bool = False
-    """Never offer a job to a scale set that announced capacity 0 when it was queued (docs/protocol.md
-    § 9.3)."""
+    """Never offer a job to a scale set that announced capacity 0 when it was queued
+    (docs/protocol.md § 9.3)."""
     groups: tuple[str, ...] = ()
     """Runner groups besides `Default`, whose id is 1; their ids count up from 2."""
     tokens: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""`github.base.ScaleSetService` on top of `MemoryGitHub`: what a scale set's actors are given."""
+"""`github.base.ScaleSetService` for `MemoryGitHub`: calls the simulator's machine directly."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ UNAUTHORISED = 401
 
 
 class MemoryService:
-    """The client of one organisation. `patience` has no effect, as nothing is retried."""
+    """The service for the scale sets of one scope. `patience` has no effect, because nothing is retried."""
 
     def __init__(self, github: MemoryGitHub, scope: str) -> None:
         self._github = github
@@ -133,7 +133,7 @@ class MemoryService:
             number = machine.sessions.poll_begins(live, last_message_id, capacity)
 
         def answer() -> tuple[Batch, ...] | None:
-            """Empty where the poll ends without a message."""
+            """Empty if the poll ends without a message."""
             if interrupt.is_set() or live.poll != number:
                 return ()
             message = machine.sessions.next_message(live, last_message_id)
@@ -206,7 +206,7 @@ class MemoryService:
     def _call(
         self, name: str, interrupt: Interrupt, missing: type[GitHubError] = NotFound
     ) -> Iterator[Machine]:
-        """One call, with the lock held: counted, delayed, refused or failed as told."""
+        """Run the body of a call with the lock held: counted, delayed, and failed where a test says so."""
         github = self._github
         if github.latency and name != "poll":
             github.clock.pause(github.latency, interrupt)
@@ -264,7 +264,7 @@ def spec(name: str, group_id: int, labels: Sequence[str]) -> ScaleSetSpec:
 
 
 def live_session(machine: Machine, session: Session) -> SimulatedSession:
-    """The session for a call that its queue token opens."""
+    """The live session for a call to its queue, whose token is checked."""
     live = machine.sessions.live(session.id)
     token = session.queue_token.reveal()
     check_token(machine.store, token, TokenKind.QUEUE, live.id, f"a call on {session.queue_url}")
@@ -278,8 +278,8 @@ def registered(runner: Runner) -> RegisteredRunner:
 
 @contextmanager
 def client_errors(name: str, missing: type[GitHubError]) -> Iterator[None]:
-    """The simulator's refusals become what the real client makes of them; `missing` is what it takes a
-    404 for in this call."""
+    """Turn refusals of the simulator into the errors that the real client raises for them. `missing` is
+    its error for a 404 in this call."""
     try:
         yield
     except Refusal as refusal:

@@ -95,7 +95,7 @@ def broken_body(context: FaultContext, reply: Reply) -> Outcome:
 
 
 def more_jobs(context: FaultContext) -> None:
-    """Queue `jobs` (F52: 500, F57: 10) more jobs for the scale set."""
+    """Queue `jobs` (500 in fault F52, 10 in fault F57) more jobs for the scale set."""
     scale_set = replies.target_scale_set(context)
     with context.lock as machine:
         machine.jobs.queue(
