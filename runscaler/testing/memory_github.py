@@ -198,7 +198,7 @@ class MemoryGitHub:
             return machine.scale_sets.create(scope_of(url), spec)
 
     def hold_session(self, set_name: str) -> None:
-        """Another client opens the session: the live one ends, and opening one is a conflict (faults F34, F37)."""
+        """Another client opens a session: ours ends, and opening one is a conflict (faults F34, F37)."""
         with self._changing(set_name) as scale_set:
             steal(self.lock.machine, scale_set)
 

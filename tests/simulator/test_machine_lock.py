@@ -1,4 +1,4 @@
-"""Waiting for the machine: who is woken by what, and that nobody looks in between."""
+"""Waiting for the machine: what wakes a wait, and that nothing else does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lock() -> Iterator[MachineLock]:
 
 
 class Polls:
-    """Threads that wait for a key each; `checks` counts how often each has checked for a result."""
+    """Threads that each wait for a key; `checks` counts how often each has checked for a result."""
 
     def __init__(self, lock: MachineLock, count: int) -> None:
         self.lock = lock
@@ -83,7 +83,7 @@ def test_a_wait_returns_what_it_was_woken_for(lock: MachineLock) -> None:
     assert lock.wait("poll", lambda: found[0] if found else None, LIMIT) == "job"
 
 
-def test_a_deadline_of_the_machine_runs_while_everybody_waits(lock: MachineLock) -> None:
+def test_a_deadline_of_the_machine_runs_while_all_threads_wait(lock: MachineLock) -> None:
     lock.start()
     found: list[str] = []
 
@@ -97,11 +97,11 @@ def test_a_deadline_of_the_machine_runs_while_everybody_waits(lock: MachineLock)
     assert lock.wait("poll", lambda: found[0] if found else None, LIMIT) == "deadline"
 
 
-def test_a_call_that_waits_is_made_once_and_without_the_lock(lock: MachineLock) -> None:
+def test_a_waiting_call_is_made_once_and_without_the_lock(lock: MachineLock) -> None:
     calls: list[str] = []
 
     def call() -> None:
-        with lock:  # would block for ever if the lock were still held
+        with lock:  # would block if the lock were still held
             calls.append("called")
 
     with lock:
@@ -115,7 +115,7 @@ def test_a_call_that_waits_is_made_once_and_without_the_lock(lock: MachineLock) 
 
 
 @pytest.mark.parametrize("wait", [MachineLock.wait, MachineLock.watch])
-def test_a_closed_lock_ends_all_waits_and_begins_no_new_one(
+def test_closing_the_lock_ends_all_waits_and_refuses_new_ones(
     lock: MachineLock, wait: Callable[..., object]
 ) -> None:
     begun = threading.Semaphore(0)

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, the counts stay true."""
+"""Counts and indexes stay consistent, whatever happens in whatever order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PICK = st.integers(0, 50)
 
 
 class GitHubLife(RuleBasedStateMachine):
-    """Two scale sets, their clients, agents and people, doing things at random."""
+    """Random actions of clients, agents and users on two scale sets."""
 
     flavour = Flavour.ASSIGN
 

@@ -1,4 +1,4 @@
-"""Starting, stopping, waiting."""
+"""Starting and stopping the simulator, and waiting for its state."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_stopped_simulator_leaves_no_thread_and_may_be_stopped_again() -> None
     assert set(threading.enumerate()) <= before
 
 
-def test_a_server_whose_loop_ends_before_stop_has_woken_it_is_stopped() -> None:
+def test_stop_succeeds_even_if_the_loop_ends_before_stop_has_woken_it() -> None:
     server = HttpServer(simple_app, "127.0.0.1", 0, 4, lambda _: False)
     server.start()
     trigger, loop = cast("Any", server._trigger), server._loop
@@ -54,21 +54,21 @@ def test_a_simulator_that_never_started_can_be_stopped() -> None:
     SimulatedGitHub().stop()
 
 
-def test_a_taken_port_is_one_clear_line(github: SimulatedGitHub) -> None:
+def test_a_port_in_use_is_reported_in_one_line(github: SimulatedGitHub) -> None:
     port = int(github.url.rpartition(":")[2])
 
     with pytest.raises(HostError, match=r"cannot listen on 127\.0\.0\.1:"):
         SimulatorServer(port=port).start()
 
 
-def test_waiting_gives_up_with_a_summary_of_what_was_there(client: ScaleSetClient) -> None:
+def test_the_timeout_of_a_wait_shows_a_summary_of_the_state(client: ScaleSetClient) -> None:
     client.github.queue_jobs("my-runners")
 
     with pytest.raises(TimeoutError, match="'queued': 1"):
         client.github.wait_until(lambda state: state.completed > 0, timeout=0.05)
 
 
-def test_waiting_is_woken_by_the_change_it_waits_for(client: ScaleSetClient) -> None:
+def test_a_wait_ends_with_the_change_it_waits_for(client: ScaleSetClient) -> None:
     ids = client.github.queue_jobs("my-runners", 2)
     threading.Timer(0.05, lambda: [client.github.cancel_job(one) for one in ids]).start()
 
@@ -89,7 +89,7 @@ def test_urls_handed_out_follow_the_request_unless_a_public_url_is_given() -> No
     assert reply.status_code == 404
 
 
-def test_what_was_handed_out_can_be_looked_for(client: ScaleSetClient) -> None:
+def test_all_issued_secrets_are_known(client: ScaleSetClient) -> None:
     client.jit("runner-1")
 
     secrets = client.github.secrets()

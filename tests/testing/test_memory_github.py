@@ -95,7 +95,7 @@ def test_capacity_bounds_what_is_assigned(
     assert second.statistics.assigned == 3
 
 
-def test_a_batch_holds_fifty_messages_and_true_statistics(
+def test_a_batch_holds_fifty_job_messages_and_current_statistics(
     github: MemoryGitHub, service: ScaleSetService, session: Session
 ) -> None:
     github.queue("my-runners", 120)
@@ -110,7 +110,7 @@ def test_a_batch_holds_fifty_messages_and_true_statistics(
     assert sizes == [50, 50, 20]
 
 
-def test_an_unacknowledged_batch_comes_again_in_the_next_session(
+def test_an_unacknowledged_batch_is_delivered_again_in_the_next_session(
     github: MemoryGitHub, service: ScaleSetService, session: Session
 ) -> None:
     github.queue("my-runners")
@@ -142,7 +142,7 @@ def test_an_idle_runner_is_told_of_a_job_that_comes_later(
         service.remove_runner(runner_id, IDLE)
 
 
-def test_jobs_wait_for_a_scale_set_that_is_not_there_yet(github: MemoryGitHub) -> None:
+def test_jobs_wait_for_a_scale_set_that_does_not_exist_yet(github: MemoryGitHub) -> None:
     service = github.connect(scale_set_settings(name="later"))
     github.queue("later", 3)
 
@@ -242,7 +242,7 @@ def test_a_deleted_scale_set_is_gone_and_its_jobs_wait_for_the_next(
     assert service.poll(again, 0, 10, IDLE).statistics.assigned == 2
 
 
-def test_names_and_groups_are_told_apart_ignoring_case() -> None:
+def test_names_and_groups_are_compared_without_regard_to_case() -> None:
     github = MemoryGitHub(FakeClock(), Options(groups=("mobile",)), blocking=False)
     service = github.connect(scale_set_settings(name="my-runners"))
     made = service.create_scale_set("my-runners", 1, ["my-runners"], IDLE)
@@ -260,7 +260,7 @@ def test_names_and_groups_are_told_apart_ignoring_case() -> None:
         start_runner(service, session)
 
 
-def test_a_call_fails_before_or_after_it_took_effect_as_told(
+def test_a_call_can_fail_before_or_after_it_took_effect(
     github: MemoryGitHub, service: ScaleSetService, session: Session
 ) -> None:
     github.fail_next("jit_config", ServerTrouble("500"))
@@ -275,7 +275,7 @@ def test_a_call_fails_before_or_after_it_took_effect_as_told(
     assert github.calls["jit_config"] == 2
 
 
-def test_a_service_that_offers_jobs_assigns_those_that_are_acquired() -> None:
+def test_offered_jobs_are_assigned_once_they_are_acquired() -> None:
     github = MemoryGitHub(FakeClock(), Options(flavour=Flavour.ACQUIRE), blocking=False)
     service = github.connect(scale_set_settings(name="my-runners"))
     made = service.create_scale_set("my-runners", 1, ["my-runners"], IDLE)
@@ -294,7 +294,7 @@ def test_a_service_that_offers_jobs_assigns_those_that_are_acquired() -> None:
     assert [one.request_id for one in service.acquirable_jobs(session.scale_set_id, IDLE)] == [second]
 
 
-def test_time_takes_its_course_where_the_options_say_so() -> None:
+def test_leases_and_sessions_expire_if_the_options_have_such_timers() -> None:
     clock = FakeClock()
     github = MemoryGitHub(clock, Options(timers=GITHUB), blocking=False)
     service = github.connect(scale_set_settings(name="my-runners"))
@@ -314,7 +314,7 @@ def test_time_takes_its_course_where_the_options_say_so() -> None:
     assert service.runner(runner_id, IDLE) is None
 
 
-def test_latency_passes_on_the_clock_in_all_calls_but_polls() -> None:
+def test_all_calls_except_polls_take_the_latency() -> None:
     clock = FakeClock()
     github = MemoryGitHub(clock, blocking=False, latency=0.2)
     service = github.connect(scale_set_settings(name="my-runners"))
@@ -326,7 +326,7 @@ def test_latency_passes_on_the_clock_in_all_calls_but_polls() -> None:
     assert clock.pauses == [0.2, 0.2]
 
 
-def test_statistics_lie_when_told(github: MemoryGitHub, service: ScaleSetService, session: Session) -> None:
+def test_statistics_can_be_replaced(github: MemoryGitHub, service: ScaleSetService, session: Session) -> None:
     github.queue("my-runners", 3)
     github.believe("my-runners", Statistics())
 
@@ -336,7 +336,7 @@ def test_statistics_lie_when_told(github: MemoryGitHub, service: ScaleSetService
     assert batch.statistics == Statistics()
 
 
-def test_messages_of_the_tests_own_making_and_repeated_ones_are_delivered_as_they_are(
+def test_messages_made_by_the_test_are_delivered_and_repeated_unchanged(
     github: MemoryGitHub, service: ScaleSetService, session: Session
 ) -> None:
     late = JobStarted("job-x", runner_id=7, runner_name="runner-ffffffff")
@@ -351,7 +351,7 @@ def test_messages_of_the_tests_own_making_and_repeated_ones_are_delivered_as_the
     assert second.id > first.id
 
 
-def test_trouble_reaches_the_one_who_connected(github: MemoryGitHub) -> None:
+def test_trouble_is_reported_to_the_client_that_connected(github: MemoryGitHub) -> None:
     heard: list[Trouble | None] = []
     github.connect(scale_set_settings(name="my-runners"), heard.append)
     trouble = Trouble("GitHub asks for patience", 1060.0, rate_limited=True)
@@ -362,7 +362,7 @@ def test_trouble_reaches_the_one_who_connected(github: MemoryGitHub) -> None:
 
 
 class Polling:
-    """A scale set whose listener polls, in threads of its own."""
+    """A scale set with a session that is polled in threads."""
 
     def __init__(self) -> None:
         self.github = MemoryGitHub(SystemClock())
@@ -371,7 +371,7 @@ class Polling:
         self.session = self.service.open_session(ScaleSetId(made.id), "host-a", IDLE)
 
     def poll(self, interrupt: Interrupt) -> tuple[threading.Thread, list[object]]:
-        """A thread whose poll has begun, and what comes of it."""
+        """A thread whose poll has begun, and the list that will hold its outcome."""
         outcome: list[object] = []
         polls = self._polls()
 
