@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import astuple
 from random import Random
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from runscaler.simulator.bodies import statistics
 from runscaler.simulator.machine import Machine
 from runscaler.simulator.options import Flavour, Options
 from runscaler.simulator.records import AgentSession, JobSpec, JobState, RunnerState, ScaleSet
@@ -115,21 +115,21 @@ class GitHubLife(RuleBasedStateMachine):
         self.machine.tick()
 
     @invariant()
-    def statistics_are_what_the_states_say(self) -> None:
+    def counts_are_those_of_the_states(self) -> None:
         for one in self.store.scale_sets.values():
-            states = Counter(job.state for job in self.store.jobs.values() if job.scale_set is one)
-            runners = Counter(
-                runner.state for runner in self.store.runners.values() if runner.scale_set is one
-            )
-            assert statistics(one) == {
-                "totalAvailableJobs": states[JobState.AVAILABLE],
-                "totalAcquiredJobs": states[JobState.ACQUIRED],
-                "totalAssignedJobs": states[JobState.ASSIGNED] + states[JobState.RUNNING],
-                "totalRunningJobs": states[JobState.RUNNING],
-                "totalRegisteredRunners": sum(runners.values()) - runners[RunnerState.GONE],
-                "totalBusyRunners": runners[RunnerState.BUSY],
-                "totalIdleRunners": runners[RunnerState.IDLE],
-            }
+            jobs = [job.state for job in self.store.jobs.values() if job.scale_set is one]
+            runners = [runner.state for runner in self.store.runners.values() if runner.scale_set is one]
+            assert one.jobs == Counter(jobs)
+            assert one.runners == Counter(runners)
+
+    @invariant()
+    def statistics_are_consistent(self) -> None:
+        for one in self.store.scale_sets.values():
+            counts = one.statistics
+            assert min(astuple(counts)) >= 0
+            assert counts.running <= counts.assigned
+            assert counts.idle + counts.busy <= counts.registered
+            assert counts.busy == counts.running
 
     @invariant()
     def nothing_new_is_assigned_beyond_the_capacity(self) -> None:

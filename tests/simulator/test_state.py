@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runscaler.github.messages import JobCompleted
+from runscaler.github.messages import JobCompleted, Statistics
 from runscaler.simulator.machine import Machine
 from runscaler.simulator.options import Flavour, Options
 from runscaler.simulator.records import (
@@ -465,6 +465,26 @@ def test_offered_jobs_wait_to_be_acquired_and_are_assigned_up_to_the_capacity() 
     assert acquired == [jobs[0].number, jobs[1].number]
     assert states(jobs) == ["assigned", "acquired", "available"]
     assert rig.told() == ["JobAvailable"] * 3 + ["JobAssigned"]
+
+
+def test_statistics_count_jobs_and_runners_by_their_states() -> None:
+    rig = Rig(flavour=Flavour.ACQUIRE)
+    rig.poll(2)
+    jobs = rig.queue(5)
+    rig.machine.dispatch.acquire(rig.scale_set, [job.number for job in jobs[:4]])
+    gone, busy, silent = rig.agent("gone"), rig.agent("busy"), rig.agent("silent")
+    rig.machine.leases.complete(gone.runner, rig.run(gone).id, "succeeded")
+    rig.run(busy)
+    rig.machine.agents.go_offline(silent.runner)
+    rig.runner("unused")
+    rig.queue(1)
+    rig.machine.jobs.cancel(jobs[4])
+    idle = rig.agent("idle")
+
+    assert idle.runner.job is not None
+    assert rig.scale_set.statistics == Statistics(
+        available=1, acquired=1, assigned=2, running=1, registered=4, busy=1, idle=1
+    )
 
 
 def test_a_jit_configuration_registers_once_unless_reuse_is_allowed() -> None:
