@@ -17,8 +17,8 @@ from runscaler.errors import HostError
 from runscaler.events import Event, RunnerStarted
 from runscaler.ops.demo import ORGANISATION, SCALE_SET, demo_config, free_port, leftovers
 from runscaler.simulator.options import Options
+from runscaler.simulator.records import JobSpec, JobState, RunnerState, Step
 from runscaler.simulator.server import SimulatorServer
-from runscaler.simulator.things import JobOrder, JobState, RunnerState, Step
 from runscaler.simulator.timers import FAST
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from runscaler.config.model import Config
     from runscaler.ops.demo import DemoTarget
     from runscaler.ops.demo_jobs import DemoJob
-    from runscaler.simulator.state import Machine
-    from runscaler.simulator.things import Job
+    from runscaler.simulator.machine import Machine
+    from runscaler.simulator.records import Job
 
 GONE = RunnerState.GONE
 SNAPSHOT_INTERVAL = 0.1
@@ -129,11 +129,11 @@ class DemoSession:
 
     def _take_snapshot(self) -> DemoSnapshot:
         now = self.clock.monotonic() - self._began
-        with self._github.gate as machine:
+        with self._github.lock as machine:
             for job in [job for job in self._jobs if job.at <= now]:
                 machine.jobs.queue(_order(job))
                 self._jobs.remove(job)
-            jobs = list(machine.world.jobs.values())
+            jobs = list(machine.store.jobs.values())
             states = Counter(job.state for job in jobs)
             good = sum(job.result == "succeeded" for job in jobs)
         ended, running = states[JobState.COMPLETED], states[JobState.RUNNING]
@@ -165,18 +165,18 @@ class DemoSession:
     def _inspect_github(self) -> None:
         """After the daemon has stopped: what is left at GitHub, and how did the jobs end?"""
         self._new_events()
-        with self._github.gate as machine:
+        with self._github.lock as machine:
             self._record_findings(machine)
 
     def _record_findings(self, machine: Machine) -> None:
-        world = machine.world
+        store = machine.store
         self.violations = [str(one) for one in machine.final_violations()]
         self.left_at_github = [
-            *(f"scale set {one.name} at GitHub" for one in world.scale_sets.values() if not one.deleted),
-            *(f"session {one.id} at GitHub" for one in world.sessions.values() if one.live),
-            *(f"runner {one.name} at GitHub" for one in world.runners.values() if one.state is not GONE),
+            *(f"scale set {one.name} at GitHub" for one in store.scale_sets.values() if one.live),
+            *(f"session {one.id} at GitHub" for one in store.sessions.values() if one.live),
+            *(f"runner {one.name} at GitHub" for one in store.runners.values() if one.state is not GONE),
         ]
-        ended = [job for job in world.jobs.values() if job.state is JobState.COMPLETED]
+        ended = [job for job in store.jobs.values() if job.state is JobState.COMPLETED]
         self.failures = [_failure(job) for job in ended if job.result != "succeeded"]
         if good := [job.finished_at for job in ended if job.result == "succeeded"]:
             self.first_job_seconds = min(good) - self._began_wall
@@ -186,8 +186,8 @@ class DemoSession:
         self.left_on_host = [*left, *self._prepared.leftovers()]
 
 
-def _order(job: DemoJob) -> JobOrder:
-    return JobOrder(
+def _order(job: DemoJob) -> JobSpec:
+    return JobSpec(
         scope=ORGANISATION,
         labels=(SCALE_SET,),
         steps=tuple(Step(name, script) for name, script in job.steps),
@@ -198,8 +198,8 @@ def _order(job: DemoJob) -> JobOrder:
 
 def _failure(job: Job) -> str:
     """The job that failed, the step, and its last line of output."""
-    for step, record in zip(job.order.steps, job.steps, strict=True):
+    for step, record in zip(job.spec.steps, job.steps, strict=True):
         if record.state == "failed":
             last = record.lines[-1] if record.lines else "no output"
-            return f"{job.order.display_name}: step {step.name} ended with {record.exit_code}: {last}"
-    return f"{job.order.display_name}: {job.result}"
+            return f"{job.spec.display_name}: step {step.name} ended with {record.exit_code}: {last}"
+    return f"{job.spec.display_name}: {job.result}"

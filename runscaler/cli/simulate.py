@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from runscaler.simulator.options import Options
     from runscaler.simulator.scenarios.plan import Scenario
-    from runscaler.simulator.scenarios.player import Blow
-    from runscaler.simulator.scenarios.verdict import Verdict
+    from runscaler.simulator.scenarios.player import ScenarioEvent
+    from runscaler.simulator.scenarios.result import ScenarioResult
     from runscaler.simulator.server import SimulatorServer
 
 SHOWN_VIOLATIONS = 5
@@ -143,14 +143,14 @@ def simulate(
     options = read_options(chosen)
     day = read_scenario(scenario, jobs, seed)
     if day is not None:
-        options = day.fitted(options)
+        options = day.adapt(options)
     server = SimulatorServer(options, host=host, port=port, threads=threads, seed=seed or 0)
-    verdicts = play_scenario(server, day, jobs, seed) if day is not None else []
+    results = play_scenario(server, day, jobs, seed) if day is not None else []
     serve(server, day)
     if server.player is not None:
-        last = server.player.verdict()
-        if last not in verdicts:
-            print_verdict(verdicts, last)
+        last = server.player.result()
+        if last not in results:
+            print_result(results, last)
         ctx.exit(0 if last.good else 1)
 
 
@@ -178,20 +178,22 @@ def read_scenario(name: str, jobs: int, seed: int | None) -> Scenario | None:
         raise click.BadParameter(str(error), param_hint="'--scenario'") from None
 
 
-def play_scenario(server: SimulatorServer, day: Scenario, jobs: int, seed: int | None) -> list[Verdict]:
-    """Let the server play the scenario and print its faults; the list holds the verdict once it is over."""
+def play_scenario(
+    server: SimulatorServer, day: Scenario, jobs: int, seed: int | None
+) -> list[ScenarioResult]:
+    """Let the server play the scenario and print its faults; the list holds the result once it is over."""
     from runscaler.cli.console import printable, say
 
-    verdicts: list[Verdict] = []
+    results: list[ScenarioResult] = []
 
-    def told(blow: Blow) -> None:
-        minutes, seconds = divmod(int(blow.at), 60)
-        say(f"{minutes:02}:{seconds:02} {day.name}: {printable(blow.text)}")
+    def told(event: ScenarioEvent) -> None:
+        minutes, seconds = divmod(int(event.at), 60)
+        say(f"{minutes:02}:{seconds:02} {day.name}: {printable(event.text)}")
 
-    server.rehearse(
-        day, jobs=jobs, seed=seed, told=told, ended=lambda verdict: print_verdict(verdicts, verdict)
+    server.load_scenario(
+        day, jobs=jobs, seed=seed, on_event=told, on_result=lambda result: print_result(results, result)
     )
-    return verdicts
+    return results
 
 
 def print_addresses(server: SimulatorServer, day: Scenario | None) -> None:
@@ -202,16 +204,16 @@ def print_addresses(server: SimulatorServer, day: Scenario | None) -> None:
         click.echo(f"look for     {day.look_for}")
 
 
-def print_verdict(verdicts: list[Verdict], verdict: Verdict) -> None:
+def print_result(results: list[ScenarioResult], result: ScenarioResult) -> None:
     """Print the last lines: what became of the jobs, then the problems."""
     from runscaler.cli.console import printable, say
 
-    verdicts.append(verdict)
-    sign, colour = ("✓", "green") if verdict.good else ("✗", "red")
-    say(f"{sign} {verdict}", colour=colour)
-    for one in verdict.violations[:SHOWN_VIOLATIONS]:
+    results.append(result)
+    sign, colour = ("✓", "green") if result.good else ("✗", "red")
+    say(f"{sign} {result}", colour=colour)
+    for one in result.violations[:SHOWN_VIOLATIONS]:
         say(f"  {printable(str(one))}")
-    for text in verdict.to_come:
+    for text in result.pending:
         say(f"  not reached: {text}")
 
 

@@ -1,4 +1,4 @@
-"""The actions service: what all its calls share, and where each is answered (docs/protocol.md § 4)."""
+"""The actions service: common checks, and the routes of its calls (docs/protocol.md § 4)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from runscaler.simulator.checks import check_api_version, check_service_token, check_user_agent, refused_body
-from runscaler.simulator.exchange import BadBody
+from runscaler.simulator.http_messages import BadBody
 from runscaler.simulator.refusals import ServiceRefusal
 from runscaler.simulator.routes import Call, find_route
 from runscaler.simulator.runner_calls import RunnerCalls
@@ -15,39 +15,40 @@ from runscaler.simulator.session_calls import SessionCalls
 from runscaler.simulator.tokens import TokenKind
 
 if TYPE_CHECKING:
-    from runscaler.simulator.exchange import Reply, Request
-    from runscaler.simulator.gate import Gate
+    from runscaler.simulator.http_messages import Reply, Request
+    from runscaler.simulator.machine_lock import MachineLock
 
 PREFIX = "/_sim/actions/"
 TENANT = re.compile(r"/_sim/actions/([^/~]+)(?:~[^/]*)?/_apis/(.*)")
-ON_THE_QUEUE = "/acquirejobs"
+ACQUIRE_JOBS = "/acquirejobs"
 
 
 class ActionsApi:
-    """`~` and what follows it in the tenant's segment is another address of the same tenant (F32)."""
+    """A `~` and what follows it in the tenant's segment make another address of the same tenant
+    (fault F32)."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-        self._world = gate.machine.world
+    def __init__(self, lock: MachineLock) -> None:
+        self._lock = lock
+        self._store = lock.machine.store
         self._routes = (
-            *SessionCalls(gate.machine).routes(),
-            *RunnerCalls(gate.machine).routes(),
-            *ScaleSetCalls(gate.machine).routes(),
+            *SessionCalls(lock.machine).routes(),
+            *RunnerCalls(lock.machine).routes(),
+            *ScaleSetCalls(lock.machine).routes(),
         )
 
     def handle(self, request: Request) -> Reply:
         match = TENANT.fullmatch(request.path)
-        with self._gate:
-            scope = self._world.tenants.get(match[1]) if match else None
+        with self._lock:
+            scope = self._store.tenants.get(match[1]) if match else None
             if match is None or scope is None:
                 raise not_found(request)
             return self._answer(request, scope, match[2])
 
     def _answer(self, request: Request, scope: str, path: str) -> Reply:
-        check_user_agent(self._world, request)
-        if not path.endswith(ON_THE_QUEUE):
-            check_service_token(self._world, request, TokenKind.ADMIN, scope)
-        check_api_version(self._world, request, request.query.get("api-version", ""))
+        check_user_agent(self._store, request)
+        if not path.endswith(ACQUIRE_JOBS):
+            check_service_token(self._store, request, TokenKind.ADMIN, scope)
+        check_api_version(self._store, request, request.query.get("api-version", ""))
         found = find_route(self._routes, request.method, path)
         if found is None:
             raise not_found(request)
@@ -55,7 +56,7 @@ class ActionsApi:
         try:
             return route.answer(Call(request, scope, args))
         except BadBody as error:
-            raise refused_body(self._world, error) from None
+            raise refused_body(self._store, error) from None
 
 
 def not_found(request: Request) -> ServiceRefusal:

@@ -3,13 +3,13 @@
 
     ACTIONS_RUNNER_INPUT_JITCONFIG=… python3 agent.py        or the JIT configuration on standard input
 
-It stands alone: one file, standard library only, any python3 from 3.8 on, imported by nobody. As the
-real runner does, it listens in one process and runs the job in a child, whose command line says
-`Runner.Worker`, so that a look at the processes tells whether a job runs.
+It is stand-alone: one file for any python3 from 3.8 on that uses only the standard library and that no module
+imports. Like the real runner it listens in one process and runs the job in a child process, whose command
+line contains `Runner.Worker`, so that the process list shows whether a job is running.
 
-Exit codes: 0 after a job, or when the registration is gone; 1 for a bad JIT configuration; 5 when
-another session holds the runner; 7 (with ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1, else 1)
-when its version is refused; 130 and 143 after SIGINT and SIGTERM.
+Exit codes: 0 after a job, or when the registration is gone; 1 for a bad JIT configuration; 5 when the runner
+has another session; 7 when its version is refused (with ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1,
+else 1); 130 and 143 after SIGINT and SIGTERM.
 """
 
 from __future__ import annotations
@@ -41,10 +41,10 @@ WORKER = "Runner.Worker"
 JIT_VARIABLE = "ACTIONS_RUNNER_INPUT_JITCONFIG"
 INPUT_PREFIX = "ACTIONS_RUNNER_INPUT_"
 DEPRECATED_VARIABLE = "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE"
-CONFLICT_PATIENCE, CONFLICT_PAUSE = 240.0, 30.0
+CONFLICT_SECONDS, CONFLICT_PAUSE = 240.0, 30.0
 INTERRUPT_SECONDS, TERMINATE_SECONDS = 7.5, 2.5
 STOP_SECONDS = 25.0
-"""How long a job may take to end after a signal; with the report it stays below 30 s."""
+"""How long a job may take to end after a signal; with the final report that stays below 30 s."""
 REPORT_SECONDS = 300.0
 PIPE_SECONDS = 5.0
 LOG_BYTES, LOG_LINES, LOG_SECONDS, LOG_KEPT = 48 * 1024, 500, 0.5, 10000
@@ -68,7 +68,7 @@ class BadConfig(Exception):
 
 
 class ApiError(Exception):
-    """The server said no: `status` and `kind` tell which."""
+    """The server refused a call, with this status and error kind."""
 
     def __init__(self, status: int, kind: str, message: str) -> None:
         super().__init__(message or kind)
@@ -77,7 +77,7 @@ class ApiError(Exception):
 
 
 class Stopped(Exception):
-    """A signal asks the agent to end."""
+    """The agent got a signal to stop."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -85,7 +85,7 @@ class Stopped(Exception):
 
 
 class Api:
-    """Calls to the server over one connection that is kept open; one per thread."""
+    """Calls to the server over one persistent connection; each thread needs its own."""
 
     def __init__(self, url: str, token: str = "") -> None:
         parts = urlsplit(url)
@@ -98,16 +98,16 @@ class Api:
     def call(
         self, method: str, path: str, body: Json | None = None, timeout: float = 30.0
     ) -> tuple[int, Json]:
-        """(status, value); raises ApiError for a refusal, OSError or HTTPException for the network."""
+        """Returns (status, value); raises ApiError for refusals, OSError or HTTPException for the network."""
         try:
-            return self._exchange(method, path, body, timeout)
+            return self._send(method, path, body, timeout)
         except BaseException as error:
             if not isinstance(error, ApiError):
                 self.close()
             raise
 
-    def insist(self, method: str, path: str, body: Json, seconds: float = REPORT_SECONDS) -> None:
-        """As `call`, again and again until the server has answered."""
+    def call_with_retries(self, method: str, path: str, body: Json, seconds: float = REPORT_SECONDS) -> None:
+        """Repeat a call until the server answers; server errors are retried too."""
         deadline, pause = time.monotonic() + seconds, 0.2
         while True:
             try:
@@ -127,7 +127,7 @@ class Api:
             self._connection.close()
             self._connection = None
 
-    def _exchange(self, method: str, path: str, body: Json | None, timeout: float) -> tuple[int, Json]:
+    def _send(self, method: str, path: str, body: Json | None, timeout: float) -> tuple[int, Json]:
         connection = self._connect(timeout)
         headers = {"User-Agent": "runscaler-demo-agent/" + VERSION}
         if self._token:
@@ -164,7 +164,7 @@ def refusal(status: int, content: bytes) -> ApiError:
 
 
 class Config:
-    """What the JIT configuration holds."""
+    """The content of the JIT configuration."""
 
     def __init__(self, encoded: str) -> None:
         try:
@@ -197,7 +197,7 @@ def read_config() -> Config:
 
 
 class Listener:
-    """The agent's main process: registers, waits for a job, has a worker run it."""
+    """The agent's main process: registers, waits for a job and lets a worker process run it."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -220,7 +220,7 @@ class Listener:
             self._waiting = False
             self._stop = stopped.number
             code = 0
-        self._say_goodbye()
+        self._close_session()
         return 128 + self._stop if self._stop is not None else code
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -239,14 +239,14 @@ class Listener:
             "version": VERSION,
             "os": sys.platform,
         }
-        self._session = self._keep_trying(lambda: self._api.call("POST", "register", body))[1]
+        self._session = self._retry(lambda: self._api.call("POST", "register", body))[1]
         self._api.close()
         self._api = Api(self._config.server, self._session["token"])
         say(f"√ Connected to GitHub\n\nCurrent runner version: '{VERSION}'")
 
-    def _keep_trying(self, call: Callable[[], tuple[int, Json]]) -> tuple[int, Json]:
-        """Network trouble and server errors pass; another session may end; the rest is final."""
-        deadline, pause = time.monotonic() + CONFLICT_PATIENCE, 0.2
+    def _retry(self, call: Callable[[], tuple[int, Json]]) -> tuple[int, Json]:
+        """Retry network and server errors; also a session conflict, as the other session may end."""
+        deadline, pause = time.monotonic() + CONFLICT_SECONDS, 0.2
         while True:
             try:
                 return call()
@@ -268,7 +268,7 @@ class Listener:
         while True:
             began = time.monotonic()
             try:
-                status, job = self._keep_trying(lambda: self._api.call("GET", path, None, seconds + 15))
+                status, job = self._retry(lambda: self._api.call("GET", path, None, seconds + 15))
             except ApiError as error:
                 say_at(f"The runner registration was removed: {error}")
                 return None
@@ -277,7 +277,7 @@ class Listener:
             time.sleep(max(0.0, 0.2 - (time.monotonic() - began)))
 
     def _run_job(self, job: Json) -> int:
-        order = {
+        task = {
             "job": job,
             "server": self._config.server,
             "token": self._session["token"],
@@ -287,7 +287,7 @@ class Listener:
         }
         command = [sys.executable, "-u", str(Path(__file__).absolute()), WORKER]
         worker = self._worker = subprocess.Popen(command, stdin=subprocess.PIPE)
-        hand_over(worker, order)
+        send_task(worker, task)
         if self._stop is not None:
             worker.send_signal(signal.SIGTERM)
         if worker.wait() != 0:
@@ -297,11 +297,11 @@ class Listener:
     def _report_crash(self, job: Json) -> None:
         say_at("The worker process ended unexpectedly")
         try:
-            self._api.insist("POST", f"jobs/{job['jobId']}/complete", {"result": "failed"})
+            self._api.call_with_retries("POST", f"jobs/{job['jobId']}/complete", {"result": "failed"})
         except (ApiError, OSError, http.client.HTTPException) as error:
             say_at(f"The job could not be reported: {error}")
 
-    def _say_goodbye(self) -> None:
+    def _close_session(self) -> None:
         if self._session:
             try:
                 self._api.call("DELETE", "sessions/" + self._session["sessionId"], timeout=5.0)
@@ -309,32 +309,33 @@ class Listener:
                 say_at("The session could not be closed")
 
 
-def hand_over(worker: subprocess.Popen[bytes], order: Json) -> None:
-    """The pipe stays open: its end tells the worker that its listener is gone."""
+def send_task(worker: subprocess.Popen[bytes], task: Json) -> None:
+    """Send the job to the worker. The pipe stays open: when it closes, the worker knows that its listener
+    is gone."""
     assert worker.stdin is not None
     try:
-        worker.stdin.write(json.dumps(order).encode() + b"\n")
+        worker.stdin.write(json.dumps(task).encode() + b"\n")
         worker.stdin.flush()
     except OSError:
-        say_at("The worker ended before it had its job")
+        say_at("The worker ended before it got its job")
 
 
 class Worker:
-    """The job's process: starts it at the server, runs its steps, completes it."""
+    """The job's process: starts the job at the server, runs its steps and completes it."""
 
-    def __init__(self, order: Json) -> None:
-        self._job = order["job"]
-        self._order = order
+    def __init__(self, task: Json) -> None:
+        self._job = task["job"]
+        self._task = task
         self._path = "jobs/" + self._job["jobId"]
-        self._temp = Path(order["workFolder"], "_temp")
-        self._api = Api(order["server"], order["token"])
-        self._masks = masks(self._job.get("secrets", []) + order["secrets"])
+        self._temp = Path(task["workFolder"], "_temp")
+        self._api = Api(task["server"], task["token"])
+        self._masks = masks(self._job.get("secrets", []) + task["secrets"])
         self._over = threading.Event()
         self._cancel = threading.Event()
         self._lost = False
         self._step: subprocess.Popen[bytes] | None = None
         self._spawning = threading.Lock()
-        """Held while a step starts, so that one that is not known yet is not left behind."""
+        """Held while a step starts, so that its process cannot be missed when the listener dies."""
         self._deadline = time.monotonic() + float(self._job.get("timeoutSeconds") or 21600)
 
     def run(self) -> int:
@@ -342,7 +343,7 @@ class Worker:
         signal.signal(signal.SIGINT, self._on_signal)
         threading.Thread(target=self._watch_listener, daemon=True).start()
         try:
-            self._api.insist("POST", self._path + "/start", {})
+            self._api.call_with_retries("POST", self._path + "/start", {})
         except ApiError as error:
             say_at(f"Job {self._name()} was not started: {error}")
             return 0
@@ -368,7 +369,7 @@ class Worker:
             os._exit(1)
 
     def _renew(self) -> None:
-        api = Api(self._order["server"], self._order["token"])
+        api = Api(self._task["server"], self._task["token"])
         while not self._over.wait(float(self._job.get("renewSeconds") or 60)):
             try:
                 if api.call("POST", self._path + "/renew", {})[1].get("cancel"):
@@ -406,7 +407,7 @@ class Worker:
         return state
 
     def _execute(self, index: int, step: Json, log: Log) -> tuple[int, bool]:
-        """(exit code, whether it was cancelled)"""
+        """Returns the exit code and whether the step was cancelled."""
         script = self._temp / f"step-{index}"
         script.write_text(step["run"] + "\n", encoding="utf-8")
         shell = str(step.get("shell") or "sh")
@@ -429,7 +430,7 @@ class Worker:
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             command,
-            cwd=self._order["workFolder"],
+            cwd=self._task["workFolder"],
             env=self._environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -438,7 +439,7 @@ class Worker:
         )
 
     def _await(self, process: subprocess.Popen[bytes], step: Json, log: Log) -> bool:
-        """Wait for the step; end it when it is too late or the job is cancelled. True if cancelled."""
+        """Wait for the step; end it at its deadline or when the job is cancelled. True if cancelled."""
         deadline = time.monotonic() + float(step.get("timeoutSeconds") or 3600)
         always, was_cancelled = bool(step.get("always")), self._cancel.is_set()
         while process.poll() is None:
@@ -460,7 +461,7 @@ class Worker:
             return
 
     def _environment(self) -> dict[str, str]:
-        job, folder = self._job, self._order["workFolder"]
+        job, folder = self._job, self._task["workFolder"]
         return {
             **os.environ,
             "CI": "true",
@@ -469,7 +470,7 @@ class Worker:
             "GITHUB_RUN_ID": str(job.get("runId", "")),
             "GITHUB_JOB": str(job.get("displayName", "")),
             "GITHUB_WORKSPACE": folder,
-            "RUNNER_NAME": self._order["runner"],
+            "RUNNER_NAME": self._task["runner"],
             "RUNNER_WORKSPACE": folder,
             "RUNNER_TEMP": str(self._temp),
             "RUNNER_TRACKING_ID": "github_" + str(uuid.uuid4()),
@@ -478,16 +479,16 @@ class Worker:
 
     def _tell(self, index: int, body: Json) -> None:
         try:
-            self._api.insist("POST", f"{self._path}/steps/{index}", body, seconds=10.0)
+            self._api.call_with_retries("POST", f"{self._path}/steps/{index}", body, seconds=10.0)
         except (ApiError, OSError, http.client.HTTPException) as error:
             say_at(f"Step {index} could not be reported: {error}")
 
     def _complete(self, result: str) -> int:
         if self._lost:
-            say_at(f"Job {self._name()} is no longer ours")
+            say_at(f"Job {self._name()} no longer belongs to this runner")
             return 0
         try:
-            self._api.insist("POST", self._path + "/complete", {"result": result})
+            self._api.call_with_retries("POST", self._path + "/complete", {"result": result})
         except (ApiError, OSError, http.client.HTTPException) as error:
             say_at(f"The job could not be reported: {error}")
         say_at(f"Job {self._name()} completed with result: {result.capitalize()}")
@@ -500,7 +501,7 @@ class Worker:
 
 
 class Log:
-    """A step's output: printed, and sent in parts; what is beyond the bound is only printed."""
+    """A step's output: printed, and sent in parts. Lines beyond the limit are only printed."""
 
     def __init__(self, api: Api, path: str, mask: Callable[[str], str]) -> None:
         self._api = api
@@ -518,7 +519,8 @@ class Log:
             self.add(line.decode("utf-8", "replace").rstrip("\r\n"))
 
     def finish(self, reader: threading.Thread) -> None:
-        """Wait for what is still in the pipe; not for a process that left the group and keeps it open."""
+        """Wait for output that is still in the pipe, but not for a process that has left the group and keeps
+        the pipe open."""
         seen = -1
         while reader.is_alive() and seen != self._read:
             seen = self._read
@@ -549,19 +551,21 @@ class Log:
             if not lines:
                 return
             try:
-                self._api.insist("POST", self._path, {"offset": offset, "lines": lines}, seconds=10.0)
+                self._api.call_with_retries(
+                    "POST", self._path, {"offset": offset, "lines": lines}, seconds=10.0
+                )
             except (ApiError, OSError, http.client.HTTPException) as error:
                 say_at(f"The log could not be sent: {error}")
 
 
 def masks(secrets: list[str]) -> list[str]:
-    """What must not be shown: each secret, and each line of it; the longest first."""
+    """The texts to mask: each secret and each of its lines, the longest first."""
     lines = {line for secret in secrets for line in [secret, *str(secret).splitlines()] if line.strip()}
     return sorted(lines, key=len, reverse=True)
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Cancel a step as the real runner does: SIGINT, SIGTERM, SIGKILL (docs/protocol.md § 8.3)."""
+    """End a step as the real runner does: SIGINT, SIGTERM, SIGKILL (docs/protocol.md § 8.3)."""
     for number, seconds in ((signal.SIGINT, INTERRUPT_SECONDS), (signal.SIGTERM, TERMINATE_SECONDS)):
         kill_group(process, number)
         try:
@@ -597,11 +601,11 @@ def work() -> int:
     with open(0, "rb", buffering=0, closefd=False) as pipe:
         line = pipe.readline()
     try:
-        order = json.loads(line)
+        task = json.loads(line)
     except ValueError:
         say("An error occurred: the worker got no job")
         return 1
-    return Worker(order).run()
+    return Worker(task).run()
 
 
 if __name__ == "__main__":

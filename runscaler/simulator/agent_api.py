@@ -1,4 +1,4 @@
-"""The demo agent's protocol, our own (docs/protocol.md § 9.5)."""
+"""The protocol of the demo agent, which is our own (docs/protocol.md § 9.5)."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from typing import TYPE_CHECKING
 
 from runscaler.simulator.bodies import timestamp
 from runscaler.simulator.checks import bearer
-from runscaler.simulator.exchange import ACCEPTED, NO_CONTENT, BadBody, json_reply
+from runscaler.simulator.http_messages import ACCEPTED, NO_CONTENT, BadBody, json_reply
 from runscaler.simulator.refusals import AgentRefusal
 from runscaler.simulator.routes import Call, find_route, route
-from runscaler.simulator.world import runner_key
+from runscaler.simulator.store import runner_key
 
 if TYPE_CHECKING:
-    from runscaler.simulator.exchange import Reply, Request
-    from runscaler.simulator.gate import Gate
-    from runscaler.simulator.things import AgentSession, Job, StepRecord
+    from runscaler.simulator.http_messages import Reply, Request
+    from runscaler.simulator.machine_lock import MachineLock
+    from runscaler.simulator.records import AgentSession, Job, StepRecord
 
 PREFIX = "/_sim/agent/v1/"
 LARGEST_LOG = 64 * 1024
-KEPT_LINES = 10_000
+MOST_LOG_LINES = 10_000
 STEP_STATES = ("started", "succeeded", "failed", "skipped", "canceled")
 
 
 class AgentApi:
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-        self._machine = gate.machine
-        self._world = gate.machine.world
+    def __init__(self, lock: MachineLock) -> None:
+        self._lock = lock
+        self._machine = lock.machine
+        self._store = lock.machine.store
         self._routes = (
             route("POST", "register", self._register),
             route("GET", "sessions/([^/]+)/job", self._poll),
@@ -51,9 +51,9 @@ class AgentApi:
     def _register(self, call: Call) -> Reply:
         body = call.request.json()
         secret = body.text("clientId"), body.text("secret")
-        with self._gate:
+        with self._lock:
             session = self._machine.agents.register(body.integer("agentId"), secret, body.text("version", ""))
-        timers = self._world.timers
+        timers = self._store.timers
         return json_reply(
             {
                 "sessionId": session.id,
@@ -65,16 +65,16 @@ class AgentApi:
 
     def _poll(self, call: Call) -> Reply:
         connection = call.request.connection
-        with self._gate:
+        with self._lock:
             session = self._session(call)
             self._machine.agents.poll_begins(session)
         key = runner_key(session.runner.id)
-        connection.when_gone(lambda: self._gate.wake(key))
+        connection.when_gone(lambda: self._lock.wake(key))
         try:
             return self._await_job(call.request, session, key)
         finally:
             connection.when_gone(None)
-            with self._gate:
+            with self._lock:
                 self._machine.agents.poll_ends(session, lost=connection.gone())
 
     def _await_job(self, request: Request, session: AgentSession, key: str) -> Reply:
@@ -84,25 +84,25 @@ class AgentApi:
             job = self._machine.agents.next_job(session)
             return json_reply(self._job_body(job)) if job is not None else None
 
-        return self._gate.wait(key, ready, self._seconds(request)) or ACCEPTED
+        return self._lock.wait(key, ready, self._seconds(request)) or ACCEPTED
 
     def _seconds(self, request: Request) -> float:
         asked = request.query.get("wait", "")
-        longest = self._world.timers.long_poll
+        longest = self._store.timers.long_poll
         return min(float(asked), longest) if asked.isdigit() else longest
 
     def _close(self, call: Call) -> Reply:
-        with self._gate:
+        with self._lock:
             self._machine.agents.close(self._session(call))
         return NO_CONTENT
 
     def _start(self, call: Call) -> Reply:
-        with self._gate:
+        with self._lock:
             session = self._by_token(call)
             return self._lease_reply(self._machine.leases.start(session.runner, call.args[0]))
 
     def _renew(self, call: Call) -> Reply:
-        with self._gate:
+        with self._lock:
             session = self._by_token(call)
             return self._lease_reply(self._machine.leases.renew(session.runner, call.args[0]))
 
@@ -111,29 +111,29 @@ class AgentApi:
         state = body.text("state")
         if state not in STEP_STATES:
             raise BadBody(f"state {state} is none of {', '.join(STEP_STATES)}")
-        with self._gate:
+        with self._lock:
             step = self._step_record(call)
             step.state = state
             step.exit_code = body.integer("exitCode") if body.has("exitCode") else None
             step.seconds = body.number("seconds", 0.0)
-            self._world.note("step", job=call.args[0], step=int(call.args[1]), state=state)
+            self._store.note("step", job=call.args[0], step=int(call.args[1]), state=state)
         return NO_CONTENT
 
     def _log(self, call: Call) -> Reply:
         if len(call.request.body) > LARGEST_LOG:
-            raise AgentRefusal(413, "TooLarge", "At most 64 KiB of log a call.")
+            raise AgentRefusal(413, "TooLarge", "At most 64 KiB of log per call.")
         body = call.request.json()
         offset, lines = body.integer("offset"), body.texts("lines")
-        with self._gate:
+        with self._lock:
             step = self._step_record(call)
-            if 0 <= offset <= len(step.lines) and offset + len(lines) <= KEPT_LINES:
+            if 0 <= offset <= len(step.lines) and offset + len(lines) <= MOST_LOG_LINES:
                 step.lines[offset:] = lines
-                self._world.note("log", job=call.args[0], step=int(call.args[1]), lines=len(step.lines))
+                self._store.note("log", job=call.args[0], step=int(call.args[1]), lines=len(step.lines))
         return NO_CONTENT
 
     def _complete(self, call: Call) -> Reply:
         result = call.request.json().text("result")
-        with self._gate:
+        with self._lock:
             self._machine.leases.complete(self._by_token(call).runner, call.args[0], result)
         return NO_CONTENT
 
@@ -154,12 +154,12 @@ class AgentApi:
         return self._machine.agents.by_token(bearer(call.request))
 
     def _lease_reply(self, job: Job) -> Reply:
-        now = self._world.clock
+        now = self._store.clock
         until = now.wall() + job.leased_until - now.monotonic()
         return json_reply({"lockedUntil": timestamp(until), "cancel": job.cancel})
 
     def _job_body(self, job: Job) -> dict[str, object]:
-        order = job.order
+        order = job.spec
         return {
             "jobId": job.id,
             "displayName": order.display_name,
@@ -179,5 +179,5 @@ class AgentApi:
                 }
                 for step in order.steps
             ],
-            "renewSeconds": self._world.timers.renew,
+            "renewSeconds": self._store.timers.renew,
         }

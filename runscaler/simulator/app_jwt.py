@@ -1,4 +1,4 @@
-"""The JWT of a GitHub App, judged as GitHub does (docs/protocol.md § 3.1, 3.3)."""
+"""Checking the JWT of a GitHub App as GitHub does (docs/protocol.md § 3.1, 3.3)."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ import importlib
 import json
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.exchange import BadBody, Fields
+from runscaler.simulator.http_messages import BadBody, Fields
 from runscaler.simulator.refusals import RestRefusal
 
 if TYPE_CHECKING:
-    from runscaler.simulator.world import World
+    from runscaler.simulator.store import Store
 
-LONGEST = 600.0
+LONGEST_LIFETIME = 600.0
 NOT_DECODED = "A JSON web token could not be decoded"
 
 
-def check_app_jwt(world: World, text: str) -> None:
-    """Raises the refusal that GitHub would answer; the signature counts only where the key is known."""
+def check_app_jwt(store: Store, text: str) -> None:
+    """Raise the refusal that GitHub would send; the signature is checked only if the App's key is known."""
     try:
         header, claims = read_jwt(text)
-        problem = _problem(header, claims, world.clock.wall())
+        problem = _problem(header, claims, store.clock.wall())
     except (BadBody, ValueError):
         problem = NOT_DECODED
-        world.violations.record(1, "the call for an installation token came without the App's JWT")
-    key = world.options.app_key
+        store.violations.record(1, "the call for an installation token came without the App's JWT")
+    key = store.options.app_key
     if not problem and key and not _signed_by(text, key):
         problem = NOT_DECODED
     if problem:
@@ -33,7 +33,7 @@ def check_app_jwt(world: World, text: str) -> None:
 
 
 def read_jwt(text: str) -> tuple[Fields, Fields]:
-    """Header and claims; the signature is not looked at."""
+    """Header and claims; the signature is not checked."""
     parts = text.split(".")
     if len(parts) != 3:
         raise BadBody("a JWT has three parts")
@@ -52,7 +52,7 @@ def _problem(header: Fields, claims: Fields, now: float) -> str:
         return f"'Issued at' claim ('iat') {text}"
     if claims.integer("exp") <= now:
         return "'Expiration time' claim ('exp') must be a numeric value representing the future time"
-    too_far = claims.integer("exp") > now + LONGEST
+    too_far = claims.integer("exp") > now + LONGEST_LIFETIME
     return "'Expiration time' claim ('exp') is too far in the future" if too_far else ""
 
 

@@ -1,4 +1,4 @@
-"""The JSON bodies that the simulated GitHub sends (docs/protocol.md § 4.3, 5.2, 5.3), as plain values."""
+"""The JSON bodies that the simulated GitHub sends (docs/protocol.md § 4.3, 5.2, 5.3)."""
 
 from __future__ import annotations
 
@@ -6,49 +6,49 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.things import JobState, RunnerState
+from runscaler.github.messages import JobAvailable, JobCompleted, JobStarted
+from runscaler.simulator.events import job_event
+from runscaler.simulator.records import UnknownEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from runscaler.simulator.things import Job, Message, Runner, ScaleSet, Session
+    from runscaler.github.messages import JobEvent
+    from runscaler.simulator.records import Event, Job, Message, Runner, ScaleSet, Session
 
 Json = dict[str, object]
 
 NOT_YET = "0001-01-01T00:00:00Z"
 
 
-def timestamp(seconds: float) -> str:
-    """RFC 3339 as .NET writes it: up to 7 digits of fraction, none when it is whole; 0 is the year 1."""
+def timestamp(seconds: float | None) -> str:
+    """RFC 3339 as .NET writes it: a fraction only where there is one; the year 1 for "not yet"."""
     if not seconds:
         return NOT_YET
-    whole = datetime.fromtimestamp(seconds, tz=UTC)
-    fraction = f"{whole.microsecond:06d}0".rstrip("0")
-    return whole.strftime("%Y-%m-%dT%H:%M:%S") + (f".{fraction}" if fraction else "") + "Z"
+    text = datetime.fromtimestamp(seconds, tz=UTC).replace(tzinfo=None).isoformat()
+    return (text.rstrip("0") if "." in text else text) + "Z"
 
 
 def statistics(scale_set: ScaleSet) -> Json:
-    """Counted from the states (docs/protocol.md § 9.3)."""
-    jobs, runners = scale_set.jobs, scale_set.runners
-    alive = sum(count for state, count in runners.items() if state is not RunnerState.GONE)
+    counts = scale_set.statistics
     return {
-        "totalAvailableJobs": jobs[JobState.AVAILABLE],
-        "totalAcquiredJobs": jobs[JobState.ACQUIRED],
-        "totalAssignedJobs": scale_set.assigned,
-        "totalRunningJobs": jobs[JobState.RUNNING],
-        "totalRegisteredRunners": alive,
-        "totalBusyRunners": runners[RunnerState.BUSY],
-        "totalIdleRunners": runners[RunnerState.IDLE],
+        "totalAvailableJobs": counts.available,
+        "totalAcquiredJobs": counts.acquired,
+        "totalAssignedJobs": counts.assigned,
+        "totalRunningJobs": counts.running,
+        "totalRegisteredRunners": counts.registered,
+        "totalBusyRunners": counts.busy,
+        "totalIdleRunners": counts.idle,
     }
 
 
 def scale_set_body(scale_set: ScaleSet, group_name: str, base: str) -> Json:
-    """`base` is the actions service's URL, with a final slash."""
+    """`base` is the URL of the actions service, with a final slash."""
     own = f"{base}_apis/runtime/runnerscalesets/{scale_set.id}"
     return {
         "id": scale_set.id,
         "name": scale_set.name,
-        "runnerGroupId": scale_set.group,
+        "runnerGroupId": scale_set.group_id,
         "runnerGroupName": group_name,
         "labels": [
             {"id": number, "name": name, "type": kind}
@@ -59,7 +59,7 @@ def scale_set_body(scale_set: ScaleSet, group_name: str, base: str) -> Json:
         "runnerJitConfigUrl": f"{own}/generatejitconfig",
         "getAcquirableJobsUrl": f"{own}/acquirablejobs",
         "acquireJobsUrl": f"{own}/acquirejobs",
-        "status": "online" if scale_set.live_session else "offline",
+        "status": "online" if scale_set.session else "offline",
         "enabled": True,
         "statistics": statistics(scale_set),
     }
@@ -81,12 +81,11 @@ def runner_body(runner: Runner) -> Json:
 
 
 def listed_runner_body(runner: Runner) -> Json:
-    """What get and list say beyond that (known from another client only)."""
-    online = runner.state in (RunnerState.IDLE, RunnerState.BUSY)
+    """The additional fields of get and list (known from another client only)."""
     return {
         **runner_body(runner),
-        "status": "online" if online else "offline",
-        "busy": runner.state is RunnerState.BUSY,
+        "status": "online" if runner.online else "offline",
+        "busy": runner.busy,
         "ephemeral": True,
         "enabled": True,
     }
@@ -101,39 +100,56 @@ def group_body(number: int, name: str, size: int) -> Json:
 
 
 def message_body(message: Message, scale_set: ScaleSet) -> Json:
-    """The body was frozen when the message was formed; the statistics are those of now."""
+    """The events are as they were when they happened, the statistics as they are now."""
+    acquire_url = f"/_apis/runtime/runnerscalesets/{scale_set.id}/acquirejobs"
+    events = [job_message(event, acquire_url) for event in message.events]
     return {
         "messageId": message.id,
         "messageType": "RunnerScaleSetJobMessages",
         "statistics": statistics(scale_set),
-        "body": json.dumps(message.events, separators=(",", ":")),
+        "body": json.dumps(events, separators=(",", ":")),
     }
 
 
-def job_message(kind: str, job: Job, more: Mapping[str, object], *, numbered: bool) -> Json:
-    """`numbered`: with the runnerRequestId, which is 0 on the newer service (docs/protocol.md § 5.3)."""
-    owner, _, repository = job.order.repository.partition("/")
+def job_message(event: Event, acquire_url: str) -> Json:
+    """`acquire_url` is where an offered job can be acquired."""
+    if isinstance(event, UnknownEvent):
+        return {"messageType": event.kind}
     return {
-        "messageType": kind,
-        "runnerRequestId": job.number if numbered else 0,
-        "repositoryName": repository,
-        "ownerName": owner,
-        "jobId": job.id,
-        "jobWorkflowRef": f"{owner}/{repository}/.github/workflows/ci.yml@refs/heads/main",
-        "jobDisplayName": job.order.display_name,
-        "workflowRunId": job.run_id,
-        "eventName": job.order.event_name,
-        "requestLabels": list(job.order.labels),
-        "queueTime": timestamp(job.queued_at),
-        "scaleSetAssignTime": timestamp(job.assigned_at),
-        "runnerAssignTime": timestamp(job.runner_assigned_at),
-        "finishTime": timestamp(job.finished_at),
-        **more,
+        "messageType": type(event).__name__,
+        "runnerRequestId": event.request_id,
+        "repositoryName": event.repository,
+        "ownerName": event.owner,
+        "jobId": event.job_id,
+        "jobWorkflowRef": event.workflow_ref,
+        "jobDisplayName": event.display_name,
+        "workflowRunId": event.run_id,
+        "eventName": event.event_name,
+        "requestLabels": list(event.request_labels),
+        "queueTime": timestamp(event.queued_at),
+        "scaleSetAssignTime": timestamp(event.assigned_at),
+        "runnerAssignTime": timestamp(event.runner_assigned_at),
+        "finishTime": timestamp(event.finished_at),
+        **_own_fields(event, acquire_url),
     }
+
+
+def _own_fields(event: JobEvent, acquire_url: str) -> Json:
+    """The fields that only this kind of event has."""
+    match event:
+        case JobAvailable():
+            return {"acquireJobUrl": acquire_url}
+        case JobStarted():
+            return {"runnerId": event.runner_id, "runnerName": event.runner_name}
+        case JobCompleted():
+            return {"runnerId": event.runner_id, "runnerName": event.runner_name, "result": event.result}
+        case _:
+            return {}
 
 
 def acquirable_job(job: Job, acquire_url: str) -> Json:
-    """A job that may be acquired: JobAvailable without job id, times, display name and run id (4.2)."""
+    """An offered job: JobAvailable without job id, times, display name and run id
+    (docs/protocol.md § 4.2)."""
     left_out = (
         "jobId",
         "queueTime",
@@ -143,5 +159,5 @@ def acquirable_job(job: Job, acquire_url: str) -> Json:
         "jobDisplayName",
         "workflowRunId",
     )
-    whole = job_message("JobAvailable", job, {"acquireJobUrl": acquire_url}, numbered=True)
+    whole = job_message(job_event(JobAvailable, job, numbered=True), acquire_url)
     return {key: value for key, value in whole.items() if key not in left_out}

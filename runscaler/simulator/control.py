@@ -1,22 +1,25 @@
-"""The control API: queue jobs, look, break things (docs/protocol.md § 9.6). Needs header X-Sim-Control: 1."""
+"""The control API: queue jobs, inspect the state, set faults (docs/protocol.md § 9.6).
+
+Calls need the header X-Sim-Control: 1, so that no web page can make them.
+"""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.deeds import change_runner, change_scale_set, change_session
-from runscaler.simulator.exchange import NO_CONTENT, BadBody, json_reply, refused
-from runscaler.simulator.faults.book import FaultBook, UnknownFault
+from runscaler.simulator.admin_actions import change_runner, change_scale_set, change_session
+from runscaler.simulator.faults.registry import FaultRegistry, UnknownFault
 from runscaler.simulator.faults.row import Fault, Match
-from runscaler.simulator.orders import pairs, read_order
+from runscaler.simulator.http_messages import NO_CONTENT, BadBody, json_reply, refused
+from runscaler.simulator.job_specs import pairs, read_job_spec
 from runscaler.simulator.refusals import Refusal, RestRefusal
 from runscaler.simulator.routes import Call, find_route, route
 from runscaler.simulator.view import State
 
 if TYPE_CHECKING:
-    from runscaler.simulator.exchange import Fields, Reply, Request
-    from runscaler.simulator.gate import Gate
+    from runscaler.simulator.http_messages import Fields, Reply, Request
+    from runscaler.simulator.machine_lock import MachineLock
     from runscaler.simulator.scenarios.player import Player
     from runscaler.simulator.violations import Violation
 
@@ -28,18 +31,18 @@ def is_control(request: Request) -> bool:
 
 
 class ControlApi:
-    def __init__(self, gate: Gate, faults: FaultBook) -> None:
-        self._gate = gate
-        self._machine = gate.machine
-        self._world = gate.machine.world
+    def __init__(self, lock: MachineLock, faults: FaultRegistry) -> None:
+        self._lock = lock
+        self._machine = lock.machine
+        self._store = lock.machine.store
         self._faults = faults
         self.player: Player | None = None
-        """Plays the scenario, if there is one."""
+        """The player of the scenario, if one is loaded."""
         self._routes = (
             route("GET", "state", self._state),
             route("GET", "events", self._events),
             route("GET", "violations", self._violations),
-            route("DELETE", "violations", self._forgive),
+            route("DELETE", "violations", self._clear_violations),
             route("POST", "jobs", self._queue),
             route("POST", "jobs/([^/]+)/cancel", self._cancel),
             route("POST", r"scale-sets/(\d+)", self._change_scale_set),
@@ -70,8 +73,8 @@ class ControlApi:
         return found[0].answer(Call(request, "", found[1]))
 
     def _state(self, call: Call) -> Reply:
-        with self._gate:
-            state = State(self._world).freeze()
+        with self._lock:
+            state = State(self._store).freeze()
         return json_reply(
             {
                 "scaleSets": [asdict(one) for one in state.scale_sets],
@@ -86,49 +89,49 @@ class ControlApi:
     def _events(self, call: Call) -> Reply:
         text = call.request.query.get("after", "0")
         if not text.isdecimal():
-            raise BadBody(f"after is a number of events, not {text!r}")
+            raise BadBody(f"after is the number of an event, not {text!r}")
         after = int(text)
-        with self._gate:
-            events = [entry for entry in self._world.journal if int(str(entry["number"])) > after]
+        with self._lock:
+            events = [entry for entry in self._store.journal if int(str(entry["number"])) > after]
         return json_reply(events)
 
     def _violations(self, call: Call) -> Reply:
-        with self._gate:
+        with self._lock:
             final = call.request.query.get("final") == "1"
-            found = self._machine.final_violations() if final else self._world.violations.all()
+            found = self._machine.final_violations() if final else self._store.violations.all()
         return json_reply([violation_body(one) for one in found])
 
-    def _forgive(self, call: Call) -> Reply:
-        with self._gate:
-            self._world.violations.clear()
+    def _clear_violations(self, call: Call) -> Reply:
+        with self._lock:
+            self._store.violations.clear()
         return NO_CONTENT
 
     def _queue(self, call: Call) -> Reply:
-        with self._gate:
-            jobs = self._machine.jobs.queue(read_order(self._world, call.request.json()))
+        with self._lock:
+            jobs = self._machine.jobs.queue(read_job_spec(self._store, call.request.json()))
         return json_reply([job.id for job in jobs])
 
     def _cancel(self, call: Call) -> Reply:
-        with self._gate:
-            self._machine.jobs.cancel(self._world.jobs[call.args[0]])
+        with self._lock:
+            self._machine.jobs.cancel(self._store.jobs[call.args[0]])
         return NO_CONTENT
 
     def _change_scale_set(self, call: Call) -> Reply:
         body = call.request.json()
-        with self._gate:
-            scale_set = self._world.scale_sets[call.number()]
+        with self._lock:
+            scale_set = self._store.scale_sets[call.number()]
             change_scale_set(self._machine, scale_set, body.text("action"), body.text("value", ""))
         return NO_CONTENT
 
     def _change_session(self, call: Call) -> Reply:
-        with self._gate:
-            session = self._world.sessions[call.args[0]]
+        with self._lock:
+            session = self._store.sessions[call.args[0]]
             change_session(self._machine, session, call.request.json().text("action"))
         return NO_CONTENT
 
     def _change_runner(self, call: Call) -> Reply:
-        with self._gate:
-            runner = self._world.runners[call.number()]
+        with self._lock:
+            runner = self._store.runners[call.number()]
             change_runner(self._machine, runner, call.request.json().text("action"))
         return NO_CONTENT
 
@@ -160,7 +163,7 @@ class ControlApi:
 
 
 def read_count(body: Fields) -> int | str | None:
-    """null is until deleted, absent the fault's own default."""
+    """Null means until the fault is deleted, an absent count the default of its row."""
     if "count" not in body.spelled:
         return "default"
     return body.integer("count") if body.has("count") else None
@@ -186,15 +189,15 @@ def fault_body(fault: Fault) -> dict[str, object]:
 
 
 def scenario_body(player: Player) -> dict[str, object]:
-    progress, verdict = player.progress(), player.verdict()
+    progress, result = player.progress(), player.result()
     return {
         "name": progress.scenario.name,
         "about": progress.scenario.about,
         "lookFor": progress.scenario.look_for,
         "seed": player.seed,
-        "struck": [asdict(one) for one in progress.struck],
-        "toCome": list(progress.to_come),
-        "over": progress.over,
-        "jobs": {"done": verdict.done, "failed": verdict.failed, "waiting": verdict.waiting},
-        "violations": len(verdict.violations),
+        "struck": [asdict(one) for one in progress.events],
+        "toCome": list(progress.pending),
+        "over": progress.finished,
+        "jobs": {"done": result.done, "failed": result.failed, "waiting": result.waiting},
+        "violations": len(result.violations),
     }

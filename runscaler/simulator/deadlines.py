@@ -1,4 +1,4 @@
-"""Timers as a heap: nobody waits here, whoever holds the machine runs what is due."""
+"""A heap of calls that become due; the machine runs them when it ticks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Deadlines:
-    """Calls that become due on the monotonic clock, in order of time, then of being set.
+    """Calls that become due on the monotonic clock; those due at the same time run in the order of `after`.
 
-    They are not cancelled: a call looks whether what it was set for still holds.
+    A call cannot be cancelled: it must check whether it still applies.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -27,11 +27,11 @@ class Deadlines:
         heapq.heappush(self._heap, (self._clock.monotonic() + seconds, next(self._order), call))
 
     def next_due(self) -> float | None:
-        """When the next one is due, on the monotonic clock."""
+        """The time of the next call on the monotonic clock, None if there is none."""
         return self._heap[0][0] if self._heap else None
 
     def run_due(self) -> bool:
-        """Run what is due, including what becomes due by that; True if anything was."""
+        """Run all calls that are due, including those that become due meanwhile; True if there were any."""
         ran = False
         while self._heap and self._heap[0][0] <= self._clock.monotonic():
             heapq.heappop(self._heap)[2]()

@@ -1,42 +1,45 @@
-"""Who gets which job: queued jobs go to scale sets, assigned ones to runners (docs/protocol.md § 9.3)."""
+"""Dispatch: queued jobs are assigned to scale sets, assigned jobs are offered to runners
+(docs/protocol.md § 9.3)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runscaler.github.messages import JobAssigned, JobAvailable, JobCompleted
 from runscaler.simulator.options import Flavour
-from runscaler.simulator.things import JobState, RunnerState
+from runscaler.simulator.records import JobState, RunnerState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runscaler.simulator.mailbox import Mailbox
-    from runscaler.simulator.things import Job, Runner, ScaleSet
-    from runscaler.simulator.world import World
+    from runscaler.simulator.message_queue import MessageQueue
+    from runscaler.simulator.records import Job, Runner, ScaleSet
+    from runscaler.simulator.store import Store
 
-ATTEMPTS = 3
-NO_RUNNER: dict[str, object] = {"runnerId": 0, "runnerName": ""}
+MAX_ATTEMPTS = 3
 
 
 class Dispatch:
-    """`place` looks for a job's set, `fill` for a set's jobs, `offer` for an assigned job's runner."""
+    """`place` finds a scale set for a job, `fill` finds jobs for a scale set, `offer` finds runners for
+    assigned jobs."""
 
-    def __init__(self, world: World, mailbox: Mailbox) -> None:
-        self._world = world
-        self._mailbox = mailbox
-        self._offers = world.options.flavour is Flavour.ACQUIRE
+    def __init__(self, store: Store, message_queue: MessageQueue) -> None:
+        self._store = store
+        self._message_queue = message_queue
+        self._acquire = store.options.flavour is Flavour.ACQUIRE
 
     def place(self, job: Job) -> None:
-        """A job has just become queued: give it to a set that may have it."""
-        candidates = [one for one in self._world.live_sets(job.order.scope) if self._may_have(one, job)]
+        """Give a queued job to a scale set that has room for it."""
+        live = self._store.live_sets(job.spec.scope)
+        candidates = [one for one in live if self._has_room(one) and one.matches(job)]
         if not candidates:
             return
-        if self._world.options.spread:
+        if self._store.options.spread:
             candidates.sort(key=lambda one: (one.assigned + one.jobs[JobState.AVAILABLE], one.id))
         self._give(job, candidates[0])
 
     def fill(self, scale_set: ScaleSet) -> None:
-        """A set may have more than before, or a runner less to do: give it what waits, oldest first."""
+        """Give a scale set as many waiting jobs as it has room for, oldest first."""
         while scale_set.room > 0 and scale_set.acquired:
             self._assign(next(iter(scale_set.acquired.values())), scale_set)
         while (job := self._oldest_for(scale_set)) is not None:
@@ -44,22 +47,22 @@ class Dispatch:
         self.offer(scale_set)
 
     def acquire(self, scale_set: ScaleSet, numbers: Sequence[int]) -> list[int]:
-        """Flavour B: take these offers; those that are no longer there are left out of the answer."""
+        """Acquire these offered jobs (flavour B); the answer leaves out those no longer on offer."""
         jobs = [scale_set.offers[number] for number in numbers if number in scale_set.offers]
         for job in jobs:
-            self._world.place_job(job, JobState.ACQUIRED, scale_set)
+            self._store.move_job(job, JobState.ACQUIRED, scale_set)
         self.fill(scale_set)
         return [job.number for job in jobs]
 
-    def snatch(self, job: Job) -> None:
-        """Flavour B: another scale set was faster (fault F56); this one is never offered the job again."""
+    def lose_offer(self, job: Job) -> None:
+        """Let another scale set acquire the job (fault F56); it is not offered to this one again."""
         if job.scale_set is not None:
             job.refused_by.add(job.scale_set.id)
-        self._world.place_job(job, JobState.QUEUED, None)
+        self._store.move_job(job, JobState.QUEUED, None)
         self.place(job)
 
     def offer(self, scale_set: ScaleSet) -> None:
-        """Bring waiting jobs and polling idle runners together, oldest with oldest."""
+        """Offer waiting jobs to idle runners that poll, the oldest to the oldest."""
         while scale_set.waiting and scale_set.ready and not scale_set.ignored:
             self._pair(next(iter(scale_set.waiting.values())), scale_set.ready[min(scale_set.ready)])
 
@@ -67,57 +70,57 @@ class Dispatch:
         del runner.scale_set.waiting[job.id]
         del runner.scale_set.ready[runner.id]
         job.runner, runner.job = runner, job
-        job.turn += 1
-        turn = job.turn
-        self._world.deadlines.after(self._world.timers.pick_up, lambda: self._not_picked_up(job, turn))
-        self._world.wake_runner(runner)
+        job.version += 1
+        version = job.version
+        self._store.deadlines.after(self._store.timers.pick_up, lambda: self._not_picked_up(job, version))
+        self._store.wake_runner(runner)
 
     def take_back(self, runner: Runner) -> None:
-        """The runner will not start what it was offered: the next one may."""
+        """Take the job that the runner was offered, and offer it to the next runner."""
         job = runner.job
         if job is None or job.state is not JobState.ASSIGNED or job.scale_set is None:
             return
         runner.job = job.runner = None
-        job.turn += 1
+        job.version += 1
         job.scale_set.waiting = {job.id: job, **job.scale_set.waiting}
         self.offer(job.scale_set)
 
-    def _not_picked_up(self, job: Job, turn: int) -> None:
-        if job.turn == turn and job.runner is not None:
+    def _not_picked_up(self, job: Job, version: int) -> None:
+        if job.version == version and job.runner is not None:
             runner = job.runner
             if runner.state is RunnerState.IDLE:
-                self._world.move_runner(runner, RunnerState.OFFLINE)
+                self._store.move_runner(runner, RunnerState.OFFLINE)
             self.take_back(runner)
 
-    def _may_have(self, scale_set: ScaleSet, job: Job) -> bool:
-        if scale_set.live_session is None or not scale_set.matches(job):
+    def _has_room(self, scale_set: ScaleSet) -> bool:
+        if scale_set.session is None:
             return False
-        return scale_set.capacity > 0 if self._offers else scale_set.room > 0
+        return scale_set.capacity > 0 if self._acquire else scale_set.room > 0
 
     def _oldest_for(self, scale_set: ScaleSet) -> Job | None:
-        if scale_set.live_session is None or (scale_set.room <= 0 and not self._offers):
+        if not self._has_room(scale_set):
             return None
         heads = (
-            next((job for job in jobs.values() if self._may_have(scale_set, job)), None)
-            for jobs in self._world.queued.get(scale_set.scope, {}).values()
+            next((job for job in jobs.values() if scale_set.id not in job.refused_by), None)
+            for labels, jobs in self._store.queued.get(scale_set.scope, {}).items()
+            if scale_set.serves(labels)
         )
         return min((job for job in heads if job is not None), key=lambda job: job.number, default=None)
 
     def _give(self, job: Job, scale_set: ScaleSet) -> None:
-        if not self._offers:
+        if not self._acquire:
             self._assign(job, scale_set)
             return
-        self._world.place_job(job, JobState.AVAILABLE, scale_set)
-        acquire_url = f"/_apis/runtime/runnerscalesets/{scale_set.id}/acquirejobs"
-        self._mailbox.tell(scale_set, "JobAvailable", job, acquireJobUrl=acquire_url)
+        self._store.move_job(job, JobState.AVAILABLE, scale_set)
+        self._message_queue.add_event(scale_set, JobAvailable, job)
 
     def _assign(self, job: Job, scale_set: ScaleSet) -> None:
-        job.assigned_at = self._world.clock.wall()
+        job.assigned_at = self._store.clock.wall()
         job.attempts += 1
-        self._world.place_job(job, JobState.ASSIGNED, scale_set)
+        self._store.move_job(job, JobState.ASSIGNED, scale_set)
         attempt = job.attempts
-        self._world.deadlines.after(self._world.timers.start, lambda: self._not_started(job, attempt))
-        self._mailbox.tell(scale_set, "JobAssigned", job)
+        self._store.deadlines.after(self._store.timers.start, lambda: self._not_started(job, attempt))
+        self._message_queue.add_event(scale_set, JobAssigned, job)
         self.offer(scale_set)
 
     def _not_started(self, job: Job, attempt: int) -> None:
@@ -125,45 +128,46 @@ class Dispatch:
             self.withdraw(job)
 
     def withdraw(self, job: Job) -> None:
-        """Nobody started it in time: back to the queue, after the third time over and failed."""
-        last = job.attempts >= ATTEMPTS
-        if last:
+        """Take back an assignment that no runner started: the job is queued again, and fails the third
+        time."""
+        if job.attempts >= MAX_ATTEMPTS:
             self.finish(job, "failed")
             return
-        scale_set = self._leave_runner(job)
+        scale_set = self._release_runner(job)
         job.assigned_at = 0.0
-        self._world.place_job(job, JobState.QUEUED, None)
+        self._store.move_job(job, JobState.QUEUED, None)
         if scale_set is not None:
-            self._mailbox.tell(scale_set, "JobCompleted", job, **NO_RUNNER, result="canceled")
+            self._message_queue.add_event(scale_set, JobCompleted, job, result="canceled")
         self.queue(job)
         if scale_set is not None:
             self.fill(scale_set)
 
     def queue(self, job: Job) -> None:
-        """The job stands in the queue: spring the capacity trap, then look for a set."""
-        if self._world.options.capacity_trap:
-            announced_none = [
+        """A job has become queued: apply the capacity trap, then look for a scale set."""
+        if self._store.options.capacity_trap:
+            announcing_zero = [
                 one.id
-                for one in self._world.live_sets(job.order.scope)
-                if one.live_session and one.announced and one.capacity == 0 and one.matches(job)
+                for one in self._store.live_sets(job.spec.scope)
+                if one.session and one.announced and one.capacity == 0 and one.matches(job)
             ]
-            job.refused_by.update(announced_none)
+            job.refused_by.update(announcing_zero)
         self.place(job)
 
     def finish(self, job: Job, result: str) -> None:
-        """The job is over, whatever it was doing; its set is told, its runner is let go of."""
+        """Complete the job, whatever its state; its scale set is told and its runner released."""
         runner = job.runner if job.state is JobState.RUNNING else None
-        scale_set = self._leave_runner(job)
+        scale_set = self._release_runner(job)
         job.result = result
-        job.finished_at = self._world.clock.wall()
-        self._world.place_job(job, JobState.COMPLETED, scale_set)
+        job.finished_at = self._store.clock.wall()
+        self._store.move_job(job, JobState.COMPLETED, scale_set)
         if scale_set is None:
             return
-        named = {"runnerId": runner.id, "runnerName": runner.name} if runner else NO_RUNNER
-        self._mailbox.tell(scale_set, "JobCompleted", job, **named, result=result)
+        named = {"runner_id": runner.id, "runner_name": runner.name} if runner else {}
+        self._message_queue.add_event(scale_set, JobCompleted, job, **named, result=result)
         self.fill(scale_set)
 
-    def _leave_runner(self, job: Job) -> ScaleSet | None:
+    def _release_runner(self, job: Job) -> ScaleSet | None:
+        """Free the runner that has not started the job yet; returns the job's scale set."""
         if job.runner is not None and job.state is JobState.ASSIGNED:
             runner = job.runner
             job.runner = runner.job = None

@@ -1,4 +1,4 @@
-"""JIT configurations: GitHub's outer form, our own keys (docs/protocol.md § 8.1, 9.4)."""
+"""JIT configurations in GitHub's format, with credentials of our own (docs/protocol.md § 8.1, 9.4)."""
 
 from __future__ import annotations
 
@@ -7,22 +7,29 @@ import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from runscaler.simulator.things import Runner
+    from runscaler.simulator.records import Runner
 
 RSA_KEYS = ("d", "dp", "dq", "exponent", "inverseQ", "modulus", "p", "q")
 
 
+def encode(value: object) -> str:
+    return base64.b64encode(json.dumps(value).encode()).decode()
+
+
+RSA_PARAMETERS = encode(dict.fromkeys(RSA_KEYS, "AQAB"))
+
+
 def encoded_jit_config(runner: Runner, agent_url: str, config_url: str) -> str:
-    """base64 of a JSON object: file name → base64 of the file's content."""
+    """The base64 of a JSON object that maps file names to the base64 of their content."""
     files = {
         ".runner": runner_file(runner, agent_url, config_url),
         ".credentials": {
             "Scheme": "RunscalerSimulator",
             "Data": {"clientId": runner.client_id, "secret": runner.secret},
         },
-        ".credentials_rsaparams": dict.fromkeys(RSA_KEYS, "AQAB"),
     }
-    return encode({name: encode(content) for name, content in files.items()})
+    encoded = {name: encode(content) for name, content in files.items()}
+    return encode({**encoded, ".credentials_rsaparams": RSA_PARAMETERS})
 
 
 def runner_file(runner: Runner, agent_url: str, config_url: str) -> dict[str, object]:
@@ -41,7 +48,3 @@ def runner_file(runner: Runner, agent_url: str, config_url: str) -> dict[str, ob
         "SkipSessionRecover": True,
         "GitHubUrl": config_url,
     }
-
-
-def encode(value: object) -> str:
-    return base64.b64encode(json.dumps(value).encode()).decode()

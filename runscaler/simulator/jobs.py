@@ -1,48 +1,48 @@
-"""Jobs from outside: queued by workflows, cancelled by people, too old at last (docs/protocol.md § 9.3)."""
+"""Jobs: queued by workflows, cancelled by users, failed when queued too long (docs/protocol.md § 9.3)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.things import Job, JobState, StepRecord
+from runscaler.simulator.records import Job, JobState, StepRecord
 
 if TYPE_CHECKING:
     from runscaler.simulator.dispatch import Dispatch
-    from runscaler.simulator.things import JobOrder, ScaleSet
-    from runscaler.simulator.world import World
+    from runscaler.simulator.records import JobSpec, ScaleSet
+    from runscaler.simulator.store import Store
 
-FIRST_RUN = 991
-FIRST_REQUEST = 101
+FIRST_RUN_ID = 991
+FIRST_NUMBER = 101
 
 
 class Jobs:
-    def __init__(self, world: World, dispatch: Dispatch) -> None:
-        self._world = world
+    def __init__(self, store: Store, dispatch: Dispatch) -> None:
+        self._store = store
         self._dispatch = dispatch
 
-    def queue(self, order: JobOrder) -> list[Job]:
-        """Queue `order.count` jobs of one workflow run and look for their scale sets at once."""
-        run_id = FIRST_RUN + len(self._world.jobs)
-        jobs = [self._new(order, run_id, index) for index in range(order.count)]
+    def queue(self, spec: JobSpec) -> list[Job]:
+        """Queue `spec.count` jobs of one workflow run."""
+        run_id = FIRST_RUN_ID + len(self._store.jobs)
+        jobs = [self._new(spec, run_id, index) for index in range(spec.count)]
         for job in jobs:
             self._add(job)
         return jobs
 
     def cancel(self, job: Job) -> None:
-        """While it waits: over at once. While it runs: its agent is told when it next renews."""
+        """Cancel a job: a waiting one ends at once, a running one when its agent next renews the lease."""
         if job.state is JobState.RUNNING:
             job.cancel = True
         elif job.state is not JobState.COMPLETED:
             self._dispatch.finish(job, "canceled")
 
     def release(self, scale_set: ScaleSet) -> None:
-        """The set is gone: its jobs that no runner has started go back to the queue."""
-        waiting = [job for job in self._world.jobs.values() if job.scale_set is scale_set]
+        """Queue the jobs of a deleted scale set again that no runner has started."""
+        waiting = [job for job in self._store.jobs.values() if job.scale_set is scale_set]
         for job in waiting:
             if job.state in (JobState.AVAILABLE, JobState.ACQUIRED, JobState.ASSIGNED):
                 self._forget_runner(job)
                 job.assigned_at = 0.0
-                self._world.place_job(job, JobState.QUEUED, None)
+                self._store.move_job(job, JobState.QUEUED, None)
                 self._dispatch.queue(job)
 
     def _forget_runner(self, job: Job) -> None:
@@ -51,18 +51,19 @@ class Jobs:
             job.runner = None
 
     def _add(self, job: Job) -> None:
-        self._world.add_job(job)
-        self._world.deadlines.after(self._world.timers.queue, lambda: self._too_old(job))
+        self._store.add_job(job)
+        self._store.deadlines.after(self._store.timers.queue, lambda: self._too_old(job))
         self._dispatch.queue(job)
 
-    def _new(self, order: JobOrder, run_id: int, index: int) -> Job:
+    def _new(self, spec: JobSpec, run_id: int, index: int) -> Job:
         return Job(
-            id=self._world.uuid(),
-            number=FIRST_REQUEST + len(self._world.jobs) + index,
-            order=order,
+            id=self._store.uuid(),
+            number=FIRST_NUMBER + len(self._store.jobs) + index,
+            spec=spec,
+            labels=frozenset(label.lower() for label in spec.labels),
             run_id=run_id,
-            queued_at=self._world.clock.wall(),
-            steps=[StepRecord() for _ in order.steps],
+            queued_at=self._store.clock.wall(),
+            steps=[StepRecord() for _ in spec.steps],
         )
 
     def _too_old(self, job: Job) -> None:

@@ -1,4 +1,4 @@
-"""A clock that can be put forward: the simulated GitHub's own time (faults F22 and F30)."""
+"""The clock of the simulated GitHub, which faults can move (faults F22 and F30)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class OffsetClock:
-    """`skew` moves only the time of day; `pass_by` lets time pass, as a sleep of the client's host does."""
+    """`skew` moves the wall clock only; `advance` lets time pass, as if the client's host had slept."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -20,7 +20,7 @@ class OffsetClock:
     def skew(self, seconds: float) -> None:
         self._skew += seconds
 
-    def pass_by(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self._passed += seconds
 
     def monotonic(self) -> float:

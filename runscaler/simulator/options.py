@@ -1,4 +1,4 @@
-"""What a simulated GitHub is told when it is made; nothing here changes later."""
+"""The options of a simulated GitHub."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from runscaler.simulator.timers import GITHUB, Timers
 
 
 class Flavour(StrEnum):
-    """The two services of docs/protocol.md § 6: one assigns by itself, the other offers."""
+    """The two flavours of the service (docs/protocol.md § 6): one assigns jobs itself, the other offers
+    them to be acquired."""
 
     ASSIGN = "assign"
     ACQUIRE = "acquire"
@@ -17,24 +18,25 @@ class Flavour(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """`tokens` and `installations` empty: any will do. `app_key` is the App's public key as PEM."""
+    """Empty `tokens` or `installations` accept any. `app_key` is the App's public key in PEM format."""
 
     timers: Timers = GITHUB
     flavour: Flavour = Flavour.ASSIGN
     lenient: bool = False
-    """Violations are recorded without refusing the call."""
+    """Violations are recorded, but the call is not refused."""
     jit_reuse: bool = False
-    """GitHub's real rule instead of V10: a runner that ended before a job may register again."""
+    """Follow GitHub's real rule instead of V10: a runner that had no job may register again."""
     spread: bool = False
-    """New jobs go to the matching scale set with the fewest jobs, not to the oldest."""
+    """Assign new jobs to the matching scale set with the fewest jobs instead of the oldest."""
     capacity_trap: bool = False
-    """A job queued at an announced capacity of 0 is never offered to that set (docs/protocol.md § 9.3)."""
+    """Never offer a job to a scale set that announced capacity 0 when it was queued
+    (docs/protocol.md § 9.3)."""
     groups: tuple[str, ...] = ()
-    """Runner groups besides `Default`, which has id 1; these get 2 and up."""
+    """Runner groups besides `Default`, whose id is 1; their ids count up from 2."""
     tokens: tuple[str, ...] = ()
     installations: tuple[int, ...] = ()
     app_key: str = ""
     public_url: str = ""
-    """The URL handed out instead of the one that the request named."""
+    """The base URL to hand out instead of the one that the request came to."""
     agent_url: str = ""
-    """The base URL under which runners reach the simulator."""
+    """The base URL by which runners reach the simulator."""

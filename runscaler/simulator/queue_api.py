@@ -8,27 +8,27 @@ from typing import TYPE_CHECKING
 from runscaler.simulator import bodies
 from runscaler.simulator.actions_api import not_found
 from runscaler.simulator.checks import check_api_version, check_no_body, check_service_token, check_user_agent
-from runscaler.simulator.exchange import ACCEPTED, NO_CONTENT, Reply, json_reply
-from runscaler.simulator.refusals import PlainRefusal, session_unknown
+from runscaler.simulator.http_messages import ACCEPTED, NO_CONTENT, Reply, json_reply
+from runscaler.simulator.refusals import PlainRefusal
 from runscaler.simulator.tokens import TokenKind
 
 if TYPE_CHECKING:
-    from runscaler.simulator.exchange import Request
-    from runscaler.simulator.gate import Gate
-    from runscaler.simulator.things import Session
+    from runscaler.simulator.http_messages import Request
+    from runscaler.simulator.machine_lock import MachineLock
+    from runscaler.simulator.records import Session
 
 PREFIX = "/_sim/queue/"
 QUEUE = re.compile(r"/_sim/queue/(\d+)/messages(?:/(\d+))?")
 DIGITS = re.compile(r"\d{1,18}")
 OVERTAKEN_GRACE = 0.25
-FOR_EVER = 86400.0
+FOREVER = 86400.0
 
 
 class QueueApi:
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-        self._machine = gate.machine
-        self._world = gate.machine.world
+    def __init__(self, lock: MachineLock) -> None:
+        self._lock = lock
+        self._machine = lock.machine
+        self._store = lock.machine.store
 
     def handle(self, request: Request) -> Reply:
         match = QUEUE.fullmatch(request.path)
@@ -39,62 +39,59 @@ class QueueApi:
         raise not_found(request)
 
     def _poll(self, request: Request) -> Reply:
-        with self._gate:
+        with self._lock:
             session = self._session(request)
-            check_api_version(self._world, request, request.header("accept"))
+            check_api_version(self._store, request, request.header("accept"))
             cursor, capacity = self._cursor(request), self._capacity(request)
             number = self._machine.sessions.poll_begins(session, cursor, capacity)
-        request.connection.when_gone(lambda: self._gate.wake(session.id))
+        request.connection.when_gone(lambda: self._lock.wake(session.id))
         try:
             return self._await_message(request, session, number, cursor)
         finally:
             request.connection.when_gone(None)
-            with self._gate:
+            with self._lock:
                 self._machine.sessions.poll_ends(session)
 
     def _await_message(self, request: Request, session: Session, number: int, cursor: int) -> Reply:
         def ready() -> Reply | None:
             if request.connection.gone() or session.poll != number:
                 return ACCEPTED
-            if not session.live:
-                raise session_unknown(session.id)
-            if session.mute:
-                return None
             message = self._machine.sessions.next_message(session, cursor)
             return json_reply(bodies.message_body(message, session.scale_set)) if message else None
 
-        reply = self._gate.wait(session.id, ready, self._world.timers.long_poll)
+        reply = self._lock.wait(session.id, ready, self._store.timers.long_poll)
         if reply is None and session.mute:
-            reply = self._gate.wait(session.id, ready, FOR_EVER)
+            reply = self._lock.wait(session.id, ready, FOREVER)
         if session.poll != number:
             self._check_overtaken(request, session)
         return reply or ACCEPTED
 
     def _check_overtaken(self, request: Request, session: Session) -> None:
-        """A poll that its client broke off is no second one: its end may be seen a moment late (5.1)."""
-        self._gate.pause(OVERTAKEN_GRACE, request.connection)
-        if not request.connection.gone() and not self._gate.closed:
-            with self._gate:
-                self._world.violations.record(7, f"two polls at once in session {session.id}")
+        """Record two polls at once, unless the client broke the earlier one off: its hanging up may be
+        noticed a moment late (docs/protocol.md § 5.1)."""
+        self._lock.pause(OVERTAKEN_GRACE, request.connection)
+        if not request.connection.gone() and not self._lock.closed:
+            with self._lock:
+                self._store.violations.record(7, f"two polls at once in session {session.id}")
 
     def _delete(self, request: Request, number: int) -> Reply:
-        with self._gate:
+        with self._lock:
             session = self._session(request)
-            check_no_body(self._world, request)
-            self._machine.mailbox.delete(session.scale_set, number)
+            check_no_body(self._store, request)
+            self._machine.message_queue.delete(session.scale_set, number)
         return NO_CONTENT
 
     def _session(self, request: Request) -> Session:
-        check_user_agent(self._world, request)
+        check_user_agent(self._store, request)
         identity = request.query.get("sessionId", "")
         session = self._machine.sessions.live(identity)
-        check_service_token(self._world, request, TokenKind.QUEUE, session.id)
+        check_service_token(self._store, request, TokenKind.QUEUE, session.id)
         return session
 
     def _cursor(self, request: Request) -> int:
         text = request.query.get("lastMessageId", "0")
         if not DIGITS.fullmatch(text):
-            self._world.violations.refuse(7, PlainRefusal(400, f"lastMessageId {text!r} is not a number"))
+            self._store.violations.refuse(7, PlainRefusal(400, f"lastMessageId {text!r} is not a number"))
             return 0
         return int(text)
 
@@ -102,6 +99,6 @@ class QueueApi:
         text = request.header("x-scalesetmaxcapacity")
         if not DIGITS.fullmatch(text):
             refusal = PlainRefusal(400, f"X-ScaleSetMaxCapacity {text!r} is not an integer >= 0")
-            self._world.violations.refuse(6, refusal)
+            self._store.violations.refuse(6, refusal)
             return 0
         return int(text)

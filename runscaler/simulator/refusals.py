@@ -1,10 +1,10 @@
-"""Every "no" of the simulated GitHub, in the form that the side which says it uses.
+"""Error replies of the simulated GitHub; each API has its own form.
 
 Refusal
 ├── RestRefusal      the REST API: {"message": …} (docs/protocol.md § 3.3)
-├── ServiceRefusal   the actions service and the queue: a .NET exception (4.4)
+├── ServiceRefusal   the actions service and the queue: a .NET exception (docs/protocol.md § 4.4)
 ├── PlainRefusal     text/plain
-└── AgentRefusal     our own agent protocol (9.5)
+└── AgentRefusal     our own agent protocol (docs/protocol.md § 9.5)
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NAMESPACES = {"TaskAgent": "GitHub.DistributedTask.WebApi"}
 
 
 class Refusal(Exception):
-    """`status` and `headers` of the reply; `body()` renders the rest."""
+    """An error reply as an exception; `body()` renders its body."""
 
     content_type = "application/json; charset=utf-8"
 
@@ -43,7 +43,7 @@ class RestRefusal(Refusal):
 
 
 class ServiceRefusal(Refusal):
-    """`kind` is the short name of the exception, by which clients tell them apart."""
+    """`kind` is the short name of the exception, which tells clients what went wrong."""
 
     def __init__(
         self, status: int, kind: str, message: str, headers: tuple[tuple[str, str], ...] = ()

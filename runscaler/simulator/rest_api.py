@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from runscaler.simulator.app_jwt import check_app_jwt
 from runscaler.simulator.bodies import timestamp
 from runscaler.simulator.checks import bearer, check_no_body, check_user_agent
-from runscaler.simulator.exchange import BadBody, json_reply
+from runscaler.simulator.http_messages import BadBody, json_reply
 from runscaler.simulator.refusals import RestRefusal
 from runscaler.simulator.scopes import scope_of, tenant_of
-from runscaler.simulator.tokens import TokenKind, Verdict
+from runscaler.simulator.tokens import TokenKind, TokenStatus
 
 if TYPE_CHECKING:
-    from runscaler.simulator.exchange import Reply, Request
-    from runscaler.simulator.gate import Gate
+    from runscaler.simulator.http_messages import Reply, Request
+    from runscaler.simulator.machine_lock import MachineLock
     from runscaler.simulator.tokens import Token
 
 PREFIX = "/api/v3/"
@@ -28,13 +28,13 @@ ADMIN = "/api/v3/actions/runner-registration"
 
 
 class RestApi:
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
-        self._world = gate.machine.world
+    def __init__(self, lock: MachineLock) -> None:
+        self._lock = lock
+        self._store = lock.machine.store
 
     def handle(self, request: Request) -> Reply:
-        with self._gate:
-            check_user_agent(self._world, request)
+        with self._lock:
+            check_user_agent(self._store, request)
             if request.method == "POST":
                 return self._post(request)
             raise RestRefusal(404, "Not Found")
@@ -49,9 +49,9 @@ class RestApi:
         raise RestRefusal(404, "Not Found")
 
     def _installation_token(self, request: Request, installation: int) -> Reply:
-        check_app_jwt(self._world, bearer(request))
-        check_no_body(self._world, request, RestRefusal)
-        known = self._world.options.installations
+        check_app_jwt(self._store, bearer(request))
+        check_no_body(self._store, request, RestRefusal)
+        known = self._store.options.installations
         if known and installation not in known:
             raise RestRefusal(404, "Not Found")
         return self._issue(TokenKind.INSTALLATION, str(installation))
@@ -59,26 +59,26 @@ class RestApi:
     def _registration_token(self, request: Request, scope: str) -> Reply:
         credential, scope = bearer(request), scope.lower()
         self._check_credential(request, credential)
-        check_no_body(self._world, request, RestRefusal)
-        whose = hashlib.sha256(credential.encode()).hexdigest()
-        self._world.patience.refreshed(f"{whose} {scope}")
+        check_no_body(self._store, request, RestRefusal)
+        hashed = hashlib.sha256(credential.encode()).hexdigest()
+        self._store.rate_rule.token_refreshed(f"{hashed} {scope}")
         return self._issue(TokenKind.REGISTRATION, scope)
 
     def _issue(self, kind: TokenKind, subject: str) -> Reply:
-        token = self._world.tokens.issue(kind, subject, self._world.timers.rest_token)
+        token = self._store.tokens.issue(kind, subject, self._store.timers.rest_token)
         return json_reply({"token": token.text, "expires_at": timestamp(int(token.expires_at))}, 201)
 
     def _check_credential(self, request: Request, credential: str) -> None:
-        """A PAT or an installation token, and none of GitHub's other tokens in its place (V1)."""
-        known = self._world.tokens.find(credential)
+        """Accept a PAT or an installation token, but no other kind of token (V1)."""
+        known = self._store.tokens.find(credential)
         if not credential or (known is not None and known.kind is not TokenKind.INSTALLATION):
             what = f"a {known.kind.value}" if known else "no bearer token"
             text = f"POST {request.path} needs a PAT or an installation token and came with {what}"
-            self._world.violations.record(1, text)
+            self._store.violations.record(1, text)
         elif known is not None:
-            if self._world.tokens.judge(credential, TokenKind.INSTALLATION) is Verdict.GOOD:
+            if self._store.tokens.status(credential, TokenKind.INSTALLATION) is TokenStatus.VALID:
                 return
-        elif credential in self._world.options.tokens or not self._world.options.tokens:
+        elif credential in self._store.options.tokens or not self._store.options.tokens:
             return
         raise RestRefusal(401, "Bad credentials")
 
@@ -86,22 +86,22 @@ class RestApi:
         registration = self._registered_by(request)
         scope = self._registered_scope(request)
         if registration is not None and registration.subject != scope:
-            text = f"The registration token is of {registration.subject}, the url names {scope}"
-            self._world.violations.refuse(2, RestRefusal(403, text))
+            text = f"The registration token belongs to {registration.subject}, the url names {scope}"
+            self._store.violations.refuse(2, RestRefusal(403, text))
         tenant = tenant_of(scope)
-        self._world.tenants[tenant] = scope
-        admin = self._world.tokens.issue(TokenKind.ADMIN, scope, self._world.timers.admin_token)
+        self._store.tenants[tenant] = scope
+        admin = self._store.tokens.issue(TokenKind.ADMIN, scope, self._store.timers.admin_token)
         url = f"{request.base_url}/_sim/actions/{tenant}/"
         return json_reply({"url": url, "token": admin.text, "token_schema": "OAuthAccessToken"})
 
     def _registered_by(self, request: Request) -> Token | None:
         scheme, _, token = request.header("authorization").partition(" ")
-        known = self._world.tokens.find(token)
+        known = self._store.tokens.find(token)
         if scheme.lower() != "remoteauth" or known is None or known.kind is not TokenKind.REGISTRATION:
             text = f"POST {request.path} needs RemoteAuth and a registration token"
-            self._world.violations.refuse(1, RestRefusal(401, text))
+            self._store.violations.refuse(1, RestRefusal(401, text))
             return None
-        if self._world.tokens.judge(token, TokenKind.REGISTRATION) is Verdict.OVER:
+        if self._store.tokens.status(token, TokenKind.REGISTRATION) is TokenStatus.EXPIRED:
             raise RestRefusal(401, "The registration token has expired.")
         return known
 
@@ -110,8 +110,8 @@ class RestApi:
             body = request.json()
             url, runner_event = body.text("url"), body.text("runner_event")
         except BadBody as error:
-            self._world.violations.record(5, str(error))
+            self._store.violations.record(5, str(error))
             raise RestRefusal(400, str(error)) from None
         if runner_event != "register":
-            self._world.violations.refuse(2, RestRefusal(403, f"runner_event {runner_event} is not register"))
+            self._store.violations.refuse(2, RestRefusal(403, f"runner_event {runner_event} is not register"))
         return scope_of(url)

@@ -1,4 +1,4 @@
-"""A table of calls: method, path, what answers. The first row that fits counts."""
+"""Routing of requests: the first route with the right method and path answers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from runscaler.simulator.exchange import Reply, Request
+    from runscaler.simulator.http_messages import Reply, Request
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request on its way to what answers it. `scope` is the tenant's where there is one."""
+    """A request with the groups of its route's pattern. `scope` is the tenant's, where there is one."""
 
     request: Request
     scope: str
     args: tuple[str, ...]
 
     def number(self) -> int:
-        """The first part of the path that was a number."""
+        """The first group of the pattern as a number."""
         return int(self.args[0])
 
 

@@ -1,56 +1,57 @@
-"""Registrations of runners, as the actions service keeps them (docs/protocol.md § 4.6, 8.4, 9.3)."""
+"""Runner registrations (docs/protocol.md § 4.6, 8.4, 9.3)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runscaler.simulator.records import Runner, RunnerState
 from runscaler.simulator.refusals import ServiceRefusal
-from runscaler.simulator.things import Runner, RunnerState
 
 if TYPE_CHECKING:
-    from runscaler.simulator.things import ScaleSet
-    from runscaler.simulator.world import World
+    from runscaler.simulator.records import ScaleSet
+    from runscaler.simulator.store import Store
 
-FIRST = 1024
+FIRST_ID = 1024
 
 
 class Runners:
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def register(self, scale_set: ScaleSet, name: str, work_folder: str, *, repeated: bool) -> Runner:
-        """A JIT configuration is asked for: the runner exists from now on, offline."""
+        """Register a runner for a JIT configuration; it is offline until its agent connects."""
         self._check_free(scale_set.scope, name, repeated=repeated)
         runner = Runner(
-            FIRST + len(self._world.runners),
+            FIRST_ID + len(self._store.runners),
             name,
             scale_set,
-            client_id=self._world.uuid(),
-            secret=self._world.random.randbytes(16).hex(),
+            client_id=self._store.uuid(),
+            secret=self._store.random.randbytes(16).hex(),
             work_folder=work_folder or "_work",
-            created_at=self._world.clock.wall(),
-            seen=self._world.clock.monotonic(),
+            created_at=self._store.clock.wall(),
+            seen=self._store.clock.monotonic(),
         )
-        self._world.add_runner(runner)
-        self.watch(runner)
+        self._store.add_runner(runner)
+        self.schedule_expiry(runner)
         return runner
 
     def get(self, scope: str, number: int) -> Runner:
-        runner = self._world.runners.get(number)
+        runner = self._store.runners.get(number)
         if runner is None or runner.scale_set.scope != scope or runner.state is RunnerState.GONE:
             raise ServiceRefusal(404, "TaskAgentNotFoundException", f"Agent {number} was not found.")
         return runner
 
     def find(self, scope: str, name: str) -> list[Runner]:
-        runner = self._world.names.get((scope, name.lower()))
+        runner = self._store.names.get((scope, name.lower()))
         return [runner] if runner is not None else []
 
     def all(self, scope: str) -> list[Runner]:
-        return [runner for (of, _), runner in self._world.names.items() if of == scope]
+        return [runner for (of, _), runner in self._store.names.items() if of == scope]
 
     def remove(self, scope: str, number: int) -> None:
-        """Idempotent; refused once a job was given to it, even before it started that (4.4)."""
-        runner = self._world.runners.get(number)
+        """Remove a runner; idempotent. Refused once it was offered a job, even before it starts that
+        (docs/protocol.md § 4.4)."""
+        runner = self._store.runners.get(number)
         if runner is None or runner.scale_set.scope != scope or runner.state is RunnerState.GONE:
             return
         if runner.job is not None:
@@ -59,26 +60,26 @@ class Runners:
         self.deregister(runner)
 
     def deregister(self, runner: Runner) -> None:
-        """The registration goes; the agent's next poll tells it so."""
-        self._world.move_runner(runner, RunnerState.GONE)
-        self._world.wake_runner(runner)
+        """Remove the registration; the agent learns of it from its next poll."""
+        self._store.move_runner(runner, RunnerState.GONE)
+        self._store.wake_runner(runner)
 
-    def watch(self, runner: Runner) -> None:
-        """An offline or never used registration goes after a day without word from its agent."""
-        left = runner.seen + self._world.timers.registration - self._world.clock.monotonic()
-        self._world.deadlines.after(left, lambda: self._check(runner))
+    def schedule_expiry(self, runner: Runner) -> None:
+        """Remove an offline or unused registration once its agent has been silent for a day."""
+        left = runner.seen + self._store.timers.registration - self._store.clock.monotonic()
+        self._store.deadlines.after(left, lambda: self._check(runner))
 
     def _check(self, runner: Runner) -> None:
         if runner.state not in (RunnerState.REGISTERED, RunnerState.OFFLINE):
             return
-        if runner.seen + self._world.timers.registration > self._world.clock.monotonic():
-            self.watch(runner)
+        if runner.seen + self._store.timers.registration > self._store.clock.monotonic():
+            self.schedule_expiry(runner)
         else:
             self.deregister(runner)
 
     def _check_free(self, scope: str, name: str, *, repeated: bool) -> None:
-        if (scope, name.lower()) not in self._world.names:
+        if (scope, name.lower()) not in self._store.names:
             return
         if not repeated:
-            self._world.violations.record(9, f"runner {name} was registered twice")
+            self._store.violations.record(9, f"runner {name} was registered twice")
         raise ServiceRefusal(409, "TaskAgentExistsException", f"Agent {name} already exists in pool 0.")

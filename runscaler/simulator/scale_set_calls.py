@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from runscaler.simulator import bodies
 from runscaler.simulator.checks import check_no_body
-from runscaler.simulator.exchange import NO_CONTENT, BadBody, Fields, json_reply
+from runscaler.simulator.http_messages import NO_CONTENT, BadBody, Fields, json_reply
 from runscaler.simulator.routes import Route, route
-from runscaler.simulator.scale_sets import ScaleSetWish
+from runscaler.simulator.scale_sets import ScaleSetSpec
 
 if TYPE_CHECKING:
-    from runscaler.simulator.exchange import Reply
+    from runscaler.simulator.http_messages import Reply
+    from runscaler.simulator.machine import Machine
+    from runscaler.simulator.records import ScaleSet
     from runscaler.simulator.routes import Call
-    from runscaler.simulator.state import Machine
-    from runscaler.simulator.things import ScaleSet
 
 SETS = "runtime/runnerscalesets"
 
@@ -22,7 +22,7 @@ SETS = "runtime/runnerscalesets"
 class ScaleSetCalls:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._world = machine.world
+        self._store = machine.store
 
     def routes(self) -> tuple[Route, ...]:
         return (
@@ -35,7 +35,7 @@ class ScaleSetCalls:
         )
 
     def _find(self, call: Call) -> Reply:
-        check_no_body(self._world, call.request)
+        check_no_body(self._store, call.request)
         group = call.request.query.get("runnerGroupId")
         found = self._machine.scale_sets.find(
             call.scope, call.request.query.get("name"), int(group) if group and group.isdigit() else None
@@ -48,52 +48,52 @@ class ScaleSetCalls:
             raise BadBody("name is empty")
         if body.integer("runnerGroupId") < 1:
             raise BadBody("runnerGroupId is not a group's id")
-        repeated = (call.request.method, call.request.path) in self._world.lost_replies
-        made = self._machine.scale_sets.create(call.scope, read_wish(body), repeated=repeated)
+        repeated = (call.request.method, call.request.path) in self._store.lost_replies
+        made = self._machine.scale_sets.create(call.scope, read_scale_set_spec(body), repeated=repeated)
         return json_reply(self._body(call, made))
 
     def _get(self, call: Call) -> Reply:
-        check_no_body(self._world, call.request)
+        check_no_body(self._store, call.request)
         return json_reply(self._body(call, self._machine.scale_sets.get(call.scope, call.number())))
 
     def _update(self, call: Call) -> Reply:
         scale_set = self._machine.scale_sets.get(call.scope, call.number())
-        self._machine.scale_sets.update(scale_set, read_wish(call.request.json()))
+        self._machine.scale_sets.update(scale_set, read_scale_set_spec(call.request.json()))
         return json_reply(self._body(call, scale_set))
 
     def _delete(self, call: Call) -> Reply:
-        check_no_body(self._world, call.request)
+        check_no_body(self._store, call.request)
         self._machine.scale_sets.delete(self._machine.scale_sets.get(call.scope, call.number()))
         return NO_CONTENT
 
     def _groups(self, call: Call) -> Reply:
-        check_no_body(self._world, call.request)
+        check_no_body(self._store, call.request)
         wanted = call.request.query.get("groupName")
-        sizes = [one.group for one in self._world.live_sets(call.scope)]
+        sizes = [one.group_id for one in self._store.live_sets(call.scope)]
         found = [
             bodies.group_body(number, name, sizes.count(number))
-            for number, name in self._world.groups.items()
+            for number, name in self._store.groups.items()
             if wanted is None or name.lower() == wanted.lower()
         ]
         return json_reply(bodies.listing(found))
 
     def _body(self, call: Call, scale_set: ScaleSet) -> bodies.Json:
-        return bodies.scale_set_body(scale_set, self._world.groups[scale_set.group], service_url(call))
+        return bodies.scale_set_body(scale_set, self._store.groups[scale_set.group_id], service_url(call))
 
 
 def service_url(call: Call) -> str:
-    """The base of the actions service as this client knows it."""
+    """The base URL of the actions service that the client used."""
     before, _, _ = call.request.path.partition("_apis/")
     return f"{call.request.base_url}{before}"
 
 
-def read_wish(body: Fields) -> ScaleSetWish:
-    """What a NEW or an update asks for; the empty values of other clients mean "as it is" (4.3)."""
+def read_scale_set_spec(body: Fields) -> ScaleSetSpec:
+    """The fields of a create or update; empty values mean "unchanged" (docs/protocol.md § 4.3)."""
     setting = body.inner("RunnerSetting")
     labels = tuple(read_label(each) for each in body.items("labels"))
-    return ScaleSetWish(
+    return ScaleSetSpec(
         name=body.text("name", "") or None,
-        group=body.integer("runnerGroupId", 0) or None,
+        group_id=body.integer("runnerGroupId", 0) or None,
         labels=labels or None,
         disable_update=setting.truth("disableUpdate") if setting.has("disableUpdate") else None,
     )

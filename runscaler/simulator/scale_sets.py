@@ -1,89 +1,89 @@
-"""Scale sets: made, found, changed, deleted (docs/protocol.md § 4.2, 4.3, 9.3)."""
+"""Scale sets: create, find, change, delete (docs/protocol.md § 4.2, 4.3, 9.3)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.simulator.records import RunnerState, ScaleSet, SessionState
 from runscaler.simulator.refusals import ServiceRefusal, scale_set_gone
-from runscaler.simulator.things import RunnerState, ScaleSet, SessionState
 
 if TYPE_CHECKING:
     from runscaler.simulator.jobs import Jobs
     from runscaler.simulator.sessions import Sessions
-    from runscaler.simulator.world import World
+    from runscaler.simulator.store import Store
 
-FIRST = 42
+FIRST_ID = 42
 
 
 @dataclass(frozen=True, slots=True)
-class ScaleSetWish:
-    """What a client wants a scale set to be. None: as it is."""
+class ScaleSetSpec:
+    """The fields that a client sets on a scale set; None leaves a field as it is."""
 
     name: str | None = None
-    group: int | None = None
+    group_id: int | None = None
     labels: tuple[tuple[str, str], ...] | None = None
     disable_update: bool | None = None
 
 
 class ScaleSets:
-    def __init__(self, world: World, sessions: Sessions, jobs: Jobs) -> None:
-        self._world = world
+    def __init__(self, store: Store, sessions: Sessions, jobs: Jobs) -> None:
+        self._store = store
         self._sessions = sessions
         self._jobs = jobs
 
-    def create(self, scope: str, wish: ScaleSetWish, *, repeated: bool = False) -> ScaleSet:
-        """`repeated`: the reply to an earlier try was lost, so that a taken name is no violation."""
-        name, group = wish.name or "", wish.group or 1
+    def create(self, scope: str, spec: ScaleSetSpec, *, repeated: bool = False) -> ScaleSet:
+        """`repeated`: the reply to an earlier attempt was lost, so a name in use is no violation."""
+        name, group = spec.name or "", spec.group_id or 1
         self._check_group(group)
         self._check_free(scope, group, name, repeated=repeated)
-        number = FIRST + len(self._world.scale_sets)
+        number = FIRST_ID + len(self._store.scale_sets)
         made = ScaleSet(
             number,
             scope,
             name,
             group,
-            wish.labels or (),
-            bool(wish.disable_update),
-            self._world.clock.wall(),
-            last_session_at=self._world.clock.monotonic(),
+            spec.labels or (),
+            bool(spec.disable_update),
+            self._store.clock.wall(),
+            last_session_at=self._store.clock.monotonic(),
         )
-        self._world.scale_sets[number] = made
-        self._watch(made, self._world.timers.dormant)
-        self._world.note("scale-set", scaleSet=number, name=name, state="live")
+        self._store.scale_sets[number] = made
+        self._schedule_check(made, self._store.timers.dormant)
+        self._store.note("scale-set", scaleSet=number, name=name, state="live")
         return made
 
     def find(self, scope: str, name: str | None, group: int | None) -> list[ScaleSet]:
         return [
             one
-            for one in self._world.live_sets(scope)
-            if (name is None or one.name.lower() == name.lower()) and (group is None or one.group == group)
+            for one in self._store.live_sets(scope)
+            if (name is None or one.name.lower() == name.lower()) and (group is None or one.group_id == group)
         ]
 
     def get(self, scope: str, number: int) -> ScaleSet:
-        scale_set = self._world.scale_sets.get(number)
+        scale_set = self._store.scale_sets.get(number)
         if scale_set is None or scale_set.scope != scope:
             raise scale_set_gone(number)
-        if scale_set.deleted:
-            if self._world.is_misuse(scale_set):
-                self._world.violations.record(9, f"scale set {number} was used after it was deleted")
+        if not scale_set.live:
+            if self._store.is_misuse(scale_set):
+                self._store.violations.record(9, f"scale set {number} was used after it was deleted")
             raise scale_set_gone(number)
         return scale_set
 
-    def update(self, scale_set: ScaleSet, wish: ScaleSetWish) -> None:
-        name, group = wish.name or scale_set.name, wish.group or scale_set.group
+    def update(self, scale_set: ScaleSet, spec: ScaleSetSpec) -> None:
+        name, group = spec.name or scale_set.name, spec.group_id or scale_set.group_id
         self._check_group(group)
-        if (name.lower(), group) != (scale_set.name.lower(), scale_set.group):
+        if (name.lower(), group) != (scale_set.name.lower(), scale_set.group_id):
             self._check_free(scale_set.scope, group, name, repeated=True)
-        scale_set.name, scale_set.group = name, group
-        if wish.labels is not None:
-            scale_set.labels = wish.labels
-        if wish.disable_update is not None:
-            scale_set.disable_update = wish.disable_update
-        self._world.note("scale-set", scaleSet=scale_set.id, name=name, state="changed")
+        scale_set.name, scale_set.group_id = name, group
+        if spec.labels is not None:
+            scale_set.labels = spec.labels
+        if spec.disable_update is not None:
+            scale_set.disable_update = spec.disable_update
+        self._store.note("scale-set", scaleSet=scale_set.id, name=name, state="changed")
 
     def delete(self, scale_set: ScaleSet) -> None:
-        """Refused while one of its runners has a job."""
+        """Delete it for its client; refused while one of its runners is busy."""
         if scale_set.runners[RunnerState.BUSY]:
             text = f"The runner scale set {scale_set.name} has runners with jobs."
             raise ServiceRefusal(400, "RunnerScaleSetInUseException", text)
@@ -91,40 +91,41 @@ class ScaleSets:
         self.end(scale_set)
 
     def end(self, scale_set: ScaleSet) -> None:
-        """Gone: its session dies, its runners but the busy ones go, its waiting jobs are queued again."""
-        scale_set.deleted = True
+        """Delete it: its session ends, its runners except busy ones are removed, and jobs that no runner
+        has started are queued again."""
+        scale_set.live = False
         if scale_set.session is not None:
             self._sessions.end(scale_set.session, SessionState.EXPIRED)
-        for runner in [one for one in self._world.runners.values() if one.scale_set is scale_set]:
+        for runner in [one for one in self._store.runners.values() if one.scale_set is scale_set]:
             if runner.state not in (RunnerState.BUSY, RunnerState.GONE):
-                self._world.move_runner(runner, RunnerState.GONE)
-                self._world.wake_runner(runner)
+                self._store.move_runner(runner, RunnerState.GONE)
+                self._store.wake_runner(runner)
         self._jobs.release(scale_set)
-        self._world.note("scale-set", scaleSet=scale_set.id, name=scale_set.name, state="deleted")
+        self._store.note("scale-set", scaleSet=scale_set.id, name=scale_set.name, state="deleted")
 
     def _check_group(self, group: int) -> None:
-        if group not in self._world.groups:
+        if group not in self._store.groups:
             raise ServiceRefusal(404, "RunnerGroupNotFoundException", f"Runner group {group} was not found.")
 
     def _check_free(self, scope: str, group: int, name: str, *, repeated: bool) -> None:
         if not self.find(scope, name, group):
             return
-        text = f"The runner scale set already exists in runner group {self._world.groups[group]}."
+        text = f"The runner scale set already exists in runner group {self._store.groups[group]}."
         if not repeated:
-            self._world.violations.record(9, f"scale set {name} was created twice")
+            self._store.violations.record(9, f"scale set {name} was created twice")
         raise ServiceRefusal(400, "RunnerScaleSetExistsException", text)
 
-    def _watch(self, scale_set: ScaleSet, seconds: float) -> None:
-        self._world.deadlines.after(seconds, lambda: self._check_dormant(scale_set))
+    def _schedule_check(self, scale_set: ScaleSet, seconds: float) -> None:
+        self._store.deadlines.after(seconds, lambda: self._check_dormant(scale_set))
 
     def _check_dormant(self, scale_set: ScaleSet) -> None:
-        if scale_set.deleted:
+        if not scale_set.live:
             return
-        now = self._world.clock.monotonic()
-        if scale_set.live_session is not None:
+        now = self._store.clock.monotonic()
+        if scale_set.session is not None:
             scale_set.last_session_at = now
-        left = scale_set.last_session_at + self._world.timers.dormant - now
+        left = scale_set.last_session_at + self._store.timers.dormant - now
         if left > 0:
-            self._watch(scale_set, left)
+            self._schedule_check(scale_set, left)
         else:
             self.end(scale_set)

@@ -1,4 +1,4 @@
-"""The simulator as a server: the machine, its gate, the application and a port."""
+"""The simulator as an HTTP server."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from typing import TYPE_CHECKING
 from runscaler.clock import SystemClock
 from runscaler.simulator.app import App
 from runscaler.simulator.control import PREFIX as CONTROL
-from runscaler.simulator.gate import Gate
-from runscaler.simulator.listening import Listener
+from runscaler.simulator.http_server import HttpServer
+from runscaler.simulator.machine import Machine
+from runscaler.simulator.machine_lock import MachineLock
 from runscaler.simulator.offset_clock import OffsetClock
 from runscaler.simulator.options import Options
 from runscaler.simulator.scenarios.player import Player
-from runscaler.simulator.state import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runscaler.clock import Clock
     from runscaler.simulator.scenarios.plan import Scenario
-    from runscaler.simulator.scenarios.player import Blow
-    from runscaler.simulator.scenarios.verdict import Verdict
+    from runscaler.simulator.scenarios.player import ScenarioEvent
+    from runscaler.simulator.scenarios.result import ScenarioResult
 
 THREADS = 256
 
 
 class SimulatorServer:
-    """GitHub's side on a TCP port; 0 takes a free one.
+    """The simulated GitHub on a TCP port; port 0 takes a free one.
 
-    A long poll holds a thread: `threads` must exceed sessions, agents and 8 together.
+    Each long poll blocks a thread, so `threads` must exceed the number of sessions and agents by 8.
     """
 
     def __init__(
@@ -44,54 +44,54 @@ class SimulatorServer:
     ) -> None:
         self.clock = OffsetClock(clock or SystemClock())
         self.machine = Machine(self.clock, Random(seed), options or Options())
-        self.gate = Gate(self.machine)
-        self.app = App(self.gate)
-        self.gate.surroundings = self
+        self.lock = MachineLock(self.machine)
+        self.app = App(self.lock)
+        self.lock.environment = self
         self.player: Player | None = None
-        self._listener = Listener(self.app, host, port, threads, lambda path: path.startswith(CONTROL))
+        self._server = HttpServer(self.app, host, port, threads, lambda path: path.startswith(CONTROL))
 
     @property
     def url(self) -> str:
-        return f"http://{self._listener.host}:{self._listener.port}"
+        return f"http://{self._server.host}:{self._server.port}"
 
-    def rehearse(
+    def load_scenario(
         self,
         scenario: Scenario,
         *,
         jobs: int = 0,
         seed: int | None = None,
-        told: Callable[[Blow], None] = lambda _: None,
-        ended: Callable[[Verdict], None] = lambda _: None,
+        on_event: Callable[[ScenarioEvent], None] = lambda _: None,
+        on_result: Callable[[ScenarioResult], None] = lambda _: None,
     ) -> Player:
-        """What `start` will play, as soon as a client comes; to be called before it.
+        """Load a scenario before `start`; it begins when the first client polls.
 
-        The options must have been `scenario.fitted`. With `jobs`, so many are queued meanwhile. `told`
-        and `ended` are called on a thread of the simulator.
+        The options must come from `scenario.adapt`. `jobs` is the number of jobs to queue meanwhile.
+        `on_event` and `on_result` are called on a thread of the simulator.
         """
         self.player = Player(
-            scenario, self.gate, self.app.faults, jobs=jobs, seed=seed, told=told, ended=ended
+            scenario, self.lock, self.app.faults, jobs=jobs, seed=seed, on_event=on_event, on_result=on_result
         )
         self.app.control.player = self.player
         return self.player
 
     def start(self) -> None:
-        """Returns when it listens; `HostError` if the port is taken."""
-        self._listener.start()
-        self.gate.start()
+        """Returns when the port is open; raises `HostError` if it cannot be opened."""
+        self._server.start()
+        self.lock.start()
         if self.player is not None:
             self.player.start()
 
     def stop(self) -> None:
-        """End waiting polls and close; complete when it returns, may be called twice or before `start`."""
-        self.gate.close()
+        """End open polls and stop all threads. May be called twice, or without `start`."""
+        self.lock.close()
         if self.player is not None:
             self.player.join()
-        self._listener.stop()
+        self._server.stop()
 
-    def leave(self) -> None:
-        """Cut all connections and refuse new ones (F2); only a control call in flight is answered."""
-        self._listener.leave()
+    def stop_listening(self) -> None:
+        """Close all connections and refuse new ones (fault F2); control calls in progress are answered."""
+        self._server.stop_listening()
 
-    def come_back(self) -> None:
-        """Listen again, on the same port."""
-        self._listener.come_back()
+    def resume_listening(self) -> None:
+        """Listen on the same port again."""
+        self._server.resume_listening()

@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING
 
 from runscaler.simulator import bodies
 from runscaler.simulator.checks import check_no_body, check_service_token
-from runscaler.simulator.exchange import NO_CONTENT, BadBody, json_reply
+from runscaler.simulator.http_messages import NO_CONTENT, BadBody, json_reply
 from runscaler.simulator.refusals import session_unknown
 from runscaler.simulator.routes import Route, route
 from runscaler.simulator.scale_set_calls import SETS, service_url
 from runscaler.simulator.tokens import TokenKind
 
 if TYPE_CHECKING:
-    from runscaler.simulator.exchange import Reply
+    from runscaler.simulator.http_messages import Reply
+    from runscaler.simulator.machine import Machine
+    from runscaler.simulator.records import Session
     from runscaler.simulator.routes import Call
-    from runscaler.simulator.state import Machine
-    from runscaler.simulator.things import Session
 
 
 class SessionCalls:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
-        self._world = machine.world
+        self._store = machine.store
 
     def routes(self) -> tuple[Route, ...]:
         one = rf"{SETS}/(\d+)"
@@ -42,18 +42,18 @@ class SessionCalls:
         return json_reply(self._body(call, self._machine.sessions.create(scale_set, owner)))
 
     def _refresh(self, call: Call) -> Reply:
-        check_no_body(self._world, call.request)
+        check_no_body(self._store, call.request)
         scale_set = self._machine.scale_sets.get(call.scope, call.number())
         return json_reply(self._body(call, self._machine.sessions.refresh(scale_set, call.args[1])))
 
     def _delete(self, call: Call) -> Reply:
-        check_no_body(self._world, call.request)
+        check_no_body(self._store, call.request)
         scale_set = self._machine.scale_sets.get(call.scope, call.number())
         self._machine.sessions.delete(scale_set, call.args[1])
         return NO_CONTENT
 
     def _acquirable(self, call: Call) -> Reply:
-        check_no_body(self._world, call.request)
+        check_no_body(self._store, call.request)
         scale_set = self._machine.scale_sets.get(call.scope, call.number())
         if not scale_set.offers:
             return NO_CONTENT
@@ -62,12 +62,12 @@ class SessionCalls:
         return json_reply(bodies.listing(offers))
 
     def _acquire(self, call: Call) -> Reply:
-        """With the queue token instead of the admin JWT; only what is still to be had is acquired."""
+        """Takes the queue token instead of the admin JWT; acquires only jobs that are still on offer."""
         scale_set = self._machine.scale_sets.get(call.scope, call.number())
-        session = scale_set.live_session
+        session = scale_set.session
         if session is None:
             raise session_unknown("")
-        check_service_token(self._world, call.request, TokenKind.QUEUE, session.id)
+        check_service_token(self._store, call.request, TokenKind.QUEUE, session.id)
         numbers = call.request.any_json()
         if not isinstance(numbers, list) or not all(type(number) is int for number in numbers):
             raise BadBody("the body is not a list of runnerRequestIds")
@@ -75,7 +75,7 @@ class SessionCalls:
 
     def _body(self, call: Call, session: Session) -> bodies.Json:
         scale_set = session.scale_set
-        group = self._world.groups[scale_set.group]
+        group = self._store.groups[scale_set.group_id]
         queue_url = f"{call.request.base_url}/_sim/queue/{scale_set.id}/messages?sessionId={session.id}"
         set_body = bodies.scale_set_body(scale_set, group, service_url(call))
         return bodies.session_body(session, set_body, queue_url)

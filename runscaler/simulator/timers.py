@@ -1,4 +1,4 @@
-"""How long things last at the simulated GitHub (docs/protocol.md § 9.1), in seconds."""
+"""The durations of the simulated GitHub (docs/protocol.md § 9.1), in seconds."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Timers:
-    """One set of durations; `GITHUB` is close to the real ones, `FAST` serves demos and tests."""
+    """A set of durations: `GITHUB` is close to the real ones, `FAST` is for demos and tests."""
 
     long_poll: float = 50.0
     admin_token: float = 3600.0
     queue_token: float = 3000.0
     rest_token: float = 3600.0
     session: float = 120.0
-    """Without a poll or refresh for so long, a session is over."""
+    """A session expires after this time without a poll or refresh."""
     agent_silence: float = 60.0
-    """An idle agent that does not poll for so long is offline."""
+    """An idle runner is offline after this time without a poll."""
     registration: float = 86400.0
-    """An offline or never used registration is removed after this."""
+    """An offline or unused registration is removed after this time."""
     lease: float = 600.0
     pick_up: float = 60.0
-    """A runner that was offered a job must start it within this."""
+    """A runner must start the job that it was offered within this time."""
     start: float = 300.0
-    """An assigned job that no runner started is withdrawn after this."""
+    """The assignment of a job that no runner has started is withdrawn after this time."""
     queue: float = 86400.0
     dormant: float = 7 * 86400.0
-    """A scale set without a session for so long is deleted."""
+    """A scale set is deleted after this time without a session."""
 
     @property
     def renew(self) -> float:
-        """How often a job's lease is renewed: every tenth of it."""
+        """The interval at which agents renew a lease."""
         return self.lease / 10
 
 

@@ -1,4 +1,4 @@
-"""Every token that was handed out, what it is good for and until when (docs/protocol.md § 3, 5.1)."""
+"""All tokens that were issued, with their kind, subject and expiry (docs/protocol.md § 3, 5.1)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
 
-KEPT = 20_000
+MOST_KEPT = 20_000
 
 
 class TokenKind(StrEnum):
@@ -25,17 +25,18 @@ class TokenKind(StrEnum):
     QUEUE = "queue token"
 
 
-class Verdict(StrEnum):
-    """`OVER` is an honest mistake that a refresh mends; `WRONG` is a token in another's place."""
+class TokenStatus(StrEnum):
+    """`EXPIRED` is no violation, as the client refreshes then. `WRONG` is an unknown token or one of
+    another kind."""
 
-    GOOD = "good"
-    OVER = "over"
+    VALID = "valid"
+    EXPIRED = "expired"
     WRONG = "wrong"
 
 
 @dataclass(slots=True)
 class Token:
-    """`subject` is the scope, or for a queue token the session's id."""
+    """`subject` is a scope, an installation's id, or for a queue token the session's id."""
 
     text: str
     kind: TokenKind
@@ -54,7 +55,7 @@ class Tokens:
         expires_at = self._clock.wall() + seconds
         token = Token(self._text(kind, subject, expires_at), kind, subject, expires_at)
         self._known[token.text] = token
-        while len(self._known) > KEPT:
+        while len(self._known) > MOST_KEPT:
             del self._known[next(iter(self._known))]
         return token
 
@@ -64,20 +65,20 @@ class Tokens:
     def texts(self) -> tuple[str, ...]:
         return tuple(self._known)
 
-    def judge(self, text: str, kind: TokenKind) -> Verdict:
+    def status(self, text: str, kind: TokenKind) -> TokenStatus:
         token = self._known.get(text)
         if token is None or token.kind is not kind:
-            return Verdict.WRONG
-        return Verdict.GOOD if token.expires_at > self._clock.wall() else Verdict.OVER
+            return TokenStatus.WRONG
+        return TokenStatus.VALID if token.expires_at > self._clock.wall() else TokenStatus.EXPIRED
 
     def rename(self, text: str, other: str) -> None:
-        """The token is known by another text from now on (fault F24)."""
+        """Replace the token's text (fault F24)."""
         token = self._known.pop(text)
         token.text = other
         self._known[other] = token
 
-    def end(self, kind: TokenKind, subject: str | None = None) -> None:
-        """Make all tokens of a kind (and subject) expire now."""
+    def expire(self, kind: TokenKind, subject: str | None = None) -> None:
+        """Let all tokens of a kind (and subject) expire now."""
         for token in self._known.values():
             if token.kind is kind and subject in (None, token.subject):
                 token.expires_at = min(token.expires_at, self._clock.wall())
@@ -97,6 +98,6 @@ class Tokens:
 
 
 def base64url(value: object) -> str:
-    """A JSON value as one part of a JWT."""
+    """Encode a JSON value as one part of a JWT."""
     text = json.dumps(value, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(text).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""The machine's state as frozen values, for the control API, tests and the demo's table."""
+"""Read-only copies of the machine's state for the control API, tests and the demo."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from runscaler.github.messages import Statistics
-from runscaler.simulator.bodies import statistics
-from runscaler.simulator.things import JobState, RunnerState
+from runscaler.simulator.records import JobState, RunnerState
 
 if TYPE_CHECKING:
-    from runscaler.simulator.things import Job, Runner, ScaleSet, Session
+    from runscaler.github.messages import Statistics
+    from runscaler.simulator.records import Job, Runner, ScaleSet, Session
+    from runscaler.simulator.store import Store
     from runscaler.simulator.violations import Violation
-    from runscaler.simulator.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class StepView:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """Times are seconds since the epoch, 0 for "not yet"; `scale_set` and `runner` are names or empty."""
+    """Times are seconds since the epoch, 0 for "not yet"; `scale_set` and `runner` are names, or empty."""
 
     id: str
     state: JobState
@@ -51,7 +50,7 @@ class RunnerView:
     state: RunnerState
     job: str
     polling: bool
-    """Its agent waits for a job at this moment."""
+    """Its agent is waiting for a job."""
     created_at: float
 
 
@@ -80,12 +79,12 @@ class ScaleSetView:
 
 
 class State:
-    """How things are at one moment. Parts are copied when first looked at: inside `wait_until`, what
-    is not asked for costs nothing; `freeze` copies all."""
+    """The state at one moment. Each part is copied on first access, so that a predicate in `wait_until`
+    pays only for what it reads; `freeze` copies everything."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self.changes = world.changes
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.changes = store.changes
 
     def freeze(self) -> State:
         _ = self.jobs, self.runners, self.sessions, self.scale_sets, self.job_counts, self.violations
@@ -93,7 +92,7 @@ class State:
 
     @cached_property
     def job_counts(self) -> dict[JobState, int]:
-        return {state: self._world.job_counts[state] for state in JobState}
+        return {state: self._store.job_counts[state] for state in JobState}
 
     @property
     def completed(self) -> int:
@@ -101,24 +100,24 @@ class State:
 
     @cached_property
     def jobs(self) -> tuple[JobView, ...]:
-        return tuple(job_view(job) for job in self._world.jobs.values())
+        return tuple(job_view(job) for job in self._store.jobs.values())
 
     @cached_property
     def runners(self) -> tuple[RunnerView, ...]:
-        return tuple(runner_view(runner) for runner in self._world.runners.values())
+        return tuple(runner_view(runner) for runner in self._store.runners.values())
 
     @cached_property
     def sessions(self) -> tuple[SessionView, ...]:
-        return tuple(session_view(session) for session in self._world.sessions.values())
+        return tuple(session_view(session) for session in self._store.sessions.values())
 
     @cached_property
     def scale_sets(self) -> tuple[ScaleSetView, ...]:
-        groups = self._world.groups
-        return tuple(scale_set_view(one, groups[one.group]) for one in self._world.scale_sets.values())
+        groups = self._store.groups
+        return tuple(scale_set_view(one, groups[one.group_id]) for one in self._store.scale_sets.values())
 
     @cached_property
     def violations(self) -> tuple[Violation, ...]:
-        return self._world.violations.all()
+        return self._store.violations.all()
 
     def jobs_in(self, *states: JobState | str) -> tuple[JobView, ...]:
         return tuple(job for job in self.jobs if job.state in states)
@@ -127,7 +126,7 @@ class State:
         return tuple(runner for runner in self.runners if runner.state in states)
 
     def scale_set(self, name: str) -> ScaleSetView | None:
-        """The newest of that name that is not deleted."""
+        """The latest scale set of that name that is not deleted."""
         named = [one for one in self.scale_sets if one.name.lower() == name.lower() and not one.deleted]
         return named[-1] if named else None
 
@@ -137,9 +136,9 @@ def job_view(job: Job) -> JobView:
         id=job.id,
         state=job.state,
         scale_set=job.scale_set.name if job.scale_set else "",
-        runner=job.runner.name if job.runner else "",
+        runner=job.runner_name,
         result=job.result,
-        display_name=job.order.display_name,
+        display_name=job.spec.display_name,
         attempts=job.attempts,
         queued_at=job.queued_at,
         assigned_at=job.assigned_at,
@@ -147,7 +146,7 @@ def job_view(job: Job) -> JobView:
         finished_at=job.finished_at,
         steps=tuple(
             StepView(step.name, record.state, record.exit_code, record.seconds, tuple(record.lines))
-            for step, record in zip(job.order.steps, job.steps, strict=True)
+            for step, record in zip(job.spec.steps, job.steps, strict=True)
         ),
     )
 
@@ -170,17 +169,16 @@ def session_view(session: Session) -> SessionView:
 
 
 def scale_set_view(scale_set: ScaleSet, group: str) -> ScaleSetView:
-    counts = statistics(scale_set)
     return ScaleSetView(
         id=scale_set.id,
         name=scale_set.name,
         scope=scale_set.scope,
         group=group,
-        labels=tuple(name for name, _ in scale_set.labels),
-        deleted=scale_set.deleted,
+        labels=scale_set.label_names,
+        deleted=not scale_set.live,
         capacity=scale_set.capacity,
-        statistics=Statistics(*(int(str(value)) for value in counts.values())),
-        undeleted_messages=len(scale_set.messages),
+        statistics=scale_set.statistics,
+        undeleted_messages=len(scale_set.undeleted),
         waiting_events=len(scale_set.events),
-        session=scale_set.live_session.id if scale_set.live_session else "",
+        session=scale_set.session.id if scale_set.session else "",
     )

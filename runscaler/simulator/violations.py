@@ -1,4 +1,4 @@
-"""What a client did wrong: the rules V1 to V12 of docs/protocol.md § 9.2 and the list of those broken."""
+"""Violations of the protocol by clients: the rules V1 to V12 (docs/protocol.md § 9.2) and the record."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ if TYPE_CHECKING:
     from runscaler.clock import Clock
     from runscaler.simulator.refusals import Refusal
 
-KEPT = 10_000
+MOST_KEPT = 10_000
 
 RULES = {
     1: "scheme and token are right for the call",
-    2: "the token is of this scope",
+    2: "the token belongs to this scope",
     3: "User-Agent is present",
-    4: "api-version is named where it belongs",
-    5: "bodies are valid, and only where they belong",
+    4: "api-version is given where it is required",
+    5: "bodies are valid, and sent only where one belongs",
     6: "X-ScaleSetMaxCapacity is an integer >= 0",
     7: "lastMessageId never decreases, one poll at a time",
     8: "messages are deleted after delivery, and all of them",
-    9: "nothing gone is used, no name twice",
+    9: "nothing is used after its end, no name twice",
     10: "a JIT configuration registers once",
     11: "Retry-After is obeyed, refreshes and JIT calls are bounded",
-    12: "nothing is left at the end",
+    12: "nothing is left behind at the end",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """`rule` is V's number; `at` is seconds since the epoch."""
+    """`rule` is the number after the V; `at` is in seconds since the epoch."""
 
     rule: int
     text: str
@@ -43,13 +43,13 @@ class Violation:
 
 
 class Violations:
-    """`noticed` is called with each violation that is recorded."""
+    """The recorded violations; `on_violation` is called with each new one."""
 
-    def __init__(self, clock: Clock, noticed: Callable[[Violation], None], *, lenient: bool) -> None:
+    def __init__(self, clock: Clock, on_violation: Callable[[Violation], None], *, lenient: bool) -> None:
         self._clock = clock
-        self._noticed = noticed
+        self._noticed = on_violation
         self._lenient = lenient
-        self._kept: deque[Violation] = deque(maxlen=KEPT)
+        self._kept: deque[Violation] = deque(maxlen=MOST_KEPT)
 
     def record(self, rule: int, text: str) -> None:
         violation = Violation(rule, text, self._clock.wall())
@@ -57,7 +57,7 @@ class Violations:
         self._noticed(violation)
 
     def refuse(self, rule: int, refusal: Refusal) -> None:
-        """Record the violation and refuse the call, unless the simulator is lenient."""
+        """Record the violation and, unless the simulator is lenient, raise the refusal."""
         self.record(rule, refusal.message)
         if not self._lenient:
             raise refusal

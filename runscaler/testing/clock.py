@@ -1,4 +1,4 @@
-"""Time that a test moves by hand."""
+"""A clock that tests move by hand."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class FakeClock:
-    """Starts at monotonic 1000 and wall 1,800,000,000; `jitter` gives half of its range.
+    """Starts at 1,000 s monotonic and 1,800,000,000 s wall time; `jitter` returns half its range.
 
-    `pause` moves the clock instead of waiting, and `pauses` keeps what was asked for.
+    `pause` advances the clock instead of waiting and records its seconds in `pauses`.
     """
 
     def __init__(self) -> None:

@@ -1,191 +1,283 @@
-"""GitHub in memory: the calls of `github.base.ScaleSetService` without HTTP, threads or timers.
+"""GitHub in memory: the simulator's state machine, without HTTP, as a `github.base.ScaleSetService`.
 
     github = MemoryGitHub(clock)
-    service = github.connect(settings)          # what an actor is given
-    github.queue("my-runners", 3)               # jobs
-    job = github.runner_online(runner_id)       # an agent connects ...
-    github.start_job(runner_id)                 # ... begins its job ...
-    github.finish_job(runner_id, "succeeded")   # ... and is done
+    service = github.connect(settings)          # the service for the actors
+    github.queue("my-runners", 3)               # queue jobs
+    job = github.runner_online(runner_id)       # an agent connects,
+    github.start_job(runner_id)                 # starts its job
+    github.finish_job(runner_id, "succeeded")   # and completes it
 
-The semantics are docs/protocol.md § 9.3, flavour A. No timer runs by itself: what time would do (a lost lease, a
-withdrawn assignment, an expired session) is a method that the test calls. All methods may be called from
-any thread; `on_job` is called on the thread whose call gave the job away, with no lock held.
+By default nothing happens just because time passes: an expired lease or session and a withdrawn assignment
+are methods that the test calls. Pass options with other timers to change that. All methods may be called
+from any thread; `on_job` is called without the lock, on the thread whose call led to the job.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict, deque
+from contextlib import contextmanager
+from random import Random
 from typing import TYPE_CHECKING
 
-from runscaler.testing.memory_records import MemoryJob
+from runscaler.simulator.admin_actions import steal
+from runscaler.simulator.machine import Machine
+from runscaler.simulator.machine_lock import MachineLock
+from runscaler.simulator.options import Options
+from runscaler.simulator.records import JobSpec, RunnerState, SessionState, UnknownEvent
+from runscaler.simulator.refusals import AgentRefusal
+from runscaler.simulator.scale_sets import ScaleSetSpec
+from runscaler.simulator.scopes import default_repository, scope_of
+from runscaler.simulator.store import runner_key
+from runscaler.simulator.timers import Timers
 from runscaler.testing.memory_service import MemoryService
-from runscaler.testing.memory_world import MemoryWorld
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
     from runscaler.errors import GitHubError
     from runscaler.github.base import ScaleSetService, Trouble, TroubleReport
     from runscaler.github.messages import JobEvent, Statistics
+    from runscaler.simulator.records import AgentSession, Job, Runner, ScaleSet
+
+NEVER = 1e9
+"""In seconds; about thirty years."""
+UNTIMED = Options(
+    timers=Timers(
+        queue_token=NEVER,
+        session=NEVER,
+        agent_silence=NEVER,
+        registration=NEVER,
+        lease=NEVER,
+        pick_up=NEVER,
+        start=NEVER,
+        queue=NEVER,
+        dormant=NEVER,
+    )
+)
 
 
-class MemoryGitHub(MemoryWorld):
+class MemoryGitHub:
     """One GitHub for any number of scale sets and organisations.
 
-    `blocking=False` is for tests without threads: an empty poll returns None at once instead of waiting
-    up to `poll_seconds` (real ones). `latency` seconds pass on the clock in every call but polls.
+    `blocking=False` is for tests without threads: a poll without a message returns None at once instead
+    of waiting. Each call except polls takes `latency` seconds of the clock. `calls` counts the calls of
+    `ScaleSetService` by name, `failures` holds what `fail_next` has set.
     """
 
     def __init__(
-        self, clock: Clock, *, blocking: bool = True, poll_seconds: float = 50.0, latency: float = 0.0
+        self, clock: Clock, options: Options = UNTIMED, *, blocking: bool = True, latency: float = 0.0
     ) -> None:
-        super().__init__(clock, blocking=blocking, poll_seconds=poll_seconds, latency=latency)
+        self.clock = clock
+        self.blocking = blocking
+        self.latency = latency
+        self.lock = MachineLock(Machine(clock, Random(0), options))
+        self.calls: Counter[str] = Counter()
+        self.failures: defaultdict[str, deque[tuple[GitHubError, bool]]] = defaultdict(deque)
+        self._store = self.lock.machine.store
+        self._scopes: dict[str, str] = {}
         self._reports: dict[str, TroubleReport] = {}
+        self._believed: dict[int, Statistics] = {}
 
     def connect(self, settings: ScaleSetSettings, report: TroubleReport | None = None) -> ScaleSetService:
-        """What `github.client.connect` returns, for this GitHub."""
+        """The counterpart of `github.client.connect`."""
+        scope = self._scopes[settings.name.lower()] = scope_of(settings.url)
         if report is not None:
             self._reports[settings.name.lower()] = report
-        return MemoryService(self, settings.url.strip("/").lower())
+        return MemoryService(self, scope)
+
+    # State
+
+    def scale_set(self, set_name: str) -> ScaleSet | None:
+        """The live scale set of that name in any organisation, ignoring case."""
+        with self.lock:
+            return self._store.named_set(set_name)
+
+    @property
+    def runners(self) -> dict[int, Runner]:
+        """The registered runners by id."""
+        with self.lock:
+            return {runner.id: runner for runner in self._store.names.values()}
+
+    @property
+    def runner_names(self) -> dict[str, Runner]:
+        """The registered runners by name."""
+        return {runner.name: runner for runner in self.runners.values()}
+
+    def statistics(self, scale_set: ScaleSet) -> Statistics:
+        """The statistics that GitHub sends: the true ones, or those of `believe`."""
+        return self._believed.get(scale_set.id) or scale_set.statistics
 
     # Jobs
 
-    def queue(self, set_name: str, count: int = 1) -> list[MemoryJob]:
-        """Queue jobs for that scale set; they wait for it if it is not there yet."""
-        with self.lock:
-            made = [MemoryJob(f"job-{self.number()}", self.clock.wall()) for _ in range(count)]
-            scale_set = self.scale_set(set_name)
-            if scale_set is None:
-                self.unclaimed[set_name.lower()].extend(made)
-                return made
-            scale_set.queued.update((job.id, job) for job in made)
-        self.settle(scale_set)
-        return made
+    def queue(self, set_name: str, count: int = 1) -> list[Job]:
+        """Queue jobs for that scale set, which need not exist yet."""
+        with self.lock as machine:
+            there = self._store.named_set(set_name)
+            scope = there.scope if there else self._scopes.get(set_name.lower(), "my-org")
+            order = JobSpec(scope, (set_name,), count=count, repository=default_repository(scope))
+            return machine.jobs.queue(order)
 
-    def cancel(self, set_name: str, job: MemoryJob) -> None:
-        """Cancel a job that no runner has yet."""
-        with self.changing(set_name) as scale_set:
-            scale_set.cancel(job, self.clock.wall())
+    def cancel(self, job: Job) -> None:
+        with self.lock as machine:
+            machine.jobs.cancel(job)
 
-    def withdraw(self, set_name: str, job: MemoryJob) -> None:
-        """Take an assignment back that no runner picked up; the job is queued again (fault F83)."""
-        with self.changing(set_name) as scale_set:
-            scale_set.withdraw(job, self.clock.wall())
+    def withdraw(self, job: Job) -> None:
+        """Withdraw the assignment of a job that no runner has started (fault F83)."""
+        with self.lock as machine:
+            machine.dispatch.withdraw(job)
 
-    # The agent of a runner
+    # Agents
 
-    def runner_online(
-        self, runner_id: int, on_job: Callable[[MemoryJob], None] | None = None
-    ) -> MemoryJob | None:
-        """An agent connects: the job it gets at once, or None; then `on_job` is called when one comes.
+    def runner_online(self, runner_id: int, on_job: Callable[[Job], None] | None = None) -> Job | None:
+        """Connect the runner's agent and return its job; without one, `on_job` is called when one comes.
 
-        Raises `LookupError` when the registration is gone.
+        Raises `LookupError` if the runner is not registered.
         """
-        with self.lock:
-            runner, scale_set = self.registration(runner_id)
-            scale_set.online(runner)
-            given = scale_set.settle(self.clock.wall())
-            runner.on_job = on_job
-            job = runner.job
-            scale_set.news.notify_all()
-        self.hand_out(other for other in given if other is not runner)
+        with self._registration(runner_id) as runner:
+            agents = self.lock.machine.agents
+            agent = agents.register(runner_id, (runner.client_id, runner.secret), "")
+            agents.poll_begins(agent)
+            return self._next_job(agent, on_job)
+
+    def _next_job(self, agent: AgentSession, on_job: Callable[[Job], None] | None) -> Job | None:
+        """End the agent's poll with a job, or let it go on until the agent is woken."""
+        machine = self.lock.machine
+        job = machine.agents.next_job(agent)
+        if job is not None:
+            machine.agents.poll_ends(agent, lost=False)
+        elif on_job is not None:
+            self.lock.call_when_woken(runner_key(agent.runner.id), lambda: self._woken(agent, on_job))
         return job
 
-    def start_job(self, runner_id: int) -> None:
-        """The agent begins the job it was given: JobStarted."""
+    def _woken(self, agent: AgentSession, on_job: Callable[[Job], None]) -> None:
         with self.lock:
-            runner, scale_set = self.registration(runner_id)
-            scale_set.started(runner)
-            scale_set.news.notify_all()
+            try:
+                job = self._next_job(agent, on_job) if agent.polls else None
+            except AgentRefusal:  # its registration was removed
+                return
+        if job is not None:
+            on_job(job)
+
+    def start_job(self, runner_id: int) -> None:
+        """The agent starts the job that it got (JobStarted)."""
+        with self._registration(runner_id) as runner:
+            if runner.job is not None:
+                self.lock.machine.leases.start(runner, runner.job.id)
 
     def finish_job(self, runner_id: int, result: str = "succeeded") -> None:
-        """The job is over (JobCompleted) and the registration gone."""
-        with self.lock:
-            runner, scale_set = self.registration(runner_id)
-            scale_set.finished(runner, result, self.clock.wall())
-            self.forget(runner)
-        self.settle(scale_set)
+        """The agent completes its job (JobCompleted), which ends the registration."""
+        with self._registration(runner_id) as runner:
+            assert runner.job is not None, f"{runner.name} has no job"
+            self.lock.machine.leases.complete(runner, runner.job.id, result)
 
     def runner_gone(self, runner_id: int) -> None:
-        """The agent has vanished: offline; with a running job it counts as busy until `lease_over`."""
-        with self.lock:
-            if runner_id not in self.runners:
+        """The agent is gone: the runner is offline, or with a running job busy until `lease_over`."""
+        with self.lock as machine:
+            runner = self._store.runners.get(runner_id)
+            if runner is None or runner.agent is None:
                 return
-            runner, scale_set = self.registration(runner_id)
-            scale_set.vanished(runner)
-            runner.on_job = None
-        self.settle(scale_set)
+            if runner.agent.polls:
+                machine.agents.poll_ends(runner.agent, lost=True)
+            machine.agents.go_offline(runner)
 
     def lease_over(self, runner_id: int) -> None:
-        """GitHub gives up the job of a runner that vanished: it has failed, the registration goes."""
-        if runner_id in self.runners:
-            self.finish_job(runner_id, "failed")
+        """The lease of the runner's job expires: the job has failed and the registration ends."""
+        with self.lock as machine:
+            runner = self._store.runners.get(runner_id)
+            if runner is not None and runner.state is RunnerState.BUSY and runner.job is not None:
+                machine.leases.end(runner.job, "failed")
 
-    # What else happens at GitHub
+    # Changes from outside, and faults (docs/protocol.md § 10)
+
+    def add_scale_set(self, url: str, name: str, group_id: int, labels: tuple[str, ...]) -> ScaleSet:
+        """Create a scale set as another client would."""
+        spec = ScaleSetSpec(name, group_id, tuple((label, "System") for label in labels))
+        with self.lock as machine:
+            return machine.scale_sets.create(scope_of(url), spec)
 
     def hold_session(self, set_name: str) -> None:
-        """Another listener takes the scale set: ours is over, and opening one is a conflict."""
-        with self.changing(set_name) as scale_set:
-            scale_set.session = self.new_session("somebody-else")
+        """Another client opens a session: ours ends, and opening one is a conflict (faults F34, F37)."""
+        with self._changing(set_name) as scale_set:
+            steal(self.lock.machine, scale_set)
 
     def end_session(self, set_name: str) -> None:
-        """The session is over, whoever holds it."""
-        with self.changing(set_name) as scale_set:
-            scale_set.session = None
+        """Expire the session, whoever holds it (fault F36)."""
+        with self._changing(set_name) as scale_set:
+            if scale_set.session is not None:
+                self.lock.machine.sessions.end(scale_set.session, SessionState.EXPIRED)
 
     def expire_queue_token(self, set_name: str) -> None:
-        with self.changing(set_name) as scale_set:
+        """Expire the queue token of the session (fault F25)."""
+        with self._changing(set_name) as scale_set:
             if scale_set.session is not None:
-                scale_set.session.token_expired = True
+                self.lock.machine.sessions.expire_token(scale_set.session)
 
     def delete_scale_set(self, set_name: str) -> None:
-        """Somebody deletes it (fault F58); its jobs wait for another of that name."""
-        with self.changing(set_name) as scale_set:
-            self.drop(scale_set)
+        """Delete the scale set (fault F58); its jobs wait for another one of that name."""
+        with self._changing(set_name) as scale_set:
+            self.lock.machine.scale_sets.end(scale_set)
 
     def change_scale_set(
         self, set_name: str, *, name: str = "", group_id: int = 0, labels: tuple[str, ...] = ()
     ) -> None:
-        """Somebody changes it by hand (fault F59); what is empty stays."""
-        with self.changing(set_name) as scale_set:
-            scale_set.name = name or scale_set.name
-            scale_set.group_id = group_id or scale_set.group_id
-            scale_set.labels = labels or scale_set.labels
+        """Change the scale set by hand (fault F59); empty values leave a field as it is."""
+        changed = tuple((label, "System") for label in labels) or None
+        with self._changing(set_name) as scale_set:
+            self._store.groups.setdefault(group_id or 1, f"group {group_id}")
+            self.lock.machine.scale_sets.update(scale_set, ScaleSetSpec(name, group_id, changed))
 
     def restart_ids(self, set_name: str, first: int = 1) -> None:
-        """From now on the ids of its batches count up from `first` again (fault F55)."""
-        with self.changing(set_name) as scale_set:
-            scale_set.last_batch_id = first - 1
+        """Let the ids of new batches start at `first` (fault F55)."""
+        with self._changing(set_name) as scale_set:
+            self.lock.machine.message_queue.restart_ids(scale_set, first)
 
     def deregister(self, runner_id: int) -> None:
-        """Somebody removes a registration (faults F78, F79), busy or not."""
-        with self.lock:
-            runner, _ = self.registration(runner_id)
-            self.remove_runner(runner)
+        """Remove the registration of a runner, busy or not (faults F78, F79)."""
+        with self._registration(runner_id) as runner:
+            self.lock.machine.runners.deregister(runner)
 
     def say(self, set_name: str, *events: JobEvent, problems: tuple[str, ...] = ()) -> None:
-        """Put messages of the test's own making into the queue."""
-        with self.changing(set_name) as scale_set:
-            scale_set.events.extend(events)
-            scale_set.problems += problems
+        """Queue job messages made by the test. `problems` become messages that the client cannot read."""
+        with self._changing(set_name) as scale_set:
+            self.lock.machine.message_queue.post(scale_set, *events, *map(UnknownEvent, problems))
 
     def say_again(self, set_name: str) -> None:
-        """Repeat the job messages of all batches not yet acknowledged, under a new id (fault F42)."""
-        with self.changing(set_name) as scale_set:
-            for batch in scale_set.undeleted.values():
-                scale_set.events.extend(batch.events)
+        """Repeat the job messages of all unacknowledged batches under a new id (fault F42)."""
+        with self._changing(set_name) as scale_set:
+            for message in list(scale_set.undeleted.values()):
+                self.lock.machine.message_queue.post(scale_set, *message.events)
 
     def believe(self, set_name: str, statistics: Statistics | None) -> None:
-        """Make the counts of that set lie (faults F66 to F70); None: the truth again."""
-        with self.changing(set_name) as scale_set:
-            scale_set.believed = statistics
+        """Send these statistics of the scale set (faults F66 to F70); None restores the true ones."""
+        with self._changing(set_name) as scale_set:
+            self._believed.pop(scale_set.id, None)
+            if statistics is not None:
+                self._believed[scale_set.id] = statistics
 
     def fail_next(self, call: str, error: GitHubError, times: int = 1, *, after: bool = False) -> None:
-        """The next calls of that method of `ScaleSetService` raise; `after`: once they took effect."""
+        """Let the next calls of this method of `ScaleSetService` raise the error; `after` they took effect,
+        as if only the reply were lost."""
         with self.lock:
             self.failures[call].extend([(error, after)] * times)
 
     def report(self, set_name: str, trouble: Trouble | None) -> None:
-        """Tell whoever connected that scale set of trouble, as a call that is being retried would."""
+        """Report trouble to the client of that scale set, as a call that is being retried would."""
         self._reports[set_name.lower()](trouble)
+
+    @contextmanager
+    def _changing(self, set_name: str) -> Iterator[ScaleSet]:
+        with self.lock:
+            scale_set = self._store.named_set(set_name)
+            if scale_set is None:
+                raise LookupError(f"no scale set {set_name!r}")
+            yield scale_set
+
+    @contextmanager
+    def _registration(self, runner_id: int) -> Iterator[Runner]:
+        with self.lock:
+            runner = self._store.runners.get(runner_id)
+            if runner is None or runner.state is RunnerState.GONE:
+                raise LookupError(f"runner {runner_id} is not registered")
+            yield runner

@@ -1,8 +1,8 @@
-"""Actors without threads: a test delivers their messages by hand, on its own thread.
+"""Running actors without threads: a test delivers their messages on its own thread.
 
-An actor that was made and not started has an inbox and a ref, no thread and no registration; `tell`
-just queues. `Stage.launch` stands in for starting, `Stage.play` delivers until all is quiet, and a
-`FakeClock` makes deadlines due. Nothing here waits, so nothing depends on luck.
+An actor that is created but not started has an inbox and a reference, but no thread; `tell` only queues.
+`ActorHarness.launch` replaces starting an actor, `ActorHarness.deliver_all` delivers messages until all
+inboxes are empty, and a `FakeClock` makes deadlines due. Nothing waits, so tests are deterministic.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_MESSAGES = 100_000
 
 
 class Probe(SupervisedActor[object]):
-    """Stands for a parent or a peer: keeps what it is told."""
+    """Stands in for a parent or a peer and records the messages that it receives."""
 
     def __init__(self, clock: Clock, name: str = "probe") -> None:
         super().__init__(name, None, clock)
@@ -41,8 +41,11 @@ class Probe(SupervisedActor[object]):
         return [message for message in self.received if isinstance(message, kind)]
 
 
-class InlineWorkerPool(WorkerPool):
-    """Work is done at `submit`, on the caller's thread."""
+class InlineWorkerPool:
+    """Runs calls on the caller's thread, within `submit`."""
+
+    def __init__(self, name: str, width: int, tell: Callable[[object], None]) -> None:
+        self._inner = WorkerPool(name, width, tell)
 
     def submit(
         self,
@@ -50,11 +53,14 @@ class InlineWorkerPool(WorkerPool):
         done: Callable[[T], object],
         failed: Callable[[RunscalerError], object],
     ) -> None:
-        self.run(call, done, failed)
+        self._inner.run(call, done, failed)
+
+    def close(self) -> None:
+        self._inner.close()
 
 
-class Stage:
-    """All actors of one test, in the order in which they were made."""
+class ActorHarness:
+    """All actors of one test, in the order in which they were created."""
 
     def __init__(self) -> None:
         self.actors: list[SupervisedActor[Any]] = []
@@ -64,17 +70,17 @@ class Stage:
         return actor
 
     def launch(self, kind: Callable[..., SupervisedActor[Any]], *args: object) -> pykka.ActorRef[Any]:
-        """In place of `kind.start(*args)`: `ActorContext.launch`."""
+        """Replaces `kind.start(*args)`: `House.launch`."""
         actor = self.add(kind(*args))
         with suppress(ActorCrashed):
             actor.on_start()
         return actor.actor_ref
 
-    def living(self, kind: type[A]) -> list[A]:
+    def alive(self, kind: type[A]) -> list[A]:
         return [one for one in self.actors if isinstance(one, kind) and not one.actor_stopped.is_set()]
 
-    def play(self) -> None:
-        """Deliver what is due until every inbox is quiet or its actor has ended."""
+    def deliver_all(self) -> None:
+        """Deliver messages until every inbox is empty or its actor has stopped."""
         for _ in range(MOST_MESSAGES):
             waiting = [one for one in self.actors if is_due(one)]
             if not waiting:
@@ -85,12 +91,12 @@ class Stage:
 
 
 def is_due(actor: SupervisedActor[Any]) -> bool:
-    """Does it live, with something to handle now?"""
+    """Whether the actor is alive and has a message to handle."""
     return not actor.actor_stopped.is_set() and not actor.actor_inbox.empty()
 
 
 def deliver_one(actor: SupervisedActor[Any]) -> None:
-    """Let the actor handle one message, as its loop would."""
+    """Let the actor handle one message as its own loop would."""
     if not is_due(actor):
         return
     envelope = actor.actor_inbox.get()

@@ -1,4 +1,4 @@
-"""GitHub's side for tests: the simulator on a free port, with typed ways to use it.
+"""The simulator for tests: a simulated GitHub on a free port, with a typed interface.
 
 with SimulatedGitHub(fast=True) as github:
     start_the_client(github.config_url("my-org"))
@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from runscaler import simulator
-from runscaler.simulator.deeds import change_runner, change_scale_set, change_session
+from runscaler.simulator.admin_actions import change_runner, change_scale_set, change_session
 from runscaler.simulator.faults.row import Match
 from runscaler.simulator.options import Flavour, Options
+from runscaler.simulator.records import JobSpec, JobState, RunnerState, Step
 from runscaler.simulator.scenarios.catalogue import find_scenario
 from runscaler.simulator.scenarios.player import Progress
 from runscaler.simulator.scopes import default_repository
 from runscaler.simulator.server import THREADS, SimulatorServer
-from runscaler.simulator.things import JobOrder, JobState, RunnerState, Step
 from runscaler.simulator.timers import FAST, GITHUB, Timers
 from runscaler.simulator.view import JobView, RunnerView, ScaleSetView, SessionView, State
 from runscaler.simulator.violations import Violation
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
     from runscaler.simulator.faults.row import Fault
+    from runscaler.simulator.records import ScaleSet
 
 __all__ = [
     "FAST",
@@ -53,18 +54,18 @@ __all__ = [
     "Violation",
 ]
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 
 
 class SimulatedGitHub:
-    """A simulator that runs while the context is open; all methods may be called from any thread.
+    """A simulator that runs while the context is open. All methods may be called from any thread.
 
-    `options` decides everything when given; else `fast`, `flavour` and `timers` do. `scenario` names
-    a bad day, which begins when the first client polls; `ValueError` lists the names there are.
+    `options`, if given, replace `fast`, `flavour` and `timers`. `scenario` is the name of a scenario, which
+    begins when the first client polls; `ValueError` lists the known names.
     """
 
     agent_path = Path(simulator.__file__).parent / "agent.py"
-    """The demo agent: one file for any `python3` from 3.8 on; the JIT configuration comes in by
+    """The demo agent: a single file for any `python3` from 3.8 on, which takes the JIT configuration from
     `ACTIONS_RUNNER_INPUT_JITCONFIG` or standard input."""
 
     def __init__(
@@ -82,14 +83,14 @@ class SimulatedGitHub:
         scenario: str = "",
     ) -> None:
         chosen = options or Options(timers=timers or (FAST if fast else GITHUB), flavour=flavour)
-        day = find_scenario(scenario) if scenario else None
-        chosen = day.fitted(chosen) if day else chosen
+        found = find_scenario(scenario) if scenario else None
+        chosen = found.adapt(chosen) if found else chosen
         self._server = SimulatorServer(chosen, host=host, port=port, threads=threads, clock=clock, seed=seed)
-        self._player = self._server.rehearse(day) if day else None
+        self._player = self._server.load_scenario(found) if found else None
         self._machine = self._server.machine
-        self._gate = self._server.gate
+        self._lock = self._server.lock
         self.clock: Clock = self._server.clock
-        """GitHub's own clock, which faults may put forward."""
+        """GitHub's clock, which faults can move."""
         self._faults = self._server.app.faults
 
     def __enter__(self) -> Self:
@@ -102,11 +103,11 @@ class SimulatedGitHub:
         self.stop()
 
     def start(self) -> None:
-        """Returns when it listens; `HostError` if the port is taken."""
+        """Returns when the port is open; raises `HostError` if it cannot be opened."""
         self._server.start()
 
     def stop(self) -> None:
-        """Ends waiting polls; state and violations can still be read. May be called twice."""
+        """End open polls and stop. State and violations can still be read. May be called twice."""
         self._server.stop()
 
     @property
@@ -119,7 +120,7 @@ class SimulatedGitHub:
         return f"{self.url}/_sim/control/v1"
 
     def config_url(self, scope: str = "my-org") -> str:
-        """What a client takes for an organisation, `owner/repo` or `enterprises/name`."""
+        """The config URL of an organisation, of `owner/repo` or of `enterprises/name`."""
         return f"{self.url}/{scope}"
 
     def queue_jobs(
@@ -135,13 +136,14 @@ class SimulatedGitHub:
         secrets: Sequence[str] = (),
         timeout_seconds: float = 21600.0,
     ) -> list[str]:
-        """Queue jobs of one workflow run for a scale set (or for labels); returns their ids.
+        """Queue jobs of one workflow run for a scale set, or for labels; returns their ids.
 
-        `scope` defaults to that of the newest live set of the name, else to `my-org`.
+        `scope` defaults to that of the latest live scale set of the name, else to `my-org`.
         """
-        with self._gate as machine:
-            where = scope.lower() or self._scope_of(scale_set)
-            order = JobOrder(
+        with self._lock as machine:
+            named = machine.store.named_set(scale_set)
+            where = scope.lower() or (named.scope if named else "my-org")
+            order = JobSpec(
                 scope=where,
                 labels=tuple(labels) or (scale_set,),
                 steps=tuple(as_step(step, number) for number, step in enumerate(steps, start=1)),
@@ -155,41 +157,41 @@ class SimulatedGitHub:
             return [job.id for job in machine.jobs.queue(order)]
 
     def cancel_job(self, job_id: str) -> None:
-        with self._gate as machine:
-            machine.jobs.cancel(machine.world.jobs[job_id])
+        with self._lock as machine:
+            machine.jobs.cancel(machine.store.jobs[job_id])
 
     def state(self) -> State:
-        """Everything as it is now, copied."""
-        with self._gate as machine:
-            return State(machine.world).freeze()
+        """A copy of the state as it is now."""
+        with self._lock as machine:
+            return State(machine.store).freeze()
 
-    def wait_until(self, predicate: Callable[[State], bool], timeout: float = PATIENCE) -> State:
-        """Block until `predicate` holds, woken by each change; `TimeoutError` shows what was there.
+    def wait_until(self, predicate: Callable[[State], bool], timeout: float = TIMEOUT) -> State:
+        """Block until `predicate` holds; it is checked after each change. `TimeoutError` shows the state.
 
-        The predicate is called with the simulator's lock held: it must look, and nothing else.
+        The predicate is called with the simulator's lock held, so it must only read.
         """
         found: list[State] = []
 
         def holds() -> bool:
-            state = State(self._machine.world)
+            state = State(self._machine.store)
             if predicate(state):
                 found.append(state.freeze())
             return bool(found)
 
-        if not self._gate.watch(holds, timeout):
+        if not self._lock.watch(holds, timeout):
             raise TimeoutError(f"not within {timeout:g} s; {self.summary()}")
         return found[0]
 
     def wait_for_jobs(
-        self, ids: Collection[str], state: JobState = JobState.COMPLETED, timeout: float = PATIENCE
+        self, ids: Collection[str], state: JobState = JobState.COMPLETED, timeout: float = TIMEOUT
     ) -> tuple[JobView, ...]:
-        """Block until all these jobs are in that state; returns them."""
-        wanted = self._machine.world.jobs
+        """Block until all these jobs are in `state`; returns them."""
+        wanted = self._machine.store.jobs
         found = self.wait_until(lambda _: all(wanted[each].state is state for each in ids), timeout)
         return tuple(job for job in found.jobs if job.id in set(ids))
 
     def summary(self) -> str:
-        """One line on what is there, for messages of tests that fail."""
+        """The state in one line, for the messages of failing tests."""
         state = self.state()
         jobs = {name.value: count for name, count in state.job_counts.items() if count}
         runners = {one.value: len(state.runners_in(one)) for one in RunnerState}
@@ -208,7 +210,8 @@ class SimulatedGitHub:
     ) -> int:
         """Set a fault of docs/protocol.md § 10 (or `delay`, with `seconds`); returns its id.
 
-        `count` None: until `remove_fault`. `params` are the fault's own: see `faults/table.py`.
+        With `count` None the fault lasts until `remove_fault`. `params` are the fault's own, see
+        `simulator/faults`.
         """
         added = self._faults.add(
             fault, count=count, after=after, probability=probability, match=match, params=params
@@ -222,91 +225,85 @@ class SimulatedGitHub:
         self._faults.clear()
 
     def hits(self, fault_id: int) -> int:
-        """How often a fault has struck."""
+        """How often the fault has been applied."""
         return self._fault(fault_id).hits
 
     @property
     def most_jit_calls(self) -> int:
-        """The most JIT calls that were ever under way at once for one scale set."""
-        with self._gate as machine:
-            return machine.world.patience.most_jit_calls
+        """The most JIT calls that were ever in progress at once for one scale set."""
+        with self._lock as machine:
+            return machine.store.rate_rule.most_jit_calls
 
     @property
     def scenario(self) -> Progress:
-        """How far the scenario has come."""
-        assert self._player is not None, "no scenario is played"
+        """How far the scenario has got."""
+        assert self._player is not None, "there is no scenario"
         return self._player.progress()
 
-    def wait_for_scenario(self, timeout: float = PATIENCE) -> None:
-        """Block until all of its plan has struck and what was to pass has passed."""
+    def wait_for_scenario(self, timeout: float = TIMEOUT) -> None:
+        """Block until the scenario is finished."""
         player = self._player
-        assert player is not None, "no scenario is played"
-        if not self._gate.watch(lambda: player.over, timeout):
-            raise TimeoutError(f"not within {timeout:g} s; to come: {', '.join(player.progress().to_come)}")
+        assert player is not None, "there is no scenario"
+        if not self._lock.watch(lambda: player.finished, timeout):
+            raise TimeoutError(f"not within {timeout:g} s; to come: {', '.join(player.progress().pending)}")
 
     def violations(self) -> tuple[Violation, ...]:
-        with self._gate as machine:
-            return machine.world.violations.all()
+        with self._lock as machine:
+            return machine.store.violations.all()
 
     def final_violations(self) -> tuple[Violation, ...]:
-        """All violations, with what an orderly end would have left behind (V8, V12)."""
-        with self._gate as machine:
+        """All violations, including those that only show when every client has ended (V8, V12)."""
+        with self._lock as machine:
             return machine.final_violations()
 
     def secrets(self) -> tuple[str, ...]:
-        """Every token and every runner's secret that was handed out: none may stand in a client's log."""
-        with self._gate as machine:
-            runners = [runner.secret for runner in machine.world.runners.values()]
-            return (*machine.world.tokens.texts(), *runners)
+        """All tokens and runner secrets that were issued; no client may log any of them."""
+        with self._lock as machine:
+            runners = [runner.secret for runner in machine.store.runners.values()]
+            return (*machine.store.tokens.texts(), *runners)
 
     def clear_violations(self) -> None:
-        with self._gate as machine:
-            machine.world.violations.clear()
+        with self._lock as machine:
+            machine.store.violations.clear()
 
     def client_restarted(self) -> None:
-        """The client was killed: the next one cannot know what this one was told (V11)."""
-        with self._gate as machine:
-            machine.world.patience.forget()
+        """Forget what the client was told: it was killed, and its successor cannot know (V11)."""
+        with self._lock as machine:
+            machine.store.rate_rule.forget_clients()
 
     def change_scale_set(self, name: str, action: str, value: str = "") -> None:
-        """`delete`, `rename`, `move` (to a group) or `relabel` (names with commas), by hand."""
-        with self._gate as machine:
-            change_scale_set(machine, machine.world.scale_sets[self._set_id(name)], action, value)
+        """`delete`, `rename`, `move` (to a group) or `relabel` (names separated by commas)."""
+        with self._lock as machine:
+            change_scale_set(machine, self._named_set(name), action, value)
 
     def change_session(self, scale_set: str, action: str) -> None:
         """`expire`, `expire-token`, `steal` or `mute` the live session of a scale set."""
-        with self._gate as machine:
-            session = machine.world.scale_sets[self._set_id(scale_set)].live_session
+        with self._lock as machine:
+            session = self._named_set(scale_set).session
             if session is None:
                 raise LookupError(f"{scale_set} has no live session")
             change_session(machine, session, action)
 
     def change_runner(self, name: str, action: str) -> None:
         """`vanish` (a ghost), `offline` or `deregister` a runner."""
-        with self._gate as machine:
-            runner = next(one for one in machine.world.runners.values() if one.name == name)
+        with self._lock as machine:
+            runner = next(one for one in machine.store.runners.values() if one.name == name)
             change_runner(machine, runner, action)
 
     def pass_time(self, seconds: float) -> None:
-        """Let so much time pass at GitHub at once, as when the client's host slept (F22)."""
-        self._server.clock.pass_by(seconds)
-        with self._gate:
+        """Let time pass at GitHub at once, as if the client's host had slept (fault F22)."""
+        self._server.clock.advance(seconds)
+        with self._lock:
             pass
 
     def _fault(self, fault_id: int) -> Fault:
         return next(fault for fault in self._faults.all() if fault.id == fault_id)
 
-    def _scope_of(self, name: str) -> str:
-        for one in reversed(self._machine.world.scale_sets.values()):
-            if one.name.lower() == name.lower() and not one.deleted:
-                return one.scope
-        return "my-org"
-
-    def _set_id(self, name: str) -> int:
-        for one in reversed(self._machine.world.scale_sets.values()):
-            if one.name.lower() == name.lower() and not one.deleted:
-                return one.id
-        raise LookupError(f"no scale set {name}")
+    def _named_set(self, name: str) -> ScaleSet:
+        found = self._machine.store.named_set(name)
+        if found is None:
+            raise LookupError(f"no scale set {name}")
+        return found
 
 
 def as_step(step: str | Step, number: int) -> Step:

@@ -22,7 +22,7 @@ from chaos_plan.plan import (
     StartEngine,
 )
 from chaos_plan.run_context import REGISTERED
-from runscaler.simulator.exchange import BadBody
+from runscaler.simulator.http_messages import BadBody
 from runscaler.testing.simulator import Match
 
 if TYPE_CHECKING:

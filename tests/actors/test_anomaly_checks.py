@@ -39,7 +39,7 @@ def test_a_session_that_has_been_mute_for_three_polls_is_opened_anew() -> None:
     opened = world.github.calls["open_session"]
     for _ in range(170):
         world.clock.advance(1)
-        world.stage.play()  # nobody polls
+        world.harness.deliver_all()  # nobody polls
     assert world.github.calls["open_session"] == opened + 1
 
 

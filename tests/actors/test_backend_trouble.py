@@ -177,7 +177,7 @@ def test_a_backend_that_cannot_tell_whether_a_job_runs_is_asked_again() -> None:
     world.agents_connect = False
     (job,) = world.queue(1)
     world.play()
-    world.github.cancel("linux", job)
+    world.github.cancel(job)
     world.backend.fail_next("runs_a_job", BackendError("top failed"))
     world.advance(15)
     assert world.states() == ["retiring"]

@@ -10,7 +10,7 @@ from runscaler.actors.children import Children
 from runscaler.actors.messages import Abandon, ChildCrashed
 from runscaler.interrupt import Interrupt
 from runscaler.testing.clock import FakeClock
-from runscaler.testing.probe import Probe, Stage
+from runscaler.testing.probe import ActorHarness, Probe
 
 if TYPE_CHECKING:
     from runscaler.actors.messages import Ref
@@ -21,12 +21,12 @@ class Harness:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.stage = Stage()
+        self.harness = ActorHarness()
         self.sent: list[tuple[Ref, object]] = []
         self.children = Children(self.clock, lambda ref, message: self.sent.append((ref, message)))
 
     def make(self) -> Ref:
-        return self.stage.launch(Probe, self.clock, "child")
+        return self.harness.launch(Probe, self.clock, "child")
 
     def fail(self) -> Ref:
         raise OSError("no thread can be started")

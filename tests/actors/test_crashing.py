@@ -27,7 +27,7 @@ OWN = (ListenerActor, RunnerActor, ScaleSetActor)
 def crash_repeatedly(world: World, kind: type[Any], times: int) -> None:
     """It crashes again each time as soon as it was restarted."""
     for _ in range(times):
-        while not world.stage.living(kind) and not world.ended:
+        while not world.harness.alive(kind) and not world.ended:
             world.clock.advance(0.5)
             world.deliver()
         if world.ended:
@@ -45,9 +45,9 @@ def test_a_crashed_actor_is_back_after_a_second_and_jobs_go_on(kind: type[Any]) 
 
     world.crash(kind)
     world.deliver()
-    before = len(world.stage.living(kind))
+    before = len(world.harness.alive(kind))
     world.advance(1.2)
-    assert len(world.stage.living(kind)) > before
+    assert len(world.harness.alive(kind)) > before
 
     jobs = world.queue(2)
     world.advance(5)
@@ -137,10 +137,10 @@ def test_a_scale_set_that_crashes_too_often_fails_alone_and_is_restarted(kind: t
     world.play()
     working = world.working()
     for _ in range(6):
-        while len(world.stage.living(kind)) < 2:
+        while len(world.harness.alive(kind)) < 2:
             world.clock.advance(0.5)
             world.deliver()
-        number = next(n for n, one in enumerate(world.stage.living(kind)) if "linux" in one.name)
+        number = next(n for n, one in enumerate(world.harness.alive(kind)) if "linux" in one.name)
         world.crash(kind, number)
         world.deliver()
 
@@ -174,7 +174,7 @@ def test_a_crash_of_root_ends_the_program_and_all_actors() -> None:
     world.play()
 
     assert [reason.split(":")[0] for reason in world.ended] == ["the root actor crashed"]
-    assert all(actor.actor_stopped.is_set() for actor in world.stage.actors)
+    assert all(actor.actor_stopped.is_set() for actor in world.harness.actors)
     assert len(world.resources()) == 1
 
 
@@ -185,7 +185,7 @@ def test_a_claim_that_was_lost_with_the_host_actor_is_repeated() -> None:
     world.play()
     assert world.states() == ["waiting"]
 
-    world.stage.living(HostActor)[0].actor_inbox.get()  # the claim is lost
+    world.harness.alive(HostActor)[0].actor_inbox.get()  # the claim is lost
     world.crash(HostActor)
     world.hanging = ()
     world.advance(3)
@@ -198,7 +198,7 @@ def test_a_start_that_was_lost_with_its_actor_is_repeated_under_another_name() -
     world.queue(1)
     world.play()
     name = world.status().slots[0].runner
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()
     runner.actor_ref.tell(object())
     world.hanging = ()
@@ -216,7 +216,7 @@ def test_a_removal_that_was_lost_with_its_actor_is_repeated() -> None:
     world.finish_all()
     world.play()
     assert world.states() == ["removing"]
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()
     runner.actor_ref.tell(object())
     world.hanging = ()
@@ -229,13 +229,13 @@ def test_a_retirement_that_was_lost_with_its_actor_is_repeated() -> None:
     world.agents_connect = False
     (job,) = world.queue(1)
     world.play()
-    world.github.cancel("linux", job)
+    world.github.cancel(job)
     world.play()
     world.advance(9)
     world.hanging = (RunnerActor,)
     world.advance(2)
     assert world.states() == ["retiring"]
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()
     runner.actor_ref.tell(object())
     world.hanging = ()
@@ -299,7 +299,7 @@ def test_a_busy_slot_whose_start_was_lost_becomes_free() -> None:
     world.github.say("linux", JobStarted("job-x", runner_name=name))
     world.play()
     assert world.states() == ["busy"]
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()  # the start is lost
     runner.actor_ref.tell(object())
     world.hanging = ()
@@ -320,7 +320,7 @@ def test_a_finishing_slot_whose_start_was_lost_becomes_free() -> None:
     name = world.status().slots[0].runner
     world.github.say("linux", JobStarted("job-x", runner_name=name), JobCompleted("job-x", runner_name=name))
     world.play()
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()
     runner.actor_ref.tell(object())
     world.hanging = ()
@@ -334,7 +334,7 @@ def test_doubt_about_a_start_does_not_affect_the_next_runner_in_the_slot() -> No
     world.hanging = (RunnerActor,)
     world.queue(1)
     world.play()
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()
     runner.actor_ref.tell(object())
     world.hanging = (KeeperActor,)  # there is no inventory for a long time

@@ -86,7 +86,7 @@ def stray_idle_runner(world: World) -> str:
     (job,) = world.queue(1)
     world.agents_connect = False
     world.play()
-    world.github.cancel("linux", job)
+    world.github.cancel(job)
     world.agents_connect = True
     world.play()
     (slot,) = world.status().slots

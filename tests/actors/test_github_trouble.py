@@ -160,7 +160,7 @@ def test_counts_that_are_unknown_are_not_zero() -> None:
     world = World(max_runners=3, idle_timeout=10.0)
     world.queue(2)
     world.play()
-    listener = world.stage.living(ListenerActor)[0]
+    listener = world.harness.alive(ListenerActor)[0]
     listener.report(BatchReceived(1, None, (), ()))
     world.deliver()
     assert (world.status().assigned_jobs, len(world.working())) == (2, 2)

@@ -30,8 +30,8 @@ class Server:
 
 
 def start(solo: Solo) -> HealthActor:
-    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.context)
-    return solo.stage.living(HealthActor)[0]
+    solo.harness.launch(HealthActor, solo.parent.actor_ref, solo.context)
+    return solo.harness.alive(HealthActor)[0]
 
 
 def test_a_snapshot_replaces_the_last_one_of_its_scale_set() -> None:
@@ -89,7 +89,7 @@ def test_a_server_that_cannot_be_started_is_a_crash() -> None:
         raise OSError("too many open files")
 
     solo = Solo(serve=refuse)
-    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.context)
+    solo.harness.launch(HealthActor, solo.parent.actor_ref, solo.context)
     solo.play()
 
     (crash,) = solo.heard(ChildCrashed)
@@ -111,7 +111,7 @@ class Stoppable:
         self.reported: list[bool] = []
 
     def stop(self) -> None:
-        self._solo.stage.play()
+        self._solo.harness.deliver_all()
         self.reported.append(bool(self._solo.heard(SharedStopped)))
 
 
@@ -120,7 +120,7 @@ def test_the_server_has_stopped_before_the_actor_reports_its_end() -> None:
     solo = Solo()
     server = Stoppable(solo)
     solo.context = replace(solo.context, serve=lambda: server)
-    solo.stage.launch(HealthActor, solo.parent.actor_ref, solo.context)
-    solo.tell(solo.stage.living(HealthActor)[0], StopHealth())
+    solo.harness.launch(HealthActor, solo.parent.actor_ref, solo.context)
+    solo.tell(solo.harness.alive(HealthActor)[0], StopHealth())
 
     assert server.reported[0] is False

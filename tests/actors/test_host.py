@@ -31,7 +31,7 @@ class Harness:
     def __init__(self, cap: int, reported: tuple[int, ...] = (0, 1)) -> None:
         self.sets = (scale_set("linux"), scale_set("windows"))
         self.solo = Solo(scale_sets=self.sets, host_cap=cap)
-        self.actor = self.solo.stage.add(HostActor(self.solo.parent.actor_ref, self.solo.context))
+        self.actor = self.solo.harness.add(HostActor(self.solo.parent.actor_ref, self.solo.context))
         self.actor.on_start()
         self.probes = [self.solo.probe(one.name) for one in self.sets]
         for number in reported:

@@ -72,7 +72,7 @@ def test_a_cancelled_job_gives_its_turn_to_the_next() -> None:
     world.play()
     assert world.states(1) == ["waiting"]
 
-    world.github.cancel("b", job)
+    world.github.cancel(job)
     world.queue(1, "a")
     world.play()
     assert world.states(1) == []

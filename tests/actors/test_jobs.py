@@ -202,7 +202,7 @@ def test_a_withdrawn_assignment_leaks_no_runner() -> None:
     (job,) = world.queue(1)
     world.play()
     for _ in range(3):
-        world.github.withdraw("linux", job)
+        world.github.withdraw(job)
         world.advance(2)
     assert len(world.started) == 1
 
@@ -256,7 +256,7 @@ def test_offers_beyond_free_capacity_are_acquired_when_there_is_some() -> None:
     """Fault F57: GitHub does not offer them again."""
     world = World(max_runners=3)
     world.play()
-    planning = world.stage.living(ScaleSetActor)[0]._planning
+    planning = world.harness.alive(ScaleSetActor)[0]._planning
     offers = [JobAvailable(f"job-{number}", request_id=number, queued_at=number) for number in range(1, 9)]
 
     planning.count(Statistics(available=8))

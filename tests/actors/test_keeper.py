@@ -443,7 +443,7 @@ class StreamRecorder:
         self.reported: list[bool] = []
 
     def stop(self) -> None:
-        self._solo.stage.play()
+        self._solo.harness.deliver_all()
         self.reported.append(bool(self._solo.heard(SharedStopped)))
 
 

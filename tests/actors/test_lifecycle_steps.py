@@ -73,7 +73,7 @@ def surplus(**settings: Any) -> tuple[World, str]:
     world.agents_connect = False
     (job,) = world.queue(1)
     world.play()
-    world.github.cancel("linux", job)
+    world.github.cancel(job)
     world.play()
     runner, state = one_slot(world)
     assert state == S.IDLE
@@ -120,7 +120,7 @@ def say_completed(world: World, runner: str, job: str = "job-x") -> None:
 
 def lose_the_start(world: World) -> None:
     """The slot's actor dies of the order to start, before anything was made."""
-    runner = world.stage.living(RunnerActor)[0]
+    runner = world.harness.alive(RunnerActor)[0]
     runner.actor_inbox.get()
     runner.actor_ref.tell(object())
     world.hanging = ()
@@ -150,7 +150,7 @@ def a_waiting_slot_that_is_not_wanted_any_more_is_free() -> None:
     _, second = world.queue(2)
     world.play()
     assert sorted(world.states()) == ["busy", "waiting"]
-    world.github.cancel("linux", second)
+    world.github.cancel(second)
     world.play()
     assert world.states() == ["busy"]
 

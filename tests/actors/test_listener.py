@@ -68,7 +68,7 @@ def test_a_scale_set_that_does_not_exist_is_looked_up_and_then_created() -> None
     solo.play()
 
     assert solo.service.names()[:4] == ["group_id", "find_scale_set", "create_scale_set", "open_session"]
-    assert solo.registered_set().labels == ("gpu", "linux")
+    assert solo.registered_set().label_names == ("gpu", "linux")
     assert solo.heard(ScaleSetFound) == [ScaleSetFound(solo.registered_set().id)]
 
 
@@ -250,7 +250,7 @@ def test_a_standby_tries_again_every_30_to_45_seconds_and_takes_over() -> None:
     (told,) = solo.heard(StandbyEntered)
     assert told.retry_at == solo.clock.monotonic() + 37.5
     assert told.reason.startswith("another listener holds it, to be taken over when it is free: ")
-    assert "somebody-else holds a session" in told.reason
+    assert "active session for owner another-host" in told.reason
 
     solo.advance(37)
     assert len(solo.heard(StandbyEntered)) == 1
@@ -831,7 +831,7 @@ def test_a_session_that_is_lost_at_every_poll_is_reopened_with_growing_delays() 
     solo.github.fail_next("poll", SessionGone("401 again"), times=1000)
     for _ in range(60):
         for _ in solo.heard(SessionOpened):
-            solo.tell(solo.stage.actors[-1], BatchHandled(None, ()))
+            solo.tell(solo.harness.actors[-1], BatchHandled(None, ()))
         solo.advance(1)
 
     assert solo.github.calls["open_session"] <= 9

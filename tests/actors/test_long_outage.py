@@ -48,7 +48,7 @@ def test_runners_that_cannot_be_retired_meanwhile_add_none(log_lines: list[str])
     jobs = world.queue(6)
     world.play()
     for job in jobs:
-        world.github.cancel("linux", job)
+        world.github.cancel(job)
     world.play()
     assert world.states() == ["idle"] * 6
     log_lines.clear()

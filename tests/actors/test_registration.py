@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.solo import Solo
-from support.world import World
+from support.world import URL, World
 
 from runscaler.actors.messages import AnnounceCapacity, BatchHandled
 from runscaler.actors.registration import CHECK_SECONDS
 from runscaler.errors import Unreachable
 
 if TYPE_CHECKING:
-    from runscaler.testing.memory_scale_set import MemoryScaleSet
+    from runscaler.simulator.records import ScaleSet
 
 OTHER_GROUP = 3
 
 
-def serving_world() -> tuple[World, MemoryScaleSet]:
+def serving_world() -> tuple[World, ScaleSet]:
     world = World(max_runners=2, min_runners=1, labels=("linux", "gpu"))
     world.play()
     found = world.github.scale_set("linux")
@@ -27,8 +27,8 @@ def serving_world() -> tuple[World, MemoryScaleSet]:
     return world, found
 
 
-def facts(scale_set: MemoryScaleSet) -> tuple[object, ...]:
-    return scale_set.name, scale_set.group_id, scale_set.labels
+def facts(scale_set: ScaleSet) -> tuple[object, ...]:
+    return scale_set.name, scale_set.group_id, scale_set.label_names
 
 
 AS_CONFIGURED = ("linux", 1, ("linux", "gpu"))
@@ -79,7 +79,7 @@ def test_a_standby_does_not_change_the_scale_set() -> None:
     world.github.change_scale_set("linux", labels=("theirs",))
     world.advance(CHECK_SECONDS + 120)
 
-    assert scale_set.labels == ("theirs",)
+    assert scale_set.label_names == ("theirs",)
     assert world.github.calls["update_scale_set"] == 0
 
 
@@ -139,8 +139,7 @@ def test_a_failed_check_does_not_disturb_the_session() -> None:
 def test_a_scale_set_created_under_the_name_of_a_renamed_one_is_used() -> None:
     world, renamed = serving_world()
     world.github.change_scale_set("linux", name="renamed")
-    url, labels = renamed.url, ("linux", "gpu")
-    other = world.github.add_scale_set(url, "linux", 1, labels)
+    other = world.github.add_scale_set(URL, "linux", 1, ("linux", "gpu"))
     world.github.end_session("renamed")
     world.advance(3)
 

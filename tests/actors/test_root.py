@@ -85,7 +85,7 @@ class Harness:
             backend_id_of=lambda settings: "memory" if one_engine else settings.name,
             open_backend=lambda _: self._open(backend),
         )
-        self.root = self.solo.stage.add(RootActor(context, self.ended.append))
+        self.root = self.solo.harness.add(RootActor(context, self.ended.append))
         self.root.on_start()
         self.solo.play()
 

@@ -85,8 +85,9 @@ class Slot:
 
     def begin_job(self, up: RunnerUp) -> None:
         """The agent connects and gets a job."""
-        self.solo.registered_set().capacity = 10
-        self.solo.registered_set().session = self.solo.github.new_session("host-a")
+        service = self.solo.github.connect(self.solo.settings)
+        session = service.open_session(self.scale_set_id, "host-a", Interrupt())
+        service.poll(session, 0, 10, Interrupt())
         self.solo.github.queue("linux")
         self.solo.github.runner_online(up.resource.runner_id)
         self.solo.github.start_job(up.resource.runner_id)

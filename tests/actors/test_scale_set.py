@@ -54,7 +54,7 @@ def test_a_surplus_idle_runner_is_retired_after_idle_timeout() -> None:
     world.agents_connect = False
     jobs = world.queue(1)
     world.play()
-    world.github.cancel("linux", jobs[0])
+    world.github.cancel(jobs[0])
     world.play()
     assert world.states() == ["idle"]
 

@@ -29,7 +29,7 @@ def assert_nothing_is_left(world: World) -> None:
     assert world.resources() == []
     assert not world.github.runners
     assert world.github.scale_set("linux") is None
-    assert all(actor.actor_stopped.is_set() for actor in world.stage.actors)
+    assert all(actor.actor_stopped.is_set() for actor in world.harness.actors)
 
 
 def test_idle_runners_go_at_once_and_nothing_is_left() -> None:
@@ -277,7 +277,7 @@ def test_a_runner_actor_that_is_made_while_stopping_ends_too() -> None:
     world.hanging = ()
     world.play()
     assert world.ended == [""]
-    assert all(a.actor_stopped.is_set() for a in world.stage.actors if not isinstance(a, ListenerActor))
+    assert all(a.actor_stopped.is_set() for a in world.harness.actors if not isinstance(a, ListenerActor))
 
 
 def test_a_listener_that_has_closed_does_not_connect_again() -> None:

@@ -23,7 +23,7 @@ from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.errors import BackendError, RateLimited, ServerError, StartFailed, Unreachable
 from runscaler.github.messages import JobCompleted, JobStarted
-from runscaler.testing.memory_records import JobState, MemoryJob
+from runscaler.simulator.records import Job, JobState
 from runscaler.testing.probe import deliver_one
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Life(RuleBasedStateMachine):
             idle_timeout=idle_timeout,
             host_cap=host_cap,
         )
-        self.jobs: list[MemoryJob] = []
+        self.jobs: list[Job] = []
         self.lost: set[str] = set()
         self.orphaned: list[int] = []
         self.lingering: list[str] = []
@@ -178,7 +178,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(kind=st.sampled_from(KINDS), number=st.integers(0, 3))
     def crash(self, kind: type[Any], number: int) -> None:
-        if living := self.world.stage.living(kind):
+        if living := self.world.harness.alive(kind):
             one_of(living, number).actor_ref.tell(object())
             self.crashed = True
 
@@ -256,7 +256,7 @@ class Life(RuleBasedStateMachine):
         world.backend._failures.clear()
         world.github.failures.clear()
         scale_set = world.github.scale_set("linux")
-        if scale_set is not None and scale_set.session and scale_set.session.owner == "somebody-else":
+        if scale_set is not None and scale_set.session and scale_set.session.owner == "another-host":
             world.github.end_session("linux")
         while self.orphaned:
             world.github.lease_over(self.orphaned.pop())
@@ -308,7 +308,7 @@ class Life(RuleBasedStateMachine):
         assert not world.resources()
         self._check_registrations(set())
         assert world.github.scale_set("linux") is None
-        assert all(actor.actor_stopped.is_set() for actor in world.stage.actors)
+        assert all(actor.actor_stopped.is_set() for actor in world.harness.actors)
 
 
 def one_of(choices: Sequence[T], number: int) -> T:

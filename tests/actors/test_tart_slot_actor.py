@@ -42,7 +42,7 @@ class Harness:
     def start(self) -> None:
         """Start the actor. Both scale sets join and report that they hold nothing."""
         parent = self.solo.parent.actor_ref
-        self.actor = self.solo.stage.add(
+        self.actor = self.solo.harness.add(
             TartSlotActor("tart", parent, self.solo.context, self.backend, self.sets)
         )
         self.actor.on_start()

@@ -21,7 +21,7 @@ from runscaler.status import SetState, Unmet
 
 if TYPE_CHECKING:
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.testing.memory_records import MemoryJob
+    from runscaler.simulator.records import Job
 
 
 def mac_set(name: str, *, pool: int = 0, most: int = 2, **settings: Any) -> ScaleSetSettings:
@@ -372,7 +372,7 @@ def test_a_crash_of_the_actor_loses_no_claim_and_grants_nothing_twice(pool: int)
     assert (world.backend.claims, len(world.backend.pooled)) == ({}, pool)
 
 
-def with_a_job_that_waits_for_a_warm_vm() -> tuple[MacWorld, MemoryJob]:
+def with_a_job_that_waits_for_a_warm_vm() -> tuple[MacWorld, Job]:
     """The claim waits in the inbox of `TartSlotActor`, which handles no messages for now."""
     world = MacWorld(mac_set("a", pool=1))
     world.advance(1)
@@ -385,7 +385,7 @@ def with_a_job_that_waits_for_a_warm_vm() -> tuple[MacWorld, MemoryJob]:
 
 def test_a_warm_vm_that_was_granted_to_a_job_just_cancelled_is_removed() -> None:
     world, job = with_a_job_that_waits_for_a_warm_vm()
-    world.github.cancel("a", job)
+    world.github.cancel(job)
     world.play()
     assert world.states() == []
 
@@ -402,7 +402,7 @@ def test_a_warm_vm_whose_grant_was_lost_with_its_scale_set_actor_is_removed() ->
     world.hanging = (ScaleSetActor,)
     world.deliver()
     with suppress(ActorCrashed):
-        world.stage.living(ScaleSetActor)[0].on_receive(object())
+        world.harness.alive(ScaleSetActor)[0].on_receive(object())
     world.hanging = ()
     world.advance(60)
     assert world.states() == ["busy"]
@@ -417,7 +417,7 @@ def test_a_crashed_scale_set_delays_the_others_only_shortly() -> None:
     world = two_sets()
     world.queue(2, "a")
     world.play()
-    world.crash(type(world.stage.actors[3]))
+    world.crash(type(world.harness.actors[3]))
     world.queue(1, "b")
     world.advance(HOLD_REPORT_SECONDS)
     world.finish_next("a")

@@ -53,7 +53,7 @@ def daemon(github):
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         process = subprocess.Popen([*RUNNER, "run", *words], **pipes)
         started.append(process)
-        assert github.gate.watch(lambda: _sessions(github) == 1, TIMEOUT)
+        assert github.lock.watch(lambda: _sessions(github) == 1, TIMEOUT)
         return process
 
     yield start
@@ -64,7 +64,7 @@ def daemon(github):
 
 
 def _sessions(github: SimulatorServer) -> int:
-    return sum(session.live for session in github.machine.world.sessions.values())
+    return sum(session.live for session in github.machine.store.sessions.values())
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -81,9 +81,9 @@ def test_a_graceful_stop_is_a_success_and_leaves_nothing(github, config, daemon,
 
     assert (code, err) == (0, "")
     assert "runner stopped" in out
-    with github.gate as machine:
+    with github.lock as machine:
         assert machine.final_violations() == ()
-        assert all(one.deleted for one in machine.world.scale_sets.values())
+        assert not any(one.live for one in machine.store.scale_sets.values())
 
 
 def test_status_shows_the_daemon_of_the_configuration(config, daemon):

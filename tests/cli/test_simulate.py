@@ -113,7 +113,7 @@ def test_a_scenario_without_a_client_is_reported_and_exits_with_1() -> None:
 
         rest = process.stdout.read().splitlines()
         assert process.wait(30) == 1
-    assert result[2] == "scenario     A session lives on, but its polls are never answered again.\n"
+    assert result[2] == "scenario     A session stays valid, but its polls are never answered again.\n"
     assert result[3].startswith("look for     ")
     assert rest == [
         "✗ mute-session: 0 jobs done, 0 failed, 0 waiting; no rule broken",

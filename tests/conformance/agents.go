@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// agent is one runner process on its way through one job.
+// agent is one process of our demo agent, which runs one job.
 type agent struct {
 	name   string
 	output bytes.Buffer
@@ -20,14 +20,14 @@ type agent struct {
 	err    error
 }
 
-// startAgent runs our agent with a JIT configuration, in a folder of its own. It is told to end when
-// ctx is over, and killed when it does not.
-func (j *judge) startAgent(ctx context.Context, name, jit string) (*agent, error) {
-	folder := filepath.Join(j.folder, name)
+// startAgent runs our agent with a JIT configuration in a directory of its own. When ctx is done, it is opts
+// to end, and killed if it does not.
+func (s *suite) startAgent(ctx context.Context, name, jit string) (*agent, error) {
+	folder := filepath.Join(s.folder, name)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
 	}
-	command := exec.CommandContext(ctx, j.python, j.agent)
+	command := exec.CommandContext(ctx, s.python, s.agent)
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = 35 * time.Second
 	command.Dir = folder
@@ -44,8 +44,8 @@ func (j *judge) startAgent(ctx context.Context, name, jit string) (*agent, error
 	return started, nil
 }
 
-// endedWell waits for the agent's end; it must have exited with 0.
-func (a *agent) endedWell(ctx context.Context) error {
+// exitedWith0 waits for the agent to exit; its exit code must be 0.
+func (a *agent) exitedWith0(ctx context.Context) error {
 	select {
 	case <-a.ended:
 	case <-ctx.Done():

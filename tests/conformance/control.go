@@ -9,7 +9,7 @@ import (
 	"net/http"
 )
 
-// control is the simulator's control API (docs/protocol.md § 9.6).
+// control is a client of the simulator's control API (docs/protocol.md § 9.6).
 type control struct{ url string }
 
 // step is one shell step of a job.
@@ -18,18 +18,18 @@ type step struct {
 	Run  string `json:"run"`
 }
 
-// violations are the rules broken so far, with what would be left behind if this were the end.
+// violations are all violations so far, including what would be left behind if the client ended now.
 func (c control) violations(ctx context.Context) ([]json.RawMessage, error) {
 	var listed []json.RawMessage
 	err := c.call(ctx, http.MethodGet, "violations?final=1", nil, &listed)
 	return listed, err
 }
 
-func (c control) forgive(ctx context.Context) error {
+func (c control) clearViolations(ctx context.Context) error {
 	return c.call(ctx, http.MethodDelete, "violations", nil, nil)
 }
 
-// queue asks for count like jobs of one step and returns their ids.
+// queue queues count equal jobs with one step and returns their ids.
 func (c control) queue(ctx context.Context, scaleSet string, count int, run string) ([]string, error) {
 	order := map[string]any{
 		"scaleSet":    scaleSet,
@@ -50,7 +50,7 @@ func (c control) session(ctx context.Context, id, action string) error {
 	return c.call(ctx, http.MethodPost, "sessions/"+id, map[string]string{"action": action}, nil)
 }
 
-// fault makes the next count replies to matching calls suffer.
+// fault sets a fault for the next count matching calls.
 func (c control) fault(ctx context.Context, name string, count int, match map[string]string, params map[string]any) error {
 	order := map[string]any{"fault": name, "count": count, "match": match, "params": params}
 	return c.call(ctx, http.MethodPost, "faults", order, nil)

@@ -9,30 +9,30 @@ import (
 	"github.com/actions/scaleset"
 )
 
-// judgeJobs follows jobs from the queue to their end, with our agent as the runner.
-func judgeJobs(ctx context.Context, j *judge) {
-	j.withScaleSet(ctx, "jobs", func(client *scaleset.Client, made *scaleset.RunnerScaleSet) {
+// checkJobs follows jobs from the queue to their completion, with our agent as the runner.
+func checkJobs(ctx context.Context, s *suite) {
+	s.withScaleSet(ctx, "jobs", func(client *scaleset.Client, made *scaleset.RunnerScaleSet) {
 		session, err := client.MessageSessionClient(ctx, made.ID, "host-a")
 		if err != nil {
 			panic(err)
 		}
 		messages := &queue{session: session, capacity: 3}
-		judgeMessage(ctx, j, messages)
-		judgeOffer(ctx, j, messages)
-		judgeRun(ctx, j, client, made, messages)
-		judgeFailedJob(ctx, j, client, made, messages)
-		j.check("the session can be closed", func() error { return session.Close(ctx) })
+		checkMessage(ctx, s, messages)
+		checkOffer(ctx, s, messages)
+		checkRun(ctx, s, client, made, messages)
+		checkFailedJob(ctx, s, client, made, messages)
+		s.check("the session can be closed", func() error { return session.Close(ctx) })
 	})
 }
 
-// judgeMessage looks at one message: delivered until deleted, hidden behind lastMessageId.
-func judgeMessage(ctx context.Context, j *judge, messages *queue) {
+// checkMessage checks that a message is delivered until it is deleted, unless lastMessageId excludes it.
+func checkMessage(ctx context.Context, s *suite, messages *queue) {
 	var first *scaleset.RunnerScaleSetMessage
-	j.check("a queued job makes a message with statistics", func() error {
+	s.check("a queued job makes a message with statistics", func() error {
 		if _, err := messages.session.GetMessage(ctx, 0, messages.capacity); err != nil {
 			return err
 		}
-		if _, err := j.control.queue(ctx, "jobs", 1, j.waitFor("first")); err != nil {
+		if _, err := s.control.queue(ctx, "jobs", 1, s.waitFor("first")); err != nil {
 			return err
 		}
 		var err error
@@ -42,23 +42,23 @@ func judgeMessage(ctx context.Context, j *judge, messages *queue) {
 		}
 		return want(first != nil && first.MessageID > 0 && first.Statistics != nil, "got %s", text(first))
 	})
-	j.check("a message that was not deleted comes again", func() error {
+	s.check("a message that was not deleted comes again", func() error {
 		again, err := messages.session.GetMessage(ctx, 0, messages.capacity)
 		if err != nil {
 			return err
 		}
 		return want(again != nil && again.MessageID == first.MessageID, "got %s", text(again))
 	})
-	j.check("it stays behind a poll that names it as the last", func() error {
+	s.check("it stays behind a poll that names it as the last", func() error {
 		next, err := messages.session.GetMessage(ctx, first.MessageID, messages.capacity)
 		if err != nil {
 			return err
 		}
 		return want(next == nil, "got %s", text(next))
 	})
-	j.check("a message can be deleted although the queue token has ended, and again without harm", func() error {
+	s.check("a message can be deleted although the queue token has ended, and again without harm", func() error {
 		messages.take(first)
-		if err := j.control.session(ctx, messages.session.Session().SessionID.String(), "expire-token"); err != nil {
+		if err := s.control.session(ctx, messages.session.Session().SessionID.String(), "expire-token"); err != nil {
 			return err
 		}
 		if err := messages.session.DeleteMessage(ctx, first.MessageID); err != nil {
@@ -68,15 +68,15 @@ func judgeMessage(ctx context.Context, j *judge, messages *queue) {
 	})
 }
 
-// judgeOffer sees the job assigned: by the service itself, or after acquiring it.
-func judgeOffer(ctx context.Context, j *judge, messages *queue) {
-	if !j.offers() {
-		j.check("a job within capacity is assigned without being asked for", func() error {
+// checkOffer checks that the job is assigned, by the service itself or after it is acquired.
+func checkOffer(ctx context.Context, s *suite, messages *queue) {
+	if !s.offers() {
+		s.check("a job within capacity is assigned without being asked for", func() error {
 			return want(len(messages.assigned) == 1 && messages.counts.TotalAssignedJobs == 1, "got %s", text(messages.counts))
 		})
 		return
 	}
-	j.check("a job is offered, and can be acquired once", func() error {
+	s.check("a job is offered, and can be acquired once", func() error {
 		if err := want(len(messages.available) == 1, "got %s", text(messages.available)); err != nil {
 			return err
 		}
@@ -91,17 +91,17 @@ func judgeOffer(ctx context.Context, j *judge, messages *queue) {
 		}
 		return want(len(acquired) == 1 && acquired[0] == id && len(again) == 0, "acquired %v, then %v", acquired, again)
 	})
-	j.check("an acquired job is assigned", func() error {
+	s.check("an acquired job is assigned", func() error {
 		return messages.until(ctx, func() bool { return len(messages.assigned) == 1 })
 	})
 }
 
-// judgeRun holds the job open while it asks for what must be refused, then lets it end.
-func judgeRun(ctx context.Context, j *judge, client *scaleset.Client, made *scaleset.RunnerScaleSet, messages *queue) {
+// checkRun keeps the job running while it makes calls that must be refused, then lets it end.
+func checkRun(ctx context.Context, s *suite, client *scaleset.Client, made *scaleset.RunnerScaleSet, messages *queue) {
 	var runner *scaleset.RunnerReference
 	var process *agent
-	j.check("our agent takes the job: JobStarted names it", func() (err error) {
-		if runner, process, err = j.startRunner(ctx, client, made, "runner-0000000a"); err != nil {
+	s.check("our agent takes the job: JobStarted names it", func() (err error) {
+		if runner, process, err = s.startRunner(ctx, client, made, "runner-0000000a"); err != nil {
 			return err
 		}
 		if err := messages.until(ctx, func() bool { return len(messages.started) == 1 }); err != nil {
@@ -111,14 +111,14 @@ func judgeRun(ctx context.Context, j *judge, client *scaleset.Client, made *scal
 		named := got.RunnerID == runner.ID && got.RunnerName == runner.Name && got.JobID == messages.assigned[0].JobID
 		return want(named && !got.RunnerAssignTime.IsZero() && got.FinishTime.IsZero(), "got %s", text(got))
 	})
-	j.check("a runner with a job can't be removed", func() error {
+	s.check("a runner with a job can't be removed", func() error {
 		return is(client.RemoveRunner(ctx, int64(runner.ID)), scaleset.JobStillRunningError)
 	})
-	j.check("a scale set with a running job can't be deleted", func() error {
+	s.check("a scale set with a running job can't be deleted", func() error {
 		return refused(client.DeleteRunnerScaleSet(ctx, made.ID), "Exception")
 	})
-	j.check("the job succeeds: JobCompleted names runner and result", func() error {
-		if err := j.let("first"); err != nil {
+	s.check("the job succeeds: JobCompleted names runner and result", func() error {
+		if err := s.release("first"); err != nil {
 			return err
 		}
 		if err := messages.until(ctx, func() bool { return len(messages.completed) == 1 }); err != nil {
@@ -128,22 +128,22 @@ func judgeRun(ctx context.Context, j *judge, client *scaleset.Client, made *scal
 		named := got.Result == "succeeded" && got.RunnerID == runner.ID && got.RunnerName == runner.Name
 		return want(named && !got.FinishTime.IsZero(), "got %s", text(got))
 	})
-	j.check("the agent ends with 0 after its job", func() error { return process.endedWell(ctx) })
-	j.check("an ephemeral runner is gone after its job", func() error {
+	s.check("the agent ends with 0 after its job", func() error { return process.exitedWith0(ctx) })
+	s.check("an ephemeral runner is gone after its job", func() error {
 		_, err := client.GetRunner(ctx, runner.ID)
 		return is(err, scaleset.RunnerNotFoundError)
 	})
 }
 
-func judgeFailedJob(ctx context.Context, j *judge, client *scaleset.Client, made *scaleset.RunnerScaleSet, messages *queue) {
-	j.check("a job that fails is completed as failed, and its agent ends with 0", func() error {
-		if _, err := j.control.queue(ctx, "jobs", 1, "exit 3"); err != nil {
+func checkFailedJob(ctx context.Context, s *suite, client *scaleset.Client, made *scaleset.RunnerScaleSet, messages *queue) {
+	s.check("a job that fails is completed as failed, and its agent ends with 0", func() error {
+		if _, err := s.control.queue(ctx, "jobs", 1, "exit 3"); err != nil {
 			return err
 		}
 		if err := messages.untilAssigned(ctx, 2); err != nil {
 			return err
 		}
-		_, process, err := j.startRunner(ctx, client, made, "runner-0000000b")
+		_, process, err := s.startRunner(ctx, client, made, "runner-0000000b")
 		if err != nil {
 			return err
 		}
@@ -153,17 +153,17 @@ func judgeFailedJob(ctx context.Context, j *judge, client *scaleset.Client, made
 		if err := want(messages.completed[1].Result == "failed", "got %s", text(messages.completed[1])); err != nil {
 			return err
 		}
-		return process.endedWell(ctx)
+		return process.exitedWith0(ctx)
 	})
-	j.check("a job cancelled before it starts is completed without a runner", func() error {
-		queued, err := j.control.queue(ctx, "jobs", 1, "true")
+	s.check("a job cancelled before it starts is completed without a runner", func() error {
+		queued, err := s.control.queue(ctx, "jobs", 1, "true")
 		if err != nil {
 			return err
 		}
 		if err := messages.untilAssigned(ctx, 3); err != nil {
 			return err
 		}
-		if err := j.control.cancel(ctx, queued[0]); err != nil {
+		if err := s.control.cancel(ctx, queued[0]); err != nil {
 			return err
 		}
 		if err := messages.until(ctx, func() bool { return len(messages.completed) == 3 }); err != nil {
@@ -172,25 +172,25 @@ func judgeFailedJob(ctx context.Context, j *judge, client *scaleset.Client, made
 		got := messages.completed[2]
 		return want(got.Result == "canceled" && got.RunnerID == 0 && got.RunnerName == "", "got %s", text(got))
 	})
-	j.check("afterwards all counts are zero", func() error {
+	s.check("afterwards all counts are zero", func() error {
 		return want(messages.counts == scaleset.RunnerScaleSetStatistic{}, "got %s", text(messages.counts))
 	})
 }
 
-func (j *judge) startRunner(ctx context.Context, client *scaleset.Client, made *scaleset.RunnerScaleSet, name string) (*scaleset.RunnerReference, *agent, error) {
+func (s *suite) startRunner(ctx context.Context, client *scaleset.Client, made *scaleset.RunnerScaleSet, name string) (*scaleset.RunnerReference, *agent, error) {
 	jit, err := client.GenerateJitRunnerConfig(ctx, &scaleset.RunnerScaleSetJitRunnerSetting{Name: name, WorkFolder: "_work"}, made.ID)
 	if err != nil {
 		return nil, nil, err
 	}
-	process, err := j.startAgent(ctx, name, jit.EncodedJITConfig)
+	process, err := s.startAgent(ctx, name, jit.EncodedJITConfig)
 	return jit.Runner, process, err
 }
 
-// waitFor is a step that runs until let opens the gate of that name.
-func (j *judge) waitFor(gate string) string {
-	return fmt.Sprintf("while [ ! -e '%s' ]; do sleep 0.05; done", filepath.Join(j.folder, gate))
+// waitFor is a step that runs until release is called with the same name.
+func (s *suite) waitFor(name string) string {
+	return fmt.Sprintf("while [ ! -e '%s' ]; do sleep 0.05; done", filepath.Join(s.folder, name))
 }
 
-func (j *judge) let(gate string) error {
-	return os.WriteFile(filepath.Join(j.folder, gate), nil, 0o600)
+func (s *suite) release(name string) error {
+	return os.WriteFile(filepath.Join(s.folder, name), nil, 0o600)
 }

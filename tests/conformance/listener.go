@@ -10,26 +10,26 @@ import (
 	"github.com/actions/scaleset/listener"
 )
 
-// judgeListener runs the library's listener until all jobs are done, one process of our agent a job.
-func judgeListener(ctx context.Context, j *judge) {
-	j.withScaleSet(ctx, "listener", func(client *scaleset.Client, made *scaleset.RunnerScaleSet) {
-		scaler := &scaler{judge: j, client: client, scaleSet: made, live: map[string]*agent{}}
+// checkListener runs the library's listener until all jobs are completed, each by a process of our agent.
+func checkListener(ctx context.Context, s *suite) {
+	s.withScaleSet(ctx, "listener", func(client *scaleset.Client, made *scaleset.RunnerScaleSet) {
+		scaler := &scaler{suite: s, client: client, scaleSet: made, live: map[string]*agent{}}
 		started := time.Now()
-		what := fmt.Sprintf("the listener sees %d jobs through with at most %d runners", j.jobs, j.runners)
-		j.check(what, func() error { return scaler.listen(ctx) })
+		what := fmt.Sprintf("the listener sees %d jobs through with at most %d runners", s.jobs, s.runners)
+		s.check(what, func() error { return scaler.listen(ctx) })
 		fmt.Printf("      %d jobs in %.1f s\n", len(scaler.results), time.Since(started).Seconds())
-		j.check("every job was started once and succeeded once", scaler.eachOnce)
-		j.check("no more runners were busy than allowed", func() error {
-			return want(scaler.mostBusy <= j.runners, "%d of %d", scaler.mostBusy, j.runners)
+		s.check("every job was started once and succeeded once", scaler.eachOnce)
+		s.check("no more runners were busy than allowed", func() error {
+			return want(scaler.mostBusy <= s.runners, "%d of %d", scaler.mostBusy, s.runners)
 		})
-		j.check("every agent ended with 0", func() error { return scaler.endedWell(ctx) })
-		j.check("no registration is left", func() error { return scaler.noneLeft(ctx) })
+		s.check("every agent ended with 0", func() error { return scaler.exitedWith0(ctx) })
+		s.check("no registration is left", func() error { return scaler.noneLeft(ctx) })
 	})
 }
 
-// scaler is the part of a daemon that the library leaves to its user.
+// scaler is the part of a daemon that users of the library implement.
 type scaler struct {
-	judge    *judge
+	suite    *suite
 	client   *scaleset.Client
 	scaleSet *scaleset.RunnerScaleSet
 	start    func(name string) (*agent, error)
@@ -47,10 +47,10 @@ func (s *scaler) listen(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, session.Close(ctx)) }()
-	if _, err := s.judge.control.queue(ctx, s.scaleSet.Name, s.judge.jobs, "echo conformance"); err != nil {
+	if _, err := s.suite.control.queue(ctx, s.scaleSet.Name, s.suite.jobs, "echo conformance"); err != nil {
 		return err
 	}
-	config := listener.Config{ScaleSetID: s.scaleSet.ID, MaxRunners: s.judge.runners}
+	config := listener.Config{ScaleSetID: s.scaleSet.ID, MaxRunners: s.suite.runners}
 	ears, err := listener.New(session, config, listener.WithMetricsRecorder(s))
 	if err != nil {
 		return err
@@ -58,8 +58,8 @@ func (s *scaler) listen(ctx context.Context) (err error) {
 	until, stop := context.WithCancel(ctx)
 	defer stop()
 	s.stop = stop
-	s.start = func(name string) (*agent, error) { // with the outer context: the last agents outlive the listener
-		_, started, err := s.judge.startRunner(ctx, s.client, s.scaleSet, name)
+	s.start = func(name string) (*agent, error) { // with the outer context, because the last agents outlive the listener
+		_, started, err := s.suite.startRunner(ctx, s.client, s.scaleSet, name)
 		return started, err
 	}
 	if err := ears.Run(until, s); !errors.Is(err, context.Canceled) || ctx.Err() != nil {
@@ -69,7 +69,7 @@ func (s *scaler) listen(ctx context.Context) (err error) {
 }
 
 func (s *scaler) HandleDesiredRunnerCount(_ context.Context, count int) (int, error) {
-	target := min(count, s.judge.runners)
+	target := min(count, s.suite.runners)
 	for len(s.live) < target {
 		name := fmt.Sprintf("runner-%08x", 0x1000+len(s.all))
 		started, err := s.start(name)
@@ -90,7 +90,7 @@ func (s *scaler) HandleJobStarted(_ context.Context, job *scaleset.JobStarted) e
 func (s *scaler) HandleJobCompleted(_ context.Context, job *scaleset.JobCompleted) error {
 	delete(s.live, job.RunnerName)
 	s.results = append(s.results, job.Result)
-	if len(s.results) == s.judge.jobs {
+	if len(s.results) == s.suite.jobs {
 		s.stop()
 	}
 	return nil
@@ -117,13 +117,13 @@ func (s *scaler) eachOnce() error {
 			return fmt.Errorf("results: %v", s.results)
 		}
 	}
-	return want(len(seen) == s.judge.jobs && len(s.results) == s.judge.jobs, "%d started, %d completed", len(seen), len(s.results))
+	return want(len(seen) == s.suite.jobs && len(s.results) == s.suite.jobs, "%d started, %d completed", len(seen), len(s.results))
 }
 
-func (s *scaler) endedWell(ctx context.Context) error {
+func (s *scaler) exitedWith0(ctx context.Context) error {
 	var problems []error
 	for _, started := range s.all {
-		problems = append(problems, started.endedWell(ctx))
+		problems = append(problems, started.exitedWith0(ctx))
 	}
 	return errors.Join(problems...)
 }

@@ -1,6 +1,6 @@
-// Conformance judges our simulator of GitHub by GitHub's own client library: every call of the
-// client, then a whole life of the library's listener with our agent as the runner. The simulator
-// must be fresh and run with fast timers.
+// Conformance checks our simulator of GitHub with GitHub's own client library: every call of the client, then
+// the library's listener from start to end, with our agent as the runner. The simulator must be newly started,
+// with fast timers.
 package main
 
 import (
@@ -15,19 +15,19 @@ import (
 )
 
 func main() {
-	var told options
-	flag.StringVar(&told.url, "url", "http://127.0.0.1:9001", "where the simulator listens")
-	flag.StringVar(&told.flavour, "flavour", "assign", "the simulator's flavour: assign or acquire")
-	flag.StringVar(&told.python, "python", "python3", "the interpreter that runs the agent")
-	flag.StringVar(&told.agent, "agent", "", "the path of the runner agent")
-	flag.IntVar(&told.jobs, "jobs", 30, "how many jobs the listener sees through")
-	flag.IntVar(&told.runners, "runners", 5, "how many runners may live at once")
+	var opts options
+	flag.StringVar(&opts.url, "url", "http://127.0.0.1:9001", "where the simulator listens")
+	flag.StringVar(&opts.flavour, "flavour", "assign", "the simulator's flavour: assign or acquire")
+	flag.StringVar(&opts.python, "python", "python3", "the interpreter that runs the agent")
+	flag.StringVar(&opts.agent, "agent", "", "the path of the runner agent")
+	flag.IntVar(&opts.jobs, "jobs", 30, "how many jobs the listener runs")
+	flag.IntVar(&opts.runners, "runners", 5, "how many runners may run at once")
 	flag.Parse()
-	told.url = strings.TrimRight(told.url, "/")
-	os.Exit(run(told))
+	opts.url = strings.TrimRight(opts.url, "/")
+	os.Exit(run(opts))
 }
 
-func run(told options) int {
+func run(opts options) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
@@ -39,14 +39,14 @@ func run(told options) int {
 	}
 	defer os.RemoveAll(folder)
 
-	judge := &judge{options: told, folder: folder, control: control{url: told.url}}
-	judge.part(ctx, "credentials and scopes", judgeScopes)
-	judge.part(ctx, "scale sets", judgeScaleSets)
-	judge.part(ctx, "runners", judgeRunners)
-	judge.part(ctx, "sessions", judgeSessions)
-	judge.part(ctx, "jobs", judgeJobs)
-	judge.part(ctx, "recoveries", judgeRecoveries)
-	judge.part(ctx, "listener", judgeListener)
-	judgeRefusals(ctx, judge)
-	return judge.summary()
+	checks := &suite{options: opts, folder: folder, control: control{url: opts.url}}
+	checks.part(ctx, "credentials and scopes", checkScopes)
+	checks.part(ctx, "scale sets", checkScaleSets)
+	checks.part(ctx, "runners", checkRunners)
+	checks.part(ctx, "sessions", checkSessions)
+	checks.part(ctx, "jobs", checkJobs)
+	checks.part(ctx, "recoveries", checkRecoveries)
+	checks.part(ctx, "listener", checkListener)
+	checkRefusals(ctx, checks)
+	return checks.summary()
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/actions/scaleset"
 )
 
-// queue reads a session's messages one after the other and remembers what came.
+// queue reads the messages of a session one after the other and keeps them.
 type queue struct {
 	session   *scaleset.MessageSessionClient
 	capacity  int
@@ -19,7 +19,7 @@ type queue struct {
 	counts    scaleset.RunnerScaleSetStatistic
 }
 
-// until polls and acknowledges until enough has come.
+// until polls and acknowledges messages until enough is true.
 func (q *queue) until(ctx context.Context, enough func() bool) error {
 	for !enough() {
 		if ctx.Err() != nil {
@@ -51,7 +51,7 @@ func (q *queue) take(message *scaleset.RunnerScaleSetMessage) {
 	}
 }
 
-// untilAssigned waits for count assigned jobs, acquiring what is offered.
+// untilAssigned waits for count assigned jobs and acquires offered ones.
 func (q *queue) untilAssigned(ctx context.Context, count int) error {
 	acquired := 0
 	return q.until(ctx, func() bool {

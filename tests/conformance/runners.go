@@ -9,12 +9,12 @@ import (
 	"github.com/actions/scaleset"
 )
 
-// judgeRunners registers a runner, looks it up and removes it, without ever starting one.
-func judgeRunners(ctx context.Context, j *judge) {
-	j.withScaleSet(ctx, "runners", func(client *scaleset.Client, made *scaleset.RunnerScaleSet) {
+// checkRunners registers, looks up and removes a runner without starting it.
+func checkRunners(ctx context.Context, s *suite) {
+	s.withScaleSet(ctx, "runners", func(client *scaleset.Client, made *scaleset.RunnerScaleSet) {
 		var jit *scaleset.RunnerScaleSetJitRunnerConfig
 		setting := &scaleset.RunnerScaleSetJitRunnerSetting{Name: "runner-00000001"}
-		j.check("a JIT configuration names its runner and holds the three files", func() (err error) {
+		s.check("a JIT configuration names its runner and holds the three files", func() (err error) {
 			if jit, err = client.GenerateJitRunnerConfig(ctx, setting, made.ID); err != nil {
 				return err
 			}
@@ -22,33 +22,33 @@ func judgeRunners(ctx context.Context, j *judge) {
 			if err := want(named, "got %s", text(jit.Runner)); err != nil {
 				return err
 			}
-			return holdsTheFiles(jit.EncodedJITConfig)
+			return decodes(jit.EncodedJITConfig)
 		})
-		judgeRunnerLookUps(ctx, j, client, jit.Runner)
-		judgeRemoval(ctx, j, client, jit.Runner)
+		checkRunnerLookUps(ctx, s, client, jit.Runner)
+		checkRemoval(ctx, s, client, jit.Runner)
 	})
 }
 
-func judgeRunnerLookUps(ctx context.Context, j *judge, client *scaleset.Client, made *scaleset.RunnerReference) {
-	j.check("a runner is found by its id", func() error {
+func checkRunnerLookUps(ctx context.Context, s *suite, client *scaleset.Client, made *scaleset.RunnerReference) {
+	s.check("a runner is found by its id", func() error {
 		found, err := client.GetRunner(ctx, made.ID)
 		if err != nil {
 			return err
 		}
 		return want(*found == *made, "got %s", text(found))
 	})
-	j.check("a runner is found by its name", func() error {
+	s.check("a runner is found by its name", func() error {
 		found, err := client.GetRunnerByName(ctx, made.Name)
 		if err != nil {
 			return err
 		}
 		return want(found != nil && *found == *made, "got %s", text(found))
 	})
-	j.check("an unknown runner id is not found", func() error {
+	s.check("an unknown runner id is not found", func() error {
 		_, err := client.GetRunner(ctx, 999999)
 		return is(err, scaleset.RunnerNotFoundError)
 	})
-	j.check("an unknown runner name is not found", func() error {
+	s.check("an unknown runner name is not found", func() error {
 		found, err := client.GetRunnerByName(ctx, "runner-ffffffff")
 		if err != nil {
 			return err
@@ -57,21 +57,21 @@ func judgeRunnerLookUps(ctx context.Context, j *judge, client *scaleset.Client, 
 	})
 }
 
-func judgeRemoval(ctx context.Context, j *judge, client *scaleset.Client, made *scaleset.RunnerReference) {
-	j.check("a runner can be removed, and is gone", func() error {
+func checkRemoval(ctx context.Context, s *suite, client *scaleset.Client, made *scaleset.RunnerReference) {
+	s.check("a runner can be removed, and is gone", func() error {
 		if err := client.RemoveRunner(ctx, int64(made.ID)); err != nil {
 			return err
 		}
 		_, err := client.GetRunner(ctx, made.ID)
 		return is(err, scaleset.RunnerNotFoundError)
 	})
-	j.check("removing it again does no harm", func() error {
+	s.check("removing it again does no harm", func() error {
 		return client.RemoveRunner(ctx, int64(made.ID))
 	})
 }
 
-// holdsTheFiles opens both layers of a JIT configuration (docs/protocol.md § 8.1).
-func holdsTheFiles(encoded string) error {
+// decodes decodes both layers of a JIT configuration (docs/protocol.md § 8.1).
+func decodes(encoded string) error {
 	outer, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
 		return err
@@ -88,9 +88,9 @@ func holdsTheFiles(encoded string) error {
 	return nil
 }
 
-// withScaleSet gives the body a scale set of its own, which it may delete.
-func (j *judge) withScaleSet(ctx context.Context, name string, body func(*scaleset.Client, *scaleset.RunnerScaleSet)) {
-	client, err := j.client(organisation)
+// withScaleSet calls body with a new scale set, which body may delete.
+func (s *suite) withScaleSet(ctx context.Context, name string, body func(*scaleset.Client, *scaleset.RunnerScaleSet)) {
+	client, err := s.client(organisation)
 	if err != nil {
 		panic(err)
 	}
@@ -99,7 +99,7 @@ func (j *judge) withScaleSet(ctx context.Context, name string, body func(*scales
 		panic(err)
 	}
 	body(client, made)
-	j.check("the scale set "+name+" can be deleted afterwards", func() error {
+	s.check("the scale set "+name+" can be deleted afterwards", func() error {
 		return client.DeleteRunnerScaleSet(ctx, made.ID)
 	})
 }

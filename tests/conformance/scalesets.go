@@ -6,34 +6,34 @@ import (
 	"github.com/actions/scaleset"
 )
 
-// judgeScaleSets makes every call about runner groups and scale sets, from the first look to the delete.
-func judgeScaleSets(ctx context.Context, j *judge) {
-	client, err := j.client(organisation)
+// checkScaleSets makes every call about runner groups and scale sets.
+func checkScaleSets(ctx context.Context, s *suite) {
+	client, err := s.client(organisation)
 	if err != nil {
 		panic(err)
 	}
-	j.check("the default runner group has id 1", func() error {
+	s.check("the default runner group has id 1", func() error {
 		group, err := client.GetRunnerGroupByName(ctx, scaleset.DefaultRunnerGroup)
 		if err != nil {
 			return err
 		}
 		return want(group.ID == 1 && group.IsDefault, "got %s", text(group))
 	})
-	j.check("an unknown runner group is said to be none", func() error {
+	s.check("an unknown runner group is said to be none", func() error {
 		_, err := client.GetRunnerGroupByName(ctx, "nobody")
 		return refused(err, "no runner group found")
 	})
-	j.check("a scale set that is not there is not found", func() error {
+	s.check("a scale set that is not there is not found", func() error {
 		found, err := client.GetRunnerScaleSet(ctx, 1, "linux")
 		if err != nil {
 			return err
 		}
 		return want(found == nil, "found %s", text(found))
 	})
-	made := judgeCreation(ctx, j, client)
-	judgeLookUps(ctx, j, client, made)
-	judgeUpdate(ctx, j, client, made)
-	j.check("a scale set can be deleted, and is gone", func() error {
+	made := checkCreation(ctx, s, client)
+	checkLookUps(ctx, s, client, made)
+	checkUpdate(ctx, s, client, made)
+	s.check("a scale set can be deleted, and is gone", func() error {
 		if err := client.DeleteRunnerScaleSet(ctx, made.ID); err != nil {
 			return err
 		}
@@ -45,9 +45,9 @@ func judgeScaleSets(ctx context.Context, j *judge) {
 	})
 }
 
-func judgeCreation(ctx context.Context, j *judge, client *scaleset.Client) *scaleset.RunnerScaleSet {
+func checkCreation(ctx context.Context, s *suite, client *scaleset.Client) *scaleset.RunnerScaleSet {
 	var made *scaleset.RunnerScaleSet
-	j.check("a scale set can be created, and comes back complete", func() (err error) {
+	s.check("a scale set can be created, and comes back complete", func() (err error) {
 		made, err = client.CreateRunnerScaleSet(ctx, &scaleset.RunnerScaleSet{
 			Name:          "Linux",
 			RunnerGroupID: 1,
@@ -64,22 +64,22 @@ func judgeCreation(ctx context.Context, j *judge, client *scaleset.Client) *scal
 	return made
 }
 
-func judgeLookUps(ctx context.Context, j *judge, client *scaleset.Client, made *scaleset.RunnerScaleSet) {
-	j.check("it is found by its name, whatever the case", func() error {
+func checkLookUps(ctx context.Context, s *suite, client *scaleset.Client, made *scaleset.RunnerScaleSet) {
+	s.check("it is found by its name, whatever the case", func() error {
 		found, err := client.GetRunnerScaleSet(ctx, 1, "lINUX")
 		if err != nil {
 			return err
 		}
 		return want(found != nil && found.ID == made.ID, "got %s", text(found))
 	})
-	j.check("it is found by its id", func() error {
+	s.check("it is found by its id", func() error {
 		found, err := client.GetRunnerScaleSetByID(ctx, made.ID)
 		if err != nil {
 			return err
 		}
 		return want(found != nil && found.Name == made.Name, "got %s", text(found))
 	})
-	j.check("it is not found in another runner group", func() error {
+	s.check("it is not found in another runner group", func() error {
 		found, err := client.GetRunnerScaleSet(ctx, 99, "linux")
 		if err != nil {
 			return err
@@ -88,8 +88,8 @@ func judgeLookUps(ctx context.Context, j *judge, client *scaleset.Client, made *
 	})
 }
 
-func judgeUpdate(ctx context.Context, j *judge, client *scaleset.Client, made *scaleset.RunnerScaleSet) {
-	j.check("its labels can be changed without touching its name", func() error {
+func checkUpdate(ctx context.Context, s *suite, client *scaleset.Client, made *scaleset.RunnerScaleSet) {
+	s.check("its labels can be changed without touching its name", func() error {
 		changed, err := client.UpdateRunnerScaleSet(ctx, made.ID, &scaleset.RunnerScaleSet{
 			Labels: []scaleset.Label{{Name: "arm64"}},
 		})
@@ -98,14 +98,14 @@ func judgeUpdate(ctx context.Context, j *judge, client *scaleset.Client, made *s
 		}
 		return want(changed.Name == "Linux" && sameLabels(changed.Labels, "arm64"), "got %s", text(changed))
 	})
-	j.check("its name can be changed", func() error {
+	s.check("its name can be changed", func() error {
 		changed, err := client.UpdateRunnerScaleSet(ctx, made.ID, &scaleset.RunnerScaleSet{Name: "renamed"})
 		if err != nil {
 			return err
 		}
 		return want(changed.Name == "renamed" && changed.ID == made.ID, "got %s", text(changed))
 	})
-	j.check("without labels it gets its name as the only one", func() error {
+	s.check("without labels it gets its name as the only one", func() error {
 		plain, err := client.CreateRunnerScaleSet(ctx, &scaleset.RunnerScaleSet{Name: "plain", RunnerGroupID: 1})
 		if err != nil {
 			return err
@@ -117,7 +117,7 @@ func judgeUpdate(ctx context.Context, j *judge, client *scaleset.Client, made *s
 	})
 }
 
-// sameLabels says whether these are the labels, in order, all of the type that the library sends.
+// sameLabels tells whether these are the labels, in order, with the type that the library sends.
 func sameLabels(labels []scaleset.Label, names ...string) bool {
 	if len(labels) != len(names) {
 		return false

@@ -11,26 +11,26 @@ import (
 	"github.com/actions/scaleset"
 )
 
-// judgeScopes logs in with each kind of credential, on each kind of config URL.
-func judgeScopes(ctx context.Context, j *judge) {
+// checkScopes logs in with each kind of credential and each kind of config URL.
+func checkScopes(ctx context.Context, s *suite) {
 	for _, path := range []string{organisation, organisation + "/my-repo", "enterprises/my-enterprise"} {
-		j.check("a token serves "+path, func() error {
-			client, err := j.client(path)
+		s.check("a token serves "+path, func() error {
+			client, err := s.client(path)
 			if err != nil {
 				return err
 			}
-			return comesAndGoes(ctx, client)
+			return createAndDelete(ctx, client)
 		})
 	}
-	j.check("a GitHub App serves "+organisation, func() error {
-		client, err := j.app(organisation)
+	s.check("a GitHub App serves "+organisation, func() error {
+		client, err := s.app(organisation)
 		if err != nil {
 			return err
 		}
-		return comesAndGoes(ctx, client)
+		return createAndDelete(ctx, client)
 	})
-	j.check("a client may say later which scale set it is about", func() error {
-		client, err := j.client(organisation)
+	s.check("a client may say later which scale set it is about", func() error {
+		client, err := s.client(organisation)
 		if err != nil {
 			return err
 		}
@@ -40,12 +40,12 @@ func judgeScopes(ctx context.Context, j *judge) {
 		if err := want(client.SystemInfo() == info, "got %s", client.DebugInfo()); err != nil {
 			return err
 		}
-		return comesAndGoes(ctx, client)
+		return createAndDelete(ctx, client)
 	})
 }
 
-// comesAndGoes makes a scale set and deletes it.
-func comesAndGoes(ctx context.Context, client *scaleset.Client) error {
+// createAndDelete creates a scale set and deletes it.
+func createAndDelete(ctx context.Context, client *scaleset.Client) error {
 	made, err := client.CreateRunnerScaleSet(ctx, &scaleset.RunnerScaleSet{Name: "short-lived", RunnerGroupID: 1})
 	if err != nil {
 		return err
@@ -53,14 +53,14 @@ func comesAndGoes(ctx context.Context, client *scaleset.Client) error {
 	return client.DeleteRunnerScaleSet(ctx, made.ID)
 }
 
-func (j *judge) app(path string) (*scaleset.Client, error) {
+func (s *suite) app(path string) (*scaleset.Client, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
 	block := &pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}
 	return scaleset.NewClientWithGitHubApp(scaleset.ClientWithGitHubAppConfig{
-		GitHubConfigURL: j.url + "/" + path,
+		GitHubConfigURL: s.url + "/" + path,
 		GitHubAppAuth:   scaleset.GitHubAppAuth{ClientID: "Iv1.conformance", InstallationID: 7, PrivateKey: string(pem.EncodeToMemory(block))},
 		SystemInfo:      system,
 	})

@@ -7,11 +7,11 @@ import (
 	"github.com/actions/scaleset"
 )
 
-// judgeSessions opens a session, polls an empty queue, renews the token and closes the session.
-func judgeSessions(ctx context.Context, j *judge) {
-	j.withScaleSet(ctx, "sessions", func(client *scaleset.Client, made *scaleset.RunnerScaleSet) {
+// checkSessions opens a session, polls an empty queue, refreshes the token and closes the session.
+func checkSessions(ctx context.Context, s *suite) {
+	s.withScaleSet(ctx, "sessions", func(client *scaleset.Client, made *scaleset.RunnerScaleSet) {
 		var session *scaleset.MessageSessionClient
-		j.check("a session comes with queue, token, scale set and statistics", func() (err error) {
+		s.check("a session comes with queue, token, scale set and statistics", func() (err error) {
 			if session, err = client.MessageSessionClient(ctx, made.ID, "host-a"); err != nil {
 				return err
 			}
@@ -20,19 +20,19 @@ func judgeSessions(ctx context.Context, j *judge) {
 				got.RunnerScaleSet != nil && got.RunnerScaleSet.ID == made.ID && got.Statistics != nil
 			return want(whole, "got %s", text(got))
 		})
-		j.check("a second session is refused as a conflict", func() error {
+		s.check("a second session is refused as a conflict", func() error {
 			_, err := client.MessageSessionClient(ctx, made.ID, "host-b")
 			return refused(err, "RunnerScaleSetSessionConflictException")
 		})
-		j.check("an empty queue answers with nothing", func() error {
+		s.check("an empty queue answers with nothing", func() error {
 			message, err := session.GetMessage(ctx, 0, math.MaxInt32)
 			if err != nil {
 				return err
 			}
 			return want(message == nil, "got %s", text(message))
 		})
-		judgeTokenRenewal(ctx, j, session)
-		j.check("a session can be closed, and another opened and closed", func() error {
+		checkTokenRenewal(ctx, s, session)
+		s.check("a session can be closed, and another opened and closed", func() error {
 			if err := session.Close(ctx); err != nil {
 				return err
 			}
@@ -45,12 +45,12 @@ func judgeSessions(ctx context.Context, j *judge) {
 	})
 }
 
-// judgeTokenRenewal ends the queue token before each kind of queue call: the client must not notice.
-func judgeTokenRenewal(ctx context.Context, j *judge, session *scaleset.MessageSessionClient) {
+// checkTokenRenewal expires the queue token before each kind of queue call, which must succeed all the same.
+func checkTokenRenewal(ctx context.Context, s *suite, session *scaleset.MessageSessionClient) {
 	renewed := func(call func() error) func() error {
 		return func() error {
 			before := session.Session()
-			if err := j.control.session(ctx, before.SessionID.String(), "expire-token"); err != nil {
+			if err := s.control.session(ctx, before.SessionID.String(), "expire-token"); err != nil {
 				return err
 			}
 			if err := call(); err != nil {
@@ -61,11 +61,11 @@ func judgeTokenRenewal(ctx context.Context, j *judge, session *scaleset.MessageS
 			return want(fresh, "before %s\nafter %s", text(before), text(after))
 		}
 	}
-	j.check("a queue token that ends is renewed by a poll", renewed(func() error {
+	s.check("a queue token that ends is renewed by a poll", renewed(func() error {
 		_, err := session.GetMessage(ctx, 0, 0)
 		return err
 	}))
-	j.check("a queue token that ends is renewed by acquiring", renewed(func() error {
+	s.check("a queue token that ends is renewed by acquiring", renewed(func() error {
 		acquired, err := session.AcquireJobs(ctx, []int64{424242})
 		if err != nil {
 			return err

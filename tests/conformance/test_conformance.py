@@ -1,4 +1,4 @@
-"""GitHub's own client library judges the simulator: `main.go` says how; its lines are the checks."""
+"""GitHub's own client library checks the simulator; see `main.go`, which prints a line for each check."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="module")
 def go() -> str:
-    """A Go that is new enough for the library."""
+    """A version of Go that is new enough for the library."""
     assert MODULE is not None
     wanted = (int(MODULE[1]), int(MODULE[2]))
     found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
@@ -55,7 +55,7 @@ def program(go: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(params=["assign", "acquire"])
 def simulator(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
-    """`runner simulate` as a process of its own: its address and flavour."""
+    """The address and the flavour of `runner simulate`, which runs as a process of its own."""
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""A simulated GitHub on a free port, and an honest client of it."""
+"""A simulated GitHub on a free port and a well-behaved client of it."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def github_with_room(github: SimulatedGitHub, client: ScaleSetClient) -> SimulatedGitHub:
-    """Its scale set has announced room for ten jobs."""
+    """The client of a scale set that has announced a capacity of ten jobs."""
     github.queue_jobs("my-runners", steps=["true"])
     client.take(10)
     github.cancel_job(github.state().jobs[0].id)
@@ -33,7 +33,7 @@ def github_with_room(github: SimulatedGitHub, client: ScaleSetClient) -> Simulat
 
 
 def one_job(github: SimulatedGitHub, client: ScaleSetClient, folder: Path, *steps: str | Step) -> JobView:
-    """Run a job to its end on a real agent."""
+    """Run a job on a real agent until that exits."""
     agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], folder)
     ids = github.queue_jobs(
         "my-runners", steps=steps, secrets=["s3cr3t"], env={"GREETING": "hello", "CI": "mine"}
@@ -43,7 +43,7 @@ def one_job(github: SimulatedGitHub, client: ScaleSetClient, folder: Path, *step
     return job
 
 
-def test_a_job_runs_to_its_end_and_the_agent_says_the_familiar_lines(
+def test_a_job_runs_and_the_agent_prints_the_lines_of_the_real_runner(
     github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
 ) -> None:
     agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
@@ -60,7 +60,7 @@ def test_a_job_runs_to_its_end_and_the_agent_says_the_familiar_lines(
     assert not github_with_room.violations()
 
 
-def test_steps_run_in_the_work_folder_with_the_job_s_environment_and_no_jit_configuration(
+def test_steps_run_in_the_work_folder_with_the_environment_of_the_job_and_no_jit_configuration(
     github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
 ) -> None:
     job = one_job(
@@ -78,7 +78,7 @@ def test_secrets_are_masked_in_log_and_output(
     assert job.steps[0].log == ("the *** is out",)
 
 
-def test_a_failing_step_fails_the_job_skips_the_rest_and_runs_what_is_always(
+def test_a_failing_step_fails_the_job_and_skips_all_following_steps_but_those_marked_always(
     github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
 ) -> None:
     job = one_job(
@@ -108,7 +108,7 @@ def test_a_step_that_takes_too_long_fails(
     assert (job.result, job.steps[0].state) == ("failed", "failed")
 
 
-def test_a_shell_that_is_not_there_fails_the_step(
+def test_a_missing_shell_fails_the_step(
     github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
 ) -> None:
     job = one_job(github_with_room, client, tmp_path, Step("odd", "x", shell="no-such-shell {0}"))
@@ -116,7 +116,7 @@ def test_a_shell_that_is_not_there_fails_the_step(
     assert (job.result, job.steps[0].exit_code) == ("failed", 127)
 
 
-def test_python_is_a_shell_too(
+def test_python_can_be_the_shell(
     github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
 ) -> None:
     job = one_job(github_with_room, client, tmp_path, Step("snake", "print(6 * 7)", shell="python"))
@@ -124,7 +124,7 @@ def test_python_is_a_shell_too(
     assert job.steps[0].log == ("42",)
 
 
-def test_a_runner_worker_is_there_while_a_job_runs_and_only_then(
+def test_a_process_named_runner_worker_exists_only_while_a_job_runs(
     github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
 ) -> None:
     agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
@@ -161,7 +161,7 @@ def test_a_signal_while_idle_ends_the_agent_and_its_session(
     assert github.state().runners[0].state is RunnerState.OFFLINE
 
 
-def test_a_signal_during_a_job_cancels_it_and_runs_what_is_always(
+def test_a_signal_during_a_job_cancels_it_and_still_runs_steps_marked_always(
     github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
 ) -> None:
     agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
@@ -190,7 +190,7 @@ def test_a_job_cancelled_at_github_is_cancelled_on_the_agent(
     assert agent.end()[0] == 0
 
 
-def test_a_killed_agent_s_job_fails_when_its_lease_is_over(
+def test_the_job_of_a_killed_agent_fails_when_its_lease_expires(
     github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
 ) -> None:
     agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
@@ -222,7 +222,7 @@ def test_a_worker_that_is_killed_fails_the_job_and_the_agent_ends(
     assert github_with_room.wait_for_jobs(ids)[0].result == "failed"
 
 
-def test_an_agent_whose_registration_goes_ends_with_0(
+def test_an_agent_whose_registration_is_removed_exits_with_0(
     github: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
 ) -> None:
     agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
@@ -257,7 +257,7 @@ def test_the_jit_configuration_may_come_on_standard_input(
 
 
 @pytest.mark.parametrize("encoded", ["%%%", "e30=", "bm8ganNvbg=="])
-def test_a_bad_jit_configuration_is_exit_code_1(tmp_path: Path, encoded: str) -> None:
+def test_a_bad_jit_configuration_exits_with_1(tmp_path: Path, encoded: str) -> None:
     code, output = start_agent(encoded, tmp_path).end()
 
     assert code == 1
@@ -265,7 +265,7 @@ def test_a_bad_jit_configuration_is_exit_code_1(tmp_path: Path, encoded: str) ->
 
 
 @pytest.mark.parametrize(("wanted", "code"), [("", 1), ("1", 7)])
-def test_a_refused_version_is_7_where_that_is_asked_for(
+def test_a_refused_version_exits_with_7_if_the_variable_asks_for_it(
     github: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path, wanted: str, code: int
 ) -> None:
     github.inject("F84")
@@ -276,7 +276,7 @@ def test_a_refused_version_is_7_where_that_is_asked_for(
     assert agent.end()[0] == code
 
 
-def test_a_jit_configuration_that_was_used_is_exit_code_1(
+def test_a_used_jit_configuration_exits_with_1(
     github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
 ) -> None:
     encoded = client.jit("runner-1").json()["encodedJITConfig"]
@@ -287,7 +287,7 @@ def test_a_jit_configuration_that_was_used_is_exit_code_1(
     assert unpack(encoded)
 
 
-def test_a_flood_of_output_is_bounded_at_github(
+def test_the_log_kept_of_a_flood_of_output_is_limited(
     github_with_room: SimulatedGitHub, client: ScaleSetClient, tmp_path: Path
 ) -> None:
     flood = "i=0; while [ $i -lt 12000 ]; do echo line $i; i=$((i+1)); done"

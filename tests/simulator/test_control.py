@@ -1,4 +1,4 @@
-"""The control API: jobs, state, violations, deeds and faults over HTTP."""
+"""The control API: jobs, state, violations, actions and faults over HTTP."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def control(github: SimulatedGitHub, method: str, path: str, body: object = None
     return requests.request(method, url, headers={"X-Sim-Control": "1"}, json=body, timeout=20)
 
 
-def test_without_its_header_the_control_api_answers_nothing(github: SimulatedGitHub) -> None:
+def test_the_control_api_refuses_calls_without_its_header(github: SimulatedGitHub) -> None:
     assert requests.get(f"{github.control_url}/state", timeout=20).status_code == 403
 
 
@@ -36,10 +36,10 @@ def test_jobs_are_queued_for_a_scale_set_and_cancelled(client: ScaleSetClient) -
     assert [step.name for step in jobs[0].steps] == ["step 1", "bye"]
 
 
-def test_events_after_no_number_are_a_bad_request(github: SimulatedGitHub) -> None:
+def test_events_after_something_that_is_no_number_are_a_bad_request(github: SimulatedGitHub) -> None:
     refused = control(github, "GET", "events?after=x")
 
-    assert (refused.status_code, "after is a number of events" in refused.text) == (400, True)
+    assert (refused.status_code, "after is the number of an event" in refused.text) == (400, True)
 
 
 def test_jobs_may_be_queued_before_their_scale_set_exists(github: SimulatedGitHub) -> None:
@@ -55,7 +55,7 @@ def test_jobs_of_an_unknown_scope_are_refused(github: SimulatedGitHub) -> None:
     assert "name the scope" in refused.json()["message"]
 
 
-def test_the_state_shows_everything_and_no_secret(client: ScaleSetClient) -> None:
+def test_the_state_shows_everything_except_secrets(client: ScaleSetClient) -> None:
     encoded = client.jit("runner-1").json()["encodedJITConfig"]
     client.github.queue_jobs("my-runners", secrets=["s3cr3t"])
 
@@ -79,7 +79,7 @@ def test_events_are_numbered_and_can_be_followed(client: ScaleSetClient) -> None
     assert [event["event"] for event in after] == ["job"]
 
 
-def test_violations_are_listed_and_forgiven(client: ScaleSetClient) -> None:
+def test_violations_are_listed_and_cleared(client: ScaleSetClient) -> None:
     client.call("GET", "_apis/runtime/runnerscalesets", params={})
     listed = control(client.github, "GET", "violations").json()
     control(client.github, "DELETE", "violations")
@@ -164,7 +164,7 @@ def test_a_fault_is_set_listed_with_its_hits_and_deleted(client: ScaleSetClient)
         ("GET", "nothing", None, 404),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_words(
+def test_invalid_calls_are_refused_with_a_reason(
     client: ScaleSetClient, method: str, path: str, body: object, status: int
 ) -> None:
     refused = control(client.github, method, path, body)

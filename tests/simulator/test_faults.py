@@ -1,4 +1,4 @@
-"""Every fault strikes, is counted, and does to the client what docs/protocol.md § 10 says."""
+"""Every fault of docs/protocol.md § 10 is applied, counted, and seen by the client."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from requests.exceptions import ChunkedEncodingError, ReadTimeout
 from support.demo_agent import HandMadeAgent, start_agent
 from support.scale_set_client import SETS, VERSION, ScaleSetClient
 
-from runscaler.simulator.faults.book import UnknownFault
+from runscaler.simulator.faults.registry import UnknownFault
 from runscaler.simulator.faults.table import TABLE
 from runscaler.testing.simulator import Flavour, Match, SimulatedGitHub
 
@@ -71,7 +71,7 @@ def events(client: ScaleSetClient) -> list[dict[str, Any]]:
 
 
 def run_a_job(client: ScaleSetClient) -> list[dict[str, Any]]:
-    """A job's whole life; what the client was told of it."""
+    """Run a job to its end; returns all job messages about it."""
     told = announce(client)
     agent = HandMadeAgent(client.jit("runner-1").json()["encodedJITConfig"])
     client.github.queue_jobs("my-runners")
@@ -80,7 +80,7 @@ def run_a_job(client: ScaleSetClient) -> list[dict[str, Any]]:
 
 
 def announce(client: ScaleSetClient) -> list[dict[str, Any]]:
-    """Room for ten jobs; one that is cancelled again has the poll end at once."""
+    """Announce a capacity of ten jobs; a job that is cancelled at once ends the poll."""
     ids = client.github.queue_jobs("my-runners")
     client.take()
     client.github.cancel_job(ids[0])
@@ -93,7 +93,7 @@ def kinds(told: list[dict[str, Any]]) -> list[str]:
 
 
 def each(told: list[dict[str, Any]], kind: str, field: str) -> list[Any]:
-    """A field of each job message of a kind."""
+    """The values of a field in all job messages of a kind."""
     return [event[field] for event in told if event["messageType"] == kind]
 
 
@@ -322,7 +322,7 @@ CASES: list[tuple[str, dict[str, object], Callable[[ScaleSetClient], Any], Calla
 @pytest.mark.parametrize(
     ("fault", "params", "do", "shows"), CASES, ids=[f"{name} {params or ''}" for name, params, *_ in CASES]
 )
-def test_a_fault_strikes(
+def test_a_fault_is_applied(
     client: ScaleSetClient,
     fault: str,
     params: dict[str, object],
@@ -378,7 +378,7 @@ def answers(client: ScaleSetClient) -> bool:
 
 @pytest.fixture
 def offering() -> Iterator[ScaleSetClient]:
-    """A client of flavour B that has announced room for two jobs, with four offers waiting."""
+    """A client of flavour B with a capacity of two jobs, and four jobs on offer."""
     with SimulatedGitHub(flavour=Flavour.ACQUIRE, threads=16) as github:
         client = ScaleSetClient(github).ready()
         waiting = threading.Thread(target=client.take, args=(2,))
@@ -411,13 +411,13 @@ def test_f56_acquiring_fails(
     assert offering.github.hits(injected) == 1
 
 
-def test_f57_offers_more_than_there_is_room(offering: ScaleSetClient) -> None:
+def test_f57_offers_more_jobs_than_the_capacity(offering: ScaleSetClient) -> None:
     offering.github.inject("F57", jobs=3)
 
     assert kinds(offering.take(2)) == ["JobAvailable"] * 3
 
 
-def test_f78_and_f79_take_an_idle_registration_away(client: ScaleSetClient) -> None:
+def test_f78_and_f79_remove_the_registration_of_an_idle_runner(client: ScaleSetClient) -> None:
     told, ghost = (HandMadeAgent(client.jit(f"runner-{n}").json()["encodedJITConfig"]) for n in range(2))
     told.register()
     ghost.register()
@@ -430,7 +430,7 @@ def test_f78_and_f79_take_an_idle_registration_away(client: ScaleSetClient) -> N
     assert client.call("GET", f"{AGENTS}/1025").status_code == 404
 
 
-def test_a_fault_strikes_count_times_after_sparing_some(client: ScaleSetClient) -> None:
+def test_a_fault_is_applied_count_times_after_skipping_some_requests(client: ScaleSetClient) -> None:
     injected = client.github.inject("F13", count=2, after=1)
 
     codes = [get_set(client).status_code for _ in range(4)]
@@ -439,7 +439,7 @@ def test_a_fault_strikes_count_times_after_sparing_some(client: ScaleSetClient) 
     assert client.github.hits(injected) == 2
 
 
-def test_a_fault_strikes_only_what_matches(client: ScaleSetClient) -> None:
+def test_a_fault_is_applied_only_to_matching_requests(client: ScaleSetClient) -> None:
     client.github.inject(
         "F13", count=None, match=Match("POST", "generatejitconfig", "my-runners", "runner-a*")
     )
@@ -449,27 +449,27 @@ def test_a_fault_strikes_only_what_matches(client: ScaleSetClient) -> None:
     assert codes == [200, 200, 500]
 
 
-def test_a_fault_of_another_set_spares_this_one(client: ScaleSetClient) -> None:
+def test_a_fault_of_another_scale_set_is_not_applied(client: ScaleSetClient) -> None:
     client.github.inject("F13", count=None, match=Match(scale_set="other"))
 
     assert get_set(client).status_code == 200
 
 
-def test_a_fault_with_probability_0_never_strikes(client: ScaleSetClient) -> None:
+def test_a_fault_with_probability_0_is_never_applied(client: ScaleSetClient) -> None:
     injected = client.github.inject("F13", probability=0.0)
 
     assert get_set(client).status_code == 200
     assert client.github.hits(injected) == 0
 
 
-def test_faults_spare_agents_unless_they_name_them(client: ScaleSetClient) -> None:
+def test_faults_are_applied_to_agents_only_if_their_path_matches(client: ScaleSetClient) -> None:
     agent = HandMadeAgent(client.jit("runner-1").json()["encodedJITConfig"])
     client.github.inject("F13", count=None)
 
     assert agent.register().status_code == 200
 
 
-def test_a_removed_fault_strikes_no_more(client: ScaleSetClient) -> None:
+def test_a_removed_fault_is_no_longer_applied(client: ScaleSetClient) -> None:
     injected = client.github.inject("F13", count=None)
     assert get_set(client).status_code == 500
 
@@ -478,7 +478,7 @@ def test_a_removed_fault_strikes_no_more(client: ScaleSetClient) -> None:
     assert get_set(client).status_code == 200
 
 
-def test_a_removed_fault_of_one_set_among_others_leaves_it_as_it_was(client: ScaleSetClient) -> None:
+def test_removing_a_fault_restores_the_scale_set_it_was_set_for(client: ScaleSetClient) -> None:
     announce(client)
     agent = HandMadeAgent(client.jit("runner-1").json()["encodedJITConfig"])
     agent.register()
@@ -497,7 +497,7 @@ def test_an_unknown_fault_is_refused(github: SimulatedGitHub) -> None:
         github.inject("F99")
 
 
-def test_repeating_a_call_whose_answer_was_lost_is_no_violation(client: ScaleSetClient) -> None:
+def test_repeating_a_call_whose_reply_was_lost_is_no_violation(client: ScaleSetClient) -> None:
     client.github.inject("F21", match=Match(path="generatejitconfig"))
     with pytest.raises(requests.ConnectionError):
         client.jit("runner-1")
@@ -508,7 +508,7 @@ def test_repeating_a_call_whose_answer_was_lost_is_no_violation(client: ScaleSet
     assert not client.github.violations()
 
 
-def test_an_agent_gives_up_when_its_configuration_is_refused(client: ScaleSetClient, tmp_path: Path) -> None:
+def test_an_agent_whose_configuration_is_refused_exits(client: ScaleSetClient, tmp_path: Path) -> None:
     client.github.inject("F74")
 
     agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
@@ -516,7 +516,7 @@ def test_an_agent_gives_up_when_its_configuration_is_refused(client: ScaleSetCli
     assert agent.end()[0] == 1
 
 
-def test_nobody_creates_a_set_for_a_call_that_is_about_another_thing(client: ScaleSetClient) -> None:
+def test_f60_creates_no_scale_set_for_other_calls(client: ScaleSetClient) -> None:
     fault = client.github.inject("F60")
 
     made = client.jit("runner-1")

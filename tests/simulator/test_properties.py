@@ -1,20 +1,20 @@
-"""Whatever happens in whatever order, the counts stay true."""
+"""Counts and indexes stay consistent, whatever happens in whatever order."""
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import astuple
 from random import Random
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from runscaler.simulator.bodies import statistics
+from runscaler.simulator.machine import Machine
 from runscaler.simulator.options import Flavour, Options
+from runscaler.simulator.records import AgentSession, JobSpec, JobState, RunnerState, ScaleSet
 from runscaler.simulator.refusals import Refusal
-from runscaler.simulator.scale_sets import ScaleSetWish
-from runscaler.simulator.state import Machine
-from runscaler.simulator.things import AgentSession, JobOrder, JobState, RunnerState, ScaleSet
+from runscaler.simulator.scale_sets import ScaleSetSpec
 from runscaler.simulator.timers import FAST
 from runscaler.testing.clock import FakeClock
 
@@ -23,7 +23,7 @@ PICK = st.integers(0, 50)
 
 
 class GitHubLife(RuleBasedStateMachine):
-    """Two scale sets, their clients, agents and people, doing things at random."""
+    """Random actions of clients, agents and users on two scale sets."""
 
     flavour = Flavour.ASSIGN
 
@@ -31,27 +31,27 @@ class GitHubLife(RuleBasedStateMachine):
         super().__init__()
         self.clock = FakeClock()
         self.machine = Machine(self.clock, Random(7), Options(timers=FAST, flavour=self.flavour))
-        self.world = self.machine.world
+        self.store = self.machine.store
         self.sets = [self._new_set(name) for name in NAMES]
         self.agents: list[AgentSession] = []
         self.assigned_before = Counter[int]()
 
     def _new_set(self, name: str) -> ScaleSet:
-        return self.machine.scale_sets.create("my-org", ScaleSetWish(name=name, group=1))
+        return self.machine.scale_sets.create("my-org", ScaleSetSpec(name=name, group_id=1))
 
     @rule(which=st.integers(0, 1), capacity=st.integers(0, 5))
     def poll(self, which: int, capacity: int) -> None:
         scale_set = self.sets[which]
-        session = scale_set.live_session or self.machine.sessions.create(scale_set, "host")
+        session = scale_set.session or self.machine.sessions.create(scale_set, "host")
         self.machine.sessions.poll_begins(session, session.cursor, capacity)
         message = self.machine.sessions.next_message(session, session.cursor)
         self.machine.sessions.poll_ends(session)
         if message is not None:
-            self.machine.mailbox.delete(scale_set, message.id)
+            self.machine.message_queue.delete(scale_set, message.id)
 
     @rule(which=st.integers(0, 1), count=st.integers(1, 4))
     def queue(self, which: int, count: int) -> None:
-        order = JobOrder("my-org", (self.sets[which].name,), count=count, repository="my-org/demo")
+        order = JobSpec("my-org", (self.sets[which].name,), count=count, repository="my-org/demo")
         self.machine.jobs.queue(order)
 
     @rule(which=st.integers(0, 1), numbers=st.lists(st.integers(95, 130), max_size=5))
@@ -60,7 +60,7 @@ class GitHubLife(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1))
     def start_agent(self, which: int) -> None:
-        name = f"runner-{len(self.world.runners)}"
+        name = f"runner-{len(self.store.runners)}"
         runner = self.machine.runners.register(self.sets[which], name, "", repeated=False)
         agent = self.machine.agents.register(runner.id, (runner.client_id, runner.secret), "1")
         self.machine.agents.poll_begins(agent)
@@ -88,7 +88,7 @@ class GitHubLife(RuleBasedStateMachine):
 
     @rule(pick=PICK)
     def complete(self, pick: int) -> None:
-        running = [job for job in self.world.jobs.values() if job.state is JobState.RUNNING]
+        running = [job for job in self.store.jobs.values() if job.state is JobState.RUNNING]
         if running:
             job = running[pick % len(running)]
             assert job.runner is not None
@@ -96,7 +96,7 @@ class GitHubLife(RuleBasedStateMachine):
 
     @rule(pick=PICK)
     def cancel(self, pick: int) -> None:
-        jobs = list(self.world.jobs.values())
+        jobs = list(self.store.jobs.values())
         if jobs:
             self.machine.jobs.cancel(jobs[pick % len(jobs)])
 
@@ -115,31 +115,31 @@ class GitHubLife(RuleBasedStateMachine):
         self.machine.tick()
 
     @invariant()
-    def statistics_are_what_the_states_say(self) -> None:
-        for one in self.world.scale_sets.values():
-            states = Counter(job.state for job in self.world.jobs.values() if job.scale_set is one)
-            runners = Counter(
-                runner.state for runner in self.world.runners.values() if runner.scale_set is one
-            )
-            assert statistics(one) == {
-                "totalAvailableJobs": states[JobState.AVAILABLE],
-                "totalAcquiredJobs": states[JobState.ACQUIRED],
-                "totalAssignedJobs": states[JobState.ASSIGNED] + states[JobState.RUNNING],
-                "totalRunningJobs": states[JobState.RUNNING],
-                "totalRegisteredRunners": sum(runners.values()) - runners[RunnerState.GONE],
-                "totalBusyRunners": runners[RunnerState.BUSY],
-                "totalIdleRunners": runners[RunnerState.IDLE],
-            }
+    def counts_are_those_of_the_states(self) -> None:
+        for one in self.store.scale_sets.values():
+            jobs = [job.state for job in self.store.jobs.values() if job.scale_set is one]
+            runners = [runner.state for runner in self.store.runners.values() if runner.scale_set is one]
+            assert one.jobs == Counter(jobs)
+            assert one.runners == Counter(runners)
+
+    @invariant()
+    def statistics_are_consistent(self) -> None:
+        for one in self.store.scale_sets.values():
+            counts = one.statistics
+            assert min(astuple(counts)) >= 0
+            assert counts.running <= counts.assigned
+            assert counts.idle + counts.busy <= counts.registered
+            assert counts.busy == counts.running
 
     @invariant()
     def nothing_new_is_assigned_beyond_the_capacity(self) -> None:
-        for one in self.world.scale_sets.values():
+        for one in self.store.scale_sets.values():
             assert one.assigned <= max(one.capacity, self.assigned_before[one.id])
             self.assigned_before[one.id] = one.assigned
 
     @invariant()
     def job_and_runner_know_each_other(self) -> None:
-        for job in self.world.jobs.values():
+        for job in self.store.jobs.values():
             if job.state in (JobState.ASSIGNED, JobState.RUNNING) and job.runner is not None:
                 assert job.runner.job is job
             if job.state is JobState.QUEUED:
@@ -148,16 +148,16 @@ class GitHubLife(RuleBasedStateMachine):
 
     @invariant()
     def a_waiting_job_and_a_ready_runner_of_one_set_always_meet(self) -> None:
-        for one in self.world.scale_sets.values():
+        for one in self.store.scale_sets.values():
             assert not (one.waiting and one.ready)
             assert all(runner.state is RunnerState.IDLE for runner in one.ready.values())
 
     @invariant()
     def nothing_is_queued_that_a_set_has_room_for(self) -> None:
         for one in self.sets:
-            if one.live_session is not None and one.room > 0:
+            if one.session is not None and one.room > 0:
                 assert not any(
-                    one.matches(job) for job in self.world.jobs.values() if job.state is JobState.QUEUED
+                    one.matches(job) for job in self.store.jobs.values() if job.state is JobState.QUEUED
                 )
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""V1 to V12: each is noticed, answered as docs/protocol.md § 9.2 says, and only recorded when lenient."""
+"""The rules V1 to V12: violations are recorded, and refused as docs/protocol.md § 9.2 says unless lenient."""
 
 from __future__ import annotations
 
@@ -200,15 +200,15 @@ REFUSED: list[tuple[int, Callable[[ScaleSetClient], requests.Response], int]] = 
 
 
 @pytest.mark.parametrize(
-    ("rule", "mistake", "status"), REFUSED, ids=lambda value: getattr(value, "__name__", "")
+    ("rule", "violate", "status"), REFUSED, ids=lambda value: getattr(value, "__name__", "")
 )
-def test_a_mistake_is_recorded_and_refused(
+def test_a_violation_is_recorded_and_refused(
     client: ScaleSetClient,
     rule: int,
-    mistake: Callable[[ScaleSetClient], requests.Response],
+    violate: Callable[[ScaleSetClient], requests.Response],
     status: int,
 ) -> None:
-    reply = mistake(client)
+    reply = violate(client)
 
     assert (reply.status_code, broken(client.github)) == (status, [rule])
 
@@ -220,7 +220,7 @@ def lenient() -> Iterator[ScaleSetClient]:
 
 
 @pytest.mark.parametrize(
-    ("rule", "mistake"),
+    ("rule", "violate"),
     [
         (1, pat_as_admin_token),
         (2, other_scope_s_admin_token),
@@ -231,10 +231,10 @@ def lenient() -> Iterator[ScaleSetClient]:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
-def test_a_lenient_simulator_records_the_mistake_and_answers(
-    lenient: ScaleSetClient, rule: int, mistake: Callable[[ScaleSetClient], requests.Response]
+def test_a_lenient_simulator_records_the_violation_and_answers(
+    lenient: ScaleSetClient, rule: int, violate: Callable[[ScaleSetClient], requests.Response]
 ) -> None:
-    reply = mistake(lenient)
+    reply = violate(lenient)
 
     assert reply.status_code in (200, 204)
     assert broken(lenient.github) == [rule]
@@ -252,7 +252,7 @@ def test_a_cursor_that_goes_back_is_recorded(client: ScaleSetClient) -> None:
     assert broken(client.github) == [7]
 
 
-def test_two_polls_at_once_are_recorded_and_the_older_one_ends(client: ScaleSetClient) -> None:
+def test_two_polls_at_once_are_recorded_and_the_earlier_one_ends(client: ScaleSetClient) -> None:
     answers: list[requests.Response] = []
     older = threading.Thread(target=lambda: answers.append(client.poll(0)))
     older.start()
@@ -279,7 +279,7 @@ def test_deleting_a_message_twice_is_harmless(client: ScaleSetClient) -> None:
     assert not client.github.violations()
 
 
-def test_using_what_github_ended_is_no_mistake(client: ScaleSetClient) -> None:
+def test_using_what_github_itself_ended_is_no_violation(client: ScaleSetClient) -> None:
     client.github.change_session("my-runners", "expire")
     client.github.change_scale_set("my-runners", "delete")
 
@@ -308,7 +308,7 @@ def test_a_request_after_its_retry_after_is_fine(client: ScaleSetClient) -> None
     assert not client.github.violations()
 
 
-def test_a_second_refresh_within_ten_seconds_is_recorded_unless_the_first_was_refused(
+def test_a_second_refresh_within_ten_seconds_is_recorded_unless_a_token_was_refused(
     github: SimulatedGitHub,
 ) -> None:
     client = ScaleSetClient(github)
@@ -338,7 +338,7 @@ def test_more_than_eight_jit_calls_at_once_are_recorded(client: ScaleSetClient) 
     assert [one.rule for one in state.violations] == [11]
 
 
-def test_what_is_left_at_the_end_is_only_found_by_the_final_check(client: ScaleSetClient) -> None:
+def test_what_is_left_behind_is_found_only_by_the_final_check(client: ScaleSetClient) -> None:
     client.github.queue_jobs("my-runners")
     client.jit("runner-1")
     client.poll()
@@ -372,7 +372,7 @@ def jwt(**claims: Any) -> str:
     ("shift", "lifetime", "text"),
     [(-60, 540, ""), (120, 540, "'iat'"), (-60, 900, "too far in the future"), (-900, 540, "future time")],
 )
-def test_an_app_jwt_is_judged_by_its_times(
+def test_the_times_of_an_app_jwt_are_checked(
     github: SimulatedGitHub, shift: int, lifetime: int, text: str
 ) -> None:
     now = int(github.clock.wall())
@@ -386,7 +386,7 @@ def test_an_app_jwt_is_judged_by_its_times(
     assert not github.violations()
 
 
-def test_an_installation_token_is_as_good_as_a_pat_and_an_unknown_installation_is_404() -> None:
+def test_an_installation_token_is_accepted_like_a_pat_and_an_unknown_installation_is_404() -> None:
     with SimulatedGitHub(Options(installations=(7,), flavour=Flavour.ACQUIRE), threads=8) as github:
         now = int(github.clock.wall())
         token = jwt(iat=now - 60, exp=now + 480, iss="1")

@@ -5,20 +5,21 @@ from typing import Any
 
 import pytest
 
+from runscaler.github.messages import JobCompleted, Statistics
+from runscaler.simulator.machine import Machine
 from runscaler.simulator.options import Flavour, Options
-from runscaler.simulator.refusals import AgentRefusal, ServiceRefusal
-from runscaler.simulator.scale_sets import ScaleSetWish
-from runscaler.simulator.state import Machine
-from runscaler.simulator.things import (
+from runscaler.simulator.records import (
     AgentSession,
     Job,
-    JobOrder,
+    JobSpec,
     JobState,
     Runner,
     RunnerState,
     ScaleSet,
     Session,
 )
+from runscaler.simulator.refusals import AgentRefusal, ServiceRefusal
+from runscaler.simulator.scale_sets import ScaleSetSpec
 from runscaler.testing.clock import FakeClock
 
 SCOPE = "my-org"
@@ -34,7 +35,7 @@ class Rig:
         self.session = self.machine.sessions.create(self.scale_set, "host-a")
 
     def new_set(self, name: str) -> ScaleSet:
-        return self.machine.scale_sets.create(SCOPE, ScaleSetWish(name=name, group=1))
+        return self.machine.scale_sets.create(SCOPE, ScaleSetSpec(name=name, group_id=1))
 
     def poll(self, capacity: int, session: Session | None = None, cursor: int = 0) -> None:
         session = session or self.session
@@ -42,7 +43,7 @@ class Rig:
         self.machine.sessions.poll_ends(session)
 
     def queue(self, count: int = 1, label: str = "my-runners") -> list[Job]:
-        return self.machine.jobs.queue(JobOrder(SCOPE, (label,), count=count, repository="my-org/demo"))
+        return self.machine.jobs.queue(JobSpec(SCOPE, (label,), count=count, repository="my-org/demo"))
 
     def runner(self, name: str = "runner-1") -> Runner:
         return self.machine.runners.register(self.scale_set, name, "", repeated=False)
@@ -64,11 +65,11 @@ class Rig:
         self.machine.tick()
 
     def told(self) -> list[object]:
-        """What happened, by the messages that wait; they are taken away."""
+        """The types of all job messages that wait; the messages are deleted."""
         kinds: list[object] = []
-        while (message := self.machine.mailbox.next(self.scale_set, 0)) is not None:
-            kinds += [event["messageType"] for event in message.events]
-            self.machine.mailbox.delete(self.scale_set, message.id)
+        while (message := self.machine.message_queue.next(self.scale_set, 0)) is not None:
+            kinds += [type(event).__name__ for event in message.events]
+            self.machine.message_queue.delete(self.scale_set, message.id)
         return kinds
 
 
@@ -97,7 +98,7 @@ def test_a_lowered_capacity_takes_nothing_back() -> None:
     assert states(jobs) == ["assigned", "assigned"]
 
 
-def test_a_job_whose_label_no_set_has_stays_queued() -> None:
+def test_a_job_whose_label_no_scale_set_has_stays_queued() -> None:
     rig = Rig()
     rig.poll(5)
 
@@ -111,7 +112,7 @@ def test_labels_match_without_regard_to_case() -> None:
     assert states(rig.queue(label="My-Runners")) == ["assigned"]
 
 
-def test_the_oldest_matching_set_gets_the_job() -> None:
+def test_the_oldest_matching_scale_set_gets_the_job() -> None:
     rig = Rig()
     second = rig.new_set("second")
     second.labels = (("my-runners", "System"),)
@@ -124,7 +125,7 @@ def test_the_oldest_matching_set_gets_the_job() -> None:
     assert second_job.scale_set is second
 
 
-def test_spread_gives_the_job_to_the_set_with_the_fewest() -> None:
+def test_spread_gives_the_job_to_the_scale_set_with_the_fewest() -> None:
     rig = Rig(spread=True)
     second = rig.new_set("second")
     second.labels = (("my-runners", "System"),)
@@ -136,7 +137,7 @@ def test_spread_gives_the_job_to_the_set_with_the_fewest() -> None:
     assert (rig.scale_set.assigned, second.assigned) == (2, 2)
 
 
-def test_a_job_runs_on_a_polling_idle_runner_and_takes_the_registration_along() -> None:
+def test_a_job_runs_on_a_polling_idle_runner_and_ends_its_registration() -> None:
     rig = Rig()
     rig.poll(1)
     (job,) = rig.queue()
@@ -161,7 +162,7 @@ def test_the_oldest_idle_runner_gets_the_job() -> None:
     assert job.runner is agents[0].runner
 
 
-def test_completing_twice_with_the_same_word_is_fine_and_with_another_is_not() -> None:
+def test_a_completion_may_be_repeated_with_the_same_result_only() -> None:
     rig = Rig()
     rig.poll(1)
     (job,) = rig.queue()
@@ -174,7 +175,7 @@ def test_completing_twice_with_the_same_word_is_fine_and_with_another_is_not() -
         rig.machine.leases.complete(agent.runner, job.id, "succeeded")
 
 
-def test_a_job_whose_worker_died_before_it_said_so_has_begun_on_its_runner() -> None:
+def test_a_job_that_is_completed_without_having_been_started_counts_as_started() -> None:
     rig = Rig()
     rig.poll(1)
     (job,) = rig.queue()
@@ -187,20 +188,20 @@ def test_a_job_whose_worker_died_before_it_said_so_has_begun_on_its_runner() -> 
     assert agent.runner.state is RunnerState.GONE
 
 
-def test_a_job_that_is_not_picked_up_goes_to_the_next_runner() -> None:
+def test_a_job_that_its_runner_does_not_start_is_offered_to_the_next_one() -> None:
     rig = Rig()
     rig.poll(1)
     first, second = rig.agent("runner-1"), rig.agent("runner-2")
     (job,) = rig.queue()
     assert job.runner is first.runner
 
-    rig.pass_time(rig.machine.world.timers.pick_up)
+    rig.pass_time(rig.machine.store.timers.pick_up)
 
     assert first.runner.state is RunnerState.OFFLINE
     assert job.runner is second.runner
 
 
-def test_an_offer_to_an_agent_that_hung_up_goes_to_the_next_at_once() -> None:
+def test_a_job_offered_to_an_agent_that_hung_up_is_offered_to_the_next_one_at_once() -> None:
     rig = Rig()
     rig.poll(1)
     first, second = rig.agent("runner-1"), rig.agent("runner-2")
@@ -211,7 +212,7 @@ def test_an_offer_to_an_agent_that_hung_up_goes_to_the_next_at_once() -> None:
     assert job.runner is second.runner
 
 
-def test_a_job_that_nobody_starts_is_withdrawn_twice_and_fails_the_third_time() -> None:
+def test_a_job_that_no_runner_starts_is_withdrawn_twice_and_fails_the_third_time() -> None:
     rig = Rig()
     rig.poll(1)
     (job,) = rig.queue()
@@ -219,7 +220,7 @@ def test_a_job_that_nobody_starts_is_withdrawn_twice_and_fails_the_third_time() 
     for attempt in range(1, 4):
         assert (job.state, job.attempts) == (JobState.ASSIGNED, attempt)
         for _ in range(3):
-            rig.pass_time(rig.machine.world.timers.start / 3)
+            rig.pass_time(rig.machine.store.timers.start / 3)
             rig.poll(1)
 
     assert (job.state, job.result, job.attempts) == (JobState.COMPLETED, "failed", 3)
@@ -231,23 +232,24 @@ def test_a_withdrawn_job_names_no_runner_and_was_canceled() -> None:
     rig.poll(1)
     rig.queue()
     rig.told()
-    rig.pass_time(rig.machine.world.timers.start)
+    rig.pass_time(rig.machine.store.timers.start)
 
-    message = rig.machine.mailbox.next(rig.scale_set, 0)
+    message = rig.machine.message_queue.next(rig.scale_set, 0)
 
     assert message is not None
     withdrawn = message.events[0]
-    assert (withdrawn["result"], withdrawn["runnerId"], withdrawn["runnerName"]) == ("canceled", 0, "")
-    assert withdrawn["runnerAssignTime"] == "0001-01-01T00:00:00Z"
+    assert isinstance(withdrawn, JobCompleted)
+    assert (withdrawn.result, withdrawn.runner_id, withdrawn.runner_name) == ("canceled", 0, "")
+    assert withdrawn.runner_assigned_at is None
 
 
-def test_a_job_whose_runner_stops_renewing_fails_when_the_lease_is_over() -> None:
+def test_a_job_whose_runner_stops_renewing_fails_when_the_lease_expires() -> None:
     rig = Rig()
     rig.poll(1)
     (job,) = rig.queue()
     agent = rig.agent()
     rig.run(agent)
-    lease = rig.machine.world.timers.lease
+    lease = rig.machine.store.timers.lease
 
     rig.pass_time(lease * 0.9)
     rig.machine.leases.renew(agent.runner, job.id)
@@ -259,7 +261,7 @@ def test_a_job_whose_runner_stops_renewing_fails_when_the_lease_is_over() -> Non
     assert agent.runner.state is RunnerState.GONE
 
 
-def test_a_busy_runner_is_not_removed_nor_one_that_was_just_given_a_job() -> None:
+def test_removing_a_runner_is_refused_while_it_is_offered_or_runs_a_job() -> None:
     rig = Rig()
     rig.poll(1)
     agent = rig.agent()
@@ -286,11 +288,11 @@ def test_removing_an_idle_runner_tells_its_agent_and_removing_it_again_is_fine()
     assert gone.value.kind == "RunnerNotFound"
 
 
-def test_a_silent_agent_is_offline_comes_back_by_polling_and_is_gone_after_a_day() -> None:
+def test_a_silent_runner_is_offline_until_it_polls_and_removed_after_a_day() -> None:
     rig = Rig()
     agent = rig.agent()
     rig.machine.agents.poll_ends(agent, lost=False)
-    timers = rig.machine.world.timers
+    timers = rig.machine.store.timers
 
     rig.pass_time(timers.agent_silence)
     assert agent.runner.state is RunnerState.OFFLINE
@@ -303,16 +305,16 @@ def test_a_silent_agent_is_offline_comes_back_by_polling_and_is_gone_after_a_day
     assert agent.runner.state is RunnerState.GONE
 
 
-def test_a_registration_that_is_never_used_goes_after_a_day() -> None:
+def test_an_unused_registration_is_removed_after_a_day() -> None:
     rig = Rig()
     runner = rig.runner()
 
-    rig.pass_time(rig.machine.world.timers.registration)
+    rig.pass_time(rig.machine.store.timers.registration)
 
     assert runner.state is RunnerState.GONE
 
 
-def test_a_ghost_polls_on_and_gets_nothing() -> None:
+def test_a_ghost_goes_on_polling_and_gets_no_job() -> None:
     rig = Rig()
     rig.poll(1)
     agent = rig.agent()
@@ -329,7 +331,7 @@ def test_a_session_without_poll_or_refresh_expires_and_events_outlive_it() -> No
     rig.poll(1)
     rig.queue()
 
-    rig.pass_time(rig.machine.world.timers.session)
+    rig.pass_time(rig.machine.store.timers.session)
     with pytest.raises(ServiceRefusal) as gone:
         rig.machine.sessions.refresh(rig.scale_set, rig.session.id)
     rig.machine.sessions.create(rig.scale_set, "host-a")
@@ -347,34 +349,34 @@ def test_a_second_session_is_refused_while_the_first_lives() -> None:
     assert (conflict.value.status, conflict.value.kind) == (409, "RunnerScaleSetSessionConflictException")
 
 
-def test_an_undeleted_message_comes_again_without_a_cursor_and_is_hidden_by_one() -> None:
+def test_an_undeleted_message_is_delivered_again_unless_last_message_id_excludes_it() -> None:
     rig = Rig()
     rig.poll(1)
     rig.queue()
 
-    first = rig.machine.mailbox.next(rig.scale_set, 0)
-    again = rig.machine.mailbox.next(rig.scale_set, 0)
+    first = rig.machine.message_queue.next(rig.scale_set, 0)
+    again = rig.machine.message_queue.next(rig.scale_set, 0)
 
     assert first is not None
     assert first is again
     assert first.id == 100_000_001
-    assert rig.machine.mailbox.next(rig.scale_set, first.id) is None
+    assert rig.machine.message_queue.next(rig.scale_set, first.id) is None
 
 
-def test_a_message_holds_fifty_events_at_most() -> None:
+def test_a_message_holds_at_most_fifty_events() -> None:
     rig = Rig()
     rig.poll(120)
     rig.queue(120)
 
     sizes = []
-    while (message := rig.machine.mailbox.next(rig.scale_set, 0)) is not None:
+    while (message := rig.machine.message_queue.next(rig.scale_set, 0)) is not None:
         sizes.append(len(message.events))
-        rig.machine.mailbox.delete(rig.scale_set, message.id)
+        rig.machine.message_queue.delete(rig.scale_set, message.id)
 
     assert sizes == [50, 50, 20]
 
 
-def test_a_deleted_set_gives_its_waiting_jobs_back_and_loses_its_idle_runners() -> None:
+def test_deleting_a_scale_set_requeues_its_waiting_jobs_and_removes_its_idle_runners() -> None:
     rig = Rig()
     rig.poll(2)
     agent, idle = rig.agent("runner-1"), rig.agent("runner-2")
@@ -388,7 +390,7 @@ def test_a_deleted_set_gives_its_waiting_jobs_back_and_loses_its_idle_runners() 
     assert not rig.session.live
 
 
-def test_deleting_a_set_with_a_busy_runner_is_refused() -> None:
+def test_deleting_a_scale_set_with_a_busy_runner_is_refused() -> None:
     rig = Rig()
     rig.poll(1)
     rig.queue()
@@ -398,16 +400,16 @@ def test_deleting_a_set_with_a_busy_runner_is_refused() -> None:
         rig.machine.scale_sets.delete(rig.scale_set)
 
 
-def test_a_set_that_nobody_connects_to_is_deleted_after_a_week() -> None:
+def test_a_scale_set_without_a_session_is_deleted_after_a_week() -> None:
     rig = Rig()
     rig.machine.sessions.delete(rig.scale_set, rig.session.id)
 
-    rig.pass_time(rig.machine.world.timers.dormant)
+    rig.pass_time(rig.machine.store.timers.dormant)
 
-    assert rig.scale_set.deleted
+    assert not rig.scale_set.live
 
 
-def test_cancelling_a_waiting_job_ends_it_and_a_running_one_tells_its_agent() -> None:
+def test_cancelling_ends_a_waiting_job_at_once_and_tells_the_agent_of_a_running_one() -> None:
     rig = Rig()
     rig.poll(2)
     agent = rig.agent()
@@ -425,12 +427,12 @@ def test_a_job_that_is_queued_too_long_fails() -> None:
     rig = Rig()
     (job,) = rig.queue(label="nobody")
 
-    rig.pass_time(rig.machine.world.timers.queue)
+    rig.pass_time(rig.machine.store.timers.queue)
 
     assert (job.state, job.result) == (JobState.COMPLETED, "failed")
 
 
-def test_the_capacity_trap_loses_a_job_that_was_queued_against_zero() -> None:
+def test_with_the_capacity_trap_a_job_queued_at_capacity_0_is_never_offered() -> None:
     rig = Rig(capacity_trap=True)
     rig.poll(0)
     (lost,) = rig.queue()
@@ -442,7 +444,7 @@ def test_the_capacity_trap_loses_a_job_that_was_queued_against_zero() -> None:
     assert states([lost, had]) == ["queued", "assigned"]
 
 
-def test_without_the_trap_a_job_queued_against_zero_is_assigned_later() -> None:
+def test_without_the_capacity_trap_a_job_queued_at_capacity_0_is_assigned_later() -> None:
     rig = Rig()
     rig.poll(0)
     (job,) = rig.queue()
@@ -452,7 +454,7 @@ def test_without_the_trap_a_job_queued_against_zero_is_assigned_later() -> None:
     assert job.state is JobState.ASSIGNED
 
 
-def test_offers_wait_until_they_are_acquired_and_are_assigned_as_there_is_room() -> None:
+def test_offered_jobs_wait_to_be_acquired_and_are_assigned_up_to_the_capacity() -> None:
     rig = Rig(flavour=Flavour.ACQUIRE)
     rig.poll(1)
     jobs = rig.queue(3)
@@ -465,6 +467,26 @@ def test_offers_wait_until_they_are_acquired_and_are_assigned_as_there_is_room()
     assert rig.told() == ["JobAvailable"] * 3 + ["JobAssigned"]
 
 
+def test_statistics_count_jobs_and_runners_by_their_states() -> None:
+    rig = Rig(flavour=Flavour.ACQUIRE)
+    rig.poll(2)
+    jobs = rig.queue(5)
+    rig.machine.dispatch.acquire(rig.scale_set, [job.number for job in jobs[:4]])
+    gone, busy, silent = rig.agent("gone"), rig.agent("busy"), rig.agent("silent")
+    rig.machine.leases.complete(gone.runner, rig.run(gone).id, "succeeded")
+    rig.run(busy)
+    rig.machine.agents.go_offline(silent.runner)
+    rig.runner("unused")
+    rig.queue(1)
+    rig.machine.jobs.cancel(jobs[4])
+    idle = rig.agent("idle")
+
+    assert idle.runner.job is not None
+    assert rig.scale_set.statistics == Statistics(
+        available=1, acquired=1, assigned=2, running=1, registered=4, busy=1, idle=1
+    )
+
+
 def test_a_jit_configuration_registers_once_unless_reuse_is_allowed() -> None:
     strict, real = Rig(), Rig(jit_reuse=True)
 
@@ -472,14 +494,14 @@ def test_a_jit_configuration_registers_once_unless_reuse_is_allowed() -> None:
         agent = rig.agent()
         rig.machine.agents.poll_ends(agent, lost=False)
         rig.machine.agents.close(agent)
-    runner = strict.machine.world.runners[1024]
+    runner = strict.machine.store.runners[1024]
     with pytest.raises(AgentRefusal) as refused:
         strict.machine.agents.register(runner.id, (runner.client_id, runner.secret), "1")
-    again = real.machine.world.runners[1024]
+    again = real.machine.store.runners[1024]
     real.machine.agents.register(again.id, (again.client_id, again.secret), "1")
 
     assert refused.value.kind == "AlreadyUsed"
-    assert [one.rule for one in strict.machine.world.violations.all()] == [10]
+    assert [one.rule for one in strict.machine.store.violations.all()] == [10]
     assert again.state is RunnerState.IDLE
 
 

@@ -1,4 +1,4 @@
-"""The simulator over real HTTP, as a client sees it: bodies, long polls, tokens."""
+"""The simulator over HTTP as a client sees it: bodies, long polls, tokens."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.scale_set_client import SETS, VERSION, ScaleSetClient
 from runscaler.testing.simulator import Flavour, Options, RunnerState, SimulatedGitHub, Timers
 
 
-def test_a_scale_set_comes_back_as_protocol_4_3_writes_it(client: ScaleSetClient) -> None:
+def test_the_body_of_a_scale_set_is_that_of_protocol_4_3(client: ScaleSetClient) -> None:
     body = client.on_set("GET").json()
 
     assert body.pop("createdOn").endswith("Z")
@@ -40,7 +40,7 @@ def test_a_scale_set_comes_back_as_protocol_4_3_writes_it(client: ScaleSetClient
     }
 
 
-def test_a_session_comes_back_as_protocol_4_3_writes_it(client: ScaleSetClient) -> None:
+def test_the_body_of_a_session_is_that_of_protocol_4_3(client: ScaleSetClient) -> None:
     assert set(client.session) == {
         "sessionId",
         "ownerName",
@@ -53,7 +53,7 @@ def test_a_session_comes_back_as_protocol_4_3_writes_it(client: ScaleSetClient) 
     assert "?sessionId=" in client.session["messageQueueUrl"]
 
 
-def test_a_message_comes_as_protocol_5_2_and_5_3_write_it(
+def test_the_body_of_a_message_is_that_of_protocol_5_2_and_5_3(
     github: SimulatedGitHub, client: ScaleSetClient
 ) -> None:
     (job,) = github.queue_jobs("my-runners")
@@ -112,7 +112,7 @@ def test_the_jit_configuration_has_github_s_outer_form(client: ScaleSetClient) -
     }  # fmt: skip
 
 
-def test_a_service_error_is_a_net_exception(client: ScaleSetClient) -> None:
+def test_an_error_of_the_service_is_a_dotnet_exception(client: ScaleSetClient) -> None:
     conflict = client.open_session("host-b")
 
     body = conflict.json()
@@ -133,7 +133,7 @@ def test_a_rest_error_has_message_and_documentation(github: SimulatedGitHub) -> 
     assert not strict.violations()
 
 
-def test_the_empty_values_of_go_clients_are_taken(client: ScaleSetClient) -> None:
+def test_the_empty_values_of_go_clients_are_accepted(client: ScaleSetClient) -> None:
     made = client.create(name="other", RunnerSetting={}, createdOn="0001-01-01T00:00:00Z")
     nobody = "00000000-0000-0000-0000-000000000000"
     session = client.on_set("POST", "/sessions", {"ownerName": "x", "sessionId": nobody})
@@ -155,7 +155,7 @@ def test_a_poll_waits_and_is_woken_by_a_job(github: SimulatedGitHub, client: Sca
     assert [event["messageType"] for event in events] == ["JobAssigned"]
 
 
-def test_a_poll_without_news_ends_with_202() -> None:
+def test_a_poll_without_a_message_ends_with_202() -> None:
     with SimulatedGitHub(timers=Timers(long_poll=0.05), threads=8) as github:
         client = ScaleSetClient(github).ready()
         nothing = client.poll()
@@ -163,7 +163,7 @@ def test_a_poll_without_news_ends_with_202() -> None:
     assert (nothing.status_code, nothing.content) == (202, b"")
 
 
-def test_a_poll_that_is_broken_off_loses_nothing_and_breaks_no_rule(
+def test_a_poll_that_is_broken_off_loses_no_message_and_is_no_violation(
     github: SimulatedGitHub, client: ScaleSetClient
 ) -> None:
     with pytest.raises(requests.exceptions.ReadTimeout):
@@ -174,7 +174,7 @@ def test_a_poll_that_is_broken_off_loses_nothing_and_breaks_no_rule(
     assert not github.violations()
 
 
-def test_a_token_that_is_over_is_an_honest_401_and_a_refresh_mends_it(
+def test_an_expired_token_is_answered_401_until_it_is_refreshed(
     github: SimulatedGitHub, client: ScaleSetClient
 ) -> None:
     github.change_session("my-runners", "expire-token")
@@ -187,7 +187,7 @@ def test_a_token_that_is_over_is_an_honest_401_and_a_refresh_mends_it(
     assert not github.violations()
 
 
-def test_a_closed_simulator_ends_waiting_polls_at_once(client: ScaleSetClient) -> None:
+def test_stopping_the_simulator_ends_open_polls_at_once(client: ScaleSetClient) -> None:
     polled = threading.Thread(target=client.poll)
     polled.start()
     client.github.wait_until(lambda state: any(one.polls_open for one in state.sessions))
@@ -258,7 +258,9 @@ def test_repositories_and_organisations_are_different_tenants(github: SimulatedG
     assert repository.on_set("GET").status_code == 404
 
 
-def test_an_agent_that_hangs_up_hands_its_offer_on(github: SimulatedGitHub, client: ScaleSetClient) -> None:
+def test_the_job_offered_to_an_agent_that_hangs_up_goes_to_another_one(
+    github: SimulatedGitHub, client: ScaleSetClient
+) -> None:
     dead, alive = (HandMadeAgent(client.jit(f"runner-{n}").json()["encodedJITConfig"]) for n in range(2))
     dead.register()
     alive.register()
@@ -274,7 +276,7 @@ def test_an_agent_that_hangs_up_hands_its_offer_on(github: SimulatedGitHub, clie
     assert state.jobs[0].id == job
 
 
-def test_a_removed_runner_s_poll_ends_at_once_with_not_found(client: ScaleSetClient) -> None:
+def test_the_poll_of_a_removed_runner_ends_at_once_with_not_found(client: ScaleSetClient) -> None:
     agent = HandMadeAgent(client.jit("runner-1").json()["encodedJITConfig"])
     agent.register()
     answers: list[requests.Response] = []
@@ -298,7 +300,7 @@ def test_what_does_not_exist_is_404_without_a_traceback(github: SimulatedGitHub,
     assert "Traceback" not in reply.text
 
 
-def test_a_body_beyond_the_bound_is_refused(client: ScaleSetClient) -> None:
+def test_a_body_that_is_too_large_is_refused(client: ScaleSetClient) -> None:
     assert client.on_set("POST", "/sessions", {"ownerName": "x" * (1 << 20)}).status_code == 413
 
 

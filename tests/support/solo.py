@@ -23,7 +23,7 @@ from runscaler.interrupt import Interrupt
 from runscaler.names import SlotNumber
 from runscaler.testing.clock import FakeClock
 from runscaler.testing.memory_github import MemoryGitHub
-from runscaler.testing.probe import InlineWorkerPool, Probe, Stage
+from runscaler.testing.probe import ActorHarness, InlineWorkerPool, Probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Stoppable
     from runscaler.events import Event
     from runscaler.github.base import ScaleSetService
-    from runscaler.testing.memory_scale_set import MemoryScaleSet
+    from runscaler.simulator.records import ScaleSet
 
 T = TypeVar("T")
 
@@ -90,8 +90,8 @@ class Solo:
         **settings: Any,
     ) -> None:
         self.clock = FakeClock()
-        self.stage = Stage()
-        self.parent = self.stage.add(Probe(self.clock, "parent"))
+        self.harness = ActorHarness()
+        self.parent = self.harness.add(Probe(self.clock, "parent"))
         self.github = MemoryGitHub(self.clock, blocking=False)
         self.backend = MemoryBackend(self.clock)
         self.state_store = MemoryStateStore()
@@ -114,7 +114,7 @@ class Solo:
             emit=self.events.append,
             make_worker_pool=InlineWorkerPool,
             serve=serve,
-            launch=self.stage.launch,
+            launch=self.harness.launch,
         )
 
     # -- the actors: made and started, on the stage ---------------------------------------------------
@@ -150,12 +150,12 @@ class Solo:
         return self._started(KeeperActor("keeper memory", self.parent.actor_ref, self.context, self.backend))
 
     def _started(self, actor: Any) -> Any:
-        self.stage.add(actor)
+        self.harness.add(actor)
         actor.on_start()
         return actor
 
     def probe(self, name: str) -> Probe:
-        return self.stage.add(Probe(self.clock, name))
+        return self.harness.add(Probe(self.clock, name))
 
     # -- what the test does and sees --------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ class Solo:
         self.play()
 
     def play(self) -> None:
-        self.stage.play()
+        self.harness.deliver_all()
 
     def advance(self, seconds: float) -> None:
         self.clock.advance(seconds)
@@ -176,7 +176,7 @@ class Solo:
         """What the parent was told, of that kind."""
         return self.parent.of(kind)
 
-    def registered_set(self) -> MemoryScaleSet:
+    def registered_set(self) -> ScaleSet:
         """The set as GitHub has it."""
         found = self.github.scale_set("linux")
         assert found is not None, "GitHub has no such scale set"

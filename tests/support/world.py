@@ -25,7 +25,7 @@ from runscaler.errors import Interrupted
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.testing.clock import FakeClock
 from runscaler.testing.memory_github import MemoryGitHub
-from runscaler.testing.probe import MOST_MESSAGES, InlineWorkerPool, Stage, deliver_one, is_due
+from runscaler.testing.probe import MOST_MESSAGES, ActorHarness, InlineWorkerPool, deliver_one, is_due
 
 if TYPE_CHECKING:
     from runscaler.actors.base import SupervisedActor
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from runscaler.github.messages import Batch
     from runscaler.interrupt import Interrupt
     from runscaler.names import RunnerName, ScaleSetKey
-    from runscaler.testing.memory_records import MemoryJob
+    from runscaler.simulator.records import Job
 
 POLL_SECONDS = 50.0
 URL = "https://github.com/my-org"
@@ -148,7 +148,7 @@ class World:
 
     def start(self) -> None:
         """A new process: nothing in memory but what GitHub, the backend and the state store hold."""
-        self.stage = Stage()
+        self.harness = ActorHarness()
         self.board = MemoryBoard(blank(self.config))
         context = ActorContext(
             config=self.config,
@@ -161,14 +161,14 @@ class World:
             open_backend=self.open_backend,
             emit=self.events.append,
             make_worker_pool=InlineWorkerPool,
-            launch=self.stage.launch,
+            launch=self.harness.launch,
         )
-        self.root = self.stage.add(RootActor(context, self.ended.append))
+        self.root = self.harness.add(RootActor(context, self.ended.append))
         self.root.on_start()
 
     def kill(self) -> None:
         """The process dies as by kill -9: its actors are no more, nothing was told to anybody."""
-        for actor in self.stage.actors:
+        for actor in self.harness.actors:
             actor.actor_stopped.set()
         for watch in list(self.backend.engine._watchers):
             watch.stop()
@@ -188,7 +188,7 @@ class World:
 
     # -- what the test does --------------------------------------------------------------------------
 
-    def queue(self, count: int = 1, name: str = "linux") -> list[MemoryJob]:
+    def queue(self, count: int = 1, name: str = "linux") -> list[Job]:
         return self.github.queue(name, count)
 
     def play(self) -> None:
@@ -215,11 +215,11 @@ class World:
 
     def due(self) -> list[SupervisedActor[Any]]:
         """The actors that have a message to handle, in the order in which they were made."""
-        return [one for one in self.stage.actors if is_due(one) and not isinstance(one, self.hanging)]
+        return [one for one in self.harness.actors if is_due(one) and not isinstance(one, self.hanging)]
 
     def poll(self) -> None:
         """Listeners whose long poll is under way poll again, once."""
-        for listener in self.stage.living(ListenerActor):
+        for listener in self.harness.alive(ListenerActor):
             service: Any = listener._service
             if service.quiet:
                 service.quiet = False
@@ -269,7 +269,7 @@ class World:
         found = self.backend.engine.find(resource.id)
         return found is not None and found.ending is None
 
-    def _begin(self, resource: Resource, job: MemoryJob) -> None:
+    def _begin(self, resource: Resource, job: Job) -> None:
         if not self._lives(resource):
             self.github.runner_gone(resource.runner_id)
             return
@@ -310,7 +310,7 @@ class World:
 
     def crash(self, kind: type[Any], number: int = 0) -> None:
         """That actor dies of a message it does not know."""
-        self.stage.living(kind)[number].actor_ref.tell(object())
+        self.harness.alive(kind)[number].actor_ref.tell(object())
 
     # -- what the test sees --------------------------------------------------------------------------
 

@@ -76,13 +76,13 @@ class ScenarioRun:
 
     def begin(self) -> None:
         """Wait for the first event, then queue the first jobs."""
-        wait_until(lambda: len(self.github.scenario.struck) > 1, f"the first event of {self.name}")
+        wait_until(lambda: len(self.github.scenario.events) > 1, f"the first event of {self.name}")
         count, step = FIRST_JOBS.get(self.name, (MAX_RUNNERS, "true"))
         self.github.queue_jobs(self.name, count, steps=[step])
 
     def work_until_over(self) -> None:
         """Run jobs until every event of the scenario has happened."""
-        while not self.github.scenario.over:
+        while not self.github.scenario.finished:
             self.embedded.jobs(self.name, 1)
 
     def all_jobs(self) -> tuple[JobView, ...]:
@@ -215,7 +215,7 @@ def test_jobs_that_are_assigned_and_ignored_leak_no_runner(runs: dict[str, Scena
 
 def test_a_mute_session_is_closed_and_opened_again(runs: dict[str, ScenarioRun]) -> None:
     run = runs["mute-session"]
-    run.clock.pass_by(LONGER_THAN_THREE_POLLS)
+    run.clock.advance(LONGER_THAN_THREE_POLLS)
     run.all_jobs()
 
     assert run.logged("mute")
@@ -284,7 +284,7 @@ def test_after_a_scenario_every_job_has_run_once_and_no_rule_was_broken(
     assert name == "version-refused" or {one.attempts for one in others} == {1}
     assert len(cancelled) == (name == "registration-race")
     assert run.github.violations() == ()
-    assert (run.status.restarts, run.github.scenario.over) == (0, True)
+    assert (run.status.restarts, run.github.scenario.finished) == (0, True)
 
 
 def test_a_scenario_can_be_played_with_two_commands(tmp_path: Path) -> None:

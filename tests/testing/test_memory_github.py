@@ -20,12 +20,14 @@ from runscaler.errors import (
     SessionGone,
 )
 from runscaler.github.base import ScaleSetId, ScaleSetService, Session, Trouble
-from runscaler.github.messages import JobAssigned, JobCompleted, JobStarted, Statistics
+from runscaler.github.messages import JobAssigned, JobAvailable, JobCompleted, JobStarted, Statistics
 from runscaler.interrupt import Interrupt
 from runscaler.names import RunnerName
+from runscaler.simulator.options import Flavour, Options
+from runscaler.simulator.records import Job, JobState
+from runscaler.simulator.timers import GITHUB
 from runscaler.testing.clock import FakeClock
 from runscaler.testing.memory_github import MemoryGitHub
-from runscaler.testing.memory_records import JobState, MemoryJob
 
 LIMIT = 20.0
 IDLE = Interrupt()
@@ -93,7 +95,7 @@ def test_capacity_bounds_what_is_assigned(
     assert second.statistics.assigned == 3
 
 
-def test_a_batch_holds_fifty_messages_and_true_statistics(
+def test_a_batch_holds_fifty_job_messages_and_current_statistics(
     github: MemoryGitHub, service: ScaleSetService, session: Session
 ) -> None:
     github.queue("my-runners", 120)
@@ -108,7 +110,7 @@ def test_a_batch_holds_fifty_messages_and_true_statistics(
     assert sizes == [50, 50, 20]
 
 
-def test_an_unacknowledged_batch_comes_again_in_the_next_session(
+def test_an_unacknowledged_batch_is_delivered_again_in_the_next_session(
     github: MemoryGitHub, service: ScaleSetService, session: Session
 ) -> None:
     github.queue("my-runners")
@@ -127,7 +129,7 @@ def test_an_unacknowledged_batch_comes_again_in_the_next_session(
 def test_an_idle_runner_is_told_of_a_job_that_comes_later(
     github: MemoryGitHub, service: ScaleSetService, session: Session
 ) -> None:
-    told: list[MemoryJob] = []
+    told: list[Job] = []
     runner_id = start_runner(service, session)
 
     assert github.runner_online(runner_id, told.append) is None
@@ -135,12 +137,12 @@ def test_an_idle_runner_is_told_of_a_job_that_comes_later(
     (job,) = github.queue("my-runners")
 
     assert told == [job]
-    assert job.runner_id == runner_id
+    assert job.runner is github.runners[runner_id]
     with pytest.raises(JobStillRunning):
         service.remove_runner(runner_id, IDLE)
 
 
-def test_jobs_wait_for_a_scale_set_that_is_not_there_yet(github: MemoryGitHub) -> None:
+def test_jobs_wait_for_a_scale_set_that_does_not_exist_yet(github: MemoryGitHub) -> None:
     service = github.connect(scale_set_settings(name="later"))
     github.queue("later", 3)
 
@@ -188,7 +190,7 @@ def test_a_withdrawn_assignment_is_completed_as_canceled_and_queued_again(
     (job,) = github.queue("my-runners")
     first = service.poll(session, 0, 10, IDLE)
 
-    github.withdraw("my-runners", job)
+    github.withdraw(job)
     second = service.poll(session, first.id, 10, IDLE)
 
     assert [type(event) for event in second.events] == [JobCompleted, JobAssigned]
@@ -240,14 +242,15 @@ def test_a_deleted_scale_set_is_gone_and_its_jobs_wait_for_the_next(
     assert service.poll(again, 0, 10, IDLE).statistics.assigned == 2
 
 
-def test_names_and_groups_are_told_apart_ignoring_case(
-    github: MemoryGitHub, service: ScaleSetService, session: Session
-) -> None:
-    github.groups["mobile"] = 3
+def test_names_and_groups_are_compared_without_regard_to_case() -> None:
+    github = MemoryGitHub(FakeClock(), Options(groups=("mobile",)), blocking=False)
+    service = github.connect(scale_set_settings(name="my-runners"))
+    made = service.create_scale_set("my-runners", 1, ["my-runners"], IDLE)
+    session = service.open_session(ScaleSetId(made.id), "host-a", IDLE)
 
-    assert service.group_id("Mobile", IDLE) == 3
+    assert service.group_id("Mobile", IDLE) == 2
     assert service.find_scale_set("MY-RUNNERS", 1, IDLE).id == session.scale_set_id
-    assert service.find_scale_set("my-runners", 3, IDLE) is None
+    assert service.find_scale_set("my-runners", 2, IDLE) is None
     with pytest.raises(NotFound, match="default, mobile"):
         service.group_id("web", IDLE)
     with pytest.raises(Refused):
@@ -257,7 +260,7 @@ def test_names_and_groups_are_told_apart_ignoring_case(
         start_runner(service, session)
 
 
-def test_a_call_fails_before_or_after_it_took_effect_as_told(
+def test_a_call_can_fail_before_or_after_it_took_effect(
     github: MemoryGitHub, service: ScaleSetService, session: Session
 ) -> None:
     github.fail_next("jit_config", ServerError("500"))
@@ -272,7 +275,46 @@ def test_a_call_fails_before_or_after_it_took_effect_as_told(
     assert github.calls["jit_config"] == 2
 
 
-def test_latency_passes_on_the_clock_in_all_calls_but_polls() -> None:
+def test_offered_jobs_are_assigned_once_they_are_acquired() -> None:
+    github = MemoryGitHub(FakeClock(), Options(flavour=Flavour.ACQUIRE), blocking=False)
+    service = github.connect(scale_set_settings(name="my-runners"))
+    made = service.create_scale_set("my-runners", 1, ["my-runners"], IDLE)
+    session = service.open_session(ScaleSetId(made.id), "host-a", IDLE)
+    github.queue("my-runners", 2)
+
+    offered = service.poll(session, 0, 10, IDLE)
+    first, second = (event.request_id for event in offered.events)
+    acquired = service.acquire_jobs(session, [first, 999], IDLE)
+    assigned = service.poll(session, offered.id, 10, IDLE)
+
+    assert [type(event) for event in offered.events] == [JobAvailable, JobAvailable]
+    assert acquired == (first,)
+    assert [type(event) for event in assigned.events] == [JobAssigned]
+    assert assigned.statistics == Statistics(available=1, assigned=1)
+    assert [one.request_id for one in service.acquirable_jobs(session.scale_set_id, IDLE)] == [second]
+
+
+def test_leases_and_sessions_expire_if_the_options_have_such_timers() -> None:
+    clock = FakeClock()
+    github = MemoryGitHub(clock, Options(timers=GITHUB), blocking=False)
+    service = github.connect(scale_set_settings(name="my-runners"))
+    made = service.create_scale_set("my-runners", 1, ["my-runners"], IDLE)
+    session = service.open_session(ScaleSetId(made.id), "host-a", IDLE)
+    (job,) = github.queue("my-runners")
+    service.poll(session, 0, 10, IDLE)
+    runner_id = start_runner(service, session)
+    github.runner_online(runner_id)
+    github.start_job(runner_id)
+
+    clock.advance(GITHUB.lease)
+
+    with pytest.raises(SessionGone):
+        service.poll(session, 0, 10, IDLE)
+    assert (job.state, job.result) == (JobState.COMPLETED, "failed")
+    assert service.runner(runner_id, IDLE) is None
+
+
+def test_all_calls_except_polls_take_the_latency() -> None:
     clock = FakeClock()
     github = MemoryGitHub(clock, blocking=False, latency=0.2)
     service = github.connect(scale_set_settings(name="my-runners"))
@@ -284,7 +326,7 @@ def test_latency_passes_on_the_clock_in_all_calls_but_polls() -> None:
     assert clock.pauses == [0.2, 0.2]
 
 
-def test_statistics_lie_when_told(github: MemoryGitHub, service: ScaleSetService, session: Session) -> None:
+def test_statistics_can_be_replaced(github: MemoryGitHub, service: ScaleSetService, session: Session) -> None:
     github.queue("my-runners", 3)
     github.believe("my-runners", Statistics())
 
@@ -294,7 +336,7 @@ def test_statistics_lie_when_told(github: MemoryGitHub, service: ScaleSetService
     assert batch.statistics == Statistics()
 
 
-def test_messages_of_the_tests_own_making_and_repeated_ones_are_delivered(
+def test_messages_made_by_the_test_are_delivered_and_repeated_unchanged(
     github: MemoryGitHub, service: ScaleSetService, session: Session
 ) -> None:
     late = JobStarted("job-x", runner_id=7, runner_name="runner-ffffffff")
@@ -305,11 +347,11 @@ def test_messages_of_the_tests_own_making_and_repeated_ones_are_delivered(
     second = service.poll(session, first.id, 10, IDLE)
 
     assert first.events == second.events == (late,)
-    assert (first.problems, second.problems) == (("element 2 is no object",), ())
+    assert first.problems == second.problems == ("element 2 is no object",)
     assert second.id > first.id
 
 
-def test_trouble_reaches_the_one_who_connected(github: MemoryGitHub) -> None:
+def test_trouble_is_reported_to_the_client_that_connected(github: MemoryGitHub) -> None:
     heard: list[Trouble | None] = []
     github.connect(scale_set_settings(name="my-runners"), heard.append)
     trouble = Trouble("GitHub asks for patience", 1060.0, rate_limited=True)
@@ -319,29 +361,41 @@ def test_trouble_reaches_the_one_who_connected(github: MemoryGitHub) -> None:
     assert heard == [trouble]
 
 
-def polled(github: MemoryGitHub, interrupt: Interrupt) -> tuple[threading.Thread, list[object]]:
-    """A thread that polls, and what came of it."""
-    service = github.connect(scale_set_settings(name="my-runners"))
-    made = service.create_scale_set("my-runners", 1, [], IDLE)
-    session = service.open_session(ScaleSetId(made.id), "host-a", IDLE)
-    outcome: list[object] = []
+class Polling:
+    """A scale set with a session that is polled in threads."""
 
-    def poll() -> None:
-        try:
-            outcome.append(service.poll(session, 0, 10, interrupt))
-        except Interrupted as error:
-            outcome.append(error)
+    def __init__(self) -> None:
+        self.github = MemoryGitHub(SystemClock())
+        self.service = self.github.connect(scale_set_settings(name="my-runners"))
+        made = self.service.create_scale_set("my-runners", 1, ["my-runners"], IDLE)
+        self.session = self.service.open_session(ScaleSetId(made.id), "host-a", IDLE)
 
-    thread = threading.Thread(target=poll, daemon=True)
-    thread.start()
-    return thread, outcome
+    def poll(self, interrupt: Interrupt) -> tuple[threading.Thread, list[object]]:
+        """A thread whose poll has begun, and the list that will hold its outcome."""
+        outcome: list[object] = []
+        polls = self._polls()
+
+        def call() -> None:
+            try:
+                outcome.append(self.service.poll(self.session, 0, 10, interrupt))
+            except Interrupted as error:
+                outcome.append(error)
+
+        thread = threading.Thread(target=call, daemon=True)
+        thread.start()
+        assert self.github.lock.watch(lambda: self._polls() > polls, LIMIT)
+        return thread, outcome
+
+    def _polls(self) -> int:
+        (session,) = self.github.lock.machine.store.sessions.values()
+        return session.poll
 
 
 def test_a_blocking_poll_ends_when_a_job_comes() -> None:
-    github = MemoryGitHub(SystemClock())
-    thread, outcome = polled(github, IDLE)
+    polling = Polling()
+    thread, outcome = polling.poll(IDLE)
 
-    github.queue("my-runners")
+    polling.github.queue("my-runners")
     thread.join(LIMIT)
 
     assert outcome[0].statistics.assigned == 1
@@ -349,9 +403,21 @@ def test_a_blocking_poll_ends_when_a_job_comes() -> None:
 
 def test_a_blocking_poll_ends_when_it_is_interrupted() -> None:
     interrupt = Interrupt()
-    thread, outcome = polled(MemoryGitHub(SystemClock()), interrupt)
+    thread, outcome = Polling().poll(interrupt)
 
     interrupt.set()
     thread.join(LIMIT)
 
     assert isinstance(outcome[0], Interrupted)
+
+
+def test_a_blocking_poll_ends_without_a_batch_when_a_later_one_begins() -> None:
+    polling = Polling()
+    first, nothing = polling.poll(IDLE)
+    second, batch = polling.poll(IDLE)
+    first.join(LIMIT)
+    polling.github.queue("my-runners")
+    second.join(LIMIT)
+
+    assert nothing == [None]
+    assert batch[0].statistics.assigned == 1

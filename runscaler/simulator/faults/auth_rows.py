@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runscaler.simulator.checks import bearer
-from runscaler.simulator.faults import answers
+from runscaler.simulator.faults import replies
 from runscaler.simulator.faults.row import Match, Row
 from runscaler.simulator.refusals import unauthorised
 from runscaler.simulator.tokens import TokenKind, base64url
 
 if TYPE_CHECKING:
     from runscaler.simulator.bodies import Json
-    from runscaler.simulator.exchange import Reply
-    from runscaler.simulator.faults.row import Outcome, Scene
+    from runscaler.simulator.faults.row import FaultContext, Outcome
+    from runscaler.simulator.http_messages import Reply
 
 ACTIONS = "/_sim/actions/"
 REGISTRATION = Match("POST", "/registration-token")
@@ -22,63 +22,63 @@ INSTALLATION = Match("POST", "/access_tokens")
 SSO_URL = "https://github.com/orgs/my-org/sso?authorization_request=AAAA"
 
 
-def end_admin_token(scene: Scene) -> None:
-    """All admin JWTs of the request's scope are over before their time; the call then gets its 401."""
-    assert scene.request is not None
-    with scene.gate as machine:
-        token = machine.world.tokens.find(bearer(scene.request))
+def end_admin_token(context: FaultContext) -> None:
+    """Expire all admin JWTs of the request's scope; the call itself is answered 401 then."""
+    assert context.request is not None
+    with context.lock as machine:
+        token = machine.store.tokens.find(bearer(context.request))
         if token is not None:
-            machine.world.tokens.end(TokenKind.ADMIN, token.subject)
+            machine.store.tokens.expire(TokenKind.ADMIN, token.subject)
 
 
-def strange_admin_token(scene: Scene, reply: Reply) -> Outcome:
-    """`kind`: no-exp, not-a-jwt or past; the token is good all the same."""
-    kind = scene.params.text("kind", "no-exp")
+def strange_admin_token(context: FaultContext, reply: Reply) -> Outcome:
+    """`kind` is no-exp, not-a-jwt or past; the simulator accepts the token all the same."""
+    kind = context.params.text("kind", "no-exp")
 
     def change(body: Json) -> Json:
-        with scene.gate as machine:
-            world = machine.world
-            mark = world.random.randbytes(8).hex()
+        with context.lock as machine:
+            store = machine.store
+            mark = store.random.randbytes(8).hex()
             claims: Json = (
-                {"jti": mark} if kind == "no-exp" else {"jti": mark, "exp": int(world.clock.wall()) - 60}
+                {"jti": mark} if kind == "no-exp" else {"jti": mark, "exp": int(store.clock.wall()) - 60}
             )
             jwt = f"{base64url({'alg': 'HS256'})}.{base64url(claims)}.AAAA"
             text = f"opaque-{mark}" if kind == "not-a-jwt" else jwt
-            world.tokens.rename(str(body["token"]), text)
+            store.tokens.rename(str(body["token"]), text)
         return {**body, "token": text}
 
-    return answers.altered(reply, change)
+    return replies.altered(reply, change)
 
 
-def end_queue_token(scene: Scene) -> None:
-    with scene.gate as machine:
-        machine.sessions.expire_token(answers.live_session_of(scene))
+def end_queue_token(context: FaultContext) -> None:
+    with context.lock as machine:
+        machine.sessions.expire_token(replies.target_session(context))
 
 
-def queue_unauthorised(_: Scene) -> Outcome:
+def queue_unauthorised(_: FaultContext) -> Outcome:
     refusal = unauthorised("The queue token has expired.")
-    return answers.service(refusal.status, refusal.kind, refusal.message)
+    return replies.service(refusal.status, refusal.kind, refusal.message)
 
 
-def revoke(scene: Scene) -> None:
-    """The PAT is revoked, and with it (unless `admin` is false) the admin JWTs that it led to."""
-    if scene.params.truth("admin", True):
-        with scene.gate as machine:
-            machine.world.tokens.end(TokenKind.ADMIN)
+def revoke(context: FaultContext) -> None:
+    """Unless `admin` is false, also expire the admin JWTs that the PAT led to."""
+    if context.params.truth("admin", True):
+        with context.lock as machine:
+            machine.store.tokens.expire(TokenKind.ADMIN)
 
 
-def no_right(scene: Scene) -> Outcome:
-    """`kind`: scope, sso, hidden or ip."""
-    kind = scene.params.text("kind", "scope")
+def missing_right(context: FaultContext) -> Outcome:
+    """`kind` is scope, sso, hidden or ip."""
+    kind = context.params.text("kind", "scope")
     if kind == "sso":
         text = "Resource protected by organization SAML enforcement."
-        return answers.rest(403, text, ("X-GitHub-SSO", f"required; url={SSO_URL}"))
+        return replies.rest(403, text, ("X-GitHub-SSO", f"required; url={SSO_URL}"))
     if kind == "hidden":
-        return answers.rest(404, "Not Found")
+        return replies.rest(404, "Not Found")
     if kind == "ip":
         text = "The organization has an IP allow list enabled, and your IP address is not permitted."
-        return answers.rest(403, text)
-    return answers.rest(
+        return replies.rest(403, text)
+    return replies.rest(
         403,
         "Resource not accessible by personal access token",
         ("X-Accepted-OAuth-Scopes", "admin:org"),
@@ -87,54 +87,54 @@ def no_right(scene: Scene) -> Outcome:
     )
 
 
-def app_refused(scene: Scene) -> Outcome:
-    """`kind`: key, installation or suspended."""
-    kind = scene.params.text("kind", "key")
+def app_refused(context: FaultContext) -> Outcome:
+    """`kind` is key, installation or suspended."""
+    kind = context.params.text("kind", "key")
     if kind == "installation":
-        return answers.rest(404, "Not Found")
+        return replies.rest(404, "Not Found")
     if kind == "suspended":
-        return answers.rest(403, "This installation has been suspended")
-    return answers.rest(401, "A JSON web token could not be decoded")
+        return replies.rest(403, "This installation has been suspended")
+    return replies.rest(401, "A JSON web token could not be decoded")
 
 
-def other_address(scene: Scene, reply: Reply) -> Outcome:
-    address = scene.fault.hits + 1
-    return answers.altered(reply, lambda body: {**body, "url": f"{str(body['url']).rstrip('/')}~{address}/"})
+def other_address(context: FaultContext, reply: Reply) -> Outcome:
+    address = context.fault.hits + 1
+    return replies.altered(reply, lambda body: {**body, "url": f"{str(body['url']).rstrip('/')}~{address}/"})
 
 
-def without_field(scene: Scene, reply: Reply) -> Outcome:
-    """Without its `field` (token), or with an empty one if `empty`."""
-    field, empty = scene.params.text("field", "token"), scene.params.truth("empty", False)
+def without_field(context: FaultContext, reply: Reply) -> Outcome:
+    """The reply without its `field` (token), or with that empty if `empty` is true."""
+    field, empty = context.params.text("field", "token"), context.params.truth("empty", False)
 
     def change(body: Json) -> Json:
         rest = {key: value for key, value in body.items() if key != field}
         return {**rest, field: ""} if empty else rest
 
-    return answers.altered(reply, change)
+    return replies.altered(reply, change)
 
 
 ROWS: tuple[Row, ...] = (
-    Row("F23", "the admin JWT is over early", Match(path=ACTIONS), before=end_admin_token),
-    Row("F24", "a strange admin JWT: `kind` no-exp, not-a-jwt, past", ADMIN, None, after=strange_admin_token),
-    Row("F25", "the queue token is over early", Match(path="/_sim/queue/"), before=end_queue_token),
-    Row("F26", "the queue says 401 again and again", Match(path="/_sim/queue/"), None, queue_unauthorised),
+    Row("F23", "the admin JWT expires early", Match(path=ACTIONS), before=end_admin_token),
+    Row("F24", "an odd admin JWT: `kind` no-exp, not-a-jwt, past", ADMIN, None, after=strange_admin_token),
+    Row("F25", "the queue token expires early", Match(path="/_sim/queue/"), before=end_queue_token),
+    Row("F26", "the queue keeps answering 401", Match(path="/_sim/queue/"), None, queue_unauthorised),
     Row(
         "F27",
         "the PAT is revoked",
         REGISTRATION,
         None,
-        lambda _: answers.rest(401, "Bad credentials"),
+        lambda _: replies.rest(401, "Bad credentials"),
         begin=revoke,
     ),
-    Row("F28", "the PAT may not: `kind` scope, sso, hidden, ip", REGISTRATION, None, no_right),
-    Row("F29", "the App may not: `kind` key, installation, suspended", INSTALLATION, None, app_refused),
+    Row("F28", "the PAT lacks a right: `kind` scope, sso, hidden, ip", REGISTRATION, None, missing_right),
+    Row("F29", "the App is refused: `kind` key, installation, suspended", INSTALLATION, None, app_refused),
     Row(
         "F31",
-        "the registration token has not spread yet",
+        "the registration token is not known everywhere yet",
         ADMIN,
         2,
-        lambda _: answers.rest(401, "Bad credentials"),
+        lambda _: replies.rest(401, "Bad credentials"),
     ),
-    Row("F32", "another actions service URL", ADMIN, None, after=other_address),
+    Row("F32", "the actions service has another URL", ADMIN, None, after=other_address),
     Row("F33", "runner-registration without its `field`", ADMIN, after=without_field),
 )

@@ -1,81 +1,84 @@
-"""Faults of job messages that come early, late or untruly (docs/protocol.md § 10.4, F43–F46)."""
+"""Faults of job messages that come early, late or wrongly (docs/protocol.md § 10.4, F43 to F46)."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from runscaler.github.messages import JobCompleted, JobStarted
 from runscaler.simulator.faults.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runscaler.simulator.bodies import Json
-    from runscaler.simulator.faults.row import Scene
-    from runscaler.simulator.things import ScaleSet
+    from runscaler.github.messages import JobEvent
+    from runscaler.simulator.faults.row import FaultContext
+    from runscaler.simulator.records import ScaleSet
 
 
-def intercept(scene: Scene, change: Callable[[ScaleSet, Json], list[Json] | None]) -> None:
-    """From now on events pass through `change`; None from it lets one pass and is no hit."""
-    fault = scene.fault
+def intercept(context: FaultContext, change: Callable[[ScaleSet, JobEvent], list[JobEvent] | None]) -> None:
+    """Pass each new event through `change`; where that returns None, the event is queued unchanged and is
+    no hit."""
+    fault = context.fault
     wanted = fault.match.scale_set.lower()
 
-    def tapped(scale_set: ScaleSet, event: Json) -> list[Json]:
-        if fault.spent or (wanted and scale_set.name.lower() != wanted):
+    def intercepted(scale_set: ScaleSet, event: JobEvent) -> list[JobEvent]:
+        if fault.exhausted or (wanted and scale_set.name.lower() != wanted):
             return [event]
         result = change(scale_set, event)
         if result is None:
             return [event]
         fault.hits += 1
-        scene.gate.machine.world.note("fault", fault=fault.row.name, told=event["messageType"])
+        context.lock.machine.store.note("fault", fault=fault.row.name, messageType=type(event).__name__)
         return result
 
-    with scene.gate as machine:
-        machine.mailbox.taps[fault.id] = tapped
+    with context.lock as machine:
+        machine.message_queue.interceptors[fault.id] = intercepted
 
 
-def release(scene: Scene) -> None:
-    with scene.gate as machine:
-        machine.mailbox.taps.pop(scene.fault.id, None)
+def release(context: FaultContext) -> None:
+    with context.lock as machine:
+        machine.message_queue.interceptors.pop(context.fault.id, None)
 
 
-def completed_first(scene: Scene) -> None:
-    """JobStarted is held back until its JobCompleted has gone before it."""
-    held: dict[object, Json] = {}
+def completed_first(context: FaultContext) -> None:
+    """Hold JobStarted back until after its JobCompleted."""
+    held: dict[str, JobEvent] = {}
 
-    def change(_: ScaleSet, event: Json) -> list[Json] | None:
-        if event["messageType"] == "JobStarted":
-            held[event["jobId"]] = event
+    def change(_: ScaleSet, event: JobEvent) -> list[JobEvent] | None:
+        if isinstance(event, JobStarted):
+            held[event.job_id] = event
             return []
-        if event["messageType"] == "JobCompleted" and event["jobId"] in held:
-            return [event, held.pop(event["jobId"])]
+        if isinstance(event, JobCompleted) and event.job_id in held:
+            return [event, held.pop(event.job_id)]
         return None
 
-    intercept(scene, change)
+    intercept(context, change)
 
 
-def started_late(scene: Scene) -> None:
-    """JobStarted comes `seconds` (3600) late."""
-    world, mailbox = scene.gate.machine.world, scene.gate.machine.mailbox
-    seconds = scene.params.number("seconds", 3600.0)
+def started_late(context: FaultContext) -> None:
+    """Delay JobStarted by `seconds` (3600)."""
+    store, message_queue = context.lock.machine.store, context.lock.machine.message_queue
+    seconds = context.params.number("seconds", 3600.0)
 
-    def change(scale_set: ScaleSet, event: Json) -> list[Json] | None:
-        if event["messageType"] != "JobStarted":
+    def change(scale_set: ScaleSet, event: JobEvent) -> list[JobEvent] | None:
+        if not isinstance(event, JobStarted):
             return None
-        world.deadlines.after(seconds, lambda: mailbox.post(scale_set, event))
+        store.deadlines.after(seconds, lambda: message_queue.post(scale_set, event))
         return []
 
-    intercept(scene, change)
+    intercept(context, change)
 
 
-def completed_untruly(scene: Scene, result: str) -> None:
-    """Beside JobStarted comes a JobCompleted, while the job in truth goes on."""
+def completed_wrongly(context: FaultContext, result: str) -> None:
+    """Send a JobCompleted right after JobStarted, although the job goes on."""
 
-    def change(_: ScaleSet, event: Json) -> list[Json] | None:
-        if event["messageType"] != "JobStarted":
+    def change(_: ScaleSet, event: JobEvent) -> list[JobEvent] | None:
+        if not isinstance(event, JobStarted):
             return None
-        return [event, {**event, "messageType": "JobCompleted", "result": result}]
+        return [event, JobCompleted(**asdict(event), result=result)]
 
-    intercept(scene, change)
+    intercept(context, change)
 
 
 ROWS: tuple[Row, ...] = (
@@ -85,21 +88,21 @@ ROWS: tuple[Row, ...] = (
         count=2,
         begin=completed_first,
         end=release,
-        strikes_later=True,
+        counts_own_hits=True,
     ),
-    Row("F44", "JobStarted comes `seconds` late", begin=started_late, end=release, strikes_later=True),
+    Row("F44", "JobStarted comes `seconds` late", begin=started_late, end=release, counts_own_hits=True),
     Row(
         "F45",
-        "JobStarted and JobCompleted canceled at once, the runner lives on",
-        begin=lambda scene: completed_untruly(scene, "canceled"),
+        "JobStarted and JobCompleted (canceled) at once, while the runner lives on",
+        begin=lambda context: completed_wrongly(context, "canceled"),
         end=release,
-        strikes_later=True,
+        counts_own_hits=True,
     ),
     Row(
         "F46",
-        "JobCompleted while the job truly runs",
-        begin=lambda scene: completed_untruly(scene, "succeeded"),
+        "JobCompleted while the job still runs",
+        begin=lambda context: completed_wrongly(context, "succeeded"),
         end=release,
-        strikes_later=True,
+        counts_own_hits=True,
     ),
 )

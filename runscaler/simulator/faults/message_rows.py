@@ -1,4 +1,4 @@
-"""Faults of messages (docs/protocol.md § 10.4), made where a message leaves or an event arises."""
+"""Faults of messages (docs/protocol.md § 10.4)."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.faults import answers
+from runscaler.simulator.faults import replies
 from runscaler.simulator.faults.row import Match, Row
-from runscaler.simulator.faults.wire_rows import damage
+from runscaler.simulator.faults.wire_rows import broken
+from runscaler.simulator.records import JobSpec
 from runscaler.simulator.scopes import default_repository
-from runscaler.simulator.things import JobOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runscaler.simulator.bodies import Json
-    from runscaler.simulator.exchange import Reply
-    from runscaler.simulator.faults.row import Outcome, Scene
+    from runscaler.simulator.faults.row import FaultContext, Outcome
+    from runscaler.simulator.http_messages import Reply
 
 POLL = Match("GET", "/_sim/queue/")
 ACKNOWLEDGE = Match("DELETE", "/_sim/queue/")
@@ -35,32 +35,32 @@ ODD: dict[str, Json] = {
 
 
 def changed(reply: Reply, change: Callable[[list[Json]], list[Json]]) -> Outcome:
-    """The message with other job messages in its body."""
+    """The message with changed job messages in its body."""
 
     def whole(message: Json) -> Json:
         events: list[Json] = json.loads(str(message["body"] or "[]"))
         return {**message, "body": json.dumps(change(events))}
 
-    return answers.altered(reply, whole)
+    return replies.altered(reply, whole)
 
 
-def same_again(scene: Scene, reply: Reply, *, new_id: bool) -> Outcome:
-    """What was just deleted comes again, under its own id or a new one."""
-    with scene.gate as machine:
-        machine.mailbox.repeat_deleted(answers.scale_set_of_scene(scene), new_id=new_id)
+def same_again(context: FaultContext, reply: Reply, *, new_id: bool) -> Outcome:
+    """Deliver the message that was just deleted again, under its own id or a new one."""
+    with context.lock as machine:
+        machine.message_queue.repeat_deleted(replies.target_scale_set(context), new_id=new_id)
     return reply
 
 
-def unknown_kind(scene: Scene, reply: Reply) -> Outcome:
-    """One more job message of a kind nobody knows; if `outer`, the message itself is of such a kind."""
-    if scene.params.truth("outer", False):
-        return answers.altered(reply, lambda body: {**body, "messageType": "SomethingNew"})
+def unknown_kind(context: FaultContext, reply: Reply) -> Outcome:
+    """Add a job message of an unknown kind; if `outer`, the message itself has an unknown type."""
+    if context.params.truth("outer", False):
+        return replies.altered(reply, lambda body: {**body, "messageType": "SomethingNew"})
     return changed(reply, lambda events: [{**events[0], "messageType": "JobPondered"}, *events])
 
 
-def wrong_runner(scene: Scene, reply: Reply) -> Outcome:
-    """JobStarted names the runner `name` (runner-ffffffff)."""
-    name = scene.params.text("name", "runner-ffffffff")
+def wrong_runner(context: FaultContext, reply: Reply) -> Outcome:
+    """Let JobStarted name the runner `name` (runner-ffffffff)."""
+    name = context.params.text("name", "runner-ffffffff")
     started = "JobStarted"
 
     def change(events: list[Json]) -> list[Json]:
@@ -69,9 +69,9 @@ def wrong_runner(scene: Scene, reply: Reply) -> Outcome:
     return changed(reply, change)
 
 
-def odd_fields(scene: Scene, reply: Reply) -> Outcome:
-    """`kind`: missing, zero (request id), empty (job id), year-1 or unparsable (times)."""
-    kind = scene.params.text("kind", "missing")
+def odd_fields(context: FaultContext, reply: Reply) -> Outcome:
+    """`kind` is missing, zero (request id), empty (job id), year-1 or unparsable (times)."""
+    kind = context.params.text("kind", "missing")
     odd = ODD.get(kind, {})
     if kind == "missing":
         return changed(reply, lambda events: [bare(one) for one in events])
@@ -82,62 +82,62 @@ def bare(event: Json) -> Json:
     return {key: event[key] for key in ("messageType", "jobId") if key in event}
 
 
-def ugly_names(_: Scene, reply: Reply) -> Outcome:
+def ugly_names(_: FaultContext, reply: Reply) -> Outcome:
     names = dict.fromkeys(("jobDisplayName", "repositoryName", "ownerName", "jobWorkflowRef"), UGLY)
     return changed(reply, lambda events: [{**one, **names} for one in events])
 
 
-def broken_body(scene: Scene, reply: Reply) -> Outcome:
-    """`kind`: element (one of them is broken) or text (no JSON at all)."""
-    if scene.params.text("kind", "element") == "text":
-        return answers.altered(reply, lambda body: {**body, "body": "not JSON"})
+def broken_body(context: FaultContext, reply: Reply) -> Outcome:
+    """`kind` is element (one job message is broken) or text (the body is no JSON)."""
+    if context.params.text("kind", "element") == "text":
+        return replies.altered(reply, lambda body: {**body, "body": "not JSON"})
     return changed(reply, lambda events: [{"messageType": "JobStarted", "runnerId": "x"}, *events])
 
 
-def more_jobs(scene: Scene) -> None:
-    """`jobs` more jobs are queued for the set."""
-    scale_set = answers.scale_set_of_scene(scene)
-    with scene.gate as machine:
+def more_jobs(context: FaultContext) -> None:
+    """Queue `jobs` (500 in fault F52, 10 in fault F57) more jobs for the scale set."""
+    scale_set = replies.target_scale_set(context)
+    with context.lock as machine:
         machine.jobs.queue(
-            JobOrder(
+            JobSpec(
                 scale_set.scope,
                 (scale_set.name,),
-                count=scene.params.integer("jobs", 500 if scene.fault.row.name == "F52" else 10),
+                count=context.params.integer("jobs", 500 if context.fault.row.name == "F52" else 10),
                 repository=default_repository(scale_set.scope),
             )
         )
 
 
-def restart_ids(scene: Scene) -> None:
-    """The next message has the id `first` (1)."""
-    with scene.gate as machine:
-        scale_set = answers.scale_set_of_scene(scene)
-        machine.mailbox.restart_ids(scale_set, scene.params.integer("first", 1))
+def restart_ids(context: FaultContext) -> None:
+    """Give the next message the id `first` (1)."""
+    with context.lock as machine:
+        scale_set = replies.target_scale_set(context)
+        machine.message_queue.restart_ids(scale_set, context.params.integer("first", 1))
 
 
-def acquire_fails(scene: Scene) -> Outcome | None:
-    """`kind`: fewer, none (others were faster), 409, 500, or slow (`seconds`, 30)."""
-    kind = scene.params.text("kind", "fewer")
-    assert scene.request is not None
+def acquire_fails(context: FaultContext) -> Outcome | None:
+    """`kind` is fewer or none (other scale sets acquire the jobs), 409, 500, or slow (`seconds`, 30)."""
+    kind = context.params.text("kind", "fewer")
+    assert context.request is not None
     if kind == "slow":
-        scene.gate.pause(scene.params.number("seconds", 30.0), scene.request.connection)
+        context.lock.pause(context.params.number("seconds", 30.0), context.request.connection)
     elif kind in ("fewer", "none"):
-        lose_offers(scene, every=1 if kind == "none" else 2)
+        lose_offers(context, every=1 if kind == "none" else 2)
     elif kind == "409":
-        return answers.service(409, "RunnerScaleSetConflictException", "The jobs were acquired by another.")
+        return replies.service(409, "RunnerScaleSetConflictException", "The jobs were acquired by another.")
     else:
-        return answers.page(500)
+        return replies.page(500)
     return None
 
 
-def lose_offers(scene: Scene, every: int) -> None:
-    """Another scale set was faster with each, or each second one, of the jobs asked for."""
-    assert scene.request is not None
-    scale_set = answers.scale_set_of_scene(scene)
-    with scene.gate as machine:
-        for number in [int(each) for each in REQUEST_IDS.findall(scene.request.body)][::every]:
+def lose_offers(context: FaultContext, every: int) -> None:
+    """Let another scale set acquire every one, or every second one, of the requested jobs."""
+    assert context.request is not None
+    scale_set = replies.target_scale_set(context)
+    with context.lock as machine:
+        for number in [int(each) for each in REQUEST_IDS.findall(context.request.body)][::every]:
             if number in scale_set.offers:
-                machine.dispatch.snatch(scale_set.offers[number])
+                machine.dispatch.lose_offer(scale_set.offers[number])
 
 
 ROWS: tuple[Row, ...] = (
@@ -157,24 +157,35 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         "F47",
-        "unknown messageType, of the `outer` message",
+        "unknown messageType of a job message, or of the message if `outer`",
         POLL,
         after=unknown_kind,
-        fits=answers.is_message,
+        fits=replies.is_message,
     ),
-    Row("F48", "JobStarted names `name`", POLL, after=wrong_runner, fits=answers.message_with("JobStarted")),
-    Row("F49", "odd fields: `kind`", POLL, after=odd_fields, fits=answers.is_message),
-    Row("F50", "ugly names", POLL, after=ugly_names, fits=answers.is_message),
-    Row("F51", "a broken body: `kind` element, text", POLL, after=broken_body, fits=answers.is_message),
-    Row("F52", "a backlog of 500, or `jobs`", begin=more_jobs),
+    Row(
+        "F48",
+        "JobStarted names the runner `name`",
+        POLL,
+        after=wrong_runner,
+        fits=replies.message_with("JobStarted"),
+    ),
+    Row("F49", "odd fields: `kind`", POLL, after=odd_fields, fits=replies.is_message),
+    Row("F50", "ugly names", POLL, after=ugly_names, fits=replies.is_message),
+    Row("F51", "a broken body: `kind` element, text", POLL, after=broken_body, fits=replies.is_message),
+    Row("F52", "a backlog of `jobs` (500)", begin=more_jobs),
     Row(
         "F53",
         "deleting a message fails with `status`",
         ACKNOWLEDGE,
-        before=lambda s: answers.service(s.params.integer("status", 500), "QueueException", "Not now."),
+        before=lambda s: replies.service(s.params.integer("status", 500), "QueueException", "Not now."),
     ),
-    Row("F54", "the DELETE hangs: kill the client there", ACKNOWLEDGE, before=lambda s: damage(s, "silent")),
+    Row(
+        "F54",
+        "the DELETE hangs, so that the client can be killed there",
+        ACKNOWLEDGE,
+        before=lambda s: broken(s, "silent"),
+    ),
     Row("F55", "message ids start again at `first`", begin=restart_ids),
     Row("F56", "acquirejobs: `kind` fewer, none, 409, 500, slow", ACQUIRE, before=acquire_fails),
-    Row("F57", "10, or `jobs`, more offers than there is room", begin=more_jobs),
+    Row("F57", "`jobs` (10) more offers than the capacity", begin=more_jobs),
 )

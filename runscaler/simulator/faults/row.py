@@ -1,4 +1,4 @@
-"""What a fault is: a row of the table, and a fault that was set (docs/protocol.md § 9.6, 10)."""
+"""The rows of the fault table, and faults that are set (docs/protocol.md § 9.6, 10)."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runscaler.simulator.exchange import Fields, Reply, Request
-    from runscaler.simulator.faults.wire import Damage
-    from runscaler.simulator.gate import Gate
-    from runscaler.simulator.things import ScaleSet
+    from runscaler.simulator.faults.broken_reply import BrokenReply
+    from runscaler.simulator.http_messages import Fields, Reply, Request
+    from runscaler.simulator.machine_lock import MachineLock
+    from runscaler.simulator.records import ScaleSet
 
-Outcome: TypeAlias = "Reply | Damage"
+Outcome: TypeAlias = "Reply | BrokenReply"
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Which requests a fault is about; an empty field fits all. `path` is a part of the path (with a
-    final `$`: its end), `runner` a shell pattern over runner names."""
+    """The requests that a fault applies to; an empty field matches all. `path` is a part of the path, or
+    with a final `$` its end. `runner` is a shell pattern for runner names."""
 
     method: str = ""
     path: str = ""
@@ -31,10 +31,10 @@ class Match:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
-    """Where a fault acts. `request` is None when it acts at the moment it is set."""
+class FaultContext:
+    """What a fault acts on. `request` is None for faults that act when they are set or removed."""
 
-    gate: Gate
+    lock: MachineLock
     fault: Fault
     request: Request | None = None
     scale_set: ScaleSet | None = None
@@ -45,7 +45,7 @@ class Scene:
 
 
 def any_success(reply: Reply) -> bool:
-    """Most faults that spoil a reply have something to spoil only then."""
+    """The default of `Row.fits`."""
     return reply.status in (200, 201)
 
 
@@ -55,25 +55,27 @@ def always(reply: Reply) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kind of fault: what it does before the call is answered, to the answer, or when it is set."""
+    """One kind of fault. `before` may answer in place of the API, `after` changes the API's reply, `begin`
+    and `end` run when the fault is set and removed."""
 
     name: str
     about: str
     match: Match = field(default_factory=Match)
     count: int | None = 1
-    before: Callable[[Scene], Outcome | None] | None = None
-    after: Callable[[Scene, Reply], Outcome] | None = None
+    before: Callable[[FaultContext], Outcome | None] | None = None
+    after: Callable[[FaultContext, Reply], Outcome] | None = None
     fits: Callable[[Reply], bool] = any_success
-    """Whether `after` has anything to do with this answer; others do not count as hits."""
-    begin: Callable[[Scene], None] | None = None
-    end: Callable[[Scene], None] | None = None
-    strikes_later: bool = False
-    """Being set is no hit yet: `begin` only prepares what counts its own."""
+    """Whether `after` applies to this reply; others do not count as hits."""
+    begin: Callable[[FaultContext], None] | None = None
+    end: Callable[[FaultContext], None] | None = None
+    counts_own_hits: bool = False
+    """`begin` counts hits itself, later; setting the fault is not a hit."""
 
 
 @dataclass(slots=True, eq=False)
 class Fault:
-    """A fault that was set. `seen` requests matched, the first `after` of them were spared."""
+    """A fault that is set. It skips the first `after` matching requests, then applies at most `count`
+    times; `seen` counts matching requests."""
 
     id: int
     row: Row
@@ -86,5 +88,5 @@ class Fault:
     hits: int = 0
 
     @property
-    def spent(self) -> bool:
+    def exhausted(self) -> bool:
         return self.count is not None and self.hits >= self.count

@@ -1,67 +1,67 @@
-"""Faults of sessions (docs/protocol.md § 10.3). F35 needs none: kill the client and start it again."""
+"""Faults of sessions (docs/protocol.md § 10.3). F35 needs no row: kill the client and start it again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.deeds import steal
-from runscaler.simulator.faults import answers
+from runscaler.simulator.admin_actions import steal
+from runscaler.simulator.faults import replies
 from runscaler.simulator.faults.row import Match, Row
-from runscaler.simulator.faults.wire_rows import damage
-from runscaler.simulator.things import SessionState
+from runscaler.simulator.faults.wire_rows import broken
+from runscaler.simulator.records import SessionState
 
 if TYPE_CHECKING:
     from runscaler.simulator.bodies import Json
-    from runscaler.simulator.exchange import Reply
-    from runscaler.simulator.faults.row import Outcome, Scene
+    from runscaler.simulator.faults.row import FaultContext, Outcome
+    from runscaler.simulator.http_messages import Reply
 
 ONE_SESSION = "/sessions/"
 FIELDS = {"url": "messageQueueUrl", "token": "messageQueueAccessToken", "statistics": "statistics"}
 
 
-def held_by_another(scene: Scene) -> None:
-    """Another client is a moment faster; its session is over when it has not polled for its time."""
-    with scene.gate as machine:
-        steal(machine, answers.scale_set_of_scene(scene))
+def held_by_another(context: FaultContext) -> None:
+    """Let another client open a session first. It never polls, so its session expires."""
+    with context.lock as machine:
+        steal(machine, replies.target_scale_set(context))
 
 
-def expire(scene: Scene) -> None:
-    with scene.gate as machine:
-        machine.sessions.end(answers.live_session_of(scene), SessionState.EXPIRED)
+def expire(context: FaultContext) -> None:
+    with context.lock as machine:
+        machine.sessions.end(replies.target_session(context), SessionState.EXPIRED)
 
 
-def deleted_or_stolen(scene: Scene) -> None:
-    """Ended by hand; if `stolen`, another client holds the set from then on."""
-    with scene.gate as machine:
-        if scene.params.truth("stolen", False):
-            steal(machine, answers.scale_set_of_scene(scene))
+def deleted_or_stolen(context: FaultContext) -> None:
+    """Delete the session; if `stolen`, another client opens one."""
+    with context.lock as machine:
+        if context.params.truth("stolen", False):
+            steal(machine, replies.target_scale_set(context))
         else:
-            machine.sessions.end(answers.live_session_of(scene), SessionState.DELETED)
+            machine.sessions.end(replies.target_session(context), SessionState.DELETED)
 
 
-def incomplete(scene: Scene, reply: Reply) -> Outcome:
-    """`field`: url or token (empty), or statistics (absent)."""
-    field = FIELDS[scene.params.text("field", "url")]
+def incomplete(context: FaultContext, reply: Reply) -> Outcome:
+    """`field` is url or token (sent empty), or statistics (left out)."""
+    field = FIELDS[context.params.text("field", "url")]
 
     def change(body: Json) -> Json:
         rest = {key: value for key, value in body.items() if key != field}
         return rest if field == "statistics" else {**rest, field: ""}
 
-    return answers.altered(reply, change)
+    return replies.altered(reply, change)
 
 
-def end_fails(scene: Scene) -> Outcome:
-    """`status` (500), or no answer at all if `hang`."""
-    if scene.params.truth("hang", False):
-        return damage(scene, "silent")
-    return answers.page(scene.params.integer("status", 500))
+def end_fails(context: FaultContext) -> Outcome:
+    """`status` (500), or no reply at all if `hang` is true."""
+    if context.params.truth("hang", False):
+        return broken(context, "silent")
+    return replies.page(context.params.integer("status", 500))
 
 
 ROWS: tuple[Row, ...] = (
-    Row("F34", "a foreign session holds the set", Match("POST", "/sessions"), before=held_by_another),
+    Row("F34", "another client holds the session", Match("POST", "/sessions"), before=held_by_another),
     Row("F36", "the session expires", begin=expire),
-    Row("F37", "the session is deleted by hand, or `stolen`", begin=deleted_or_stolen),
+    Row("F37", "the session is deleted, or `stolen`", begin=deleted_or_stolen),
     Row("F38", "a session without its `field`", Match("POST", "/sessions"), after=incomplete),
-    Row("F39", "refresh fails", Match("PATCH", ONE_SESSION), None, lambda _: answers.page(503)),
+    Row("F39", "refresh fails", Match("PATCH", ONE_SESSION), None, lambda _: replies.page(503)),
     Row("F40", "delete session fails, or hangs if `hang`", Match("DELETE", ONE_SESSION), None, end_fails),
 )

@@ -1,4 +1,4 @@
-"""The table of faults (docs/protocol.md § 10): one row each; adding a fault is adding a row to its part."""
+"""The fault table (docs/protocol.md § 10). To add a fault, add a row to one of the `*_rows` modules."""
 
 from __future__ import annotations
 

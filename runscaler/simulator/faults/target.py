@@ -1,24 +1,24 @@
-"""Which scale set and which runner a request is about, as far as it says so."""
+"""Finding the scale set and the runner that a request concerns."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.exchange import BadBody
+from runscaler.simulator.http_messages import BadBody
 
 if TYPE_CHECKING:
-    from runscaler.simulator.exchange import Request
-    from runscaler.simulator.gate import Gate
-    from runscaler.simulator.things import ScaleSet
+    from runscaler.simulator.http_messages import Request
+    from runscaler.simulator.machine_lock import MachineLock
+    from runscaler.simulator.records import ScaleSet
 
 SET = re.compile(r"/(?:runnerscalesets|queue)/(\d+)")
 RUNNER = re.compile(r"/agents/(\d+)$")
 
 
-def scale_set_of(gate: Gate, what: Request | str) -> ScaleSet | None:
-    """The set of a request's path, or the newest of a name; with one set alone, an empty name means it."""
-    sets = gate.machine.world.scale_sets
+def scale_set_of(lock: MachineLock, what: Request | str) -> ScaleSet | None:
+    """The scale set in a request's path, or the latest with this name (or with any, if it is empty)."""
+    sets = lock.machine.store.scale_sets
     if not isinstance(what, str):
         match = SET.search(what.path)
         return sets.get(int(match[1])) if match else None
@@ -26,30 +26,30 @@ def scale_set_of(gate: Gate, what: Request | str) -> ScaleSet | None:
     return named[-1] if named else None
 
 
-def runner_of(gate: Gate, request: Request) -> str:
-    """The name of the runner that a call is about, or empty."""
+def runner_of(lock: MachineLock, request: Request) -> str:
+    """The name of the runner that a call concerns, or empty."""
     if match := RUNNER.search(request.path):
-        runner = gate.machine.world.runners.get(int(match[1]))
+        runner = lock.machine.store.runners.get(int(match[1]))
         return runner.name if runner else ""
     if request.path.endswith("/generatejitconfig"):
         try:
             return request.json().text("name", "")
         except BadBody:
             return ""
-    return request.query.get("agentName", "") or _agents_runner(gate, request)
+    return request.query.get("agentName", "") or _runner_of_agent(lock, request)
 
 
-def _agents_runner(gate: Gate, request: Request) -> str:
-    """Calls of an agent carry the token of its session; its first one the runner's id."""
+def _runner_of_agent(lock: MachineLock, request: Request) -> str:
+    """For calls of agents: `register` holds the runner's id, the others the token of the session."""
     if request.path.endswith("/v1/register"):
         try:
             number = request.json().integer("agentId", 0)
         except BadBody:
             return ""
-        runner = gate.machine.world.runners.get(number)
+        runner = lock.machine.store.runners.get(number)
         return runner.name if runner else ""
     token = request.header("authorization").partition(" ")[2]
-    for runner in list(gate.machine.world.runners.values()):
+    for runner in list(lock.machine.store.runners.values()):
         if runner.agent is not None and runner.agent.token == token:
             return runner.name
     return ""

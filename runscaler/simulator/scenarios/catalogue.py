@@ -1,4 +1,4 @@
-"""The bad days themselves (docs/behaviour.md § 10.4), by name. Faults are those of docs/protocol.md § 10."""
+"""The catalogue of scenarios (docs/behaviour.md § 10.4). Their faults are those of docs/protocol.md § 10."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from difflib import get_close_matches
 from runscaler.simulator.faults.row import Match
 from runscaler.simulator.scenarios.plan import (
     CancelJobs,
-    EndAdminTokens,
-    LiftFault,
+    ChangeSessions,
+    ExpireAdminTokens,
     QueueJob,
+    RemoveFault,
     Scenario,
+    ScenarioStep,
     SetFault,
-    Sign,
-    Step,
-    ToSessions,
+    Trigger,
 )
 
 POLL = Match("GET", "/_sim/queue/")
 ACKNOWLEDGE = Match("DELETE", "/_sim/queue/")
 JIT = Match("POST", "/generatejitconfig")
-ALL_TOKENS_END = (ToSessions("expire-token"), EndAdminTokens(), SetFault("F31", count=1))
+EXPIRE_ALL_TOKENS = (ChangeSessions("expire-token"), ExpireAdminTokens(), SetFault("F31", count=1))
 
 
 class UnknownScenario(ValueError):
@@ -30,75 +30,81 @@ class UnknownScenario(ValueError):
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="stale-statistics",
-        about="GitHub's counts lag behind: none, far too many, then both in turn.",
+        about="GitHub's counts are wrong: none, far too many, then both in turn.",
         story="Fleets that scaled on one wrong number started nothing for hours, or everything at once.",
-        look_for="a second opinion is asked for, max-runners holds, no flapping",
+        look_for="counts are asked for again, max-runners holds, no flapping",
         seed=1,
         steps=(
-            Step("counts say zero beside jobs just assigned", (SetFault("F66", count=3),), 5.0),
-            Step(
-                "counts stick at 30 assigned jobs",
+            ScenarioStep("all counts are zero although jobs were assigned", (SetFault("F66", count=3),), 5.0),
+            ScenarioStep(
+                "counts are stuck at 30 assigned jobs",
                 (SetFault("F67", params={"assigned": 30}, lasts=60.0),),
                 30.0,
             ),
-            Step("counts jump to 500 and back", (SetFault("F69"),), 80.0),
+            ScenarioStep("counts jump to 500 and back", (SetFault("F69"),), 80.0),
         ),
         length=120.0,
     ),
     Scenario(
         name="mute-session",
-        about="A session lives on, but its polls are never answered again.",
-        story="Listeners that looked healthy heard of no job until somebody restarted them by hand.",
-        look_for="after three poll lengths the session is cut and opened anew",
+        about="A session stays valid, but its polls are never answered again.",
+        story="Listeners that looked healthy got no jobs until somebody restarted them by hand.",
+        look_for="after three poll lengths the session is replaced by a new one",
         seed=2,
-        steps=(Step("the session goes mute", (ToSessions("mute"),), 10.0, Sign.LISTENING),),
+        steps=(ScenarioStep("the session goes mute", (ChangeSessions("mute"),), 10.0, Trigger.LISTENING),),
         length=60.0,
     ),
     Scenario(
         name="session-stolen",
-        about="Another client ends our session and holds the set for a while.",
+        about="Another client ends the session and holds its own for a while.",
         story="Two hosts with one configuration took the session from each other all night.",
-        look_for="standby with its reason, no tug of war, then a takeover by itself",
+        look_for="standby with its reason, no stealing back, takeover once it is free",
         seed=3,
-        steps=(Step("another client takes the session", (ToSessions("steal"),), 10.0, Sign.LISTENING),),
+        steps=(
+            ScenarioStep(
+                "another client takes the session", (ChangeSessions("steal"),), 10.0, Trigger.LISTENING
+            ),
+        ),
         length=60.0,
     ),
     Scenario(
         name="lost-acks",
-        about="Acknowledgements get lost or fail; what was heard comes again.",
-        story="Messages told twice were counted twice, and runners started for jobs long done.",
-        look_for="what comes again has no effect; nothing is left unacknowledged",
+        about="Acknowledgements are lost or fail; messages are delivered again.",
+        story="Messages delivered twice were counted twice; runners started for finished jobs.",
+        look_for="repeated messages have no effect; none is left unacknowledged",
         seed=4,
         steps=(
-            Step("two answers to acknowledgements get lost", (SetFault("F21", ACKNOWLEDGE, 2),), 5.0),
-            Step("two acknowledgements fail", (SetFault("F53", count=2),), sign=Sign.SPENT),
-            Step("a message comes again", (SetFault("F41"),), sign=Sign.SPENT),
-            Step("old news come under a new number", (SetFault("F42"),), sign=Sign.SPENT),
+            ScenarioStep("two replies to acknowledgements are lost", (SetFault("F21", ACKNOWLEDGE, 2),), 5.0),
+            ScenarioStep("two acknowledgements fail", (SetFault("F53", count=2),), trigger=Trigger.EXHAUSTED),
+            ScenarioStep("a message is delivered again", (SetFault("F41"),), trigger=Trigger.EXHAUSTED),
+            ScenarioStep(
+                "old job messages are delivered under a new id", (SetFault("F42"),), trigger=Trigger.EXHAUSTED
+            ),
         ),
         length=60.0,
     ),
     Scenario(
         name="registration-race",
-        about="A runner is removed as idle; 4 s later its job starts on it.",
+        about="An idle runner is removed; 4 s later a job starts on it.",
         story="GitHub agreed to a removal and gave the runner a job in the same moment: killed mid-job.",
         look_for="JobStarted after the removal saves it (set a short idle-timeout)",
         seed=5,
         steps=(
-            Step(
-                "a job is queued, and offered to no runner yet",
+            ScenarioStep(
+                "a job is queued, but offered to no runner yet",
                 (SetFault("F83", each_set=True), QueueJob("cancelled", "true")),
                 2.0,
             ),
-            Step(
-                "the job is cancelled: its runner is left over",
-                (CancelJobs(), LiftFault("F83"), SetFault("F82")),
-                sign=Sign.IDLE,
+            ScenarioStep(
+                "the job is cancelled, so its runner has none",
+                (CancelJobs(), RemoveFault("F83"), SetFault("F82")),
+                trigger=Trigger.IDLE,
             ),
-            Step(
-                "the removed runner is given a job after all",
+            ScenarioStep(
+                "the removed runner gets a job after all",
                 (QueueJob("late", "sleep 12"),),
                 4.0,
-                Sign.SPENT,
+                Trigger.EXHAUSTED,
                 exact=True,
             ),
         ),
@@ -107,13 +113,18 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         name="early-completed",
-        about="GitHub calls jobs completed that still run, or have not begun.",
-        story="Runners were shot in the middle of a deployment because a message came too early.",
-        look_for="no working runner is killed; both sides agree at the end",
+        about="JobCompleted comes for jobs that still run or have not started.",
+        story="Runners were killed in the middle of a deployment because a message came too early.",
+        look_for="no busy runner is killed; both sides agree at the end",
         seed=6,
         steps=(
-            Step("the next 2 jobs are called completed as they start", (SetFault("F46", count=2),), 5.0),
-            Step("JobCompleted overtakes JobStarted, twice", (SetFault("F43", count=2),), 10.0, Sign.SPENT),
+            ScenarioStep("2 jobs are reported completed as they start", (SetFault("F46", count=2),), 5.0),
+            ScenarioStep(
+                "JobCompleted overtakes JobStarted, twice",
+                (SetFault("F43", count=2),),
+                10.0,
+                Trigger.EXHAUSTED,
+            ),
         ),
         length=90.0,
     ),
@@ -121,26 +132,30 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="version-refused",
         about="For five minutes GitHub refuses every runner as too old.",
         story="An image missed an update: runners came and went all weekend, at full speed.",
-        look_for="degraded with the version as its reason, slow tries, then recovery",
+        look_for="degraded with the version as the reason, slow retries, recovery",
         seed=7,
-        steps=(Step("every runner is refused as too old", (SetFault("F84", count=None, lasts=300.0),), 5.0),),
+        steps=(
+            ScenarioStep(
+                "every runner is refused as too old", (SetFault("F84", count=None, lasts=300.0),), 5.0
+            ),
+        ),
         length=200.0,
     ),
     Scenario(
         name="rate-limited",
-        about="GitHub says when to come back: on a poll, then on a registration.",
-        story="Retries against a limit made it longer, until the whole organisation was locked out.",
-        look_for="no request before the time; the limit is shown while it lasts",
+        about="GitHub limits the rate: first a poll, then a registration.",
+        story="Retries against a limit prolonged it, until the whole organisation was locked out.",
+        look_for="no request before Retry-After has passed; the limit is shown",
         seed=8,
         steps=(
-            Step(
-                "a poll is answered 429, come back later", (SetFault("F14", POLL, 1, {"retryAfter": 60}),), 10
+            ScenarioStep(
+                "a poll is answered 429 with Retry-After", (SetFault("F14", POLL, 1, {"retryAfter": 60}),), 10
             ),
-            Step(
+            ScenarioStep(
                 "a registration meets the secondary limit",
                 (SetFault("F15", JIT, 1, {"retryAfter": 60}),),
                 70.0,
-                Sign.SPENT,
+                Trigger.EXHAUSTED,
             ),
         ),
         length=180.0,
@@ -148,23 +163,23 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         name="github-away",
         about="GitHub is unreachable for a minute, then answers 5xx for a while.",
-        story="During an outage fleets threw their runners away, and logged a line for each retry.",
-        look_for="no runner is touched; few log lines; recovery by itself",
+        story="During an outage fleets removed their runners and logged a line for each retry.",
+        look_for="no runner is touched; few log lines; recovery without help",
         seed=9,
         steps=(
-            Step("connections are refused", (SetFault("F2", params={"seconds": 60.0}),), 10.0),
-            Step("every call is answered 5xx", (SetFault("F13", count=None, lasts=30.0),), 80.0),
+            ScenarioStep("connections are refused", (SetFault("F2", params={"seconds": 60.0}),), 10.0),
+            ScenarioStep("every call is answered 5xx", (SetFault("F13", count=None, lasts=30.0),), 80.0),
         ),
         length=90.0,
     ),
     Scenario(
         name="assigned-but-ignored",
-        about="Jobs are assigned to the set, yet for minutes offered to no runner.",
-        story="Idle runners and waiting jobs faced each other; each retry leaked one more runner.",
-        look_for="no runner too many; the first ones are replaced only after 3 min",
+        about="Jobs are assigned to the set, but for minutes offered to no runner.",
+        story="Runners stayed idle beside waiting jobs; each retry leaked one more runner.",
+        look_for="no surplus runners; the first ones are replaced only after 3 min",
         seed=10,
         steps=(
-            Step(
+            ScenarioStep(
                 "assigned jobs are offered to no runner",
                 (SetFault("F83", lasts=240.0, each_set=True),),
                 5.0,
@@ -174,25 +189,25 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         name="capacity-trap",
-        about="No runner can be registered; who announces 0 meanwhile loses jobs.",
-        story="A set in trouble announced no room; jobs queued then were never offered to it again.",
-        look_for="the announced capacity does not dip; every job runs in the end",
+        about="No runner can be registered; announcing capacity 0 now loses jobs.",
+        story="A scale set in trouble announced capacity 0; jobs queued then were never offered to it.",
+        look_for="the announced capacity does not drop to 0; every job runs",
         seed=11,
-        steps=(Step("registering runners fails", (SetFault("F72", count=None, lasts=60.0),), 5.0),),
+        steps=(ScenarioStep("registering runners fails", (SetFault("F72", count=None, lasts=60.0),), 5.0),),
         length=90.0,
         capacity_trap=True,
     ),
     Scenario(
         name="token-expiry-storm",
-        about="All tokens expire at once, again and again.",
-        story="After an incident every token was void; refreshing them by the thousand was the next one.",
-        look_for="one refresh for all who wait; no message lost; no job noticed",
+        about="All tokens expire at once, several times.",
+        story="After an incident all tokens were void; thousands of refreshes caused the next incident.",
+        look_for="one refresh serves all callers; no message lost; jobs unaffected",
         seed=12,
         steps=(
-            Step("all tokens are over", ALL_TOKENS_END, 10.0, Sign.LISTENING),
-            Step("all tokens are over again", ALL_TOKENS_END, 25.0, Sign.LISTENING),
-            Step("a token is refused though it is new", (SetFault("F26", count=2),), 25.0, Sign.LISTENING),
-            Step("all tokens are over once more", ALL_TOKENS_END, 25.0, Sign.LISTENING),
+            ScenarioStep("all tokens expire", EXPIRE_ALL_TOKENS, 10.0, Trigger.LISTENING),
+            ScenarioStep("all tokens expire again", EXPIRE_ALL_TOKENS, 25.0, Trigger.LISTENING),
+            ScenarioStep("a new token is refused", (SetFault("F26", count=2),), 25.0, Trigger.LISTENING),
+            ScenarioStep("all tokens expire once more", EXPIRE_ALL_TOKENS, 25.0, Trigger.LISTENING),
         ),
         length=90.0,
     ),
@@ -201,7 +216,7 @@ BY_NAME = {one.name: one for one in SCENARIOS}
 
 
 def find_scenario(name: str) -> Scenario:
-    """`UnknownScenario` names the nearest, and lists those that there are."""
+    """Raises `UnknownScenario`, which suggests a similar name and lists all."""
     if name not in BY_NAME:
         near = get_close_matches(name.lower(), BY_NAME, n=1)
         guess = f"; did you mean {near[0]}?" if near else ""

@@ -1,8 +1,8 @@
-"""What a scenario is: a bad day as data (docs/behaviour.md § 10.4).
+"""Scenarios as data: sequences of faults to test a fleet with (docs/behaviour.md § 10.4).
 
-A plan is a chain: each step waits for its sign, then for its seconds, and strikes. Second 0 is when a
-client first polls with a capacity above 0: from then on there is a fleet to strike at. Seconds are
-those of GitHub's own pace; with shorter timers they shrink, and a seed scatters them a little.
+The steps run one after another: each waits for its trigger, then for its seconds, then runs its actions.
+Time starts when a client first polls with a capacity above 0. Seconds are meant for GitHub's own timers;
+they are scaled down with shorter timers, and varied a little by a seed.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     from runscaler.simulator.options import Options
     from runscaler.simulator.timers import Timers
 
-SCATTER = 0.2
+JITTER = 0.2
 TIMES = ("seconds", "retryAfter")
-"""Parameters of faults that are seconds, and shrink as the plan does."""
+"""Parameters of faults that are in seconds, and so are scaled."""
 
 
-class Sign(StrEnum):
-    """What a step waits for before its seconds begin."""
+class Trigger(StrEnum):
+    """What a step waits for before its seconds start."""
 
     NONE = "nothing"
     LISTENING = "a client that polls"
     IDLE = "a runner that is idle"
-    SPENT = "the last fault to have struck as often as it shall"
+    EXHAUSTED = "the latest fault to be exhausted"
 
 
 @dataclass(frozen=True, slots=True)
 class SetFault:
-    """A fault as the control API sets it; `lasts` seconds, or until it is spent or lifted.
+    """Set a fault as the control API does, for `lasts` seconds, or until it is exhausted or removed.
 
-    `each_set`: once for every live scale set, for faults that are about one.
+    `each_set` sets it once for every live scale set, for faults that act on a single one.
     """
 
     fault: str
@@ -51,27 +51,27 @@ class SetFault:
 
 
 @dataclass(frozen=True, slots=True)
-class LiftFault:
-    """Take back what `SetFault` set under this name."""
+class RemoveFault:
+    """Remove the faults of this name that `SetFault` has set."""
 
     fault: str
 
 
 @dataclass(frozen=True, slots=True)
-class ToSessions:
-    """An action of the control API on every live session: expire, expire-token, steal, mute."""
+class ChangeSessions:
+    """Apply an action of the control API to every live session: expire, expire-token, steal, mute."""
 
     action: str
 
 
 @dataclass(frozen=True, slots=True)
-class EndAdminTokens:
-    """Every admin JWT is over now."""
+class ExpireAdminTokens:
+    """Expire all admin JWTs."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueJob:
-    """One job with this shell step for the first scale set."""
+    """Queue a job with this shell step for the first scale set."""
 
     name: str
     run: str
@@ -79,77 +79,81 @@ class QueueJob:
 
 @dataclass(frozen=True, slots=True)
 class CancelJobs:
-    """People cancel what the plan has queued and nobody has started."""
+    """Cancel the jobs of `QueueJob` that no runner has started."""
 
 
-Deed: TypeAlias = SetFault | LiftFault | ToSessions | EndAdminTokens | QueueJob | CancelJobs
+Action: TypeAlias = SetFault | RemoveFault | ChangeSessions | ExpireAdminTokens | QueueJob | CancelJobs
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """`after` its sign, in seconds; `exact` ones neither shrink nor scatter, as clients' own waits don't."""
+class ScenarioStep:
+    """`after` is in seconds from its trigger. An `exact` step is neither scaled nor varied, for waits that
+    clients do not scale either."""
 
     text: str
-    deeds: tuple[Deed, ...]
+    actions: tuple[Action, ...]
     after: float = 0.0
-    sign: Sign = Sign.NONE
+    trigger: Trigger = Trigger.NONE
     exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """`about` and `look_for` are a line each: what happens, and what a good client does then."""
+    """`about` says in a line what happens, `look_for` what a good client does then."""
 
     name: str
     about: str
     story: str
-    """Who lived through it, in general terms."""
+    """What it led to in practice, in general terms."""
     look_for: str
     seed: int
-    steps: tuple[Step, ...]
+    steps: tuple[ScenarioStep, ...]
     length: float
-    """Seconds over which jobs that the simulator queues itself arrive."""
+    """The simulator's own jobs arrive over this many seconds."""
     quiet: bool = False
-    """Those jobs come only when the plan is over: other work would spoil it."""
+    """The simulator's own jobs arrive only after the last step, because they would interfere with it."""
     capacity_trap: bool = False
 
-    def fitted(self, options: Options) -> Options:
-        """The options with what the scenario needs beside its faults."""
+    def adapt(self, options: Options) -> Options:
+        """The options, with those that the scenario needs turned on."""
         return replace(options, capacity_trap=options.capacity_trap or self.capacity_trap)
 
 
-def pace_of(timers: Timers) -> float:
-    """How much shorter than GitHub's own these timers are: 0.1 for the fast ones."""
+def time_scale(timers: Timers) -> float:
+    """The ratio of these timers to GitHub's own: 0.1 for `FAST`."""
     return timers.long_poll / GITHUB.long_poll
 
 
-def unrolled(scenario: Scenario, seed: int, pace: float) -> tuple[Step, ...]:
-    """The steps in seconds of this run; the same for the same seed."""
+def scaled_steps(scenario: Scenario, seed: int, scale: float) -> tuple[ScenarioStep, ...]:
+    """The steps with their scaled and varied times; the same for the same seed."""
     random = Random(seed)
-    return tuple(_in_time(step, pace, random.uniform(1 - SCATTER, 1 + SCATTER)) for step in scenario.steps)
+    return tuple(_scaled_step(step, scale, random.uniform(1 - JITTER, 1 + JITTER)) for step in scenario.steps)
 
 
-def arrivals(scenario: Scenario, count: int, seed: int, pace: float) -> tuple[float, ...]:
-    """When each of `count` jobs arrives, in seconds: the first at once, the others scattered evenly."""
+def arrivals(scenario: Scenario, count: int, seed: int, scale: float) -> tuple[float, ...]:
+    """The times in seconds at which `count` jobs arrive: the first at once, the others spread evenly with
+    some variation."""
     random = Random(seed)
-    gap = scenario.length * pace / max(1, count)
+    gap = scenario.length * scale / max(1, count)
     return tuple(gap * (number and number + random.uniform(-0.5, 0.5)) for number in range(count))
 
 
-def _in_time(step: Step, pace: float, chance: float) -> Step:
-    after = step.after if step.exact else step.after * pace * chance
-    return replace(step, after=after, deeds=tuple(_shrunk(deed, pace) for deed in step.deeds))
+def _scaled_step(step: ScenarioStep, scale: float, variation: float) -> ScenarioStep:
+    after = step.after if step.exact else step.after * scale * variation
+    return replace(step, after=after, actions=tuple(_scaled_action(action, scale) for action in step.actions))
 
 
-def _shrunk(deed: Deed, pace: float) -> Deed:
-    if not isinstance(deed, SetFault):
-        return deed
-    params = {key: _time(value, pace) if key in TIMES else value for key, value in deed.params.items()}
-    return replace(deed, params=params, lasts=None if deed.lasts is None else deed.lasts * pace)
+def _scaled_action(action: Action, scale: float) -> Action:
+    if not isinstance(action, SetFault):
+        return action
+    params = {
+        key: _scaled_time(value, scale) if key in TIMES else value for key, value in action.params.items()
+    }
+    return replace(action, params=params, lasts=None if action.lasts is None else action.lasts * scale)
 
 
-def _time(value: object, pace: float) -> object:
-    """Whole seconds stay whole, and are at least one."""
+def _scaled_time(value: object, scale: float) -> object:
+    """Integers stay integers, and at least 1."""
     if isinstance(value, int):
-        return max(1, round(value * pace))
-    return value * pace if isinstance(value, float) else value
+        return max(1, round(value * scale))
+    return value * scale if isinstance(value, float) else value

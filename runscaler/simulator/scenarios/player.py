@@ -1,7 +1,7 @@
-"""Plays one scenario against whoever comes: waits for signs, strikes, tells, and judges at the end.
+"""Playing a scenario: waits for the trigger of each step, runs its actions, reports, and sums up at the end.
 
-Times are the machine's own deadlines; what they make due is done on one thread, since faults take
-the gate themselves.
+The times of the steps are deadlines of the machine. The actions run on a thread of the player's own,
+because faults take the machine's lock themselves.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.scenarios.doer import Doer, listening
-from runscaler.simulator.scenarios.plan import SetFault, Sign, arrivals, pace_of, unrolled
-from runscaler.simulator.scenarios.stream import Stream
-from runscaler.simulator.scenarios.verdict import judge, unfinished
+from runscaler.simulator.scenarios.executor import ActionExecutor, listening
+from runscaler.simulator.scenarios.plan import SetFault, Trigger, arrivals, scaled_steps, time_scale
+from runscaler.simulator.scenarios.result import evaluate, unfinished
+from runscaler.simulator.scenarios.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runscaler.simulator.faults.book import FaultBook
+    from runscaler.simulator.faults.registry import FaultRegistry
     from runscaler.simulator.faults.row import Fault
-    from runscaler.simulator.gate import Gate
-    from runscaler.simulator.scenarios.plan import Scenario, Step
-    from runscaler.simulator.scenarios.verdict import Verdict
+    from runscaler.simulator.machine_lock import MachineLock
+    from runscaler.simulator.scenarios.plan import Scenario, ScenarioStep
+    from runscaler.simulator.scenarios.result import ScenarioResult
 
-FOR_EVER = 86400.0
+FOREVER = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Blow:
-    """What has happened; `at` is in seconds since the first client polled."""
+class ScenarioEvent:
+    """`at` is in seconds since the first client polled."""
 
     at: float
     text: str
@@ -39,45 +39,45 @@ class Blow:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a scenario has come."""
+    """How far a scenario has got; `events` have happened, `pending` are the texts of the steps to come."""
 
     scenario: Scenario
-    struck: tuple[Blow, ...]
-    to_come: tuple[str, ...]
-    over: bool
-    """All has struck, and what was to pass has passed."""
+    events: tuple[ScenarioEvent, ...]
+    pending: tuple[str, ...]
+    finished: bool
+    """All steps have run, and all faults with a duration have been removed."""
 
 
 class Player:
-    """`told` hears of each blow and `ended` of the verdict, on the player's thread, without the gate.
+    """`on_event` and `on_result` are called on the player's thread, without the machine's lock.
 
-    `look` is for the gate's holder, `play_due` for one thread at a time.
+    `arm` needs the lock to be held; `run_due` may be called from one thread at a time.
     """
 
     def __init__(
         self,
         scenario: Scenario,
-        gate: Gate,
-        faults: FaultBook,
+        lock: MachineLock,
+        faults: FaultRegistry,
         *,
         jobs: int = 0,
         seed: int | None = None,
-        told: Callable[[Blow], None] = lambda _: None,
-        ended: Callable[[Verdict], None] = lambda _: None,
+        on_event: Callable[[ScenarioEvent], None] = lambda _: None,
+        on_result: Callable[[ScenarioResult], None] = lambda _: None,
     ) -> None:
         self.scenario = scenario
         self.seed = scenario.seed if seed is None else seed
-        self._gate, self._told, self._ended = gate, told, ended
-        self._world = gate.machine.world
-        self._doer = Doer(gate, faults)
-        pace = pace_of(self._world.timers)
-        self._steps = deque(unrolled(scenario, self.seed, pace))
-        self._stream = Stream(gate.machine, arrivals(scenario, jobs, self.seed, pace))
+        self._lock, self._on_event, self._on_result = lock, on_event, on_result
+        self._store = lock.machine.store
+        self._executor = ActionExecutor(lock, faults)
+        scale = time_scale(self._store.timers)
+        self._steps = deque(scaled_steps(scenario, self.seed, scale))
+        self._workload = Workload(lock.machine, arrivals(scenario, jobs, self.seed, scale))
         self._began: float | None = None
-        self._ripening: Step | None = None
+        self._armed_step: ScenarioStep | None = None
         self._lasting = 0
         self._due: deque[Callable[[], None]] = deque()
-        self._struck: list[Blow] = []
+        self._events: list[ScenarioEvent] = []
         self._thread = threading.Thread(target=self._play, name="simulator-scenario", daemon=True)
 
     # -- from outside -------------------------------------------------------------------------------
@@ -86,105 +86,106 @@ class Player:
         self._thread.start()
 
     def join(self) -> None:
-        """Wait for the thread's end, which comes with the gate's."""
+        """Wait for the thread, which ends when the machine's lock is closed."""
         if self._thread.is_alive():
             self._thread.join()
 
     @property
-    def over(self) -> bool:
-        """Nothing is to come any more, but for jobs."""
-        return not (self._steps or self._ripening or self._due or self._lasting)
+    def finished(self) -> bool:
+        """All steps have run; jobs may still be arriving or running."""
+        return not (self._steps or self._armed_step or self._due or self._lasting)
 
     def progress(self) -> Progress:
-        return Progress(self.scenario, tuple(self._struck), self._to_come(), self.over)
+        return Progress(self.scenario, tuple(self._events), self._pending(), self.finished)
 
-    def verdict(self) -> Verdict:
-        with self._gate:
-            return judge(self.scenario.name, self._world, self._to_come())
+    def result(self) -> ScenarioResult:
+        with self._lock:
+            return evaluate(self.scenario.name, self._store, self._pending())
 
     # -- playing ------------------------------------------------------------------------------------
 
-    def look(self) -> bool:
-        """Is there something to do, or nothing to come? Also sets the timer of the next step."""
-        if self._began is None and listening(self._world):
+    def arm(self) -> bool:
+        """Set the timer of the next step once its trigger has come. True if there is something for
+        `run_due` to do, or nothing left at all."""
+        if self._began is None and listening(self._store):
             self._begin()
-        if self._began is not None and self._ripening is None and self._steps and self._sign():
-            step = self._ripening = self._steps.popleft()
-            self._later(step.after, partial(self._strike, step))
-        return bool(self._due) or self.over
+        if self._began is not None and self._armed_step is None and self._steps and self._triggered():
+            step = self._armed_step = self._steps.popleft()
+            self._later(step.after, partial(self._run_step, step))
+        return bool(self._due) or self.finished
 
-    def play_due(self) -> None:
+    def run_due(self) -> None:
         while self._due:
             self._due.popleft()()
-            with self._gate:
-                self._world.note("scenario", name=self.scenario.name, over=self.over)
+            with self._lock:
+                self._store.note("scenario", name=self.scenario.name, over=self.finished)
 
     def _play(self) -> None:
-        while not self.over and not self._gate.closed:
-            if self._gate.watch(self.look, FOR_EVER):
-                self.play_due()
+        while not self.finished and not self._lock.closed:
+            if self._lock.watch(self.arm, FOREVER):
+                self.run_due()
         if self.scenario.quiet:
-            with self._gate:
-                self._send_jobs()
-        if self._gate.watch(self._all_jobs_ended, FOR_EVER):
-            self._ended(self.verdict())
+            with self._lock:
+                self._start_workload()
+        if self._lock.watch(self._all_jobs_ended, FOREVER):
+            self._on_result(self.result())
 
     def _begin(self) -> None:
-        self._began = self._world.clock.monotonic()
-        names = ", ".join(one.name for one in listening(self._world))
-        self._due.append(lambda: self._tell(f"{names} is listening"))
+        self._began = self._store.clock.monotonic()
+        names = ", ".join(one.name for one in listening(self._store))
+        self._due.append(lambda: self._report(f"{names} is listening"))
         if not self.scenario.quiet:
-            self._send_jobs()
+            self._start_workload()
 
-    def _send_jobs(self) -> None:
-        for first in list(self._world.scale_sets.values())[:1]:
-            self._stream.begin(first)
+    def _start_workload(self) -> None:
+        for first in list(self._store.scale_sets.values())[:1]:
+            self._workload.begin(first)
 
-    def _sign(self) -> bool:
-        match self._steps[0].sign:
-            case Sign.LISTENING:
-                return bool(listening(self._world))
-            case Sign.IDLE:
-                return any(one.ready for one in self._world.scale_sets.values())
-            case Sign.SPENT:
-                return self._doer.spent()
-            case Sign.NONE:
+    def _triggered(self) -> bool:
+        match self._steps[0].trigger:
+            case Trigger.LISTENING:
+                return bool(listening(self._store))
+            case Trigger.IDLE:
+                return any(one.ready for one in self._store.scale_sets.values())
+            case Trigger.EXHAUSTED:
+                return self._executor.exhausted()
+            case Trigger.NONE:
                 return True
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
-        self._world.deadlines.after(seconds, partial(self._is_due, act))
+        self._store.deadlines.after(seconds, partial(self._is_due, act))
 
     def _is_due(self, act: Callable[[], None]) -> None:
         self._due.append(act)
-        self._world.note("scenario", name=self.scenario.name, over=False)
+        self._store.note("scenario", name=self.scenario.name, over=False)
 
-    def _strike(self, step: Step) -> None:
-        for deed in step.deeds:
-            made = self._doer.do(deed)
-            if isinstance(deed, SetFault) and deed.lasts is not None:
-                self._limit(made, deed.lasts, step.text)
-        self._tell(step.text)
-        self._ripening = None
+    def _run_step(self, step: ScenarioStep) -> None:
+        for action in step.actions:
+            faults = self._executor.run(action)
+            if isinstance(action, SetFault) and action.lasts is not None:
+                self._remove_later(faults, action.lasts, step.text)
+        self._report(step.text)
+        self._armed_step = None
 
-    def _limit(self, faults: list[Fault], seconds: float, text: str) -> None:
-        def lift() -> None:
-            self._doer.lift(faults)
+    def _remove_later(self, faults: list[Fault], seconds: float, text: str) -> None:
+        def remove() -> None:
+            self._executor.remove(faults)
             self._lasting -= 1
-            self._tell(f"over: {text}")
+            self._report(f"ended: {text}")
 
         self._lasting += 1
-        with self._gate:
-            self._later(seconds, lift)
+        with self._lock:
+            self._later(seconds, remove)
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         assert self._began is not None
-        blow = Blow(self._world.clock.monotonic() - self._began, text)
-        self._struck.append(blow)
-        self._told(blow)
+        event = ScenarioEvent(self._store.clock.monotonic() - self._began, text)
+        self._events.append(event)
+        self._on_event(event)
 
-    def _to_come(self) -> tuple[str, ...]:
-        ripening = [self._ripening] if self._ripening else []
-        return tuple(step.text for step in (*ripening, *self._steps))
+    def _pending(self) -> tuple[str, ...]:
+        armed = [self._armed_step] if self._armed_step else []
+        return tuple(step.text for step in (*armed, *self._steps))
 
     def _all_jobs_ended(self) -> bool:
-        return not (self._stream.to_come or unfinished(self._world))
+        return not (self._workload.pending or unfinished(self._store))

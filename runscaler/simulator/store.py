@@ -1,7 +1,7 @@
-"""All things of one simulated GitHub and the few changes that keep its counts true.
+"""The store: all records of one simulated GitHub, and the changes that keep its counts consistent.
 
-No I/O and no thread in here: whoever calls holds the one lock (`gate.py`). Time and chance come
-in as arguments, so that a test with a fake clock and a seed sees the same world each time.
+Callers hold the lock (`machine_lock.py`). Clock and random source are passed in, so a test with a fake
+clock and a seed is reproducible.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING
 
 from runscaler.simulator.deadlines import Deadlines
-from runscaler.simulator.patience import Patience
-from runscaler.simulator.things import JobState, RunnerState
+from runscaler.simulator.rate_rule import RateRule
+from runscaler.simulator.records import JobState, RunnerState
 from runscaler.simulator.tokens import Tokens
 from runscaler.simulator.violations import Violation, Violations
 
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
     from runscaler.simulator.options import Options
-    from runscaler.simulator.things import Job, Runner, ScaleSet, Session
+    from runscaler.simulator.records import Job, Runner, ScaleSet, Session
 
-JOURNAL_KEPT = 20_000
-FORGIVEN = 30.0
+JOURNAL_LENGTH = 20_000
+GRACE_SECONDS = 30.0
+"""How long a client may go on using what GitHub has ended."""
 
 
-class World:
+class Store:
     def __init__(self, clock: Clock, random: Random, options: Options) -> None:
         self.clock = clock
         self.random = random
@@ -35,7 +36,7 @@ class World:
         self.timers = options.timers
         self.deadlines = Deadlines(clock)
         self.violations = Violations(clock, self._note_violation, lenient=options.lenient)
-        self.patience = Patience(clock, self.violations)
+        self.rate_rule = RateRule(clock, self.violations)
         self.tokens = Tokens(clock, random)
         self.scale_sets: dict[int, ScaleSet] = {}
         self.sessions: dict[str, Session] = {}
@@ -43,20 +44,21 @@ class World:
         self.runners: dict[int, Runner] = {}
         self.names: dict[tuple[str, str], Runner] = {}
         self.queued: dict[str, dict[frozenset[str], dict[str, Job]]] = {}
-        """Per scope and set of labels, so that a set looks at each kind of job once."""
+        """By scope and labels, so that a scale set checks the labels once for all equal jobs."""
         self.groups = {1: "Default", **dict(enumerate(options.groups, start=2))}
         self.tenants: dict[str, str] = {}
-        """Which scope a tenant of the actions service serves."""
+        """The scope of each tenant of the actions service."""
         self.job_counts: Counter[JobState] = Counter()
-        self.journal: deque[dict[str, object]] = deque(maxlen=JOURNAL_KEPT)
+        self.journal: deque[dict[str, object]] = deque(maxlen=JOURNAL_LENGTH)
         self.changes = 0
-        """Goes up with each entry of the journal."""
+        """The number of journal entries so far."""
         self.woken: set[str] = set()
-        """Who has something new; the gate wakes them and empties it."""
+        """Keys of polls that have something to look at; the lock wakes and clears them."""
         self.lost_replies: set[tuple[str, str]] = set()
-        """(method, path) of calls that acted but whose reply a fault spoilt: repeating them is right."""
+        """(method, path) of calls that a fault has interfered with: repeating them is no violation."""
 
     def note(self, what: str, **facts: object) -> None:
+        """Add an entry to the journal, which the control API serves and `watch` is woken by."""
         self.changes += 1
         self.journal.append({"number": self.changes, "at": self.clock.wall(), "event": what, **facts})
 
@@ -74,33 +76,38 @@ class World:
         return str(uuid.UUID(int=self.random.getrandbits(128), version=4))
 
     def live_sets(self, scope: str) -> list[ScaleSet]:
-        return [one for one in self.scale_sets.values() if one.scope == scope and not one.deleted]
+        return [one for one in self.scale_sets.values() if one.scope == scope and one.live]
+
+    def named_set(self, name: str) -> ScaleSet | None:
+        """The newest live set of that name, whatever its scope."""
+        named = (one for one in self.scale_sets.values() if one.name.lower() == name.lower())
+        return max((one for one in named if one.live), key=lambda one: one.id, default=None)
 
     def is_misuse(self, ended: Session | ScaleSet) -> bool:
-        """Whether using this again is the client's mistake (V9).
+        """Whether using it again violates V9.
 
-        What a client ended itself it must not use; what GitHub ended it has to find out first,
-        in all its threads.
+        A client must not use what it ended itself. What GitHub ended, all threads of the client have to
+        learn of first: that is no violation for `GRACE_SECONDS` after the first refusal.
         """
         now = self.clock.monotonic()
-        if ended.told_at is None:
-            ended.told_at = now
-        return ended.by_client or now - ended.told_at > FORGIVEN
+        if ended.refused_at is None:
+            ended.refused_at = now
+        return ended.by_client or now - ended.refused_at > GRACE_SECONDS
 
-    def place_job(self, job: Job, state: JobState, scale_set: ScaleSet | None) -> None:
-        """The one way in which a job changes its state: counts, indexes and timers follow."""
-        self._take_out(job)
+    def move_job(self, job: Job, state: JobState, scale_set: ScaleSet | None) -> None:
+        """Change a job's state; every change goes through here, which keeps counts and indexes right."""
+        self._unindex(job)
         job.state, job.scale_set = state, scale_set
-        job.turn += 1
-        self._put_in(job)
+        job.version += 1
+        self._index(job)
         self.note("job", job=job.id, state=state.value, scaleSet=scale_set.id if scale_set else None)
 
     def add_job(self, job: Job) -> None:
         self.jobs[job.id] = job
-        self._put_in(job)
+        self._index(job)
         self.note("job", job=job.id, state=job.state.value, scaleSet=None)
 
-    def _take_out(self, job: Job) -> None:
+    def _unindex(self, job: Job) -> None:
         self.job_counts[job.state] -= 1
         scale_set = job.scale_set
         if scale_set is not None:
@@ -109,22 +116,22 @@ class World:
             scale_set.acquired.pop(job.id, None)
             scale_set.waiting.pop(job.id, None)
         elif job.state is JobState.QUEUED:
-            self._take_from_queue(job)
+            self._unqueue(job)
 
-    def _take_from_queue(self, job: Job) -> None:
-        alike = self.queued[job.order.scope]
-        jobs = alike[job.labels]
+    def _unqueue(self, job: Job) -> None:
+        by_labels = self.queued[job.spec.scope]
+        jobs = by_labels[job.labels]
         del jobs[job.id]
         if not jobs:
-            del alike[job.labels]
+            del by_labels[job.labels]
 
-    def _put_in(self, job: Job) -> None:
+    def _index(self, job: Job) -> None:
         self.job_counts[job.state] += 1
         scale_set = job.scale_set
         if scale_set is None:
             if job.state is JobState.QUEUED:
-                alike = self.queued.setdefault(job.order.scope, {})
-                alike.setdefault(job.labels, {})[job.id] = job
+                by_labels = self.queued.setdefault(job.spec.scope, {})
+                by_labels.setdefault(job.labels, {})[job.id] = job
             return
         scale_set.jobs[job.state] += 1
         if job.state is JobState.AVAILABLE:
@@ -135,7 +142,7 @@ class World:
             scale_set.waiting[job.id] = job
 
     def move_runner(self, runner: Runner, state: RunnerState) -> None:
-        """The one way in which a runner changes its state."""
+        """Change a runner's state; every change goes through here."""
         runner.scale_set.runners[runner.state] -= 1
         runner.scale_set.runners[state] += 1
         runner.state = state
@@ -153,5 +160,5 @@ class World:
 
 
 def runner_key(number: int) -> str:
-    """Under which name the gate wakes a runner's poll."""
+    """The key by which the lock wakes the poll of a runner's agent."""
     return f"runner/{number}"

@@ -1,4 +1,4 @@
-"""Requests and replies as the simulator's sides see them; WSGI stays in `app.py`."""
+"""Requests and replies as the simulator's APIs see them; WSGI itself is in `app.py`."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ JSON_TYPE = "application/json; charset=utf-8"
 
 
 class BadBody(Exception):
-    """The body is not what the call takes; the side that reads it makes a refusal of this."""
+    """The body is not what the call takes; each API makes its own kind of refusal of this."""
 
 
 class Connection(Protocol):
-    """What can be seen of, and done to, the connection that a request came on."""
+    """The connection that a request came on."""
 
     def gone(self) -> bool:
         """Whether the client has hung up."""
 
     def when_gone(self, call: Callable[[], None] | None) -> None:
-        """Call this, on another thread, once the client hangs up; None takes it back."""
+        """Make this call, on another thread, when the client hangs up; None cancels it."""
 
     def reset_on_close(self) -> None:
-        """Make the coming close a reset (RST) instead of an orderly end (FIN)."""
+        """Close the connection with a reset (RST) instead of an orderly end (FIN)."""
 
 
 class NoConnection:
-    """For requests that no socket carries."""
+    """Stands in where a request did not come over a socket."""
 
     def gone(self) -> bool:
         return False
@@ -48,23 +48,23 @@ class NoConnection:
 
 @dataclass(slots=True)
 class Request:
-    """One request, read whole."""
+    """A complete request."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    """By lower-case name."""
+    """Names are in lower case."""
     body: bytes
     base_url: str
-    """Scheme and host under which the client reached us, without a final slash."""
+    """Scheme and host by which the client reached the simulator, without a final slash."""
     connection: Connection
 
     def header(self, name: str) -> str:
         return self.headers.get(name, "")
 
     def json(self) -> Fields:
-        """The body as a JSON object; `BadBody` if it is none."""
+        """The body as a JSON object; raises `BadBody`."""
         return Fields.of(self.any_json())
 
     def any_json(self) -> object:
@@ -85,7 +85,7 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = ()
 
     def json(self) -> object:
-        """The body's value; None when there is no body."""
+        """The value of the body, None without a body."""
         value: object = json.loads(self.body) if self.body else None
         return value
 
@@ -104,11 +104,12 @@ ACCEPTED = Reply(202)
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """A JSON object read strictly as to types, without regard to the keys' case (as .NET does)."""
+    """A JSON object whose keys are read without regard to case (as .NET does) and whose types are
+    checked. Null counts as absent; getters raise `BadBody`."""
 
     values: Mapping[str, object] = field(default_factory=dict)
     spelled: frozenset[str] = frozenset()
-    """All keys as they were sent, those of a null included."""
+    """All keys as they were sent, including those whose value is null."""
 
     @classmethod
     def of(cls, value: object) -> Fields:

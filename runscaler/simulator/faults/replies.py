@@ -1,19 +1,19 @@
-"""What rows of the table are made of: replies in the forms of each side, and changed replies."""
+"""Building blocks of the fault table: replies in the form of each API, and changes of replies."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.exchange import BadBody, Reply, refused
+from runscaler.simulator.http_messages import BadBody, Reply, refused
 from runscaler.simulator.refusals import PlainRefusal, RestRefusal, ServiceRefusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runscaler.simulator.bodies import Json
-    from runscaler.simulator.faults.row import Scene
-    from runscaler.simulator.things import ScaleSet, Session
+    from runscaler.simulator.faults.row import FaultContext
+    from runscaler.simulator.records import ScaleSet, Session
 
 PROXY_PAGE = "<html><head><title>Sign in</title></head><body><h1>The proxy says hello</h1></body></html>"
 
@@ -31,12 +31,12 @@ def plain(status: int, message: str) -> Reply:
 
 
 def page(status: int) -> Reply:
-    """What a proxy, or GitHub in trouble, shows to people."""
+    """A web page, as a proxy or GitHub during an outage sends it."""
     return Reply(status, PROXY_PAGE.encode(), "text/html; charset=utf-8")
 
 
 def altered(reply: Reply, change: Callable[[Json], Json]) -> Reply:
-    """The reply with another JSON object; one that holds none stays as it is."""
+    """The reply with its JSON object changed; a reply without one stays as it is."""
     value = reply.json()
     if not isinstance(value, dict):
         return reply
@@ -45,7 +45,7 @@ def altered(reply: Reply, change: Callable[[Json], Json]) -> Reply:
 
 
 def has_key(key: str) -> Callable[[Reply], bool]:
-    """Fits successful replies that are an object with this key."""
+    """For `Row.fits`: successful replies that are an object with this key."""
 
     def fits(reply: Reply) -> bool:
         if reply.status not in (200, 201) or not reply.body:
@@ -60,19 +60,19 @@ is_message = has_key("messageId")
 
 
 def message_with(kind: str) -> Callable[[Reply], bool]:
-    """Fits queue messages that hold a job message of this kind."""
+    """For `Row.fits`: queue messages with a job message of this kind."""
     return lambda reply: is_message(reply) and f'\\"messageType\\":\\"{kind}\\"'.encode() in reply.body
 
 
-def scale_set_of_scene(scene: Scene) -> ScaleSet:
-    """The set that the fault is about: the request's, else the one matched by name, else the newest."""
-    if scene.scale_set is None:
-        raise BadBody(f"there is no scale set {scene.fault.match.scale_set}")
-    return scene.scale_set
+def target_scale_set(context: FaultContext) -> ScaleSet:
+    """The scale set that the fault acts on: the request's, or the one that the match names."""
+    if context.scale_set is None:
+        raise BadBody(f"there is no scale set {context.fault.match.scale_set}")
+    return context.scale_set
 
 
-def live_session_of(scene: Scene) -> Session:
-    session = scale_set_of_scene(scene).live_session
+def target_session(context: FaultContext) -> Session:
+    session = target_scale_set(context).session
     if session is None:
         raise BadBody("the scale set has no live session")
     return session

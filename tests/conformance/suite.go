@@ -13,7 +13,7 @@ import (
 
 const organisation = "my-org"
 
-// options are what the program is told on its command line.
+// options are the flags of the program.
 type options struct {
 	url     string
 	flavour string
@@ -23,11 +23,11 @@ type options struct {
 	runners int
 }
 
-// offers says that the simulator offers jobs, which the client must acquire (docs/protocol.md § 6).
+// offers tells whether the simulator offers jobs that the client must acquire (docs/protocol.md § 6).
 func (o options) offers() bool { return o.flavour == "acquire" }
 
-// judge counts what held and what did not.
-type judge struct {
+// suite counts the checks that passed and failed.
+type suite struct {
 	options
 	folder  string
 	control control
@@ -36,31 +36,31 @@ type judge struct {
 	failed  int
 }
 
-// part runs checks of which none may leave a violation of the protocol behind.
-func (j *judge) part(ctx context.Context, name string, checks func(context.Context, *judge)) {
+// part runs checks that must not cause violations of the protocol.
+func (s *suite) part(ctx context.Context, name string, checks func(context.Context, *suite)) {
 	fmt.Printf("-- %s\n", name)
-	j.check(name+" can be judged to the end", func() error {
-		checks(ctx, j)
+	s.check(name+" can be checked to the end", func() error {
+		checks(ctx, s)
 		return nil
 	})
-	j.check("no call of GitHub's client broke a rule: "+name, func() error {
-		violations, err := j.control.violations(ctx)
+	s.check("no call of GitHub's client broke a rule: "+name, func() error {
+		violations, err := s.control.violations(ctx)
 		if err != nil || len(violations) == 0 {
 			return err
 		}
-		return errors.Join(fmt.Errorf("%d violations: %s", len(violations), violations), j.control.forgive(ctx))
+		return errors.Join(fmt.Errorf("%d violations: %s", len(violations), violations), s.control.clearViolations(ctx))
 	})
 }
 
-// check prints one line. A panic is a failure like any other: most checks build on those before.
-func (j *judge) check(what string, holds func() error) bool {
+// check runs one check and prints one line. A panic counts as a failure: most checks rely on earlier ones.
+func (s *suite) check(what string, holds func() error) bool {
 	err := guarded(holds)
 	if err != nil {
-		j.failed++
+		s.failed++
 		fmt.Printf("FAIL  %s\n      %s\n", what, strings.ReplaceAll(err.Error(), "\n", "\n      "))
 		return false
 	}
-	j.passed++
+	s.passed++
 	fmt.Printf("ok    %s\n", what)
 	return true
 }
@@ -74,26 +74,26 @@ func guarded(holds func() error) (err error) {
 	return holds()
 }
 
-func (j *judge) summary() int {
-	fmt.Printf("\n%d passed, %d failed\n", j.passed, j.failed)
-	return min(j.failed, 1)
+func (s *suite) summary() int {
+	fmt.Printf("\n%d passed, %d failed\n", s.passed, s.failed)
+	return min(s.failed, 1)
 }
 
-// client speaks for the given path below the simulator: an organisation, a repository, an enterprise.
-// Each has a token of its own, since one that logs in again and again breaks a rule (docs/protocol.md § 9.2).
-func (j *judge) client(path string, options ...scaleset.HTTPOption) (*scaleset.Client, error) {
-	j.clients++
+// client makes a client for a path below the simulator: an organisation, a repository or an enterprise.
+// Each has a token of its own, because repeated logins with one token would violate a rule (docs/protocol.md § 9.2).
+func (s *suite) client(path string, options ...scaleset.HTTPOption) (*scaleset.Client, error) {
+	s.clients++
 	return scaleset.NewClientWithPersonalAccessToken(scaleset.NewClientWithPersonalAccessTokenConfig{
-		GitHubConfigURL:     j.url + "/" + path,
-		PersonalAccessToken: fmt.Sprintf("ghp_conformance%d", j.clients),
+		GitHubConfigURL:     s.url + "/" + path,
+		PersonalAccessToken: fmt.Sprintf("ghp_conformance%d", s.clients),
 		SystemInfo:          system,
 	}, options...)
 }
 
-// system is how the client introduces itself in its User-Agent.
+// system is what the client sends in its User-Agent.
 var system = scaleset.SystemInfo{System: "conformance", Version: "1.0.0", CommitSHA: "0000000", Subsystem: "test"}
 
-// want is nil when the condition holds, else the complaint.
+// want is nil if the condition holds, else an error with the message.
 func want(holds bool, complaint string, values ...any) error {
 	if holds {
 		return nil
@@ -101,12 +101,12 @@ func want(holds bool, complaint string, values ...any) error {
 	return fmt.Errorf(complaint, values...)
 }
 
-// refused is nil when err is a refusal that names what it must.
+// refused is nil if err is a refusal that contains the given text.
 func refused(err error, names string) error {
 	return want(err != nil && strings.Contains(err.Error(), names), "wanted a refusal with %q, got: %v", names, err)
 }
 
-// is is nil when err is the library's own error for the case.
+// is is nil if err is the library's own error for the case.
 func is(err, wanted error) error {
 	return want(errors.Is(err, wanted), "wanted %q, got: %v", wanted, err)
 }

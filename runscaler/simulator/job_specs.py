@@ -1,23 +1,24 @@
-"""Jobs as callers of the control and Python API ask for them."""
+"""Reading job specifications from the bodies of the control API."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.exchange import BadBody, Fields
+from runscaler.simulator.http_messages import BadBody, Fields
+from runscaler.simulator.records import JobSpec, Step
 from runscaler.simulator.scopes import default_repository
-from runscaler.simulator.things import JobOrder, Step
 
 if TYPE_CHECKING:
-    from runscaler.simulator.world import World
+    from runscaler.simulator.store import Store
 
 
-def read_order(world: World, body: Fields) -> JobOrder:
-    """`scaleSet` is a name (or `labels` are the job's), `scope` needed only where that is not unique."""
+def read_job_spec(store: Store, body: Fields) -> JobSpec:
+    """The job is for the scale set named `scaleSet`, or has these `labels`; `scope` is needed only where
+    it does not follow from them."""
     labels = body.texts("labels") or (body.text("scaleSet"),)
-    scope = body.text("scope", "").lower() or scope_for(world, labels[0])
+    scope = body.text("scope", "").lower() or scope_for(store, labels[0])
     steps = tuple(read_step(each, index) for index, each in enumerate(body.items("steps"), start=1))
-    return JobOrder(
+    return JobSpec(
         scope=scope,
         labels=labels,
         steps=steps or (Step("hello", "echo hello"),),
@@ -32,7 +33,7 @@ def read_order(world: World, body: Fields) -> JobOrder:
 
 
 def read_step(value: object, number: int) -> Step:
-    """A step is an object of docs/protocol.md § 9.5, or just what it runs."""
+    """A step is an object as in docs/protocol.md § 9.5, or just the text of its script."""
     if isinstance(value, str):
         return Step(f"step {number}", value)
     step = Fields.of(value)
@@ -47,21 +48,21 @@ def read_step(value: object, number: int) -> Step:
 
 
 def pairs(body: Fields, key: str) -> list[tuple[str, object]]:
-    """The object at `key`, its own keys spelled as they were."""
+    """The entries of the object at `key`, whose own keys keep their case."""
     value = body.values.get(key, {})
     if not isinstance(value, dict):
         raise BadBody(f"{key} is not an object")
     return list(value.items())
 
 
-def scope_for(world: World, label: str) -> str:
-    """The scope of the live set of that name or label; of the only scope there is for an unknown one."""
+def scope_for(store: Store, label: str) -> str:
+    """The scope of the live scale set with that name or label, else the only scope that is in use."""
     wanted = label.lower()
-    for one in reversed(world.scale_sets.values()):
+    for one in reversed(store.scale_sets.values()):
         names = {one.name.lower(), *(name.lower() for name, _ in one.labels)}
-        if not one.deleted and wanted in names:
+        if one.live and wanted in names:
             return one.scope
-    scopes = set(world.tenants.values())
+    scopes = set(store.tenants.values())
     if len(scopes) == 1:
         return scopes.pop()
     raise BadBody(f"no scale set {label}: name the scope")

@@ -1,31 +1,31 @@
-"""What the control API does to things, as GitHub's staff, other clients and bad luck would."""
+"""Changes from outside that the control API and faults make: by hand, by other clients, by GitHub itself."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.simulator.exchange import BadBody
-from runscaler.simulator.scale_sets import ScaleSetWish
-from runscaler.simulator.things import SessionState
+from runscaler.simulator.http_messages import BadBody
+from runscaler.simulator.records import SessionState
+from runscaler.simulator.scale_sets import ScaleSetSpec
 
 if TYPE_CHECKING:
-    from runscaler.simulator.state import Machine
-    from runscaler.simulator.things import Runner, ScaleSet, Session
+    from runscaler.simulator.machine import Machine
+    from runscaler.simulator.records import Runner, ScaleSet, Session
 
-THIEF = "another-host"
+OTHER_CLIENT = "another-host"
 
 
 def change_scale_set(machine: Machine, scale_set: ScaleSet, action: str, value: str) -> None:
-    """`value` is the new name, the new group's name, or the labels separated by commas."""
+    """`value` is the new name, the name of the new group, or the new labels separated by commas."""
     if action == "delete":
         machine.scale_sets.end(scale_set)
     elif action == "rename":
-        machine.scale_sets.update(scale_set, ScaleSetWish(name=value))
+        machine.scale_sets.update(scale_set, ScaleSetSpec(name=value))
     elif action == "move":
-        machine.scale_sets.update(scale_set, ScaleSetWish(group=group_id(machine, value)))
+        machine.scale_sets.update(scale_set, ScaleSetSpec(group_id=group_id(machine, value)))
     elif action == "relabel":
         labels = tuple((label.strip(), "System") for label in value.split(",") if label.strip())
-        machine.scale_sets.update(scale_set, ScaleSetWish(labels=labels))
+        machine.scale_sets.update(scale_set, ScaleSetSpec(labels=labels))
     else:
         raise BadBody(f"action {action} is none of delete, rename, move, relabel")
 
@@ -44,14 +44,15 @@ def change_session(machine: Machine, session: Session, action: str) -> None:
 
 
 def steal(machine: Machine, scale_set: ScaleSet) -> Session:
-    """Another client ends the live session, if there is one, and holds the set with its own."""
-    if scale_set.live_session is not None:
-        machine.sessions.end(scale_set.live_session, SessionState.DELETED)
-    return machine.sessions.create(scale_set, THIEF)
+    """Let another client end the live session, if there is one, and open its own."""
+    if scale_set.session is not None:
+        machine.sessions.end(scale_set.session, SessionState.DELETED)
+    return machine.sessions.create(scale_set, OTHER_CLIENT)
 
 
 def change_runner(machine: Machine, runner: Runner, action: str) -> None:
-    """`vanish` leaves a ghost, `deregister` tells the agent, `offline` only forgets that it is there."""
+    """`vanish` removes the registration and leaves a ghost, `deregister` also tells the agent, `offline`
+    keeps the registration."""
     if action == "vanish":
         machine.agents.vanish(runner)
     elif action == "offline":
@@ -63,7 +64,7 @@ def change_runner(machine: Machine, runner: Runner, action: str) -> None:
 
 
 def group_id(machine: Machine, name: str) -> int:
-    for number, each in machine.world.groups.items():
+    for number, each in machine.store.groups.items():
         if each.lower() == name.lower():
             return number
     raise BadBody(f"no runner group {name}")

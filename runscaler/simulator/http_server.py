@@ -1,4 +1,4 @@
-"""waitress, with connections that can be watched and broken, and a port that can be left for a while."""
+"""A waitress server: its connections can be observed and broken, its port can be closed for a while."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import socket
 import struct
 import threading
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -28,16 +28,17 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Trigger(Protocol):
-    """waitress's way to have something done by its loop (its type stubs have this wrong)."""
+    """Runs a function in waitress's loop (the type stubs declare this wrongly)."""
 
     def pull_trigger(self, thunk: Callable[[], None]) -> None: ...
+    def close(self) -> None: ...
 
 
 class WatchedChannel(HTTPChannel):
-    """A connection that its request can watch and break (`exchange.Connection`)."""
+    """An `http_messages.Connection`."""
 
-    spared = False
-    """It outlives `leave`, for the reply that is on its way."""
+    keep_open = False
+    """`stop_listening` does not close it, so that the reply in progress can be sent."""
     _call: Callable[[], None] | None = None
 
     def gone(self) -> bool:
@@ -61,25 +62,26 @@ class Acceptor(TcpWSGIServer):
     channel_class = WatchedChannel
 
 
-class Listener:
-    """An application on a TCP port. `spares` says for which paths a connection outlives `leave`."""
+class HttpServer:
+    """A WSGI application on a TCP port. `keeps_open` tells for which paths `stop_listening` leaves the
+    connection open."""
 
     def __init__(
-        self, app: WSGIApplication, host: str, port: int, threads: int, spares: Callable[[str], bool]
+        self, app: WSGIApplication, host: str, port: int, threads: int, keeps_open: Callable[[str], bool]
     ) -> None:
         self.host, self.port = host, port
         self._app = app
         self._threads = threads
-        self._spares = spares
+        self._keeps_open = keeps_open
         self._dispatcher = ThreadedTaskDispatcher()
         self._dispatcher.queue_logger.setLevel(logging.ERROR)
-        self._map: dict[int, socket.socket] = {}
+        self._map: dict[int, Any] = {}
         self._acceptor: Acceptor | None = None
         self._trigger: Trigger | None = None
         self._loop: threading.Thread | None = None
 
     def start(self) -> None:
-        """Returns when it listens; `HostError` if the port is taken."""
+        """Returns when the port is open; raises `HostError` if it cannot be opened."""
         acceptor = self._acceptor = self._accept()
         self.port = int(acceptor.getsockname()[1])
         self._trigger = cast("Trigger", acceptor.trigger)
@@ -88,18 +90,19 @@ class Listener:
         self._loop.start()
 
     def stop(self) -> None:
-        """Complete when it returns; requests in flight must be ending by themselves."""
+        """Stop the server and wait for its threads; requests in progress must end by themselves."""
         self._dispatcher.shutdown(timeout=STOP_SECONDS)
         if self._loop is not None and self._trigger is not None:
-            self._trigger.pull_trigger(lambda: wasyncore.close_all(self._map))
+            self._trigger.pull_trigger(self._end_loop)
             self._loop.join()
+            self._trigger.close()
             self._loop = None
 
-    def leave(self) -> None:
-        """Cut all connections and refuse new ones, until `come_back`."""
+    def stop_listening(self) -> None:
+        """Close all connections and refuse new ones until `resume_listening`."""
         self._in_loop(self._close_down)
 
-    def come_back(self) -> None:
+    def resume_listening(self) -> None:
         self._in_loop(self._reopen)
 
     def _in_loop(self, call: Callable[[], None]) -> None:
@@ -113,13 +116,22 @@ class Listener:
             self._trigger.pull_trigger(run)
             done.wait(STOP_SECONDS)
 
+    def _end_loop(self) -> None:
+        """Close everything except the trigger, which `stop` may not have written to yet."""
+        for channel in list(self._map.values()):
+            if isinstance(channel, Acceptor):
+                wasyncore.dispatcher.close(channel)  # its own close would also close the trigger
+            elif channel is not self._trigger:
+                channel.close()
+        self._map.clear()
+
     def _close_down(self) -> None:
         if self._acceptor is None:
             return
         wasyncore.dispatcher.close(self._acceptor)
         self._acceptor = None
         for channel in list(self._map.values()):
-            if isinstance(channel, WatchedChannel) and not channel.spared:
+            if isinstance(channel, WatchedChannel) and not channel.keep_open:
                 channel.handle_close()
 
     def _reopen(self) -> None:
@@ -153,13 +165,13 @@ class Listener:
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         channel: WatchedChannel = environ["waitress.client_disconnected"].__self__
-        channel.spared = self._spares(environ["PATH_INFO"])
+        channel.keep_open = self._keeps_open(environ["PATH_INFO"])
         environ[CONNECTION] = channel
         return self._app(environ, start_response)
 
 
 def _refused(host: str, port: int, error: OSError) -> HostError:
-    """Without the address that `create_server` puts behind the reason once more."""
+    """The error without the address that `create_server` repeats after the reason."""
     reason = str(error.strerror or error).partition(" (while attempting")[0]
     text = f"the simulator cannot listen on {host}:{port}: {reason[:1].lower()}{reason[1:]}"
     if error.errno in (errno.EADDRINUSE, errno.EACCES):

@@ -1,6 +1,7 @@
-"""The things that GitHub keeps, as plain records; who may change them is written in the rules beside.
+"""The records of the simulated GitHub: scale sets, sessions, messages, jobs, runners.
 
-Times are seconds since the epoch. A record is never copied: two equal ones are two things.
+They hold data only; the modules that `machine.py` lists change them. Times are seconds since the epoch,
+unless they are said to be on the monotonic clock. Records are compared by identity.
 """
 
 from __future__ import annotations
@@ -8,6 +9,9 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeAlias
+
+from runscaler.github.messages import JobEvent, Statistics
 
 FIRST_MESSAGE = 100_000_001
 
@@ -48,8 +52,8 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class JobOrder:
-    """What a workflow asks for: `count` like jobs with these labels in this scope."""
+class JobSpec:
+    """What a workflow asks for: `count` equal jobs with these labels in this scope."""
 
     scope: str
     labels: tuple[str, ...]
@@ -65,7 +69,7 @@ class JobOrder:
 
 @dataclass(slots=True)
 class StepRecord:
-    """How a step went, as its agent told. `lines` is the log, in order."""
+    """The state of a step as its agent reported it. `lines` is the log."""
 
     state: str = "pending"
     exit_code: int | None = None
@@ -77,20 +81,22 @@ class StepRecord:
 class Job:
     id: str
     number: int
-    """The order of arrival, and the runnerRequestId of flavour B."""
-    order: JobOrder
+    """Jobs are numbered as they arrive; flavour B sends this as the runnerRequestId."""
+    spec: JobSpec
+    labels: frozenset[str]
+    """In lower case."""
     run_id: int
     queued_at: float
     state: JobState = JobState.QUEUED
     scale_set: ScaleSet | None = None
     runner: Runner | None = None
-    """Whom the job is offered to, and then who runs it."""
+    """The runner that the job is offered to or that runs it."""
     assigned_at: float = 0.0
     runner_assigned_at: float = 0.0
     finished_at: float = 0.0
     attempts: int = 0
-    turn: int = 0
-    """Goes up with each change that makes a running timer meaningless."""
+    version: int = 0
+    """Incremented by each change after which a pending deadline must be ignored."""
     result: str = ""
     cancel: bool = False
     leased_until: float = 0.0
@@ -99,8 +105,9 @@ class Job:
     steps: list[StepRecord] = field(default_factory=list)
 
     @property
-    def labels(self) -> frozenset[str]:
-        return frozenset(label.lower() for label in self.order.labels)
+    def runner_name(self) -> str:
+        """Empty until there is a runner."""
+        return self.runner.name if self.runner is not None else ""
 
 
 @dataclass(slots=True, eq=False)
@@ -115,13 +122,21 @@ class Runner:
     state: RunnerState = RunnerState.REGISTERED
     used: bool = False
     ghost: bool = False
-    """The registration is gone, but the agent's polls are answered as if it were not (8.4)."""
+    """The registration is gone, but the agent's polls are still answered (docs/protocol.md § 8.4)."""
     version: str = ""
     agent: AgentSession | None = None
     job: Job | None = None
-    """The job offered to it, or run by it."""
+    """The job that it is offered or runs."""
     seen: float = 0.0
-    """When its agent was last heard, on the monotonic clock."""
+    """When its agent last made a call, on the monotonic clock."""
+
+    @property
+    def online(self) -> bool:
+        return self.state in (RunnerState.IDLE, RunnerState.BUSY)
+
+    @property
+    def busy(self) -> bool:
+        return self.state is RunnerState.BUSY
 
 
 @dataclass(slots=True, eq=False)
@@ -140,31 +155,41 @@ class Session:
     state: SessionState = SessionState.LIVE
     token: str = ""
     cursor: int = 0
-    """The largest lastMessageId that was sent."""
+    """The largest lastMessageId that the client has sent."""
     poll: int = 0
-    """The number of the newest poll; an older one that is still open ends."""
+    """The number of the latest poll; an earlier one that is still open ends."""
     open_polls: int = 0
     mute: bool = False
-    """Its polls are not answered any more, while it lasts."""
+    """Polls are no longer answered, although the session lives."""
     seen: float = 0.0
     ended_at: float = 0.0
     by_client: bool = False
-    """Its client ended it, so that any further use is that client's mistake."""
-    told_at: float | None = None
-    """When a client was first told that it is over, on the monotonic clock."""
+    """The client itself ended it, so any further use violates V9."""
+    refused_at: float | None = None
+    """When a call was first refused because it is over, on the monotonic clock."""
 
     @property
     def live(self) -> bool:
         return self.state is SessionState.LIVE
 
 
+@dataclass(frozen=True, slots=True)
+class UnknownEvent:
+    """A job message of a kind that no client knows (fault F47)."""
+
+    kind: str
+
+
+Event: TypeAlias = JobEvent | UnknownEvent
+
+
 @dataclass(slots=True, eq=False)
 class Message:
     id: int
-    events: tuple[dict[str, object], ...]
+    events: tuple[Event, ...]
     deliveries: int = 0
     again: bool = False
-    """It is delivered whatever lastMessageId says, once."""
+    """It is delivered once more, whatever lastMessageId says."""
 
 
 @dataclass(slots=True, eq=False)
@@ -172,17 +197,18 @@ class ScaleSet:
     id: int
     scope: str
     name: str
-    group: int
+    group_id: int
     labels: tuple[tuple[str, str], ...]
     """(name, type) as the client sent them."""
     disable_update: bool
     created_at: float
-    deleted: bool = False
+    live: bool = True
     by_client: bool = False
-    told_at: float | None = None
+    refused_at: float | None = None
     session: Session | None = None
+    """The live session, if there is one."""
     capacity: int = 0
-    """What the newest poll of the live session announced."""
+    """What the latest poll of the live session announced."""
     announced: bool = False
     last_session_at: float = 0.0
     jobs: Counter[JobState] = field(default_factory=Counter)
@@ -190,31 +216,48 @@ class ScaleSet:
     offers: dict[int, Job] = field(default_factory=dict)
     acquired: dict[str, Job] = field(default_factory=dict)
     waiting: dict[str, Job] = field(default_factory=dict)
-    """Assigned jobs that are not offered to a runner yet, oldest first."""
+    """Assigned jobs that have not been offered to a runner yet, oldest first."""
     ignored: bool = False
     """Its jobs are offered to no runner (fault F83)."""
     ready: dict[int, Runner] = field(default_factory=dict)
-    """Idle runners whose agent is polling at this moment."""
-    events: deque[dict[str, object]] = field(default_factory=deque)
-    messages: dict[int, Message] = field(default_factory=dict)
+    """Idle runners whose agent is polling now."""
+    events: deque[Event] = field(default_factory=deque)
+    undeleted: dict[int, Message] = field(default_factory=dict)
     last_deleted: Message | None = None
     last_message: int = FIRST_MESSAGE - 1
     formed: set[int] = field(default_factory=set)
-    """The ids of all messages there ever were."""
-
-    @property
-    def live_session(self) -> Session | None:
-        return self.session if self.session is not None and self.session.live else None
+    """The ids of all messages that were ever formed."""
 
     @property
     def assigned(self) -> int:
         return self.jobs[JobState.ASSIGNED] + self.jobs[JobState.RUNNING]
 
     @property
+    def statistics(self) -> Statistics:
+        """Counted from the states (docs/protocol.md § 9.3)."""
+        jobs, runners = self.jobs, self.runners
+        return Statistics(
+            available=jobs[JobState.AVAILABLE],
+            acquired=jobs[JobState.ACQUIRED],
+            assigned=self.assigned,
+            running=jobs[JobState.RUNNING],
+            registered=runners.total() - runners[RunnerState.GONE],
+            busy=runners[RunnerState.BUSY],
+            idle=runners[RunnerState.IDLE],
+        )
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in self.labels)
+
+    @property
     def room(self) -> int:
         return self.capacity - self.assigned
 
+    def serves(self, labels: frozenset[str]) -> bool:
+        """Whether each of these labels (in lower case) is the set's name or one of its labels
+        (docs/protocol.md § 9.3)."""
+        return labels <= {self.name.lower(), *(label.lower() for label, _ in self.labels)}
+
     def matches(self, job: Job) -> bool:
-        """Every label of the job is the set's name or one of its labels, ignoring case (9.3)."""
-        own = {self.name.lower(), *(label.lower() for label, _ in self.labels)}
-        return self.scope == job.order.scope and job.labels <= own and self.id not in job.refused_by
+        return self.scope == job.spec.scope and self.id not in job.refused_by and self.serves(job.labels)
