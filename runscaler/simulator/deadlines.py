@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from math import inf
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ class Deadlines:
         self._heap: list[tuple[float, int, Callable[[], None]]] = []
 
     def after(self, seconds: float, call: Callable[[], None]) -> None:
+        """Make the call after `seconds`; never, if they are infinite."""
+        if seconds == inf:
+            return
         heapq.heappush(self._heap, (self._clock.monotonic() + seconds, next(self._order), call))
 
     def next_due(self) -> float | None:

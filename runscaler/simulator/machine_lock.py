@@ -27,6 +27,8 @@ T = TypeVar("T")
 
 
 LONGEST_SLEEP = 3600.0
+ANY_CHANGE = "any change"
+"""The key of `watch`, woken by each entry of the journal."""
 
 
 class Environment(Protocol):
@@ -47,9 +49,7 @@ class MachineLock:
         self.environment: Environment | None = None
         self.closed = False
         self._lock = threading.Lock()
-        self._waiting: defaultdict[str, set[threading.Event]] = defaultdict(set)
-        self._calls: dict[str, Callable[[], None]] = {}
-        self._watching: set[threading.Event] = set()
+        self._calls: defaultdict[str, set[Callable[[], None]]] = defaultdict(set)
         self._ticker = threading.Event()
         self._ticking: threading.Thread | None = None
         self._next_tick = float("-inf")
@@ -63,9 +63,10 @@ class MachineLock:
         """End all waits, now and later, and join the clock's thread. May be called twice."""
         with self._lock:
             self.closed = True
-            self._ticker.set()
-            for waiting in self._all_waiting():
-                waiting.set()
+            calls = [call for some in self._calls.values() for call in some]
+            self._calls.clear()
+        for call in (*calls, self._ticker.set):
+            call()
         if self._ticking is not None:
             self._ticking.join()
 
@@ -77,7 +78,7 @@ class MachineLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        calls = self._wake()
+        calls = self._take_calls()
         self._lock.release()
         for call in calls:
             call()
@@ -86,32 +87,28 @@ class MachineLock:
         """Block until `ready`, which is called with the lock held, returns something; None after
         `seconds`. `ready` is called again whenever `key` is woken."""
         woken = threading.Event()
-        with self:
-            self._waiting[key].add(woken)
-        try:
-            return self._sleep(woken, ready, seconds)
-        finally:
-            with self._lock:
-                self._waiting[key].discard(woken)
-                if not self._waiting[key]:
-                    del self._waiting[key]
+        clock = self.machine.store.clock
+        deadline = clock.monotonic() + seconds
+        while True:
+            woken.clear()
+            with self:
+                self._cancel(key, woken.set)
+                result = None if self.closed else ready()
+                left = deadline - clock.monotonic()
+                if self.closed or result is not None or left <= 0:
+                    return result
+                self.call_when_woken(key, woken.set)
+            woken.wait(left)
 
     def call_when_woken(self, key: str, call: Callable[[], None]) -> None:
         """Make this call once, without the lock, on the thread whose step wakes `key`. The lock must be
         held."""
-        self._calls[key] = call
+        self._calls[key].add(call)
 
     def watch(self, predicate: Callable[[], bool], seconds: float) -> bool:
         """Block until `predicate`, which is called with the lock held after each change, is true; False
         after `seconds`."""
-        changed = threading.Event()
-        with self:
-            self._watching.add(changed)
-        try:
-            return bool(self._sleep(changed, lambda: predicate() or None, seconds))
-        finally:
-            with self._lock:
-                self._watching.discard(changed)
+        return bool(self.wait(ANY_CHANGE, lambda: predicate() or None, seconds))
 
     def wake(self, key: str) -> None:
         """Let the poll with this key check again, because its client has hung up."""
@@ -125,35 +122,23 @@ class MachineLock:
         self.wait(key, lambda: connection.gone() or None, seconds)
         connection.when_gone(None)
 
-    def _sleep(self, woken: threading.Event, ready: Callable[[], T | None], seconds: float) -> T | None:
-        clock = self.machine.store.clock
-        deadline = clock.monotonic() + seconds
-        while True:
-            woken.clear()
-            with self:
-                if self.closed:
-                    return None
-                result = ready()
-                left = deadline - clock.monotonic()
-            if result is not None or left <= 0:
-                return result
-            woken.wait(left)
+    def _cancel(self, key: str, call: Callable[[], None]) -> None:
+        if key in self._calls:
+            self._calls[key].discard(call)
+            if not self._calls[key]:
+                del self._calls[key]
 
-    def _wake(self) -> list[Callable[[], None]]:
-        """Wake the polls whose keys are woken; returns the calls to make once the lock is free."""
+    def _take_calls(self) -> list[Callable[[], None]]:
+        """The calls for all keys that are woken, to be made once the lock is free."""
         store = self.machine.store
-        calls = [self._calls.pop(key) for key in store.woken if key in self._calls]
-        for key in store.woken:
-            for woken in self._waiting.get(key, ()):
-                woken.set()
-        store.woken.clear()
         if store.changes != self._seen_changes:
             self._seen_changes = store.changes
-            for changed in self._watching:
-                changed.set()
+            store.woken.add(ANY_CHANGE)
+        calls = [call for key in store.woken if key in self._calls for call in self._calls.pop(key)]
+        store.woken.clear()
         due = store.deadlines.next_due()
         if due is not None and due < self._next_tick:
-            self._ticker.set()
+            calls.append(self._ticker.set)
         return calls
 
     def _tick(self) -> None:
@@ -166,6 +151,3 @@ class MachineLock:
                 due = self.machine.store.deadlines.next_due()
                 self._next_tick = float("inf") if due is None else due
             self._ticker.wait(min(LONGEST_SLEEP, max(0.0, self._next_tick - clock.monotonic())))
-
-    def _all_waiting(self) -> list[threading.Event]:
-        return [*self._watching, *(one for some in self._waiting.values() for one in some)]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from contextlib import contextmanager
+from math import inf
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -41,21 +42,21 @@ if TYPE_CHECKING:
     from runscaler.github.messages import JobEvent, Statistics
     from runscaler.simulator.records import AgentSession, Job, Runner, ScaleSet
 
-NEVER = 1e9
-"""In seconds; about thirty years."""
+THIRTY_YEARS = 1e9
 UNTIMED = Options(
     timers=Timers(
-        queue_token=NEVER,
-        session=NEVER,
-        agent_silence=NEVER,
-        registration=NEVER,
-        lease=NEVER,
-        pick_up=NEVER,
-        start=NEVER,
-        queue=NEVER,
-        dormant=NEVER,
+        queue_token=THIRTY_YEARS,
+        session=inf,
+        agent_silence=inf,
+        registration=inf,
+        lease=inf,
+        pick_up=inf,
+        start=inf,
+        queue=inf,
+        dormant=inf,
     )
 )
+"""Nothing happens just because time passes."""
 
 
 class MemoryGitHub:
