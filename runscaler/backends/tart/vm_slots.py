@@ -129,7 +129,7 @@ class VmSlots:
         taken = held.keys() | set(but)
         if len(taken) + len(slotless) >= most:
             return []
-        macs = {vm.mac for vm in self._running() if not _holds_slot(vm, held)}
+        macs = {vm.mac for vm in self._running()}
         return [number for number in range(most) if number not in taken and mac_of(number) not in macs]
 
     def _claim(self, number: int, most: int) -> Place | None:

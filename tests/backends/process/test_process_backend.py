@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from support.disk import full_disk
-from support.processes import in_shell, process_settings
+from support.processes import in_shell, process_settings, zombies
 
 from runscaler.backends.base import BackendContext, ResourceState
 from runscaler.backends.process import ProcessBackend
@@ -248,6 +248,19 @@ def test_a_runner_that_lost_its_marks_is_not_touched(rig, backend, start):
 
     (rig.home(resource) / "marks.json").write_text(marks)
     assert [listed.id for listed in backend.inventory()] == [resource.id]
+
+
+@pytest.mark.parametrize("look", ["inventory", "remove"])
+def test_a_runner_that_somebody_deleted_leaves_no_zombie(rig, backend, start, look):
+    resource = start()
+    rig.destroy(resource)
+
+    if look == "inventory":
+        assert backend.inventory() == []
+    else:
+        remove(backend, resource, force=False)
+
+    assert zombies() == []
 
 
 # secrets and environment

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import psutil
@@ -46,6 +47,13 @@ def test_a_process_without_the_mark_is_not_ours_if_it_began_at_another_time(mark
 
     assert tree.main_process() is None
     assert tree.living() == []
+
+
+def test_a_zombie_is_no_living_main_process():
+    with subprocess.Popen(["true"], env={MARK: RUNNER, "PATH": "/usr/bin:/bin"}) as popen:
+        os.waitid(os.P_PID, popen.pid, os.WEXITED | os.WNOWAIT)
+
+        assert ProcessTree(RUNNER, popen.pid, psutil.Process(popen.pid).create_time()).main_process() is None
 
 
 def test_the_session_of_an_ended_main_process_is_ours(orphan):

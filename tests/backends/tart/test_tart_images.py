@@ -216,6 +216,7 @@ def test_a_local_image_that_vanishes_before_the_clone_is_a_missing_image(rig, ba
     with pytest.raises(ImageMissing, match="no local VM base"):
         backend.start(order_of(rig, settings=tart_settings("base")), Interrupt())
 
+    assert len(rig.tart.calls("clone")) == 2, "base itself, and one attempt"
     assert rig.leftovers() == []
 
 

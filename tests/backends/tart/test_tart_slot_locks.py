@@ -5,12 +5,13 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.tart import order_of
+from support.disk import full_disk
+from support.tart import OWNER, order_of
 
 from runscaler.backends.base import Place
 from runscaler.backends.tart.slot_locks import SlotHolder, SlotLocks
-from runscaler.backends.tart.vm_slots import mac_of
-from runscaler.errors import BackendError, VmLimitReached
+from runscaler.backends.tart.vm_slots import VmSlots, mac_of
+from runscaler.errors import BackendError, PlacesTaken
 from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
 from runscaler.testing.backend_contract import THEIRS
@@ -47,7 +48,7 @@ def test_no_vm_runs_in_a_slot_whose_lock_file_somebody_deleted(rig, backend):
     shutil.rmtree(rig.slots)
     assert theirs.claim_place(2) == place
 
-    with pytest.raises(VmLimitReached):
+    with pytest.raises(PlacesTaken):
         backend.start(order_of(rig, place=place), Interrupt())
 
     assert rig.tart.calls("run") == []
@@ -110,21 +111,94 @@ def test_a_lock_file_that_is_a_symbolic_link_is_not_followed(rig, backend):
     assert not (rig.tart.folder / "victim").exists()
 
 
-def test_a_check_of_a_free_slot_leaves_it_free_even_while_a_child_is_forked(folder, monkeypatch):
-    """The child has copies of all descriptors until it executes its program."""
-    slots, copies, close = SlotLocks(folder), [], os.close
+def test_a_lock_file_that_this_user_may_not_open_counts_as_taken(rig, backend, monkeypatch):
+    theirs = SlotLocks(rig.slots)
+    theirs.claim(0, SlotHolder())
+    theirs.close()
+    path, open_file = rig.slots / "slot-0.lock", os.open
 
-    def close_but_for_the_child(descriptor):
+    def refuse(name, *options, **others):
+        if name == path:
+            raise PermissionError
+        return open_file(name, *options, **others)
+
+    monkeypatch.setattr(os, "open", refuse)
+
+    assert not theirs.claim(0, SlotHolder())
+    assert backend.claim_place(1) is None
+    assert backend.claim_place(2).vm_slot == 1
+
+
+def test_slots_are_claimed_though_the_disk_is_full(rig, backend):
+    rig.slots.mkdir()
+
+    with full_disk():
+        assert backend.claim_place(1).vm_slot == 0
+
+    assert backend.place_holders() == "one that starts (another program's)"
+
+
+def test_a_claim_is_given_up_if_others_reached_the_limit_at_the_same_moment(folder):
+    class Overtaken(VmSlots):
+        """Another program claims the next slot right after the free ones were determined."""
+
+        def _free(self, most, but=()):
+            free = super()._free(most, but)
+            assert theirs.claim(1, SlotHolder())
+            return free
+
+    theirs, slots = SlotLocks(folder), Overtaken(folder, OWNER, list)
+
+    assert slots.claim(1) is None
+
+    assert theirs.taken().keys() == {1}
+    slots.close()
+    theirs.close()
+
+
+@pytest.fixture
+def forking(monkeypatch):
+    """As while a child is forked: it has copies of all descriptors until it executes its program."""
+    copies, close = [], os.close
+
+    def close_in_the_parent(descriptor):
         copies.append(os.dup(descriptor))
         close(descriptor)
 
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "close", close_in_the_parent)
+        yield
+    for descriptor in copies:
+        close(descriptor)
+
+
+def test_a_check_of_a_free_slot_leaves_it_free_even_while_a_child_is_forked(folder, forking):
+    slots = SlotLocks(folder)
     slots.claim(0, SlotHolder())
     slots.release(0)
-    with monkeypatch.context() as forking:
-        forking.setattr(os, "close", close_but_for_the_child)
-        assert slots.taken() == {}
+
+    assert slots.taken() == {}
 
     assert slots.claim(0, SlotHolder())
     slots.close()
-    for descriptor in copies:
-        close(descriptor)
+
+
+def test_a_released_slot_is_free_even_while_a_child_is_forked(folder, forking):
+    slots = SlotLocks(folder)
+    slots.claim(0, SlotHolder())
+
+    slots.release(0)
+
+    assert slots.claim(0, SlotHolder())
+    slots.close()
+
+
+def test_a_symbolic_link_in_place_of_the_directory_is_refused(rig, backend):
+    elsewhere = rig.tart.folder / "elsewhere"
+    elsewhere.mkdir()
+    rig.slots.symlink_to(elsewhere)
+
+    with pytest.raises(BackendError, match="it is not a directory"):
+        backend.claim_place(1)
+
+    assert list(elsewhere.iterdir()) == []

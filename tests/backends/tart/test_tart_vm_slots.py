@@ -184,6 +184,16 @@ def test_a_foreign_linux_vm_takes_no_slot(rig, backend):
         assert backend.claim_place(1) is not None
 
 
+def test_a_foreign_vm_with_the_name_of_one_of_ours_takes_a_slot(rig, backend):
+    other_home = rig.tart.folder / "foreign-home"
+    backend.add_home_of(tart_settings(home=str(other_home)))
+    resource = backend.start(order_of(rig), Interrupt())
+
+    with rig.tart.start_foreign_vm(resource.id, home=other_home):
+        assert backend.claim_place(2) is None
+        assert backend.place_holders() == f"{resource.id}, {resource.id} (not ours)"
+
+
 def test_a_slot_whose_mac_a_foreign_vm_has_is_skipped(rig, backend):
     """As the VMs of the Go tool do."""
     with rig.tart.start_foreign_vm("runner-go", home=rig.tart.home, mac=mac_of(0)):

@@ -93,11 +93,17 @@ def test_a_warm_vm_that_dies_while_the_jit_configuration_is_fetched_is_replaced_
         asked.append(1)
         rig.tart.kill_vm(warm.id)
 
-    resource = started(rig, backend, warm, before_jit=die)
+    observed = Observed(backend)
+    observed.first()
+
+    resource = started(rig, backend, warm, script="exit 0", before_jit=die)
 
     assert asked == [1]
     assert resource.place.vm_slot == 0
     assert rig.tart.vms() == [resource.id]
+    observed.end_of(resource)
+    assert [ended.resource_id for ended in observed.ends()] == [resource.id]
+    observed.stop()
 
 
 def test_a_missing_warm_vm_is_replaced_by_a_cold_one(rig, backend, warm):
