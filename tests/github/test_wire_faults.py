@@ -272,6 +272,8 @@ def test_redirects_in_a_circle_end(client: Client, server: WireServer) -> None:
     with pytest.raises(Refused, match="circle"):
         find(client)
 
+    assert len(server.requests(*FIND)) == 4
+
 
 @pytest.mark.parametrize("status", [403, 429, 503])
 def test_retry_after_is_obeyed_and_shown(client: Client, server: WireServer, status: int) -> None:
@@ -488,6 +490,18 @@ def test_a_proxy_is_used_but_for_what_no_proxy_names(
             find(inside, 0.0)
 
         assert proxy.seen[0].target.startswith("http://ghes.example/api/v3/orgs/my-org/")
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_is_used(
+    connector: Connector, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    with WireServer() as proxy:
+        proxy.on("POST", "http://ghes.example/api/v3/", answer(None, 407))
+        monkeypatch.setenv(variable.lower(), proxy.url)
+
+        with pytest.raises(Unreachable, match=r"asks for a user and password \(407\)"):
+            find(connector("http://ghes.example/my-org"), 0.0)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
