@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
@@ -326,6 +327,29 @@ def test_secondary_limits_without_a_time_double_from_a_minute(client: Client, se
     find(client, None)
 
     assert client.clock.pauses == [60.5, 120.5, 240.5]
+
+
+def test_a_call_that_goes_through_ends_a_row_of_secondary_limits(client: Client, server: WireServer) -> None:
+    limit = answer({"message": "You have exceeded a secondary rate limit."}, 403)
+    server.on(*FIND, limit, NONE, limit, NONE)
+
+    find(client, None)
+    find(client, None)
+
+    assert client.clock.pauses == [60.5, 60.5]
+
+
+def test_a_date_to_wait_for_is_by_githubs_clock(client: Client, server: WireServer) -> None:
+    theirs = client.clock.wall() + 3600
+    dates = {
+        "Date": formatdate(theirs, usegmt=True),
+        "Retry-After": formatdate(theirs + 30, usegmt=True),
+    }
+    server.on(*FIND, answer(None, 429, dates), NONE)
+
+    find(client, None)
+
+    assert client.clock.pauses == [30.5]
 
 
 def test_limits_told_to_calls_that_were_all_under_way_are_one(client: Client, server: WireServer) -> None:
