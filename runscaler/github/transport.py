@@ -71,8 +71,8 @@ class Transport:
         self._session.close()
 
     def send(self, request: Request, interrupt: Interrupt, seconds: float | None = None) -> Reply:
-        """The reply, whatever its status. Each exchange of a request and a reply may take `seconds`, but no
-        more than 60; that of a poll may take 120 s.
+        """The reply, whatever its status. An exchange of request and reply may take `seconds`, 60 if that is
+        None; that of a poll always 120.
 
         Raises `Unreachable` if no complete reply came, `Refused` for a redirect that is not followed,
         `Interrupted`.
@@ -80,7 +80,7 @@ class Transport:
         if request.poll:
             return self._follow(request, interrupt, POLL_DEADLINE)
         with self._concurrency.held(interrupt):
-            return self._follow(request, interrupt, min(seconds or CALL_DEADLINE, CALL_DEADLINE))
+            return self._follow(request, interrupt, CALL_DEADLINE if seconds is None else seconds)
 
     def _follow(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
         for _ in range(MAX_REDIRECTS + 1):

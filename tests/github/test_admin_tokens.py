@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
 from support.github_client import TOKEN, Client, Connector
-from support.wire_server import WireServer, answer
+from support.wire_server import WireServer, answer, hang
 
 from runscaler.config.secrets import Secret
-from runscaler.errors import AccessDenied, GitHubError, ServerError, Unreachable
-from runscaler.github.admin_token import read_admin_token
+from runscaler.errors import AccessDenied, GitHubError, Interrupted, ServerError, Unreachable
+from runscaler.github.admin_token import AdminToken, read_admin_token
 from runscaler.github.base import ScaleSetId
 from runscaler.github.jwt import jwt_expiry
 from runscaler.interrupt import Interrupt
@@ -22,6 +23,9 @@ from runscaler.names import RunnerName
 from runscaler.testing.clock import FakeClock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from support.wire_server import Conversation
 
 IDLE = Interrupt()
@@ -171,6 +175,47 @@ def test_one_refresh_serves_all_who_wait_for_it(connector: Connector, server: Wi
 
     assert found == [None] * len(clients)
     assert len(server.requests(*REGISTER)) == 2
+
+
+def test_a_token_that_cannot_be_refreshed_is_not_used_beyond_its_end() -> None:
+    token = AdminToken("https://pipelines.test", Secret("t"), refresh_at=10.0, expires_at=20.0)
+
+    assert token.postponed(15.0).refresh_at == 15.0
+    assert token.postponed(25.0).refresh_at == 20.0
+
+
+class Waiting(Interrupt):
+    """Sets `reached` when a call begins to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+
+    def cancelling(self, cancel: Callable[[], None]) -> AbstractContextManager[None]:
+        self.reached.set()
+        return super().cancelling(cancel)
+
+
+def test_an_earlier_failure_is_not_raised_to_who_waited_for_a_refresh_that_was_interrupted(
+    connector: Connector, server: WireServer
+) -> None:
+    client = connector(f"{server.url}/my-org")
+    admin_tokens, _ = connector.pool.for_scale_set(client.settings)
+    server.on(*TOKENS, answer({"message": "Bad credentials"}, 401), hang, answer({"token": "t"}, 201))
+    admit(server, "admin")
+    with pytest.raises(AccessDenied):
+        admin_tokens.current("agent", IDLE, 10.0)
+    refreshing, waiting = Interrupt(), Waiting()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(admin_tokens.current, "agent", refreshing, 10.0)
+        server.wait_for(*TOKENS, 2)
+        second = pool.submit(admin_tokens.current, "agent", waiting, 10.0)
+        assert waiting.reached.wait(30)
+
+        refreshing.set()
+
+        assert isinstance(first.exception(), Interrupted)
+        assert second.result().token == Secret("admin")
 
 
 def test_a_failed_refresh_fails_all_who_waited_for_it(connector: Connector, server: WireServer) -> None:

@@ -76,6 +76,10 @@ def test_a_body_that_is_unreadable_as_a_whole_is_a_problem_in_a_readable_envelop
     assert read.statistics == Statistics(assigned=3, running=1)
 
 
+def test_the_outer_type_may_be_in_any_case() -> None:
+    assert message([STARTED], messageType="runnerscalesetjobmessages").problems == ()
+
+
 def test_an_unknown_outer_type_gives_its_statistics_only() -> None:
     read = message([STARTED], messageType="RunnerScaleSetNews")
 

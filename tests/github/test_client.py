@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from loguru import logger
 from support.wire_server import ADMIN, TOKEN, WireServer, answer
 
 from runscaler.config.secrets import Secret
 from runscaler.errors import (
+    AccessDenied,
     JobStillRunning,
     NotFound,
     QueueTokenExpired,
@@ -25,6 +27,7 @@ from runscaler.errors import (
     SessionGone,
 )
 from runscaler.github.base import ScaleSetId, Session, SessionId
+from runscaler.github.endpoints import service_url
 from runscaler.github.messages import JobStarted, RegisteredRunner, RunnerScaleSet, Statistics
 from runscaler.interrupt import Interrupt
 from runscaler.names import RunnerName
@@ -192,14 +195,15 @@ def test_deleting_what_is_gone_is_fine_and_a_running_job_is_a_refusal(
 
 
 def test_the_default_group_is_known_without_a_call(client: Client, server: WireServer) -> None:
-    assert client.service.group_id("Default", IDLE) == 1
+    assert client.service.group_id("Default", IDLE) == client.service.group_id("", IDLE) == 1
     assert server.seen == []
 
 
 def test_a_group_is_found_by_name_with_a_slash_before_the_query(client: Client, server: WireServer) -> None:
     group = {"id": 3, "name": "G", "size": 2, "isDefaultGroup": False}
-    server.on("GET", "runnergroups", answer({"count": 1, "value": [group]}))
+    server.on("GET", "runnergroups", answer({"count": 1, "value": [group]}), times=2)
 
+    assert client.service.group_id("g", IDLE) == 3
     assert client.service.group_id("G", IDLE) == 3
     assert server.seen[-1].target.startswith("/tenant/_apis/runtime/runnergroups/?groupName=G&")
 
@@ -359,16 +363,18 @@ def test_closing_a_session_that_is_over_is_fine(
 def test_a_poll_sends_capacity_cursor_and_queue_token_and_no_api_version_in_the_query(
     client: Client, server: WireServer
 ) -> None:
-    server.on("GET", "/queue", answer(None, 202), times=2)
+    server.on("GET", "/queue", answer(None, 202), times=3)
 
     assert client.service.poll(queue_session(server), 0, 10, IDLE) is None
     assert client.service.poll(queue_session(server), 100000171, 0, IDLE) is None
-    first, second = server.seen
+    assert client.service.poll(queue_session(server), 0, -3, IDLE) is None
+    first, second, third = server.seen
 
     assert first.target == "/queue?session=5f0c"
     assert first.headers["accept"] == "application/json; api-version=6.0-preview"
     assert first.headers["authorization"] == "Bearer queue-token"
     assert first.headers["x-scalesetmaxcapacity"] == "10"
+    assert third.headers["x-scalesetmaxcapacity"] == "0"
     assert "content-type" not in first.headers
     assert parse_qs(urlsplit(second.target).query) == {"session": ["5f0c"], "lastMessageId": ["100000171"]}
 
@@ -425,9 +431,15 @@ def test_a_message_is_a_batch_with_its_events_and_statistics(client: Client, ser
 
 
 def test_an_empty_message_is_like_nothing_new(client: Client, server: WireServer) -> None:
-    server.on("GET", "/queue", answer(b""))
+    server.on("GET", "/queue", answer(b""), times=2)
+    warnings: list[str] = []
+    sink = logger.add(lambda line: warnings.append(str(line)), level="WARNING", format="{message}")
 
-    assert client.service.poll(queue_session(server), 0, 10, IDLE) is None
+    polls = [client.service.poll(queue_session(server), 0, 10, IDLE) for _ in range(2)]
+
+    logger.remove(sink)
+    assert polls == [None, None]
+    assert [line for line in warnings if "empty message" in line] == warnings[:1] != []
 
 
 @pytest.mark.parametrize(
@@ -478,7 +490,7 @@ def test_jobs_on_offer_are_listed_and_no_content_means_none(client: Client, serv
 
 
 def test_acquiring_sends_a_bare_list_with_the_queue_token(client: Client, server: WireServer) -> None:
-    server.on("POST", "acquirejobs", answer({"count": 1, "value": [101]}), answer(None, 401))
+    server.on("POST", "acquirejobs", answer({"count": 3, "value": [101, True, "102"]}), answer(None, 401))
     session = queue_session(server)
 
     assert client.service.acquire_jobs(session, [101, 102], IDLE) == (101,)
@@ -490,6 +502,19 @@ def test_acquiring_sends_a_bare_list_with_the_queue_token(client: Client, server
     assert acquire.json == [101, 102]
     assert acquire.headers["authorization"] == "Bearer queue-token"
     assert "api-version=6.0-preview" in acquire.target
+
+
+def test_an_action_that_github_forbids_is_denied_access(client: Client, server: WireServer) -> None:
+    server.on("GET", SETS, answer({"message": "no"}, 403))
+
+    with pytest.raises(AccessDenied, match="answered 403: no"):
+        client.service.find_scale_set("my-runners", 1, IDLE)
+
+
+def test_an_address_that_names_an_api_version_keeps_it() -> None:
+    url = service_url("https://x.test/a/?tenant=7&Api-Version=5.0", "path", {})
+
+    assert url == "https://x.test/a/path?tenant=7&Api-Version=5.0"
 
 
 def test_a_jit_configuration_registers_a_runner(client: Client, server: WireServer) -> None:
@@ -527,12 +552,15 @@ def test_a_runner_is_looked_up_by_id_and_by_name(client: Client, server: WireSer
     body = {"id": 1024, "name": RUNNER, "runnerScaleSetId": 42, "status": "online", "busy": True}
     agents = "/tenant/_apis/distributedtask/pools/0/agents"
     server.on("GET", f"{agents}/1024", answer(body), answer(exception("TaskAgentNotFoundException"), 404))
-    server.on("GET", f"{agents}?agentName={RUNNER}", answer({"count": 1, "value": [{**body, "status": 1}]}))
+    found = answer({"count": 1, "value": [{**body, "status": 1}]})
+    server.on("GET", f"{agents}?agentName={RUNNER}", found)
+    server.on("GET", f"{agents}?agentName={RUNNER.upper()}", found)
     server.on("GET", f"{agents}?agentName=", answer({"count": 0, "value": []}))
 
     assert client.service.runner(1024, IDLE) == RegisteredRunner(1024, RUNNER, 42, "online", True)
     assert client.service.runner(1024, IDLE) is None
-    assert client.service.find_runner(RUNNER, IDLE) == RegisteredRunner(1024, RUNNER, 42, "", True)
+    for name in (RUNNER, RunnerName(RUNNER.upper())):
+        assert client.service.find_runner(name, IDLE) == RegisteredRunner(1024, RUNNER, 42, "", True)
     assert client.service.find_runner(RunnerName("runner-ffffffff"), IDLE) is None
 
 

@@ -31,6 +31,12 @@ def test_sets_with_one_credential_and_host_share_their_connections(connector: Co
     assert pool.for_scale_set(elsewhere.settings)[0] is not pool.for_scale_set(one.settings)[0]
 
 
+def test_the_case_of_a_url_makes_no_difference(connector: Connector) -> None:
+    one, other = connector(URL), connector("https://GitHub.com/My-Org")
+
+    assert connector.pool.for_scale_set(one.settings) == connector.pool.for_scale_set(other.settings)
+
+
 @pytest.mark.parametrize(
     "other",
     [{"token": Secret("another")}, {"proxy": "http://proxy.example:3128"}, {"url": "https://acme.ghe.com/o"}],

@@ -8,7 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runscaler.github.rate_limits import is_primary, requested_pause
+from runscaler.config.secrets import Secret
+from runscaler.errors import RateLimited
+from runscaler.github.rate_limits import RateLimits, is_primary, requested_pause
+from runscaler.github.wire import Request, bearer
+from runscaler.testing.clock import FakeClock
 
 NOW = 1_800_000_000.0
 
@@ -60,6 +64,47 @@ def test_only_a_budget_that_is_used_up_is_a_primary_limit() -> None:
     assert is_primary({"X-RateLimit-Remaining": "0"})
     assert not is_primary({"X-RateLimit-Remaining": "0", "Retry-After": "5"})
     assert not is_primary({})
+
+
+def test_503_is_no_secondary_limit_whatever_it_says() -> None:
+    assert asked(503, "You have exceeded a secondary rate limit.") is None
+
+
+def request(*, rest: bool = False) -> Request:
+    return Request("try", "GET", "http://github.test/", bearer(Secret("t")), {}, rest=rest)
+
+
+def left(limits: RateLimits, request: Request) -> float:
+    try:
+        limits.check(request)
+    except RateLimited as error:
+        return error.retry_after
+    return 0.0
+
+
+def test_the_longer_of_two_pauses_counts() -> None:
+    limits = RateLimits(FakeClock())
+
+    limits.limited(request(), 60.0, primary=False)
+    limits.limited(request(), 5.0, primary=False)
+
+    assert left(limits, request()) == 60.0
+
+
+def test_a_spent_rest_budget_limits_rest_calls_only() -> None:
+    limits = RateLimits(FakeClock())
+
+    limits.limited(request(rest=True), 60.0, primary=True)
+
+    assert (left(limits, request(rest=True)), left(limits, request())) == (60.0, 0.0)
+
+
+def test_what_a_call_of_another_service_calls_a_primary_limit_limits_the_host() -> None:
+    limits = RateLimits(FakeClock())
+
+    limits.limited(request(), 60.0, primary=True)
+
+    assert (left(limits, request(rest=True)), left(limits, request())) == (60.0, 60.0)
 
 
 @given(st.sampled_from([200, 403, 429, 503]), st.text(), st.text(), st.text(), st.integers(0, 5000))

@@ -112,6 +112,14 @@ def test_each_try_is_told_how_long_it_may_take(rig: Rig) -> None:
     assert attempt.allowed == [10.0, 9.5, 8.5, 6.5]
 
 
+def test_the_last_try_gets_five_seconds_however_little_is_left(rig: Rig) -> None:
+    attempt = Failing(ServerError("a"), ServerError("b"))
+
+    rig.call_with_retries(attempt, 2.0)
+
+    assert attempt.allowed == [5.0, 5.0, 5.0]
+
+
 def test_an_interrupt_ends_the_wait_between_two_tries(rig: Rig) -> None:
     interrupt = Interrupt()
 

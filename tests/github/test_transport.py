@@ -102,6 +102,50 @@ def test_an_interrupt_cancels_a_call_that_waits_for_its_reply(
     assert isinstance(call.outcome(), Interrupted)
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_interrupt_cancels_a_call_through_a_proxy(server: WireServer, scheme: str) -> None:
+    interrupt, deadlines = Interrupt(), Deadlines(SystemClock())
+    transport = Transport(tls_context(environ={}), deadlines, proxy=server.url)
+    for method in ("GET", "CONNECT"):
+        server.on(method, "ghes.example", hang)
+    call = InFlight(lambda: transport.send(request(f"{scheme}://ghes.example/"), interrupt))
+    server.wait_for("GET" if scheme == "http" else "CONNECT", "ghes.example")
+
+    interrupt.set()
+
+    assert isinstance(call.outcome(), Interrupted)
+    transport.close()
+    deadlines.close()
+
+
+def test_calls_are_limited_in_number_and_polls_are_not(
+    server: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runscaler.github.transport.MAX_CONCURRENT_CALLS", 1)
+    deadlines = Deadlines(SystemClock())
+    transport = Transport(tls_context(environ={}), deadlines)
+    calls: list[tuple[Interrupt, InFlight]] = []
+
+    def begin(path: str, *, poll: bool = False) -> None:
+        interrupt = Interrupt()
+        server.on("GET", path, hang)
+        sent = request(f"{server.url}{path}", poll=poll)
+        calls.append((interrupt, InFlight(lambda: transport.send(sent, interrupt))))
+
+    begin("/poll", poll=True)
+    server.wait_for("GET", "/poll")
+    begin("/call")
+    server.wait_for("GET", "/call")
+    begin("/waits")
+
+    for interrupt, call in reversed(calls):
+        interrupt.set()
+        assert isinstance(call.outcome(), Interrupted)
+    assert server.requests("GET", "/waits") == []
+    transport.close()
+    deadlines.close()
+
+
 def test_a_reply_is_still_waited_for_in_the_grace_of_its_request(
     transport: Transport, server: WireServer
 ) -> None:

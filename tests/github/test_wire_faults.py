@@ -6,6 +6,7 @@ import socket
 import ssl
 import subprocess
 import threading
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
@@ -272,6 +273,8 @@ def test_redirects_in_a_circle_end(client: Client, server: WireServer) -> None:
     with pytest.raises(Refused, match="circle"):
         find(client)
 
+    assert len(server.requests(*FIND)) == 4
+
 
 @pytest.mark.parametrize("status", [403, 429, 503])
 def test_retry_after_is_obeyed_and_shown(client: Client, server: WireServer, status: int) -> None:
@@ -324,6 +327,29 @@ def test_secondary_limits_without_a_time_double_from_a_minute(client: Client, se
     find(client, None)
 
     assert client.clock.pauses == [60.5, 120.5, 240.5]
+
+
+def test_a_call_that_goes_through_ends_a_row_of_secondary_limits(client: Client, server: WireServer) -> None:
+    limit = answer({"message": "You have exceeded a secondary rate limit."}, 403)
+    server.on(*FIND, limit, NONE, limit, NONE)
+
+    find(client, None)
+    find(client, None)
+
+    assert client.clock.pauses == [60.5, 60.5]
+
+
+def test_a_date_to_wait_for_is_by_githubs_clock(client: Client, server: WireServer) -> None:
+    theirs = client.clock.wall() + 3600
+    dates = {
+        "Date": formatdate(theirs, usegmt=True),
+        "Retry-After": formatdate(theirs + 30, usegmt=True),
+    }
+    server.on(*FIND, answer(None, 429, dates), NONE)
+
+    find(client, None)
+
+    assert client.clock.pauses == [30.5]
 
 
 def test_limits_told_to_calls_that_were_all_under_way_are_one(client: Client, server: WireServer) -> None:
@@ -488,6 +514,18 @@ def test_a_proxy_is_used_but_for_what_no_proxy_names(
             find(inside, 0.0)
 
         assert proxy.seen[0].target.startswith("http://ghes.example/api/v3/orgs/my-org/")
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY"])
+def test_a_proxy_of_the_environment_is_used(
+    connector: Connector, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    with WireServer() as proxy:
+        proxy.on("POST", "http://ghes.example/api/v3/", answer(None, 407))
+        monkeypatch.setenv(variable.lower(), proxy.url)
+
+        with pytest.raises(Unreachable, match=r"asks for a user and password \(407\)"):
+            find(connector("http://ghes.example/my-org"), 0.0)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
