@@ -5,7 +5,7 @@
     with Autoscaler(load_config("config.toml")) as autoscaler:
         autoscaler.wait_ready(timeout=30)
 
-The public names are loaded when first used, so that `runner version` pays for none of them.
+The public names are imported on first use, which keeps `runner version` fast.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __version__ = "0.1.0"
 
 __all__ = ["Autoscaler", "Config", "__version__", "errors", "events", "load_config"]
 
-_HOMES = {
+_MODULES = {
     "Autoscaler": "runscaler.autoscaler",
     "Config": "runscaler.config.model",
     "load_config": "runscaler.config.load",
@@ -31,8 +31,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     if name in ("errors", "events"):
         return import_module(f"runscaler.{name}")
     raise AttributeError(f"module 'runscaler' has no attribute {name!r}")

@@ -1,7 +1,7 @@
-"""The facade: a configuration in, a running system out. For the command line and for embedders.
+"""The facade for the command line and for programs that embed runscaler.
 
-It installs no signal handler, prints nothing, never exits, and leaves other actors of the process
-alone. The log is silent until the program says `logger.enable("runscaler")`.
+It installs no signal handlers, prints nothing, never exits the process, and does not touch Pykka actors
+of the host program. Logging is disabled until the program calls `logger.enable("runscaler")`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from runscaler.actors.messages import Abandon, Ping, Ref, Shutdown
 from runscaler.actors.root import RootActor
 from runscaler.actors.workers import WorkerPool
 from runscaler.backends.base import BackendContext
-from runscaler.backends.registry import kind_of
+from runscaler.backends.registry import factory_for
 from runscaler.clock import SystemClock
-from runscaler.feed import Feed
+from runscaler.feed import EventFeed
 from runscaler.github.client import connect
 from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
-from runscaler.ops.memory import StateStore
 from runscaler.ops.owner import machine_id, owner_without_state_dir
 from runscaler.ops.state_dir import open_state_dir
-from runscaler.ops.state_path import source_of
+from runscaler.ops.state_path import config_identity
+from runscaler.ops.state_store import StateStore
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.web.app import WebApp
 from runscaler.web.server import HealthServer, bind, is_loopback
@@ -49,11 +49,11 @@ if TYPE_CHECKING:
 logger.disable("runscaler")
 
 ALIVE_SECONDS = 2.0
-"""In which the actor system has to answer `/livez` (docs/behaviour.md § 9.2)."""
+"""Time limit for the actor system's answer to `/livez` (docs/behaviour.md § 9.2)."""
 
 
-class Board:
-    """The latest snapshot; assignment of one reference is atomic, so readers need no lock."""
+class StatusBoard:
+    """Holds the latest snapshot. Assigning one reference is atomic, so readers need no lock."""
 
     def __init__(self, status: Status) -> None:
         self._status = status
@@ -66,10 +66,10 @@ class Board:
 
 
 class Autoscaler:
-    """One system; several may live in one process, and one may be started again after its stop.
+    """One running system. A process may hold several, and each can be started again after a stop.
 
-    `connect` and `open_backend` replace GitHub and the backends, for tests and benchmarks.
-    All methods may be called from any thread.
+    `connect` and `open_backend` replace GitHub and the backends in tests and benchmarks. All methods may
+    be called from any thread.
     """
 
     def __init__(
@@ -83,14 +83,15 @@ class Autoscaler:
         self._config = config
         self._clock = clock or SystemClock()
         self._connect, self._open_backend = connect, open_backend
-        self._feed = Feed()
-        self._board = Board(self._blank())
+        self._feed = EventFeed()
+        self._board = StatusBoard(self._initial_status())
         self._root: Ref | None = None
         self._ended = threading.Event()
         self._reason = ""
-        self._held: list[Callable[[], None]] = []
+        self._releases: list[Callable[[], None]] = []
+        """Release what `start` acquired; run in reverse order."""
         self._listener: socket.socket | None = None
-        self._letting_go = threading.Lock()
+        self._release_lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self.start()
@@ -103,34 +104,34 @@ class Autoscaler:
 
     @property
     def health_port(self) -> int | None:
-        """The port that health is served on, None while it is off."""
+        """The port of the health server; None while it is off."""
         return None if self._listener is None else int(self._listener.getsockname()[1])
 
     # -- starting -----------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Take the state-dir's lock and the health port, then start the actors; returns at once.
+        """Lock the state directory, bind the health port and start the actors; returns at once.
 
-        `HostError` when either is taken: then nothing has been started. GitHub or an engine that is
-        away is no error: the scale sets say so and go on trying.
+        Raises `HostError` if the lock or the port is taken; nothing has been started then. An unreachable
+        GitHub or engine is not an error: the scale set reports it and keeps trying.
         """
         if self._root is not None and not self._ended.is_set():
             return
-        self._let_go()
+        self._release()
         self._ended.clear()
         self._reason = ""
-        self._board.write(self._blank())
+        self._board.write(self._initial_status())
         try:
             self._root = RootActor.start(self._build(), self._on_end)
         except BaseException:
-            self._let_go()
+            self._release()
             raise
 
     def _build(self) -> ActorContext:
-        state_dir = self._take_state_dir()
+        state_dir = self._open_state_dir()
         owner = state_dir.owner if state_dir else self._owner_without_state_dir()
         context = BackendContext(owner, state_dir.path if state_dir else None, self._clock)
-        serve = self._take_port()
+        serve = self._bind_port()
         return ActorContext(
             config=self._config,
             clock=self._clock,
@@ -138,7 +139,7 @@ class Autoscaler:
             board=self._board,
             host_name=socket.gethostname(),
             connect=self._connect or self._github(),
-            backend_id_of=lambda settings: kind_of(settings.backend).thing(settings),
+            backend_id_of=lambda settings: factory_for(settings.backend).location(settings),
             open_backend=lambda settings: self._open(settings, context),
             emit=self._feed.emit,
             make_worker_pool=WorkerPool,
@@ -148,24 +149,24 @@ class Autoscaler:
     def _open(self, settings: ScaleSetSettings, context: BackendContext) -> Backend:
         if self._open_backend is not None:
             return self._open_backend(settings, context)
-        return kind_of(settings.backend).open(settings, context)
+        return factory_for(settings.backend).create(settings, context)
 
-    def _take_state_dir(self) -> StateDir | None:
+    def _open_state_dir(self) -> StateDir | None:
         state_dir, findings = open_state_dir(self._config, self._clock)
         if state_dir is not None:
-            self._held.append(state_dir.close)
+            self._releases.append(state_dir.close)
         for finding in findings:
             logger.warning("{}", finding.message)
         return state_dir
 
     def _owner_without_state_dir(self) -> OwnerId:
-        return owner_without_state_dir(machine_id(), source_of(self._config))
+        return owner_without_state_dir(machine_id(), config_identity(self._config))
 
-    def _take_port(self) -> Callable[[], HealthServer] | None:
+    def _bind_port(self) -> Callable[[], HealthServer] | None:
         if not self._config.health_port:
             return None
         listener = self._listener = bind(self._config.health_host, self._config.health_port)
-        self._held.append(listener.close)
+        self._releases.append(listener.close)
         app = WebApp(self.status, self.alive, self._clock, loopback_only=is_loopback(listener))
 
         def serve() -> HealthServer:
@@ -177,7 +178,7 @@ class Autoscaler:
 
     def _github(self) -> Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]:
         pool = TransportPool(self._clock)
-        self._held.append(pool.close)
+        self._releases.append(pool.close)
         identity = Identity(__version__)
 
         def made(settings: ScaleSetSettings, report: TroubleReport) -> ScaleSetService:
@@ -185,8 +186,8 @@ class Autoscaler:
 
         return made
 
-    def _blank(self) -> Status:
-        """Every set as it is before its first snapshot: all keys are always there (docs/behaviour.md § 9.1)."""
+    def _initial_status(self) -> Status:
+        """The status before the first snapshot. It has all keys already (docs/behaviour.md § 9.1)."""
         return Status(
             __version__,
             self._clock.wall(),
@@ -207,15 +208,15 @@ class Autoscaler:
     # -- watching -----------------------------------------------------------------------------------
 
     def status(self) -> Status:
-        """The latest snapshot; costs nothing."""
+        """The latest snapshot. Never blocks."""
         return self._board.read()
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `callback` with every event, on a thread of ours; returns what ends the subscription."""
+        """Call `callback` with every event, on a thread of ours. Call the result to unsubscribe."""
         return self._feed.subscribe(callback)
 
     def alive(self) -> bool:
-        """Does the actor system answer within 2 s?"""
+        """Whether the actor system answers within 2 s."""
         root = self._root
         if root is None:
             return False
@@ -225,8 +226,10 @@ class Autoscaler:
             return False
 
     def wait_ready(self, timeout: float) -> bool:
-        """True once every scale set serves, stands by, or has said why it does not; False after
-        `timeout` seconds, or when the system has ended."""
+        """Wait until every scale set serves, is on standby, or reports why it does neither.
+
+        Returns False after `timeout` seconds, or when the system has ended.
+        """
         ready = threading.Event()
         end = self.subscribe(lambda _: ready.set())
         deadline = self._clock.monotonic() + timeout
@@ -248,7 +251,7 @@ class Autoscaler:
     # -- ending -------------------------------------------------------------------------------------
 
     def request_stop(self) -> None:
-        """Begin the orderly stop (docs/behaviour.md § 8.3); returns at once."""
+        """Start a graceful stop (docs/behaviour.md § 8.3); returns at once."""
         root = self._root
         if root is None:
             return
@@ -256,18 +259,21 @@ class Autoscaler:
             root.tell(Shutdown())
 
     def wait(self, timeout: float | None = None) -> str | None:
-        """Block until the system has ended: empty after a stop, else why it gave up. None: not yet."""
+        """Wait until the system has ended.
+
+        Returns an empty string after a stop, the reason if it gave up, None if `timeout` seconds passed.
+        """
         if self._root is None:
             return self._reason
         if not self._ended.wait(timeout):
             return None
-        self._let_go()
+        self._release()
         return self._reason
 
     def stop(self, *, hurry: bool = False) -> None:
-        """Stop in order and return when all is down; harmless when repeated or before `start`.
+        """Stop gracefully and return when everything has ended. Harmless if repeated or not started.
 
-        `hurry` leaves runners and scale sets as they are, for the next start to adopt.
+        `hurry` leaves runners and scale sets as they are; the next start adopts them.
         """
         root = self._root
         if root is None:
@@ -280,14 +286,14 @@ class Autoscaler:
         self.wait()
 
     def _on_end(self, reason: str) -> None:
-        """On the root actor's thread, as its last deed."""
+        """Called on the root actor's thread as the last thing it does."""
         self._reason = reason
         self._ended.set()
 
-    def _let_go(self) -> None:
-        with self._letting_go:
+    def _release(self) -> None:
+        with self._release_lock:
             self._root = None
-            while self._held:
-                self._held.pop()()
+            while self._releases:
+                self._releases.pop()()
             self._listener = None
             self._feed.close()

@@ -1,4 +1,4 @@
-"""Time as a parameter. The only module that imports `time` (the stand-alone agent apart)."""
+"""Time as a parameter. Only this module imports `time`, apart from programs that stand alone."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """What the program asks of time and chance; tests pass `runscaler.testing.clock.FakeClock`."""
+    """Time and randomness, as the program needs them; tests pass `runscaler.testing.clock.FakeClock`."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back: for intervals and deadlines."""
+        """Seconds that never go back, for intervals and deadlines."""
 
     def wall(self) -> float:
-        """Seconds since the epoch: for what people read, tokens and schedules."""
+        """Seconds since the epoch, for what people read, tokens and schedules."""
 
     def jitter(self, seconds: float) -> float:
         """A random number of seconds, uniform in [0, seconds]."""
 
     def pause(self, seconds: float, interrupt: Interrupt) -> None:
-        """Block the calling thread; raises `Interrupted` as soon as `interrupt` is set."""
+        """Block the calling thread. Raises `Interrupted` as soon as `interrupt` is set."""
 
 
 class SystemClock:
-    """The real clock. `seed` makes its jitter repeatable."""
+    """The real clock. A `seed` makes its jitter repeatable."""
 
     def __init__(self, seed: int | None = None) -> None:
         self._random = random.Random(seed)

@@ -1,32 +1,32 @@
 """Every error that runscaler raises on purpose.
 
-    RunscalerError            one clear line: what failed, why, what to do
-    ├── ConfigError           the user's file or environment is wrong (holds all findings)
+    RunscalerError            one line: what failed, why, what to do
+    ├── ConfigError           the configuration file or the environment is wrong (holds all findings)
     │   └── UsageError        a flag is wrong
     ├── HostError             this host cannot run the daemon: lock held, port taken, no state directory
     ├── GitHubError           a call to GitHub failed
-    │   ├── Unreachable       no usable reply: DNS, connection, time-out, TLS (retryable)
-    │   │   └── Unreadable    a reply that is garbage (retryable)
-    │   ├── ServerTrouble     5xx, or 429 that names no time (retryable)
-    │   ├── RateLimited       GitHub asked us to wait
-    │   ├── AccessDenied      the credential is wrong, expired, or lacks a right
-    │   ├── NotFound          the thing addressed does not exist
+    │   ├── Unreachable       no usable reply: DNS, connection, timeout, TLS (retryable)
+    │   │   └── MalformedReply  the reply cannot be parsed (retryable)
+    │   ├── ServerError       5xx, or 429 without a time to wait (retryable)
+    │   ├── RateLimited       GitHub says how long to wait (retryable)
+    │   ├── AccessDenied      the credential is wrong, expired or lacks a permission
+    │   ├── NotFound          the URL names nothing that the credential may see
     │   ├── SessionConflict   another listener holds the scale set
-    │   ├── SessionGone       our message session is over
-    │   ├── QueueTokenExpired the message queue's token is over: refresh the session
+    │   ├── SessionGone       our message session expired or was deleted
+    │   ├── QueueTokenExpired the message queue's token expired: refresh the session
     │   ├── ScaleSetGone      the scale set was deleted
-    │   ├── RunnerExists      a runner of that name exists already
+    │   ├── RunnerExists      a runner of this name exists already
     │   ├── JobStillRunning   the runner has a job and must not be removed
-    │   └── Refused           any other definite no
-    ├── BackendError          a backend could not do what it was told
+    │   └── Refused           any other definite refusal
+    ├── BackendError          a backend operation failed
     │   ├── BackendDown       the engine, tool or controller does not answer
-    │   ├── ImageMissing      the image is not there and cannot be had
+    │   ├── ImageMissing      the image does not exist locally and cannot be pulled
     │   └── StartFailed       a runner's resource could not be created or started
-    │       └── PlacesTaken   the host runs as many VMs as it may
+    │       └── VmLimitReached  the host already runs as many VMs as it may
     └── Interrupted           the call was cut on purpose (a stop, a changed capacity)
 
-`str(error)` is the line; `error.fixes` are possible cures, most likely first.
-Foreign exceptions are translated at the edge that knows them, with `raise … from`.
+`str(error)` is the line; `error.fixes` says what to do about it, most likely fix first. Exceptions of
+libraries are translated where the library is called, with `raise … from`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class RunscalerError(Exception):
-    """The root of the tree. `exit_code` is what a command that ends by it exits with."""
+    """The base class. `exit_code` is the exit code of a command that fails with this error."""
 
     exit_code = 1
 
@@ -50,7 +50,7 @@ class RunscalerError(Exception):
 
 
 class ConfigError(RunscalerError):
-    """The configuration is unusable; `findings` holds every problem, not only the first."""
+    """The configuration cannot be used. `findings` holds all problems, not only the first."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         self.findings = tuple(findings)
@@ -58,17 +58,17 @@ class ConfigError(RunscalerError):
 
 
 class UsageError(ConfigError):
-    """At least one of the findings is about a flag: wrong usage (docs/behaviour.md § 3)."""
+    """At least one finding is about a flag: wrong usage (docs/behaviour.md § 3)."""
 
     exit_code = 2
 
 
 class HostError(RunscalerError):
-    """This host's own trouble, which cannot mend itself while we wait."""
+    """A problem of this host that will not go away by waiting."""
 
 
 class GitHubError(RunscalerError):
-    """A call to GitHub failed. `status` is 0 where no reply came; `request_id` is GitHub's."""
+    """A call to GitHub failed. `status` is 0 if there was no reply; `request_id` is GitHub's."""
 
     retryable = False
 
@@ -86,23 +86,23 @@ class GitHubError(RunscalerError):
 
 
 class Unreachable(GitHubError):
-    """No usable reply came: DNS, connection, TLS, time-out, or a body that is not what it should be."""
+    """There was no usable reply: DNS, connection, TLS, timeout, or a malformed body."""
 
     retryable = True
 
 
-class Unreadable(Unreachable):
-    """A success whose content is not what it should be (faults F8, F9)."""
+class MalformedReply(Unreachable):
+    """A reply with a success status whose body cannot be parsed (faults F8, F9)."""
 
 
-class ServerTrouble(GitHubError):
+class ServerError(GitHubError):
     """GitHub answered 5xx, or 429 without saying how long to wait."""
 
     retryable = True
 
 
 class RateLimited(GitHubError):
-    """GitHub asked for patience; `retry_after` is in seconds."""
+    """GitHub asked us to wait for `retry_after` seconds."""
 
     retryable = True
 
@@ -120,11 +120,11 @@ class RateLimited(GitHubError):
 
 
 class AccessDenied(GitHubError):
-    """The credential is wrong, expired or lacks a right; not retried quickly (every 60 s)."""
+    """The credential is wrong, expired or lacks a permission; retried only every 60 s."""
 
 
 class NotFound(GitHubError):
-    """What the URL names does not exist, or the credential may not see it."""
+    """The URL names nothing that exists, or nothing that the credential may see."""
 
 
 class SessionConflict(GitHubError):
@@ -132,7 +132,7 @@ class SessionConflict(GitHubError):
 
 
 class SessionGone(GitHubError):
-    """Our message session expired or was deleted: make a new one."""
+    """Our message session expired or was deleted: create a new one."""
 
 
 class QueueTokenExpired(GitHubError):
@@ -140,11 +140,11 @@ class QueueTokenExpired(GitHubError):
 
 
 class ScaleSetGone(GitHubError):
-    """The scale set was deleted under us: find or create it again."""
+    """Somebody deleted the scale set: find it or create it again."""
 
 
 class RunnerExists(GitHubError):
-    """A runner of that name exists: take a new name (docs/protocol.md § 4.6)."""
+    """A runner of this name exists: use another name (docs/protocol.md § 4.6)."""
 
 
 class JobStillRunning(GitHubError):
@@ -152,11 +152,11 @@ class JobStillRunning(GitHubError):
 
 
 class Refused(GitHubError):
-    """A definite no that none of the others names."""
+    """A definite refusal for which there is no other class."""
 
 
 class BackendError(RunscalerError):
-    """A backend could not do what it was told."""
+    """A backend operation failed."""
 
 
 class BackendDown(BackendError):
@@ -164,19 +164,19 @@ class BackendDown(BackendError):
 
 
 class ImageMissing(BackendError):
-    """The runner image is not there and could not be had."""
+    """The runner image does not exist locally and could not be pulled."""
 
 
 class StartFailed(BackendError):
-    """A runner's resource could not be created or started; nothing of it is left."""
+    """A runner's resource could not be created or started. Nothing of it is left."""
 
 
-class PlacesTaken(StartFailed):
-    """The host runs as many VMs as it may, whoever they belong to: waiting, not a failure."""
+class VmLimitReached(StartFailed):
+    """The host already runs as many VMs as it may, no matter whose: wait, do not count a failure."""
 
 
 class Interrupted(RunscalerError):
-    """The blocking call was cut on purpose; nothing is wrong."""
+    """The blocking call was cut on purpose. Nothing failed."""
 
     def __init__(self) -> None:
         super().__init__("interrupted")

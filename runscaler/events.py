@@ -1,4 +1,4 @@
-"""What happened, typed: for embedders, the log and the pages. Plain values, safe to print."""
+"""Typed events for embedding programs, the log and the demo. Plain values without secrets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """`at` is wall-clock seconds; `scale_set` the set's name, empty for what all share."""
+    """`at` is wall-clock seconds; `scale_set` is the set's name, empty for shared components."""
 
     at: float
     scale_set: str = ""
@@ -21,7 +21,7 @@ class RunnerEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerStarted(RunnerEvent):
-    """The runner's resource runs; `seconds` since its start was ordered."""
+    """The runner's resource runs, `seconds` after its start was requested."""
 
     resource: str
     seconds: float
@@ -29,14 +29,14 @@ class RunnerStarted(RunnerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerAdopted(RunnerEvent):
-    """A resource that an earlier process or a crashed actor left running was taken over."""
+    """A resource left running by an earlier process or a crashed actor was adopted."""
 
     resource: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerFailed(RunnerEvent):
-    """It could not be started, or ended before a job. `reason` is the whole line for people."""
+    """The runner did not start, or ended before it had a job. `reason` is a full sentence for people."""
 
     reason: str
     exit_code: int | None = None
@@ -44,7 +44,7 @@ class RunnerFailed(RunnerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerRemoved(RunnerEvent):
-    """Its resource is gone; `reason` says why it was time."""
+    """The runner's resource is gone; `reason` says why it was removed."""
 
     reason: str
 
@@ -57,7 +57,7 @@ class JobStarted(RunnerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCompleted(RunnerEvent):
-    """`seconds` is the run time as GitHub tells it, None where it does not."""
+    """`seconds` is the run time that GitHub reports; None if it reports none."""
 
     job_id: str
     job: str
@@ -67,7 +67,7 @@ class JobCompleted(RunnerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScaleSetChanged(Event):
-    """The set's state or its reason changed."""
+    """The scale set's state or its reason changed."""
 
     state: str
     reason: str
@@ -75,7 +75,7 @@ class ScaleSetChanged(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActorRestarted(Event):
-    """A crashed actor is back (or was given up); `name` as in status."""
+    """A crashed actor was restarted, or given up (`gave_up`). `name` is its name in the status."""
 
     name: str
     reason: str

@@ -1,6 +1,6 @@
-"""Events from the actors to whoever subscribed, on a thread of its own.
+"""Delivers events from the actors to subscribers, on a thread of its own.
 
-A subscriber that is slow or raises holds up nobody but the other subscribers' next event.
+A slow subscriber delays the other subscribers, never the actors.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from runscaler.events import Event
 
 
-class Feed:
-    """`emit` is for any thread and costs nothing while nobody listens."""
+class EventFeed:
+    """`emit` may be called from any thread and does nothing while there are no subscribers."""
 
     def __init__(self) -> None:
         self._subscribers: list[Callable[[Event], None]] = []
@@ -27,7 +27,7 @@ class Feed:
         self._lock = threading.Lock()
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
-        """Call `callback` with each event from now on; returns what ends that."""
+        """Call `callback` with each event from now on. Call the result to unsubscribe."""
         with self._lock:
             self._subscribers = [*self._subscribers, callback]
         return lambda: self._unsubscribe(callback)
@@ -36,17 +36,17 @@ class Feed:
         if not self._subscribers:
             return
         if self._thread is None:
-            self._open()
+            self._start_thread()
         self._queue.put(event)
 
-    def _open(self) -> None:
+    def _start_thread(self) -> None:
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._deliver, name="events", daemon=True)
                 self._thread.start()
 
     def close(self) -> None:
-        """Deliver what is queued, then end."""
+        """Deliver the queued events, then end the thread."""
         thread = self._thread
         if thread is None:
             return
@@ -64,5 +64,5 @@ class Feed:
             for callback in self._subscribers:
                 try:
                     callback(event)
-                except Exception as error:  # a stranger's code: its trouble is said, and is not ours
-                    logger.warning("a subscriber failed on {}: {!r}", type(event).__name__, error)
+                except Exception as error:  # foreign code: its errors must not end this thread
+                    logger.warning("an event subscriber failed on {}: {!r}", type(event).__name__, error)

@@ -1,4 +1,4 @@
-"""Writing files so that a reader, or a crash, never meets half of one."""
+"""Atomic file writes: no reader sees a half-written file, not even after a crash."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o600, durable: bool = False) -> None:
-    """Write it whole beside its place, then put it there at once, over what was there.
+    """Write `content` to a temporary file in the same directory and rename it to `path`.
 
-    Created with its final `mode`, so that a secret is never readable for a moment. `durable`
-    outlasts a power cut too. Raises OSError, and then leaves nothing new behind.
+    The file has its final `mode` from the start, so a secret is never readable by others. With `durable`
+    the content also survives a power failure. Raises OSError and leaves no temporary file then.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     temporary = Path(name)

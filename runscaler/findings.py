@@ -1,4 +1,4 @@
-"""What a check found: the one type that configuration, backends and GitHub report problems with."""
+"""The result of a check: configuration, backends and GitHub all report problems as `Finding`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def with_cures(text: str, fixes: Sequence[str]) -> str:
-    """The text and what may be done about it, in one line."""
+def with_fixes(text: str, fixes: Sequence[str]) -> str:
+    """One line: the text and what the user can do about it."""
     return f"{text} ({'; or '.join(fixes)})" if fixes else text
 
 
 class Level(StrEnum):
-    """How bad it is: `OK` is a passed check, `WARNING` runs all the same, `ERROR` does not."""
+    """`OK` is a passed check; the daemon runs in spite of a `WARNING`, but not with an `ERROR`."""
 
     OK = "ok"
     WARNING = "warning"
@@ -25,9 +25,9 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line for the user: what, where and why; `fixes` say what to do, most likely first.
+    """One line for the user; `fixes` say what to do about it, most likely fix first.
 
-    `scale_set` is the set's name, or empty where the finding is not about one.
+    `scale_set` is the name of the scale set concerned, or empty.
     """
 
     level: Level

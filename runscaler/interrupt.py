@@ -1,8 +1,7 @@
-"""How a parent reaches an actor that blocks in a call (design: the one exception to messages only).
+"""How one thread ends a blocking call of another (docs/architecture.md § The actors).
 
-Level-triggered: once set, the call in flight is cut and every later one is refused at its door,
-until the actor receives the message that goes with the interrupt and clears it. So none is lost
-in the gap between two calls.
+An interrupt stays set: the call in progress is cancelled, and later ones are refused, until the receiver
+takes it back. So none is lost between two calls.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Interrupt:
-    """Set from any thread; the call that it cuts runs in one other thread.
+    """Set by any thread; the calls that it cancels run on one other thread, one at a time.
 
     >>> interrupt = Interrupt()
-    >>> with interrupt.cutting(lambda: None):
+    >>> with interrupt.cancelling(lambda: None):
     ...     pass
     """
 
@@ -29,28 +28,31 @@ class Interrupt:
         self._lock = threading.Lock()
         self._event = threading.Event()
         self._times = 0
-        self._cut: Callable[[], None] | None = None
+        self._cancel: Callable[[], None] | None = None
 
     def set(self) -> None:
-        """Cut the call in flight, if there is one, and refuse those to come."""
+        """Cancel the call in progress, if there is one, and refuse later ones."""
         with self._lock:
             self._times += 1
             self._event.set()
-            cut = self._cut
-        if cut is not None:
+            cancel = self._cancel
+        if cancel is not None:
             with suppress(OSError):
-                cut()
+                cancel()
 
     def clear(self) -> None:
-        """Take one `set` back, for the message that went with it: calls are allowed again after the
-        last. So a second cut is not lost while the message of the first is being received."""
+        """Take back one `set`; calls are allowed again when all are taken back.
+
+        Each `set` belongs to a message and is taken back when that message arrives. So a second one is not
+        lost while the message of the first is being received.
+        """
         with self._lock:
             self._times = max(0, self._times - 1)
             if not self._times:
                 self._event.clear()
 
     def reset(self) -> None:
-        """Take all of them back: for a new actor."""
+        """Take back every `set`, for a new actor."""
         with self._lock:
             self._times = 0
             self._event.clear()
@@ -59,22 +61,22 @@ class Interrupt:
         return self._event.is_set()
 
     def wait(self, seconds: float) -> None:
-        """Sleep for real seconds, or raise `Interrupted` as soon as it is set."""
+        """Block for so many seconds of real time. Raises `Interrupted` as soon as it is set."""
         if self._event.wait(seconds):
             raise Interrupted
 
     @contextmanager
-    def cutting(self, cut: Callable[[], None]) -> Iterator[None]:
-        """Run a blocking call that `cut` ends from another thread.
+    def cancelling(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """Run a blocking call, which `cancel` ends from another thread.
 
-        `cut` must make the call return or raise soon (shut its socket, end its process group) and
-        may be called a moment after the call ended by itself. Whatever the body raises once the
-        interrupt is set becomes `Interrupted`; a body that finished all the same keeps its result.
+        `cancel` must make the call return or raise soon (shut its socket, end its process group). It may
+        be called a moment after the call ended by itself. Whatever the body raises once this is set becomes
+        `Interrupted`; a body that finishes all the same keeps its result.
         """
         with self._lock:
             if self._event.is_set():
                 raise Interrupted
-            self._cut = cut
+            self._cancel = cancel
         try:
             yield
         except Exception as error:
@@ -83,4 +85,4 @@ class Interrupt:
             raise
         finally:
             with self._lock:
-                self._cut = None
+                self._cancel = None

@@ -1,4 +1,4 @@
-"""Names and identities: made and parsed in one place."""
+"""Names and ids: what they look like and how they are made."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import NewType, Self
 
 RunnerName = NewType("RunnerName", str)
-"""`runner-` + 8 lower-case hex digits."""
+"""`runner-` and 8 lower-case hex digits."""
 SlotNumber = NewType("SlotNumber", int)
-"""A runner's place in its scale set, from 0."""
+"""The number of a slot in its scale set, from 0."""
 Generation = NewType("Generation", int)
-"""Goes up with each runner in a slot, so that a late answer about an earlier one is dropped."""
+"""Counts the runners of a slot, so that a late answer about an earlier one can be dropped."""
 OwnerId = NewType("OwnerId", str)
 """32 hex digits: the identity that a daemon writes on every resource it makes."""
 
@@ -30,10 +30,10 @@ def new_owner_id() -> OwnerId:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ScaleSetKey:
-    """What tells scale sets apart in this program: (url, runner group, name), case ignored.
+    """Identifies a scale set by its config URL, runner group and name, in any case (docs/protocol.md § 2).
 
-    (docs/protocol.md § 2: the identity of a scale set.) The parts are stored lower-cased and the URL
-    without slashes at its end; what people read is the settings' own spelling.
+    All parts are kept in lower case, the URL without a slash at its end. People are shown the settings'
+    own spelling.
     """
 
     url: str

@@ -1,4 +1,4 @@
-"""Typed snapshots of a running system: what status, health and the pages show. Frozen all the way down."""
+"""Typed, immutable snapshots of a running system, as shown by `runner status` and the health port."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class SetState(StrEnum):
-    """A scale set as a whole; `reason` beside it says why it is not simply `OK`."""
+    """The state of a scale set. Where it is not `OK`, the `reason` beside it says why."""
 
     STARTING = "starting"
     OK = "ok"
@@ -19,7 +19,7 @@ class SetState(StrEnum):
 
 
 class Unmet(StrEnum):
-    """Why something wanted is not being started: the closed list of docs/behaviour.md § 6.6."""
+    """Why a wanted runner is not being started (docs/behaviour.md § 6.6). The list is complete."""
 
     MAX_RUNNERS = "max_runners"
     HOST_GUARD = "host_guard"
@@ -33,7 +33,7 @@ class Unmet(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UnmetDemand:
-    """`count` runners are wanted and not being started because of `reason`."""
+    """`count` runners are wanted but not being started, because of `reason`."""
 
     reason: Unmet
     count: int
@@ -42,7 +42,7 @@ class UnmetDemand:
 
 @dataclass(frozen=True, slots=True)
 class SlotStatus:
-    """One slot in use. `since` is wall-clock seconds of its last change of state."""
+    """One slot in use. `since` is the time of its last state change in wall-clock seconds."""
 
     slot: int
     state: str
@@ -78,7 +78,8 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class ScaleSetStatus:
-    """One scale set. Counts are ours unless named after GitHub's statistics (`*_jobs`)."""
+    """One scale set. `available_jobs`, `assigned_jobs` and `running_jobs` are GitHub's statistics; all
+    other numbers are our own."""
 
     name: str
     url: str
@@ -100,16 +101,16 @@ class ScaleSetStatus:
     unmet: tuple[UnmetDemand, ...] = ()
     restarts: int = 0
     last_poll: float | None = None
-    """Wall-clock seconds of the last completed poll; None before the first."""
+    """Time of the last completed poll in wall-clock seconds; None before the first."""
     slots: tuple[SlotStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole process. `scale_sets` stand in the config's order.
+    """The whole process. `scale_sets` are in the order of the configuration.
 
-    `restarts` counts those of the shared actors by name; `given_up` is the reason for which
-    something that all share has given up (the process is about to end), else empty.
+    `restarts` counts the restarts of each shared actor by name. `given_up` is empty unless a shared actor
+    has given up; then it is the reason, and the process is about to end.
     """
 
     version: str
@@ -121,6 +122,5 @@ class Status:
 
     @property
     def degraded(self) -> bool:
-        """Is any set not serving as it should? A standby is as it should be."""
-        fine = {SetState.OK, SetState.STANDBY, SetState.STARTING, SetState.DRAINING, SetState.STOPPED}
-        return any(one.state not in fine for one in self.scale_sets)
+        """Whether any scale set is degraded or failed."""
+        return any(one.state in {SetState.DEGRADED, SetState.FAILED} for one in self.scale_sets)

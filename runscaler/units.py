@@ -1,4 +1,4 @@
-"""Durations and sizes as users write them, in seconds and bytes inside."""
+"""Durations and sizes as users write them; seconds and bytes inside the program."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_uptime(seconds: float) -> str:
-    """Whole seconds as the Go tool prints them: "1h2m3s", "2m0s", "7s"."""
+    """Whole seconds in the format of the Go tool: "1h2m3s", "2m0s", "7s"."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
@@ -45,7 +45,7 @@ def format_uptime(seconds: float) -> str:
 
 
 def format_bytes(count: float) -> str:
-    """Binary units with at most one decimal: 1536 → "1.5 KiB"."""
+    """Binary units with at most one decimal place: 1536 → "1.5 KiB"."""
     size = float(count)
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:

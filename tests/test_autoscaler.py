@@ -1,4 +1,4 @@
-"""The facade: real actors on real threads; GitHub and the engine are in memory."""
+"""The facade with real actors on real threads; GitHub and the engine are in memory."""
 
 from __future__ import annotations
 
@@ -38,34 +38,34 @@ if TYPE_CHECKING:
     from runscaler.config.model import ScaleSetSettings
 
 E = TypeVar("E", bound=events.Event)
-PATIENCE = 30.0
+TIMEOUT = 30.0
 
 
 class Watch:
-    """What a subscriber heard, in order."""
+    """Collects events in the order of their arrival."""
 
     def __init__(self, autoscaler: Autoscaler) -> None:
-        self._heard: queue.Queue[events.Event] = queue.Queue()
+        self._received: queue.Queue[events.Event] = queue.Queue()
         self._kept: list[events.Event] = []
-        self.end = autoscaler.subscribe(self._heard.put)
+        self.end = autoscaler.subscribe(self._received.put)
 
     def wait_for(self, kind: type[E]) -> E:
-        """The first event of that kind which was not yet waited for."""
+        """The first event of that type that was not returned yet."""
         for event in self._kept:
             if isinstance(event, kind):
                 self._kept.remove(event)
                 return event
-        while not isinstance(event := self._heard.get(timeout=PATIENCE), kind):
+        while not isinstance(event := self._received.get(timeout=TIMEOUT), kind):
             self._kept.append(event)
         return event
 
     def is_empty(self) -> bool:
-        return self._heard.empty()
+        return self._received.empty()
 
 
 class Site:
-    """GitHub and an engine, which outlive the autoscalers on them; every runner's agent connects and
-    begins what it is given."""
+    """GitHub and an engine that outlive the autoscalers using them. Every runner connects and starts the job
+    it gets."""
 
     def __init__(self, directory: Path) -> None:
         self.clock = SystemClock()
@@ -110,7 +110,7 @@ class Site:
         self.github.start_job(resource.runner_id)
 
     def finish(self, runner: str) -> None:
-        """The runner's job is done, and its process ends."""
+        """Finish the runner's job and end its process."""
         self.github.finish_job(self.github.runner_names[runner].id)
         found = self.engine.find(f"memory-{runner}")
         assert found is not None
@@ -133,7 +133,7 @@ def no_thread_of_ours_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
-        thread.join(PATIENCE)
+        thread.join(TIMEOUT)
         assert not thread.is_alive(), thread.name
 
 
@@ -154,7 +154,7 @@ def our_threads() -> list[str]:
 def test_a_started_system_serves_its_scale_sets_and_a_stopped_one_leaves_nothing(site: Site) -> None:
     with site.autoscaler("linux", "windows", min_runners=1) as autoscaler:
         watch = Watch(autoscaler)
-        assert autoscaler.wait_ready(PATIENCE)
+        assert autoscaler.wait_ready(TIMEOUT)
         assert autoscaler.alive()
         assert [one.name for one in autoscaler.status().scale_sets] == ["linux", "windows"]
         watch.wait_for(events.RunnerStarted)
@@ -168,7 +168,7 @@ def test_a_started_system_serves_its_scale_sets_and_a_stopped_one_leaves_nothing
     assert autoscaler.wait() == ""
 
 
-def test_before_its_start_a_system_is_nothing_that_could_be_stopped(site: Site) -> None:
+def test_stopping_a_system_that_was_not_started_does_nothing(site: Site) -> None:
     autoscaler = site.autoscaler()
 
     autoscaler.stop()
@@ -185,7 +185,7 @@ def test_starting_and_stopping_twice_is_harmless(site: Site) -> None:
     autoscaler = site.autoscaler()
     autoscaler.start()
     autoscaler.start()
-    assert autoscaler.wait_ready(PATIENCE)
+    assert autoscaler.wait_ready(TIMEOUT)
     assert site.github.calls["open_session"] == 1
 
     autoscaler.stop()
@@ -194,11 +194,11 @@ def test_starting_and_stopping_twice_is_harmless(site: Site) -> None:
     assert autoscaler.wait(0) == ""
 
 
-def test_one_that_was_stopped_can_be_started_again(site: Site) -> None:
+def test_a_stopped_system_can_be_started_again(site: Site) -> None:
     autoscaler = site.autoscaler()
     for _ in range(3):
         with autoscaler:
-            assert autoscaler.wait_ready(PATIENCE)
+            assert autoscaler.wait_ready(TIMEOUT)
         assert autoscaler.status().scale_sets[0].state is SetState.STOPPED
 
     assert site.github.calls["open_session"] == 3
@@ -207,11 +207,11 @@ def test_one_that_was_stopped_can_be_started_again(site: Site) -> None:
 def test_it_may_be_stopped_from_many_threads_at_once(site: Site) -> None:
     autoscaler = site.autoscaler()
     autoscaler.start()
-    assert autoscaler.wait_ready(PATIENCE)
+    assert autoscaler.wait_ready(TIMEOUT)
 
     with ThreadPoolExecutor(8) as pool:
         for stopped in [pool.submit(autoscaler.stop) for _ in range(8)]:
-            stopped.result(PATIENCE)
+            stopped.result(TIMEOUT)
 
     assert site.github.scale_set("linux") is None
 
@@ -225,10 +225,10 @@ def test_it_may_be_stopped_right_after_its_start(site: Site) -> None:
     assert not site.github.runners
 
 
-# -- being watched -------------------------------------------------------------------------------------
+# -- events and readiness ------------------------------------------------------------------------------
 
 
-def test_a_job_is_told_in_typed_events_from_its_runner_to_its_end(site: Site) -> None:
+def test_a_job_causes_typed_events_from_its_runner_to_its_end(site: Site) -> None:
     with site.autoscaler() as autoscaler:
         watch = Watch(autoscaler)
         (job,) = site.github.queue("linux")
@@ -245,18 +245,18 @@ def test_a_job_is_told_in_typed_events_from_its_runner_to_its_end(site: Site) ->
         assert removed.runner == up.runner
 
 
-def test_a_subscriber_that_raises_is_no_trouble_to_others(site: Site) -> None:
+def test_a_subscriber_that_raises_does_not_affect_others(site: Site) -> None:
     def fail(_: events.Event) -> None:
-        raise ValueError("a stranger's bug")
+        raise ValueError("the host program's bug")
 
     with site.autoscaler(min_runners=1) as autoscaler:
         autoscaler.subscribe(fail)
         watch = Watch(autoscaler)
         watch.wait_for(events.RunnerStarted)
-        assert autoscaler.wait_ready(PATIENCE)
+        assert autoscaler.wait_ready(TIMEOUT)
 
 
-def test_who_ended_its_subscription_hears_nothing_more(site: Site) -> None:
+def test_no_events_are_delivered_after_unsubscribing(site: Site) -> None:
     autoscaler = site.autoscaler(min_runners=1)
     gone, stays = Watch(autoscaler), Watch(autoscaler)
     gone.end()
@@ -266,7 +266,7 @@ def test_who_ended_its_subscription_hears_nothing_more(site: Site) -> None:
     assert gone.is_empty()
 
 
-def test_a_subscriber_may_stop_what_it_listens_to(site: Site) -> None:
+def test_a_subscriber_may_stop_the_system(site: Site) -> None:
     autoscaler = site.autoscaler(min_runners=1)
     stopped = threading.Event()
 
@@ -278,26 +278,26 @@ def test_a_subscriber_may_stop_what_it_listens_to(site: Site) -> None:
     autoscaler.subscribe(stop)
     autoscaler.start()
 
-    assert stopped.wait(PATIENCE)
+    assert stopped.wait(TIMEOUT)
     assert autoscaler.wait() == ""
 
 
-def test_ready_is_also_who_says_why_it_does_not_serve(site: Site) -> None:
+def test_a_set_that_says_why_it_does_not_serve_counts_as_ready(site: Site) -> None:
     site.github.fail_next("group_id", Unreachable("no network"), times=100)
     with site.autoscaler() as autoscaler:
-        assert autoscaler.wait_ready(PATIENCE)
+        assert autoscaler.wait_ready(TIMEOUT)
 
         (one,) = autoscaler.status().scale_sets
         assert one.state is SetState.DEGRADED
         assert "no network" in one.reason
 
 
-def test_waiting_for_readiness_has_its_limit(site: Site) -> None:
+def test_waiting_for_readiness_has_a_timeout(site: Site) -> None:
     held = threading.Event()
 
     class Slow(MemoryGitHub):
         def connect(self, *args: Any) -> Any:
-            held.wait(PATIENCE)
+            held.wait(TIMEOUT)
             return super().connect(*args)
 
     site.github = Slow(site.clock)
@@ -310,37 +310,37 @@ def test_waiting_for_readiness_has_its_limit(site: Site) -> None:
         autoscaler.stop()
 
 
-# -- why it ended --------------------------------------------------------------------------------------
+# -- the reason for the end ----------------------------------------------------------------------------
 
 
-def test_wait_says_nothing_while_it_runs_and_empty_after_a_stop(site: Site) -> None:
+def test_wait_returns_none_while_it_runs_and_an_empty_text_after_a_stop(site: Site) -> None:
     autoscaler = site.autoscaler()
     autoscaler.start()
-    assert autoscaler.wait_ready(PATIENCE)
+    assert autoscaler.wait_ready(TIMEOUT)
     assert autoscaler.wait(0) is None
 
     autoscaler.request_stop()
 
-    assert autoscaler.wait(PATIENCE) == ""
+    assert autoscaler.wait(TIMEOUT) == ""
     assert autoscaler.wait(0) == ""
 
 
-def test_a_system_that_cannot_be_built_up_says_so_and_can_be_tried_again(site: Site) -> None:
+def test_a_system_that_cannot_start_gives_the_reason_and_releases_its_lock(site: Site) -> None:
     def refuse(*_: object) -> Backend:
         raise RunscalerError("no such backend")
 
     autoscaler = site.autoscaler(open_backend=refuse)
     autoscaler.start()
 
-    assert not autoscaler.wait_ready(PATIENCE)
+    assert not autoscaler.wait_ready(TIMEOUT)
     assert not autoscaler.alive()
-    assert autoscaler.wait(PATIENCE)
+    assert autoscaler.wait(TIMEOUT)
 
     with site.autoscaler() as another:
-        assert another.wait_ready(PATIENCE), "the lock is free"
+        assert another.wait_ready(TIMEOUT), "the lock is free"
 
 
-def test_what_all_share_and_cannot_be_had_is_the_reason_of_the_end(site: Site) -> None:
+def test_a_shared_actor_that_keeps_crashing_is_the_reason_for_the_end(site: Site) -> None:
     class Broken(MemoryBackend):
         def watch(self, *_: object) -> Any:
             raise OSError("too many open files")
@@ -351,22 +351,22 @@ def test_what_all_share_and_cannot_be_had_is_the_reason_of_the_end(site: Site) -
     autoscaler.start()
     for delay in (1, 2, 4, 8, 16):
         watch.wait_for(events.ActorRestarted)
-        assert autoscaler.alive(), "what it was at when it told is done"
+        assert autoscaler.alive(), "it has handled the message during which it reported the crash"
         clock.advance(delay)
         autoscaler.alive()
 
     assert watch.wait_for(events.ActorRestarted).gave_up
-    reason = autoscaler.wait(PATIENCE)
+    reason = autoscaler.wait(TIMEOUT)
     assert reason is not None
     assert "crashed again and again: OSError: too many open files" in reason
     assert autoscaler.wait() == reason
 
 
-# -- the ways of stopping ------------------------------------------------------------------------------
+# -- ways to stop --------------------------------------------------------------------------------------
 
 
 def test_a_busy_runner_is_waited_for(site: Site) -> None:
-    autoscaler = site.autoscaler(drain_timeout=PATIENCE)
+    autoscaler = site.autoscaler(drain_timeout=TIMEOUT)
     watch = Watch(autoscaler)
     autoscaler.start()
     site.github.queue("linux")
@@ -376,12 +376,12 @@ def test_a_busy_runner_is_waited_for(site: Site) -> None:
     assert autoscaler.wait(0) is None
     site.finish(busy.runner)
 
-    assert autoscaler.wait(PATIENCE) == ""
+    assert autoscaler.wait(TIMEOUT) == ""
     watch.wait_for(events.JobCompleted)
     assert site.runners() == []
 
 
-def test_a_busy_runner_is_removed_when_its_time_is_over(site: Site) -> None:
+def test_a_busy_runner_is_removed_after_the_drain_timeout(site: Site) -> None:
     autoscaler = site.autoscaler(drain_timeout=0.0)
     watch = Watch(autoscaler)
     autoscaler.start()
@@ -394,14 +394,14 @@ def test_a_busy_runner_is_removed_when_its_time_is_over(site: Site) -> None:
 
 
 @pytest.mark.parametrize("how", ["hurry", "keep"])
-def test_runners_that_are_kept_are_taken_over_by_the_next_start(site: Site, how: str) -> None:
+def test_kept_runners_are_adopted_by_the_next_start(site: Site, how: str) -> None:
     autoscaler = site.autoscaler(min_runners=1, **({"on_exit": "keep"} if how == "keep" else {}))
     watch = Watch(autoscaler)
     autoscaler.start()
     site.github.queue("linux")
     busy = watch.wait_for(events.JobStarted)
     watch.wait_for(events.RunnerStarted)
-    assert autoscaler.wait_ready(PATIENCE)
+    assert autoscaler.wait_ready(TIMEOUT)
     before = site.runners()
     assert len(before) == 2
 
@@ -418,12 +418,12 @@ def test_runners_that_are_kept_are_taken_over_by_the_next_start(site: Site, how:
         assert watch.wait_for(events.RunnerRemoved).runner == busy.runner
 
 
-def test_a_hurried_stop_does_not_wait_for_what_hangs(site: Site) -> None:
+def test_a_hurried_stop_does_not_wait_for_a_call_that_hangs(site: Site) -> None:
     backend = MemoryBackend(site.clock, engine=site.engine)
     gate = backend.block("start")
     autoscaler = site.autoscaler(min_runners=1, open_backend=lambda *_: backend)
     autoscaler.start()
-    assert gate.entered.wait(PATIENCE)
+    assert gate.entered.wait(TIMEOUT)
 
     autoscaler.stop(hurry=True)
 
@@ -435,7 +435,7 @@ def test_a_stop_cuts_a_start_that_hangs(site: Site) -> None:
     gate = backend.block("start")
     autoscaler = site.autoscaler(min_runners=1, open_backend=lambda *_: backend)
     autoscaler.start()
-    assert gate.entered.wait(PATIENCE)
+    assert gate.entered.wait(TIMEOUT)
 
     autoscaler.stop()
 
@@ -446,10 +446,10 @@ def test_a_stop_cuts_a_start_that_hangs(site: Site) -> None:
 # -- lock and port -------------------------------------------------------------------------------------
 
 
-def test_a_second_system_on_one_state_directory_is_refused_and_the_first_goes_on(site: Site) -> None:
+def test_a_second_system_on_one_state_directory_is_refused_and_the_first_continues(site: Site) -> None:
     first, second = site.autoscaler("linux"), site.autoscaler("windows")
     with first:
-        assert first.wait_ready(PATIENCE)
+        assert first.wait_ready(TIMEOUT)
         calls, threads = site.github.calls["group_id"], sorted(our_threads())
 
         with pytest.raises(HostError, match="in use by pid"):
@@ -461,7 +461,7 @@ def test_a_second_system_on_one_state_directory_is_refused_and_the_first_goes_on
         assert first.alive()
 
     with second:
-        assert second.wait_ready(PATIENCE)
+        assert second.wait_ready(TIMEOUT)
 
 
 def test_a_taken_port_is_refused_and_the_lock_is_free_again(site: Site) -> None:
@@ -476,18 +476,18 @@ def test_a_taken_port_is_refused_and_the_lock_is_free_again(site: Site) -> None:
     assert our_threads() == []
     assert refused.health_port is None
     with site.autoscaler() as free:
-        assert free.wait_ready(PATIENCE)
+        assert free.wait_ready(TIMEOUT)
 
 
 def test_health_is_served_from_start_to_stop(site: Site) -> None:
     port = free_port()
     with site.autoscaler(port=port) as autoscaler:
-        assert autoscaler.wait_ready(PATIENCE)
+        assert autoscaler.wait_ready(TIMEOUT)
         assert autoscaler.health_port == port
         for page in ("livez", "healthz"):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=PATIENCE) as reply:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=TIMEOUT) as reply:
                 assert reply.status == 200
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=PATIENCE) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=TIMEOUT) as reply:
             assert json.load(reply)["scale_sets"]
 
     assert autoscaler.health_port is None
@@ -496,48 +496,48 @@ def test_health_is_served_from_start_to_stop(site: Site) -> None:
         again.bind(("127.0.0.1", port))
 
 
-def test_without_a_place_for_its_state_it_runs_all_the_same(
+def test_it_runs_without_a_state_directory(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("not a directory")
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file" / "state"))
     config = site.config().model_copy(update={"state_dir": None})
     with Autoscaler(config, connect=site.github.connect, open_backend=site._open) as autoscaler:
-        assert autoscaler.wait_ready(PATIENCE)
+        assert autoscaler.wait_ready(TIMEOUT)
 
 
-# -- in somebody else's process ------------------------------------------------------------------------
+# -- embedded ------------------------------------------------------------------------------------------
 
 
-def test_two_systems_live_beside_a_strangers_actor(site: Site) -> None:
-    class Stranger(pykka.ThreadingActor):
+def test_two_systems_run_beside_an_actor_of_the_host_program(site: Site) -> None:
+    class ForeignActor(pykka.ThreadingActor):
         use_daemon_thread = True
 
         def on_receive(self, message: object) -> object:
             return message
 
-    stranger = Stranger.start()
+    foreign = ForeignActor.start()
     first = site.autoscaler("linux", state_dir="first", min_runners=1)
     second = site.autoscaler("windows", state_dir="second", min_runners=1)
     watch = Watch(second)
     with second:
         with first:
-            assert first.wait_ready(PATIENCE)
+            assert first.wait_ready(TIMEOUT)
         assert second.alive()
         watch.wait_for(events.RunnerStarted)
         site.github.queue("windows")
         watch.wait_for(events.JobStarted)
         second.stop(hurry=True)
 
-    assert stranger.ask("still there?", timeout=PATIENCE) == "still there?"
-    stranger.stop(timeout=PATIENCE)
+    assert foreign.ask("still there?", timeout=TIMEOUT) == "still there?"
+    foreign.stop(timeout=TIMEOUT)
 
 
 def test_signal_handlers_are_left_alone(site: Site) -> None:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.getsignal(one) for one in numbers]
     with site.autoscaler() as autoscaler:
-        assert autoscaler.wait_ready(PATIENCE)
+        assert autoscaler.wait_ready(TIMEOUT)
         assert [signal.getsignal(one) for one in numbers] == before
 
 
@@ -582,7 +582,7 @@ def test_github_and_backend_are_those_of_the_configuration(tmp_path: Path) -> No
         )
         config = Config(scale_sets=(settings,), state_dir=tmp_path, health_port=0)
         with Autoscaler(config) as autoscaler:
-            assert autoscaler.wait_ready(PATIENCE)
+            assert autoscaler.wait_ready(TIMEOUT)
             assert autoscaler.status().scale_sets[0].state is SetState.OK
             assert github.state().scale_set("linux") is not None
         assert not github.final_violations()

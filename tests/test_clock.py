@@ -26,7 +26,7 @@ def test_monotonic_time_never_goes_back(clock: Clock) -> None:
     assert times == sorted(times)
 
 
-def test_a_pause_behind_a_set_interrupt_does_not_begin(clock: Clock) -> None:
+def test_a_pause_does_not_begin_if_the_interrupt_is_set(clock: Clock) -> None:
     interrupt = Interrupt()
     interrupt.set()
 

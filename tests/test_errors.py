@@ -1,4 +1,4 @@
-"""The error tree: as it is drawn, and what each error tells."""
+"""The error classes, and the class tree in their module's docstring."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CLASSES = [
     kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, RunscalerError)
 ]
 GITHUB_ERRORS = [kind for kind in CLASSES if issubclass(kind, GitHubError)]
-RETRYABLE = {"Unreachable", "Unreadable", "ServerTrouble", "RateLimited"}
+RETRYABLE = {"Unreachable", "MalformedReply", "ServerError", "RateLimited"}
 
 
-def drawn() -> dict[str, str]:
-    """Each error of the drawing with its parent."""
+def documented() -> dict[str, str]:
+    """Each error in the docstring's tree with its parent."""
     parents: dict[str, str] = {}
     path: list[str] = []
     for line in (errors.__doc__ or "").splitlines():
@@ -39,7 +39,7 @@ def drawn() -> dict[str, str]:
     return parents
 
 
-def written() -> dict[str, str]:
+def defined() -> dict[str, str]:
     return {kind.__name__: kind.__mro__[1].__name__ for kind in CLASSES}
 
 
@@ -49,15 +49,15 @@ def made(kind: type[GitHubError]) -> GitHubError:
     return kind("it failed", request_id="A1:B2", fixes=["wait"])
 
 
-def test_the_tree_is_as_it_is_drawn() -> None:
-    assert drawn() == written()
+def test_the_class_tree_in_the_docstring_is_right() -> None:
+    assert documented() == defined()
 
 
-def test_every_error_says_what_it_is_for() -> None:
+def test_every_error_has_a_docstring() -> None:
     assert [kind.__name__ for kind in CLASSES if not kind.__doc__] == []
 
 
-def test_an_error_is_its_line_and_its_cures_in_order() -> None:
+def test_an_error_keeps_its_line_and_its_fixes_in_order() -> None:
     error = StartFailed("cannot start runner-00000000: no space left", fixes=["free space", "fewer runners"])
 
     assert str(error) == "cannot start runner-00000000: no space left"
@@ -65,24 +65,24 @@ def test_an_error_is_its_line_and_its_cures_in_order() -> None:
 
 
 @pytest.mark.parametrize("kind", GITHUB_ERRORS)
-def test_every_error_of_github_keeps_line_cures_and_request_id(kind: type[GitHubError]) -> None:
+def test_every_error_of_github_keeps_line_fixes_and_request_id(kind: type[GitHubError]) -> None:
     error = made(kind)
 
     assert (str(error), error.fixes, error.request_id) == ("it failed", ("wait",), "A1:B2")
 
 
 @pytest.mark.parametrize("kind", GITHUB_ERRORS)
-def test_only_trouble_that_can_pass_by_itself_is_retryable(kind: type[GitHubError]) -> None:
+def test_only_temporary_errors_are_retryable(kind: type[GitHubError]) -> None:
     assert made(kind).retryable == (kind.__name__ in RETRYABLE)
 
 
-def test_a_reply_that_never_came_has_status_zero_and_a_rate_limit_429() -> None:
+def test_a_missing_reply_has_status_zero_and_a_rate_limit_429() -> None:
     assert GitHubError("no reply").status == 0
     assert RateLimited("wait", retry_after=8.0).status == 429
     assert RateLimited("wait", retry_after=8.0, status=403).status == 403
 
 
-def test_a_configuration_error_holds_every_problem_a_line_each() -> None:
+def test_a_configuration_error_has_one_line_per_problem() -> None:
     findings = [Finding(Level.ERROR, "url is missing"), Finding(Level.ERROR, "max-runners is 0")]
 
     error = ConfigError(findings)
@@ -96,6 +96,6 @@ def test_wrong_usage_exits_with_two_and_everything_else_with_one() -> None:
     assert UsageError([]).exit_code == 2
 
 
-def test_an_interruption_needs_no_words() -> None:
+def test_an_interruption_has_a_fixed_message() -> None:
     assert str(Interrupted()) == "interrupted"
     assert isinstance(Interrupted(), RunscalerError)

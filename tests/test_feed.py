@@ -1,4 +1,4 @@
-"""Events on their way to subscribers; each test ends with the feed's thread."""
+"""Delivery of events to subscribers; each test ends the feed's thread."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from loguru import logger
 
 from runscaler.events import Event, ScaleSetChanged
-from runscaler.feed import Feed
+from runscaler.feed import EventFeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,15 +18,15 @@ LIMIT = 30.0
 
 
 @pytest.fixture
-def feed() -> Iterator[Feed]:
-    made = Feed()
+def feed() -> Iterator[EventFeed]:
+    made = EventFeed()
     yield made
     made.close()
 
 
 @pytest.fixture
 def log() -> Iterator[list[str]]:
-    """The program's log, which is silent where it is embedded."""
+    """Lines logged during the test."""
     said: list[str] = []
     logger.enable("runscaler")
     sink = logger.add(lambda message: said.append(str(message)), format="{message}")
@@ -40,16 +40,16 @@ def event(number: int) -> Event:
 
 
 def waiting_for(number: int) -> tuple[Callable[[Event], None], threading.Event]:
-    """A subscriber, and what is set when it has heard of `number`."""
-    heard = threading.Event()
-    return (lambda one: heard.set() if one == event(number) else None), heard
+    """A subscriber, and the threading event that it sets when it gets event `number`."""
+    received = threading.Event()
+    return (lambda one: received.set() if one == event(number) else None), received
 
 
 def refuse(_: Event) -> NoReturn:
     raise RuntimeError("the subscriber's own bug")
 
 
-def test_each_subscriber_hears_every_event_in_order(feed: Feed) -> None:
+def test_each_subscriber_gets_every_event_in_order(feed: EventFeed) -> None:
     one: list[Event] = []
     other: list[Event] = []
     feed.subscribe(one.append)
@@ -62,7 +62,7 @@ def test_each_subscriber_hears_every_event_in_order(feed: Feed) -> None:
     assert one == other == [event(number) for number in range(100)]
 
 
-def test_events_come_on_a_thread_that_is_not_the_emitters(feed: Feed) -> None:
+def test_events_are_delivered_on_another_thread_than_the_emitters(feed: EventFeed) -> None:
     threads: list[threading.Thread] = []
     feed.subscribe(lambda _: threads.append(threading.current_thread()))
 
@@ -73,49 +73,53 @@ def test_events_come_on_a_thread_that_is_not_the_emitters(feed: Feed) -> None:
     assert threads[0] is not threading.current_thread()
 
 
-def test_an_event_from_before_a_subscription_is_not_heard(feed: Feed) -> None:
-    heard: list[Event] = []
+def test_events_from_before_a_subscription_are_not_delivered(feed: EventFeed) -> None:
+    received: list[Event] = []
     feed.emit(event(1))
-    feed.subscribe(heard.append)
+    feed.subscribe(received.append)
     feed.emit(event(2))
     feed.close()
 
-    assert heard == [event(2)]
+    assert received == [event(2)]
 
 
-def test_a_subscriber_that_raises_holds_up_nobody_and_its_trouble_is_said(feed: Feed, log: list[str]) -> None:
-    heard: list[Event] = []
+def test_a_subscriber_that_raises_is_logged_and_does_not_affect_others(
+    feed: EventFeed, log: list[str]
+) -> None:
+    received: list[Event] = []
     feed.subscribe(refuse)
-    feed.subscribe(heard.append)
+    feed.subscribe(received.append)
 
     feed.emit(ScaleSetChanged(at=1.0, state="ok", reason=""))
     feed.emit(event(2))
     feed.close()
 
-    assert [one.at for one in heard] == [1.0, 2.0]
-    assert log[0] == ('a subscriber failed on ScaleSetChanged: RuntimeError("the subscriber\'s own bug")\n')
+    assert [one.at for one in received] == [1.0, 2.0]
+    assert log[0] == (
+        'an event subscriber failed on ScaleSetChanged: RuntimeError("the subscriber\'s own bug")\n'
+    )
 
 
-def test_nothing_is_heard_after_the_subscription_ended(feed: Feed) -> None:
-    heard: list[Event] = []
-    end = feed.subscribe(heard.append)
-    other, heard_two = waiting_for(2)
+def test_nothing_is_delivered_after_unsubscribing(feed: EventFeed) -> None:
+    received: list[Event] = []
+    end = feed.subscribe(received.append)
+    other, received_two = waiting_for(2)
     feed.subscribe(other)
 
     end()
     end()
     feed.emit(event(2))
 
-    assert heard_two.wait(LIMIT)
-    assert heard == []
+    assert received_two.wait(LIMIT)
+    assert received == []
 
 
-def test_a_subscriber_may_end_its_subscription_while_it_is_called(feed: Feed) -> None:
-    heard: list[Event] = []
+def test_a_subscriber_may_unsubscribe_while_it_is_called(feed: EventFeed) -> None:
+    received: list[Event] = []
     ends: list[Callable[[], None]] = []
 
     def once(one: Event) -> None:
-        heard.append(one)
+        received.append(one)
         ends[0]()
 
     ends.append(feed.subscribe(once))
@@ -123,27 +127,27 @@ def test_a_subscriber_may_end_its_subscription_while_it_is_called(feed: Feed) ->
     feed.emit(event(2))
     feed.close()
 
-    assert heard == [event(1)]
+    assert received == [event(1)]
 
 
-def test_without_subscribers_nothing_is_kept_and_no_thread_runs(feed: Feed) -> None:
+def test_without_subscribers_nothing_is_kept_and_no_thread_runs(feed: EventFeed) -> None:
     before = threading.active_count()
     feed.emit(event(1))
 
     assert threading.active_count() == before
 
 
-def test_closing_twice_or_before_any_subscription_is_harmless(feed: Feed) -> None:
+def test_closing_twice_or_before_any_subscription_is_harmless(feed: EventFeed) -> None:
     feed.close()
     feed.subscribe(refuse)
     feed.close()
     feed.close()
 
 
-def test_a_subscriber_from_before_a_close_hears_what_follows_it(feed: Feed) -> None:
-    """A system may be started again after its stop; who subscribed once stays subscribed."""
-    one, heard_one = waiting_for(1)
-    other, heard_other = waiting_for(2)
+def test_a_subscription_survives_a_close(feed: EventFeed) -> None:
+    """A system can be started again after a stop, and its subscribers stay subscribed."""
+    one, received_one = waiting_for(1)
+    other, received_other = waiting_for(2)
     feed.subscribe(one)
     feed.subscribe(other)
 
@@ -151,5 +155,5 @@ def test_a_subscriber_from_before_a_close_hears_what_follows_it(feed: Feed) -> N
     feed.close()
     feed.emit(event(2))
 
-    assert heard_one.is_set()
-    assert heard_other.wait(LIMIT)
+    assert received_one.is_set()
+    assert received_other.wait(LIMIT)

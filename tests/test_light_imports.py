@@ -1,4 +1,4 @@
-"""`runner version` pays for click and nothing else (docs/architecture.md § In one picture)."""
+"""`runner version` and `--help` import no heavy library (docs/architecture.md § In one picture)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ finally:
 
 
 def loaded(program: str) -> set[str]:
-    """Names of the top-level modules that the program has loaded at its end."""
+    """Names of the top-level modules that a program has imported at its end."""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     return {name.split(".")[0] for name in json.loads(done.stderr.splitlines()[-1])}
 

@@ -40,12 +40,12 @@ def test_new_names_are_new() -> None:
         "runner-01234567\n",
     ],
 )
-def test_what_is_not_ours_does_not_pass_for_a_runners_name(name: str) -> None:
+def test_other_names_are_not_runner_names(name: str) -> None:
     assert not RUNNER_NAME.match(name)
 
 
 @pytest.mark.parametrize("owner", ["", "0" * 31, "0" * 33, "g" * 32, "A" * 32, "0" * 32 + "\n"])
-def test_what_is_no_owner_id_does_not_pass_for_one(owner: str) -> None:
+def test_other_texts_are_not_owner_ids(owner: str) -> None:
     assert not OWNER_ID.match(owner)
 
 
@@ -74,7 +74,7 @@ def test_url_group_and_name_each_tell_scale_sets_apart(other: ScaleSetKey) -> No
     assert other != ScaleSetKey.of("https://github.com/my-org", "default", "linux")
 
 
-def test_a_key_reads_as_its_place_and_name() -> None:
+def test_a_key_is_printed_as_url_group_and_name() -> None:
     key = ScaleSetKey.of("https://github.com/My-Org/", "Default", "Linux")
 
     assert str(key) == "https://github.com/my-org default/linux"

@@ -1,4 +1,4 @@
-"""The names that embedders may rely on; all else may change."""
+"""The public names for embedding programs; everything else may change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/reliability.md: a row for every fault of the catalogue, and no test that does not exist."""
+"""docs/reliability.md has a row for every fault, and names only tests that exist."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ FAULTS = [f"F{number}" for number in range(1, 87)]
 ROWS = dict(re.findall(r"^\| (F\d+) \| .+? \| (.+) \|$", PAGE, re.MULTILINE))
 NAMED = re.compile(r"`([\w/]+\.py)::(\w+)`")
 SHORT = dict(re.findall(r"^\| (\w+) \| `([\w/]+\.py::\w+)` \|$", PAGE, re.MULTILINE))
-"""Tests with a case of each fault, by the short name that stands for them in the rows."""
+"""Tests with one case per fault, by the short name used in the rows."""
 
 
 def parsed(file: str) -> ast.Module:
-    """`testing/…` is the package's own suite for authors of backends, all else is ours."""
+    """Parse a file below `tests`; `testing/…` is the contract suite in the package."""
     path = (PACKAGE if file.startswith("testing/backend_contract") else TESTS) / file
     return ast.parse(path.read_text())
 
@@ -29,7 +29,7 @@ def functions(module: ast.Module) -> set[str]:
 
 
 def faults_with_a_case(short: str) -> set[str]:
-    """Which faults stand in the tables of cases of the test's file; `F9 list` is one of F9's."""
+    """The faults in the tables of cases of the test's file; `F9 list` is a case of F9."""
     file, _, _ = SHORT[short].partition("::")
     keys = [
         key.value
@@ -54,7 +54,7 @@ def test_every_named_test_exists() -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_row_names_a_test_or_says_why_not(fault: str) -> None:
+def test_a_row_names_a_test_or_says_why_there_is_none(fault: str) -> None:
     shorts = [word for word in re.split(r"[,;] ", ROWS[fault]) if word in SHORT]
 
     assert shorts or NAMED.search(ROWS[fault]) or re.search(r"not yet: \w+", ROWS[fault])

@@ -27,7 +27,7 @@ def test_durations_are_read_as_go_reads_them(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5", "5x", "s", "-5s", "5 s", "1h-2m", "5s5", "1d", "∞", "٣s", "5S"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_invalid_durations_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_duration(text)
 
@@ -71,7 +71,7 @@ def test_sizes_are_read_with_their_unit(text: str, size: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "GiB", "-1GiB", "10 apples", "1,5G", "10%"])
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_invalid_sizes_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_size(text)
 

@@ -1,4 +1,4 @@
-"""What people install holds everything that the source tree holds."""
+"""The wheel contains the whole package and nothing else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = PACKAGE.parent
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy, so that no build folder appears in the tree."""
+    """Built from a copy, so that no build directory appears in the source tree."""
     source = tmp_path_factory.mktemp("source")
     for name in ("pyproject.toml", "setup.cfg", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)

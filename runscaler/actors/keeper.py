@@ -61,7 +61,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         """Who gets the result of the listing in progress."""
         self._list_failures = 0
         self._list_turn = 0
-        self._down: m.ThingDown | None = None
+        self._down: m.BackendUnavailable | None = None
         self._interrupt = Interrupt()
         self._events: Stoppable | None = None
         self._list_worker = context.make_worker_pool(f"{name} list", 1, self.tell_self)
@@ -89,9 +89,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         match message:
             case m.ResourceEnded():
                 self.resource_ended(message)
-            case m.ThingDown():
+            case m.BackendUnavailable():
                 self._backend_down(message)
-            case m.ThingUp():
+            case m.BackendAvailable():
                 self._backend_up()
             case m.JoinKeeper(key, ref, settings):
                 self._attach(key, AttachedSet(ref, settings))
@@ -141,7 +141,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             if key is None or key == one:
                 self.send(attached.ref, message)
 
-    def _backend_down(self, down: m.ThingDown) -> None:
+    def _backend_down(self, down: m.BackendUnavailable) -> None:
         self._down = down
         logger.debug("{} does not answer: {}; it keeps trying", self.backend.name, down.reason)
         self.notify(m.BackendDown(down.reason, down.fixes))

@@ -19,16 +19,16 @@ from runscaler.errors import (
     AccessDenied,
     GitHubError,
     Interrupted,
+    MalformedReply,
     NotFound,
     QueueTokenExpired,
     RateLimited,
     Refused,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     SessionConflict,
     SessionGone,
     Unreachable,
-    Unreadable,
 )
 from runscaler.github.base import ScaleSetId, Session, Trouble
 from runscaler.policy.backoff import Backoff
@@ -48,8 +48,8 @@ DENIED_SECONDS = 60.0
 """Between two attempts with a credential that GitHub refuses (docs/protocol.md § 3.3)."""
 ACKNOWLEDGE_SECONDS = 5.0
 """How long one acknowledgement is retried before the next poll goes ahead without it."""
-UNREADABLE_POLLS = 3
-"""Unreadable replies in a row after which a new session is opened: without a message id there is nothing to
+MALFORMED_POLLS = 3
+"""Malformed replies in a row after which a new session is opened: without a message id there is nothing to
 acknowledge, so the same message would come for ever (fault F9)."""
 _BACKOFF = Backoff(first=1.0, cap=60.0)
 
@@ -92,7 +92,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self._logged_unacknowledged = False
         self._failures = 0
         """Turns in a row that failed."""
-        self._unreadable = 0
+        self._malformed = 0
         """Polls in a row whose reply could not be read."""
         self._lost_sessions = 0
         """Sessions lost in a row without a single poll that returned."""
@@ -177,9 +177,9 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self._schedule_turn(wait)
 
     def _turn_failed(self, error: GitHubError) -> None:
-        unreadable = self._session is not None and isinstance(error, Unreadable)
-        self._unreadable = self._unreadable + 1 if unreadable else 0
-        if self._unreadable >= UNREADABLE_POLLS:
+        malformed = self._session is not None and isinstance(error, MalformedReply)
+        self._malformed = self._malformed + 1 if malformed else 0
+        if self._malformed >= MALFORMED_POLLS:
             self._session_lost(error)
             return
         self._failures += 1
@@ -198,7 +198,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self.report(m.ListenerTroubled(Trouble.of(error, self.clock.monotonic() + wait)))
 
     def _turn_succeeded(self) -> None:
-        self._unreadable = 0
+        self._malformed = 0
         if self._failures:
             self._failures = 0
             self.report(m.ListenerTroubled(None))
@@ -308,8 +308,8 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         """Whether it succeeded. If not, the batch is tried again, after the others; polls go on from behind
         it (docs/protocol.md § 5.5)."""
         try:
-            self._service.acknowledge(session, batch_id, self._interrupt, patience=ACKNOWLEDGE_SECONDS)
-        except (ServerTrouble, Unreachable, Refused) as error:
+            self._service.acknowledge(session, batch_id, self._interrupt, retry_for=ACKNOWLEDGE_SECONDS)
+        except (ServerError, Unreachable, Refused) as error:
             self._unacknowledged.remove(batch_id)
             self._unacknowledged.append(batch_id)
             level = "DEBUG" if self._logged_unacknowledged else "INFO"

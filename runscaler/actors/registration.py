@@ -13,7 +13,7 @@ from loguru import logger
 
 from runscaler.errors import GitHubError, Refused
 from runscaler.github.base import ScaleSetId
-from runscaler.github.fields import shown
+from runscaler.github.fields import escaped
 
 if TYPE_CHECKING:
     from runscaler.clock import Clock
@@ -80,7 +80,7 @@ class Registration:
         if accepted is None:
             return
         try:
-            found = self._service.scale_set(ScaleSetId(accepted.id), self._interrupt, patience=0.0)
+            found = self._service.scale_set(ScaleSetId(accepted.id), self._interrupt, retry_for=0.0)
             if found is not None and (changes := _differences(found, accepted)):
                 self._log.warning("somebody changed the scale set ({}): changing it back", changes)
                 self._accept(self._update(found, accepted.runner_group_id))
@@ -128,16 +128,16 @@ def _differences(found: RunnerScaleSet, wanted: RunnerScaleSet) -> str:
     counts as equal."""
     differences = []
     if found.name and found.name.lower() != wanted.name.lower():
-        differences.append(f"name {shown(found.name, SHOWN_CHARACTERS)!r} instead of {wanted.name!r}")
+        differences.append(f"name {escaped(found.name, SHOWN_CHARACTERS)!r} instead of {wanted.name!r}")
     if found.runner_group_id not in (0, wanted.runner_group_id):
         group = found.runner_group_name or str(found.runner_group_id)
         differences.append(
-            f"runner group {shown(group, SHOWN_CHARACTERS)!r} instead of {wanted.runner_group_id}"
+            f"runner group {escaped(group, SHOWN_CHARACTERS)!r} instead of {wanted.runner_group_id}"
         )
     if _lower(found.labels) != _lower(wanted.labels):
         labels = ", ".join(found.labels) or "none"
         wanted_labels = ", ".join(wanted.labels)
-        differences.append(f"labels {shown(labels, SHOWN_CHARACTERS)!r} instead of {wanted_labels!r}")
+        differences.append(f"labels {escaped(labels, SHOWN_CHARACTERS)!r} instead of {wanted_labels!r}")
     return "; ".join(differences)
 
 

@@ -176,6 +176,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         if decision is None:
             return
         name, delay = decision.name, decision.delay
+        self._unanswered.pop(name, None)
         if crash.handling.startswith(m.BATCH):
             self._batch_crashes[name, crash.handling.removeprefix(m.BATCH).strip()] += 1
         settings = self._settings_of(name)
@@ -249,7 +250,6 @@ class RootActor(SupervisedActor[m.RootMessage]):
         See docs/architecture.md § Supervision.
         """
         now = self.clock.monotonic()
-        self._unanswered = {name: at for name, at in self._unanswered.items() if self.children.ref(name)}
         for name in self.children.names():
             if self.children.ref(name) is not None and name not in self._unanswered:
                 self._unanswered[name] = now
@@ -295,6 +295,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         return draining and self._settings_of(name) is None
 
     def _child_ended(self, name: str) -> None:
+        self._unanswered.pop(name, None)
         self.children.forget(name)
         if self._stopping:
             self._continue_stop()

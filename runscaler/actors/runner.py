@@ -23,12 +23,12 @@ from runscaler.errors import (
     ImageMissing,
     Interrupted,
     JobStillRunning,
-    PlacesTaken,
     RateLimited,
     RunscalerError,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     Unreachable,
+    VmLimitReached,
 )
 from runscaler.github.base import ScaleSetId
 from runscaler.policy.backoff import Backoff
@@ -47,7 +47,7 @@ OUTPUT_BYTES = 64 * 1024
 """How much of a failed runner's output is kept (docs/behaviour.md § 5.4)."""
 DEREGISTER_SECONDS = 30.0
 """Between two attempts at the pending deregistrations (docs/protocol.md § 7)."""
-GITHUB_AWAY = (Unreachable, ServerTrouble, RateLimited)
+GITHUB_AWAY = (Unreachable, ServerError, RateLimited)
 """Errors that any other call to GitHub would meet just now, too."""
 _REMOVAL_BACKOFF = Backoff(first=1.0, cap=30.0)
 
@@ -172,7 +172,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
                 error.fixes,
                 rate_limited=isinstance(error, RateLimited),
                 image_missing=isinstance(error, ImageMissing),
-                vm_limit_reached=isinstance(error, PlacesTaken),
+                vm_limit_reached=isinstance(error, VmLimitReached),
             )
         )
         if may_be_registered:
@@ -227,7 +227,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         if current is None or not current.runner_id:
             return
         try:
-            found = self._service.runner(current.runner_id, self._interrupt, patience=5.0)
+            found = self._service.runner(current.runner_id, self._interrupt, retry_for=5.0)
         except (GitHubError, Interrupted):
             return  # the scale set checks again
         self.report(m.RegistrationChecked(self._slot, generation, found is not None))
@@ -337,11 +337,11 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         """Without an id (0) the runner is looked up by name, and removed only if it is of this scale set
         (docs/protocol.md § 4.6)."""
         if not runner_id:
-            found = self._service.find_runner(runner, self._interrupt, patience=5.0)
+            found = self._service.find_runner(runner, self._interrupt, retry_for=5.0)
             if found is None or found.scale_set_id not in (0, self._scale_set_id):
                 return
             runner_id = found.id
-        self._service.remove_runner(runner_id, self._interrupt, patience=5.0)
+        self._service.remove_runner(runner_id, self._interrupt, retry_for=5.0)
 
     def _stop_in_order(self) -> None:
         self._deregister_pending(*self._pending)

@@ -82,7 +82,7 @@ class TartSlotActor(KeeperActor):
     def started(self) -> None:
         super().started()
         self._pool_workers.submit(
-            self._placed.warm_ones,
+            self._placed.warm_resources,
             done=lambda found: m.WarmVmsFound(tuple(found)),
             failed=lambda error: m.WarmVmsFound((), str(error)),
         )
@@ -97,14 +97,14 @@ class TartSlotActor(KeeperActor):
 
     def scale_set_joined(self, key: ScaleSetKey) -> None:
         """Drops the claims of the scale set's earlier actor, if there was one."""
-        self._kinds[key] = self._placed.kind_of_warm(self.scale_sets[key].settings)
+        self._kinds[key] = self._placed.warm_kind(self.scale_sets[key].settings)
         self._stopping_sets.discard(key)
         self._shown_holders.pop(key, None)
         self._claims = {of: claim for of, claim in self._claims.items() if of[0] != key}
 
     def image_prepared(self, key: ScaleSetKey) -> None:
         self._image_ready.add(key)
-        self._kinds[key] = self._placed.kind_of_warm(self.scale_sets[key].settings)
+        self._kinds[key] = self._placed.warm_kind(self.scale_sets[key].settings)
         self._take_steps()
 
     def scale_set_left(self, key: ScaleSetKey, *, keep: bool) -> None:

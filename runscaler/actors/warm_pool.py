@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler.actors import messages as m
-from runscaler.backends.base import Warm
-from runscaler.errors import PlacesTaken
+from runscaler.backends.base import WarmResource
+from runscaler.errors import VmLimitReached
 from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
 from runscaler.policy.vm_slots import Stage, WarmVm
@@ -40,7 +40,7 @@ class _PooledVm:
     kind: str
     since: float
     stage: Stage = Stage.BOOTING
-    warm: Warm | None = None
+    warm: WarmResource | None = None
     removal_failures: int = 0
     interrupt: Interrupt = field(default_factory=Interrupt)
 
@@ -84,7 +84,7 @@ class WarmPool:
         vm = _PooledVm(place, kind, self._clock.monotonic())
         self._vms[_vm_slot_of(place)] = vm
         self._workers.submit(
-            lambda: self._backend.warm(settings, place, vm.interrupt),
+            lambda: self._backend.make_warm(settings, place, vm.interrupt),
             done=m.WarmVmReady,
             failed=lambda error: _boot_failed(place, kind, error),
         )
@@ -98,7 +98,7 @@ class WarmPool:
     def remove_unused(self, granted: Place, kind: str) -> None:
         """Remove the warm VM that was granted with this place, if it is still there: no runner used it."""
         place, now = replace(granted, warm=""), self._clock.monotonic()
-        warm = Warm(granted.warm, kind, place, ready_at=0.0)
+        warm = WarmResource(granted.warm, kind, place, ready_at=0.0)
         self._vms[_vm_slot_of(place)] = _PooledVm(place, kind, now, Stage.READY, warm)
         self.remove(_vm_slot_of(place), "the runner that it was granted to did not use it")
 
@@ -125,14 +125,14 @@ class WarmPool:
 
     # -- what happened ------------------------------------------------------------------------------
 
-    def adopt(self, found: Iterable[Warm]) -> None:
+    def adopt(self, found: Iterable[WarmResource]) -> None:
         """Take over the ready VMs that an earlier process left."""
         for warm in found:
             since = self._clock.monotonic() - max(0.0, self._clock.wall() - warm.ready_at)
             logger.info("took over the warm VM {} in VM slot {}", warm.id, warm.place.vm_slot)
             self._vms[_vm_slot_of(warm.place)] = _PooledVm(warm.place, warm.kind, since, Stage.READY, warm)
 
-    def booted(self, warm: Warm) -> None:
+    def booted(self, warm: WarmResource) -> None:
         vm = self._vms.get(_vm_slot_of(warm.place))
         if vm is None:
             return
@@ -188,7 +188,7 @@ class WarmPool:
         assert warm is not None, "a boot in progress is cut instead"
         vm.interrupt = interrupt
         self._workers.submit(
-            lambda: self._backend.cool(warm, interrupt),
+            lambda: self._backend.remove_warm(warm, interrupt),
             done=lambda _: m.WarmVmRemoved(vm.place),
             failed=lambda error: m.WarmRemovalFailed(vm.place, str(error)),
         )
@@ -203,4 +203,4 @@ def _vm_slot_of(place: Place) -> int:
 
 
 def _boot_failed(place: Place, kind: str, error: RunscalerError) -> m.WarmBootFailed:
-    return m.WarmBootFailed(place, kind, str(error), vm_limit_reached=isinstance(error, PlacesTaken))
+    return m.WarmBootFailed(place, kind, str(error), vm_limit_reached=isinstance(error, VmLimitReached))

@@ -1,8 +1,11 @@
-"""The interface of a backend: where runners live. A backend's author needs no word of actors.
+"""The interface between the actors and a backend, which is where runners live.
 
-One `Backend` object per real thing (an engine, the host's processes, a swarm), shared by all scale
-sets on it and called from many threads at once; what differs between sets travels in the order.
-`runscaler.testing.backend_contract` is the specification, `backends/memory.py` the shortest example.
+To write a backend: implement `Backend` and `BackendFactory`, register the factory under the entry point
+group `runscaler.backends`, and let `runscaler.testing.backend_contract` test it. `backends/memory.py` is
+the shortest example. An author need not know about actors.
+
+There is one `Backend` object for each engine or host. All its scale sets share it and call it from many
+threads at once; what differs between scale sets comes with each call.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class ResourceState(StrEnum):
-    """`RUNNING`: its main process lives. `ENDED`: it does not (or never started)."""
+    """Whether the main process of a resource runs. One that never started counts as ended."""
 
     RUNNING = "running"
     ENDED = "ended"
@@ -32,7 +35,7 @@ class ResourceState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a resource ended, as far as the backend can tell; `at` is wall-clock seconds."""
+    """How a resource ended, as far as the backend knows. `at` is in wall-clock seconds, 0 if unknown."""
 
     exit_code: int | None = None
     signal: int | None = None
@@ -42,9 +45,9 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a slot needs beyond itself on its host: a VM slot with its MAC. Empty for containers.
+    """What a runner needs of its host besides a slot: a VM slot and its MAC address. Empty for containers.
 
-    `warm` is the id of a `Warm` one that waits there: everything but the JIT configuration is done.
+    `warm` is the id of the `WarmResource` in it that the runner is to use, if there is one.
     """
 
     vm_slot: int | None = None
@@ -54,11 +57,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What a backend made for a runner, as read back from the marks on it.
+    """What a backend made for a runner: a container, a process, a VM.
 
-    `id` is the backend's own (container id, directory name); `created_at` wall-clock seconds;
-    `runner_id` GitHub's id, 0 where the mark is missing; `ending` is set once it ended; `place` is the
-    one on the host that it takes.
+    `id` is the backend's own (container id, directory name). The rest is read back from what the backend
+    wrote on the resource. `runner_id` is GitHub's id, 0 if unknown. `created_at` is in wall-clock seconds.
+    `ending` is set once the resource has ended. `place` is the one that it occupies.
     """
 
     id: str
@@ -75,10 +78,10 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class RunnerOrder:
-    """Everything that starting one runner takes.
+    """Which runner to start, and with what.
 
-    `jit()` is called exactly once, on the thread of `start`, when the resource can take the
-    configuration; what it raises passes through `start`. `deadline` is on the monotonic clock.
+    `jit` fetches the JIT configuration. `Backend.start` calls it exactly once, on its own thread, as soon
+    as the resource can take the configuration, and lets its errors pass. `deadline` is in monotonic seconds.
     """
 
     key: ScaleSetKey
@@ -92,9 +95,9 @@ class RunnerOrder:
 
 @dataclass(frozen=True, slots=True)
 class ResourceEnded:
-    """Observed: a resource of ours ended or vanished (`ending` None: it is simply not there).
+    """Observed: a resource of ours ended, or is gone if `ending` is None.
 
-    `key` is its scale set where the backend knows it at once: then no other set is bothered.
+    `key` is its scale set if the backend knows it without asking; then no other scale set is told.
     """
 
     resource_id: str
@@ -103,35 +106,37 @@ class ResourceEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class ThingDown:
-    """Observed: the engine or tool stopped answering; said once until `ThingUp`."""
+class BackendUnavailable:
+    """Observed: the engine or tool stopped answering. Reported once until `BackendAvailable`."""
 
     reason: str
     fixes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class ThingUp:
-    """Observed: it answers (again). Said first thing after `watch` when it does."""
+class BackendAvailable:
+    """Observed: the engine or tool answers, for the first time or again."""
 
 
-Observation = ResourceEnded | ThingDown | ThingUp
+Observation = ResourceEnded | BackendUnavailable | BackendAvailable
 
 
 class Progress(Protocol):
-    """Told how far a long preparation is; `done` and `total` in bytes, total 0 while unknown."""
+    """Called with how far a long preparation is, in bytes; `total` is 0 while unknown."""
 
     def __call__(self, what: str, done: int, total: int, /) -> None: ...
 
 
 class Stoppable(Protocol):
+    """Something that runs until it is stopped."""
+
     def stop(self) -> None:
-        """End it and return when it has ended; harmless when repeated."""
+        """Stop it, and return when it has stopped. May be called more than once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """A periodic piece of housekeeping: `run` returns one line of what it did, empty for nothing."""
+    """Periodic housekeeping, every `interval` seconds. `run` returns one line about what it did, or ""."""
 
     name: str
     interval: float
@@ -139,52 +144,63 @@ class Sweep:
 
 
 class Backend(Protocol):
-    """See the module's docstring. All errors raised are `BackendError`s or `Interrupted`."""
+    """An engine or host on which runners can be started. Thread-safe.
+
+    All methods may block, except `watch`, which reports from threads of the backend's own. They raise
+    `BackendError` (`BackendDown` if the engine or tool does not answer), and `Interrupted` once their
+    interrupt is set.
+    """
 
     @property
     def name(self) -> str:
-        """The kind of backend and the real thing it stands for: "docker unix:///var/run/docker.sock"."""
+        """The kind of backend, and which engine or host it is if there can be several:
+        "docker unix:///var/run/docker.sock"."""
 
     def check(self, settings: ScaleSetSettings) -> list[Finding]:
-        """Usable for these settings? Every problem, with fixes; changes nothing, pulls nothing."""
+        """Everything that keeps runners with these settings from starting, with possible fixes. Changes and
+        downloads nothing."""
 
     def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
-        """Make images and volumes present. Returns at once when they are; may take minutes."""
+        """Make images and volumes present. Takes minutes if an image must be pulled, and returns at once
+        if all is there. Raises `ImageMissing` if an image cannot be had."""
 
     def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
-        """Create and start; returns when the resource runs. A failure leaves nothing behind."""
+        """Create a resource and start the runner in it. Returns when it runs. If that fails, nothing of it
+        is left. Raises `StartFailed`, `ImageMissing`, and what `order.jit` raises."""
 
     def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt) -> None:
-        """Idempotent; returns when it is gone. Without `force` only what has ended is removed, and
-        a running one raises `BackendError`."""
+        """Remove a resource, and return when it is gone; no error if it is gone already. One that still runs
+        is removed only by `force`; otherwise it raises `BackendError`."""
 
     def inventory(self) -> list[Resource]:
-        """All resources with our owner's mark, in any state. Foreign ones are never listed."""
+        """All resources of our owner, in any state, and none of other owners."""
 
     def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
-        """The last `tail` bytes of its output; empty where it left none."""
+        """The last `tail` bytes of the runner's output; empty if there is none."""
 
     def runs_a_job(self, resource: Resource, interrupt: Interrupt) -> bool | None:
-        """Is a `Runner.Worker` process inside? None: cannot tell."""
+        """Does a `Runner.Worker` process run in it? None: that cannot be told."""
 
     def watch(self, since: float, report: Callable[[Observation], None]) -> Stoppable:
-        """Report ends and availability as they happen, from wall-clock `since` on, until stopped.
+        """Report what happens, from wall-clock second `since` on, until stopped. Returns at once.
 
-        `report` is called on the backend's own threads. A broken stream is taken up again where it
-        ended; after `ThingUp` the receiver takes an inventory, so nothing need be replayed."""
+        The first report says whether the backend is available. `report` is called on threads of the
+        backend. When events may have been missed, `BackendAvailable` is reported again: the receiver then
+        takes an inventory.
+        """
 
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
-        """Periodic housekeeping that these sets ask for."""
+        """The housekeeping that these scale sets ask for."""
 
     def close(self) -> None:
-        """Release connections; the resources stay."""
+        """Close connections. Resources stay."""
 
 
 @dataclass(frozen=True, slots=True)
-class Warm:
-    """A resource made ahead of demand, ready for any runner of the scale sets that want its `kind`.
+class WarmResource:
+    """A resource made ahead of demand. All that it lacks is a JIT configuration.
 
-    `kind` is what they must agree in (image, size), as one line; `ready_at` wall-clock seconds.
+    Runners whose settings give the same `kind` can use it. `ready_at` is in wall-clock seconds.
     """
 
     id: str
@@ -195,46 +211,50 @@ class Warm:
 
 @runtime_checkable
 class PlacedBackend(Backend, Protocol):
-    """A backend whose host has few places, shared with other programs, and who can make warm ones.
+    """A backend whose host has few places, which it shares with other programs, and that can prepare
+    resources ahead of demand.
 
-    Its places are handed out by the actor of VM slots (docs/architecture.md § VM slots and the warm pool): no `start` without one. `watch`
-    reports the end of a warm one too.
+    The actor of VM slots hands the places out (docs/architecture.md § VM slots and the warm pool): `start`
+    needs an order with one. `watch` also reports the end of a warm resource.
     """
 
-    def kind_of_warm(self, settings: ScaleSetSettings) -> str:
-        """The `Warm.kind` that runners with these settings can use. No call to the outside."""
+    def warm_kind(self, settings: ScaleSetSettings) -> str:
+        """The `WarmResource.kind` that runners with these settings can use. Does not block."""
 
-    def claim_place(self, most: int, but: Collection[int] = ()) -> Place | None:
-        """The lowest free place of the host, ours until it is returned or a resource in it ends; None
-        while `most` are taken, by whomever. VM slots in `but` count as taken though nothing lives in
-        them. Quick: files and locks only."""
+    def claim_place(self, most: int, excluding: Collection[int] = ()) -> Place | None:
+        """Claim the lowest free place; None if `most` places of the host are taken, by whomever.
+
+        It is ours until it is returned, or until a resource in it ends. VM slots in `excluding` count as
+        taken. Only uses files and locks, so it does not block for long.
+        """
 
     def return_place(self, place: Place) -> None:
-        """Not wanted any more. A place in which something lives stays taken until that has ended."""
+        """Give up a claim. A place with a resource in it stays taken until that has ended."""
 
     def claimed_places(self) -> list[Place]:
-        """All that were claimed and not returned."""
+        """All places that were claimed and not returned."""
 
     def place_holders(self) -> str:
-        """Who holds the host's places, for people: "runner-0a1b2c3d, sequoia-test (not ours)"."""
+        """Who holds the host's places, for people to read: "runner-0a1b2c3d, sequoia-test (not ours)"."""
 
-    def warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> Warm:
-        """Make one in `place`; returns when it could take a JIT configuration. A failure leaves nothing
-        behind but the claim to its place. `start` with `Place.warm` uses it up, whatever comes of it."""
+    def make_warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> WarmResource:
+        """Make a resource in `place`, and return when it can take a JIT configuration. If that fails, only
+        the claim to its place is left. A `start` with its id in `Place.warm` uses it up, even one that fails.
+        """
 
-    def warm_ones(self) -> list[Warm]:
-        """Those that an earlier process left and that still answer; what does not is removed here."""
+    def warm_resources(self) -> list[WarmResource]:
+        """Those that an earlier process made and that still answer. Those that do not are removed."""
 
-    def cool(self, warm: Warm, interrupt: Interrupt) -> None:
-        """Remove a warm one. Idempotent; returns when it is gone."""
+    def remove_warm(self, warm: WarmResource, interrupt: Interrupt) -> None:
+        """Remove a warm resource, and return when it is gone; no error if it is gone already."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackendContext:
-    """What every backend gets from the process: its identity, where it may keep files, and time.
+    """What every backend gets from the process.
 
-    `state_dir` is None when nothing is writable (docs/behaviour.md § 4.2): a backend then keeps files in the
-    system's temporary directory, or does without.
+    `owner` must be written on every resource. `state_dir` is a directory to keep files in, None if nothing
+    is writable: then use the system's temporary directory or do without (docs/behaviour.md § 4.2).
     """
 
     owner: OwnerId
@@ -242,11 +262,13 @@ class BackendContext:
     clock: Clock
 
 
-class BackendKind(Protocol):
-    """How the registry makes backends of one name. Sets with equal `thing` share one backend."""
+class BackendFactory(Protocol):
+    """Makes the backends of one name, for example "docker". The registry finds it by that name."""
 
-    def thing(self, settings: ScaleSetSettings) -> str:
-        """What real thing these settings point at, as one line ("docker unix:///var/run/docker.sock")."""
+    def location(self, settings: ScaleSetSettings) -> str:
+        """Which engine or host the settings mean, as one line: "docker unix:///var/run/docker.sock". Scale
+        sets with equal locations share one backend."""
 
-    def open(self, settings: ScaleSetSettings, context: BackendContext) -> Backend:
-        """Make the backend; connects to nothing yet, so that a dead engine does not fail the start."""
+    def create(self, settings: ScaleSetSettings, context: BackendContext) -> Backend:
+        """Make a backend. Must not connect to anything yet, so that an engine which is down does not keep
+        the daemon from starting."""

@@ -1,8 +1,8 @@
-"""Runners that are entries in a table: the fake of tests and benchmarks, and the shortest backend.
+"""A backend whose runners are entries in a table: for tests and benchmarks, and the shortest example.
 
-`MemoryEngine` is the real thing's stand-in and outlives the backends on it, as a Docker engine
-outlives daemons: a second `MemoryBackend` with the same owner adopts, one with another is foreign.
-No threads of its own: observations are reported on the thread that makes them happen.
+`MemoryEngine` stands in for an engine and outlives the backends on it, as a Docker engine outlives
+daemons: a second `MemoryBackend` with the same owner adopts the resources of the first, one with another
+owner does not see them. There are no threads: observations are reported on the thread that causes them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from runscaler.backends.base import Ending, Resource, ResourceEnded, ResourceState, ThingDown, ThingUp
+from runscaler.backends.base import (
+    BackendAvailable,
+    BackendUnavailable,
+    Ending,
+    Resource,
+    ResourceEnded,
+    ResourceState,
+)
 from runscaler.errors import BackendDown, BackendError, StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
@@ -34,7 +41,7 @@ TEST_OWNER = OwnerId("0" * 32)
 
 
 class Gate:
-    """A call held at its door: `entered` is set once one waits there, `release` lets all through."""
+    """Holds calls back. `entered` is set when one waits at it; `release` opens it for good."""
 
     def __init__(self) -> None:
         self.entered = threading.Event()
@@ -45,8 +52,8 @@ class Gate:
         self._open = True
         self._wake()
 
-    def pass_through(self, interrupt: Interrupt) -> None:
-        with interrupt.cutting(self._wake), self._changed:
+    def wait(self, interrupt: Interrupt) -> None:
+        with interrupt.cancelling(self._wake), self._changed:
             self.entered.set()
             self._changed.wait_for(lambda: self._open or interrupt.is_set())
         interrupt.wait(0)
@@ -57,13 +64,13 @@ class Gate:
 
 
 class MemoryEngine:
-    """The table of resources, and what a test can see of it and do to it. Thread-safe."""
+    """The table of resources, with what a test can look up and do. Thread-safe."""
 
     def __init__(self) -> None:
         self.jobs_running: set[str] = set()
         """Ids of the resources in which a job runs."""
         self.peak = 0
-        """The most resources that ever ran at once; `peaks` by scale set."""
+        """The most resources that ran at once; `peaks` has the same for each scale set."""
         self.peaks: Counter[ScaleSetKey] = Counter()
         self.starts = 0
         self._lock = threading.Lock()
@@ -71,7 +78,7 @@ class MemoryEngine:
         self._output: dict[str, bytes] = {}
         self._running: Counter[ScaleSetKey] = Counter()
         self._watchers: dict[MemoryWatch, OwnerId] = {}
-        self._down: ThingDown | None = None
+        self._down: BackendUnavailable | None = None
 
     def resources(self, owner: OwnerId) -> list[Resource]:
         self.answer()
@@ -83,7 +90,7 @@ class MemoryEngine:
             return self._resources.get(resource_id)
 
     def add(self, resource: Resource) -> None:
-        """A new running resource; `StartFailed` where its id is taken."""
+        """Add a running resource. Raises `StartFailed` if its id is taken."""
         with self._lock:
             if resource.id in self._resources:
                 raise StartFailed(f"cannot start {resource.id}: a resource of that name exists")
@@ -94,7 +101,7 @@ class MemoryEngine:
             self.peaks[resource.key] = max(self.peaks[resource.key], self._running[resource.key])
 
     def discard(self, resource_id: str) -> Resource | None:
-        """Take it away without a word to anyone; None where it is not there."""
+        """Remove it without telling watchers; None if it is not there."""
         with self._lock:
             resource = self._resources.pop(resource_id, None)
             self._output.pop(resource_id, None)
@@ -104,7 +111,7 @@ class MemoryEngine:
             return resource
 
     def end(self, resource_id: str, ending: Ending) -> None:
-        """Its main process ends; watchers are told. One that is not running is left as it is."""
+        """Its main process ends, and watchers are told. Does nothing if it does not run."""
         with self._lock:
             resource = self._resources.get(resource_id)
             if resource is None or resource.state is ResourceState.ENDED:
@@ -115,13 +122,13 @@ class MemoryEngine:
         self._tell(ResourceEnded(resource_id, ending, resource.key), resource.owner)
 
     def vanish(self, resource_id: str) -> None:
-        """Somebody removes it by hand; watchers are told that it is not there."""
+        """Somebody else removes it, and watchers are told that it is gone."""
         resource = self.discard(resource_id)
         if resource is not None:
             self._tell(ResourceEnded(resource_id, None, resource.key), resource.owner)
 
     def write(self, resource_id: str, output: bytes) -> None:
-        """The runner prints."""
+        """The runner prints this."""
         with self._lock:
             self._output[resource_id] = self._output.get(resource_id, b"") + output
 
@@ -132,20 +139,21 @@ class MemoryEngine:
         return output[-tail:] if tail > 0 else b""
 
     def down(self, reason: str) -> None:
-        """Stop answering until `up`; watchers are told once."""
+        """Stop answering until `up`. Watchers are told once."""
         with self._lock:
-            known, self._down = self._down, ThingDown(reason)
+            known, self._down = self._down, BackendUnavailable(reason)
         if known is None:
-            self._tell(ThingDown(reason))
+            self._tell(BackendUnavailable(reason))
 
     def up(self) -> None:
+        """Answer again, and tell watchers."""
         with self._lock:
             known, self._down = self._down, None
         if known is not None:
-            self._tell(ThingUp())
+            self._tell(BackendAvailable())
 
     def answer(self) -> None:
-        """Raise `BackendDown` while it is down."""
+        """Raises `BackendDown` while it is down."""
         if self._down is not None:
             raise BackendDown(self._down.reason)
 
@@ -153,7 +161,7 @@ class MemoryEngine:
         watch = MemoryWatch(self, report)
         with self._lock:
             self._watchers[watch] = owner
-            first = self._down or ThingUp()
+            first = self._down or BackendAvailable()
         report(first)
         return watch
 
@@ -182,9 +190,9 @@ class MemoryWatch:
 class MemoryBackend:
     """A backend on a `MemoryEngine`.
 
-    `on_start` is called with each started resource on the thread of `start`, just before it
-    returns, so that a test can play the runner. `latency` is in seconds of the clock, for `start`
-    and `remove`. `findings` is what `check` answers.
+    `on_start` is called with each started resource, on the thread of `start` just before it returns, so
+    that a test can act as the runner. `latency` is how long `start` and `remove` take, in seconds of the
+    clock. `findings` is what `check` returns.
     """
 
     name = "memory"
@@ -208,11 +216,11 @@ class MemoryBackend:
         self._gates: dict[Call, Gate] = {}
 
     def fail_next(self, call: Call, error: Exception) -> None:
-        """The next such call raises this; several queue up."""
+        """The next such call raises `error`. Several errors are raised one after another."""
         self._failures[call].append(error)
 
     def block(self, call: Call) -> Gate:
-        """Such calls wait until the gate is released, or end as interrupted."""
+        """Such calls wait until the gate is released, or until they are interrupted."""
         return self._gates.setdefault(call, Gate())
 
     def end(
@@ -275,13 +283,13 @@ class MemoryBackend:
         return []
 
     def close(self) -> None:
-        """Nothing is held."""
+        """There is nothing to close."""
 
     def _enter(self, call: Call, interrupt: Interrupt | None = None) -> None:
         interrupt = interrupt or Interrupt()
         interrupt.wait(0)
         if (gate := self._gates.get(call)) is not None:
-            gate.pass_through(interrupt)
+            gate.wait(interrupt)
         if failures := self._failures[call]:
             raise failures.popleft()
         self.engine.answer()
@@ -305,17 +313,17 @@ class MemoryBackend:
         )
 
 
-class MemoryKind:
-    """Makes backends on one engine; for tests, which hand theirs in or use the registry's `kind`."""
+class MemoryBackendFactory:
+    """Makes backends on one engine. Tests pass their own, or use that of `factory`."""
 
     def __init__(self, engine: MemoryEngine | None = None) -> None:
         self.engine = engine or MemoryEngine()
 
-    def thing(self, settings: ScaleSetSettings) -> str:
+    def location(self, settings: ScaleSetSettings) -> str:
         return "memory"
 
-    def open(self, settings: ScaleSetSettings, context: BackendContext) -> MemoryBackend:
+    def create(self, settings: ScaleSetSettings, context: BackendContext) -> MemoryBackend:
         return MemoryBackend(context.clock, owner=context.owner, engine=self.engine)
 
 
-kind = MemoryKind()
+factory = MemoryBackendFactory()

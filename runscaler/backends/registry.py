@@ -1,7 +1,7 @@
-"""From the name in a configuration to what makes such backends.
+"""Finds the factory of a backend by the name in a configuration.
 
-The built-in ones stand in a table, because a frozen executable finds no entry points; others come
-through the entry point group `runscaler.backends`, and a built-in name cannot be taken by one.
+Built-in backends are in a table, because a frozen executable has no entry points. Others are found in the
+entry point group `runscaler.backends`; they cannot take a built-in name.
 """
 
 from __future__ import annotations
@@ -13,25 +13,26 @@ from typing import TYPE_CHECKING, cast
 from runscaler.errors import BackendError
 
 if TYPE_CHECKING:
-    from runscaler.backends.base import BackendKind
+    from runscaler.backends.base import BackendFactory
 
 GROUP = "runscaler.backends"
 
 BUILT_IN = {
-    "docker": "runscaler.backends.docker:kind",
-    "process": "runscaler.backends.process:kind",
-    "tart": "runscaler.backends.tart:kind",
+    "docker": "runscaler.backends.docker:factory",
+    "process": "runscaler.backends.process:factory",
+    "tart": "runscaler.backends.tart:factory",
 }
-FOR_TESTS = {"memory": "runscaler.backends.memory:kind"}
+FOR_TESTS = {"memory": "runscaler.backends.memory:factory"}
 
 
 def backend_names() -> list[str]:
-    """The names that `kind_of` knows and a configuration may use, sorted."""
+    """The names that a configuration may use, sorted."""
     return sorted({*BUILT_IN, *(point.name for point in entry_points(group=GROUP))})
 
 
-def kind_of(name: str) -> BackendKind:
-    """The kind of that name, imported when first asked for; `BackendError` names those there are."""
+def factory_for(name: str) -> BackendFactory:
+    """The factory of that name, which is imported now. Raises `BackendError` for an unknown name, or if the
+    import fails."""
     target = BUILT_IN.get(name) or FOR_TESTS.get(name)
     if target is not None:
         return _load(EntryPoint(name, target, GROUP))
@@ -43,9 +44,9 @@ def kind_of(name: str) -> BackendKind:
     )
 
 
-def _load(point: EntryPoint) -> BackendKind:
+def _load(point: EntryPoint) -> BackendFactory:
     try:
-        return cast("BackendKind", getattr(import_module(point.module), point.attr))
+        return cast("BackendFactory", getattr(import_module(point.module), point.attr))
     except (ImportError, AttributeError) as error:
         raise BackendError(
             f"backend {point.name} cannot be loaded from {point.value}: {error}",

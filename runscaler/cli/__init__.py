@@ -1,7 +1,7 @@
-"""The `runner` command: `runscaler.cli.<name>` holds the command `<name>`, loaded when it is named.
+"""The `runner` command line: the module `runscaler.cli.NAME` holds the command NAME.
 
-Commands import what they need inside their function: this module, `version` and the bare help know
-click and nothing else. How a command ends, and with which exit code, is in `endings`.
+A command's module is imported when the command is used, and imports what it needs inside its function, so
+that `runner version` and `runner --help` import little more than click. Exit codes: `exit_codes`.
 """
 
 from __future__ import annotations
@@ -13,31 +13,40 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from runscaler.cli import endings
+from runscaler.cli import exit_codes
 from runscaler.errors import RunscalerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PARTS = frozenset(
-    {"addresses", "console", "endings", "furnishing", "logging", "options", "scenery", "signals", "stage"}
+NOT_COMMANDS = frozenset(
+    {
+        "console",
+        "demo_session",
+        "demo_setup",
+        "demo_view",
+        "exit_codes",
+        "logging",
+        "options",
+        "signals",
+    }
 )
-"""Modules of this package that are no commands."""
+"""Modules of this package that are not commands."""
 ORDER = ("run", "init", "validate", "status", "why", "logs", "drain", "resume", "reload", "demo", "simulate")
-"""The help page's first lines; what is not named here follows in alphabetical order."""
+"""Commands in the order of the help page; all others follow in alphabetical order."""
 
 
 class Program(click.Group):
-    """The root command: its commands are the modules of this package."""
+    """The root command. Its subcommands are the modules of this package."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         import pkgutil
 
-        names = {module.name for module in pkgutil.iter_modules(__path__)} - PARTS
+        names = {module.name for module in pkgutil.iter_modules(__path__)} - NOT_COMMANDS
         return [name for name in ORDER if name in names] + sorted(names - set(ORDER))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if not cmd_name.isidentifier() or cmd_name.startswith("_") or cmd_name in PARTS:
+        if not cmd_name.isidentifier() or cmd_name.startswith("_") or cmd_name in NOT_COMMANDS:
             return None
         try:
             module = importlib.import_module(f"{__name__}.{cmd_name}")
@@ -52,7 +61,7 @@ class Program(click.Group):
         if not args and not ctx.resilient_parsing:
             click.echo(ctx.get_help())
             ctx.exit(0)
-        return super().parse_args(ctx, self._understood(ctx, args))
+        return super().parse_args(ctx, self._rewritten(ctx, args))
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -61,12 +70,12 @@ class Program(click.Group):
         if command is not None:
             _accept_log_level(command, ctx)
         elif not args[0].startswith("-"):
-            raise click.UsageError(endings.unknown_command(args[0], self.list_commands(ctx)), ctx)
+            raise click.UsageError(exit_codes.unknown_command(args[0], self.list_commands(ctx)), ctx)
         return super().resolve_command(ctx, args)
 
-    def _understood(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """`help COMMAND` is `COMMAND --help`; flags of `run` without a command meant `run` to the Go tool."""
-        rest = _behind_config(args)
+    def _rewritten(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Rewrite `help COMMAND` to `COMMAND --help`, and flags alone (as for the Go tool) to `run FLAGS`."""
+        rest = _after_config(args)
         if rest[:1] == ["help"]:
             return [word for word in rest[1:2] if word != "help"] + ["--help"]
         if ctx.resilient_parsing or (rest and not self._is_flag_of_run(ctx, rest[0])):
@@ -93,13 +102,13 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
 @click.command(
     cls=Program,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Try it without an account: runner demo. About one command: runner help COMMAND.",
+    epilog="To try it without a GitHub account: runner demo. Help for one command: runner help COMMAND.",
 )
 @click.option(
     "--config",
     type=click.Path(readable=False),
     metavar="PATH",
-    help="Configuration file; may stand behind the command too.",
+    help="Configuration file; also accepted after the command.",
 )
 @click.option(
     "-v",
@@ -111,11 +120,11 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
     help="Show the version and exit.",
 )
 def program(config: str | None) -> None:
-    """Run GitHub Actions jobs on machines you own: from zero to N runners and back, by demand."""
+    """Run GitHub Actions jobs on your own machines, with runners started and removed on demand."""
 
 
 def execute(words: Sequence[str], prog_name: str | None = None) -> int:
-    """Run one command line to its end; returns the exit code of docs/behaviour.md § 3."""
+    """Run one command line; returns its exit code (docs/behaviour.md § 3)."""
     try:
         result = program.main(list(words), prog_name, standalone_mode=False)
         sys.stdout.flush()
@@ -123,30 +132,30 @@ def execute(words: Sequence[str], prog_name: str | None = None) -> int:
         error.show()
         return error.exit_code
     except click.Abort as error:
-        return endings.aborted(error)
+        return exit_codes.after_abort(error)
     except RunscalerError as error:
-        return endings.failed(error, debug=endings.wants_debug(words))
+        return exit_codes.after_error(error, debug=exit_codes.wants_debug(words))
     except BrokenPipeError:
-        return endings.unheard()
+        return exit_codes.after_lost_output()
     except OSError as error:
         if error.errno != errno.ENOSPC:
             raise
-        return endings.unheard("no space is left on the device that is written to")
+        return exit_codes.after_lost_output("no space left on the device that standard output writes to")
     return result if isinstance(result, int) else 0
 
 
 def main() -> NoReturn:
-    """What the console scripts call: the one place that owns the process's streams and hooks."""
-    endings.open_missing_streams()
+    """The entry point of the console scripts: sets up the process's streams and exception hooks."""
+    exit_codes.open_missing_streams()
     for stream in (sys.stdout, sys.stderr):
-        endings.tolerate_odd_characters(stream)
-    if not endings.wants_debug(sys.argv[1:]):
-        endings.speak_plainly()
+        exit_codes.replace_unencodable_characters(stream)
+    if not exit_codes.wants_debug(sys.argv[1:]):
+        exit_codes.hide_tracebacks()
     sys.exit(execute(sys.argv[1:]))
 
 
-def _behind_config(args: list[str]) -> list[str]:
-    """What follows the root's own `--config PATH`; empty where that is all there is."""
+def _after_config(args: list[str]) -> list[str]:
+    """The arguments after the root command's own `--config PATH`."""
     rest = list(args)
     while rest and (rest[0] == "--config" or rest[0].startswith("--config=")):
         rest = rest[2:] if rest[0] == "--config" else rest[1:]
@@ -154,6 +163,6 @@ def _behind_config(args: list[str]) -> list[str]:
 
 
 def _accept_log_level(command: click.Command, ctx: click.Context) -> None:
-    """Each command takes `--log-level debug`, which shows a failure's traceback; hidden where that is all."""
+    """Accept `--log-level debug`, which shows the traceback of an error; hidden in commands without a log."""
     if not any("--log-level" in parameter.opts for parameter in command.get_params(ctx)):
         command.params.append(click.Option(["--log-level"], hidden=True, expose_value=False))

@@ -1,4 +1,4 @@
-"""`runner completion SHELL`: the script that makes a shell complete our commands and flags."""
+"""`runner completion SHELL`: a script that completes commands and flags in a shell."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ NAMES = ("runner", "runscaler")
 
 
 @click.command(
-    epilog="For this user, once: runner completion bash >> ~/.bashrc (zsh: ~/.zshrc; "
+    epilog="To install it for your user: runner completion bash >> ~/.bashrc (zsh: ~/.zshrc; "
     "fish: ~/.config/fish/completions/runner.fish)."
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the completion script of a shell."""
+    """Print the completion script for a shell."""
     from click.shell_completion import get_completion_class
 
     program = ctx.find_root().command

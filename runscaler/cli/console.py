@@ -1,6 +1,6 @@
-"""What people see: ✓/✗/⚠ lines, errors with their cures, tables. Colour on a terminal only (`NO_COLOR`).
+"""Output for people: ✓/✗/⚠ lines, errors with fixes, tables. Colour only on a terminal without `NO_COLOR`.
 
-Names and labels come from GitHub and engines: whatever is printed goes through `printable`.
+Names and labels from GitHub and engines are untrusted, so everything printed passes through `printable`.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from runscaler.findings import Finding
 
 PLAIN_WIDTH = 200
-"""Columns of a table that goes to a file or pipe: wide enough that nothing is cut."""
+"""Width of a table in a file or pipe, in columns: wide enough that nothing is cut off."""
 
-WORD = 8
-"""Columns that a text keeps where the terminal is too narrow for all of it."""
+MIN_TEXT_WIDTH = 8
+"""The least width of a text column on a narrow terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ MARKS = {Level.OK: Mark("✓", "green"), Level.WARNING: Mark("⚠", "yellow"), L
 
 
 def printable(text: str) -> str:
-    """The text with everything that could move a cursor or forge a line written as an escape."""
+    """The text with line breaks, control and other unprintable characters written as escapes."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -50,7 +50,7 @@ def in_colour(stream: TextIO) -> bool:
 
 
 def say(text: str, *, colour: str | None = None, err: bool = False) -> None:
-    """One line to standard output (or error)."""
+    """Print one line to standard output, or to standard error."""
     stream = sys.stderr if err else sys.stdout
     if colour and in_colour(stream):
         click.secho(text, fg=colour, err=err, color=True)
@@ -59,7 +59,7 @@ def say(text: str, *, colour: str | None = None, err: bool = False) -> None:
 
 
 def show_finding(finding: Finding, *, err: bool = False) -> None:
-    """`✗ [linux] what is wrong`, with its cures below."""
+    """Print `✗ [linux] message` and its fixes below."""
     mark = MARKS[finding.level]
     where = f"[{printable(finding.scale_set)}] " if finding.scale_set else ""
     first, *more = finding.message.splitlines() or [""]
@@ -75,7 +75,7 @@ def show_fixes(fixes: Iterable[str], *, err: bool = False) -> None:
 
 
 def show_error(error: RunscalerError) -> None:
-    """One line on standard error for an error of ours; a configuration's has one for each finding."""
+    """Print an error to standard error: one line, or for a `ConfigError` one line per finding."""
     from runscaler.errors import ConfigError
 
     if isinstance(error, ConfigError):
@@ -92,8 +92,7 @@ def show_json(value: Mapping[str, object]) -> None:
 
 
 def console(stream: TextIO | None = None, *, least: int = 0) -> Console:
-    """Rich's console for standard output, as wide as the terminal, but at least `least` columns; never
-    cutting where there is none."""
+    """A Rich console as wide as the terminal, but at least `least` columns; in a pipe it cuts nothing off."""
     from rich.console import Console
 
     out = stream or sys.stdout
@@ -112,7 +111,7 @@ def console(stream: TextIO | None = None, *, least: int = 0) -> Console:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Table:
-    """A borderless table; numbers stand right and whole, text left and folded where it is too long."""
+    """A table without borders. Numbers are right-aligned and never cut; long texts are wrapped."""
     from rich.table import Table
     from rich.text import Text
 
@@ -124,7 +123,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Table:
         if numeric:
             made.add_column(header, justify="right", min_width=widest, overflow="fold")
         else:
-            made.add_column(header, min_width=min(widest, WORD), overflow="fold")
+            made.add_column(header, min_width=min(widest, MIN_TEXT_WIDTH), overflow="fold")
     for row in cells:
         made.add_row(*(Text(printable(str(cell))) for cell in row))
     return made

@@ -1,4 +1,4 @@
-"""`runner demo`: the whole system on this machine, and nothing left of it (docs/behaviour.md § 10.2)."""
+"""`runner demo`: the whole system on this machine; leaves nothing behind (docs/behaviour.md § 10.2)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from runscaler.backends.base import Progress
-    from runscaler.cli.scenery import Scene
-    from runscaler.cli.stage import Stage
-    from runscaler.ops.demo import Ground
+    from runscaler.cli.demo_session import DemoSession
+    from runscaler.cli.demo_view import DemoSnapshot
+    from runscaler.ops.demo import DemoTarget
 
 LOG_LINES = 20
-RUNNERS_ARE = {"docker": "containers", "process": "processes", "tart": "VMs, one for each job"}
+RUNNER_KINDS = {"docker": "containers", "process": "processes", "tart": "VMs, one for each job"}
 
 
 @click.command()
@@ -30,14 +30,14 @@ RUNNERS_ARE = {"docker": "containers", "process": "processes", "tart": "VMs, one
     metavar="N",
     default=20,
     show_default=True,
-    help="How many jobs.",
+    help="Number of jobs.",
 )
 @click.option(
     "--backend",
     type=click.Choice(["auto", "docker", "process", "tart"]),
     default="auto",
     show_default=True,
-    help="Where the runners live; auto: Docker if an engine answers.",
+    help="Where the runners live; auto: Docker if an engine answers, else process.",
 )
 @click.option(
     "--max-runners",
@@ -45,20 +45,22 @@ RUNNERS_ARE = {"docker": "containers", "process": "processes", "tart": "VMs, one
     metavar="N",
     default=5,
     show_default=True,
-    help="Most runners at once; on Tart two at most.",
+    help="Maximum number of runners; with tart at most 2.",
 )
-@click.option("--runner-image", default="", metavar="IMAGE", help="What a real tart makes VMs of.")
-@click.option("--fake-tart", is_flag=True, help="With --backend tart: leave a real one alone.")
+@click.option(
+    "--runner-image", default="", metavar="IMAGE", help="With --backend tart: image for a real tart."
+)
+@click.option("--fake-tart", is_flag=True, help="With --backend tart: never use a real tart.")
 @click.option(
     "--seed",
     type=int,
     metavar="N",
     default=1,
     show_default=True,
-    help="Another number, another stream of jobs.",
+    help="Seed for the random parts of the jobs.",
 )
-@click.option("--only-image", is_flag=True, help="Make the demo's Docker image, print its name, no more.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object at the end, nothing else.")
+@click.option("--only-image", is_flag=True, help="Build the demo's Docker image, print its name and exit.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object at the end, nothing else.")
 @click.pass_context
 def demo(
     ctx: click.Context,
@@ -72,113 +74,115 @@ def demo(
     only_image: bool,
     as_json: bool,
 ) -> None:
-    """Show the whole system, without an account.
+    """Run the whole system here, without a GitHub account.
 
-    A simulated GitHub, a daemon and real jobs, each on a runner of its own: a fresh container, a
-    process in a fresh directory, or a fresh VM; a fake tart stands in where there is no real one. At
-    the end everything is removed, and that is checked.
+    Starts a simulated GitHub, a daemon and a number of jobs. Each job runs on a runner of its own: a
+    fresh container, a process in a fresh directory, or a fresh VM (of a fake tart where there is no
+    real one). Everything is removed at the end, and the demo fails if something is left.
     """
     if (runner_image or fake_tart) and backend != "tart":
-        raise click.UsageError("--runner-image and --fake-tart go with --backend tart", ctx)
+        raise click.UsageError("--runner-image and --fake-tart need --backend tart", ctx)
     if runner_image and fake_tart:
-        raise click.UsageError("--runner-image is for a real tart: not with --fake-tart", ctx)
-    from runscaler.ops.demo import find_ground, make_image
-    from runscaler.ops.demo_jobs import stream
+        raise click.UsageError("--runner-image is for a real tart and cannot be used with --fake-tart", ctx)
+    from runscaler.ops.demo import find_target, make_image
+    from runscaler.ops.demo_jobs import make_jobs
 
     if only_image:
         click.echo(make_image(_progress(quiet=as_json)))
         return
-    from runscaler.cli.stage import Stage  # brings the facade, which silences the log: before `_kept_log`
+    # Imported before `_captured_log`, as importing the facade disables the log.
+    from runscaler.cli.demo_session import DemoSession
 
-    with _until_told(), _kept_log() as log:
+    log = _captured_log()
+    with _sigterm_exits():
         progress = _progress(quiet=as_json)
-        ground = find_ground(backend, progress, image=runner_image, pretend=fake_tart)
-        stage = Stage(ground, stream(jobs, seed), progress, max_runners=max_runners, seed=seed)
+        target = find_target(backend, progress, image=runner_image, fake_tart=fake_tart)
+        session = DemoSession(target, make_jobs(jobs, seed), progress, max_runners=max_runners, seed=seed)
         if not as_json:
-            _introduce(ground, stage)
-        last = _play(stage, log, as_json=as_json)
-    ctx.exit(_sum_up(ground, stage, last, log, as_json=as_json))
+            _print_intro(target, session)
+        last = _play(session, log, as_json=as_json)
+    ctx.exit(_summarize(target, session, last, log, as_json=as_json))
 
 
-def _play(stage: Stage, log: io.StringIO, *, as_json: bool) -> Scene:
-    """Raises what ended it early, after everything was taken down."""
+def _play(session: DemoSession, log: io.StringIO, *, as_json: bool) -> DemoSnapshot:
+    """Play the demo; returns its last snapshot. If it ends early, report leftovers and raise the reason."""
     from runscaler.cli.console import say
-    from runscaler.cli.scenery import shown
+    from runscaler.cli.demo_view import display
     from runscaler.errors import HostError
 
-    last: Scene | None = None
+    last: DemoSnapshot | None = None
     try:
-        with stage, shown(as_json=as_json) as show:
-            last = stage.play(show)
+        with session, display(as_json=as_json) as show:
+            last = session.play(show)
     except HostError:
-        _complain({"job": stage.failures}, log)
+        _report_problems({"job": session.failures}, log)
         raise
     finally:
-        if last is None:  # the simulated GitHub is gone in any case
-            _complain({"left behind": stage.left_here})
-            if not stage.left_here:
+        if last is None:  # no check for leftovers at GitHub: the simulated one is gone
+            _report_problems({"left behind": session.left_on_host})
+            if not session.left_on_host:
                 say("ended early; everything was removed", err=True)
     return last
 
 
-def _introduce(ground: Ground, stage: Stage) -> None:
+def _print_intro(target: DemoTarget, session: DemoSession) -> None:
     from runscaler.cli.console import printable, say
-    from runscaler.ops.demo import EVERYWHERE
+    from runscaler.ops.demo import ALL_INTERFACES
 
-    if ground.is_pretended:
-        why, reason = "as was asked for", ""
-        if ground.instead_of:
-            why, reason = "no tart here", f" ({ground.instead_of})"
-        say(printable(f"{why}: a fake tart stands in, VMs are processes{reason}"))
-    elif ground.instead_of:
-        say(printable(f"no Docker: {ground.instead_of}"))
-    say(f"GitHub is simulated; runners are {RUNNERS_ARE[ground.backend]}")
-    if ground.listen == EVERYWHERE:
-        say(f"it listens on all interfaces: VMs reach this Mac as {ground.agent_host}")
-    say(f"health: http://127.0.0.1:{stage.port}/healthz")
+    if target.is_fake_tart:
+        why = f"no usable tart ({target.fallback_reason})" if target.fallback_reason else "as requested"
+        say(printable(f"{why}: using a fake tart, whose VMs are processes"))
+    elif target.fallback_reason:
+        say(printable(f"no Docker: {target.fallback_reason}"))
+    say(f"GitHub is simulated; runners are {RUNNER_KINDS[target.backend]}")
+    if target.listen == ALL_INTERFACES:
+        say(f"the simulated GitHub listens on all interfaces; VMs reach it at {target.agent_host}")
+    say(f"health: http://127.0.0.1:{session.port}/healthz")
 
 
-def _sum_up(ground: Ground, stage: Stage, last: Scene, log: io.StringIO, *, as_json: bool) -> int:
-    """Show the figures; returns the exit code."""
+def _summarize(
+    target: DemoTarget, session: DemoSession, last: DemoSnapshot, log: io.StringIO, *, as_json: bool
+) -> int:
+    """Print the results; returns the exit code."""
     from runscaler.cli.console import say, show_json
 
-    left = [*stage.left_here, *stage.left_at_github]
-    bad = bool(last.failed or left or stage.violations)
+    left = [*session.left_on_host, *session.left_at_github]
+    bad = bool(last.failed or left or session.violations)
     if bad:
-        _complain({"left behind": left, "protocol": stage.violations, "job": stage.failures}, log)
-    first = stage.first_job_seconds
+        _report_problems({"left behind": left, "protocol": session.violations, "job": session.failures}, log)
+    first = session.first_job_seconds
     if as_json:
         show_json(
             {
                 "jobs_queued": last.queued,
                 "jobs_done": last.done,
                 "jobs_failed": last.failed,
-                "runners_started": stage.runners_started,
+                "runners_started": session.runners_started,
                 "leftovers": len(left),
                 "seconds": round(last.seconds, 2),
-                "violations": len(stage.violations),
+                "violations": len(session.violations),
                 "first_job_seconds": None if first is None else round(first, 2),
-                "backend": ground.backend,
-                "fake_tart": ground.is_pretended,
+                "backend": target.backend,
+                "fake_tart": target.is_fake_tart,
             }
         )
         return int(bad)
     say("")
     say(f"{'✗' if last.failed else '✓'} {last.done} of {last.queued} jobs done in {last.seconds:.1f} s")
     if first is not None:
-        say(f"✓ the first one after {first:.1f} s; {stage.runners_started} runners started")
-    if not stage.violations:
-        say("✓ no rule of GitHub's protocol was broken")
+        say(f"✓ first job done after {first:.1f} s; {session.runners_started} runners started")
+    if not session.violations:
+        say("✓ no violation of GitHub's protocol")
     if not left:
         say("✓ nothing is left: no runner, no registration, no session, no file")
     return int(bad)
 
 
-def _complain(wrong: Mapping[str, Sequence[str]], log: io.StringIO | None = None) -> None:
-    """On standard error: what is not as it should be, and the last words of the log."""
+def _report_problems(problems: Mapping[str, Sequence[str]], log: io.StringIO | None = None) -> None:
+    """Print problems and the last lines of the log to standard error."""
     from runscaler.cli.console import printable, say
 
-    for what, lines in wrong.items():
+    for what, lines in problems.items():
         for line in lines:
             say(printable(f"✗ {what}: {line}"), colour="red", err=True)
     for line in log.getvalue().splitlines()[-LOG_LINES:] if log else ():
@@ -186,36 +190,33 @@ def _complain(wrong: Mapping[str, Sequence[str]], log: io.StringIO | None = None
 
 
 def _progress(*, quiet: bool) -> Progress:
-    """Says once what takes its time (the image)."""
-    told: set[str] = set()
+    """A callback that prints each slow step once, such as building the image."""
+    printed: set[str] = set()
 
-    def tell(what: str, _done: int, _total: int, /) -> None:
-        if what not in told and not quiet:
+    def show(what: str, _done: int, _total: int, /) -> None:
+        if what not in printed and not quiet:
             click.echo(f"{what} …", err=True)
-        told.add(what)
+        printed.add(what)
 
-    return tell
+    return show
 
 
-@contextmanager
-def _kept_log() -> Iterator[io.StringIO]:
-    """Warnings and errors are kept, and shown if the demo fails; the show itself needs no log."""
+def _captured_log() -> io.StringIO:
+    """Collect warnings and errors, to be printed only if the demo fails."""
     from runscaler.cli.logging import configure
 
-    kept = io.StringIO()
-    configure("warn", "text", stream=kept)
-    yield kept
+    log = io.StringIO()
+    configure("warn", "text", stream=log)
+    return log
 
 
 @contextmanager
-def _until_told() -> Iterator[None]:
-    """SIGTERM takes everything down as Ctrl-C does."""
+def _sigterm_exits() -> Iterator[None]:
+    """Turn SIGTERM into SystemExit, so that everything is removed as after Ctrl-C."""
+    from runscaler.cli.signals import signal_handler
 
     def leave(number: int, _frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
+    with signal_handler(leave, signal.SIGTERM):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

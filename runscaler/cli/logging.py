@@ -1,7 +1,7 @@
-"""The program's log: where loguru's lines go and what they look like. Embedders never come here.
+"""The log of the command line program, through loguru. Not used when runscaler is embedded.
 
-Text is for people and journals, JSON (`time`, `level`, `msg` and the bound fields) for collectors.
-No variable values in tracebacks, secrets masked, and no line that a name from GitHub could forge.
+Text is for people and journals; JSON (`time`, `level`, `msg` and the bound fields) is for log collectors.
+Secrets are masked, tracebacks show no variable values, and names from GitHub cannot forge a log line.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 LEVELS = {"debug": "DEBUG", "info": "INFO", "warn": "WARNING", "error": "ERROR"}
 SHORT = {"WARNING": "WARN", "CRITICAL": "ERROR"}
 COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
-QUIET = {"pykka": logging.CRITICAL, "waitress": logging.ERROR, "urllib3": logging.ERROR}
-"""Libraries that say on their own what our log says better: a crash twice, each retried connection."""
+LIBRARY_LEVELS = {"pykka": logging.CRITICAL, "waitress": logging.ERROR, "urllib3": logging.ERROR}
+"""Libraries whose messages only repeat our own: actor crashes, retried connections."""
 TOKEN = re.compile(
     r"\b(gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|eyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?)"
     r"|(?<=[Bb]earer )\S+|(?<=RemoteAuth )\S+"
 )
 SHORTEST_SECRET = 6
-"""Shorter values are left alone: masking "a" everywhere would make a log unreadable."""
+"""Shorter values are not masked: replacing "a" everywhere would make the log unreadable."""
 
 
 def configure(level: str, form: str, *, secrets: Iterable[Secret] = (), stream: TextIO | None = None) -> None:
-    """Send everything of at least `level` to standard output as `form` ("text" or "json")."""
+    """Log everything of at least `level` to standard output (or `stream`) as `form`, "text" or "json"."""
     out = stream or sys.stdout
     sink = Sink(out, form, debug=level == "debug", hidden=[s.reveal() for s in secrets])
     logger.remove()
@@ -49,13 +49,13 @@ def configure(level: str, form: str, *, secrets: Iterable[Secret] = (), stream: 
 
 
 def silence() -> None:
-    """For commands that speak for themselves: nobody hears the log."""
+    """Turn the log off, for commands with their own output."""
     logger.remove()
     intercept("ERROR")
 
 
 class Sink:
-    """Renders records, one line each, and flushes, so that a crash loses none."""
+    """Writes log records and flushes after each, so that a crash loses none."""
 
     def __init__(self, out: TextIO, form: str, *, debug: bool, hidden: Iterable[str] = ()) -> None:
         self._out = out
@@ -65,7 +65,7 @@ class Sink:
         self._hidden = [value for value in hidden if len(value) >= SHORTEST_SECRET]
 
     def write(self, message: Message) -> None:
-        with suppress(OSError):  # whoever read us has gone, or the disk is full; the work goes on
+        with suppress(OSError):  # the reader has gone or the disk is full: keep running
             self._out.write(self._masked(self._render(message.record)) + "\n")
             self._out.flush()
 
@@ -73,7 +73,7 @@ class Sink:
         name = record["level"].name
         fields = "".join(f" {key}={_quoted(str(value))}" for key, value in record["extra"].items())
         line = f"{record['time']:%Y-%m-%d %H:%M:%S.%f}"[:-3] + f" {SHORT.get(name, name):<5} "
-        line += _one_record(record["message"] + self._trouble(record)) + fields
+        line += _one_record(record["message"] + self._exception_text(record)) + fields
         if self._colour and name in COLOURS:
             return f"\033[{COLOURS[name]}m{line}\033[0m"
         return line
@@ -83,13 +83,13 @@ class Sink:
         values: dict[str, object] = {
             "time": record["time"].isoformat(timespec="milliseconds"),
             "level": SHORT.get(name, name),
-            "msg": record["message"] + self._trouble(record),
+            "msg": record["message"] + self._exception_text(record),
         }
         values |= {key: _plain(value) for key, value in record["extra"].items() if key not in values}
         return json.dumps(values)
 
-    def _trouble(self, record: Record) -> str:
-        """An exception that was logged with the line: its traceback at debug, else its last words."""
+    def _exception_text(self, record: Record) -> str:
+        """The exception logged with a record: its traceback at level debug, else its type and message."""
         exception = record["exception"]
         if exception is None or exception.type is None:
             return ""
@@ -107,7 +107,7 @@ class Sink:
 
 
 class Interceptor(logging.Handler):
-    """Takes what libraries say through the standard logging into the same log."""
+    """Passes records of the standard `logging` module on to loguru."""
 
     def emit(self, record: logging.LogRecord) -> None:
         name = logging.getLevelName(max(record.levelno // 10 * 10, logging.DEBUG))
@@ -117,15 +117,15 @@ class Interceptor(logging.Handler):
 
 
 def intercept(level: str) -> None:
-    """Route the standard logging here; libraries' own info is for those who debug."""
+    """Pass the standard `logging` on to loguru; info messages of libraries only at level debug."""
     quietest = level if level == "DEBUG" else max(level, "WARNING", key=logging.getLevelName)
     logging.basicConfig(handlers=[Interceptor()], level=quietest, force=True)
-    for name, at_least in QUIET.items():
+    for name, at_least in LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(at_least)
 
 
 def _one_record(message: str) -> str:
-    """Line breaks are kept but indented, so that a second line can never look like a record of its own."""
+    """Indent continuation lines, so that none of them can look like a record of its own."""
     lines = message.splitlines() or [""]
     return "\n    ".join("".join(c if c.isprintable() else repr(c)[1:-1] for c in line) for line in lines)
 

@@ -1,6 +1,6 @@
-"""The flags of `run` and `validate`: click options made from the configuration's own table of keys.
+"""Command line options: the flags of `run` and `validate`, generated from the configuration keys.
 
-Light to import: the table is read when such a command is parsed or its help is shown.
+The keys are imported only when such a command is parsed or shows its help.
 """
 
 from __future__ import annotations
@@ -19,8 +19,19 @@ if TYPE_CHECKING:
 SECTIONS = {"": "Scale set", "docker": "Docker", "tart": "Tart", "global": "Daemon"}
 
 
+def is_web_address(text: str) -> bool:
+    """Whether a text is an http or https URL with a host and, if it has a port, a valid one."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 class ConfigCommand(click.Command):
-    """A command that takes every flag of the configuration beside its own options."""
+    """A command with all configuration flags in addition to its own options."""
 
     @cached_property
     def flag_options(self) -> list[FlagOption]:
@@ -33,44 +44,48 @@ class ConfigCommand(click.Command):
         return [*own[:-1], *self.flag_options, *own[-1:]]  # help stays the last
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        refusals = {option.refusal: f"--{option.flag.name}=false" for option in self.flag_options}
-        return super().parse_args(ctx, [refusals.get(word, word) if word else word for word in args])
+        negations = {option.negation: f"--{option.flag.name}=false" for option in self.flag_options}
+        return super().parse_args(ctx, [negations.get(word, word) if word else word for word in args])
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The command's own options first, then a section for what each flag is about."""
+        """The command's own options first, then one section per table of the configuration."""
         own = [parameter for parameter in self.get_params(ctx) if not isinstance(parameter, FlagOption)]
         sections = {"Options": [record for one in own if (record := one.get_help_record(ctx))]}
         for option in self.flag_options:
             if record := option.get_help_record(ctx):
-                sections.setdefault(SECTIONS.get(option.about, option.about.capitalize()), []).append(record)
+                sections.setdefault(SECTIONS.get(option.section, option.section.capitalize()), []).append(
+                    record
+                )
         for title, records in sections.items():
             with formatter.section(title):
                 formatter.write_dl(records)
 
 
 class FlagOption(click.Option):
-    """One key as a flag. Texts go to the configuration as they are: it knows what each may be."""
+    """A configuration key as a flag. Its value is passed on as text; `load_config` parses it."""
 
     def __init__(self, flag: Flag) -> None:
         self.flag = flag
-        self.about = "global" if flag.scope == "global" else flag.path[0] if len(flag.path) > 1 else ""
-        self.refusal = f"--no-{flag.name}" if flag.is_switch else ""
-        super().__init__([f"--{flag.name}"], help=_help(flag), metavar=_metavar(flag), **_manner(flag))
-        if self.refusal:
-            self.secondary_opts = [self.refusal]
+        self.section = "global" if flag.scope == "global" else flag.path[0] if len(flag.path) > 1 else ""
+        self.negation = f"--no-{flag.name}" if flag.is_boolean else ""
+        super().__init__(
+            [f"--{flag.name}"], help=_help(flag), metavar=_metavar(flag), **_option_arguments(flag)
+        )
+        if self.negation:
+            self.secondary_opts = [self.negation]
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         record = super().get_help_record(ctx)
-        if record is None or not self.refusal:
+        if record is None or not self.negation:
             return record
-        values = "" if self.flag.kind == "switch" else f"[={'|'.join(self.flag.choices)}]"
-        return f"{self.opts[0]}{values}, {self.refusal}", record[1]
+        values = "" if self.flag.kind == "boolean" else f"[={'|'.join(self.flag.choices)}]"
+        return f"{self.opts[0]}{values}, {self.negation}", record[1]
 
 
-def configured(ctx: click.Context, given: Mapping[str, object]) -> Config:
-    """The configuration of this command line; `ConfigError` holds every problem with it.
+def load_configuration(ctx: click.Context, given: Mapping[str, object]) -> Config:
+    """Load the configuration for this command line. Raises `ConfigError` with all problems.
 
-    `given` are the command's parameters, of which those that are flags count.
+    `given` are the command's parameters; those that are not configuration flags are ignored.
     """
     from runscaler.config.load import load_config
 
@@ -82,8 +97,8 @@ def configured(ctx: click.Context, given: Mapping[str, object]) -> Config:
     return load_config(str(path) if path else None, flags=flags)
 
 
-def _manner(flag: Flag) -> dict[str, Any]:  # click's own keywords
-    if flag.is_switch:
+def _option_arguments(flag: Flag) -> dict[str, Any]:  # click's own keywords
+    if flag.is_boolean:
         choices = flag.choices or ("true", "false")
         return {"is_flag": False, "flag_value": "true", "type": click.Choice(choices)}
     if flag.choices:
@@ -92,7 +107,7 @@ def _manner(flag: Flag) -> dict[str, Any]:  # click's own keywords
 
 
 def _metavar(flag: Flag) -> str | None:
-    if flag.choices or flag.is_switch:
+    if flag.choices or flag.is_boolean:
         return None
     if flag.kind in {"whole number", "number"}:
         return "N"

@@ -1,4 +1,4 @@
-"""`runner run`: the daemon in the foreground. Signals, log and exit codes are here, the work is not."""
+"""`runner run`: the daemon in the foreground, with its signals, log and exit codes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from runscaler.cli.options import ConfigCommand, configured
-from runscaler.cli.signals import STOP_SIGNALS, News, heard_by
+from runscaler.cli.options import ConfigCommand, load_configuration
+from runscaler.cli.signals import STOP_SIGNALS, SignalQueue, queue_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from runscaler.config.model import Config
 
 SWITCH_SECONDS = 0.02
-"""How long a thread keeps the interpreter while others wait. With Python's 5 ms, a thousand runner
-actors that start at once spend half again as much processor on waking up to wait on."""
+"""Python's thread switch interval. With the default of 5 ms, a thousand runner actors that start at the same
+time need 50 % more processor time, as they are woken only to wait again."""
 
 
 class System(Protocol):
-    """What the foreground needs of the facade."""
+    """The part of `Autoscaler` that this module uses."""
 
     def start(self) -> None: ...
     def request_stop(self) -> None: ...
@@ -32,28 +32,28 @@ class System(Protocol):
 
 @click.command(
     cls=ConfigCommand,
-    epilog="Stop it with SIGTERM or Ctrl-C: runners drain; a second one ends it at once, and the next start "
-    "takes over what still runs.",
+    epilog="SIGTERM or Ctrl-C stops it gracefully: busy runners get --drain-timeout to finish. A second "
+    "signal ends it at once; the next start adopts the runners that still run.",
 )
 @click.option(
-    "--config", type=click.Path(readable=False), metavar="PATH", help="Configuration file; flags win over it."
+    "--config", type=click.Path(readable=False), metavar="PATH", help="Configuration file; flags override it."
 )
 @click.pass_context
 def run(ctx: click.Context, /, **given: object) -> None:
     """Start the autoscaler in the foreground.
 
-    Needs url, name and a token, from the configuration or as flags; RUNNER_TOKEN keeps the token out of
-    both. Log lines go to standard output.
+    It needs url, name and a token, from the configuration file or from flags. The token can also be in
+    the variable RUNNER_TOKEN. The log goes to standard output.
     """
-    config = configured(ctx, given)
-    _refuse_unbuilt(config)
+    config = load_configuration(ctx, given)
+    _reject_missing_features(config)
     if config.dry_run:
         ctx.exit(_dry_run(config))
     _serve(config)
 
 
-def _refuse_unbuilt(config: Config) -> None:
-    """A key whose feature does not exist is never ignored in silence (docs/behaviour.md § 4.4)."""
+def _reject_missing_features(config: Config) -> None:
+    """Keys of features that this version lacks are errors (docs/behaviour.md § 4.4)."""
     from runscaler.config.features import missing_features
     from runscaler.errors import ConfigError
     from runscaler.ops.validate import is_ok
@@ -81,85 +81,87 @@ def _serve(config: Config) -> None:
     from loguru import logger
 
     from runscaler import __version__
-    from runscaler.autoscaler import Autoscaler  # silences the log for embedders, so it comes first
+    from runscaler.autoscaler import Autoscaler  # disables the log, so it is imported first
     from runscaler.errors import HostError
-    from runscaler.ops.notify import Notifier, keep_posted
+    from runscaler.ops.notify import Notifier, report_to_systemd
 
     _start_log(config)
     sets = ", ".join(f"{one.name} ({one.backend})" for one in config.scale_sets)
-    logger.info("runner {} starts: {}; {}", __version__, sets, _where_health_is(config))
+    logger.info("runner {} starts: {}; {}", __version__, sets, _health_address(config))
     for warning in start_warnings(config):
         logger.warning("{}", warning)
     system, notifier = Autoscaler(config), Notifier()
 
-    def heard(signal_: signal.Signals) -> None:
-        logger.info("{}: {}", signal_.name, _answer(signal_, config))
+    def on_signal(signal_: signal.Signals) -> None:
+        logger.info("{}: {}", signal_.name, _reaction(signal_, config))
         if signal_ in STOP_SIGNALS:
             notifier.stopping()
 
-    def started() -> None:
+    def on_started() -> None:
         if notifier.wanted:
-            threading.Thread(target=keep_posted, args=(notifier, system), name="systemd", daemon=True).start()
+            threading.Thread(
+                target=report_to_systemd, args=(notifier, system), name="systemd", daemon=True
+            ).start()
 
-    reason = run_to_end(system, heard, started)
+    reason = run_to_end(system, on_signal, on_started)
     if reason:
         raise HostError(reason)
     logger.info("runner stopped")
 
 
-def _where_health_is(config: Config) -> str:
+def _health_address(config: Config) -> str:
     if not config.health_port:
-        return "health is off"
+        return "no health server"
     host = f"[{config.health_host}]" if ":" in config.health_host else config.health_host
     return f"health on http://{host}:{config.health_port}/healthz"
 
 
 def start_warnings(config: Config) -> Iterator[str]:
-    """What is said once at the start: what the configuration got away with, and docs/behaviour.md § 11's dind line."""
+    """Warnings to log at the start: of the configuration, and about dind = true (docs/behaviour.md § 11)."""
     from runscaler.config.features import missing_features
-    from runscaler.findings import with_cures
+    from runscaler.findings import with_fixes
 
     for finding in (*config.warnings, *missing_features(config)):
         place = f"[{finding.scale_set}] " if finding.scale_set else ""
-        yield place + with_cures(finding.message, finding.fixes)
+        yield place + with_fixes(finding.message, finding.fixes)
     exposed = [one.name for one in config.scale_sets if one.backend == "docker" and one.docker.dind is True]
     if exposed:
         yield (
-            f"dind = true: jobs of {', '.join(exposed)} have this host's Docker engine, which is as good as "
-            "root on it (dind = false gives them none)"
+            f"dind = true: jobs of {', '.join(exposed)} can use this host's Docker engine, which gives them "
+            "root access to this host (dind = false prevents that)"
         )
 
 
 def run_to_end(
     system: System,
-    heard: Callable[[signal.Signals], None],
-    started: Callable[[], None] = lambda: None,
+    on_signal: Callable[[signal.Signals], None],
+    on_started: Callable[[], None] = lambda: None,
 ) -> str:
-    """Start, and return why it ended: empty after a stop, else what all share and has given up.
+    """Start the system and wait for its end; returns an empty string after a stop, else why it gave up.
 
-    The first SIGTERM or SIGINT begins the graceful stop, after `heard` was told. `started` is called
-    once the lock and the port are ours.
+    The first SIGTERM or SIGINT starts a graceful stop; before that, `on_signal` is called with each signal.
+    `on_started` is called once the state directory is locked and the health port is bound.
     """
-    news = News()
-    with heard_by(news):
+    queue = SignalQueue()
+    with queue_signals(queue):
         system.start()
-        started()
-        threading.Thread(target=lambda: news.put(system.wait() or ""), name="end", daemon=True).start()
-        while isinstance(what := news.get(), signal.Signals):
-            heard(what)
-            if what in STOP_SIGNALS:
+        on_started()
+        threading.Thread(target=lambda: queue.put(system.wait() or ""), name="end", daemon=True).start()
+        while isinstance(item := queue.get(), signal.Signals):
+            on_signal(item)
+            if item in STOP_SIGNALS:
                 system.request_stop()
-    return what
+    return item
 
 
-def _answer(heard: signal.Signals, config: Config) -> str:
+def _reaction(received: signal.Signals, config: Config) -> str:
     from runscaler.units import format_duration
 
-    if heard is signal.SIGHUP:
-        return "nothing is read again: changes of the configuration take a restart"
+    if received is signal.SIGHUP:
+        return "the configuration is not reloaded; restart to apply changes"
     if config.on_exit == "keep":
         return "stopping; runners are kept for the next start"
     if not config.drain_timeout:
         return "stopping; busy runners are removed at once"
-    patience = format_duration(config.drain_timeout)
-    return f"stopping; busy runners have {patience}, a second signal ends it at once"
+    timeout = format_duration(config.drain_timeout)
+    return f"stopping; busy runners have {timeout} to finish, a second signal exits at once"

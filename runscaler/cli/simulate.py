@@ -1,4 +1,4 @@
-"""`runner simulate`: GitHub's side of the wire on this machine (docs/behaviour.md § 10.1, 10.4)."""
+"""`runner simulate`: GitHub's side of the protocol on this machine (docs/behaviour.md § 10.1, 10.4)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runscaler.cli.addresses import is_web_address
-from runscaler.cli.signals import STOP_SIGNALS, News
+from runscaler.cli.options import is_web_address
+from runscaler.cli.signals import STOP_SIGNALS, SignalQueue, signal_handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from runscaler.simulator.server import SimulatorServer
 
 SHOWN_VIOLATIONS = 5
-FEWEST_THREADS = 9
-"""A session and a runner hold one each while they wait; eight are for what comes meanwhile."""
+MIN_THREADS = 9
+"""Each waiting session or runner holds one thread; eight more are for other requests."""
 
 
 def list_scenarios(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    """An eager option: prints and ends."""
+    """Callback of the eager option `--list-scenarios`: prints the list and exits."""
     if not wanted or ctx.resilient_parsing:
         return
     from runscaler.simulator.scenarios.catalogue import SCENARIOS
@@ -39,9 +39,9 @@ def list_scenarios(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
 
 
 def web_address(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
-    """Checks what is handed out to others: a mistake in it would be seen at their end only."""
+    """Callback that validates a URL which the simulator hands out to its clients."""
     if value and not is_web_address(value):
-        raise click.BadParameter(f"{value!r} is no URL such as http://192.0.2.1:9001")
+        raise click.BadParameter(f"{value!r} is not a URL such as http://192.0.2.1:9001")
     return value
 
 
@@ -52,7 +52,7 @@ def web_address(_ctx: click.Context, _parameter: click.Parameter, value: str) ->
     metavar="PORT",
     default=9001,
     show_default=True,
-    help="Port to listen on; 0 takes a free one.",
+    help="Port to listen on; 0: any free port.",
 )
 @click.option("--host", metavar="HOST", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -60,14 +60,14 @@ def web_address(_ctx: click.Context, _parameter: click.Parameter, value: str) ->
     default="",
     metavar="URL",
     callback=web_address,
-    help="Hand out this URL instead of the request's.",
+    help="URL to hand out to clients; default: the one of the request.",
 )
 @click.option(
     "--agent-url",
     default="",
     metavar="URL",
     callback=web_address,
-    help="URL under which runners reach the simulator.",
+    help="URL at which runners reach the simulator.",
 )
 @click.option("--fast", is_flag=True, help="Short timers, for demos and tests.")
 @click.option(
@@ -77,29 +77,39 @@ def web_address(_ctx: click.Context, _parameter: click.Parameter, value: str) ->
     show_default=True,
     help="Assign jobs as github.com does, or offer them as GitHub Enterprise Server does.",
 )
-@click.option("--lenient", is_flag=True, help="Record violations of the protocol without refusing the call.")
-@click.option("--jit-reuse", is_flag=True, help="Let a runner that stopped before a job register again.")
-@click.option("--spread", is_flag=True, help="Give jobs to the set with the fewest, not to the oldest.")
-@click.option("--capacity-trap", is_flag=True, help="Jobs queued against capacity 0 are lost to that set.")
-@click.option("--token", "tokens", multiple=True, metavar="TOKEN", help="Accept this PAT only (repeatable).")
-@click.option("--groups", default="", metavar="NAME,…", help="Runner groups besides Default.")
+@click.option("--lenient", is_flag=True, help="Record violations of the protocol, but accept the call.")
+@click.option(
+    "--jit-reuse", is_flag=True, help="Let a runner that stopped before it had a job register again."
+)
+@click.option("--spread", is_flag=True, help="Give jobs to the scale set with the fewest, not to the oldest.")
+@click.option(
+    "--capacity-trap",
+    is_flag=True,
+    help="A scale set never gets jobs that were queued while its capacity was 0.",
+)
+@click.option(
+    "--token", "tokens", multiple=True, metavar="TOKEN", help="Accept only this access token (repeatable)."
+)
+@click.option("--groups", default="", metavar="NAME,…", help="Runner groups in addition to Default.")
 @click.option(
     "--threads",
-    type=click.IntRange(min=FEWEST_THREADS),
+    type=click.IntRange(min=MIN_THREADS),
     metavar="N",
     default=256,
     show_default=True,
-    help="Requests answered at once: more than sessions and runners together, as each holds one.",
+    help="Parallel requests; each waiting session and runner needs one.",
 )
-@click.option("--scenario", default="", metavar="NAME", help="Play this bad day once a client is there.")
+@click.option(
+    "--scenario", default="", metavar="NAME", help="Play this scenario once a client has connected."
+)
 @click.option(
     "--jobs",
     type=click.IntRange(0, 10_000),
     metavar="N",
     default=0,
-    help="With --scenario: queue so many jobs during that day.",
+    help="With --scenario: number of jobs to queue during it.",
 )
-@click.option("--seed", type=int, metavar="N", help="With --scenario: other moments for its blows.")
+@click.option("--seed", type=int, metavar="N", help="With --scenario: seed for the times of its faults.")
 @click.option(
     "--list-scenarios",
     is_flag=True,
@@ -120,13 +130,13 @@ def simulate(
     seed: int | None,
     **chosen: object,
 ) -> None:
-    """Simulate GitHub's side, for any client of it.
+    """Simulate GitHub, as a server for any client.
 
-    Jobs are queued and faults set by the control API, which needs the header "X-Sim-Control: 1";
-    docs/simulator.md shows how.
+    Use the control API to queue jobs and to inject faults. It needs the header "X-Sim-Control: 1"; see
+    docs/simulator.md.
 
-    A scenario is a bad day to test a fleet against. Each blow is told, then how the jobs fared; if
-    a job failed or waits, or a rule was broken, the exit code is 1.
+    A scenario is a series of faults to test a fleet with. Each fault is printed, then what became of
+    the jobs. The exit code is 1 if a job failed or still waits, or if a client violated the protocol.
     """
     from runscaler.simulator.server import SimulatorServer
 
@@ -135,21 +145,21 @@ def simulate(
     if day is not None:
         options = day.fitted(options)
     server = SimulatorServer(options, host=host, port=port, threads=threads, seed=seed or 0)
-    verdicts = rehearse(server, day, jobs, seed) if day is not None else []
+    verdicts = play_scenario(server, day, jobs, seed) if day is not None else []
     serve(server, day)
     if server.player is not None:
         last = server.player.verdict()
         if last not in verdicts:
-            conclude(verdicts, last)
+            print_verdict(verdicts, last)
         ctx.exit(0 if last.good else 1)
 
 
 def serve(server: SimulatorServer, day: Scenario | None) -> None:
-    """Until a signal comes."""
-    with told_to_end() as wait:
+    """Serve until SIGINT or SIGTERM."""
+    with stop_signal() as wait:
         server.start()
         try:
-            introduce(server, day)
+            print_addresses(server, day)
             wait()
         finally:
             server.stop()
@@ -160,7 +170,7 @@ def read_scenario(name: str, jobs: int, seed: int | None) -> Scenario | None:
 
     if not name:
         if jobs or seed is not None:
-            raise click.UsageError("--jobs and --seed go with --scenario")
+            raise click.UsageError("--jobs and --seed need --scenario")
         return None
     try:
         return find_scenario(name)
@@ -168,8 +178,8 @@ def read_scenario(name: str, jobs: int, seed: int | None) -> Scenario | None:
         raise click.BadParameter(str(error), param_hint="'--scenario'") from None
 
 
-def rehearse(server: SimulatorServer, day: Scenario, jobs: int, seed: int | None) -> list[Verdict]:
-    """Have the scenario played and told; the list has the verdict once it is over."""
+def play_scenario(server: SimulatorServer, day: Scenario, jobs: int, seed: int | None) -> list[Verdict]:
+    """Let the server play the scenario and print its faults; the list holds the verdict once it is over."""
     from runscaler.cli.console import printable, say
 
     verdicts: list[Verdict] = []
@@ -178,20 +188,22 @@ def rehearse(server: SimulatorServer, day: Scenario, jobs: int, seed: int | None
         minutes, seconds = divmod(int(blow.at), 60)
         say(f"{minutes:02}:{seconds:02} {day.name}: {printable(blow.text)}")
 
-    server.rehearse(day, jobs=jobs, seed=seed, told=told, ended=lambda verdict: conclude(verdicts, verdict))
+    server.rehearse(
+        day, jobs=jobs, seed=seed, told=told, ended=lambda verdict: print_verdict(verdicts, verdict)
+    )
     return verdicts
 
 
-def introduce(server: SimulatorServer, day: Scenario | None) -> None:
+def print_addresses(server: SimulatorServer, day: Scenario | None) -> None:
     click.echo(f"config url   {server.url}/my-org")
     click.echo(f"control url  {server.url}/_sim/control/v1  (header X-Sim-Control: 1)")
     if day is not None:
-        click.echo(f"bad day      {day.about}")
+        click.echo(f"scenario     {day.about}")
         click.echo(f"look for     {day.look_for}")
 
 
-def conclude(verdicts: list[Verdict], verdict: Verdict) -> None:
-    """The last lines: one of what became of the jobs, then what is wrong."""
+def print_verdict(verdicts: list[Verdict], verdict: Verdict) -> None:
+    """Print the last lines: what became of the jobs, then the problems."""
     from runscaler.cli.console import printable, say
 
     verdicts.append(verdict)
@@ -200,7 +212,7 @@ def conclude(verdicts: list[Verdict], verdict: Verdict) -> None:
     for one in verdict.violations[:SHOWN_VIOLATIONS]:
         say(f"  {printable(str(one))}")
     for text in verdict.to_come:
-        say(f"  never came to it: {text}")
+        say(f"  not reached: {text}")
 
 
 def read_options(chosen: dict[str, object]) -> Options:
@@ -223,17 +235,12 @@ def read_options(chosen: dict[str, object]) -> Options:
 
 
 @contextmanager
-def told_to_end() -> Iterator[Callable[[], object]]:
-    """What it yields returns on SIGINT or SIGTERM, also on one that came before: both are an orderly end."""
-    news = News()
+def stop_signal() -> Iterator[Callable[[], object]]:
+    """Yields a function that waits for SIGINT or SIGTERM; it returns at once if one has arrived before."""
+    queue = SignalQueue()
 
-    def end(number: int, _frame: FrameType | None) -> None:
-        news.put(signal.Signals(number))
+    def handle(number: int, _frame: FrameType | None) -> None:
+        queue.put(signal.Signals(number))
 
-    before = {number: signal.signal(number, end) for number in STOP_SIGNALS}
-    try:
-        with news:
-            yield news.get
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with signal_handler(handle, *STOP_SIGNALS), queue:
+        yield queue.get

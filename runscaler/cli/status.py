@@ -1,4 +1,4 @@
-"""`runner status`: a running daemon as its health endpoint tells it. Needs no readable configuration."""
+"""`runner status`: shows what the health endpoint of a running daemon reports. Needs no configuration."""
 
 from __future__ import annotations
 
@@ -7,33 +7,36 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runscaler.cli.addresses import is_web_address
+from runscaler.cli.options import is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rich.console import RenderableType
 
-EVERY = 1.0
-"""Seconds between two looks of `--watch`."""
-PATIENCE = 5.0
-USUAL_PORT = 8080
-LARGEST = 16 * 2**20
-LEAST_WIDTH = 80
-"""Columns that the table takes: a narrower terminal breaks its lines, which loses nothing."""
+REFRESH_SECONDS = 1.0
+"""Time between two requests with `--watch`."""
+TIMEOUT = 5.0
+DEFAULT_PORT = 8080
+MAX_REPLY_BYTES = 16 * 2**20
+MIN_WIDTH = 80
+"""Width of the table in columns; a narrower terminal wraps its lines, so nothing is cut off."""
 HEADERS = ("SCALE SET", "IDLE", "BUSY", "STARTING", "TOTAL", "MAX", "ASSIGNED", "JOBS DONE", "STATE")
 
 Json = dict[str, object]
 
 
 @click.command()
-@click.option("--config", metavar="PATH", help="Take the port from this configuration file.")
+@click.option("--config", metavar="PATH", help="Configuration file to read the port from.")
 @click.option(
-    "--health-port", type=click.IntRange(1, 65535), metavar="PORT", help="Port of the daemon on this host."
+    "--health-port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Health port of a daemon on this host.",
 )
 @click.option("--url", metavar="URL", help="Address of the daemon, such as http://build-1:8080.")
-@click.option("--watch", is_flag=True, help="Stay and show changes, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="The health endpoint's own answer.")
+@click.option("--watch", is_flag=True, help="Refresh every second until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print the health endpoint's answer as JSON.")
 @click.pass_context
 def status(
     ctx: click.Context,
@@ -45,7 +48,7 @@ def status(
 ) -> None:
     """Show the scale sets of a running daemon.
 
-    Without --health-port and --url the port is the configuration's, or 8080.
+    Without --health-port and --url, the port is read from the configuration; the default is 8080.
     """
     if url is not None:
         address = _given_address(url)
@@ -62,14 +65,16 @@ def status(
 def _given_address(url: str) -> str:
     address = url if "://" in url else f"http://{url}"
     if not is_web_address(address) or not address.isprintable() or " " in address:
-        raise click.BadParameter(f"{url!r} is no address such as http://build-1:8080", param_hint="'--url'")
+        raise click.BadParameter(
+            f"{url!r} is not an address such as http://build-1:8080", param_hint="'--url'"
+        )
     return address
 
 
 def _configured_address(config: str | None) -> str:
-    """Where the daemon of the configuration that `run` would take listens, as far as it can be read.
+    """The health address in the configuration that `run` would use, as far as it can be read.
 
-    What keeps a file that was named from being read is said, as the answer may be another daemon's.
+    If a file given with --config cannot be read, print why, as the answer may come from another daemon.
     """
     import os
     from pathlib import Path
@@ -84,18 +89,18 @@ def _configured_address(config: str | None) -> str:
     document = read_document(Path(config), where, found) if config else find_document(where, found)
     if config and document is None:
         for error in found.errors:
-            text = f"{error.message}; looking at port {USUAL_PORT}"
+            text = f"{error.message}; trying port {DEFAULT_PORT}"
             show_finding(Finding(Level.WARNING, text), err=True)
     data = document.data if document is not None else {}
     if data.get("health-port") == 0 and document is not None:
-        fixes = ("say where it is: runner status --health-port PORT",)
-        raise HostError(f"{document.path} has health-port = 0: its daemon cannot be asked", fixes=fixes)
+        fixes = ("give its port: runner status --health-port PORT",)
+        raise HostError(f"{document.path} has health-port = 0: its daemon has no health server", fixes=fixes)
     host, port = str(data.get("health-host", "")), str(data.get("health-port", ""))
-    return _address(host, int(port) if port.isdecimal() and 0 < int(port) < 65536 else USUAL_PORT)
+    return _address(host, int(port) if port.isdecimal() and 0 < int(port) < 65536 else DEFAULT_PORT)
 
 
 def _address(host: str, port: int) -> str:
-    """A daemon that listens on every address is asked over loopback."""
+    """The URL of a health server. One that listens on all addresses is reached over loopback."""
     import ipaddress
 
     try:
@@ -108,28 +113,30 @@ def _address(host: str, port: int) -> str:
 
 
 def _ask(address: str) -> Json:
-    """The daemon's `/healthz`; raises `HostError` where nothing of that kind answers."""
+    """Request `/healthz`. Raises `HostError` if no daemon answers."""
     from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import ProxyHandler, build_opener
 
     from runscaler.errors import HostError
 
-    fixes = ("start the daemon: runner run", "say where it is: runner status --health-port PORT")
+    fixes = ("start the daemon: runner run", "give its port: runner status --health-port PORT")
     try:
         url = address.rstrip("/").removesuffix("/healthz") + "/healthz"
         try:
-            reply = build_opener(ProxyHandler({})).open(url, timeout=PATIENCE)
+            reply = build_opener(ProxyHandler({})).open(url, timeout=TIMEOUT)
         except HTTPError as error:  # 503 has the same body
             reply = error
         with reply:
-            answer = json.loads(reply.read(LARGEST))
+            answer = json.loads(reply.read(MAX_REPLY_BYTES))
     except (OSError, HTTPException) as error:
-        raise HostError(f"no runner answers at {address}: {_reason(error)}", fixes=fixes) from error
+        raise HostError(f"no runner daemon answers at {address}: {_reason(error)}", fixes=fixes) from error
     except ValueError as error:
-        raise HostError(f"what answers at {address} is not a runner", fixes=fixes[1:]) from error
+        raise HostError(
+            f"the program that answers at {address} is not a runner daemon", fixes=fixes[1:]
+        ) from error
     if not isinstance(answer, dict) or not isinstance(answer.get("scale_sets"), list):
-        raise HostError(f"what answers at {address} is not a runner", fixes=fixes[1:])
+        raise HostError(f"the program that answers at {address} is not a runner daemon", fixes=fixes[1:])
     return answer
 
 
@@ -144,7 +151,7 @@ def _show(answer: Json, *, as_json: bool) -> None:
     if as_json:
         show_json(answer)
     else:
-        console(least=LEAST_WIDTH).print(_page(answer))
+        console(least=MIN_WIDTH).print(_page(answer))
 
 
 def _watch(address: str, *, as_json: bool) -> None:
@@ -159,22 +166,22 @@ def _watch(address: str, *, as_json: bool) -> None:
         while True:
             answer = _ask(address)
             screen.print(json.dumps(answer) if as_json else _page(answer))
-            clock.pause(EVERY, never)
+            clock.pause(REFRESH_SECONDS, never)
     with Live(console=screen, auto_refresh=False) as live:
         while True:
-            live.update(_page_or_trouble(address), refresh=True)
-            clock.pause(EVERY, never)
+            live.update(_page_or_error(address), refresh=True)
+            clock.pause(REFRESH_SECONDS, never)
 
 
-def _page_or_trouble(address: str) -> RenderableType:
-    """A daemon that is being restarted is no reason to stop watching."""
+def _page_or_error(address: str) -> RenderableType:
+    """The page, or the error: `--watch` continues while a daemon restarts."""
     from runscaler.cli.console import printable
     from runscaler.errors import HostError
 
     try:
         return _page(_ask(address))
     except HostError as error:
-        return printable(f"✗ {error}; asking again")
+        return printable(f"✗ {error}; trying again")
 
 
 def _page(answer: Json) -> RenderableType:
@@ -186,14 +193,14 @@ def _page(answer: Json) -> RenderableType:
     sets = [one for one in _list(answer.get("scale_sets")) if isinstance(one, dict)]
     head = f"runner {answer.get('version', '?')} (uptime: {answer.get('uptime', '?')})"
     names = [one.get("name") for one in sets]
-    several = len(set(map(str, names))) < len(names)
-    rows = [_row(one, with_url=several) for one in sets]
+    ambiguous = len(set(map(str, names))) < len(names)
+    rows = [_row(one, with_url=ambiguous) for one in sets]
     notes = [Text(printable(note)) for note in _notes(answer, sets)]
     return Group(Text(printable(head)), table(HEADERS, rows), *notes)
 
 
 def _row(one: Mapping[str, object], *, with_url: bool) -> list[str | int]:
-    """The Go tool's answers have fewer keys: what it does not say is a dash."""
+    """A row of the table. The Go tool's answer has fewer keys; missing values are shown as dashes."""
     metrics = one.get("metrics")
     jobs: Mapping[str, object] = metrics if isinstance(metrics, dict) else {}
     numbers = [one.get(key) for key in ("idle", "busy", "starting", "total", "max")]
@@ -204,7 +211,7 @@ def _row(one: Mapping[str, object], *, with_url: bool) -> list[str | int]:
 
 
 def _notes(answer: Json, sets: Iterable[Json]) -> Iterable[str]:
-    """Below the table: what is not as it should be, and why."""
+    """The lines below the table: problems and their reasons."""
     if answer.get("reason"):
         yield f"✗ {answer['reason']}"
     for one in sets:

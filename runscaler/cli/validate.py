@@ -1,4 +1,4 @@
-"""`runner validate`: everything that would keep `run` from working, in one look."""
+"""`runner validate`: checks everything that `runner run` needs, and reports all problems at once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runscaler.cli.options import ConfigCommand, configured
+from runscaler.cli.options import ConfigCommand, load_configuration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 @click.command(cls=ConfigCommand)
 @click.option("--config", type=click.Path(readable=False), metavar="PATH", help="Configuration file.")
-@click.option("--offline", is_flag=True, help="Look at the configuration alone.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--offline", is_flag=True, help="Check only the configuration.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def validate(ctx: click.Context, /, offline: bool, as_json: bool, **given: object) -> None:
     """Check configuration, backends and GitHub.
 
-    Changes and pulls nothing. Takes the flags of `run`. Every problem is shown, with what to do about it.
+    Changes nothing and pulls no image. Accepts the flags of `run`. Shows all problems, with possible fixes.
     """
     from runscaler.errors import ConfigError
 
     try:
-        config = configured(ctx, given)
+        config = load_configuration(ctx, given)
     except ConfigError as error:
         report(None, error.findings, as_json=as_json)
         ctx.exit(error.exit_code)
@@ -37,24 +37,24 @@ def validate(ctx: click.Context, /, offline: bool, as_json: bool, **given: objec
 
 
 def examine(config: Config, *, offline: bool) -> list[Finding]:
-    """All findings about a configuration that could be read."""
+    """All findings about a valid configuration."""
     from runscaler import __version__
     from runscaler.cli.logging import silence
     from runscaler.clock import SystemClock
     from runscaler.config.features import missing_features
-    from runscaler.ops.validate import check_all, questions, settings_of
+    from runscaler.ops.validate import check_all, open_checks, summary
 
-    findings = [*config.warnings, *missing_features(config), *map(settings_of, config.scale_sets)]
+    findings = [*config.warnings, *missing_features(config), *map(summary, config.scale_sets)]
     if offline:
         return findings
     silence()
     clock = SystemClock()
-    with questions(clock, __version__) as asks:
-        return findings + check_all(config.scale_sets, asks, clock)
+    with open_checks(clock, __version__) as checks:
+        return findings + check_all(config.scale_sets, checks, clock)
 
 
 def report(config: Config | None, findings: Sequence[Finding], *, as_json: bool) -> int:
-    """Show the findings; returns the exit code."""
+    """Print the findings; returns the exit code."""
     from runscaler.cli.console import show_finding, show_json
     from runscaler.ops.validate import is_ok
 

@@ -1,4 +1,4 @@
-"""`runner version`: what is installed, for people, scripts and bug reports."""
+"""`runner version`: the installed version, for people, scripts and bug reports."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import click
 
 
 @click.command()
-@click.option("--short", is_flag=True, help="The version number alone.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--short", is_flag=True, help="Print only the version number.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def version(short: bool, as_json: bool) -> None:
     """Show version, commit, build date, Python and platform."""
     from runscaler import __version__
@@ -30,7 +30,7 @@ def version(short: bool, as_json: bool) -> None:
 
 
 def build_facts() -> dict[str, str]:
-    """Keys version, commit, date, python, os, arch; platform names as in linux/amd64 (docs/behaviour.md § 3)."""
+    """Version, build and platform; platform names as in linux/amd64 (docs/behaviour.md § 3)."""
     import platform
 
     from runscaler import __version__
@@ -48,7 +48,7 @@ def build_facts() -> dict[str, str]:
 
 
 def _build() -> tuple[str, str]:
-    """Commit and date from `runscaler._build`, which a release build writes and nothing else has."""
+    """Commit and date from the module `runscaler._build`, which only a release build contains."""
     try:
         build = importlib.import_module("runscaler._build")
     except ModuleNotFoundError:

@@ -7,34 +7,33 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from runscaler.config.base import Settings
-from runscaler.config.keys import Key
+from runscaler.config.base import Key, Settings
 from runscaler.config.secrets import Secret
 from runscaler.config.values import (
+    A_BOOLEAN,
     A_COUNT,
     A_DURATION,
-    A_LASTING,
     A_NUMBER,
-    A_SWITCH,
+    A_POSITIVE_DURATION,
+    A_STRING,
     A_TABLE,
-    A_TEXT,
     AN_ENGINE,
-    MAYBE_INDIRECT,
-    TEXTS,
-    Amount,
+    STRING_OR_REFERENCE,
+    STRINGS,
     Count,
-    Days,
     Duration,
     EngineUrl,
     EngineUrls,
-    Lasting,
-    MaybeSecret,
     MountPath,
-    Place,
+    NonNegativeNumber,
+    OptionalSecret,
+    PathString,
     Positive,
+    PositiveDuration,
     SocketPath,
-    Texts,
+    Strings,
     WebUrl,
+    WholeDays,
     not_zero,
 )
 
@@ -43,22 +42,24 @@ RUN_COMMAND = "/home/runner/run.sh"
 
 
 class RegistryCredential(Settings):
-    """One host's entry in `registry-auth`."""
+    """The entry of one registry in `registry-auth`."""
 
-    user: Annotated[str, Key(help="User name at the registry", accepts=MAYBE_INDIRECT, indirect=True)] = ""
+    user: Annotated[
+        str, Key(help="User name at the registry", accepts=STRING_OR_REFERENCE, indirect=True)
+    ] = ""
     password: Annotated[
-        MaybeSecret, Key(help="Password or token", accepts=MAYBE_INDIRECT, secret=True, indirect=True)
+        OptionalSecret, Key(help="Password or token", accepts=STRING_OR_REFERENCE, secret=True, indirect=True)
     ] = None
 
 
 class ContainerSettings(Settings):
-    """What a runner's container gets, whichever engine it lives on."""
+    """Settings of a runner's container, for every backend with containers."""
 
     shared_volume: Annotated[
         MountPath,
         Key(
-            help="Where the volume that all runners share is mounted; empty: no such volume",
-            accepts="an absolute path in the container, or an empty text",
+            help="Mount path of a volume that all runners share; empty: no such volume",
+            accepts="an absolute path in the container, or an empty string",
             flag="shared-volume",
         ),
     ] = ""
@@ -66,35 +67,42 @@ class ContainerSettings(Settings):
         Count, Key(help="Memory limit in MB; 0: none", accepts=A_COUNT, flag="docker-memory")
     ] = 0
     cpu: Annotated[
-        Amount, Key(help="Limit in cores, fractions allowed; 0: none", accepts=A_NUMBER, flag="docker-cpu")
+        NonNegativeNumber,
+        Key(help="CPU limit in cores, fractions allowed; 0: none", accepts=A_NUMBER, flag="docker-cpu"),
     ] = 0.0
     platform: Annotated[
         str,
         Key(
-            help="Platform of the image, such as linux/arm64; empty: the engine's own",
-            accepts=A_TEXT,
+            help="Platform of the image, such as linux/arm64; empty: the engine's platform",
+            accepts=A_STRING,
             flag="docker-platform",
         ),
     ] = ""
     registry_auth: Annotated[
         Mapping[str, RegistryCredential],
         Key(
-            help="Registry credentials: a table HOST = { user, password }",
+            help="Registry credentials: a table of HOST = { user, password }",
             accepts="a table of registries, each with user and password",
         ),
     ] = Field(default_factory=dict)
     env: Annotated[Mapping[str, str], Key(help="Environment variables of the runner", accepts=A_TABLE)] = (
         Field(default_factory=dict)
     )
-    volumes: Annotated[Texts, Key(help="Mounts, each SOURCE:TARGET or SOURCE:TARGET:ro", accepts=TEXTS)] = ()
-    extra_hosts: Annotated[Texts, Key(help="Host entries, each NAME:ADDRESS", accepts=TEXTS)] = ()
+    volumes: Annotated[
+        Strings, Key(help="Mounts, each SOURCE:TARGET or SOURCE:TARGET:ro", accepts=STRINGS)
+    ] = ()
+    extra_hosts: Annotated[
+        Strings, Key(help="Entries for /etc/hosts, each NAME:ADDRESS", accepts=STRINGS)
+    ] = ()
     run_command: Annotated[
-        str, Key(help="What the container runs", accepts="a command that is not empty"), Field(min_length=1)
+        str,
+        Key(help="Command that the container runs", accepts="a command that is not empty"),
+        Field(min_length=1),
     ] = RUN_COMMAND
 
 
 class DockerSettings(ContainerSettings):
-    """[docker]. `endpoint` is the engine to connect to; never read DOCKER_HOST yourself."""
+    """[docker]. Use `endpoint` to connect to the engine; do not read DOCKER_HOST."""
 
     socket: Annotated[
         SocketPath,
@@ -103,30 +111,34 @@ class DockerSettings(ContainerSettings):
     host: Annotated[
         EngineUrl,
         Key(
-            help="URL of the engine instead of socket",
+            help="URL of the engine, instead of socket",
             accepts=AN_ENGINE,
-            default="DOCKER_HOST, when socket is not given either",
+            default="DOCKER_HOST, if socket is not set",
         ),
     ] = ""
     docker_host: str = ""
-    """What DOCKER_HOST said when the file was read, if it counts (neither `host` nor `socket` given)."""
+    """DOCKER_HOST when the file was read, if none of `host`, `hosts` and `socket` is set."""
     hosts: Annotated[
         EngineUrls,
         Key(
-            help="URLs of several engines that share the work of one set",
+            help="URLs of several engines that share the runners of a scale set",
             accepts="a list of URLs that begin with unix://, tcp:// or ssh://",
         ),
     ] = ()
-    tls_ca: Annotated[Place, Key(help="CA certificate of a tcp:// engine", accepts="a file's path")] = ""
-    tls_cert: Annotated[
-        Place, Key(help="Client certificate for a tcp:// engine", accepts="a file's path")
+    tls_ca: Annotated[
+        PathString, Key(help="CA certificate of a tcp:// engine", accepts="the path of a file")
     ] = ""
-    tls_key: Annotated[Place, Key(help="Client key for a tcp:// engine", accepts="a file's path")] = ""
+    tls_cert: Annotated[
+        PathString, Key(help="Client certificate for a tcp:// engine", accepts="the path of a file")
+    ] = ""
+    tls_key: Annotated[
+        PathString, Key(help="Client key for a tcp:// engine", accepts="the path of a file")
+    ] = ""
     dind: Annotated[
         bool | Literal["sidecar"],
         Key(
-            help="Give jobs an engine: true mounts the host's (jobs then own the host), "
-            '"sidecar" starts one of its own for each runner',
+            help="Give jobs an engine: true mounts the host's (jobs then have root access to the host), "
+            '"sidecar" starts a separate one for each runner',
             accepts='true, false or "sidecar"',
             flag="dind",
         ),
@@ -134,35 +146,36 @@ class DockerSettings(ContainerSettings):
     dind_socket: Annotated[
         SocketPath,
         Key(
-            help="What is mounted as the jobs' engine socket",
+            help="Path of the socket that dind = true mounts",
             accepts="the path of a socket",
-            default="the engine's own socket",
+            default="the engine's socket",
         ),
     ] = ""
     shared_volume_ttl: Annotated[
-        Duration, Key(help="Delete files in the shared volume older than this; 0: never", accepts=A_DURATION)
+        Duration,
+        Key(help="Delete files in the shared volume that are older than this; 0: never", accepts=A_DURATION),
     ] = 0.0
     shared_volume_cleanup_interval: Annotated[
         Duration,
-        Key(help="How often that is looked for", accepts=A_LASTING),
+        Key(help="How often old files in the shared volume are deleted", accepts=A_POSITIVE_DURATION),
         not_zero("shared-volume-ttl = 0"),
     ] = 6 * 3600.0
-    buildx_cleanup: Annotated[bool, Key(help="Remove old buildx builders", accepts=A_SWITCH)] = True
+    buildx_cleanup: Annotated[bool, Key(help="Remove old buildx builders", accepts=A_BOOLEAN)] = True
     buildx_cleanup_ttl: Annotated[
         Duration,
-        Key(help="A builder is old when last started this long ago", accepts=A_LASTING),
+        Key(help="Remove builders that were last started longer ago than this", accepts=A_POSITIVE_DURATION),
         not_zero("buildx-cleanup = false"),
     ] = 24 * 3600.0
     buildx_cleanup_interval: Annotated[
         Duration,
-        Key(help="How often that is looked for", accepts=A_LASTING),
+        Key(help="How often old buildx builders are removed", accepts=A_POSITIVE_DURATION),
         not_zero("buildx-cleanup = false"),
     ] = 6 * 3600.0
     prune_on_exit: Annotated[
         bool,
         Key(
-            help="At exit remove the shared volume, dangling images and build cache of the engine",
-            accepts=A_SWITCH,
+            help="At exit remove the shared volume, dangling images and the build cache",
+            accepts=A_BOOLEAN,
         ),
     ] = True
     prune_images_after: Annotated[
@@ -170,32 +183,30 @@ class DockerSettings(ContainerSettings):
     ] = 0.0
     pull: Annotated[
         Literal["always", "missing", "never"],
-        Key(help="When the runner image is pulled at start", accepts='"always", "missing" or "never"'),
+        Key(help="When to pull the runner image at the start", accepts='"always", "missing" or "never"'),
     ] = "always"
     pull_interval: Annotated[
         Duration,
-        Key(help="How often a newer image is looked for while running", accepts=A_LASTING),
+        Key(help="How often to look for a newer image while running", accepts=A_POSITIVE_DURATION),
         not_zero('pull = "missing"'),
     ] = 24 * 3600.0
     registry_mirror: Annotated[
-        WebUrl, Key(help="Registry mirror that runner images are pulled through", accepts="a URL")
+        WebUrl, Key(help="Registry mirror for pulling runner images", accepts="an http:// or https:// URL")
     ] = ""
-    pool_size: Annotated[
-        Count, Key(help="Containers kept started and waiting for a job", accepts=A_COUNT)
-    ] = 0
+    pool_size: Annotated[Count, Key(help="Started containers kept waiting for a job", accepts=A_COUNT)] = 0
     sidecar_image: Annotated[
-        str, Key(help='Image of the engine for dind = "sidecar"', accepts="an image's name")
+        str, Key(help='Image of the engine with dind = "sidecar"', accepts="the name of an image")
     ] = "docker:dind"
-    network: Annotated[str, Key(help="Network of the containers", accepts=A_TEXT)] = ""
-    runtime: Annotated[str, Key(help="OCI runtime of the containers", accepts=A_TEXT)] = ""
+    network: Annotated[str, Key(help="Network of the containers", accepts=A_STRING)] = ""
+    runtime: Annotated[str, Key(help="OCI runtime of the containers", accepts=A_STRING)] = ""
     gpus: Annotated[
-        str, Key(help='GPUs of the containers: "all" or a number', accepts='"all" or a number as a text')
+        str, Key(help='GPUs of the containers: "all" or a number', accepts='"all", or a number as a string')
     ] = ""
-    privileged: Annotated[bool, Key(help="Run the containers privileged", accepts=A_SWITCH)] = False
+    privileged: Annotated[bool, Key(help="Run the containers privileged", accepts=A_BOOLEAN)] = False
 
     @property
     def endpoint(self) -> str:
-        """URL of the engine to connect to: `host`, else DOCKER_HOST where it counts, else `socket`."""
+        """URL of the engine: `host`, else `docker_host`, else `socket`."""
         return self.host or self.docker_host or f"unix://{self.socket}"
 
     @property
@@ -211,44 +222,50 @@ class TartSettings(Settings):
     """[tart]."""
 
     home: Annotated[
-        Place, Key(help="TART_HOME", accepts="a directory", default="TART_HOME, else ~/.tart")
+        PathString, Key(help="TART_HOME", accepts="a directory", default="TART_HOME, else ~/.tart")
     ] = ""
     runner_dir: Annotated[
         str,
-        Key(help="Where the runner is installed in the image", accepts="a directory", flag="tart-runner-dir"),
+        Key(help="Directory of the runner in the image", accepts="a directory", flag="tart-runner-dir"),
         Field(min_length=1),
     ] = "/Users/admin/actions-runner"
-    cpu: Annotated[Count, Key(help="Cores of a VM; 0: the image's", accepts=A_COUNT, flag="tart-cpu")] = 0
+    cpu: Annotated[
+        Count, Key(help="CPU cores of a VM; 0: as in the image", accepts=A_COUNT, flag="tart-cpu")
+    ] = 0
     memory: Annotated[
-        Count, Key(help="Memory of a VM in MB; 0: the image's", accepts=A_COUNT, flag="tart-memory")
+        Count, Key(help="Memory of a VM in MB; 0: as in the image", accepts=A_COUNT, flag="tart-memory")
     ] = 0
     pool_size: Annotated[
-        Count, Key(help="VMs kept booted and waiting for a job", accepts=A_COUNT, flag="tart-pool-size")
+        Count, Key(help="Booted VMs kept waiting for a job", accepts=A_COUNT, flag="tart-pool-size")
     ] = 0
-    cache_cleanup: Annotated[bool, Key(help="Prune Tart's caches", accepts=A_SWITCH)] = True
+    cache_cleanup: Annotated[bool, Key(help="Prune Tart's caches", accepts=A_BOOLEAN)] = True
     cache_max_age: Annotated[
-        Days,
+        WholeDays,
         Key(
-            help="What was not used for this long is pruned",
+            help="Prune what was not used for this long",
             accepts='whole days, at least one, such as "168h"',
         ),
         not_zero("cache-cleanup = false"),
     ] = 168 * 3600.0
     cache_space_budget: Annotated[
-        Count, Key(help="Prune down to this many GiB; 0: no budget", accepts=A_COUNT)
+        Count, Key(help="Prune the caches to at most this many GiB; 0: no limit", accepts=A_COUNT)
     ] = 0
     cache_cleanup_interval: Annotated[
         Duration,
-        Key(help="How often the caches are pruned", accepts=A_LASTING),
+        Key(help="How often to prune the caches", accepts=A_POSITIVE_DURATION),
         not_zero("cache-cleanup = false"),
     ] = 24 * 3600.0
     boot_timeout: Annotated[
-        Lasting, Key(help="A VM whose guest agent does not answer by then has failed", accepts=A_LASTING)
+        PositiveDuration,
+        Key(
+            help="A VM has failed if its guest agent does not answer within this time",
+            accepts=A_POSITIVE_DURATION,
+        ),
     ] = 120.0
     max_vms: Annotated[
         Positive,
         Key(
-            help="macOS VMs that may run on this host at once (Apple's limit)",
+            help="Maximum number of macOS VMs on this host (Apple's limit)",
             accepts="a whole number of at least 1",
         ),
     ] = 2
@@ -258,54 +275,58 @@ class ProcessSettings(Settings):
     """[process]."""
 
     runner_dir: Annotated[
-        Place,
+        PathString,
         Key(
-            help="Directory that is copied for each runner; empty: the built-in demo agent",
+            help="Directory to copy for each runner; empty: the built-in demo agent",
             accepts="a directory",
         ),
     ] = ""
     run_command: Annotated[
         str,
         Key(
-            help="What is run in the copy",
-            accepts=A_TEXT,
-            default="./run.sh, with the built-in agent its own",
+            help="Command to run in the copy",
+            accepts=A_STRING,
+            default="./run.sh; for the built-in agent its own command",
         ),
     ] = ""
 
 
 class SwarmSettings(ContainerSettings):
-    """[swarm]. The container keys have no flags here: `--docker-memory` is [docker]'s."""
+    """[swarm]. The container keys have no flags here: `--docker-memory` and the like are for [docker]."""
 
     host: Annotated[
         EngineUrl,
         Key(
-            help="URL of a manager's engine",
+            help="URL of the engine of a manager node",
             accepts=AN_ENGINE,
             default="the local engine",
         ),
     ] = ""
-    constraints: Annotated[Texts, Key(help='Placement, such as "node.role==worker"', accepts=TEXTS)] = ()
-    networks: Annotated[Texts, Key(help="Networks of the services", accepts=TEXTS)] = ()
+    constraints: Annotated[
+        Strings, Key(help='Placement constraints, such as "node.role==worker"', accepts=STRINGS)
+    ] = ()
+    networks: Annotated[Strings, Key(help="Networks of the services", accepts=STRINGS)] = ()
 
 
 class OrchardSettings(Settings):
     """[orchard]."""
 
     url: Annotated[WebUrl, Key(help="URL of the controller", accepts="an http:// or https:// URL")] = ""
-    user: Annotated[str, Key(help="Service account", accepts=A_TEXT)] = ""
+    user: Annotated[str, Key(help="Name of the service account", accepts=A_STRING)] = ""
     token: Annotated[
-        MaybeSecret,
+        OptionalSecret,
         Key(
-            help="Its token, or a bootstrap token alone",
-            accepts=MAYBE_INDIRECT,
+            help="Token of the service account, or a bootstrap token without user",
+            accepts=STRING_OR_REFERENCE,
             secret=True,
             indirect=True,
         ),
     ] = None
-    ca: Annotated[Place, Key(help="CA certificate of the controller", accepts="a PEM file's path")] = ""
-    cpu: Annotated[Count, Key(help="Cores of a VM; 0: the image's", accepts=A_COUNT)] = 0
-    memory: Annotated[Count, Key(help="Memory of a VM in MB; 0: the image's", accepts=A_COUNT)] = 0
+    ca: Annotated[
+        PathString, Key(help="CA certificate of the controller", accepts="the path of a PEM file")
+    ] = ""
+    cpu: Annotated[Count, Key(help="CPU cores of a VM; 0: as in the image", accepts=A_COUNT)] = 0
+    memory: Annotated[Count, Key(help="Memory of a VM in MB; 0: as in the image", accepts=A_COUNT)] = 0
     worker_labels: Annotated[
         Mapping[str, str], Key(help="Labels that a worker must have", accepts=A_TABLE)
     ] = Field(default_factory=dict)
@@ -313,21 +334,22 @@ class OrchardSettings(Settings):
         Mapping[str, int],
         Key(help="Resources that a VM takes from its worker", accepts="a table of whole numbers"),
     ] = Field(default_factory=dict)
-    pool_size: Annotated[Count, Key(help="VMs kept booted and waiting for a job", accepts=A_COUNT)] = 0
+    pool_size: Annotated[Count, Key(help="Booted VMs kept waiting for a job", accepts=A_COUNT)] = 0
     boot_timeout: Annotated[
-        Lasting, Key(help="A VM that cannot be reached by then has failed", accepts=A_LASTING)
+        PositiveDuration,
+        Key(help="A VM has failed if it cannot be reached within this time", accepts=A_POSITIVE_DURATION),
     ] = 120.0
     runner_dir: Annotated[
         str,
-        Key(help="Where the runner is installed in the image", accepts="a directory"),
+        Key(help="Directory of the runner in the image", accepts="a directory"),
         Field(min_length=1),
     ] = "/Users/admin/actions-runner"
-    username: Annotated[str, Key(help="The guest's user for SSH", accepts=A_TEXT)] = "admin"
+    username: Annotated[str, Key(help="SSH user in the guest", accepts=A_STRING)] = "admin"
     password: Annotated[
-        MaybeSecret,
+        OptionalSecret,
         Key(
-            help="The guest's password for SSH",
-            accepts=MAYBE_INDIRECT,
+            help="SSH password in the guest",
+            accepts=STRING_OR_REFERENCE,
             secret=True,
             indirect=True,
             default="admin",
@@ -337,6 +359,6 @@ class OrchardSettings(Settings):
         Literal["if-not-present", "always"],
         Key(help="When a worker pulls the image", accepts='"if-not-present" or "always"'),
     ] = "if-not-present"
-    arch: Annotated[str, Key(help="Architecture of the VM", accepts=A_TEXT)] = ""
-    os: Annotated[str, Key(help="Operating system of the VM", accepts=A_TEXT)] = ""
-    runtime: Annotated[str, Key(help="Runtime on the worker", accepts=A_TEXT)] = ""
+    arch: Annotated[str, Key(help="Architecture of the VM", accepts=A_STRING)] = ""
+    os: Annotated[str, Key(help="Operating system of the VM", accepts=A_STRING)] = ""
+    runtime: Annotated[str, Key(help="Runtime on the worker", accepts=A_STRING)] = ""

@@ -1,12 +1,12 @@
-"""Which token a scale set uses, and the other secrets of its keys (docs/behaviour.md § 4.3)."""
+"""Chooses the token of each scale set and resolves secrets (docs/behaviour.md § 4.3)."""
 
 from __future__ import annotations
 
 import stat
 from typing import TYPE_CHECKING
 
-from runscaler.config.problems import Given, Problems, Where
-from runscaler.config.schema import leaf_of
+from runscaler.config.problems import ConfigValue, Origin, Problems
+from runscaler.config.schema import concerns_backend, key_spec_of
 from runscaler.config.secrets import Secret, Unresolved, is_reference, resolve
 
 if TYPE_CHECKING:
@@ -16,13 +16,12 @@ if TYPE_CHECKING:
     from runscaler.config.layers import Layer
 
 VARIABLE = "RUNNER_TOKEN"
-OLD_VARIABLE = "RUNSCALER_TOKEN"
+DEPRECATED_VARIABLE = "RUNSCALER_TOKEN"
 _TOKEN = ("token",)
-_BACKEND_TABLES = frozenset({"docker", "swarm", "orchard"})
 
 
 class Credentials:
-    """Resolves what one run of `load_config` needs; `folder` is the configuration's own."""
+    """Credentials for one call of `load_config`. Relative paths start in `folder`, the configuration's."""
 
     def __init__(
         self, environ: Mapping[str, str], folder: Path, problems: Problems, *, is_multi: bool
@@ -31,147 +30,147 @@ class Credentials:
         self._folder = folder
         self._problems = problems
         self._is_multi = is_multi
-        self._kept: list[str] = []
-        self._served: list[str] = []
+        self._with_own_token: list[str] = []
+        self._with_variable: list[str] = []
 
-    def resolve_all(self, layer: Layer, place: Where, name: str) -> Layer:
-        """The layer with every secret that will be used in clear, as `Secret`; the rest dropped."""
+    def resolve_all(self, layer: Layer, start: Origin, name: str) -> Layer:
+        """The layer with all used secrets resolved, as `Secret`; unused ones are removed."""
         backend = _text(layer.get(("backend",))) or "docker"
         used = {path: given for path, given in layer.items() if _is_used(path, backend)}
         token = used.pop(_TOKEN, None)
         if token is not None and not _text(token) and isinstance(token.value, str):
             token = None
-        used = self._choose(used, token, place, name)
+        used = self._choose(used, token, start, name)
         return {path: self._resolved(path, given, name) for path, given in used.items()}
 
     def finish(self) -> None:
-        """In multi mode says once, for all sets, whom the variable serves."""
-        if self._kept:
-            kept = ", ".join(self._kept)
-            served = f"serves {', '.join(self._served)}" if self._served else "is not used"
-            text = f"{VARIABLE} {served}: own tokens are kept by {kept}"
-            self._problems.warn(Where(""), text)
+        """With several scale sets, warn once about all of them that do not use the variable."""
+        if self._with_own_token:
+            own = ", ".join(self._with_own_token)
+            used = f"is used for {', '.join(self._with_variable)}" if self._with_variable else "is not used"
+            text = f"{VARIABLE} {used}; scale sets with their own token: {own}"
+            self._problems.warn(Origin(""), text)
 
-    def _choose(self, layer: Layer, token: Given | None, place: Where, name: str) -> Layer:
+    def _choose(self, layer: Layer, token: ConfigValue | None, start: Origin, name: str) -> Layer:
         has_app = any(path[0] == "app" for path in layer)
-        if token is not None and token.where.is_flag:
-            self._single(token)
+        if token is not None and token.origin.is_flag:
+            self._for_single(token)
             return {**_without_app(layer, self._problems), _TOKEN: token}
         if has_app:
             self._only_app(token, name)
             return layer
-        chosen = self._own_first(token, name) if self._is_multi else self._single(token)
+        chosen = self._for_one_of_several(token, name) if self._is_multi else self._for_single(token)
         if chosen is None:
-            self._missing(place, name)
+            self._missing(start, name)
             return layer
         return {**layer, _TOKEN: chosen}
 
-    def _single(self, own: Given | None) -> Given | None:
-        """--token, else RUNNER_TOKEN, else the configuration's, else RUNSCALER_TOKEN."""
+    def _for_single(self, own: ConfigValue | None) -> ConfigValue | None:
+        """--token, else RUNNER_TOKEN, else the token in the configuration, else RUNSCALER_TOKEN."""
         variable = self._variable(VARIABLE)
-        if own is not None and own.where.is_flag:
-            self._disagree(own, variable)
+        if own is not None and own.origin.is_flag:
+            self._warn_if_different(own, variable)
             return own
         if variable is not None:
-            self._disagree(variable, own)
+            self._warn_if_different(variable, own)
             return variable
-        return own or self._old_variable()
+        return own or self._deprecated_variable()
 
-    def _own_first(self, own: Given | None, name: str) -> Given | None:
+    def _for_one_of_several(self, own: ConfigValue | None, name: str) -> ConfigValue | None:
+        """The scale set's own token, else RUNNER_TOKEN, else RUNSCALER_TOKEN."""
         variable = self._variable(VARIABLE)
         if own is None:
             if variable is not None:
-                self._served.append(name)
-            return variable or self._old_variable()
-        if variable is not None and self._differ(own, variable):
-            self._kept.append(name)
+                self._with_variable.append(name)
+            return variable or self._deprecated_variable()
+        if variable is not None and self._is_different(own, variable):
+            self._with_own_token.append(name)
         return own
 
-    def _variable(self, name: str) -> Given | None:
+    def _variable(self, name: str) -> ConfigValue | None:
         value = self._environ.get(name, "").strip()
-        return Given(value, Where(name)) if value else None
+        return ConfigValue(value, Origin(name)) if value else None
 
-    def _old_variable(self) -> Given | None:
-        given = self._variable(OLD_VARIABLE)
+    def _deprecated_variable(self) -> ConfigValue | None:
+        given = self._variable(DEPRECATED_VARIABLE)
         if given is not None:
-            text = f"this name is old and will be dropped: call it {VARIABLE}"
-            self._problems.warn(given.where, text)
+            text = f"this variable is deprecated: use {VARIABLE}"
+            self._problems.warn(given.origin, text)
         return given
 
-    def _disagree(self, used: Given, other: Given | None) -> None:
-        if other is not None and self._differ(used, other):
-            self._problems.warn(Where(""), f"the token of {used.where} is used, not that of {other.where}")
+    def _warn_if_different(self, used: ConfigValue, other: ConfigValue | None) -> None:
+        if other is not None and self._is_different(used, other):
+            self._problems.warn(Origin(""), f"using the token of {used.origin}, not that of {other.origin}")
 
-    def _differ(self, one: Given, other: Given) -> bool:
+    def _is_different(self, one: ConfigValue, other: ConfigValue) -> bool:
         try:
-            return self._clear(_text(one)) != self._clear(_text(other))
+            return self._resolve(_text(one)) != self._resolve(_text(other))
         except Unresolved:
             return False
 
-    def _only_app(self, token: Given | None, name: str) -> None:
+    def _only_app(self, token: ConfigValue | None, name: str) -> None:
         if token is not None:
-            text = "token beside [app]: give one of them"
-            self._problems.error(token.where, text, scale_set=name)
+            text = "both token and [app] are set: use only one of them"
+            self._problems.error(token.origin, text, scale_set=name)
         elif not self._is_multi and self._variable(VARIABLE) is not None:
-            self._problems.warn(Where(""), f"the GitHub App of [app] is used, not {VARIABLE}")
+            self._problems.warn(Origin(""), f"using the GitHub App of [app], not {VARIABLE}")
 
-    def _missing(self, place: Where, name: str) -> None:
-        fixes = [f"set the variable {VARIABLE}", 'write token = "env:NAME" or "file:PATH"']
+    def _missing(self, start: Origin, name: str) -> None:
+        fixes = [f"set the variable {VARIABLE}", 'set token = "env:NAME" or "file:PATH"']
         if not self._is_multi:
-            fixes.append("give --token")
-        whose = f"the scale set {name} has no token" if name else "there is no token"
-        self._problems.error(place, f"{whose}, and {VARIABLE} is not set", fixes=fixes, scale_set=name)
+            fixes.append("use --token")
+        subject = f"the scale set {name} has no token" if name else "there is no token"
+        self._problems.error(start, f"{subject}, and {VARIABLE} is not set", fixes=fixes, scale_set=name)
 
-    def _resolved(self, path: tuple[str, ...], given: Given, name: str) -> Given:
-        leaf = leaf_of(path)
-        if leaf is None or not leaf.key.indirect or not isinstance(given.value, str):
+    def _resolved(self, path: tuple[str, ...], given: ConfigValue, name: str) -> ConfigValue:
+        spec = key_spec_of(path)
+        if spec is None or not spec.key.indirect or not isinstance(given.value, str):
             return given
         try:
-            text = self._clear(given.value)
+            text = self._resolve(given.value)
         except Unresolved as error:
-            label = leaf.label if path in (_TOKEN, leaf.path) else ".".join(path)
-            self._problems.error(given.where, f"{label} = {error}", scale_set=name)
+            label = spec.label if path in (_TOKEN, spec.path) else ".".join(path)
+            self._problems.error(given.origin, f"{label} = {error}", scale_set=name)
             text = "unresolved"
-        if path == _TOKEN and not (text.isascii() and _unbroken(text)):
-            problem = "the token holds blanks, line breaks or signs that no token has"
-            self._problems.error(given.where, problem, scale_set=name)
-        return Given(Secret(text) if leaf.key.secret else text, given.where)
+        if path == _TOKEN and not (text.isascii() and _is_one_word(text)):
+            problem = "the token contains spaces, line breaks or other characters that no token has"
+            self._problems.error(given.origin, problem, scale_set=name)
+        return ConfigValue(Secret(text) if spec.key.secret else text, given.origin)
 
-    def _clear(self, text: str) -> str:
+    def _resolve(self, text: str) -> str:
         return resolve(text, self._environ, self._folder)
 
 
-def warn_of_readers(layers: Iterable[Layer], mode: int, problems: Problems) -> None:
-    """A file with a secret in it is nobody else's business."""
+def warn_if_readable_by_others(layers: Iterable[Layer], mode: int, problems: Problems) -> None:
+    """Warn if other users can read a file that contains a secret; `mode` is the file's."""
     if not mode & (stat.S_IRGRP | stat.S_IROTH):
         return
     for layer in layers:
         for path, given in layer.items():
-            leaf, value = leaf_of(path), _text(given)
-            if leaf is not None and leaf.key.secret and value and not is_reference(value):
-                file = given.where.source
-                text = f"the {path[-1]} stands here in clear, and other users may read this file"
-                fixes = [f"chmod 600 {file}", f'write {path[-1]} = "env:NAME" or "file:PATH"']
-                problems.warn(given.where, text, fixes=fixes)
+            spec, value = key_spec_of(path), _text(given)
+            if spec is not None and spec.key.secret and value and not is_reference(value):
+                file = given.origin.source
+                text = f"the {path[-1]} is written here in plain text, and other users can read this file"
+                fixes = [f"chmod 600 {file}", f'set {path[-1]} = "env:NAME" or "file:PATH"']
+                problems.warn(given.origin, text, fixes=fixes)
                 return
 
 
-def _text(given: Given | None) -> str:
+def _text(given: ConfigValue | None) -> str:
     return given.value if given is not None and isinstance(given.value, str) else ""
 
 
-def _unbroken(text: str) -> bool:
+def _is_one_word(text: str) -> bool:
     return text.isprintable() and not any(sign.isspace() for sign in text)
 
 
 def _is_used(path: tuple[str, ...], backend: str) -> bool:
-    """A secret of a backend that the set does not use is left alone, whatever it refers to."""
-    leaf = leaf_of(path)
-    indirect = leaf is not None and leaf.key.indirect
-    return not (indirect and path[0] in _BACKEND_TABLES and path[0] != backend)
+    """Whether a key matters. Secrets of other backends do not: what they refer to may not exist."""
+    spec = key_spec_of(path)
+    return spec is None or not spec.key.indirect or concerns_backend(path, backend)
 
 
 def _without_app(layer: Layer, problems: Problems) -> Layer:
     if any(path[0] == "app" for path in layer):
-        problems.warn(Where(""), "--token is used, not the GitHub App of [app]")
+        problems.warn(Origin(""), "using --token, not the GitHub App of [app]")
     return {path: given for path, given in layer.items() if path[0] != "app"}

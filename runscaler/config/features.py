@@ -1,14 +1,14 @@
-"""Keys whose feature this version does not have (docs/behaviour.md § 4.4, last rule).
+"""Keys of features that this version lacks (docs/behaviour.md § 4.4).
 
-`REFUSED…` are errors, `IDLE…` warnings, and the reference marks both; the release that brings a feature
-deletes its row. A value that differs from the default counts: the default asks for nothing.
+If one of them is set to anything but its default, that is an error for `REFUSED…` and a warning for
+`…WITHOUT_EFFECT`. The reference marks both. Whoever adds a feature deletes its rows here.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.config.schema import attribute, set_leaves, top_leaves
+from runscaler.config.schema import concerns_backend, scale_set_keys, top_level_keys, value_at
 from runscaler.findings import Finding, Level
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ REFUSED_GLOBALLY: tuple[TomlPath, ...] = (
     ("host", "min-free-disk"),
     ("host", "max-load"),
 )
-IDLE: tuple[TomlPath, ...] = (
+WITHOUT_EFFECT: tuple[TomlPath, ...] = (
     ("docker", "shared-volume-ttl"),
     ("docker", "shared-volume-cleanup-interval"),
     ("docker", "buildx-cleanup"),
@@ -44,73 +44,66 @@ IDLE: tuple[TomlPath, ...] = (
     ("docker", "buildx-cleanup-interval"),
     ("docker", "prune-on-exit"),
 )
-IDLE_GLOBALLY = "metrics"
-REMARKED: Mapping[TomlPath, str] = {
+TABLE_WITHOUT_EFFECT = "metrics"
+NOTES: Mapping[TomlPath, str] = {
     ("backend",): "swarm and orchard: not in this version",
     ("docker", "dind"): f'"{REFUSED_DIND}": not in this version',
     ("docker", "sidecar-image"): "Not in this version",
     ("update-check",): "No effect in this version",
 }
-"""What the reference alone tells: giving these asks for nothing that is missing, or is told elsewhere."""
+"""Marks in the reference for keys whose values are checked elsewhere, or need no check."""
 
 
-def remark(path: TomlPath) -> str:
-    """What the reference says about a key, or a table, that this version lacks; empty for all others."""
+def note(path: TomlPath) -> str:
+    """The reference's mark for a key or table that this version lacks; empty for all others."""
     if path in (*REFUSED, *REFUSED_GLOBALLY, ("app",)) or path[0] in REFUSED_BACKENDS:
         return "Not in this version"
-    if path in IDLE or path[0] == IDLE_GLOBALLY:
+    if path in WITHOUT_EFFECT or path[0] == TABLE_WITHOUT_EFFECT:
         return "No effect in this version"
-    return REMARKED.get(path, "")
+    return NOTES.get(path, "")
 
 
 def missing_features(config: Config) -> list[Finding]:
-    """What the configuration asks for and this version lacks: errors first, then warnings."""
-    findings = [*_of_process(config)]
+    """The features that the configuration uses and this version lacks: errors, then warnings."""
+    findings = [*_for_process(config)]
     for settings in config.scale_sets:
-        findings += _of_set(settings)
+        findings += _for_scale_set(settings)
     return sorted(dict.fromkeys(findings), key=lambda finding: finding.level is not Level.ERROR)
 
 
-def _of_process(config: Config) -> Iterator[Finding]:
+def _for_process(config: Config) -> Iterator[Finding]:
     for path in REFUSED_GLOBALLY:
         if _is_changed(config, path):
-            yield _refused(top_leaves()[path].label)
-    for path, leaf in top_leaves().items():
-        if path[0] == IDLE_GLOBALLY and _is_changed(config, path):
-            yield _idle(leaf.label)
+            yield _refused(top_level_keys()[path].label)
+    for path, spec in top_level_keys().items():
+        if path[0] == TABLE_WITHOUT_EFFECT and _is_changed(config, path):
+            yield _without_effect(spec.label)
 
 
-def _of_set(settings: ScaleSetSettings) -> Iterator[Finding]:
+def _for_scale_set(settings: ScaleSetSettings) -> Iterator[Finding]:
     if settings.backend in REFUSED_BACKENDS:
         yield _refused(f"backend {settings.backend}", settings.name)
     if settings.backend == "docker" and settings.docker.dind == REFUSED_DIND:
         yield _refused(f'[docker] dind = "{REFUSED_DIND}"', settings.name)
     for path in REFUSED:
-        if _counts(settings, path) and _is_changed(settings, path):
-            label = "[app]" if path[0] == "app" else set_leaves()[path].label
+        if concerns_backend(path, settings.backend) and _is_changed(settings, path):
+            label = "[app]" if path[0] == "app" else scale_set_keys()[path].label
             yield _refused(label, settings.name)
-    for path in IDLE:
-        if _counts(settings, path) and _is_changed(settings, path):
-            yield _idle(set_leaves()[path].label, settings.name)
-
-
-def _counts(settings: ScaleSetSettings, path: TomlPath) -> bool:
-    """A backend's table asks for nothing where the set lives on another backend."""
-    return len(path) == 1 or path[0] in ("app", settings.backend)
+    for path in WITHOUT_EFFECT:
+        if concerns_backend(path, settings.backend) and _is_changed(settings, path):
+            yield _without_effect(scale_set_keys()[path].label, settings.name)
 
 
 def _is_changed(settings: Settings, path: TomlPath) -> bool:
-    value: object = settings
-    for name in path:
-        value = getattr(value, attribute(name)) if value is not None else None
-    return value is not None and value != top_leaves()[path].default
+    value = value_at(settings, path)
+    return value is not None and value != top_level_keys()[path].default
 
 
 def _refused(what: str, scale_set: str = "") -> Finding:
     text = f"{what} is not available in this version"
-    return Finding(Level.ERROR, text, ("remove it, or wait for the release that brings it",), scale_set)
+    return Finding(Level.ERROR, text, ("remove it, or wait for a release that supports it",), scale_set)
 
 
-def _idle(what: str, scale_set: str = "") -> Finding:
+def _without_effect(what: str, scale_set: str = "") -> Finding:
     text = f"{what} has no effect in this version"
     return Finding(Level.WARNING, text, (), scale_set)

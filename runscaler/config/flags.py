@@ -1,4 +1,4 @@
-"""The flags of `run`: each is the key of the same name (docs/behaviour.md § 4.4), made from the model."""
+"""The flags of `run`, generated from the configuration keys (docs/behaviour.md § 4.4)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runscaler.config import legacy
-from runscaler.config.keys import Scope
-from runscaler.config.problems import Given, Problems, Where
-from runscaler.config.schema import Kind, Leaf, TomlPath, top_leaves
+from runscaler.config.base import Scope
+from runscaler.config.problems import ConfigValue, Origin, Problems
+from runscaler.config.schema import KeySpec, Kind, TomlPath, top_level_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """One flag of `run`, without the two dashes. `kind` says how its text is read.
+    """A flag of `run`; `name` is without the dashes. `kind` says how its text is parsed.
 
-    `default` is shown, never passed on: a flag that the user does not give must stay away from
-    `load_config`. A choice that holds "true" and "false" is a switch with more words.
+    `default` is only for the help: a flag that the user does not give must not reach `load_config`.
     """
 
     name: str
@@ -34,57 +33,57 @@ class Flag:
     secret: bool
 
     @property
-    def is_switch(self) -> bool:
-        """Takes --NAME, --no-NAME and --NAME=true|false."""
-        return self.kind is Kind.SWITCH or "true" in self.choices
+    def is_boolean(self) -> bool:
+        """Whether --NAME, --no-NAME and --NAME=true|false are accepted; there may be other choices."""
+        return self.kind is Kind.BOOLEAN or "true" in self.choices
 
     @property
     def is_list(self) -> bool:
-        """Comma-separated and repeatable."""
-        return self.kind is Kind.TEXTS
+        """Whether the flag is comma-separated and repeatable."""
+        return self.kind is Kind.STRINGS
 
 
 def flags() -> list[Flag]:
-    """Every flag: the scale set's first, then the backends', then the process's own."""
-    own = [_flag(leaf) for leaf in top_leaves().values() if leaf.key.flag]
+    """All flags: those of the scale set, of the backends, then of the process."""
+    own = [_flag(spec) for spec in top_level_keys().values() if spec.key.flag]
     return sorted(own, key=lambda flag: (flag.scope is Scope.GLOBAL, len(flag.path)))
 
 
-def _flag(leaf: Leaf) -> Flag:
-    key = leaf.key
-    return Flag(key.flag, leaf.path, leaf.kind, leaf.choices, key.help, leaf.default, key.scope, key.secret)
+def _flag(spec: KeySpec) -> Flag:
+    key = spec.key
+    return Flag(key.flag, spec.path, spec.kind, spec.choices, key.help, spec.default, key.scope, key.secret)
 
 
 def flag_layer(given: Mapping[str, object]) -> Layer:
-    """The values of the flags that were given, by name with dashes or underscores; None is not given.
+    """The layer of the given flags, by name with dashes or underscores; None means not given.
 
-    Raises ValueError for a name that is no flag: a mistake of the program, not of its user.
+    Raises ValueError for an unknown name, which is a bug of the caller.
     """
-    known = {leaf.key.flag: leaf for leaf in top_leaves().values() if leaf.key.flag}
+    known = {spec.key.flag: spec for spec in top_level_keys().values() if spec.key.flag}
     layer: Layer = {}
     for written, value in given.items():
         name = written.replace("_", "-")
         if name not in known:
             raise ValueError(f"there is no flag --{name}")
         if value is not None and value != ():
-            layer[known[name].path] = Given(_value(known[name], value), Where(f"--{name}"))
+            layer[known[name].path] = ConfigValue(_value(known[name], value), Origin(f"--{name}"))
     return layer
 
 
-def _value(leaf: Leaf, value: object) -> object:
-    if leaf.kind is Kind.TEXTS and isinstance(value, list | tuple):
+def _value(spec: KeySpec, value: object) -> object:
+    if spec.kind is Kind.STRINGS and isinstance(value, list | tuple):
         return [part for text in value for part in legacy.split_labels(str(text))]
-    return legacy.from_text(leaf, value) if isinstance(value, str) else value
+    return legacy.from_text(spec, value) if isinstance(value, str) else value
 
 
 def refuse_identity(layer: Layer, sets: str, problems: Problems) -> None:
-    """In multi mode a flag cannot say which scale set it is about."""
+    """Report flags for identity keys: with several scale sets it is unclear which one they are for."""
     for path in _identity(layer):
         given = layer.pop(path)
-        text = f"not with {sets} in the configuration: it belongs to one scale set and is never inherited"
-        problems.error(given.where, text, fixes=[f"set {path[0]} in the scale set it is for"])
+        text = f"cannot be used with {sets} in the configuration: it applies to one scale set only"
+        problems.error(given.origin, text, fixes=[f"set {path[0]} in that scale set"])
 
 
 def _identity(layer: Layer) -> Iterable[TomlPath]:
-    leaves = top_leaves()
-    return [path for path in layer if leaves[path].key.scope is Scope.IDENTITY]
+    specs = top_level_keys()
+    return [path for path in layer if specs[path].key.scope is Scope.IDENTITY]

@@ -1,4 +1,4 @@
-"""The tables that all scale sets of a process share: [host] and [metrics]."""
+"""The tables of the whole process: [host] and [metrics]."""
 
 from __future__ import annotations
 
@@ -7,33 +7,37 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from runscaler.config.base import Settings
-from runscaler.config.keys import Key
+from runscaler.config.base import Key, Settings
 from runscaler.config.values import (
+    A_BOOLEAN,
     A_COUNT,
     A_NUMBER,
     A_SIZE,
-    A_SWITCH,
-    A_TEXT,
-    Amount,
+    A_STRING,
     Count,
+    NonNegativeNumber,
     Numbers,
     Positive,
     Size,
-    Texts,
+    Strings,
 )
 
 
 class HostSettings(Settings):
-    """[host]: guards over all scale sets of this process (docs/behaviour.md § 6.4)."""
+    """[host]: limits for all scale sets of this process together (docs/behaviour.md § 6.4)."""
 
     max_runners: Annotated[
-        Count, Key(help="Most runners of all scale sets together; 0: no cap", accepts=A_COUNT)
+        Count, Key(help="Maximum number of runners of all scale sets together; 0: no limit", accepts=A_COUNT)
     ] = 0
-    min_free_memory: Annotated[Size, Key(help="No starts while less memory is free", accepts=A_SIZE)] = 0
-    min_free_disk: Annotated[Size, Key(help="No starts while less disk is free", accepts=A_SIZE)] = 0
+    min_free_memory: Annotated[
+        Size, Key(help="Start no runner while less memory is free", accepts=A_SIZE)
+    ] = 0
+    min_free_disk: Annotated[
+        Size, Key(help="Start no runner while less disk space is free", accepts=A_SIZE)
+    ] = 0
     max_load: Annotated[
-        Amount, Key(help="No starts while the one-minute load is above this; 0: off", accepts=A_NUMBER)
+        NonNegativeNumber,
+        Key(help="Start no runner while the one-minute load average is above this; 0: off", accepts=A_NUMBER),
     ] = 0.0
 
 
@@ -55,11 +59,11 @@ def _known_labels(value: tuple[str, ...]) -> tuple[str, ...]:
 
 def _rising(value: tuple[float, ...]) -> tuple[float, ...]:
     if not value or value[0] <= 0 or any(low >= high for low, high in pairwise(value)):
-        raise ValueError("the numbers do not rise, or do not begin above 0")
+        raise ValueError("the numbers must increase and be above 0")
     return value
 
 
-JobLabels = Annotated[Texts, AfterValidator(_known_labels)]
+JobLabels = Annotated[Strings, AfterValidator(_known_labels)]
 Buckets = Annotated[Numbers, AfterValidator(_rising)]
 
 
@@ -68,9 +72,9 @@ class MetricsSettings(Settings):
 
     namespace: Annotated[
         str,
-        Key(help="Value of the namespace label of the metrics that ARC also has", accepts=A_TEXT),
+        Key(help="Value of the label namespace on the metrics that ARC has too", accepts=A_STRING),
     ] = "runscaler"
-    arc_labels: Annotated[bool, Key(help="Serve ARC's labels on ARC's metrics", accepts=A_SWITCH)] = True
+    arc_labels: Annotated[bool, Key(help="Serve ARC's labels on ARC's metrics", accepts=A_BOOLEAN)] = True
     job_labels: Annotated[
         JobLabels,
         Key(help="Labels of the job metrics", accepts=f"a list of {', '.join(JOB_LABELS)}"),
@@ -78,16 +82,18 @@ class MetricsSettings(Settings):
     job_buckets: Annotated[
         Buckets,
         Key(
-            help="Buckets of the job histograms in seconds",
-            accepts="a list of rising numbers above 0",
-            default="the 45 that ARC has",
+            help="Buckets of the job histograms, in seconds",
+            accepts="a list of increasing numbers above 0",
+            default="the 45 buckets of ARC",
         ),
     ] = JOB_BUCKETS
-    disable: Annotated[Texts, Key(help="Metrics not to serve", accepts="a list of metric names")] = ()
+    disable: Annotated[
+        Strings, Key(help="Metrics that are not served", accepts="a list of metric names")
+    ] = ()
     max_job_series: Annotated[
         Positive,
         Key(
-            help='Label sets a family; what comes later is folded into job_name="_other"',
+            help='Maximum number of label combinations per metric; the rest is counted as job_name="_other"',
             accepts="a whole number of at least 1",
         ),
     ] = 2000

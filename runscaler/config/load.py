@@ -1,4 +1,4 @@
-"""`load_config`: flags, file, environment and defaults become one checked `Config` (docs/behaviour.md § 4)."""
+"""`load_config`: a validated `Config` from flags, file, environment and defaults (docs/behaviour.md § 4)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runscaler.config.build import build
-from runscaler.config.credentials import Credentials, warn_of_readers
-from runscaler.config.engine import with_docker_host
+from runscaler.config.credentials import Credentials, warn_if_readable_by_others
 from runscaler.config.flags import flag_layer, refuse_identity
-from runscaler.config.inherit import global_part, inherit, override, set_part
 from runscaler.config.layers import Layer, Layers, read_layers
 from runscaler.config.model import Config, ScaleSetSettings
-from runscaler.config.problems import Given, Problems, Where
+from runscaler.config.precedence import global_part, inherit, override, scale_set_part, with_docker_host
+from runscaler.config.problems import ConfigValue, Origin, Problems
 from runscaler.config.rules import Checked, check_set, check_unique
 from runscaler.config.schema import SETS
 from runscaler.config.secrets import expanded
@@ -33,12 +32,12 @@ def load_config(
     search: bool = True,
     locations: Locations | None = None,
 ) -> Config:
-    """The configuration from `path`, else from the first place that has one, with `flags` over it.
+    """Load the configuration from `path`, else from the first default location with a file.
 
-    `flags` are those of `runscaler.config.flags`, by name, as text or typed; None is not given.
-    `environ` is the process's unless given. `search = False` reads no file but `path`. Raises
-    `ConfigError` with every finding at once (`UsageError` where a flag is among them); what was put
-    up with is in `Config.warnings`.
+    `flags` override the file: those of `runscaler.config.flags`, by name, as text or typed; None means not
+    given. `environ` defaults to the process's environment. With `search=False` no file but `path` is read.
+    Raises `ConfigError` with all errors (`UsageError` if one is about a flag). Warnings are in
+    `Config.warnings`.
     """
     environ = os.environ if environ is None else environ
     locations = locations or Locations.of(environ)
@@ -60,16 +59,16 @@ def _document(
     try:
         named = expanded(str(path))
     except ValueError as error:
-        problems.error(Where(str(path)), str(error), fixes=["correct the path"])
+        problems.error(Origin(str(path)), str(error), fixes=["correct the path"])
         return None
     if not named.exists() and ("url",) in given and ("name",) in given:
-        problems.warn(Where(str(named)), "there is no such file: the flags alone are used")
+        problems.warn(Origin(str(named)), "there is no such file; using only the flags")
         return None
     return read_document(named, locations, problems)
 
 
 class _Loading:
-    """One run of `load_config`, from layers to the model."""
+    """One call of `load_config`, from the layers to the model."""
 
     def __init__(
         self,
@@ -85,7 +84,7 @@ class _Loading:
         self._problems = problems
         self._layers = Layers() if document is None else read_layers(document, problems)
         if document is not None:
-            warn_of_readers((self._layers.top, *self._layers.sets), document.mode, problems)
+            warn_if_readable_by_others((self._layers.top, *self._layers.sets), document.mode, problems)
         if self._layers.is_multi:
             refuse_identity(given, f"[[{SETS}]]", problems)
         self._layers.top = override(self._layers.top, given)
@@ -93,56 +92,58 @@ class _Loading:
         self._credentials = Credentials(environ, folder, problems, is_multi=self._layers.is_multi)
 
     def run(self) -> Config:
-        sets = [self._scale_set(layer, place) for layer, place in self._set_layers()]
+        sets = [self._scale_set(layer, start) for layer, start in self._set_layers()]
         self._credentials.finish()
         check_unique(sets, self._problems)
         return self._config([checked.settings for checked in sets])
 
-    def _set_layers(self) -> list[tuple[Layer, Where]]:
+    def _set_layers(self) -> list[tuple[Layer, Origin]]:
         layers = self._layers
         if layers.is_multi:
-            own = zip(layers.sets, layers.places, strict=True)
-            return [(inherit(layers.top, layer), place) for layer, place in own]
-        place = Where("") if self._document is None else self._document.where()
-        return [(set_part(layers.top), place)]
+            own = zip(layers.sets, layers.origins, strict=True)
+            return [(inherit(layers.top, layer), start) for layer, start in own]
+        start = Origin("") if self._document is None else self._document.origin()
+        return [(scale_set_part(layers.top), start)]
 
-    def _scale_set(self, layer: Layer, place: Where) -> Checked:
+    def _scale_set(self, layer: Layer, start: Origin) -> Checked:
         problems = self._problems
-        name = self._require(layer, place)
+        name = self._check_required(layer, start)
         layer = with_docker_host(layer, self._environ, problems)
-        layer = self._credentials.resolve_all(layer, place, name)
-        stand_ins: Layer = {("url",): Given("", place), ("name",): Given(_NAMELESS, place)}
-        settings, refused = build(ScaleSetSettings, layer, problems, stand_ins=stand_ins, scale_set=name)
-        checked = Checked(settings, layer, place, refused)
+        layer = self._credentials.resolve_all(layer, start, name)
+        placeholders: Layer = {("url",): ConfigValue("", start), ("name",): ConfigValue(_NAMELESS, start)}
+        settings, refused = build(
+            ScaleSetSettings, layer, problems, placeholders=placeholders, scale_set=name
+        )
+        checked = Checked(settings, layer, start, refused)
         check_set(checked, problems)
         return checked
 
-    def _require(self, layer: Layer, place: Where) -> str:
-        """Tells what a scale set cannot be without; returns its name for messages."""
+    def _check_required(self, layer: Layer, start: Origin) -> str:
+        """Report missing required keys; returns the scale set's name for messages."""
         name = layer[("name",)].value if ("name",) in layer else ""
         shown = name if isinstance(name, str) else ""
         missing = [key for key in ("url", "name") if (key,) not in layer or layer[(key,)].value == ""]
         if missing and not layer and self._document is None:
-            self._nothing(place)
+            self._report_no_configuration(start)
         elif missing:
             verb = "is" if len(missing) == 1 else "are"
             flags = " and ".join(f"--{key}" for key in missing)
-            fixes = [] if self._layers.is_multi else [f"write {' and '.join(missing)} there, or give {flags}"]
+            fixes = [] if self._layers.is_multi else [f"set {' and '.join(missing)} there, or use {flags}"]
             if self._document is None:
-                fixes = [f"give {flags}"]
+                fixes = [f"use {flags}"]
             text = f"{' and '.join(missing)} {verb} missing"
-            self._problems.error(place, text, fixes=fixes, scale_set=shown)
+            self._problems.error(start, text, fixes=fixes, scale_set=shown)
         for key in missing:
             layer.pop((key,), None)
         return shown
 
-    def _nothing(self, place: Where) -> None:
+    def _report_no_configuration(self, start: Origin) -> None:
         text = f"there is no configuration: neither flags nor any of {self._locations}"
         fixes = [
             "write url, name and token into ./config.toml",
-            "give --url and --name, and the token in RUNNER_TOKEN",
+            "use --url and --name, and put the token into the variable RUNNER_TOKEN",
         ]
-        self._problems.error(place, text, fixes=fixes)
+        self._problems.error(start, text, fixes=fixes)
 
     def _config(self, sets: Sequence[ScaleSetSettings]) -> Config:
         path = None if self._document is None else self._document.path.absolute()

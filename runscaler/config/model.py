@@ -1,8 +1,8 @@
-"""Typed settings: each key of the configuration is declared once, here or in `backends`.
+"""Typed settings. Each key of the configuration is declared once: here, in `backends` or in `globals`.
 
-Attribute names are the TOML keys with underscores. Durations are float seconds, tokens are `Secret`.
-The types can be constructed with defaults: `ScaleSetSettings(url=…, name=…, token=Secret(…))`;
-what only holds between keys (min-runners ≤ max-runners and the like) is checked by `load`.
+Attribute names are the TOML keys with underscores. Durations are float seconds, tokens are `Secret`. The
+types have defaults: `ScaleSetSettings(url=…, name=…, token=Secret(…))`. Rules that involve several keys, such
+as min-runners ≤ max-runners, are checked by `load`.
 """
 
 from __future__ import annotations
@@ -21,31 +21,30 @@ from runscaler.config.backends import (
     SwarmSettings,
     TartSettings,
 )
-from runscaler.config.base import Settings
+from runscaler.config.base import Key, Scope, Settings
 from runscaler.config.globals import HostSettings, MetricsSettings
-from runscaler.config.keys import Key, Scope
 from runscaler.config.secrets import Secret
 from runscaler.config.values import (
+    A_BOOLEAN,
     A_COUNT,
     A_DURATION,
-    A_LASTING,
-    A_SWITCH,
-    A_TEXT,
-    TEXTS,
+    A_POSITIVE_DURATION,
+    A_STRING,
+    STRINGS,
     Count,
     Cron,
     Duration,
     FilePath,
-    Lasting,
-    Line,
-    Lines,
-    MaybeSecret,
-    Place,
+    OptionalSecret,
+    PathString,
     Port,
     Positive,
-    Runners,
+    PositiveDuration,
+    PrintableString,
+    PrintableStrings,
+    RunnerCount,
+    TimeZone,
     WebUrl,
-    Zone,
 )
 from runscaler.findings import Finding
 from runscaler.names import ScaleSetKey
@@ -74,15 +73,16 @@ DEFAULT_GROUP = "default"
 class AppSettings(Settings):
     """[app]: a GitHub App instead of a token."""
 
-    client_id: Annotated[str, Key(help="The App's client id or app id", accepts=A_TEXT)]
+    client_id: Annotated[str, Key(help="Client id or app id of the GitHub App", accepts=A_STRING)]
     installation_id: Annotated[
-        Positive, Key(help="Its installation in the organisation", accepts="a whole number of at least 1")
+        Positive,
+        Key(help="Id of its installation in the organisation", accepts="a whole number of at least 1"),
     ]
     private_key: Annotated[
         Secret,
         Key(
-            help="Its private key",
-            accepts="env:NAME, file:PATH or the PEM text itself",
+            help="Private key of the GitHub App",
+            accepts="env:NAME, file:PATH or the PEM text",
             secret=True,
             indirect=True,
         ),
@@ -90,26 +90,29 @@ class AppSettings(Settings):
 
 
 class ScheduleWindow(Settings):
-    """One entry of `schedule`: while the window is open, its numbers replace the set's own."""
+    """An entry of `schedule`. While the window is open, its limits replace those of the scale set."""
 
     cron: Annotated[Cron, Key(help="When the window opens", accepts="a cron expression of five fields")]
-    duration: Annotated[Lasting, Key(help="How long it stays open", accepts=A_LASTING)]
-    timezone: Annotated[
-        Zone, Key(help="The zone that cron is read in", accepts="a name such as Europe/Berlin")
-    ] = "UTC"
-    min_runners: Annotated[Count | None, Key(help="min-runners meanwhile", accepts=A_COUNT)] = None
+    duration: Annotated[PositiveDuration, Key(help="How long it stays open", accepts=A_POSITIVE_DURATION)]
+    timezone: Annotated[TimeZone, Key(help="Time zone of cron", accepts="a name such as Europe/Berlin")] = (
+        "UTC"
+    )
+    min_runners: Annotated[
+        Count | None, Key(help="min-runners while the window is open", accepts=A_COUNT)
+    ] = None
     max_runners: Annotated[
-        Runners | None, Key(help="max-runners meanwhile", accepts="a whole number of at least 1")
+        RunnerCount | None,
+        Key(help="max-runners while the window is open", accepts="a whole number of at least 1"),
     ] = None
 
 
 class ScaleSetSettings(Settings):
-    """Everything that one scale set is run with, inheritance and defaults already applied."""
+    """All settings of a scale set, with inheritance and defaults applied."""
 
     url: Annotated[
         str,
         Key(
-            help="The organisation, repository or enterprise that the runners are for",
+            help="URL of the organisation, repository or enterprise that the runners are for",
             accepts="a URL such as https://github.com/my-org",
             flag="url",
             scope=Scope.IDENTITY,
@@ -117,17 +120,17 @@ class ScaleSetSettings(Settings):
         ),
     ]
     name: Annotated[
-        Line,
+        PrintableString,
         Key(
-            help="Name of the scale set; also its only label unless labels is given",
-            accepts="a text that is not empty",
+            help="Name of the scale set; also its only label unless labels is set",
+            accepts="a string that is not empty",
             flag="name",
             scope=Scope.IDENTITY,
             default="required",
         ),
     ]
     token: Annotated[
-        MaybeSecret,
+        OptionalSecret,
         Key(
             help="Personal access token",
             accepts="a token, env:NAME or file:PATH",
@@ -135,7 +138,7 @@ class ScaleSetSettings(Settings):
             scope=Scope.IDENTITY,
             secret=True,
             indirect=True,
-            default="required unless [app] is given",
+            default="required unless [app] is set",
         ),
     ] = None
     app: Annotated[
@@ -151,67 +154,71 @@ class ScaleSetSettings(Settings):
         ),
     ] = "docker"
     max_runners: Annotated[
-        Runners,
-        Key(help="Most runners at once", accepts="a whole number of at least 1", flag="max-runners"),
+        RunnerCount,
+        Key(help="Maximum number of runners", accepts="a whole number of at least 1", flag="max-runners"),
     ] = 10
     min_runners: Annotated[
         Count,
         Key(
-            help="Idle runners kept on top of the assigned jobs",
+            help="Idle runners kept in addition to those for the assigned jobs",
             accepts="a whole number from 0 to max-runners",
             flag="min-runners",
             scope=Scope.IDENTITY,
         ),
     ] = 0
     labels: Annotated[
-        Lines,
+        PrintableStrings,
         Key(
-            help="What jobs name in runs-on",
-            accepts=TEXTS,
+            help="Labels that jobs use in runs-on",
+            accepts=STRINGS,
             flag="labels",
             scope=Scope.IDENTITY,
             default="the name",
         ),
     ] = ()
-    runner_group: Annotated[str, Key(help="Runner group at GitHub", accepts=A_TEXT, flag="runner-group")] = (
-        DEFAULT_GROUP
-    )
+    runner_group: Annotated[
+        str, Key(help="Runner group at GitHub", accepts=A_STRING, flag="runner-group")
+    ] = DEFAULT_GROUP
     runner_image: Annotated[
-        Line,
+        PrintableString,
         Key(
             help="Docker or Tart image of the runners; required for tart and orchard",
-            accepts="an image's name",
+            accepts="the name of an image",
             flag="runner-image",
         ),
     ] = DEFAULT_IMAGE
     idle_timeout: Annotated[
         Duration,
-        Key(help="Surplus idle runners are retired after this; 0: never", accepts=A_DURATION),
+        Key(help="Retire surplus idle runners after this time; 0: never", accepts=A_DURATION),
     ] = 600.0
     start_timeout: Annotated[
-        Lasting,
-        Key(help="A runner that does not run by then has failed and is replaced", accepts=A_LASTING),
+        PositiveDuration,
+        Key(
+            help="A runner has failed and is replaced if it does not run within this time",
+            accepts=A_POSITIVE_DURATION,
+        ),
     ] = 300.0
-    job_timeout: Annotated[Duration, Key(help="A job is killed after this; 0: never", accepts=A_DURATION)] = (
+    job_timeout: Annotated[Duration, Key(help="Kill a job after this time; 0: never", accepts=A_DURATION)] = (
         0.0
     )
     schedule: Annotated[
         tuple[ScheduleWindow, ...],
         Key(
-            help="Windows of other limits: a list of { cron, duration, timezone, min-runners, max-runners }",
+            help="Times with other limits: a list of { cron, duration, timezone, min-runners, max-runners }",
             accepts="a list of tables",
         ),
     ] = ()
     proxy: Annotated[
         WebUrl,
         Key(
-            help="Proxy of the daemon's calls and of the runner",
+            help="Proxy for the daemon and the runners",
             accepts="an http:// or https:// URL",
-            default="the environment's",
+            default="from the environment",
         ),
     ] = ""
     ca: Annotated[
-        Place, Key(help="CA certificates for the daemon's calls and the runner", accepts="a PEM file's path")
+        PathString,
+        Key(help="CA certificates for the daemon and the runners", accepts="the path of a PEM file"),
     ] = ""
     docker: DockerSettings = DockerSettings()
     tart: TartSettings = TartSettings()
@@ -232,17 +239,17 @@ class ScaleSetSettings(Settings):
 
 
 class Config(Settings):
-    """One process's whole configuration; `scale_sets` stand in the file's order."""
+    """The configuration of one process. `scale_sets` are in the order of the file."""
 
     path: Path | None = None
-    """The file that was read; None with flags alone."""
+    """The file that was read; None if there were only flags."""
     warnings: tuple[Finding, ...] = ()
-    """What was put up with while reading: to be logged once by whoever loaded it."""
+    """Warnings from loading; whoever loaded it should log them once."""
     scale_sets: tuple[ScaleSetSettings, ...] = ()
     log_level: Annotated[
         Literal["debug", "info", "warn", "error"],
         Key(
-            help="How much is logged",
+            help="Least severe level that is logged",
             accepts="debug, info, warn or error",
             flag="log-level",
             scope=Scope.GLOBAL,
@@ -250,7 +257,7 @@ class Config(Settings):
     ] = "info"
     log_format: Annotated[
         Literal["text", "json"],
-        Key(help="Form of the log", accepts="text or json", flag="log-format", scope=Scope.GLOBAL),
+        Key(help="Format of the log", accepts="text or json", flag="log-format", scope=Scope.GLOBAL),
     ] = "text"
     health_host: Annotated[
         str,
@@ -265,7 +272,7 @@ class Config(Settings):
     health_port: Annotated[
         Port,
         Key(
-            help="Its port; 0: off",
+            help="Port of the health endpoint; 0: off",
             accepts="a port from 0 to 65535",
             flag="health-port",
             scope=Scope.GLOBAL,
@@ -274,8 +281,8 @@ class Config(Settings):
     dry_run: Annotated[
         bool,
         Key(
-            help="Check configuration, backends and images, start nothing",
-            accepts=A_SWITCH,
+            help="Check configuration, backends and images, but start nothing",
+            accepts=A_BOOLEAN,
             flag="dry-run",
             scope=Scope.GLOBAL,
         ),
@@ -283,7 +290,7 @@ class Config(Settings):
     drain_timeout: Annotated[
         Duration,
         Key(
-            help="How long busy runners may go on after a stop; 0: they are removed at once",
+            help="Time for busy runners to finish at a stop; 0: they are removed at once",
             accepts=A_DURATION,
             flag="drain-timeout",
             scope=Scope.GLOBAL,
@@ -292,22 +299,22 @@ class Config(Settings):
     on_exit: Annotated[
         Literal["remove", "keep"],
         Key(
-            help="What a stop does with the runners: remove them, or keep them for the next start",
+            help="At a stop, remove the runners or keep them for the next start",
             accepts="remove or keep",
             flag="on-exit",
             scope=Scope.GLOBAL,
         ),
     ] = "remove"
     update_check: Annotated[
-        bool, Key(help="Say at start when a newer release exists", accepts=A_SWITCH, scope=Scope.GLOBAL)
+        bool, Key(help="Log at the start if there is a newer release", accepts=A_BOOLEAN, scope=Scope.GLOBAL)
     ] = True
     state_dir: Annotated[
         FilePath | None,
         Key(
-            help="Where the lock, the owner id and the kept logs live",
+            help="Directory for the lock, the owner id and kept output",
             accepts="a directory",
             scope=Scope.GLOBAL,
-            default="made from the configuration's path, below the user's or system's state directory",
+            default="below the state directory of the user or system, named after the configuration",
         ),
     ] = None
     host: HostSettings = HostSettings()

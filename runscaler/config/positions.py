@@ -1,7 +1,7 @@
-"""On which line each key and value of a TOML text stands.
+"""Finds the line of each key and value in a TOML text.
 
-The text must have been read by `tomllib` before: what is scanned here is known to be valid, so the
-scanner only has to tell strings, brackets and comments apart.
+`tomllib` reports no positions. It must have parsed the text before: as the text is then known to be valid,
+the scanner only has to recognise strings, brackets and comments.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BLANK = " \t\r\n"
 
 
 class Positions:
-    """Lines from 1. What has none of its own has that of the nearest thing around it."""
+    """Line numbers from 1. A path without a line of its own has the line of the nearest enclosing one."""
 
     def __init__(self, lines: Mapping[KeyPath, int]) -> None:
         self._lines = lines
@@ -57,12 +57,12 @@ class _Scanner:
 
     def _header(self) -> KeyPath:
         line = self._line()
-        of_list = self._peek("[[")
-        self._at += 2 if of_list else 1
+        is_array = self._peek("[[")
+        self._at += 2 if is_array else 1
         *outer, last = self._key()
-        self._at += 2 if of_list else 1
+        self._at += 2 if is_array else 1
         path = (*self._table(outer), last)
-        if of_list:
+        if is_array:
             self._lines.setdefault(path, line)
             self._entries[path] = self._entries.get(path, 0) + 1
             path = (*path, self._entries[path] - 1)
@@ -70,7 +70,7 @@ class _Scanner:
         return path
 
     def _table(self, keys: list[str]) -> KeyPath:
-        """The path of a table; in a list of tables it is the last one's."""
+        """The path of a table; in an array of tables the path of its last entry."""
         path: KeyPath = ()
         for key in keys:
             path = (*path, key)
@@ -88,7 +88,7 @@ class _Scanner:
         self._value(path)
 
     def _key(self) -> list[str]:
-        """A dotted key, up to the sign that ends it."""
+        """Read a dotted key, up to the character that ends it."""
         keys = []
         while True:
             self._skip_blank()
@@ -112,7 +112,9 @@ class _Scanner:
         while not self._peek(mark):
             self._at += 2 if quote == '"' and self._peek("\\") else 1
         self._at += len(mark)
-        while len(mark) == 3 and self._peek(quote):  # up to two quotes may stand before the last three
+        while len(mark) == 3 and self._peek(
+            quote
+        ):  # the text may end with up to two quotes before the closing three
             self._at += 1
         return str(tomllib.loads(f"x = {self._text[start : self._at]}")["x"])
 
@@ -152,7 +154,7 @@ class _Scanner:
         self._at += 1
 
     def _skip_blank(self) -> None:
-        """White space, line ends and comments."""
+        """Skip white space, line breaks and comments."""
         while self._at < len(self._text):
             if self._peek("#"):
                 end = self._text.find("\n", self._at)

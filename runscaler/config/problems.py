@@ -1,4 +1,4 @@
-"""Findings about the configuration, gathered so that all of them are told at once."""
+"""Collects the problems of a configuration, so that all of them are reported together."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runscaler.config.secrets import Secret
+from runscaler.config.secrets import Secret, is_reference
 from runscaler.errors import ConfigError, UsageError
 from runscaler.findings import Finding, Level
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from runscaler.config.schema import Leaf
+    from runscaler.config.schema import KeySpec
 
 _LONGEST = 60
 _USER_INFO = re.compile(r"(^|//)[^/@\s]*@")
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """Where a value was given: a file and its line, a flag, or a variable. `line` 0 is none."""
+class Origin:
+    """Where a value comes from: a file and a line, a flag, or an environment variable. Line 0 means none."""
 
     source: str
     line: int = 0
@@ -37,32 +37,32 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A value and where it came from."""
+class ConfigValue:
+    """A value and where it comes from."""
 
     value: object
-    where: Where
+    origin: Origin
 
 
 class Problems:
-    """What was found so far, told in the order of the file."""
+    """The problems found so far; reported in the order of their lines."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[Where, Level, str], Finding] = {}
+        self._found: dict[tuple[Origin, Level, str], Finding] = {}
 
-    def error(self, where: Where, text: str, *, fixes: Iterable[str] = (), scale_set: str = "") -> None:
-        self._add(where, Level.ERROR, text, fixes, scale_set)
+    def error(self, origin: Origin, text: str, *, fixes: Iterable[str] = (), scale_set: str = "") -> None:
+        self._add(origin, Level.ERROR, text, fixes, scale_set)
 
-    def warn(self, where: Where, text: str, *, fixes: Iterable[str] = (), scale_set: str = "") -> None:
-        self._add(where, Level.WARNING, text, fixes, scale_set)
+    def warn(self, origin: Origin, text: str, *, fixes: Iterable[str] = (), scale_set: str = "") -> None:
+        self._add(origin, Level.WARNING, text, fixes, scale_set)
 
-    def _add(self, where: Where, level: Level, text: str, fixes: Iterable[str], scale_set: str) -> None:
-        if where.is_flag:
-            text = text.removeprefix(f"{where.source[2:]}: ")  # a flag names its key itself
-        line = f"{where}: {text}" if where.source else text
-        place = (where, level, text)
+    def _add(self, origin: Origin, level: Level, text: str, fixes: Iterable[str], scale_set: str) -> None:
+        if origin.is_flag:
+            text = text.removeprefix(f"{origin.source[2:]}: ")  # the flag's name says which key it is
+        line = f"{origin}: {text}" if origin.source else text
+        place = (origin, level, text)
         if place in self._found and self._found[place].scale_set != scale_set:
-            scale_set = ""  # an inherited value: it is not about one of them
+            scale_set = ""  # an inherited value: not a problem of one scale set
         self._found[place] = Finding(level, line, tuple(fixes), scale_set)
 
     @property
@@ -78,23 +78,23 @@ class Problems:
         return any(level is Level.ERROR for _, level, _ in self._found)
 
     def raise_errors(self) -> None:
-        """Raises `ConfigError`, or `UsageError` where a flag is among what is wrong."""
+        """Raise `ConfigError` if there are errors, `UsageError` if one of them is about a flag."""
         errors = self.errors
         if not errors:
             return
-        flags = any(where.is_flag for where, level, _ in self._found if level is Level.ERROR)
+        flags = any(origin.is_flag for origin, level, _ in self._found if level is Level.ERROR)
         raise UsageError(errors) if flags else ConfigError(errors)
 
     def _sorted(self, wanted: Level) -> list[Finding]:
         found = [
-            (where.line, finding) for (where, level, _), finding in self._found.items() if level is wanted
+            (origin.line, finding) for (origin, level, _), finding in self._found.items() if level is wanted
         ]
         return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]
 
 
-def shown(value: object, leaf: Leaf | None = None) -> str:
-    """A value as the user wrote it, on one line and not too long; secrets masked."""
-    if isinstance(value, Secret) or (leaf is not None and leaf.key.secret and not _is_reference(value)):
+def shown(value: object, spec: KeySpec | None = None) -> str:
+    """A value as in TOML, on one line and shortened; secrets are masked."""
+    if isinstance(value, Secret) or (spec is not None and spec.key.secret and not _refers(value)):
         return Secret.MASK
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -103,21 +103,27 @@ def shown(value: object, leaf: Leaf | None = None) -> str:
     elif isinstance(value, dict):
         return "a table"
     elif isinstance(value, list | tuple):
-        text = f"[{', '.join(shown(item, leaf) for item in value)}]"
+        text = f"[{', '.join(shown(item, spec) for item in value)}]"
     else:
         text = str(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def mask_user_info(text: str) -> str:
-    """A URL without the user name and password that it may hold."""
+    """A URL with its user name and password, if any, replaced by a mask."""
     return _USER_INFO.sub(rf"\1{Secret.MASK}@", text)
 
 
-def _is_reference(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(("env:", "file:"))
+def _refers(value: object) -> bool:
+    return isinstance(value, str) and is_reference(value)
+
+
+def invalid(value: object, expected: str, spec: KeySpec | None = None, *, reason: str = "") -> str:
+    """The message about an invalid value: `expected` describes valid ones, `reason` is optional."""
+    because = f" ({reason})" if reason else ""
+    return f"{shown(value, spec)} is not valid{because}: expected {expected}"
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The known word that was probably meant, or empty."""
+    """The most similar known word; empty if none is similar."""
     return next(iter(difflib.get_close_matches(word.lower(), sorted(known), n=1, cutoff=0.6)), "")

@@ -1,4 +1,4 @@
-"""What must hold between the keys of one scale set, and between scale sets."""
+"""Rules that involve several keys of a scale set, or several scale sets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from runscaler.config.model import BACKENDS
-from runscaler.config.problems import mask_user_info, nearest, shown
+from runscaler.config.problems import invalid, mask_user_info, nearest, shown
 from runscaler.config.urls import InvalidUrl, Kind, parse_config_url
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from runscaler.config.layers import Layer
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.config.problems import Problems, Where
+    from runscaler.config.problems import Origin, Problems
     from runscaler.config.schema import TomlPath
 
 ENTRY_POINTS = "runscaler.backends"
@@ -24,58 +24,57 @@ _VMS = ("tart", "orchard")
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A scale set as built, with the values it was built from. Nothing is said about `refused` keys twice."""
+    """A scale set and the values it was built from. Keys in `rejected` were reported already."""
 
     settings: ScaleSetSettings
     layer: Layer
-    place: Where
-    refused: frozenset[TomlPath]
+    start: Origin
+    rejected: frozenset[TomlPath]
 
-    def where(self, *names: str) -> Where:
-        """Where a key was given, else where the scale set begins."""
-        return self.layer[names].where if names in self.layer else self.place
+    def origin(self, *names: str) -> Origin:
+        """Where a key was set, else where the scale set begins."""
+        return self.layer[names].origin if names in self.layer else self.start
 
-    def knows(self, *names: str) -> bool:
-        """The key was given and its value taken."""
-        return names in self.layer and names not in self.refused
+    def has(self, *names: str) -> bool:
+        """Whether the key was set to a valid value."""
+        return names in self.layer and names not in self.rejected
 
 
 def check_set(checked: Checked, problems: Problems) -> None:
-    for rule in (_url, _backend, _image, _limits, _schedule, _labels, _places, _tls):
+    for rule in (_url, _backend, _image, _limits, _schedule, _labels, _vm_limits, _tls):
         rule(checked, problems)
 
 
 def check_unique(sets: Sequence[Checked], problems: Problems) -> None:
-    """Two scale sets with the same (url, runner-group, name) are one at GitHub."""
+    """Report scale sets with equal url, runner-group and name: at GitHub they are the same scale set."""
     first: dict[object, Checked] = {}
     for checked in sets:
-        if not (checked.knows("url") and checked.knows("name")):
+        if not (checked.has("url") and checked.has("name")):
             continue
         earlier = first.setdefault(checked.settings.key, checked)
         if earlier is not checked:
             name = checked.settings.name
-            again = f"the scale set of line {earlier.place.line} again"
-            text = f"{name} is {again}: url, runner-group and name agree"
-            problems.error(checked.place, text, fixes=["rename one of them"], scale_set=name)
+            text = f"{name} has the url, runner-group and name of the scale set in line {earlier.start.line}"
+            problems.error(checked.start, text, fixes=["rename one of them"], scale_set=name)
 
 
 def _url(checked: Checked, problems: Problems) -> None:
-    if not checked.knows("url"):
+    if not checked.has("url"):
         return
-    settings, where = checked.settings, checked.where("url")
+    settings, origin = checked.settings, checked.origin("url")
     try:
         url = parse_config_url(settings.url)
     except InvalidUrl as error:
-        text = f"url: {shown(mask_user_info(settings.url))} is not accepted: {error}"
+        text = f"url: {shown(mask_user_info(settings.url))} is not valid: {error}"
         fixes = [error.hint] if error.hint else []
-        problems.error(where, text, fixes=fixes, scale_set=settings.name)
+        problems.error(origin, text, fixes=fixes, scale_set=settings.name)
         return
     if url.warning:
-        problems.warn(where, f"url: {url.warning}", scale_set=settings.name)
+        problems.warn(origin, f"url: {url.warning}", scale_set=settings.name)
     if url.kind is Kind.ENTERPRISE and settings.app is not None:
-        text = "[app] with an enterprise URL: GitHub lets no App register runners for an enterprise"
+        text = "[app] with an enterprise URL: GitHub Apps cannot register runners for an enterprise"
         fixes = ["use a classic token with manage_runners:enterprise"]
-        problems.error(checked.where("app", "client-id"), text, fixes=fixes, scale_set=settings.name)
+        problems.error(checked.origin("app", "client-id"), text, fixes=fixes, scale_set=settings.name)
 
 
 def _backend(checked: Checked, problems: Problems) -> None:
@@ -83,24 +82,24 @@ def _backend(checked: Checked, problems: Problems) -> None:
     if backend in BACKENDS or entry_points(group=ENTRY_POINTS, name=backend):
         return
     guess = nearest(backend, BACKENDS)
-    text = f"backend: {shown(backend)} is not accepted, only {', '.join(BACKENDS)}"
+    text = f"backend: {invalid(backend, ', '.join(BACKENDS))}"
     fixes = [f"did you mean {guess}?"] if guess else []
-    problems.error(checked.where("backend"), text, fixes=fixes, scale_set=checked.settings.name)
+    problems.error(checked.origin("backend"), text, fixes=fixes, scale_set=checked.settings.name)
 
 
 def _image(checked: Checked, problems: Problems) -> None:
     backend = checked.settings.backend
     if backend in _VMS and ("runner-image",) not in checked.layer:
-        text = f"runner-image is missing: {backend} has no default for it"
-        fixes = ['write runner-image = "ghcr.io/cirruslabs/macos-runner:sonoma" or your own']
-        problems.error(checked.where("backend"), text, fixes=fixes, scale_set=checked.settings.name)
+        text = f"runner-image is missing: there is no default for {backend}"
+        fixes = ['set it, for example runner-image = "ghcr.io/cirruslabs/macos-runner:sonoma"']
+        problems.error(checked.origin("backend"), text, fixes=fixes, scale_set=checked.settings.name)
 
 
 def _limits(checked: Checked, problems: Problems) -> None:
     settings = checked.settings
-    if settings.min_runners > settings.max_runners and ("max-runners",) not in checked.refused:
+    if settings.min_runners > settings.max_runners and ("max-runners",) not in checked.rejected:
         text = f"min-runners: {settings.min_runners} is above max-runners ({settings.max_runners})"
-        problems.error(checked.where("min-runners"), text, scale_set=settings.name)
+        problems.error(checked.origin("min-runners"), text, scale_set=settings.name)
 
 
 def _schedule(checked: Checked, problems: Problems) -> None:
@@ -110,36 +109,36 @@ def _schedule(checked: Checked, problems: Problems) -> None:
         most = settings.max_runners if window.max_runners is None else window.max_runners
         if least > most:
             text = f"schedule, entry {number}: min-runners ({least}) is above max-runners ({most})"
-            problems.error(checked.where("schedule"), text, scale_set=settings.name)
+            problems.error(checked.origin("schedule"), text, scale_set=settings.name)
 
 
 def _labels(checked: Checked, problems: Problems) -> None:
     settings = checked.settings
-    if not checked.knows("labels") or not checked.knows("name"):
+    if not checked.has("labels") or not checked.has("name"):
         return
     labels = [label.lower() for label in settings.labels]
     if settings.name.lower() not in labels:
         wanted = ", ".join(settings.labels)
-        text = f"labels do not hold the name: jobs come with runs-on [{wanted}], not with {settings.name}"
-        problems.warn(checked.where("labels"), text, scale_set=settings.name)
+        text = f"labels does not contain the name: jobs must use runs-on [{wanted}], not {settings.name}"
+        problems.warn(checked.origin("labels"), text, scale_set=settings.name)
 
 
-def _places(checked: Checked, problems: Problems) -> None:
+def _vm_limits(checked: Checked, problems: Problems) -> None:
     settings = checked.settings
     if settings.backend != "tart":
         return
     tart, most = settings.tart, f"[tart] max-vms ({settings.tart.max_vms})"
     if settings.max_runners > tart.max_vms:
-        text = f"max-runners ({settings.max_runners}) is above {most}: no more than that many run at once"
-        problems.warn(checked.where("max-runners"), f"{text} on this host", scale_set=settings.name)
+        text = f"max-runners ({settings.max_runners}) is above {most}: this host never runs more VMs at once"
+        problems.warn(checked.origin("max-runners"), text, scale_set=settings.name)
     if tart.pool_size > tart.max_vms:
-        text = f"[tart] pool-size ({tart.pool_size}) is above {most}: no more VMs than that can wait"
-        problems.warn(checked.where("tart", "pool-size"), text, scale_set=settings.name)
+        text = f"[tart] pool-size ({tart.pool_size}) is above {most}: no more VMs can be kept booted"
+        problems.warn(checked.origin("tart", "pool-size"), text, scale_set=settings.name)
 
 
 def _tls(checked: Checked, problems: Problems) -> None:
     docker = checked.settings.docker
     if bool(docker.tls_cert) != bool(docker.tls_key):
         given = "tls-cert" if docker.tls_cert else "tls-key"
-        text = f"[docker] {given}: tls-cert and tls-key go together"
-        problems.error(checked.where("docker", given), text, scale_set=checked.settings.name)
+        text = f"[docker] {given} is set alone: tls-cert and tls-key must be set together"
+        problems.error(checked.origin("docker", given), text, scale_set=checked.settings.name)

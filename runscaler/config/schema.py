@@ -1,6 +1,6 @@
-"""The model seen as a flat table of keys: TOML path → what may stand there.
+"""The configuration model as a flat table of keys: TOML path → `KeySpec`.
 
-Everything that goes through all keys (reading, flags, masking, the reference) goes through this.
+Everything that works on all keys uses it: reading, flags, masking and the reference.
 """
 
 from __future__ import annotations
@@ -13,45 +13,46 @@ from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
-from runscaler.config.keys import Key, Scope
-from runscaler.config.model import Config, ScaleSetSettings
+from runscaler.config.base import Key, Scope
+from runscaler.config.model import BACKENDS, Config, ScaleSetSettings
 from runscaler.config.secrets import Secret
 from runscaler.config.values import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pydantic.fields import FieldInfo
 
+    from runscaler.config.base import Settings
+
 TomlPath = tuple[str, ...]
-"""TOML keys from the top of the file, or of a scale set: ("docker", "shared-volume")."""
+"""TOML keys below the top of the file, or below a scale set: ("docker", "shared-volume")."""
 SETS = "scaleset"
-"""The list of scale sets in the file."""
+"""Name of the array of scale sets in the file."""
 
 
 class Kind(StrEnum):
-    """What sort of value a key holds, as far as reading a text for it goes."""
+    """The type of a key's value, as far as it matters for parsing a string."""
 
-    TEXT = "text"
+    STRING = "text"
     INTEGER = "whole number"
     NUMBER = "number"
-    SWITCH = "switch"
+    BOOLEAN = "boolean"
     CHOICE = "choice"
     DURATION = "duration"
     SIZE = "size"
-    TEXTS = "list"
+    STRINGS = "list"
     TABLE = "table"
     TABLES = "list of tables"
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
-    """One key. `default` is the field's own, `PydanticUndefined` where it is required.
+class KeySpec:
+    """A key of the configuration. `default` is `PydanticUndefined` if the key is required.
 
-    An open leaf is a table whose keys are the user's; `entry` is what such a key holds in turn, by
-    name, where it is no plain value.
+    For an array or open table of tables, `entry` holds the keys of one such table by name. (In an open table
+    the user chooses the keys.)
     """
 
     path: TomlPath
@@ -59,22 +60,22 @@ class Leaf:
     kind: Kind
     default: object
     choices: tuple[str, ...] = ()
-    entry: Mapping[str, Leaf] | None = None
+    entry: Mapping[str, KeySpec] | None = None
 
     @property
     def label(self) -> str:
-        """The key as messages call it: "max-runners", "[docker] memory"."""
+        """The key in messages: "max-runners", "[docker] memory"."""
         *tables, name = self.path
         return f"[{'.'.join(tables)}] {name}" if tables else name
 
 
-_PLAIN: dict[object, Kind] = {
-    bool: Kind.SWITCH,
+_KINDS: dict[object, Kind] = {
+    bool: Kind.BOOLEAN,
     int: Kind.INTEGER,
     float: Kind.NUMBER,
-    str: Kind.TEXT,
-    Secret: Kind.TEXT,
-    Path: Kind.TEXT,
+    str: Kind.STRING,
+    Secret: Kind.STRING,
+    Path: Kind.STRING,
 }
 
 
@@ -87,43 +88,44 @@ def toml_name(name: str) -> str:
 
 
 @cache
-def set_leaves() -> Mapping[TomlPath, Leaf]:
-    """The keys of a scale set, which may stand at the top too."""
-    return {leaf.path: leaf for leaf in _flags_once(_leaves(ScaleSetSettings, (), None))}
+def scale_set_keys() -> Mapping[TomlPath, KeySpec]:
+    """The keys of a scale set; they may be set at the top too."""
+    return {spec.path: spec for spec in _without_repeated_flags(_specs(ScaleSetSettings, (), None))}
 
 
 @cache
-def global_leaves() -> Mapping[TomlPath, Leaf]:
-    """The keys that stand at the top only."""
-    return {leaf.path: leaf for leaf in _leaves(Config, (), Scope.GLOBAL)}
+def global_keys() -> Mapping[TomlPath, KeySpec]:
+    """The keys that may be set only at the top."""
+    return {spec.path: spec for spec in _specs(Config, (), Scope.GLOBAL)}
 
 
 @cache
-def top_leaves() -> Mapping[TomlPath, Leaf]:
-    return {**global_leaves(), **set_leaves()}
+def top_level_keys() -> Mapping[TomlPath, KeySpec]:
+    """All keys that may be set at the top."""
+    return {**global_keys(), **scale_set_keys()}
 
 
-def _leaves(model: type[BaseModel], table: TomlPath, scope: Scope | None) -> list[Leaf]:
-    found: list[Leaf] = []
+def _specs(model: type[BaseModel], table: TomlPath, scope: Scope | None) -> list[KeySpec]:
+    found: list[KeySpec] = []
     for name, field in model.model_fields.items():
         path = (*table, toml_name(name))
         key = _key(field)
         nested = _model(field)
         if nested is not None:
-            found += _leaves(nested, path, key.scope if key is not None else scope)
+            found += _specs(nested, path, key.scope if key is not None else scope)
         elif key is not None:
-            found.append(_leaf(path, _scoped(key, scope), field))
+            found.append(_spec(path, _scoped(key, scope), field))
     return found
 
 
-def _flags_once(leaves: list[Leaf]) -> list[Leaf]:
-    """A flag is that of the first key that names it: [swarm] takes the container keys without theirs."""
+def _without_repeated_flags(specs: list[KeySpec]) -> list[KeySpec]:
+    """Keep each flag only at its first key: [swarm] has the container keys of [docker], but without flags."""
     taken: set[str] = set()
-    kept: list[Leaf] = []
-    for leaf in leaves:
-        again = leaf.key.flag in taken
-        kept.append(replace(leaf, key=replace(leaf.key, flag="")) if again else leaf)
-        taken.add(leaf.key.flag)
+    kept: list[KeySpec] = []
+    for spec in specs:
+        again = spec.key.flag in taken
+        kept.append(replace(spec, key=replace(spec.key, flag="")) if again else spec)
+        taken.add(spec.key.flag)
     return kept
 
 
@@ -151,23 +153,23 @@ def _model(field: FieldInfo) -> type[BaseModel] | None:
     return first if isinstance(first, type) and issubclass(first, BaseModel) else None
 
 
-def _leaf(path: TomlPath, key: Key, field: FieldInfo) -> Leaf:
+def _spec(path: TomlPath, key: Key, field: FieldInfo) -> KeySpec:
     members = _members(field)
     default = field.get_default(call_default_factory=True, validated_data={})
     words = tuple(str(word) for member in members for word in _words(member))
     choices = ("true", "false", *words) if words and bool in members else words
-    return Leaf(path, key, _kind(field, members, choices), default, choices, _entry(path, members[0]))
+    return KeySpec(path, key, _kind(field, members, choices), default, choices, _entry(path, members[0]))
 
 
 def _words(member: object) -> tuple[object, ...]:
     return get_args(member) if get_origin(member) is Literal else ()
 
 
-def _entry(path: TomlPath, member: object) -> Mapping[str, Leaf] | None:
-    """For a table of tables: the keys of one entry."""
+def _entry(path: TomlPath, member: object) -> Mapping[str, KeySpec] | None:
+    """The keys of one table in an array or table of tables; None for other types."""
     for argument in get_args(member):
         if isinstance(argument, type) and issubclass(argument, BaseModel):
-            return {leaf.path[-1]: leaf for leaf in _leaves(argument, path, None)}
+            return {spec.path[-1]: spec for spec in _specs(argument, path, None)}
     return None
 
 
@@ -179,20 +181,38 @@ def _kind(field: FieldInfo, members: list[object], choices: tuple[str, ...]) -> 
         return Kind.CHOICE
     first = get_origin(members[0]) or members[0]
     if first is tuple:
-        return Kind.TABLES if _entry((), members[0]) is not None else Kind.TEXTS
-    return _PLAIN.get(first, Kind.TABLE)
+        return Kind.TABLES if _entry((), members[0]) is not None else Kind.STRINGS
+    return _KINDS.get(first, Kind.TABLE)
 
 
-def is_required(leaf: Leaf) -> bool:
-    return leaf.default is PydanticUndefined
-
-
-def leaf_of(path: TomlPath) -> Leaf | None:
-    """The declaration of a key, of what stands in an open table too; None for an unknown one."""
+def key_spec_of(path: TomlPath) -> KeySpec | None:
+    """The key at a path, also inside an open table; None if it is unknown."""
     for length in range(len(path), 0, -1):
-        leaf = top_leaves().get(path[:length])
-        if leaf is not None and leaf.entry is not None and length < len(path):
-            return leaf.entry.get(path[-1], leaf)
-        if leaf is not None:
-            return leaf
+        spec = top_level_keys().get(path[:length])
+        if spec is not None and spec.entry is not None and length < len(path):
+            return spec.entry.get(path[-1], spec)
+        if spec is not None:
+            return spec
     return None
+
+
+def value_at(settings: Settings, path: TomlPath) -> object:
+    """The value of a key in the settings; None if its table is None."""
+    value: object = settings
+    for name in path:
+        value = getattr(value, attribute(name)) if value is not None else None
+    return value
+
+
+def put_nested(table: dict[str, object], names: Sequence[str], value: object) -> None:
+    """Set `table[names[0]][names[1]]… = value`, creating the tables in between."""
+    for name in names[:-1]:
+        inner = table.setdefault(name, {})
+        assert isinstance(inner, dict)
+        table = inner
+    table[names[-1]] = value
+
+
+def concerns_backend(path: TomlPath, backend: str) -> bool:
+    """Whether a key matters for a scale set on this backend: tables of other backends do not."""
+    return path[0] not in BACKENDS or path[0] == backend

@@ -1,4 +1,4 @@
-"""A secret that cannot be printed by accident, and where its text comes from."""
+"""A secret that cannot be printed by accident, and the references env:NAME and file:PATH."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 @final
 class Secret:
-    """Text whose `str`, `repr` and `format` are masked; `reveal()` is for the wire only.
+    """A text whose `str`, `repr` and `format` are masked. Use `reveal()` only to send it.
 
-    Copies and pickles carry the value; comparison is by value, so that a changed one is noticed.
+    Copies and pickles contain the value. Secrets compare by value.
     """
 
     __slots__ = ("_value",)
@@ -45,18 +45,18 @@ class Secret:
 
 
 class Unresolved(ValueError):
-    """What `env:NAME` or `file:PATH` names is not there; the text says so without any secret."""
+    """The target of `env:NAME` or `file:PATH` does not exist. The message contains no secret."""
 
 
 def is_reference(text: str) -> bool:
-    """Says where the secret is, and so is none itself."""
+    """Whether a text refers to a secret instead of being one."""
     return text.startswith(("env:", "file:"))
 
 
 def resolve(text: str, environ: Mapping[str, str], folder: Path) -> str:
-    """The text that a value stands for: `env:NAME`, `file:PATH`, or itself; blanks around it go.
+    """The text that `env:NAME` or `file:PATH` refers to, or the text itself; white space is stripped.
 
-    A relative path starts in `folder`, the configuration's own. Raises `Unresolved`.
+    A relative path starts in `folder`, the configuration's. Raises `Unresolved`.
     """
     scheme, _, rest = text.partition(":")
     if scheme == "env":
@@ -71,22 +71,22 @@ def resolve(text: str, environ: Mapping[str, str], folder: Path) -> str:
 
 
 def expanded(path: str) -> Path:
-    """With a leading ~ replaced. Raises ValueError where that cannot be a path on this host."""
+    """The path with a leading ~ replaced. Raises ValueError if it cannot be a path on this host."""
     if "\0" in path:
-        raise ValueError("it has a NUL character in it")
+        raise ValueError("it contains a NUL character")
     try:
         return Path(path).expanduser()
     except RuntimeError as error:
-        raise ValueError(f"the home directory of {path.partition('/')[0]} is not known") from error
+        raise ValueError(f"the home directory of {path.partition('/')[0]} is unknown") from error
 
 
 def _content(text: str, folder: Path, path: str) -> str:
     try:
         content = (folder / expanded(path)).read_text("utf-8").strip()
     except OSError as error:
-        raise Unresolved(f"{text}: cannot be read: {error.strerror}") from error
+        raise Unresolved(f"{text}: the file cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise Unresolved(f"{text}: holds no text") from error
+        raise Unresolved(f"{text}: the file is not UTF-8 text") from error
     except ValueError as error:
         raise Unresolved(f"{text}: {error}") from error
     if not content:

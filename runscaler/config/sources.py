@@ -1,4 +1,4 @@
-"""Finding and reading the configuration file (docs/behaviour.md § 4.1)."""
+"""Finds and reads the configuration file (docs/behaviour.md § 4.1)."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Self
 
 from runscaler.config import legacy
 from runscaler.config.positions import Positions, find_positions
-from runscaler.config.problems import Problems, Where
-from runscaler.config.schema import SETS, top_leaves
+from runscaler.config.problems import Origin, Problems
+from runscaler.config.schema import SETS, top_level_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
-_PLAINER = {
-    "Cannot overwrite a value": "this key is given a second time",
-    "Cannot declare ('scaleset',) twice": "[scaleset] is there a second time: write [[scaleset]]",
+_CLEARER_REASONS = {
+    "Cannot overwrite a value": "this key is set twice",
+    "Cannot declare ('scaleset',) twice": "[scaleset] appears twice: write [[scaleset]]",
 }
-"""What `tomllib` says in its own terms."""
+"""Replacements for error messages of `tomllib`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Locations:
-    """Where a configuration is looked for, first to last."""
+    """The default locations of the configuration file, in order."""
 
     local: Path
     user: Path
@@ -50,7 +50,7 @@ class Locations:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file that was read. `is_legacy`: it stands where the Go tool kept its own."""
+    """The content of a configuration file. `is_legacy` means that it is at the Go tool's location."""
 
     path: Path
     data: Mapping[str, object]
@@ -58,47 +58,51 @@ class Document:
     is_legacy: bool = False
     mode: int = 0
 
-    def where(self, *path: str | int) -> Where:
-        return Where(str(self.path), self.positions.line(path) if path else 0)
+    def origin(self, *path: str | int) -> Origin:
+        return Origin(str(self.path), self.positions.line(path) if path else 0)
 
 
 def find_document(locations: Locations, problems: Problems) -> Document | None:
-    """The first file there is; a foreign ./config.toml is skipped with a line."""
+    """Read the first existing file. A ./config.toml of another program is skipped with a warning."""
     for path in (locations.local, locations.user, locations.system, locations.legacy):
         if _exists(path) and not (path == locations.local and path.is_dir()):
             document = read_document(path, locations, problems)
             if path != locations.local or document is None or _is_ours(document.data):
                 return document
-            problems.warn(Where(str(path)), "skipped, as none of its keys is runscaler's")
+            problems.warn(Origin(str(path)), "skipped, because it has none of runscaler's keys")
     return None
 
 
 def read_document(path: Path, locations: Locations, problems: Problems) -> Document | None:
-    """The file's content, or None with the reason among the problems."""
-    where = Where(str(path))
+    """Read a file. If that fails, report the reason and return None."""
+    origin = Origin(str(path))
     try:
         content = path.read_bytes()
         mode = path.stat().st_mode
     except OSError as error:
-        problems.error(where, _reason(error), fixes=_cure(error, path))
+        problems.error(origin, _reason(error), fixes=_fixes(error, path))
         return None
     try:
         text = content.decode("utf-8-sig")
         data = tomllib.loads(text)
     except UnicodeDecodeError as error:
         problems.error(
-            _place(path, content, error.start), "this is not UTF-8 text", fixes=["save it as UTF-8"]
+            _origin_of(path, content, error.start), "this is not UTF-8 text", fixes=["save it as UTF-8"]
         )
         return None
     except tomllib.TOMLDecodeError as error:
         _malformed(path, content, str(error), problems)
         return None
     except RecursionError:
-        problems.error(where, "this is no configuration: its values are nested too deeply")
+        problems.error(origin, "this is not a configuration: its values are nested too deeply")
         return None
     is_legacy = path.resolve() == locations.legacy.resolve()
     if is_legacy:
-        problems.warn(where, "this is the place of the Go tool", fixes=[f"move it to {locations.system}"])
+        problems.warn(
+            origin,
+            "this is the location of the Go tool's configuration",
+            fixes=[f"move it to {locations.system}"],
+        )
     return Document(path, data, find_positions(text.replace("\r\n", "\n")), is_legacy, mode)
 
 
@@ -110,7 +114,7 @@ def _exists(path: Path) -> bool:
 
 
 def _is_ours(data: Mapping[str, object]) -> bool:
-    known = {path[0] for path in top_leaves()} | {SETS} | set(legacy.flat_keys())
+    known = {path[0] for path in top_level_keys()} | {SETS} | set(legacy.flat_keys())
     return any(name.lower() in known for name in data)
 
 
@@ -122,29 +126,29 @@ def _reason(error: OSError) -> str:
     return f"it cannot be read: {error.strerror}"
 
 
-def _cure(error: OSError, path: Path) -> list[str]:
+def _fixes(error: OSError, path: Path) -> list[str]:
     if isinstance(error, FileNotFoundError):
-        return ["correct the path, or write url, name and token into a new file there"]
+        return ["correct the path, or create the file with url, name and token"]
     if isinstance(error, IsADirectoryError):
-        return [f"name the file in it, such as {path / 'config.toml'}"]
+        return [f"give the path of a file, such as {path / 'config.toml'}"]
     return ["run as the user who owns it"] if isinstance(error, PermissionError) else []
 
 
-def _place(path: Path, content: bytes, offset: int) -> Where:
-    """File, line and column of a byte."""
+def _origin_of(path: Path, content: bytes, offset: int) -> Origin:
+    """File, line and column of the byte at `offset`."""
     before = content[:offset]
     column = len(before) - (before.rfind(b"\n") + 1) + 1
     line = before.count(b"\n") + 1
-    return Where(f"{path}:{line}:{column}")
+    return Origin(f"{path}:{line}:{column}")
 
 
 def _malformed(path: Path, content: bytes, text: str, problems: Problems) -> None:
     found = _AT.search(text)
     reason = text[: found.start()] if found else text
     if found and found[1]:
-        where = Where(f"{path}:{found[1]}:{found[2]}")
+        origin = Origin(f"{path}:{found[1]}:{found[2]}")
     else:
-        where = _place(path, content, len(content))
-        reason = f"{reason} (the file ends too early)"
-    reason = _PLAINER.get(reason, reason[:1].lower() + reason[1:])
-    problems.error(where, f"this is not TOML: {reason}")
+        origin = _origin_of(path, content, len(content))
+        reason = f"{reason} (unexpected end of file)"
+    reason = _CLEARER_REASONS.get(reason, reason[:1].lower() + reason[1:])
+    problems.error(origin, f"this is not TOML: {reason}")

@@ -1,6 +1,6 @@
-"""The config URL: the page of an organisation, repository or enterprise (docs/protocol.md § 2).
+"""The config URL: the URL of an organisation, repository or enterprise (docs/protocol.md § 2).
 
-The rules live here once: the configuration is checked with them, `github` makes its calls from them.
+Both the configuration's checks and the client in `github` use these rules.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 FORCE_GHES = "GITHUB_ACTIONS_FORCE_GHES"
 _HOSTED = ("github.com", "www.github.com")
-_SHOULD = "it should point to an organisation, repository or enterprise"
+_EXPECTED = "it must be the URL of an organisation, repository or enterprise"
 
 
 class Kind(StrEnum):
-    """What the URL names."""
+    """What the URL refers to."""
 
     ORGANISATION = "organisation"
     REPOSITORY = "repository"
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 
 class InvalidUrl(ValueError):
-    """Not a config URL; the text is the reason, `hint` what was probably meant (may be empty)."""
+    """Not a config URL. The message is the reason; `hint` is a correction, or empty."""
 
     def __init__(self, reason: str, hint: str = "") -> None:
         super().__init__(reason)
@@ -37,11 +37,11 @@ class InvalidUrl(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ConfigUrl:
-    """A config URL in its parts.
+    """A parsed config URL.
 
-    `text` is the URL as given without blanks and slashes around it: what step d of docs/protocol.md § 3.1
-    sends. `host` is in lower case and has the port, if the text has one. `names` are the path's one
-    or two names in their own spelling, without the segment `enterprises`.
+    `text` is the URL as given, without surrounding spaces and slashes; step d of docs/protocol.md § 3.1
+    sends it. `host` is in lower case and includes the port, if there is one. `names` are the one or two
+    names in the path as given, without the segment `enterprises`.
     """
 
     text: str
@@ -52,12 +52,12 @@ class ConfigUrl:
 
     @property
     def organisation(self) -> str:
-        """The organisation or the repository's owner; empty for an enterprise."""
+        """The organisation, or the owner of the repository; empty for an enterprise."""
         return "" if self.kind is Kind.ENTERPRISE else self.names[0]
 
     @property
     def repository(self) -> str:
-        """The repository without its owner; empty where the URL has none."""
+        """The repository without its owner; empty if the URL has none."""
         return self.names[1] if self.kind is Kind.REPOSITORY else ""
 
     @property
@@ -66,18 +66,18 @@ class ConfigUrl:
 
     @property
     def registration_path(self) -> str:
-        """Where a registration token is had, below the API base."""
+        """Path of the registration token endpoint, below the API base."""
         section = {Kind.ORGANISATION: "orgs", Kind.REPOSITORY: "repos", Kind.ENTERPRISE: "enterprises"}
         return f"/{section[self.kind]}/{'/'.join(self.names)}/actions/runners/registration-token"
 
     def hosted(self, environ: Mapping[str, str]) -> bool:
-        """Served by GitHub itself, not by an Enterprise Server."""
+        """Whether the host is GitHub itself, not a GitHub Enterprise Server."""
         if FORCE_GHES in environ:
             return False
         return self.host in _HOSTED or self.host == "github.localhost" or self.host.endswith(".ghe.com")
 
     def api_base(self, environ: Mapping[str, str]) -> str:
-        """Root of the REST API, without a slash at its end."""
+        """Base URL of the REST API, without a trailing slash."""
         if not self.hosted(environ):
             return f"{self.scheme}://{self.host}/api/v3"
         if self.host in _HOSTED:
@@ -88,14 +88,14 @@ class ConfigUrl:
 
     @property
     def warning(self) -> str:
-        """Why the URL is doubtful, or empty: a token would cross the network in the clear."""
+        """A warning if the token would be sent unencrypted to another host; else empty."""
         if self.scheme == "https" or _is_loopback(self.host):
             return ""
-        return "http:// sends the token in the clear beyond this host: use https://"
+        return "http:// sends the token in the clear over the network: use https://"
 
 
 def parse_config_url(text: str) -> ConfigUrl:
-    """The parts of a config URL. Raises `InvalidUrl` with the reason and a hint."""
+    """Parse a config URL. Raises `InvalidUrl`."""
     trimmed = text.strip().strip("/")
     parts = _split(trimmed)
     segments = parts.path.strip("/").split("/") if parts.path.strip("/") else []
@@ -106,7 +106,7 @@ def parse_config_url(text: str) -> ConfigUrl:
 
 def _split(text: str) -> SplitResult:
     if "@" in text.split("/")[2 if "://" in text else 0]:
-        raise InvalidUrl("it holds a user name or password", "give the credential as token")
+        raise InvalidUrl("it contains a user name or password", "give the credential as token")
     if "://" not in text:
         raise InvalidUrl("it has no scheme", _with_scheme(text))
     try:
@@ -122,7 +122,7 @@ def _split(text: str) -> SplitResult:
         if sign in text:
             raise InvalidUrl(f"it has a {what}", text.partition(sign)[0].rstrip("/"))
     if any(sign.isspace() or not sign.isprintable() for sign in text):
-        raise InvalidUrl("it has a blank in it")
+        raise InvalidUrl("it contains a space or an unprintable character")
     return parts
 
 
@@ -134,21 +134,21 @@ def _check_segments(text: str, segments: list[str]) -> None:
     root = text.split("/", 3)
     base = "/".join(root[:3])
     if not segments:
-        raise InvalidUrl(f"it has no path: {_SHOULD}", f"{base}/my-org")
+        raise InvalidUrl(f"it has no path: {_EXPECTED}", f"{base}/my-org")
     if "" in segments:
-        raise InvalidUrl("it has an empty part in its path", f"{base}/{'/'.join(filter(None, segments))}")
+        raise InvalidUrl("its path has an empty part", f"{base}/{'/'.join(filter(None, segments))}")
     first = segments[0].lower()
     if first in ("orgs", "organizations", "organisations", "users"):
-        raise InvalidUrl(f"it begins with {segments[0]}/: {_SHOULD}", _without_first(base, segments))
+        raise InvalidUrl(f"it begins with {segments[0]}/: {_EXPECTED}", _without_first(base, segments))
     if first == "settings" or "settings" in (part.lower() for part in segments[2:]):
-        raise InvalidUrl(f"it is a settings page: {_SHOULD}", _before_settings(base, segments))
+        raise InvalidUrl(f"it is a settings page: {_EXPECTED}", _before_settings(base, segments))
     if first == "enterprises" and len(segments) == 1:
         raise InvalidUrl("it names no enterprise", f"{base}/enterprises/NAME")
     if segments[-1].lower().endswith(".git"):
-        raise InvalidUrl("it ends in .git: that is what git clones", text[: -len(".git")])
+        raise InvalidUrl("it ends in .git: that is the clone URL", text[: -len(".git")])
     if len(segments) > 2:
         raise InvalidUrl(
-            f"its path has {len(segments)} parts: {_SHOULD}", f"{base}/{segments[0]}/{segments[1]}"
+            f"its path has {len(segments)} parts: {_EXPECTED}", f"{base}/{segments[0]}/{segments[1]}"
         )
 
 

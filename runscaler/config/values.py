@@ -1,7 +1,7 @@
-"""The kinds of value that keys hold: strict types, so that nothing is guessed in silence.
+"""Strict types for the values of keys, and the texts that describe them to the user.
 
-Durations become float seconds, sizes whole bytes; a list becomes a tuple. A validator's ValueError
-is the reason that the user reads.
+Durations become float seconds, sizes integer bytes, lists tuples. The message of a validator's ValueError is
+shown to the user as the reason.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from runscaler.config.secrets import Secret, expanded
 from runscaler.units import parse_duration, parse_size
 
-MOST_RUNNERS = 100_000
-"""Of one scale set. What is above it is a slip of the finger, and too much for a list of slots."""
+RUNNER_LIMIT = 100_000
+"""Limit for max-runners. A larger number is a typing error, and would need too much memory for slots."""
 
 
 class Unit(StrEnum):
-    """Marks a number that users write as a text with its unit."""
+    """Marks a number that users may write as a string with a unit."""
 
     SECONDS = "seconds"
     BYTES = "bytes"
 
 
 def _seconds(value: object) -> object:
-    """A Go-style text, or whole seconds; anything else is left for the type to refuse."""
+    """Parse a Go-style duration or whole seconds. Other values are left to the type's validation."""
     if not isinstance(value, str):
         return value
     try:
@@ -41,7 +41,7 @@ def _seconds(value: object) -> object:
 
 
 def _bytes(value: object) -> object:
-    """A text with its unit, or whole megabytes; 0 is off."""
+    """Parse a size with unit, or whole megabytes."""
     if isinstance(value, str):
         try:
             return parse_size(value)
@@ -66,24 +66,24 @@ def _path(value: object) -> object:
     return expanded(value) if isinstance(value, str) and value else value
 
 
-def _place(value: str) -> str:
-    """Kept as it is written; who uses it expands it."""
+def _path_string(value: str) -> str:
+    """Check a path, but keep it as written; `expanded` is left to its user."""
     expanded(value)
     return value
 
 
-def _conceivable(value: int) -> int:
-    if value > MOST_RUNNERS:
-        raise ValueError(f"it is above {MOST_RUNNERS}")
+def _below_limit(value: int) -> int:
+    if value > RUNNER_LIMIT:
+        raise ValueError(f"it is above {RUNNER_LIMIT}")
     return value
 
 
-def not_zero(cure: str) -> AfterValidator:
-    """Refuses 0 where it would be taken for "everything is old"; `cure` is what to write instead."""
+def not_zero(instead: str) -> AfterValidator:
+    """Reject 0, which would mean that everything is too old; `instead` is the setting to use."""
 
     def refuse(value: float) -> float:
         if value == 0:
-            raise ValueError(f"0 would mean that everything is old: to switch it off write {cure}")
+            raise ValueError(f"0 would mean that everything is too old; to turn this off set {instead}")
         return value
 
     return AfterValidator(refuse)
@@ -98,7 +98,7 @@ def _whole_days(value: float) -> float:
 def _socket(value: str) -> str:
     path = value.removeprefix("unix://")
     if "://" in path:
-        raise ValueError("it is a URL: write it as host, not as socket")
+        raise ValueError("it is a URL: use host instead of socket")
     if path and not path.startswith(("/", "~")):
         raise ValueError("it is not an absolute path")
     return str(expanded(path)) if path else ""
@@ -136,34 +136,36 @@ def _zone(value: str) -> str:
     try:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("no such time zone") from error
+        raise ValueError("there is no such time zone") from error
     return value
 
 
 def _printable(value: str) -> str:
     if not value.isprintable() or value != value.strip() or not value:
-        raise ValueError("it is empty, or has blanks around it or control characters in it")
+        raise ValueError("it is empty, or has surrounding spaces or control characters")
     return value
 
 
 Duration = Annotated[float, Unit.SECONDS, BeforeValidator(_seconds), AfterValidator(_finite), Field(ge=0)]
-"""Seconds; 0 means something of its own."""
-Lasting = Annotated[float, Unit.SECONDS, BeforeValidator(_seconds), AfterValidator(_finite), Field(gt=0)]
-"""Seconds; 0 makes no sense."""
-Days = Annotated[Duration, AfterValidator(_whole_days)]
-"""Seconds, a whole number of days."""
+"""Seconds; 0 has a special meaning."""
+PositiveDuration = Annotated[
+    float, Unit.SECONDS, BeforeValidator(_seconds), AfterValidator(_finite), Field(gt=0)
+]
+"""Seconds, above 0."""
+WholeDays = Annotated[Duration, AfterValidator(_whole_days)]
+"""Seconds; a whole number of days."""
 Size = Annotated[int, Unit.BYTES, BeforeValidator(_bytes), Field(ge=0)]
 """Bytes."""
-Amount = Annotated[float, AfterValidator(_finite), Field(ge=0)]
+NonNegativeNumber = Annotated[float, AfterValidator(_finite), Field(ge=0)]
 """A number of at least 0, fractions allowed."""
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
-Runners = Annotated[Positive, AfterValidator(_conceivable)]
+RunnerCount = Annotated[Positive, AfterValidator(_below_limit)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
-Numbers = Annotated[tuple[Amount, ...], BeforeValidator(_tuple)]
-Place = Annotated[str, AfterValidator(_place)]
-"""A path on this host; empty means something of its own."""
+Strings = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
+Numbers = Annotated[tuple[NonNegativeNumber, ...], BeforeValidator(_tuple)]
+PathString = Annotated[str, AfterValidator(_path_string)]
+"""A path on this host; empty has a special meaning."""
 FilePath = Annotated[Path, BeforeValidator(_path)]
 SocketPath = Annotated[str, AfterValidator(_socket)]
 EngineUrl = Annotated[str, AfterValidator(_engine)]
@@ -171,20 +173,20 @@ EngineUrls = Annotated[tuple[EngineUrl, ...], BeforeValidator(_tuple)]
 WebUrl = Annotated[str, AfterValidator(_web)]
 MountPath = Annotated[str, AfterValidator(_mount_path)]
 Cron = Annotated[str, AfterValidator(_cron)]
-Zone = Annotated[str, AfterValidator(_zone)]
-Line = Annotated[str, AfterValidator(_printable)]
-"""A text that is not empty and prints as it is."""
-Lines = Annotated[tuple[Line, ...], BeforeValidator(_tuple)]
-MaybeSecret = Secret | None
+TimeZone = Annotated[str, AfterValidator(_zone)]
+PrintableString = Annotated[str, AfterValidator(_printable)]
+"""Not empty and printable."""
+PrintableStrings = Annotated[tuple[PrintableString, ...], BeforeValidator(_tuple)]
+OptionalSecret = Secret | None
 
 A_DURATION = 'a duration such as "90s", "10m" or "6h30m", or whole seconds'
-A_SIZE = 'a size such as "10GiB" or "512MiB", or whole megabytes; 0 is off'
-A_LASTING = 'a duration above 0 such as "90s", "10m" or "6h30m", or whole seconds'
+A_SIZE = 'a size such as "10GiB" or "512MiB", or whole megabytes; 0: off'
+A_POSITIVE_DURATION = 'a duration above 0 such as "90s", "10m" or "6h30m", or whole seconds'
 AN_ENGINE = "a URL that begins with unix://, tcp:// or ssh://"
 A_COUNT = "a whole number of at least 0"
 A_NUMBER = "a number of at least 0"
-MAYBE_INDIRECT = "a text, env:NAME or file:PATH"
-A_TEXT = "a text"
-A_SWITCH = "true or false"
-TEXTS = "a list of texts"
-A_TABLE = "a table of texts"
+STRING_OR_REFERENCE = "a string, env:NAME or file:PATH"
+A_STRING = "a string"
+A_BOOLEAN = "true or false"
+STRINGS = "a list of strings"
+A_TABLE = "a table of strings"

@@ -1,9 +1,7 @@
-"""What the actors need from GitHub: one `ScaleSetService` per scale set.
+"""What the actors need from GitHub: one `ScaleSetService` for each scale set.
 
-`github.client.connect` makes the real one, `testing.memory_github` the in-memory one.
-All calls block, may be made from several threads at once, and end early with `Interrupted` when
-their interrupt is set. They raise `GitHubError`s only. Retries, rate limits, token refreshes and the
-bound of 8 JIT calls in flight are behind this line and nowhere else.
+`github.client.connect` makes the real one, `testing.memory_github` one in memory. Retries, rate limits,
+token refreshes and the limit of 8 JIT calls at once are behind this interface and nowhere else.
 """
 
 from __future__ import annotations
@@ -34,10 +32,10 @@ SessionId = NewType("SessionId", str)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A message session (docs/protocol.md § 4.5). `queue_token` is refreshed by `refresh_session` only.
+    """A message session (docs/protocol.md § 4.5).
 
-    `refresh_at` is when to do that early (monotonic seconds; docs/protocol.md § 5.1), None where the token
-    does not tell: then the 401 does.
+    `refresh_session` replaces `queue_token`. `refresh_at` is when that should happen (monotonic seconds;
+    docs/protocol.md § 5.1). It is None if the token does not say: refresh on `QueueTokenExpired` then.
     """
 
     id: SessionId
@@ -50,7 +48,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class JitConfig:
-    """A registration made for one runner: its id at GitHub and what the runner starts with."""
+    """The registration of one runner: its id at GitHub, and the configuration that the runner starts with."""
 
     runner_id: int
     runner: RunnerName
@@ -59,9 +57,9 @@ class JitConfig:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """A call that does not succeed and is being retried: shown, once per kind, until it ends.
+    """Why a call fails, and when it is tried again. Shown until a call succeeds; logged once for each kind.
 
-    `retry_at` is on the monotonic clock. `rate_limited` tells a wait that GitHub asked for.
+    `retry_at` is in monotonic seconds. `rate_limited`: GitHub asked for the wait.
     """
 
     reason: str
@@ -69,41 +67,43 @@ class Trouble:
     fixes: tuple[str, ...] = ()
     rate_limited: bool = False
     kind: str = ""
-    """The same for what is the same trouble in other words; empty: the reason is."""
+    """Equal for two reasons that mean the same in other words. Empty: the reason itself tells."""
 
     @classmethod
     def of(cls, error: GitHubError, retry_at: float) -> Self:
-        """What GitHub answered tells a kind by its status: request ids and names differ each time. The
-        words of a limit say how long it is, so they count."""
+        """The kind of a reply is its error and status, because request ids and names differ each time. For a
+        rate limit the reason counts, as it says how long the wait is."""
         limited = isinstance(error, RateLimited)
         kind = f"{type(error).__name__} {error.status}" if error.status and not limited else ""
         return cls(str(error), retry_at, error.fixes, limited, kind)
 
 
 class TroubleReport(Protocol):
-    """Called on the thread that makes the call; None when calls succeed again."""
+    """Called on the thread that makes the call; with None when calls succeed again."""
 
     def __call__(self, trouble: Trouble | None, /) -> None: ...
 
 
 class ScaleSetService(Protocol):
-    """GitHub's side for one scale set (its credential and config URL).
+    """GitHub's side of one scale set, with its credential and config URL.
 
-    `patience` is how long, in seconds, a call goes on retrying retryable errors before it raises
-    the last one; None: for ever (the listener).
+    All calls block, may be made by several threads at once, and raise only `GitHubError` and, once their
+    interrupt is set, `Interrupted`. `retry_for` is how many seconds a call is retried before the last
+    error is raised; 0: not at all, None: for ever.
     """
 
-    def group_id(self, name: str, interrupt: Interrupt, patience: float | None = 30.0) -> int:
-        """The runner group's id; "default" is 1 without a call. `NotFound` names the groups there are."""
+    def group_id(self, name: str, interrupt: Interrupt, retry_for: float | None = 30.0) -> int:
+        """The id of a runner group; 1 for "default", without a call. `NotFound` lists those that exist."""
 
     def find_scale_set(
-        self, name: str, group_id: int, interrupt: Interrupt, patience: float | None = 30.0
-    ) -> RunnerScaleSet | None: ...
+        self, name: str, group_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
+    ) -> RunnerScaleSet | None:
+        """By its name in a runner group; None if there is none. `Refused` if there are several."""
 
     def scale_set(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RunnerScaleSet | None:
-        """By its id, whatever its name and group are now; None where it is gone."""
+        """By its id, whatever its name and group are now; None if it was deleted."""
 
     def create_scale_set(
         self,
@@ -111,9 +111,9 @@ class ScaleSetService(Protocol):
         group_id: int,
         labels: Sequence[str],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> RunnerScaleSet:
-        """Raises `Refused` when the name exists already: find it and update it then."""
+        """Raises `Refused` if the name exists already: find that one and update it."""
 
     def update_scale_set(
         self,
@@ -122,81 +122,89 @@ class ScaleSetService(Protocol):
         group_id: int,
         labels: Sequence[str],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
-    ) -> RunnerScaleSet: ...
+        retry_for: float | None = 30.0,
+    ) -> RunnerScaleSet:
+        """Change its name, runner group and labels. Raises `ScaleSetGone`."""
 
     def delete_scale_set(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 10.0
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 10.0
     ) -> None:
-        """Gone already is fine; `Refused` while a job runs on one of its runners."""
+        """No error if it was deleted already. Raises `Refused` while a job runs on one of its runners."""
 
     def open_session(
         self,
         scale_set_id: ScaleSetId,
         owner_name: str,
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> Session:
-        """Raises `SessionConflict` while another listener holds the set, `ScaleSetGone`."""
+        """Raises `SessionConflict` while another listener has a session on the scale set, `ScaleSetGone`."""
 
     def refresh_session(
-        self, session: Session, interrupt: Interrupt, patience: float | None = 30.0
+        self, session: Session, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> Session:
-        """A new queue token and fresh statistics; `SessionGone` when the session is over."""
+        """The session with a new queue token and new statistics. Raises `SessionGone` if it is over."""
 
     def close_session(
         self,
         scale_set_id: ScaleSetId,
         session_id: SessionId,
         interrupt: Interrupt,
-        patience: float | None = 10.0,
+        retry_for: float | None = 10.0,
     ) -> None:
-        """Gone already is fine."""
+        """No error if it is closed already."""
 
     def poll(
         self, session: Session, last_message_id: int, capacity: int, interrupt: Interrupt
     ) -> Batch | None:
-        """Wait for the next batch; None when none came within the long poll's time.
+        """Wait up to 120 s for the next batch; None if there was none.
 
-        Never retries: raises what went wrong at once (`QueueTokenExpired`, `SessionGone`,
-        `Unreachable`, `RateLimited`, …).
+        `capacity` is how many runners the scale set could have at most. Never retries; raises
+        `QueueTokenExpired`, `SessionGone` and whatever else went wrong.
         """
 
     def acknowledge(
-        self, session: Session, batch_id: int, interrupt: Interrupt, patience: float | None = 30.0
+        self, session: Session, batch_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> None:
-        """Delete a batch after handling it; gone already is fine."""
+        """Delete a batch that was handled. No error if it was deleted already. Raises as `poll` does."""
 
     def acquirable_jobs(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
-    ) -> tuple[JobAvailable, ...]: ...
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
+    ) -> tuple[JobAvailable, ...]:
+        """The jobs that the scale set could acquire now. Raises `ScaleSetGone`."""
 
     def acquire_jobs(
         self,
         session: Session,
         request_ids: Sequence[int],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> tuple[int, ...]:
-        """Acquire offered jobs; returns those really acquired. `QueueTokenExpired` as in `poll`."""
+        """Acquire jobs; returns the request ids of those that the scale set got. Raises `QueueTokenExpired`,
+        `ScaleSetGone`."""
 
     def jit_config(
         self,
         scale_set_id: ScaleSetId,
         runner: RunnerName,
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> JitConfig:
-        """Register a runner. Never repeated after an unclear failure: the caller takes a new name
-        and removes the old one (docs/protocol.md § 4.6). `RunnerExists`, `ScaleSetGone`."""
+        """Register a runner. Raises `RunnerExists`, `ScaleSetGone`.
+
+        Not repeated once GitHub may have seen it: the caller takes a new name and removes the registration
+        of the old one, if there is one (docs/protocol.md § 4.6).
+        """
 
     def runner(
-        self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0
-    ) -> RegisteredRunner | None: ...
+        self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
+    ) -> RegisteredRunner | None:
+        """By its id; None if it is not registered."""
 
     def find_runner(
-        self, name: RunnerName, interrupt: Interrupt, patience: float | None = 30.0
-    ) -> RegisteredRunner | None: ...
+        self, name: RunnerName, interrupt: Interrupt, retry_for: float | None = 30.0
+    ) -> RegisteredRunner | None:
+        """By its name; None if it is not registered."""
 
-    def remove_runner(self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0) -> None:
-        """Gone already is fine; `JobStillRunning` when GitHub refuses."""
+    def remove_runner(self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0) -> None:
+        """No error if it was removed already. Raises `JobStillRunning` if it has a job."""

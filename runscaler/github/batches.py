@@ -1,7 +1,7 @@
-"""Reading a message of the queue (docs/protocol.md § 5.2, 5.3): good job messages survive bad neighbours.
+"""Decodes a message of the queue (docs/protocol.md § 5.2, 5.3). One bad job message does not spoil the rest.
 
-Only an envelope without a usable id is an error (`ValueError`, fault F9). Everything else that cannot
-be read becomes a line in `Batch.problems`, and the batch is still acknowledged (faults F47, F49, F51).
+Only a message without a usable id is an error (`ValueError`, fault F9). Everything else that cannot be
+read becomes a line in `Batch.problems`, and the message is still acknowledged (faults F47, F49, F51).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 from runscaler.github.counts import statistics
-from runscaler.github.fields import Fields, JsonValue, kind_of, parse_json, shown
+from runscaler.github.fields import Fields, JsonValue, escaped, json_type, parse_json
 from runscaler.github.messages import (
     Batch,
     JobAssigned,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 JOB_MESSAGES = "RunnerScaleSetJobMessages"
-MOST_PROBLEMS = 10
+MAX_PROBLEMS = 10
 
 
 class _JobFacts(TypedDict):
@@ -44,15 +44,15 @@ class _JobFacts(TypedDict):
 
 
 def batch(value: JsonValue) -> Batch:
-    """Raises `ValueError` where there is no id that could be acknowledged."""
+    """Raises `ValueError` if there is no id to acknowledge it by."""
     fields = Fields(value, "the message")
-    number = fields.needed("messageId")
+    number = fields.required("messageId")
     problems: list[str] = []
     counts = _statistics(fields, problems)
     events: tuple[JobEvent, ...] = ()
     kind = fields.raw("messageType")
     if isinstance(kind, str) and kind.lower() != JOB_MESSAGES.lower():
-        problems.append(f"unknown message type {shown(kind, 60)!r}")
+        problems.append(f"unknown message type {escaped(kind, 60)!r}")
     else:
         events = _events(fields.raw("body"), problems)
     return Batch(number, counts, events, _bounded(problems))
@@ -62,7 +62,7 @@ def _statistics(fields: Fields, problems: list[str]) -> Statistics | None:
     try:
         return statistics(fields.raw("statistics"))
     except ValueError as error:
-        problems.append(f"statistics: {shown(str(error))}")
+        problems.append(f"statistics: {escaped(str(error))}")
         return None
 
 
@@ -70,36 +70,36 @@ def _events(body: JsonValue, problems: list[str]) -> tuple[JobEvent, ...]:
     try:
         elements = _elements(body)
     except ValueError as error:
-        problems.append(f"body: {shown(str(error))}")
+        problems.append(f"body: {escaped(str(error))}")
         return ()
     events = []
     for position, element in enumerate(elements):
         try:
             events.append(job_event(element))
         except ValueError as error:
-            problems.append(f"job message {position}: {shown(str(error))}")
+            problems.append(f"job message {position}: {escaped(str(error))}")
     return tuple(events)
 
 
 def _elements(body: JsonValue) -> list[JsonValue]:
-    """The body is a string that holds a JSON array; empty or absent it says nothing."""
+    """The body is a string that holds a JSON array. It may be empty or absent."""
     if body is None or body == "":
         return []
     elements = parse_json(body) if isinstance(body, str) else body
     if elements is None:
         return []
     if not isinstance(elements, list):
-        raise ValueError(f"it holds {kind_of(elements)}, not a list")
+        raise ValueError(f"it holds {json_type(elements)}, not a list")
     return elements
 
 
 def job_event(value: JsonValue) -> JobEvent:
-    """One job message; raises `ValueError` where its type is unknown or a field has the wrong type."""
+    """One job message. Raises `ValueError` if its type is unknown or a field has the wrong type."""
     fields = Fields(value, "it")
     kind = fields.text("messageType")
     make = _MAKERS.get(kind.lower())
     if make is None:
-        raise ValueError(f"unknown job message type {shown(kind, 60)!r}")
+        raise ValueError(f"unknown job message type {escaped(kind, 60)!r}")
     return make(fields)
 
 
@@ -153,7 +153,7 @@ _MAKERS: dict[str, Callable[[Fields], JobEvent]] = {
 
 
 def _bounded(problems: list[str]) -> tuple[str, ...]:
-    kept = problems[:MOST_PROBLEMS]
-    if len(problems) > MOST_PROBLEMS:
-        kept.append(f"and {len(problems) - MOST_PROBLEMS} more")
+    kept = problems[:MAX_PROBLEMS]
+    if len(problems) > MAX_PROBLEMS:
+        kept.append(f"and {len(problems) - MAX_PROBLEMS} more")
     return tuple(kept)

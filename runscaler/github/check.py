@@ -1,4 +1,4 @@
-"""Would this scale set get along with GitHub? Asked without changing anything there (validate, dry run)."""
+"""Can this scale set work with GitHub? Checked without changing anything there (validate, dry run)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from runscaler.github.identity import Identity
     from runscaler.github.pool import TransportPool
 
-PATIENCE = 15.0
+RETRY_SECONDS = 15.0
 
 
 def check_github(
@@ -31,9 +31,10 @@ def check_github(
     identity: Identity,
     interrupt: Interrupt | None = None,
 ) -> list[Finding]:
-    """What is well and the first thing that is not: GitHub answers, takes the credential, has the group.
+    """A finding for each check that passed, and one for the first that failed, if any.
 
-    Blocks up to about a minute; raises `Interrupted` only.
+    Checks that GitHub answers, accepts the credential and has the runner group. Blocks for up to about a
+    minute. Raises only `Interrupted`.
     """
     findings: list[Finding] = []
 
@@ -41,7 +42,7 @@ def check_github(
         findings.append(Finding(Level.OK, line, scale_set=settings.name))
 
     try:
-        _look(settings, clock, pool, identity, interrupt or Interrupt(), passed)
+        _check(settings, clock, pool, identity, interrupt or Interrupt(), passed)
     except ConfigError as error:
         findings.extend(error.findings)
     except InvalidUrl as error:
@@ -53,7 +54,7 @@ def check_github(
     return findings
 
 
-def _look(
+def _check(
     settings: ScaleSetSettings,
     clock: Clock,
     pool: TransportPool,
@@ -61,17 +62,17 @@ def _look(
     interrupt: Interrupt,
     passed: Callable[[str], None],
 ) -> None:
-    """Step by step; raises at the first that fails."""
-    service = connect(settings, clock=clock, report=_ignored, pool=pool, identity=identity)
-    registrar, _ = pool.registrar(settings)
+    """Calls `passed` after each check; raises the error of the first that fails."""
+    service = connect(settings, clock=clock, report=_ignore, pool=pool, identity=identity)
+    admin_tokens, _ = pool.for_scale_set(settings)
     url = parse_config_url(settings.url)
-    registrar.current(identity.user_agent(0, Subsystem.CHECK), interrupt, PATIENCE)
+    admin_tokens.current(identity.user_agent(0, Subsystem.CHECK), interrupt, RETRY_SECONDS)
     passed(f"GitHub answers and takes the token for the {url.kind} {url.text}")
-    group = service.group_id(settings.runner_group, interrupt, PATIENCE)
+    group = service.group_id(settings.runner_group, interrupt, RETRY_SECONDS)
     passed(f"the runner group {settings.runner_group!r} exists")
-    known = service.find_scale_set(settings.name, group, interrupt, PATIENCE)
+    known = service.find_scale_set(settings.name, group, interrupt, RETRY_SECONDS)
     passed(f"the scale set {settings.name!r} " + ("exists already" if known else "will be created"))
 
 
-def _ignored(_trouble: Trouble | None) -> None:
-    """A check says in the end what went wrong, not on the way."""
+def _ignore(_trouble: Trouble | None) -> None:
+    """A check reports the error in the end, not the retries before it."""

@@ -1,16 +1,16 @@
-"""The real `ScaleSetService`: `connect` makes one for each scale set."""
+"""The real `ScaleSetService`, over HTTP; `connect` makes one for each scale set."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.github.actions import Actions
-from runscaler.github.gate import Gate
-from runscaler.github.patience import Patience, Troubles
+from runscaler.github.actions_client import ActionsClient
 from runscaler.github.queue import MessageQueue
+from runscaler.github.retrying import RetryingCaller, RetryReporter
 from runscaler.github.runners import RunnerCalls
 from runscaler.github.scale_sets import ScaleSetCalls
 from runscaler.github.sessions import SessionCalls
+from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
     from runscaler.clock import Clock
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runscaler.github.identity import Identity
     from runscaler.github.pool import TransportPool
 
-JIT_CALLS_AT_ONCE = 8
+MAX_CONCURRENT_JIT_CALLS = 8
 
 
 def connect(
@@ -30,21 +30,21 @@ def connect(
     pool: TransportPool,
     identity: Identity,
 ) -> ScaleSetService:
-    """The service for one scale set; makes no call yet.
+    """The service for one scale set. Makes no call yet.
 
-    Raises `ConfigError` without a credential that can be used, `HostError` for an unreadable CA file,
-    `config.urls.InvalidUrl`.
+    `report` is told of calls that are being retried. Raises `ConfigError` without a usable credential,
+    `HostError` for an unreadable CA file, `config.urls.InvalidUrl`.
     """
-    registrar, courier = pool.registrar(settings)
-    patience = Patience(clock, Troubles(report))
-    return GitHubService(Actions(registrar, courier, patience, identity), clock)
+    admin_tokens, transport = pool.for_scale_set(settings)
+    retrying = RetryingCaller(clock, RetryReporter(report))
+    return GitHubService(ActionsClient(admin_tokens, transport, retrying, identity), clock)
 
 
 class GitHubService(ScaleSetCalls, SessionCalls, RunnerCalls):
-    """`ScaleSetService` over HTTP, for any number of threads; see there what each call promises."""
+    """`ScaleSetService` says what each call does. Thread-safe."""
 
-    def __init__(self, actions: Actions, clock: Clock) -> None:
+    def __init__(self, actions: ActionsClient, clock: Clock) -> None:
         self._actions = actions
         self._clock = clock
         self._queue = MessageQueue(actions)
-        self._jit_gate = Gate(JIT_CALLS_AT_ONCE)
+        self._jit_calls = InterruptibleSemaphore(MAX_CONCURRENT_JIT_CALLS)

@@ -1,20 +1,20 @@
-"""Statistics as GitHub counts them (docs/protocol.md § 5.4, 10.6)."""
+"""Decodes GitHub's statistics, which are not always right (docs/protocol.md § 5.4, 10.6)."""
 
 from __future__ import annotations
 
 from runscaler.github.fields import Fields, JsonValue
 from runscaler.github.messages import Statistics
 
-MOST_COUNTED = 1_000_000
-"""A larger count than any scale set can have: GitHub is lying (fault F68)."""
+MAX_COUNT = 1_000_000
+"""No scale set has more of anything. A larger count is wrong (fault F68)."""
 
 
 def statistics(value: JsonValue) -> Statistics | None:
-    """None where there are none; the number to scale on must be there, and no count be absurd."""
+    """None if there are none. Raises `ValueError` if the number to scale on is missing or one is absurd."""
     if value is None:
         return None
     fields = Fields(value, "statistics")
-    fields.needed("totalAssignedJobs")
+    fields.required("totalAssignedJobs")
     return Statistics(
         available=_count(fields, "totalAvailableJobs"),
         acquired=_count(fields, "totalAcquiredJobs"),
@@ -28,13 +28,13 @@ def statistics(value: JsonValue) -> Statistics | None:
 
 def _count(fields: Fields, key: str) -> int:
     number = fields.integer(key)
-    if not 0 <= number <= MOST_COUNTED:
+    if not 0 <= number <= MAX_COUNT:
         raise ValueError(f"{key} is {number}")
     return number
 
 
 def statistics_if_readable(value: JsonValue) -> Statistics | None:
-    """Unreadable counts are as good as none: unknown, never zero."""
+    """None also if they cannot be read: unknown, not zero."""
     try:
         return statistics(value)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What the user gave us to prove who we are."""
+"""The credential that a scale set uses at GitHub."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 class Credential(Protocol):
-    """Makes the authorisation of REST calls; a GitHub App's will call GitHub for it."""
+    """Authorises calls of the REST API."""
 
     @property
     def key(self) -> Hashable:
-        """Equal for credentials that may share connections, rate limits and admissions."""
+        """Equal for credentials that may share connections, rate limits and admin tokens."""
 
     def authorization(self, interrupt: Interrupt, seconds: float) -> Authorization:
-        """For the next REST call; may take that many seconds. Raises `GitHubError`, `Interrupted`."""
+        """For the next call. May block for up to `seconds`. Raises `GitHubError`, `Interrupted`."""
 
 
 class PersonalToken:
-    """A classic or fine-grained personal access token: used as it is."""
+    """A classic or fine-grained personal access token, used as it is."""
 
     def __init__(self, token: Secret) -> None:
         self._token = token
@@ -42,7 +42,7 @@ class PersonalToken:
 
 
 def credential_of(settings: ScaleSetSettings) -> Credential:
-    """Raises `ConfigError` where the settings hold none that can be used."""
+    """The one in the settings. Raises `ConfigError` if there is none that can be used."""
     if settings.token:
         return PersonalToken(settings.token)
     message = "no token is given"

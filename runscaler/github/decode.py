@@ -1,4 +1,7 @@
-"""Bodies of the actions service as wire models (docs/protocol.md § 4.3). `ValueError` says what is unreadable."""
+"""Decodes bodies of the actions service (docs/protocol.md § 4.3).
+
+All functions raise `ValueError`, which says what cannot be read.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RunnerGroup:
-    """A runner group; repositories have only the default one."""
+    """A runner group at GitHub. A repository has only the default one."""
 
     id: int
     name: str
@@ -32,7 +35,7 @@ class RunnerGroup:
 def scale_set(value: JsonValue) -> RunnerScaleSet:
     fields = Fields(value, "the scale set")
     return RunnerScaleSet(
-        id=fields.needed("id"),
+        id=fields.required("id"),
         name=fields.text("name"),
         runner_group_id=fields.integer("runnerGroupId"),
         runner_group_name=fields.text("runnerGroupName"),
@@ -42,12 +45,12 @@ def scale_set(value: JsonValue) -> RunnerScaleSet:
 
 
 def scale_set_if_any(value: JsonValue) -> RunnerScaleSet | None:
-    """A body of `null` is as good as "not found" (docs/protocol.md § 4.2)."""
+    """None for a body of `null`, which means "not found" (docs/protocol.md § 4.2)."""
     return None if value is None else scale_set(value)
 
 
-def found(value: JsonValue) -> list[JsonValue]:
-    """The elements of a list reply, as many as its `count` says, which is what counts."""
+def elements_of(value: JsonValue) -> list[JsonValue]:
+    """The elements of a list: as many as its `count` says, even if there are more."""
     fields = Fields(value)
     elements = fields.elements("value")
     count = fields.integer("count", len(elements))
@@ -60,7 +63,7 @@ def runner(value: JsonValue) -> RegisteredRunner:
     fields = Fields(value, "the runner")
     status, busy = fields.raw("status"), fields.raw("busy")
     return RegisteredRunner(
-        id=fields.needed("id"),
+        id=fields.required("id"),
         name=fields.text("name"),
         scale_set_id=fields.integer("runnerScaleSetId"),
         status=status if isinstance(status, str) else "",
@@ -70,7 +73,7 @@ def runner(value: JsonValue) -> RegisteredRunner:
 
 def runner_group(value: JsonValue) -> RunnerGroup:
     fields = Fields(value, "the runner group")
-    return RunnerGroup(fields.needed("id"), fields.text("name"))
+    return RunnerGroup(fields.required("id"), fields.text("name"))
 
 
 def session(
@@ -79,9 +82,10 @@ def session(
     known: SessionId | None,
     refresh_at: Callable[[str], float | None],
 ) -> Session:
-    """A session of that scale set; its queue URL and token may be empty (fault F38): see the caller.
+    """A session of that scale set. Its queue URL and token may be empty (fault F38); the caller checks.
 
-    `known` is its id where the reply leaves that out, `refresh_at` finds the time in the queue token.
+    `known` is its id, for a reply without one. `refresh_at` says when the queue token must be refreshed, in
+    monotonic seconds.
     """
     fields = Fields(value, "the session")
     token = fields.text("messageQueueAccessToken")
@@ -96,7 +100,8 @@ def session(
 
 
 def jit_config(value: JsonValue, name: RunnerName) -> JitConfig:
-    """Raises where the runner's id is missing or the configuration is no base64 (fault F73)."""
+    """The JIT configuration for that runner. The runner's id must be there, the configuration must be base64
+    (fault F73)."""
     fields = Fields(value)
     registration = Fields(fields.raw("runner"), "runner")
     encoded = fields.text("encodedJITConfig")
@@ -106,29 +111,31 @@ def jit_config(value: JsonValue, name: RunnerName) -> JitConfig:
         whole = False
     if not whole:
         raise ValueError("encodedJITConfig is not base64")
-    return JitConfig(registration.needed("id"), name, Secret(encoded))
+    return JitConfig(registration.required("id"), name, Secret(encoded))
 
 
 def runner_groups(value: JsonValue) -> list[RunnerGroup]:
-    return [runner_group(each) for each in found(value)]
+    return [runner_group(each) for each in elements_of(value)]
 
 
 def scale_sets(value: JsonValue) -> list[RunnerScaleSet]:
-    return [scale_set(each) for each in found(value)]
+    return [scale_set(each) for each in elements_of(value)]
 
 
 def runners(value: JsonValue) -> list[RegisteredRunner]:
-    return [runner(each) for each in found(value)]
+    return [runner(each) for each in elements_of(value)]
 
 
-def offers(value: JsonValue) -> tuple[JobAvailable, ...]:
-    """Jobs that may be acquired; no content means none."""
-    return () if value is None else tuple(job_available(Fields(each, "an offer")) for each in found(value))
+def available_jobs(value: JsonValue) -> tuple[JobAvailable, ...]:
+    """The jobs that may be acquired; none if the body is empty."""
+    return (
+        () if value is None else tuple(job_available(Fields(each, "the job")) for each in elements_of(value))
+    )
 
 
-def acquired(value: JsonValue) -> tuple[int, ...]:
-    return tuple(each for each in found(value) if isinstance(each, int) and not isinstance(each, bool))
+def acquired_jobs(value: JsonValue) -> tuple[int, ...]:
+    return tuple(each for each in elements_of(value) if isinstance(each, int) and not isinstance(each, bool))
 
 
 def nothing(_value: JsonValue) -> None:
-    """For calls whose success is all that they tell."""
+    """For calls whose body says nothing."""

@@ -1,4 +1,7 @@
-"""Addresses and bodies of the actions service and the message queue (docs/protocol.md § 4.1 to 4.3, 5.1, 5.5)."""
+"""URLs and request bodies of the actions service and the message queue.
+
+Sources: docs/protocol.md § 4.1–4.3, 5.1, 5.5.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ QUEUE_ACCEPT = f"application/json; api-version={API_VERSION}"
 
 
 def service_url(base: str, path: str, query: Mapping[str, str]) -> str:
-    """Below the base's own path, with its own query and the API version, unless it names one."""
+    """`path` below that of `base`, with the query of both and the API version, unless one is given."""
     parts = urlsplit(base)
     given = parse_qsl(parts.query, keep_blank_values=True)
     full = [*given, *query.items()]
@@ -32,6 +35,7 @@ def service_url(base: str, path: str, query: Mapping[str, str]) -> str:
 
 
 def poll_url(queue_url: str, last_message_id: int) -> str:
+    """The queue's URL, asking for messages after `last_message_id`; 0: for any."""
     if last_message_id <= 0:
         return queue_url
     parts = urlsplit(queue_url)
@@ -40,7 +44,7 @@ def poll_url(queue_url: str, last_message_id: int) -> str:
 
 
 def message_url(queue_url: str, message_id: int) -> str:
-    """The id goes to the end of the path; the query stays."""
+    """The URL of one message: its id is the last part of the path; the query stays."""
     parts = urlsplit(queue_url)
     return urlunsplit(parts._replace(path=f"{parts.path.rstrip('/')}/{message_id}"))
 
@@ -50,7 +54,8 @@ def scale_set_path(scale_set_id: int, *more: str) -> str:
 
 
 def scale_set_body(name: str, group_id: int, labels: Sequence[str]) -> bytes:
-    """What creating and updating send: a runner that updated itself would start twice."""
+    """The body that creates or updates a scale set. A runner that updated itself would start twice, so
+    updates are disabled."""
     return json_body(
         {
             "name": name,

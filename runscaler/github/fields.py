@@ -1,6 +1,7 @@
-"""Lenient reading of GitHub's JSON (docs/protocol.md § 4.1): any key casing, null as absent, byte order marks.
+"""Lenient reading of GitHub's JSON (docs/protocol.md § 4.1).
 
-What is of the wrong type is a `ValueError` that names the key; nothing is converted silently.
+Keys may be in any case, null counts as absent, and the body may begin with a byte order mark.
+A value of the wrong type raises a `ValueError` that names the key. Nothing is converted silently.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, J
 
 
 def parse_json(body: bytes | str) -> JsonValue:
-    """The value in a body; raises `ValueError` whatever is wrong with it, absurd nesting included."""
+    """The value in a body. Raises `ValueError` for anything wrong with it, excessive nesting included."""
     text = body.decode("utf-8-sig") if isinstance(body, bytes) else body.removeprefix("\ufeff")
     try:
         value: JsonValue = json.loads(text)
@@ -26,11 +27,11 @@ def parse_json(body: bytes | str) -> JsonValue:
 
 
 class Fields:
-    """One JSON object. Each getter's default stands for an absent or null value."""
+    """One JSON object. A getter's default is for an absent or null value."""
 
     def __init__(self, value: JsonValue, what: str = "the reply") -> None:
         if not isinstance(value, dict):
-            raise ValueError(f"{what} is {kind_of(value)}, not an object")
+            raise ValueError(f"{what} is {json_type(value)}, not an object")
         self._values = {key.lower(): each for key, each in value.items()}
 
     def raw(self, key: str) -> JsonValue:
@@ -41,7 +42,7 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, str):
-            raise ValueError(f"{key} is {kind_of(value)}, not a string")
+            raise ValueError(f"{key} is {json_type(value)}, not a string")
         return value
 
     def integer(self, key: str, default: int = 0) -> int:
@@ -49,11 +50,11 @@ class Fields:
         if value is None:
             return default
         if not isinstance(value, int) or isinstance(value, bool):
-            raise ValueError(f"{key} is {kind_of(value)}, not an integer")
+            raise ValueError(f"{key} is {json_type(value)}, not an integer")
         return value
 
-    def needed(self, key: str) -> int:
-        """An id or count without which the object means nothing."""
+    def required(self, key: str) -> int:
+        """An integer that must be there."""
         if self.raw(key) is None:
             raise ValueError(f"{key} is missing")
         return self.integer(key)
@@ -63,7 +64,7 @@ class Fields:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise ValueError(f"{key} is {kind_of(value)}, not a list")
+            raise ValueError(f"{key} is {json_type(value)}, not a list")
         return value
 
     def objects(self, key: str) -> Iterator[Fields]:
@@ -74,13 +75,13 @@ class Fields:
         return tuple(each for each in self.elements(key) if isinstance(each, str))
 
     def time(self, key: str) -> float | None:
-        """Seconds since the epoch; None for the year 1 ("not yet") and for what is no time at all."""
+        """Seconds since the epoch; None for the year 1, which means "not yet", and for what is no time."""
         value = self.raw(key)
         return parse_time(value) if isinstance(value, str) else None
 
 
 def parse_time(text: str) -> float | None:
-    """RFC 3339 with up to 7 digits of fraction, UTC where no zone is given."""
+    """RFC 3339 with up to 7 digits of a fraction, in UTC if no zone is given. None as in `Fields.time`."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
@@ -90,15 +91,15 @@ def parse_time(text: str) -> float | None:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def kind_of(value: JsonValue) -> str:
-    """The JSON name of a value's type, with its article."""
+def json_type(value: JsonValue) -> str:
+    """The JSON name of the value's type, with an article: "a list"."""
     names = {bool: "a boolean", int: "a number", float: "a number", str: "a string", list: "a list"}
     if value is None:
         return "null"
     return names.get(type(value), "an object")
 
 
-def shown(text: str, limit: int = 200) -> str:
-    """Untrusted text for one line: control characters escaped, shortened."""
+def escaped(text: str, limit: int = 200) -> str:
+    """Untrusted text made safe for one line: control characters are escaped, and it is cut to `limit`."""
     short = text if len(text) <= limit else text[:limit] + "…"
     return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in short)

@@ -1,4 +1,4 @@
-"""How we name ourselves in every request: a User-Agent of one line of JSON (docs/protocol.md § 3.1)."""
+"""The User-Agent of every request: one line of JSON (docs/protocol.md § 3.1)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Subsystem(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Our version and the commit it was built from, empty where not known."""
+    """This program's version and the commit that it was built from, empty if not known."""
 
     version: str
     commit: str = ""

@@ -1,4 +1,4 @@
-"""How long a JWT holds, read without checking its signature (docs/protocol.md § 3.1, 5.1)."""
+"""When a JWT expires, read without checking its signature (docs/protocol.md § 3.1, 5.1)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_JITTER = 30.0
 
 
 def jwt_expiry(token: str) -> float | None:
-    """The `exp` claim in seconds since the epoch; None where it cannot be read."""
+    """The `exp` claim in seconds since the epoch; None if it cannot be read."""
     parts = token.split(".")
     if len(parts) != 3:
         return None
@@ -27,9 +27,10 @@ def jwt_expiry(token: str) -> float | None:
 
 
 def seconds_left(token: str, clock: Clock, server_now: float | None) -> float | None:
-    """None where the token does not tell or is over on arrival (fault F24).
+    """Until the token expires; None if that is unknown or past (fault F24).
 
-    Counted from the reply's own `Date`, where it has one, so a wrong clock here does no harm.
+    `server_now` is the `Date` of the reply that brought it, in seconds since the epoch: with that, a wrong
+    clock on this host does no harm.
     """
     expiry = jwt_expiry(token)
     left = 0.0 if expiry is None else expiry - (clock.wall() if server_now is None else server_now)
@@ -37,6 +38,6 @@ def seconds_left(token: str, clock: Clock, server_now: float | None) -> float | 
 
 
 def refresh_after(left: float, longest_margin: float, clock: Clock) -> float:
-    """Seconds until a token with `left` to live should be renewed: a fifth of that early, or the
-    margin if that is less, and a little more so that not all come at once."""
+    """Seconds until a token that expires in `left` seconds should be refreshed: a fifth of that early, or
+    `longest_margin` if that is less. Jitter makes it a little earlier, so that not all refresh at once."""
     return left - min(longest_margin, left / 5) - clock.jitter(min(LONGEST_JITTER, left / 20))

@@ -1,8 +1,6 @@
-"""GitHub's wire models (docs/protocol.md § 4.3, 5.2–5.4): frozen values, read leniently.
+"""What GitHub sends, as frozen values (docs/protocol.md § 4.3, 5.2–5.4); `decode` and `batches` read it.
 
-Keys are looked up without regard to case, unknown ones ignored, null taken as absent; a value of
-the wrong type is a `ValueError` that names the key. Only standard library here: the simulator
-reads this module too.
+This module imports the standard library only, because the simulator uses it too.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """The scale set's counts as GitHub sees them (docs/protocol.md § 5.4); `assigned` is the one to scale on."""
+    """GitHub's counts of the scale set's jobs and runners (docs/protocol.md § 5.4). Scale on `assigned`."""
 
     available: int = 0
     acquired: int = 0
@@ -26,7 +24,7 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class RunnerScaleSet:
-    """A scale set at GitHub. `labels` are names only; `statistics` is None where the reply had none."""
+    """A scale set at GitHub. `labels` are names only. `statistics` is None if the reply had none."""
 
     id: int
     name: str
@@ -38,7 +36,7 @@ class RunnerScaleSet:
 
 @dataclass(frozen=True, slots=True)
 class RegisteredRunner:
-    """A runner's registration. `scale_set_id` is 0 where the reply did not say."""
+    """A runner's registration. `scale_set_id` is 0 and `busy` is None if the reply did not say."""
 
     id: int
     name: str
@@ -49,9 +47,9 @@ class RegisteredRunner:
 
 @dataclass(frozen=True, slots=True)
 class JobMessage:
-    """What all job messages carry (docs/protocol.md § 5.3). Times are seconds since the epoch, None for "not yet".
+    """What all job messages carry (docs/protocol.md § 5.3). Times are seconds since the epoch, None: not yet.
 
-    Texts are GitHub's, untrusted: escape and shorten them wherever they are shown.
+    The texts are untrusted: escape and shorten them wherever they are shown.
     """
 
     job_id: str
@@ -71,17 +69,17 @@ class JobMessage:
 
 @dataclass(frozen=True, slots=True)
 class JobAvailable(JobMessage):
-    """Flavour B: a job may be acquired by its `request_id`."""
+    """A job that may be acquired by its `request_id` (docs/protocol.md § 6)."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobAssigned(JobMessage):
-    """The job counts in `Statistics.assigned` now."""
+    """The job is assigned to the scale set: `Statistics.assigned` counts it."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobStarted(JobMessage):
-    """A runner has been given the job."""
+    """A runner has the job."""
 
     runner_id: int = 0
     runner_name: str = ""
@@ -89,7 +87,7 @@ class JobStarted(JobMessage):
 
 @dataclass(frozen=True, slots=True)
 class JobCompleted(JobMessage):
-    """The job is over, or its assignment was withdrawn (`runner_id` 0 and no name: no runner took it)."""
+    """The job has ended, or its assignment was withdrawn: `runner_id` 0 and no name mean no runner had it."""
 
     result: str = ""
     runner_id: int = 0
@@ -101,10 +99,10 @@ JobEvent: TypeAlias = JobAvailable | JobAssigned | JobStarted | JobCompleted
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One message of the queue: its id, fresh statistics (None: unknown, not zero) and job messages.
+    """One message of the queue: its id, statistics (None: unknown, not zero) and job messages.
 
-    `problems` are one-line descriptions of content that could not be read (already shortened and
-    escaped); what could be read is in `events` all the same (fault F51).
+    `problems` are one-line descriptions of what could not be read, escaped and shortened. What could be
+    read is in `events` all the same (fault F51).
     """
 
     id: int

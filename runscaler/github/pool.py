@@ -1,4 +1,4 @@
-"""What calls share in one process: one TLS context per CA file, one transport per credential and host."""
+"""What the scale sets of one process share: TLS contexts, transports, admin tokens."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from runscaler.clock import SystemClock
 from runscaler.config.urls import parse_config_url
-from runscaler.github.auth import Registrar
-from runscaler.github.courier import Courier
+from runscaler.github.admin_token_cache import AdminTokenCache
 from runscaler.github.credentials import credential_of
+from runscaler.github.rate_limited import RateLimitedTransport
+from runscaler.github.tls import tls_context
 from runscaler.github.transport import Transport
-from runscaler.github.trust import tls_context
-from runscaler.github.watchdog import Watchdog
+from runscaler.net.deadlines import Deadlines
 
 if TYPE_CHECKING:
     import ssl
@@ -24,48 +24,51 @@ if TYPE_CHECKING:
 
 
 class TransportPool:
-    """One per facade; `close` closes every connection and ends the thread that watches deadlines.
+    """One for each `Autoscaler`. Thread-safe.
 
-    `clock` is what rate limits and tokens are timed with; deadlines on sockets are always real time.
+    `clock` times rate limits and tokens; the deadlines of calls are always real time.
     """
 
     def __init__(self, clock: Clock, environ: Mapping[str, str] = os.environ) -> None:
         self._clock = clock
         self._environ = environ
         self._lock = threading.Lock()
-        self._watchdog = Watchdog(SystemClock())
+        self._deadlines = Deadlines(SystemClock())
         self._contexts: dict[str, ssl.SSLContext] = {}
-        self._couriers: dict[Hashable, Courier] = {}
-        self._registrars: dict[Hashable, Registrar] = {}
+        self._transports: dict[Hashable, RateLimitedTransport] = {}
+        self._token_caches: dict[Hashable, AdminTokenCache] = {}
 
-    def registrar(self, settings: ScaleSetSettings) -> tuple[Registrar, Courier]:
-        """Shared by the sets with the same credential, config URL, proxy and CA.
+    def for_scale_set(self, settings: ScaleSetSettings) -> tuple[AdminTokenCache, RateLimitedTransport]:
+        """What the scale set shares with those of the same credential, host, proxy and CA: a transport,
+        and admin tokens if their config URL is the same too.
 
         Raises `ConfigError` without a credential, `HostError` for an unreadable CA file, `InvalidUrl`.
         """
         credential = credential_of(settings)
         url = parse_config_url(settings.url)
         api_base = url.api_base(self._environ)
-        place = (credential.key, api_base, settings.proxy, settings.ca)
+        key = (credential.key, api_base, settings.proxy, settings.ca)
         with self._lock:
-            courier = self._couriers.get(place) or self._new_courier(place, settings)
-            key = (place, url.text.lower())
-            if key not in self._registrars:
-                self._registrars[key] = Registrar(credential, url, api_base, courier, self._clock)
-            return self._registrars[key], courier
+            transport = self._transports.get(key) or self._new_transport(key, settings)
+            token_key = (key, url.text.lower())
+            if token_key not in self._token_caches:
+                cache = AdminTokenCache(credential, url, api_base, transport, self._clock)
+                self._token_caches[token_key] = cache
+            return self._token_caches[token_key], transport
 
     def close(self) -> None:
-        """Idle connections are closed at once, those in use when their calls end."""
+        """Close idle connections; those in use are closed when their calls end. Ends the thread that
+        watches deadlines."""
         with self._lock:
-            for courier in self._couriers.values():
-                courier.close()
-            self._couriers.clear()
-            self._registrars.clear()
-        self._watchdog.close()
+            for transport in self._transports.values():
+                transport.close()
+            self._transports.clear()
+            self._token_caches.clear()
+        self._deadlines.close()
 
-    def _new_courier(self, place: Hashable, settings: ScaleSetSettings) -> Courier:
+    def _new_transport(self, key: Hashable, settings: ScaleSetSettings) -> RateLimitedTransport:
         if settings.ca not in self._contexts:
             self._contexts[settings.ca] = tls_context(settings.ca, self._environ)
-        transport = Transport(self._contexts[settings.ca], self._watchdog, settings.proxy or None)
-        courier = self._couriers[place] = Courier(transport, self._clock)
-        return courier
+        unlimited = Transport(self._contexts[settings.ca], self._deadlines, settings.proxy or None)
+        transport = self._transports[key] = RateLimitedTransport(unlimited, self._clock)
+        return transport

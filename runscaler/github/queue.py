@@ -1,4 +1,4 @@
-"""The message queue of a session (docs/protocol.md § 5): polling it and deleting what was handled."""
+"""The message queue of a session (docs/protocol.md § 5): polling it and acknowledging messages."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from runscaler.github.identity import Subsystem
 from runscaler.github.wire import Reply, Request, bearer
 
 if TYPE_CHECKING:
-    from runscaler.github.actions import Actions
+    from runscaler.github.actions_client import ActionsClient
     from runscaler.github.base import Session
     from runscaler.github.messages import Batch
     from runscaler.interrupt import Interrupt
 
-NOTHING_NEW = 202
+NO_MESSAGE = 202
 SESSION_OVER = (400, 404, 410)
-"""What the queue answers when the session is probably gone (docs/protocol.md § 5.1)."""
+"""Statuses that mean the session is probably gone (docs/protocol.md § 5.1)."""
 
 
 class MessageQueue:
-    """One scale set's queue, whatever session it is read in."""
+    """The queue of one scale set, in whatever session it is read."""
 
-    def __init__(self, actions: Actions) -> None:
+    def __init__(self, actions: ActionsClient) -> None:
         self._actions = actions
-        self._said_empty = False
+        self._warned_of_empty = False
 
     def poll(
         self, session: Session, last_message_id: int, capacity: int, interrupt: Interrupt
     ) -> Batch | None:
-        """Never retried: what went wrong is raised at once."""
+        """One long poll, never retried. Raises what went wrong."""
         request = Request(
             what="poll the message queue",
             method="GET",
@@ -47,14 +47,16 @@ class MessageQueue:
             poll=True,
         )
         try:
-            return self._actions.ask_queue_once(request, self._read, interrupt)
+            return self._actions.call_queue_once(request, self._read, interrupt)
         except (NotFound, Refused) as error:
             if error.status not in SESSION_OVER:
                 raise
             raise _session_gone(error) from error
 
-    def delete(self, session: Session, message_id: int, interrupt: Interrupt, patience: float | None) -> None:
-        """Acknowledge a message; one that is gone already is fine."""
+    def delete(
+        self, session: Session, message_id: int, interrupt: Interrupt, retry_for: float | None
+    ) -> None:
+        """Acknowledge a message; no error if it has been deleted already."""
         request = Request(
             what=f"acknowledge message {message_id}",
             method="DELETE",
@@ -66,7 +68,7 @@ class MessageQueue:
             },
         )
         try:
-            self._actions.ask_queue(request, _deleted, interrupt, patience)
+            self._actions.call_queue(request, _deleted, interrupt, retry_for)
         except NotFound:
             return
         except Refused as error:
@@ -75,22 +77,23 @@ class MessageQueue:
             raise _session_gone(error) from error
 
     def _read(self, reply: Reply) -> Batch | None:
-        if reply.status == NOTHING_NEW:
+        if reply.status == NO_MESSAGE:
             return None
         if not reply.body.strip():
-            self._say_empty(reply)
+            self._warn_of_empty(reply)
             return None
         return batch(reply.json())
 
-    def _say_empty(self, reply: Reply) -> None:
-        """Seen for months in the wild (fault F10): said once, otherwise like nothing new."""
-        if not self._said_empty:
-            self._said_empty = True
+    def _warn_of_empty(self, reply: Reply) -> None:
+        """GitHub did this for months (fault F10). It counts as no message; the log says so once."""
+        if not self._warned_of_empty:
+            self._warned_of_empty = True
             logger.warning("GitHub answered a poll with an empty message (request {})", reply.request_id)
 
 
 def _deleted(reply: Reply) -> None:
-    """A deletion is answered without a body. A page in its place is a proxy's: nothing was deleted (F8)."""
+    """A deletion is answered without a body. A page instead comes from a proxy: nothing was deleted
+    (fault F8)."""
     if reply.body.strip():
         raise ValueError("no body was expected")
 

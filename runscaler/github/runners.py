@@ -1,4 +1,4 @@
-"""Calls about runners' registrations (docs/protocol.md § 4.2, 4.6)."""
+"""Calls that register, look up and remove runners (docs/protocol.md § 4.2, 4.6)."""
 
 from __future__ import annotations
 
@@ -7,70 +7,70 @@ from typing import TYPE_CHECKING
 
 from runscaler.errors import NotFound
 from runscaler.github import decode
-from runscaler.github.actions import Call, scale_set_needed
+from runscaler.github.actions_client import ServiceCall, not_found_means_scale_set_gone
 from runscaler.github.endpoints import RUNNERS, WORK_FOLDER, scale_set_path
 from runscaler.github.identity import Subsystem
-from runscaler.github.retries import Repeat
+from runscaler.github.retry_policy import RetryMode
 from runscaler.github.wire import json_body
 
 if TYPE_CHECKING:
-    from runscaler.github.actions import Actions
+    from runscaler.github.actions_client import ActionsClient
     from runscaler.github.base import JitConfig, ScaleSetId
     from runscaler.github.fields import JsonValue
-    from runscaler.github.gate import Gate
     from runscaler.github.messages import RegisteredRunner
     from runscaler.interrupt import Interrupt
     from runscaler.names import RunnerName
+    from runscaler.net.semaphore import InterruptibleSemaphore
 
 
 class RunnerCalls:
     """The part of `ScaleSetService` that registers, looks up and removes runners."""
 
-    _actions: Actions
-    _jit_gate: Gate
+    _actions: ActionsClient
+    _jit_calls: InterruptibleSemaphore
 
     def jit_config(
         self,
         scale_set_id: ScaleSetId,
         runner: RunnerName,
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> JitConfig:
-        call = Call(
+        call = ServiceCall(
             f"register {runner}",
             "POST",
             scale_set_path(scale_set_id, "generatejitconfig"),
             body=json_body({"name": runner, "workFolder": WORK_FOLDER}),
             subsystem=Subsystem.RUNNER,
-            repeat=Repeat.UNSENT,
-            gate=self._jit_gate,
+            retry=RetryMode.ONLY_IF_UNSENT,
+            semaphore=self._jit_calls,
         )
 
         def read(value: JsonValue) -> JitConfig:
             return decode.jit_config(value, runner)
 
-        with scale_set_needed():
-            return self._actions.ask(call, read, interrupt, patience)
+        with not_found_means_scale_set_gone():
+            return self._actions.call(call, read, interrupt, retry_for)
 
     def runner(
-        self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0
+        self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None:
         path = f"{RUNNERS}/{runner_id}"
-        call = Call(f"look runner {runner_id} up", "GET", path, subsystem=Subsystem.RUNNER)
+        call = ServiceCall(f"look up runner {runner_id}", "GET", path, subsystem=Subsystem.RUNNER)
         try:
-            return self._actions.ask(call, decode.runner, interrupt, patience)
+            return self._actions.call(call, decode.runner, interrupt, retry_for)
         except NotFound:
             return None
 
     def find_runner(
-        self, name: RunnerName, interrupt: Interrupt, patience: float | None = 30.0
+        self, name: RunnerName, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None:
-        call = Call(f"find {name}", "GET", RUNNERS, {"agentName": name}, subsystem=Subsystem.RUNNER)
-        found = self._actions.ask(call, decode.runners, interrupt, patience)
+        call = ServiceCall(f"find {name}", "GET", RUNNERS, {"agentName": name}, subsystem=Subsystem.RUNNER)
+        found = self._actions.call(call, decode.runners, interrupt, retry_for)
         return next((each for each in found if each.name.lower() == name.lower()), None)
 
-    def remove_runner(self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0) -> None:
+    def remove_runner(self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0) -> None:
         path = f"{RUNNERS}/{runner_id}"
-        call = Call(f"remove runner {runner_id}", "DELETE", path, subsystem=Subsystem.RUNNER)
+        call = ServiceCall(f"remove runner {runner_id}", "DELETE", path, subsystem=Subsystem.RUNNER)
         with suppress(NotFound):
-            self._actions.ask(call, decode.nothing, interrupt, patience)
+            self._actions.call(call, decode.nothing, interrupt, retry_for)

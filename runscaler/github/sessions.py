@@ -1,4 +1,4 @@
-"""Calls about a message session, its queue and the jobs on offer (docs/protocol.md § 4.5, 5)."""
+"""Calls about a message session, its queue and the jobs that may be acquired (docs/protocol.md § 4.5, 5)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from runscaler.errors import GitHubError, NotFound, ScaleSetGone, SessionGone
 from runscaler.github import decode
-from runscaler.github.actions import Call, scale_set_needed
+from runscaler.github.actions_client import ServiceCall, not_found_means_scale_set_gone
 from runscaler.github.endpoints import scale_set_path
+from runscaler.github.error_replies import server_time
 from runscaler.github.jwt import refresh_after, seconds_left
-from runscaler.github.refusals import server_time
-from runscaler.github.retries import Repeat
+from runscaler.github.retry_policy import RetryMode
 from runscaler.github.wire import json_body, usable_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runscaler.clock import Clock
-    from runscaler.github.actions import Actions
+    from runscaler.github.actions_client import ActionsClient
     from runscaler.github.base import ScaleSetId, Session, SessionId
     from runscaler.github.messages import Batch, JobAvailable
     from runscaler.github.queue import MessageQueue
@@ -27,13 +27,16 @@ if TYPE_CHECKING:
 
 
 LONGEST_MARGIN = 300.0
-"""A queue token is renewed so long before its end (docs/protocol.md § 5.1)."""
+"""A queue token is renewed at most this many seconds before it expires (docs/protocol.md § 5.1)."""
+OPEN_SESSION_GRACE = 2.0
+"""Only the reply names the new session: seconds that it is waited for after an interrupt, so that the
+session can be closed."""
 
 
 class SessionCalls:
-    """The part of `ScaleSetService` that a listener lives on."""
+    """The part of `ScaleSetService` that a listener uses."""
 
-    _actions: Actions
+    _actions: ActionsClient
     _clock: Clock
     _queue: MessageQueue
 
@@ -42,23 +45,30 @@ class SessionCalls:
         scale_set_id: ScaleSetId,
         owner_name: str,
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> Session:
-        """A session without a queue is of no use (fault F38): closed, and tried again."""
+        """A new session; one that comes without a queue is closed, and another is opened (fault F38)."""
         self._actions.scale_set_id = scale_set_id
         path, body = scale_set_path(scale_set_id, "sessions"), json_body({"ownerName": owner_name})
-        call = Call("open a message session", "POST", path, body=body, repeat=Repeat.LATER, precious=True)
+        call = ServiceCall(
+            "open a message session",
+            "POST",
+            path,
+            body=body,
+            retry=RetryMode.NOT_IDEMPOTENT,
+            grace=OPEN_SESSION_GRACE,
+        )
 
         def read(reply: Reply) -> Session:
             session = self._session(reply, scale_set_id, None)
             try:
                 return _with_queue(session, secure=self._actions.secure)
             except ValueError:
-                self._close_quietly(session, interrupt)
+                self._try_to_close(session, interrupt)
                 raise
 
-        with scale_set_needed():
-            return self._actions.ask_for_reply(call, read, interrupt, patience)
+        with not_found_means_scale_set_gone():
+            return self._actions.call_for_reply(call, read, interrupt, retry_for)
 
     def _session(self, reply: Reply, scale_set_id: ScaleSetId, known: SessionId | None) -> Session:
         def refresh_at(token: str) -> float | None:
@@ -69,13 +79,13 @@ class SessionCalls:
 
         return decode.session(reply.json(), scale_set_id, known, refresh_at)
 
-    def _close_quietly(self, session: Session, interrupt: Interrupt) -> None:
+    def _try_to_close(self, session: Session, interrupt: Interrupt) -> None:
         if session.id:
             with suppress(GitHubError):
                 self.close_session(session.scale_set_id, session.id, interrupt, 0.0)
 
     def refresh_session(
-        self, session: Session, interrupt: Interrupt, patience: float | None = 30.0
+        self, session: Session, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> Session:
         path = scale_set_path(session.scale_set_id, "sessions", session.id)
 
@@ -84,8 +94,8 @@ class SessionCalls:
             return _with_queue(fresh, secure=self._actions.secure)
 
         try:
-            call = Call("refresh the message session", "PATCH", path)
-            return self._actions.ask_for_reply(call, read, interrupt, patience)
+            call = ServiceCall("refresh the message session", "PATCH", path)
+            return self._actions.call_for_reply(call, read, interrupt, retry_for)
         except NotFound as error:
             raise SessionGone(str(error), status=error.status, request_id=error.request_id) from error
 
@@ -94,12 +104,12 @@ class SessionCalls:
         scale_set_id: ScaleSetId,
         session_id: SessionId,
         interrupt: Interrupt,
-        patience: float | None = 10.0,
+        retry_for: float | None = 10.0,
     ) -> None:
         path = scale_set_path(scale_set_id, "sessions", session_id)
         with suppress(NotFound, SessionGone, ScaleSetGone):
-            self._actions.ask(
-                Call("close the message session", "DELETE", path), decode.nothing, interrupt, patience
+            self._actions.call(
+                ServiceCall("close the message session", "DELETE", path), decode.nothing, interrupt, retry_for
             )
 
     def poll(
@@ -108,34 +118,38 @@ class SessionCalls:
         return self._queue.poll(session, last_message_id, capacity, interrupt)
 
     def acknowledge(
-        self, session: Session, batch_id: int, interrupt: Interrupt, patience: float | None = 30.0
+        self, session: Session, batch_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> None:
-        self._queue.delete(session, batch_id, interrupt, patience)
+        self._queue.delete(session, batch_id, interrupt, retry_for)
 
     def acquirable_jobs(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> tuple[JobAvailable, ...]:
-        call = Call("list the jobs on offer", "GET", scale_set_path(scale_set_id, "acquirablejobs"))
-        with scale_set_needed():
-            return self._actions.ask(call, decode.offers, interrupt, patience)
+        call = ServiceCall(
+            "list the jobs that may be acquired", "GET", scale_set_path(scale_set_id, "acquirablejobs")
+        )
+        with not_found_means_scale_set_gone():
+            return self._actions.call(call, decode.available_jobs, interrupt, retry_for)
 
     def acquire_jobs(
         self,
         session: Session,
         request_ids: Sequence[int],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> tuple[int, ...]:
         if not request_ids:
             return ()
         path, body = scale_set_path(session.scale_set_id, "acquirejobs"), json_body(list(request_ids))
-        call = Call("acquire jobs", "POST", path, body=body, repeat=Repeat.LATER, session=session)
-        with scale_set_needed():
-            return self._actions.ask(call, decode.acquired, interrupt, patience)
+        call = ServiceCall(
+            "acquire jobs", "POST", path, body=body, retry=RetryMode.NOT_IDEMPOTENT, session=session
+        )
+        with not_found_means_scale_set_gone():
+            return self._actions.call(call, decode.acquired_jobs, interrupt, retry_for)
 
 
 def _with_queue(session: Session, *, secure: bool) -> Session:
-    """The session, if it has a queue that can be used; else `ValueError`."""
+    """The session; `ValueError` if it has no queue that can be used."""
     usable_url(session.queue_url, "messageQueueUrl", secure=secure)
     if not session.queue_token:
         raise ValueError("messageQueueAccessToken is missing")

@@ -1,7 +1,6 @@
-"""One try of one call over HTTP: bounded in size and time, cancellable, never to a wrong host.
+"""One attempt of one call over HTTP: limited in size and time, cancellable, never sent to another host.
 
-Retries are `calls`' business, what a status means `refusals`'. One `Transport` serves all calls with
-one credential, from any number of threads.
+`retrying` repeats calls, `error_replies` knows what a status means.
 """
 
 from __future__ import annotations
@@ -15,11 +14,9 @@ import requests
 from requests.utils import get_environ_proxies, should_bypass_proxies
 
 from runscaler.errors import Refused, Unreachable
-from runscaler.github.connections import WireAdapter
-from runscaler.github.failures import FOREIGN, proxy_refuses, require_usable_proxy, unreachable
-from runscaler.github.fields import shown
-from runscaler.github.flight import CutOff, Flight, flying
-from runscaler.github.gate import Gate
+from runscaler.github.adapter import GitHubAdapter
+from runscaler.github.fields import escaped
+from runscaler.github.network_errors import LIBRARY_ERRORS, proxy_refuses, require_usable_proxy, unreachable
 from runscaler.github.wire import (
     CALL_DEADLINE,
     POLL_DEADLINE,
@@ -30,42 +27,43 @@ from runscaler.github.wire import (
     host_of,
     origin_of,
 )
+from runscaler.net.cancellable import CallCancelled, CancellableCall
+from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
     import ssl
 
-    from runscaler.github.watchdog import Watchdog
     from runscaler.interrupt import Interrupt
+    from runscaler.net.deadlines import Deadlines
 
 CONNECT_TIMEOUT = 10.0
-LARGEST_BODY = 8 * 1024 * 1024
-PIECE = 64 * 1024
-CALLS_AT_ONCE = 64
-MOST_REDIRECTS = 3
-PRECIOUS_SECONDS = 2.0
-"""How long a reply that nothing can replace is still waited for after a cut."""
-PROXY_WANTS_A_USER = 407
+MAX_BODY = 8 * 1024 * 1024
+CHUNK = 64 * 1024
+MAX_CONCURRENT_CALLS = 64
+MAX_REDIRECTS = 3
+PROXY_AUTHENTICATION_REQUIRED = 407
 _REDIRECTS = (301, 302, 307, 308)
 
 
 class _Session(requests.Session):
-    """One that leaves redirects alone: else requests reads their bodies, of any size, and their targets."""
+    """Ignores redirects: requests would read their bodies, of any size, to follow them."""
 
     def get_redirect_target(self, resp: requests.Response) -> None:
         return None
 
 
 class Transport:
-    """A pool of connections. `proxy` overrides the environment's, but for what NO_PROXY names."""
+    """The connections of one credential. Thread-safe. `proxy` takes the place of HTTPS_PROXY and HTTP_PROXY;
+    NO_PROXY still counts."""
 
-    def __init__(self, context: ssl.SSLContext, watchdog: Watchdog, proxy: str | None = None) -> None:
-        self._watchdog = watchdog
+    def __init__(self, context: ssl.SSLContext, deadlines: Deadlines, proxy: str | None = None) -> None:
+        self._deadlines = deadlines
         self._proxy = proxy
-        self._gate = Gate(CALLS_AT_ONCE)
+        self._concurrency = InterruptibleSemaphore(MAX_CONCURRENT_CALLS)
         self._session = _Session()
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = WireAdapter(context)
+        adapter = GitHubAdapter(context)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
@@ -73,35 +71,31 @@ class Transport:
         self._session.close()
 
     def send(self, request: Request, interrupt: Interrupt, seconds: float | None = None) -> Reply:
-        """The reply, whatever its status; at most `seconds` from now.
+        """The reply, whatever its status. Each exchange of a request and a reply may take `seconds`, but no
+        more than 60; that of a poll may take 120 s.
 
-        Raises `Unreachable` where no complete reply came, `Refused` for a redirect that is not followed,
+        Raises `Unreachable` if no complete reply came, `Refused` for a redirect that is not followed,
         `Interrupted`.
         """
         if request.poll:
             return self._follow(request, interrupt, POLL_DEADLINE)
-        with self._gate.passing(interrupt):
+        with self._concurrency.held(interrupt):
             return self._follow(request, interrupt, min(seconds or CALL_DEADLINE, CALL_DEADLINE))
 
     def _follow(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
-        for _ in range(MOST_REDIRECTS + 1):
-            reply = self._fly(request, interrupt, seconds)
+        for _ in range(MAX_REDIRECTS + 1):
+            reply = self._exchange(request, interrupt, seconds)
             if reply.status not in _REDIRECTS:
                 return reply
             request = replace(request, url=_redirected(request, reply))
         raise Refused(f"could not {request.what}: {request.host} redirects in a circle", status=reply.status)
 
-    def _fly(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
-        flight = Flight()
+    def _exchange(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
+        call = CancellableCall(grace=request.grace)
+        with call.running(interrupt), self._deadlines.limit(seconds, call.cancel):
+            return self._reply(request, call)
 
-        def cut_soon() -> None:
-            self._watchdog.cut_after(PRECIOUS_SECONDS, flight.cut)
-
-        cut = cut_soon if request.precious else flight.cut
-        with interrupt.cutting(cut), self._watchdog.limit(seconds, flight.cut), flying(flight):
-            return self._exchange(request, flight)
-
-    def _exchange(self, request: Request, flight: Flight) -> Reply:
+    def _reply(self, request: Request, call: CancellableCall) -> Reply:
         proxy = self._proxy_for(request.url)
         if proxy:
             require_usable_proxy(request.what, proxy)
@@ -118,13 +112,13 @@ class Transport:
                 stream=True,
             ) as response:
                 body = _bounded_body(response, request)
-                if flight.was_cut and not _is_framed(response):
-                    raise CutOff("the reply may have been cut short")
+                if call.cancelled and not _is_framed(response):
+                    raise CallCancelled("the reply may be incomplete")
                 reply = Reply(response.status_code, response.headers, body, host_of(request.url))
-        except FOREIGN as error:
-            cause = CutOff() if flight.was_cut else error
+        except LIBRARY_ERRORS as error:
+            cause = CallCancelled() if call.cancelled else error
             raise unreachable(cause, request.what, request.url, proxy) from error
-        if reply.status == PROXY_WANTS_A_USER and proxy:
+        if reply.status == PROXY_AUTHENTICATION_REQUIRED and proxy:
             raise proxy_refuses(request.what, proxy)
         return reply
 
@@ -136,21 +130,20 @@ class Transport:
 
 
 def _bounded_body(response: requests.Response, request: Request) -> bytes:
-    """The whole body; one that is too large is refused unread (fault F18)."""
+    """The whole body; one that is too large is not read to its end (fault F18)."""
     announced = response.headers.get("Content-Length", "")
-    if announced.isdigit() and int(announced) > LARGEST_BODY:
+    if announced.isdigit() and int(announced) > MAX_BODY:
         raise _too_large(request)
-    pieces, size = [], 0
-    while piece := response.raw.read(PIECE, decode_content=True):
-        pieces.append(piece)
-        size += len(piece)
-        if size > LARGEST_BODY:
+    body = bytearray()
+    while chunk := response.raw.read(CHUNK, decode_content=True):
+        body += chunk
+        if len(body) > MAX_BODY:
             raise _too_large(request)
-    return b"".join(pieces)
+    return bytes(body)
 
 
 def _is_framed(response: requests.Response) -> bool:
-    """The reply says where it ends, so one that was cut short cannot pass for whole."""
+    """Does the reply say where it ends? If not, one that was cut off looks complete."""
     return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
 
 
@@ -159,7 +152,7 @@ def _too_large(request: Request) -> Unreachable:
 
 
 def _redirected(request: Request, reply: Reply) -> str:
-    """Where a redirect leads; never to another host with the token (fault F19)."""
+    """The URL of a redirect. Raises `Refused` for another host, which must not get the token (fault F19)."""
     location = reply.headers.get("Location", "")
     try:
         target = urljoin(request.url, location)
@@ -168,7 +161,7 @@ def _redirected(request: Request, reply: Reply) -> str:
         target, is_elsewhere = location, True
     if is_elsewhere:
         raise Refused(
-            f"could not {request.what}: {request.host} redirects to {shown(target.partition('?')[0])}, "
+            f"could not {request.what}: {request.host} redirects to {escaped(target.partition('?')[0])}, "
             "where the token must not go",
             status=reply.status,
             request_id=reply.request_id,

@@ -1,4 +1,4 @@
-"""A call as it goes over the wire and what comes back; the authorisations that are put on it."""
+"""HTTP requests to GitHub and its replies, as values; how a request is authorised."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from requests.auth import AuthBase
 from requests.exceptions import InvalidHeader
 
-from runscaler.github.fields import JsonValue, parse_json, shown
+from runscaler.github.fields import JsonValue, escaped, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,7 @@ POLL_DEADLINE = 120.0
 
 
 class Authorization(AuthBase):
-    """`SCHEME TOKEN`. An `AuthBase`, because without one requests would look into ~/.netrc."""
+    """The header `Authorization: SCHEME TOKEN`. Without an `AuthBase` requests would look into ~/.netrc."""
 
     def __init__(self, scheme: str, token: Secret) -> None:
         self._scheme = scheme
@@ -46,11 +46,11 @@ def bearer(token: Secret) -> Authorization:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One try of one call.
+    """One attempt of one call.
 
-    `what` is a verb phrase for messages ("find the scale set"). `rest`: the call counts in the REST
-    API's budget. `poll`: silence is normal for a long poll's time, and it takes no place from others.
-    `precious`: what it makes can be found by its reply only, which a cut waits for a moment.
+    `what` is a verb phrase for messages ("find the scale set"). `rest`: it counts towards the rate limit of
+    the REST API. `poll`: a long poll, which may be silent for long and is not limited in number. `grace`
+    is how many seconds its reply is still waited for after an interrupt.
     """
 
     what: str
@@ -61,7 +61,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False)
     rest: bool = False
     poll: bool = False
-    precious: bool = False
+    grace: float = 0.0
 
     @property
     def host(self) -> str:
@@ -70,7 +70,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A complete reply. `headers` are looked up without regard to case."""
+    """A complete reply. `headers` ignore case."""
 
     status: int
     headers: Mapping[str, str]
@@ -83,12 +83,12 @@ class Reply:
 
     @property
     def request_id(self) -> str:
-        """GitHub's id of the call, or the old service's; empty where there is none."""
-        return shown(self.headers.get("X-GitHub-Request-Id") or self.headers.get("ActivityId") or "", 80)
+        """GitHub's id of the request, or that of the older service; empty if there is none."""
+        return escaped(self.headers.get("X-GitHub-Request-Id") or self.headers.get("ActivityId") or "", 80)
 
     @property
     def text(self) -> str:
-        """The body as far as it can be read: for messages only."""
+        """The beginning of the body, with what cannot be decoded replaced."""
         return self.body[:20_000].decode("utf-8-sig", errors="replace").strip()
 
     def json(self) -> JsonValue:
@@ -110,11 +110,12 @@ def origin_of(url: str) -> tuple[str, str]:
 
 
 def usable_url(url: str, name: str, *, secure: bool) -> str:
-    """A URL that GitHub handed out, or `ValueError`; `secure`: it must be https."""
+    """A URL that GitHub handed out. Raises `ValueError` for one that cannot be used; `secure`: it must be
+    https. `name` is what the message calls it."""
     scheme, host = origin_of(url)
     if not url:
         raise ValueError(f"{name} is missing")
-    if urlsplit(url).port == 0:  # one that is no number raises here
+    if urlsplit(url).port == 0:  # raises if it is not a number
         raise ValueError(f"{name} has a port that cannot be used")
     if scheme not in ("http", "https") or not host:
         raise ValueError(f"{name} is not a URL")

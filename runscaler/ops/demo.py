@@ -1,4 +1,4 @@
-"""What the demo needs of this machine: a backend, settings for it, and the proof that it left nothing."""
+"""Where the demo's runners live on this machine, the demo's configuration, and a check for leftovers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import psutil
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.labels import PREFIX
-from runscaler.backends.docker.local import way_to_host
+from runscaler.backends.docker.local import route_to_host
 from runscaler.config.model import DEFAULT_IMAGE, Config, DockerSettings, ScaleSetSettings, TartSettings
 from runscaler.config.secrets import Secret
 from runscaler.errors import BackendError
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
 ORGANISATION = "demo-org"
 SCALE_SET = "demo"
 LOOPBACK = "127.0.0.1"
-EVERYWHERE = "0.0.0.0"  # noqa: S104 - guests come in by an interface that exists while one of them runs
-MOST_VMS = 2
+ALL_INTERFACES = "0.0.0.0"  # noqa: S104 - the interface of the guests exists only while one of them runs
+MAX_VMS = 2
 
 
-class Lists(Protocol):
-    """What of the engine only this check asks."""
+class VolumeApi(Protocol):
+    """The part of docker-py's API client that only this module uses."""
 
     def volumes(self, filters: Mapping[str, object]) -> Mapping[str, Sequence[Mapping[str, str]] | None]: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """Where the demo's runners live. The simulator listens on `listen`; runners reach it as `agent_host`."""
+class DemoTarget:
+    """Where the demo's runners live. The simulator listens on `listen`; runners reach it at `agent_host`."""
 
     backend: str
     image: str = DEFAULT_IMAGE
@@ -49,93 +49,95 @@ class Ground:
     tart: TartSettings = field(default_factory=TartSettings)
     listen: str = LOOPBACK
     agent_host: str = LOOPBACK
-    instead_of: str = ""
-    """Why it is not Docker, where "auto" would have liked that better, or not a real tart."""
-    is_pretended: bool = False
-    """A fake tart is to stand in for the real one."""
+    fallback_reason: str = ""
+    """Why "auto" did not choose Docker, or why there is no real tart; else empty."""
+    is_fake_tart: bool = False
+    """A fake tart replaces the real one."""
 
     @property
-    def most_runners(self) -> int:
-        """More never run at once."""
+    def max_runners(self) -> int:
+        """The maximum number of runners at the same time."""
         return self.tart.max_vms if self.backend == "tart" else sys.maxsize
 
 
-def find_ground(wanted: str, progress: Progress, *, image: str = "", pretend: bool = False) -> Ground:
-    """The backend for "docker", "process", "tart" or "auto" (Docker if an engine answers, never Tart).
+def find_target(wanted: str, progress: Progress, *, image: str = "", fake_tart: bool = False) -> DemoTarget:
+    """The target for "docker", "process", "tart" or "auto" (Docker if an engine answers, else process).
 
-    `image` is for a real tart, `pretend` does without one. `BackendError`.
+    `image` is for a real tart; `fake_tart` uses none. Raises `BackendError`.
     """
     if wanted == "tart":
-        return _tart(image, pretend=pretend)
+        return _tart(image, fake_tart=fake_tart)
     if wanted == "process":
-        return Ground("process")
+        return DemoTarget("process")
     try:
         return _docker(engine_settings(), progress)
     except BackendError as error:
         if wanted == "docker":
             raise
-        return Ground("process", instead_of=str(error))
+        return DemoTarget("process", fallback_reason=str(error))
 
 
 def engine_settings() -> DockerSettings:
-    """The engine that the docker command would use: DOCKER_HOST, else the usual socket."""
+    """The engine that the docker command would use: DOCKER_HOST, else the default socket."""
     return DockerSettings(docker_host=os.environ.get("DOCKER_HOST", ""), dind=False, pull="never")
 
 
 def make_image(progress: Progress) -> str:
-    """The name of the demo's image, made if the engine has none. `BackendError`."""
+    """The name of the demo image; built if the engine does not have it. Raises `BackendError`."""
     return ensure_demo_image(engine_settings().endpoint, progress)
 
 
-def _docker(settings: DockerSettings, progress: Progress) -> Ground:
+def _docker(settings: DockerSettings, progress: Progress) -> DemoTarget:
     url = settings.endpoint
-    way = way_to_host(url)
+    way = route_to_host(url)
     if way is None:
         raise BackendError(
             f"containers of the engine {url} cannot reach this host",
-            fixes=("use an engine on this host", "runner demo --backend process needs none"),
+            fixes=("use an engine on this host", "use processes: runner demo --backend process"),
         )
     image = ensure_demo_image(url, progress)
     listen = way.address if _is_address(way.address) else LOOPBACK
     docker = settings.model_copy(update={"network": way.network})
-    return Ground("docker", image, docker, listen=listen, agent_host=way.address)
+    return DemoTarget("docker", image, docker, listen=listen, agent_host=way.address)
 
 
-def _tart(image: str, *, pretend: bool) -> Ground:
-    settings = TartSettings(pool_size=MOST_VMS, max_vms=MOST_VMS, cache_cleanup=False)
-    missing = "" if pretend else missing_tart()
+def _tart(image: str, *, fake_tart: bool) -> DemoTarget:
+    settings = TartSettings(pool_size=MAX_VMS, max_vms=MAX_VMS, cache_cleanup=False)
+    missing = "" if fake_tart else missing_tart()
     if missing and image:
         raise BackendError(
-            f"there is no tart to make VMs of image {image}: {missing}",
-            fixes=("leave the image out: a fake tart stands in, and its VMs are processes",),
+            f"there is no tart to create VMs from image {image}: {missing}",
+            fixes=("leave out --runner-image: the demo then uses a fake tart whose VMs are processes",),
         )
-    if pretend or missing:
-        return Ground("tart", tart=settings, instead_of=missing, is_pretended=True)
+    if fake_tart or missing:
+        return DemoTarget("tart", tart=settings, fallback_reason=missing, is_fake_tart=True)
     if not image:
         raise BackendError(
-            "the demo on this Mac's tart needs an image: one with tart-guest-agent and python3",
+            "the demo on this Mac's tart needs an image with tart-guest-agent and python3",
             fixes=(
-                "name it: `--runner-image ghcr.io/cirruslabs/macos-sequoia-base:latest` (25 GB)",
-                "or do without: `--fake-tart` pretends, and its VMs are processes",
+                "give one: --runner-image ghcr.io/cirruslabs/macos-sequoia-base:latest (25 GB)",
+                "use a fake tart, whose VMs are processes: --fake-tart",
             ),
         )
     real = settings.model_copy(update={"runner_dir": AGENT_DIR})
-    return Ground("tart", image, tart=real, listen=EVERYWHERE, agent_host=GATEWAY)
+    return DemoTarget("tart", image, tart=real, listen=ALL_INTERFACES, agent_host=GATEWAY)
 
 
-def demo_config(ground: Ground, github_url: str, state_dir: Path, *, max_runners: int, port: int) -> Config:
-    """A daemon's whole configuration, with timers that suit a show of seconds."""
+def demo_config(
+    target: DemoTarget, github_url: str, state_dir: Path, *, max_runners: int, port: int
+) -> Config:
+    """The configuration of the demo's daemon, with short timeouts."""
     settings = ScaleSetSettings(
         url=f"{github_url}/{ORGANISATION}",
         name=SCALE_SET,
         token=Secret("a-token-for-the-simulator"),
-        backend=ground.backend,
-        max_runners=min(max_runners, ground.most_runners),
+        backend=target.backend,
+        max_runners=min(max_runners, target.max_runners),
         idle_timeout=5.0,
         start_timeout=60.0,
-        runner_image=ground.image,
-        docker=ground.docker,
-        tart=ground.tart,
+        runner_image=target.image,
+        docker=target.docker,
+        tart=target.tart,
     )
     return Config(
         scale_sets=(settings,),
@@ -148,23 +150,23 @@ def demo_config(ground: Ground, github_url: str, state_dir: Path, *, max_runners
 
 
 def free_port(host: str = LOOPBACK) -> int:
-    """A port that nobody listens on at this moment."""
+    """A port that is free at this moment."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 
-def leftovers(ground: Ground, state_dir: Path) -> list[str]:
-    """Everything of the demo's daemon that is still on this machine, a line each."""
+def leftovers(target: DemoTarget, state_dir: Path) -> list[str]:
+    """Everything that the demo's daemon left on this machine, one line each."""
     left = [_described(one) for one in _processes(state_dir)]
     left += [f"directory {path}" for path in sorted(state_dir.glob("process/*/*"))]
-    if ground.backend == "tart":
+    if target.backend == "tart":
         return left + tart_leftovers(state_dir)
-    return left + (_at_engine(ground, state_dir) if ground.backend == "docker" else [])
+    return left + (_engine_leftovers(target, state_dir) if target.backend == "docker" else [])
 
 
 def _processes(state_dir: Path) -> list[psutil.Process]:
-    """Whose working directory or command line lies in the state directory, or who are our children."""
+    """Child processes, and processes whose working directory or command line is in the state directory."""
     found = {one.pid: one for one in psutil.Process().children(recursive=True)}
     for one in psutil.process_iter():
         try:
@@ -173,10 +175,10 @@ def _processes(state_dir: Path) -> list[psutil.Process]:
         except psutil.Error:
             continue
     found.pop(os.getpid(), None)
-    return [one for one in found.values() if _lives(one)]
+    return [one for one in found.values() if _is_alive(one)]
 
 
-def _lives(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -190,16 +192,16 @@ def _described(process: psutil.Process) -> str:
         return f"process {process.pid}"
 
 
-def _at_engine(ground: Ground, state_dir: Path) -> list[str]:
-    """Containers and volumes that carry this daemon's marks, whatever the daemon itself believes."""
-    engine = Engine(EngineAddress.of(ground.docker))
+def _engine_leftovers(target: DemoTarget, state_dir: Path) -> list[str]:
+    """Containers and volumes with this daemon's labels, as the engine lists them."""
+    engine = Engine(EngineAddress.of(target.docker))
     label = f"{PREFIX}.state-dir={state_dir}"
     try:
-        with engine.call("look for what the demo left") as api:
+        with engine.call("look for leftovers of the demo") as api:
             containers = api.containers(all=True, filters={"label": [label]})
-            volumes = cast("Lists", api).volumes(filters={"label": [label]})["Volumes"] or ()
+            volumes = cast("VolumeApi", api).volumes(filters={"label": [label]})["Volumes"] or ()
     finally:
-        engine.forget()
+        engine.disconnect()
     return [f"container {str(one['Id'])[:12]}" for one in containers] + [
         f"volume {one['Name']}" for one in volumes
     ]

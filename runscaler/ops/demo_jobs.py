@@ -1,6 +1,6 @@
-"""The demo's stream of jobs: what they do and when they come, the same for the same seed.
+"""The demo's jobs: their steps and when they are queued. The same seed gives the same jobs.
 
-Their steps are real shell, and use only what the demo's tiny image has (`demo_root.SHELL_TOOLS`).
+The steps are shell scripts that use only the tools in the demo image (`demo_rootfs.SHELL_TOOLS`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from random import Random
 
 SHORTEST, LONGEST = 0.05, 0.25
-"""Seconds of one tick: the waits in steps are a few of them, so that a job takes about a second."""
+"""Range of a `{tick}` in seconds. Steps wait a few ticks, so that a job takes about a second."""
 
 CHECKOUT = (
     "checkout",
@@ -33,7 +33,7 @@ RENDER = (
     'printf "# Manual\\n" > manual.md; for page in 1 2 3; do echo "page $page"; sleep {tick}; done',
 )
 
-RECIPES = (
+JOB_KINDS = (
     ("build", (CHECKOUT, COMPILE, PACKAGE)),
     ("test", (CHECKOUT, TEST)),
     ("lint", (CHECKOUT, LINT)),
@@ -43,15 +43,15 @@ RECIPES = (
 
 @dataclass(frozen=True, slots=True)
 class DemoJob:
-    """A job that comes `at` seconds after the first; each step is its name and its script."""
+    """A job that is queued `at` seconds after the first. Each step is a name and a script."""
 
     at: float
     name: str
     steps: tuple[tuple[str, str], ...]
 
 
-def stream(count: int, seed: int) -> list[DemoJob]:
-    """Half of the jobs in one burst, the rest in small ones, as commits come."""
+def make_jobs(count: int, seed: int) -> list[DemoJob]:
+    """The jobs in order: half of them at once, the rest in small groups."""
     random = Random(seed)
     times = [0.0] * (count - count // 2)
     while len(times) < count:
@@ -60,7 +60,7 @@ def stream(count: int, seed: int) -> list[DemoJob]:
 
 
 def _job(at: float, number: int, random: Random) -> DemoJob:
-    kind, steps = RECIPES[(number - 1) % len(RECIPES)]
+    kind, steps = JOB_KINDS[(number - 1) % len(JOB_KINDS)]
     tick = f"{random.uniform(SHORTEST, LONGEST):.2f}"
     return DemoJob(
         at, f"{kind} {number}", tuple((name, script.replace("{tick}", tick)) for name, script in steps)

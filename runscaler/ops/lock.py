@@ -1,4 +1,7 @@
-"""One daemon per state directory (docs/behaviour.md § 8.6): a lock that the kernel frees when its holder dies."""
+"""The lock on a state directory: one daemon each (docs/behaviour.md § 8.6).
+
+The kernel releases the lock when the process that holds it dies.
+"""
 
 from __future__ import annotations
 
@@ -20,39 +23,43 @@ if TYPE_CHECKING:
 
 LOCK = "lock"
 HOLDER = "holder.json"
-"""Beside the lock, not in it: opening a lock file may empty it."""
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A file of its own, because opening a lock file may truncate it."""
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class StateLock:
-    """Holds a state directory for this process. Raises OSError where it cannot even be tried."""
+    """Locks a state directory for this process. Raises OSError if the lock file cannot be opened."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._lock = _lock_in(directory)
 
     def acquire(self) -> None:
-        """`HostError` names the process that holds it; never waits."""
-        if not _acquired(self._lock):
+        """Take the lock without waiting. Raises `HostError` that names the process holding it."""
+        if not _try_acquire(self._lock):
             raise _in_use(self._directory)
         try:
-            self._say_who_holds_it()
+            self._write_holder()
         except OSError:
             self._lock.release()
             raise
 
-    def _say_who_holds_it(self) -> None:
-        """On a full disk nobody does: that is no reason to go elsewhere and be another owner there."""
+    def _write_holder(self) -> None:
+        """Record this process as the holder.
+
+        On a full disk the record is left out: failing here would make the daemon use another state directory
+        and thus another owner id.
+        """
         holder = {"pid": os.getpid(), "program": _program()}
         try:
             replace_file(self._directory / HOLDER, json.dumps(holder).encode())
         except OSError as error:
-            if error.errno not in NO_ROOM:
+            if error.errno not in DISK_FULL:
                 raise
             (self._directory / HOLDER).unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Harmless when repeated."""
+        """Harmless if repeated."""
         if self._lock.is_locked:
             with suppress(OSError):
                 (self._directory / HOLDER).unlink(missing_ok=True)
@@ -60,18 +67,18 @@ class StateLock:
 
 
 def is_held(directory: Path) -> bool:
-    """Does a living process hold this state directory? Raises OSError where that cannot be told."""
+    """Whether a living process holds this state directory. Raises OSError if that cannot be determined."""
     if not (directory / LOCK).exists():
         return False
     lock = _lock_in(directory)
-    if not _acquired(lock):
+    if not _try_acquire(lock):
         return True
     lock.release()
     return False
 
 
-def _acquired(lock: BaseFileLock) -> bool:
-    """Without waiting. OSError also where the file system has no locks."""
+def _try_acquire(lock: BaseFileLock) -> bool:
+    """Try to take the lock, without waiting. Raises OSError, also if the file system has no locks."""
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -93,12 +100,12 @@ def _in_use(directory: Path) -> HostError:
         whom = "another process"
     return HostError(
         f"state-dir {directory} is in use by {whom}",
-        fixes=("stop that one first", "give this one a state-dir of its own"),
+        fixes=("stop that process first", "set a different state-dir for this one"),
     )
 
 
 def _program() -> str:
-    """The program and its command, never its flags: a token may stand there."""
+    """The program and its command, without flags, as one of them may be a token."""
     command = [word for word in sys.argv[1:2] if not word.startswith("-")]
     name = Path(sys.argv[0]).name
     return " ".join(["python -m runscaler" if name == "__main__.py" else name, *command])

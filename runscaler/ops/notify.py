@@ -1,6 +1,6 @@
-"""What systemd is told of the program (docs/behaviour.md § 8.7; systemd's sd_notify(3)).
+"""Readiness, status and watchdog notifications for systemd (docs/behaviour.md § 8.7; sd_notify(3)).
 
-Datagrams to the socket that the unit names in NOTIFY_SOCKET; without one nothing is sent.
+They are datagrams to the socket named in NOTIFY_SOCKET. Without that variable nothing is sent.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from runscaler.status import Status
 
-READY_SECONDS = 60.0
-STATUS_SECONDS = 10.0
-FINE = (SetState.OK, SetState.STANDBY)
+READY_TIMEOUT = 60.0
+STATUS_INTERVAL = 10.0
+NORMAL = (SetState.OK, SetState.STANDBY)
 
 
 class Notifier:
-    """`interval` is how often the watchdog wants to hear, in seconds: half of what the unit allows;
+    """`interval` is the time between two watchdog notifications in seconds, half of the unit's WatchdogSec;
     None without a watchdog."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -33,7 +33,7 @@ class Notifier:
 
     @property
     def wanted(self) -> bool:
-        """Does anybody listen?"""
+        """Whether systemd wants notifications."""
         return bool(self._address)
 
     def ready(self) -> None:
@@ -57,19 +57,19 @@ class Notifier:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
                 channel.sendto(message.encode(), address)
         except OSError as error:
-            logger.debug("systemd cannot be told {}: {}", message.split("=")[0], error)
+            logger.debug("cannot send {} to systemd: {}", message.split("=")[0], error)
 
 
 def _interval(environ: Mapping[str, str]) -> float | None:
-    """WATCHDOG_USEC, unless it is meant for another process (WATCHDOG_PID)."""
+    """Half of WATCHDOG_USEC, unless WATCHDOG_PID names another process."""
     usec, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
     if not usec.isdigit() or int(usec) <= 0 or (pid and pid != str(os.getpid())):
         return None
     return int(usec) / 2_000_000
 
 
-class Watched(Protocol):
-    """What systemd is told about: the facade."""
+class System(Protocol):
+    """The part of `Autoscaler` that this module uses."""
 
     def wait_ready(self, timeout: float) -> bool: ...
     def alive(self) -> bool: ...
@@ -77,23 +77,26 @@ class Watched(Protocol):
     def wait(self, timeout: float | None = None) -> str | None: ...
 
 
-def keep_posted(notifier: Notifier, system: Watched) -> None:
-    """Tell systemd until `system` has ended; for a thread of its own. Ready is who serves, or says why
-    he does not: a GitHub that is away is no reason to be started again and again."""
-    system.wait_ready(READY_SECONDS)
+def report_to_systemd(notifier: Notifier, system: System) -> None:
+    """Notify systemd until `system` has ended; blocks, so run it on its own thread.
+
+    READY=1 is sent after `READY_TIMEOUT` at the latest: an unreachable GitHub must not make systemd restart
+    the daemon again and again.
+    """
+    system.wait_ready(READY_TIMEOUT)
     notifier.ready()
     while True:
         notifier.status(_line(system.status()))
         if system.alive():
             notifier.alive()
-        if system.wait(notifier.interval or STATUS_SECONDS) is not None:
+        if system.wait(notifier.interval or STATUS_INTERVAL) is not None:
             return
 
 
 def _line(status: Status) -> str:
     jobs = sum(one.counters.jobs_completed for one in status.scale_sets)
     busy = sum(one.busy for one in status.scale_sets)
-    wrong = [f"{one.name} is {one.state}" for one in status.scale_sets if one.state not in FINE]
+    problems = [f"{one.name} is {one.state}" for one in status.scale_sets if one.state not in NORMAL]
     return f"{len(status.scale_sets)} scale sets, {busy} runners busy, {jobs} jobs done" + "".join(
-        f"; {text}" for text in wrong
+        f"; {text}" for text in problems
     )

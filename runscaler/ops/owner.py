@@ -1,4 +1,4 @@
-"""The identity that a daemon writes on every resource it makes (docs/behaviour.md § 2, owner)."""
+"""The owner id that a daemon writes on every resource it creates (docs/behaviour.md § 2)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ OWNER = "owner"
 MACHINE_ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 
 
-def kept_owner(directory: Path) -> OwnerId:
-    """The owner of a state directory, made once. Raises OSError.
+def load_or_create_owner(directory: Path) -> OwnerId:
+    """The owner id of a state directory; created on first use. Raises OSError.
 
-    A broken file is kept aside: its text may be the owner that old resources are marked with.
+    An invalid file is renamed and kept: its text may be the owner id on existing resources.
     """
     path = directory / OWNER
     found = read_owner(directory)
@@ -34,8 +34,8 @@ def kept_owner(directory: Path) -> OwnerId:
         aside = path.with_name(f"{OWNER}.broken-{owner[:8]}")
         path.rename(aside)
         logger.warning(
-            "{} held no owner id: now {}. Resources of earlier runs count as another daemon's and are "
-            "left alone: remove them by hand. What was there is kept in {}",
+            "{} held no valid owner id; the new one is {}. Resources of earlier runs now count as another "
+            "daemon's and are not touched: remove them by hand. The old file is kept as {}",
             path,
             owner,
             aside,
@@ -45,7 +45,7 @@ def kept_owner(directory: Path) -> OwnerId:
 
 
 def read_owner(directory: Path) -> OwnerId | None:
-    """None where there is none that can be read."""
+    """The owner id of a state directory; None if there is no valid one."""
     try:
         text = (directory / OWNER).read_bytes().decode("ascii", "replace").strip()
     except OSError:
@@ -53,13 +53,16 @@ def read_owner(directory: Path) -> OwnerId | None:
     return OwnerId(text) if OWNER_ID.match(text) else None
 
 
-def owner_without_state_dir(machine: str, source: str) -> OwnerId:
-    """The same for the same machine and source (`state_path.source_of`), so that it adopts."""
-    return OwnerId(hashlib.sha256(f"{machine}\n{source}".encode()).hexdigest()[:32])
+def owner_without_state_dir(machine: str, identity: str) -> OwnerId:
+    """An owner id derived from machine and configuration (`state_path.config_identity`).
+
+    It is the same at every start, so that the daemon adopts its own runners.
+    """
+    return OwnerId(hashlib.sha256(f"{machine}\n{identity}".encode()).hexdigest()[:32])
 
 
 def machine_id(files: Sequence[Path] = MACHINE_ID_FILES) -> str:
-    """What tells this machine from others: systemd's id, else its name and network address."""
+    """A unique id of this machine: systemd's machine id, else host name and network address."""
     for path in files:
         try:
             text = path.read_text().strip()

@@ -1,4 +1,4 @@
-"""Where the state directory of a configuration lives (docs/behaviour.md § 4.2)."""
+"""The path of a configuration's state directory (docs/behaviour.md § 4.2)."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 SYSTEM = Path("/var/lib/runscaler")
 
 
-def source_of(config: Config) -> str:
-    """What makes this configuration another one than the next: its path, else its urls and names."""
+def config_identity(config: Config) -> str:
+    """A text that identifies a configuration: its path, or its URLs and names if it has no file."""
     if config.path is not None:
         return str(config.path.absolute())
     return "\n".join(sorted(f"{settings.url} {settings.name}" for settings in config.scale_sets))
@@ -30,23 +30,23 @@ def source_of(config: Config) -> str:
 def candidates(
     config: Config, environ: Mapping[str, str] = os.environ, *, is_root: bool | None = None
 ) -> list[Path]:
-    """The directories to try, best first; only one where the configuration names it."""
+    """The directories to try, in order; a single one if the configuration sets state-dir."""
     if config.state_dir is not None:
         return [config.state_dir.expanduser()]
     name = _name(config)
-    places = [_standard_place(environ, os.geteuid() == 0 if is_root is None else is_root) / name]
+    paths = [_standard_parent(environ, os.geteuid() == 0 if is_root is None else is_root) / name]
     if config.path is not None:
-        places.append(config.path.absolute().parent / ".runscaler" / name)
-    return places
+        paths.append(config.path.absolute().parent / ".runscaler" / name)
+    return paths
 
 
 def existing_state_dir(config: Config, environ: Mapping[str, str] = os.environ) -> Path | None:
-    """The one that a daemon of this configuration made: for commands that talk to it."""
+    """The state directory that a daemon with this configuration has created, or None."""
     return next((path for path in candidates(config, environ) if (path / OWNER).exists()), None)
 
 
-def _standard_place(environ: Mapping[str, str], is_root: bool) -> Path:
-    """systemd gives several directories joined by colons where a unit names several."""
+def _standard_parent(environ: Mapping[str, str], is_root: bool) -> Path:
+    """The directory for all state directories. STATE_DIRECTORY may hold several, separated by colons."""
     given = environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given:
         return Path(given)
@@ -54,7 +54,7 @@ def _standard_place(environ: Mapping[str, str], is_root: bool) -> Path:
 
 
 def _name(config: Config) -> str:
-    """Readable, and its own for each source: several daemons live side by side on a host."""
+    """A readable name, unique for each configuration, so that several daemons can share a host."""
     named = config.path.stem if config.path else next((each.name for each in config.scale_sets), "")
     readable = re.sub(r"[^a-z0-9]+", "-", named.lower()).strip("-")[:20] or "runner"
-    return f"{readable}-{hashlib.sha256(source_of(config).encode()).hexdigest()[:8]}"
+    return f"{readable}-{hashlib.sha256(config_identity(config).encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""The work of `runner validate`: every check of every scale set, all at once, none of them for long."""
+"""The checks of `runner validate`: all scale sets at the same time, within one time limit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runscaler.backends.base import BackendContext
-from runscaler.backends.registry import kind_of
+from runscaler.backends.registry import factory_for
 from runscaler.errors import Interrupted, RunscalerError
 from runscaler.findings import Finding, Level
 from runscaler.github.check import check_github
@@ -24,57 +24,55 @@ if TYPE_CHECKING:
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
 
-    Ask = Callable[[ScaleSetSettings, Interrupt], Iterable[Finding]]
-    """One question about one scale set; it may block, and ends early when the interrupt is set."""
+    CheckFunction = Callable[[ScaleSetSettings, Interrupt], Iterable[Finding]]
+    """Checks one scale set. It may block, and must return early when the interrupt is set."""
 
-PATIENCE = 17.0
-"""Seconds for all checks together, a little more than GitHub's own takes to say why nothing answers."""
-AT_ONCE = 16
+TIMEOUT = 17.0
+"""Seconds for all checks together; the check of GitHub needs slightly less to explain why nothing answers."""
+MAX_PARALLEL = 16
 
 
-class Check(threading.Thread):
-    """One question on a thread of its own, a daemon: what hangs must not keep the program from ending."""
+class CheckThread(threading.Thread):
+    """Runs one check of one scale set. A daemon thread, so that a hanging check cannot block the exit."""
 
     def __init__(
         self,
-        about: str,
-        ask: Ask,
+        subject: str,
+        check: CheckFunction,
         settings: ScaleSetSettings,
-        gate: threading.Semaphore,
+        limit: threading.Semaphore,
         interrupt: Interrupt,
     ) -> None:
-        super().__init__(name=f"check {about} of {settings.name}", daemon=True)
-        self._about = about
-        self._ask = ask
+        super().__init__(name=f"check {subject} of {settings.name}", daemon=True)
+        self._subject = subject
+        self._check = check
         self._settings = settings
-        self._gate = gate
+        self._limit = limit
         self._interrupt = interrupt
         self._findings: list[Finding] | None = None
 
     def run(self) -> None:
-        crashed = [
-            self._error(f"checking {self._about} failed in an unexpected way: a bug, please report it")
-        ]
-        with self._gate:
+        crashed = [self._error(f"checking {self._subject} crashed: this is a bug, please report it")]
+        with self._limit:
             found = crashed
             try:
-                found = self._answer()
+                found = self._run_check()
             finally:
                 self._findings = found
 
-    def findings(self, patience: float) -> list[Finding]:
-        """What it found; where it has not answered, that."""
+    def findings(self, timeout: float) -> list[Finding]:
+        """The result; an error if the check has not ended yet, after `timeout` seconds."""
         if self._findings is None:
-            return [self._error(f"{self._about} did not answer within {format_duration(patience)}")]
+            return [self._error(f"{self._subject} did not answer within {format_duration(timeout)}")]
         return self._findings
 
-    def _answer(self) -> list[Finding]:
+    def _run_check(self) -> list[Finding]:
         name = self._settings.name
         try:
-            found = self._ask(self._settings, self._interrupt)
+            found = self._check(self._settings, self._interrupt)
             return [replace(one, scale_set=one.scale_set or name) for one in found]
         except Interrupted:
-            return [self._error(f"{self._about} did not answer in time")]
+            return [self._error(f"{self._subject} did not answer in time")]
         except RunscalerError as error:
             return [self._error(str(error), error.fixes)]
 
@@ -83,13 +81,13 @@ class Check(threading.Thread):
 
 
 @contextmanager
-def questions(clock: Clock, version: str) -> Iterator[list[tuple[str, Ask]]]:
-    """What the world outside is asked about each set: its backend, then GitHub."""
+def open_checks(clock: Clock, version: str) -> Iterator[list[tuple[str, CheckFunction]]]:
+    """The checks of each scale set, each with what it is about: the backend, then GitHub."""
     pool, identity = TransportPool(clock), Identity(version)
 
     def backend(settings: ScaleSetSettings, _interrupt: Interrupt) -> list[Finding]:
         context = BackendContext(new_owner_id(), None, clock)
-        opened = kind_of(settings.backend).open(settings, context)
+        opened = factory_for(settings.backend).create(settings, context)
         try:
             return opened.check(settings)
         finally:
@@ -104,8 +102,8 @@ def questions(clock: Clock, version: str) -> Iterator[list[tuple[str, Ask]]]:
         pool.close()
 
 
-def settings_of(settings: ScaleSetSettings) -> Finding:
-    """One line of what the set is, as its settings say it."""
+def summary(settings: ScaleSetSettings) -> Finding:
+    """One line with the most important settings of a scale set."""
     text = (
         f"{settings.url}: {settings.min_runners} to {settings.max_runners} runners on {settings.backend}, "
         f"runs-on: {', '.join(settings.labels)}"
@@ -115,20 +113,22 @@ def settings_of(settings: ScaleSetSettings) -> Finding:
 
 def check_all(
     scale_sets: Sequence[ScaleSetSettings],
-    asks: Sequence[tuple[str, Ask]],
+    checks: Sequence[tuple[str, CheckFunction]],
     clock: Clock,
-    patience: float = PATIENCE,
+    timeout: float = TIMEOUT,
 ) -> list[Finding]:
-    """Ask each of `asks` (what it is about, the question) of each set; findings stand in that order."""
-    gate, interrupt = threading.Semaphore(AT_ONCE), Interrupt()
-    checks = [Check(about, ask, one, gate, interrupt) for one in scale_sets for about, ask in asks]
-    for check in checks:
-        check.start()
-    deadline = clock.monotonic() + patience
-    for check in checks:
-        check.join(max(0.0, deadline - clock.monotonic()))
+    """Run each check (its subject and its function) on each scale set; returns the findings in that order."""
+    limit, interrupt = threading.Semaphore(MAX_PARALLEL), Interrupt()
+    threads = [
+        CheckThread(subject, check, one, limit, interrupt) for one in scale_sets for subject, check in checks
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = clock.monotonic() + timeout
+    for thread in threads:
+        thread.join(max(0.0, deadline - clock.monotonic()))
     interrupt.set()
-    return [finding for check in checks for finding in check.findings(patience)]
+    return [finding for thread in threads for finding in thread.findings(timeout)]
 
 
 def is_ok(findings: Iterable[Finding]) -> bool:

@@ -153,8 +153,8 @@ def _remove_unwanted(view: View) -> Iterator[Step]:
 
 
 def _fill_pool(view: View) -> Iterator[Step]:
-    """Only while no claim waits."""
-    if view.host_full or view.claims:
+    """With free VM slots that no claim has taken before."""
+    if view.host_full:
         return
     missing = [kind for kind in view.pool_sizes if _surplus(view, kind) < 0 and kind not in view.not_bootable]
     if missing:

@@ -1,12 +1,12 @@
-"""The specification of a backend, as tests to inherit: what every one of them promises.
+"""The specification of a backend as a test suite to inherit: what every backend has to guarantee.
 
     class TestMyBackend(BackendContract):
         @pytest.fixture
         def rig(self) -> Iterator[BackendRig]:
-            yield MyRig(…)          # sweep the thing afterwards, whatever the test did
+            yield MyRig(…)          # afterwards remove whatever the test left
 
-The rig says how to reach the real thing; everything else is here. Real time and real threads, no
-timed assertions: what is waited for has a generous limit (`PATIENCE`).
+The rig gives access to the engine or host; everything else is here. The tests use real time and threads,
+but assert no durations: waits have a generous limit (`PATIENCE`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runscaler.backends.base import Resource, ResourceState, ThingUp
+from runscaler.backends.base import BackendAvailable, Resource, ResourceState
 from runscaler.errors import BackendError, Interrupted, RunnerExists
 from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
@@ -36,15 +36,15 @@ THEIRS = OwnerId("fedcba9876543210" * 2)
 
 SLEEPS = RunnerScript()
 CUT_MOMENTS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
-"""Seconds after a start began at which it is cut; chance decides which step that hits."""
+"""Seconds after which a start is interrupted; which step that hits is left to chance."""
 
 
 class BackendContract:
-    """Inherit it and give the fixture `rig`."""
+    """Inherit from it and provide the fixture `rig`."""
 
     @pytest.fixture
     def rig(self) -> Iterator[BackendRig]:
-        raise NotImplementedError("give a fixture `rig` that yields a BackendRig")
+        raise NotImplementedError("provide a fixture `rig` that yields a BackendRig")
 
     @pytest.fixture
     def backend(self, rig: BackendRig) -> Iterator[Backend]:
@@ -52,7 +52,7 @@ class BackendContract:
 
     @pytest.fixture
     def stranger(self, rig: BackendRig) -> Iterator[Backend]:
-        """Another daemon's backend on the same thing."""
+        """Another daemon's backend on the same engine or host."""
         yield from _opened(rig, THEIRS)
 
     @pytest.fixture
@@ -158,7 +158,7 @@ class BackendContract:
     def test_what_a_killed_daemon_left_of_a_start_can_be_cleared_by_the_next(
         self, rig: BackendRig, backend: Backend, orders: Orders
     ) -> None:
-        """A start held in `jit` stands for a daemon that died there."""
+        """A start that blocks in `jit` stands for a daemon that died there."""
         held, dead = threading.Event(), threading.Event()
 
         def die() -> None:
@@ -270,7 +270,7 @@ class BackendContract:
 
         assert backend.inventory() == []
 
-    # strangers
+    # resources of other daemons
 
     def test_another_daemons_resources_are_neither_listed_nor_touched(
         self, backend: Backend, stranger: Backend, orders: Orders
@@ -319,7 +319,7 @@ class BackendContract:
     def test_a_watch_says_first_that_the_thing_answers(self, backend: Backend) -> None:
         observed = Observed(backend)
 
-        assert observed.first() == ThingUp()
+        assert observed.first() == BackendAvailable()
         observed.stop()
 
     @pytest.mark.parametrize("exit_code", [0, 7])
@@ -372,7 +372,7 @@ class BackendContract:
         assert stopped.ends() == []
         other.stop()
 
-    # the rest
+    # jobs, settings, closing
 
     def test_no_job_is_seen_in_a_runner_that_waits(self, backend: Backend, orders: Orders) -> None:
         resource = backend.start(orders.make(), Interrupt())
@@ -426,7 +426,7 @@ def _marks(resource: Resource) -> tuple[object, ...]:
 
 
 def _timeless(resource: Resource) -> Resource:
-    """Without its time of creation, which an engine and we may see differently."""
+    """Without its creation time, on which the engine's clock and ours may differ."""
     assert resource.created_at > 0
     return replace(resource, created_at=0.0)
 
@@ -461,7 +461,7 @@ def _cleared_by_the_next(rig: BackendRig) -> list[Resource]:
 
 
 def _cut_after(seconds: float, call: Callable[[Interrupt], Resource | None]) -> Resource | None:
-    """What the call returned, None where it was cut before it could."""
+    """What the call returned; None if it was interrupted before it returned."""
     interrupt = Interrupt()
     timer = threading.Timer(seconds, interrupt.set)
     timer.start()

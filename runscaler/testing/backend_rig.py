@@ -1,4 +1,4 @@
-"""What `backend_contract` needs to know about a real thing, and what it orders and sees there."""
+"""The access to a backend that `backend_contract` needs, and its orders and observations."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from runscaler.names import OwnerId
 
 PATIENCE = 60.0
-"""Seconds that something may take before a test gives up."""
+"""Seconds after which a test stops waiting for something."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerScript:
-    """What a runner of the contract does: prints numbered lines, then ends or sleeps (None)."""
+    """What a test's runner does: it prints numbered lines, then exits with a code, or sleeps (None)."""
 
     lines: int = 0
     exit_code: int | None = None
 
     @property
     def shell(self) -> str:
-        """The same for a POSIX shell."""
+        """As a POSIX shell script."""
         count = (
             f"i=0; while [ $i -lt {self.lines} ]; do echo line $i; i=$((i+1)); done; " if self.lines else ""
         )
@@ -46,26 +46,26 @@ class RunnerScript:
 
 
 class BackendRig(Protocol):
-    """A real thing (an engine, this host) that backends can be opened on."""
+    """An engine or a host on which backends can be opened."""
 
     def open(self, owner: OwnerId) -> Backend:
-        """A new backend on the same thing, as the next daemon of that owner would make it."""
+        """A new backend on it, as the next daemon of that owner would open one."""
 
     def settings(self, script: RunnerScript) -> ScaleSetSettings:
         """Settings whose runners do what the script says."""
 
     def unusable_settings(self) -> ScaleSetSettings:
-        """Settings with which no runner can start (an image, a command that is not there)."""
+        """Settings with which no runner can start, for lack of the image or the command."""
 
     def destroy(self, resource: Resource) -> None:
-        """Kill and remove it behind the backend's back, as a person would."""
+        """Kill and remove it without the backend's knowledge, as somebody could by hand."""
 
     def leftovers(self) -> list[str]:
-        """Whatever is there of runners, as the thing itself tells: containers, processes, files."""
+        """Everything that is left of runners, found without the backend: containers, processes, files."""
 
 
 class Orders:
-    """Makes orders, each for a runner of its own."""
+    """Makes orders, each for a new runner."""
 
     def __init__(self, rig: BackendRig) -> None:
         self._rig = rig
@@ -80,7 +80,7 @@ class Orders:
         slot: int = 0,
         before_jit: Callable[[], None] | None = None,
     ) -> RunnerOrder:
-        """`before_jit` is called in the order's `jit`, before it answers; it may raise."""
+        """`before_jit` is called by the order's `jit` before it returns; it may raise."""
         runner = new_runner_name()
         self._next_id += 1
         config = JitConfig(self._next_id, runner, encoded_jit(self._next_id, runner))
@@ -100,7 +100,7 @@ class Orders:
 
 
 def encoded_jit(runner_id: int, runner: str) -> Secret:
-    """A JIT configuration of the right shape (docs/protocol.md § 8.1) that opens no door."""
+    """A well-formed JIT configuration (docs/protocol.md § 8.1) that gives access to nothing."""
     identity = {"AgentId": runner_id, "AgentName": runner, "PoolId": 1, "Ephemeral": True}
     files = {".runner": identity, ".credentials": {"Scheme": "OAuth", "Data": {}}}
     encoded = {name: _base64(json.dumps(content)) for name, content in files.items()}
@@ -125,7 +125,7 @@ class Observed:
             self._changed.notify_all()
 
     def first(self) -> Observation:
-        """The first one; waits for it."""
+        """Waits for it."""
         with self._changed:
             assert self._changed.wait_for(lambda: bool(self._seen), PATIENCE), "nothing was observed"
             return self._seen[0]
@@ -135,7 +135,7 @@ class Observed:
             return [seen for seen in self._seen if isinstance(seen, ResourceEnded)]
 
     def end_of(self, resource: Resource) -> ResourceEnded:
-        """The first report of that resource's end; waits for it."""
+        """The first report of that resource's end. Waits for it."""
 
         def found() -> ResourceEnded | None:
             return next((seen for seen in self.ends() if seen.resource_id == resource.id), None)

@@ -1,4 +1,4 @@
-"""Images for a pretended Mac, and what their guests find in the admin's home."""
+"""Images for a fake Mac, and the files in their guests' home directory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 IMAGE = "ghcr.io/acme/sequoia:latest"
 
-_WORKER = "#!/bin/sh\n# Stands for a job: its command line says Runner.Worker.\nsleep ${1:-600} &\nwait $!\n"
+_WORKER = (
+    "#!/bin/sh\n# Stands for a job: its command line contains Runner.Worker.\nsleep ${1:-600} &\nwait $!\n"
+)
 
 _DEMO_RUN_SH = """#!/bin/sh
 # Without an address nothing reaches GitHub.
@@ -25,12 +27,12 @@ exec {python} {agent} "$@"
 
 
 def runner_script(shell: str) -> dict[str, str]:
-    """Guest files whose `run.sh` does this; `bin/Runner.Worker SECONDS` beside it looks like a job."""
+    """Guest files whose `run.sh` runs this; `bin/Runner.Worker SECONDS` beside it looks like a job."""
     return {"actions-runner/run.sh": f"#!/bin/sh\n{shell}\n", "actions-runner/bin/Runner.Worker": _WORKER}
 
 
 def demo_runner(agent: Path) -> dict[str, str]:
-    """Guest files whose `run.sh` is the simulator's agent (`SimulatedGitHub.agent_path`)."""
+    """Guest files whose `run.sh` runs the simulator's agent (`SimulatedGitHub.agent_path`)."""
     script = _DEMO_RUN_SH.format(python=shlex.quote(sys.executable), agent=shlex.quote(str(agent)))
     return {"actions-runner/run.sh": script}
 
@@ -38,7 +40,7 @@ def demo_runner(agent: Path) -> dict[str, str]:
 def write_image(
     roots: Iterable[Path], reference: str, files: Mapping[str, str], config: Mapping[str, object]
 ) -> str:
-    """Below each root as in cache/OCIs, the tag linked to it; returns the digest."""
+    """Write it below each root, laid out as in cache/OCIs, and link its tag to it. Returns the digest."""
     settings = {**_configuration(), **config}
     content = json.dumps([dict(files), settings], sort_keys=True).encode()
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
@@ -51,7 +53,7 @@ def write_image(
 
 
 def image_path(root: Path, reference: str) -> Path:
-    """Of HOST/NAMESPACE[:TAG]."""
+    """`reference` is HOST/NAMESPACE[:TAG]."""
     place, _, last = reference.rpartition("/")
     name, _, tag = last.partition(":")
     host, _, namespace = place.partition("/")

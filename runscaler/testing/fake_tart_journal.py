@@ -1,4 +1,4 @@
-"""What was called on a pretended Mac."""
+"""The calls of `tart` on a fake Mac, read from its journal."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Call:
     start: float
     home: str
     environment: tuple[str, ...]
-    """Names alone."""
+    """Only the names of its variables."""
     end: float | None
     code: int | None
-    """None: it runs, or was killed."""
+    """None if it runs or was killed."""
     stdin_length: int
     stdin_sha256: str
-    """Empty when nothing was read."""
+    """Empty if nothing was read."""
 
     @property
     def command(self) -> str:
@@ -33,9 +33,11 @@ class Call:
 
 
 def read_journal(path: Path) -> list[Call]:
-    """All calls, in the order of their beginning."""
+    """All calls, in the order in which they began."""
     facts: dict[str, dict[str, Any]] = {}
-    for line in path.read_text().splitlines() if path.exists() else []:
+    for line in path.read_text().splitlines(keepends=True) if path.exists() else []:
+        if not line.endswith("\n"):
+            break  # it is just being written
         entry = json.loads(line)
         facts.setdefault(entry.pop("call"), {}).update(entry)
     return [_call(entry) for entry in facts.values()]

@@ -1,4 +1,4 @@
-"""The processes of a pretended Mac: calls of `tart`, and all that runs in its guests."""
+"""The processes of a fake Mac: calls of `tart`, and everything that runs in its guests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from runscaler.backends.process.census import variables_of
+from runscaler.backends.process.process_table import variables_of
 from runscaler.clock import SystemClock
 from runscaler.interrupt import Interrupt
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PATIENCE = 60.0
-"""Seconds that something may take before a test gives up."""
-_STEP = 0.01
+"""Seconds after which a test stops waiting for something."""
+_POLL_INTERVAL = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A living process: a guest's has its HOME, one of the program its words and TART_HOME."""
+class HostProcess:
+    """A living process. `home` is TART_HOME for a call of `tart`, which alone has `words`; else HOME."""
 
     process: psutil.Process
     home: str
@@ -31,36 +31,36 @@ class Seen:
 
     @property
     def vm(self) -> str:
-        """Of a `tart run`."""
+        """If this is a `tart run`."""
         return next((word for word in self.words[1:] if not word.startswith("-")), "")
 
 
 class Processes:
-    """Those of one host, by the `FAKE_TART_HOST` in their environment."""
+    """Those of one host, found by the `FAKE_TART_HOST` in their environment."""
 
     def __init__(self, host: Path, program: Path) -> None:
         self._host, self._program = str(host), str(program)
 
-    def programs(self) -> list[Seen]:
-        """Calls of `tart`, and the helpers of `tart run`, which have the same words."""
-        return [seen for seen in self._all() if seen.words]
+    def programs(self) -> list[HostProcess]:
+        """Calls of `tart`, and the child processes of `tart run`, which have the same words."""
+        return [found for found in self._all() if found.words]
 
-    def guests(self) -> list[Seen]:
-        return [seen for seen in self._all() if not seen.words]
+    def guests(self) -> list[HostProcess]:
+        return [found for found in self._all() if not found.words]
 
     def kill(self) -> None:
-        """SIGKILL to all, until none lives."""
+        """SIGKILL to all of them, until none is left."""
 
-        def gone() -> bool:
+        def none_left() -> bool:
             living = list(self._all())
-            for seen in living:
+            for found in living:
                 with suppress(psutil.Error):
-                    seen.process.kill()
+                    found.process.kill()
             return not living
 
-        wait_for(gone)
+        wait_for(none_left)
 
-    def _all(self) -> Iterator[Seen]:
+    def _all(self) -> Iterator[HostProcess]:
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
                 environment, words = variables_of(process), process.cmdline()
@@ -69,14 +69,15 @@ class Processes:
                     continue
                 if self._program in words[:3]:
                     own = tuple(words[words.index(self._program) + 1 :])
-                    yield Seen(process, environment.get("TART_HOME", ""), own)
+                    yield HostProcess(process, environment.get("TART_HOME", ""), own)
                 elif "FAKE_TART_GUEST" in environment:
-                    yield Seen(process, environment.get("HOME", ""))
+                    yield HostProcess(process, environment.get("HOME", ""))
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
+    """Raises AssertionError after `PATIENCE`."""
     clock = SystemClock()
     deadline = clock.monotonic() + PATIENCE
     while not condition():
-        assert clock.monotonic() < deadline, "the pretended Mac did not get there"
-        clock.pause(_STEP, Interrupt())
+        assert clock.monotonic() < deadline, "the fake Mac did not get into the expected state"
+        clock.pause(_POLL_INTERVAL, Interrupt())

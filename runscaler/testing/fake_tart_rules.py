@@ -1,8 +1,8 @@
-"""What goes wrong on a pretended Mac (docs/tart.md § 17), and the texts that belong to it (docs/tart.md § 4)."""
+"""Failures of a fake Mac (docs/tart.md § 17), and the texts of some (docs/tart.md § 4)."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from typing import Any
 
 DISK_FULL = "Error: You can’t save the file “disk.img” because the volume “Macintosh HD” is out of space."
@@ -17,39 +17,37 @@ CONNECTION_LOST = "Error: unavailable (14): Transport became inactive"
 GARBAGE_NOISE = "Failed to perform garbage collection: “0B5F” couldn’t be removed."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Deed:
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One failure of a command."""
+
+    command: str
+    """`--version`, and the `pull` within `clone`, are commands, too."""
+    _: KW_ONLY
     do: str
     """`exit` (text, code), `kill` (signal), `hang`, `delay` (seconds), `text` (noise), `ignore` (signal)."""
     name: str = "*"
-    """VM, image or clone's source; `*` at the end: all that begin so."""
+    """A VM, an image, or the source of a clone; with `*` at the end, a prefix."""
     when: str = "before"
-    """`before`, `during` or `after` its work. During: clone before the VM has its name, pull half-way,
-    set before it writes, delete without config.json, exec when the command in the guest has started and
-    has no input yet, run when the VM has started."""
+    """`before`, `during` or `after` the work. During: clone before the VM has its name, pull half-way, set
+    before it writes, delete once config.json is gone, exec when the command in the guest has started but has
+    no input yet, run when the VM has started."""
     contains: str = ""
-    """Only calls whose words, joined by spaces, contain this."""
+    """Only calls whose arguments, joined by spaces, contain this."""
     nth: int = 1
     times: int = 0
-    """From the nth fitting call on, so many times; 0 = always."""
+    """It applies `times` times from the nth matching call on; 0: always."""
     chance: float = 1.0
     after: float = 0.0
-    """Seconds after its moment."""
+    """Seconds after the moment that `when` names."""
     seconds: float = 0.0
     code: int = 1
     text: str = ""
     stream: str = "stderr"
     signal: int | None = None
-    """SIGKILL for `kill`, SIGINT for `ignore` (by `run`) if nothing is said."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule(_Deed):
-    """A failure of a command; `--version`, and the `pull` inside `clone`, are commands too."""
-
-    command: str
+    """By default SIGKILL for `kill`, and SIGINT for `ignore` (which is for `run`)."""
 
     def knob(self, number: int) -> dict[str, Any]:
-        """As the fake reads it; the number tells its count of calls from another's."""
+        """As the fake reads it. Calls are counted per `number`."""
         facts = asdict(self) | {"id": number}
         return {key: value for key, value in facts.items() if value is not None}

@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 class MemoryService:
-    """One config URL's view of a `MemoryWorld`; `patience` means nothing here, as nothing is retried."""
+    """One config URL's view of a `MemoryWorld`; `retry_for` means nothing here, as nothing is retried."""
 
     def __init__(self, world: MemoryWorld, url: str) -> None:
         self._world = world
         self._url = url
 
-    def group_id(self, name: str, interrupt: Interrupt, patience: float | None = 30.0) -> int:
+    def group_id(self, name: str, interrupt: Interrupt, retry_for: float | None = 30.0) -> int:
         with self._world.call("group_id", interrupt):
             number = self._world.groups.get(name.lower())
             if number is None:
@@ -46,14 +46,14 @@ class MemoryService:
             return number
 
     def find_scale_set(
-        self, name: str, group_id: int, interrupt: Interrupt, patience: float | None = 30.0
+        self, name: str, group_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RunnerScaleSet | None:
         with self._world.call("find_scale_set", interrupt):
             found = self._named(name, group_id)
             return found.described() if found else None
 
     def scale_set(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RunnerScaleSet | None:
         with self._world.call("scale_set", interrupt):
             found = self._world.scale_sets.get(scale_set_id)
@@ -65,7 +65,7 @@ class MemoryService:
         group_id: int,
         labels: Sequence[str],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> RunnerScaleSet:
         with self._world.call("create_scale_set", interrupt):
             if self._named(name, group_id) is not None:
@@ -79,7 +79,7 @@ class MemoryService:
         group_id: int,
         labels: Sequence[str],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> RunnerScaleSet:
         with self._world.call("update_scale_set", interrupt):
             scale_set = self._live(scale_set_id)
@@ -89,7 +89,7 @@ class MemoryService:
             return scale_set.described()
 
     def delete_scale_set(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 10.0
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 10.0
     ) -> None:
         with self._world.call("delete_scale_set", interrupt):
             scale_set = self._world.scale_sets.get(scale_set_id)
@@ -105,7 +105,7 @@ class MemoryService:
         scale_set_id: ScaleSetId,
         owner_name: str,
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> Session:
         with self._world.call("open_session", interrupt):
             scale_set = self._live(scale_set_id)
@@ -117,7 +117,7 @@ class MemoryService:
             return self._session(scale_set, scale_set.session)
 
     def refresh_session(
-        self, session: Session, interrupt: Interrupt, patience: float | None = 30.0
+        self, session: Session, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> Session:
         with self._world.call("refresh_session", interrupt):
             scale_set = self._live(session.scale_set_id)
@@ -130,7 +130,7 @@ class MemoryService:
         scale_set_id: ScaleSetId,
         session_id: SessionId,
         interrupt: Interrupt,
-        patience: float | None = 10.0,
+        retry_for: float | None = 10.0,
     ) -> None:
         with self._world.call("close_session", interrupt):
             scale_set = self._world.scale_sets.get(scale_set_id)
@@ -160,20 +160,20 @@ class MemoryService:
                 batch = scale_set.next_batch(after)
             return superseded or interrupt.is_set() or batch is not None
 
-        with interrupt.cutting(scale_set.wake), scale_set.news:
+        with interrupt.cancelling(scale_set.wake), scale_set.news:
             scale_set.news.wait_for(answered, self._world.poll_seconds if self._world.blocking else 0)
         if batch is None and interrupt.is_set():
             raise Interrupted
         return batch
 
     def acknowledge(
-        self, session: Session, batch_id: int, interrupt: Interrupt, patience: float | None = 30.0
+        self, session: Session, batch_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> None:
         with self._world.call("acknowledge", interrupt):
             self._queue(session)[0].undeleted.pop(batch_id, None)
 
     def acquirable_jobs(
-        self, scale_set_id: ScaleSetId, interrupt: Interrupt, patience: float | None = 30.0
+        self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> tuple[JobAvailable, ...]:
         with self._world.call("acquirable_jobs", interrupt):
             self._live(scale_set_id)
@@ -184,7 +184,7 @@ class MemoryService:
         session: Session,
         request_ids: Sequence[int],
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> tuple[int, ...]:
         with self._world.call("acquire_jobs", interrupt):
             self._queue(session)
@@ -195,7 +195,7 @@ class MemoryService:
         scale_set_id: ScaleSetId,
         runner: RunnerName,
         interrupt: Interrupt,
-        patience: float | None = 30.0,
+        retry_for: float | None = 30.0,
     ) -> JitConfig:
         with self._world.call("jit_config", interrupt):
             scale_set = self._live(scale_set_id)
@@ -205,20 +205,20 @@ class MemoryService:
             return JitConfig(made.id, runner, Secret(f"jit-{made.id}"))
 
     def runner(
-        self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0
+        self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None:
         with self._world.call("runner", interrupt):
             found = self._world.runners.get(runner_id)
             return found.registered() if found else None
 
     def find_runner(
-        self, name: RunnerName, interrupt: Interrupt, patience: float | None = 30.0
+        self, name: RunnerName, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None:
         with self._world.call("find_runner", interrupt):
             found = self._world.runner_names.get(name)
             return found.registered() if found else None
 
-    def remove_runner(self, runner_id: int, interrupt: Interrupt, patience: float | None = 30.0) -> None:
+    def remove_runner(self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0) -> None:
         with self._world.call("remove_runner", interrupt):
             found = self._world.runners.get(runner_id)
             if found is None:

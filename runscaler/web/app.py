@@ -1,6 +1,6 @@
-"""The WSGI application on the health port: read-only, and nothing on it blocks but `/livez`.
+"""The WSGI application on the health port. It is read-only; only `/livez` may block.
 
-A route is a method that takes nothing and returns a `Reply`; add one in `_routes`.
+A route is a method without arguments that returns a `Reply`; add new ones to `_routes`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from runscaler.web.health import health, waiting
+from runscaler.web.health import health, not_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,10 +34,10 @@ class Reply:
 
 
 class WebApp:
-    """`status` reads the latest snapshot; `alive` asks the actor system and answers within 2 s.
+    """`status` reads the latest snapshot; `alive` asks the actor system and returns within 2 s.
 
-    With `loopback_only` the Host header must name this machine, which keeps pages elsewhere from
-    reading the port through a name of theirs that resolves to 127.0.0.1 (docs/behaviour.md § 9.4).
+    With `loopback_only` the Host header must name this machine. That prevents DNS rebinding: a web page
+    cannot read the port through a host name that resolves to 127.0.0.1 (docs/behaviour.md § 9.4).
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class WebApp:
 
     def _readyz(self) -> Reply:
         status = self._status()
-        names = waiting(status)
+        names = not_ready(status)
         if names or status.given_up:
             return Reply.json({"status": "not ready", "waiting": names}, HTTPStatus.SERVICE_UNAVAILABLE)
         return Reply.json({"status": "ok"})
@@ -103,7 +103,7 @@ class WebApp:
 
 
 def names_loopback(host: str) -> bool:
-    """Does a Host header name this machine's loopback, with any port? A missing one (HTTP/1.0) may pass."""
+    """Whether a Host header names the loopback interface, with any port. A missing one (HTTP/1.0) passes."""
     name = host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
     if not host or name.lower().rstrip(".") == "localhost":
         return True

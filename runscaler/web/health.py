@@ -1,4 +1,4 @@
-"""What `/healthz` and `/readyz` say: JSON values made from a snapshot (docs/behaviour.md § 9.1 and 9.2)."""
+"""The JSON bodies of `/healthz` and `/readyz`, made from a snapshot (docs/behaviour.md § 9.1, 9.2)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Json = dict[str, object]
 
 
 def health(status: Status, now: float) -> Json:
-    """The body of `/healthz`; `now` in wall-clock seconds. Every key is always there."""
+    """The body of `/healthz`. `now` is in wall-clock seconds. All keys are always present."""
     return {
-        "status": _verdict(status),
+        "status": _overall(status),
         "version": status.version,
         "uptime": format_uptime(max(0.0, now - status.started_at)),
         "reason": status.given_up,
@@ -26,12 +26,12 @@ def health(status: Status, now: float) -> Json:
     }
 
 
-def waiting(status: Status) -> list[str]:
-    """Names of the sets that are neither serving nor known why they do not: `/readyz` waits for them."""
+def not_ready(status: Status) -> list[str]:
+    """Names of the scale sets that neither serve nor report why they do not; `/readyz` waits for them."""
     return [one.name for one in status.scale_sets if one.state in {SetState.STARTING, SetState.STOPPED}]
 
 
-def _verdict(status: Status) -> str:
+def _overall(status: Status) -> str:
     if status.given_up:
         return "failed"
     return "degraded" if status.degraded else "ok"
@@ -55,7 +55,7 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
         "restarts": one.restarts,
         "last_poll_seconds": None if one.last_poll is None else round(max(0.0, now - one.last_poll), 1),
         "metrics": {
-            **_shown(one.counters),
+            **_counters(one.counters),
             "desired_runners": one.desired_runners,
             "available_jobs": one.available_jobs,
             "assigned_jobs": one.assigned_jobs,
@@ -64,8 +64,8 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
     }
 
 
-def _shown(counters: Counters) -> Json:
-    """The counters that declare a key for `/healthz`, in the order of their fields."""
+def _counters(counters: Counters) -> Json:
+    """The counters that declare a key for `/healthz`, in the order of their declaration."""
     return {
         one.metadata[HEALTHZ_KEY]: getattr(counters, one.name)
         for one in fields(counters)

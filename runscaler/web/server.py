@@ -1,4 +1,4 @@
-"""The health port: claimed before anything starts, then served by waitress on threads of its own."""
+"""The health server: binds its port before anything else starts, then runs waitress on its own threads."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ if TYPE_CHECKING:
     from waitress.channel import HTTPChannel
 
 THREADS = 8
-"""Health must answer whatever else is open: waitress holds one thread for each reply in progress."""
-IDLE_CONNECTION = 30
-REPLIES_WITHIN = 3
-"""Seconds for the replies in progress at a stop; the slowest, `/livez`, takes 2."""
+"""Waitress needs one thread for each reply in progress; with 8 a few slow clients block nobody."""
+IDLE_SECONDS = 30
+"""An idle connection is closed after this."""
+STOP_SECONDS = 3
+"""Time for replies in progress at a stop; the slowest, `/livez`, takes 2 s."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; raises `HostError` that says who holds the port (docs/behaviour.md § 12)."""
+    """A listening socket. Raises `HostError` that tells who uses the port (docs/behaviour.md § 12)."""
     family, address = _resolve(host, port)
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -42,12 +43,12 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def is_loopback(listener: socket.socket) -> bool:
-    """Can only this machine reach it?"""
+    """Whether only this machine can connect to it."""
     return ipaddress.ip_address(str(listener.getsockname()[0])).is_loopback
 
 
 class HealthServer:
-    """Serves `app` on a duplicate of `listener`: the port stays its owner's, and a new server can follow."""
+    """Serves `app` on a duplicate of `listener`: the port stays bound, and another server can follow."""
 
     def __init__(self, listener: socket.socket, app: WSGIApplication) -> None:
         self._listener = listener
@@ -60,14 +61,14 @@ class HealthServer:
         return self._thread is not None and self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to serve; returns at once."""
+        """Start serving; returns at once."""
         server = create_server(
             self._app,
             sockets=[self._listener.dup()],
             threads=THREADS,
             ident="runner",
             clear_untrusted_proxy_headers=True,
-            channel_timeout=IDLE_CONNECTION,
+            channel_timeout=IDLE_SECONDS,
             asyncore_use_poll=True,
         )
         assert isinstance(server, TcpWSGIServer), "one socket makes one server"
@@ -76,21 +77,21 @@ class HealthServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the replies in progress and end; harmless when repeated or before `start`."""
+        """Finish the replies in progress, then stop. Harmless if repeated or not started."""
         server, self._server = self._server, None
         if server is None or self._thread is None:
             return
         on_loop = cast("Trigger", server.trigger).pull_trigger
         on_loop(lambda: setattr(server, "accepting", False))
-        server.task_dispatcher.shutdown(timeout=REPLIES_WITHIN)
+        server.task_dispatcher.shutdown(timeout=STOP_SECONDS)
         on_loop(lambda: _end_loop(server))
-        self._thread.join(REPLIES_WITHIN)
+        self._thread.join(STOP_SECONDS)
         if not self.serving:
             server.close()
 
 
 class Trigger(Protocol):
-    """Waitress's way to have something done on its own thread (its types leave it out)."""
+    """How to run a function on waitress's thread; missing in its type stubs."""
 
     def pull_trigger(self, thunk: Callable[[], None], /) -> None: ...
 
@@ -98,11 +99,11 @@ class Trigger(Protocol):
 
 
 def _end_loop(server: TcpWSGIServer) -> None:
-    """On the loop's thread: with no channel left it returns.
+    """Close all channels. Runs on the loop's thread, and the loop ends when it has no channel left.
 
-    Closed is the trigger's pipe only after that: who pulls it writes to it last of all, and by then its
-    number could be another file's. A worker that still runs will pull it when it ends; the pipe, and
-    with it the thread, is left to such a one.
+    `pull_trigger` writes to the trigger's pipe. If the pipe were closed too early, its file descriptor could
+    belong to another file by then. Therefore the pipe is closed only when no worker runs any more; a worker
+    that still runs pulls the trigger when it ends, and then the pipe and the loop's thread are left open.
     """
     for channel in list(cast("dict[int, HTTPChannel]", server.active_channels).values()):
         channel.close()
@@ -126,8 +127,8 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str | in
 def _refused(host: str, port: int, error: OSError) -> HostError:
     if error.errno == errno.EADDRINUSE:
         return HostError(
-            f"health port {port} on {host} is in use{_holder(port)}",
-            fixes=("choose another with --health-port (0: none)", "stop the other program"),
+            f"health port {port} on {host} is in use{_port_user(port)}",
+            fixes=("choose another port with --health-port (0: no health server)", "stop the other program"),
         )
     if error.errno == errno.EACCES:
         return HostError(
@@ -142,8 +143,8 @@ def _refused(host: str, port: int, error: OSError) -> HostError:
     return HostError(f"health port {port} on {host} cannot be opened: {error.strerror}")
 
 
-def _holder(port: int) -> str:
-    """Who listens on the port, as far as this user may know: ` by nginx (pid 12)`, or nothing."""
+def _port_user(port: int) -> str:
+    """Which process listens on the port: " by nginx (pid 12)"; empty if this user may not know."""
     import psutil
 
     try:

@@ -8,14 +8,14 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from runscaler.backends.tart.guest import START
+from runscaler.backends.tart.guest import START_SCRIPT
 from runscaler.testing.fake_tart_guest import agent_answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from runscaler.testing.fake_tart_home import FakeTart
+    from runscaler.testing.fake_tart_host import FakeTart
 
 NAME = "bare"
 CPU, MEMORY = 4, 8192
@@ -68,7 +68,7 @@ def _set_mac(config: Path) -> None:
 
 
 def _start_runner(tart: FakeTart) -> None:
-    words = ("exec", "-i", NAME, "/bin/sh", "-c", START, "runscaler", RUNNER_DIR)
+    words = ("exec", "-i", NAME, "/bin/sh", "-c", START_SCRIPT, "runscaler", RUNNER_DIR)
     output = _call(tart, *words, stdin=b"not a JIT configuration\n")
     assert output.startswith(b"started "), output
 

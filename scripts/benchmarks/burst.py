@@ -21,7 +21,7 @@ from benchmarks.programs import Daemon, Simulator
 from benchmarks.report import Figure, Goal, Report
 from runscaler.backends.base import BackendContext, RunnerOrder
 from runscaler.backends.docker.container import create_body
-from runscaler.backends.docker.labels import marks_of
+from runscaler.backends.docker.labels import labels_for
 from runscaler.clock import SystemClock
 from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
@@ -171,7 +171,7 @@ class Bench:
         jit = JitConfig(number + 1, runner, Secret("A" * JIT_SIZE))
         order = RunnerOrder(settings.key, SlotNumber(number), runner, settings, lambda: jit, 0.0)
         context = BackendContext(OwnerId("0" * 32), self._state_dir, SystemClock())
-        return str(runner), create_body(settings, jit.encoded, marks_of(order, jit, context))
+        return str(runner), create_body(settings, jit.encoded, labels_for(order, jit, context))
 
     def _settings(self) -> ScaleSetSettings:
         docker = DockerSettings(host=self._url, dind=False, network=self._network, run_command=COMMAND)

@@ -35,14 +35,14 @@ from runscaler.events import Event, JobCompleted, RunnerFailed, RunnerRemoved
 from runscaler.github.client import connect
 from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
-from runscaler.testing.fake_tart_home import IMAGE, FakeTart, demo_runner
+from runscaler.testing.fake_tart_host import IMAGE, FakeTart, demo_runner
 from runscaler.testing.simulator import SimulatedGitHub
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from runscaler.backends.base import BackendContext, Place, Resource, RunnerOrder, Warm
+    from runscaler.backends.base import BackendContext, Place, Resource, RunnerOrder, WarmResource
     from runscaler.github.base import JitConfig, ScaleSetService, TroubleReport
     from runscaler.github.messages import Batch
     from runscaler.interrupt import Interrupt
@@ -141,8 +141,8 @@ class WatchedTart(TartBackend):
         self._watch.started(was_warm=bool(order.place.warm))
         return resource
 
-    def warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> Warm:
-        warm = super().warm(settings, place, interrupt)
+    def make_warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> WarmResource:
+        warm = super().make_warm(settings, place, interrupt)
         self._watch.warmed.put(None)
         return warm
 

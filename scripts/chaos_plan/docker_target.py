@@ -187,7 +187,7 @@ class DockerTarget:
         since = self._clock.wall()
         wanted = query_filters(type=["container"], event=["create", "destroy"], label=[self._ours])
         stream = BareEngine(self._url, 1).stream(f"/events?since={began:.9f}&filters={wanted}")
-        with self._stop.cutting(stream.shutdown):
+        with self._stop.cancelling(stream.shutdown):
             for event in event_lines(stream.stream(1 << 16)):
                 at = event["timeNano"] / NANOSECONDS
                 self._note(here, at - since)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 import psutil
 
 from chaos_plan.target import DECOY_RUNNER, FOREIGN_OWNER, Resource
-from runscaler.backends.process.census import MARK, mark_of
+from runscaler.backends.process.process_table import MARK, mark_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,6 +12,7 @@ from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
+from runscaler.actors.messages import Ping
 from runscaler.actors.root import RootActor
 from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
@@ -95,6 +96,21 @@ def test_a_crash_of_a_shared_actor_while_stopping_does_not_delay_the_stop(kind: 
     world.hanging = ()
     world.advance(30)
     assert world.ended == [""]
+
+
+@pytest.mark.parametrize("kind", [*SHARED, ScaleSetActor])
+def test_an_actor_that_crashed_before_it_answered_a_heartbeat_is_not_taken_for_hanging(
+    kind: type[Any],
+) -> None:
+    world = World(max_runners=1)
+    world.play()
+    world.hanging = (kind,)
+    world.crash(kind)
+    world.advance(11)
+    world.hanging = ()
+    world.advance(60)
+
+    assert world.root.receive(Ping()) is True
 
 
 def test_a_runner_actor_that_crashes_too_often_blocks_its_slot_for_a_minute() -> None:

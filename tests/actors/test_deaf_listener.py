@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from support.world import World
 
-from runscaler.errors import ServerTrouble
+from runscaler.errors import ServerError
 
 
 def test_a_runner_that_ends_with_zero_is_no_failure_while_all_polls_fail() -> None:
@@ -12,7 +12,7 @@ def test_a_runner_that_ends_with_zero_is_no_failure_while_all_polls_fail() -> No
     world.agents_connect = False
     world.queue(1)
     world.play()
-    world.github.fail_next("poll", ServerTrouble("503", status=503), times=10_000)
+    world.github.fail_next("poll", ServerError("503", status=503), times=10_000)
     world.advance(5)
     (slot,) = world.status().slots
     world.end(slot.runner, 0)
@@ -27,7 +27,7 @@ def test_a_runner_that_ends_with_zero_is_a_failure_once_polls_work_and_tell_of_n
     world.agents_connect = False
     world.queue(1)
     world.play()
-    world.github.fail_next("poll", ServerTrouble("503", status=503), times=3)
+    world.github.fail_next("poll", ServerError("503", status=503), times=3)
     world.advance(2)
     (slot,) = world.status().slots
     world.end(slot.runner, 0)
@@ -40,7 +40,7 @@ def test_a_runner_that_ends_with_zero_is_a_failure_once_polls_work_and_tell_of_n
 def test_polling_goes_on_while_a_batch_cannot_be_acknowledged() -> None:
     world = World(max_runners=3)
     world.play()
-    world.github.fail_next("acknowledge", ServerTrouble("502"), times=1000)
+    world.github.fail_next("acknowledge", ServerError("502"), times=1000)
     world.queue(1)
     world.play()
     world.queue(2)

@@ -7,7 +7,7 @@ from support.world import World
 
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.messages import BatchReceived
-from runscaler.errors import AccessDenied, GitHubError, RateLimited, ServerTrouble, Unreachable
+from runscaler.errors import AccessDenied, GitHubError, RateLimited, ServerError, Unreachable
 from runscaler.github.base import Trouble
 from runscaler.github.messages import Statistics
 from runscaler.status import SetState, Unmet
@@ -126,7 +126,7 @@ def test_starts_wait_while_github_asks_for_patience() -> None:
     assert world.states() == ["busy", "busy"]
 
 
-@pytest.mark.parametrize("error", [Unreachable("connection reset"), ServerTrouble("502")])
+@pytest.mark.parametrize("error", [Unreachable("connection reset"), ServerError("502")])
 def test_no_runner_is_touched_while_github_is_away(error: GitHubError) -> None:
     world = World(max_runners=3, min_runners=1, idle_timeout=5.0)
     world.queue(2)

@@ -148,6 +148,9 @@ def test_a_full_report_drops_the_claims_of_the_scale_sets_earlier_actor() -> Non
 
     assert (harness.granted(LINUX), harness.granted(WINDOWS)) == ([0, 1], [0])
 
+    harness.release(WINDOWS, 0)
+    assert harness.granted(LINUX) == [0, 1]
+
 
 def test_nothing_is_granted_before_every_scale_set_has_reported_what_it_holds() -> None:
     harness = Harness(cap=2, reported=(WINDOWS,))

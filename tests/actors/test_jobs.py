@@ -7,7 +7,7 @@ from support.world import World
 
 from runscaler import events
 from runscaler.actors.scale_set import ScaleSetActor
-from runscaler.errors import ServerTrouble
+from runscaler.errors import ServerError
 from runscaler.github.messages import JobAvailable, JobCompleted, JobStarted, Statistics
 from runscaler.status import SetState
 
@@ -166,7 +166,7 @@ def test_five_hundred_jobs_are_heard_of_without_a_pause() -> None:
 def test_a_batch_that_cannot_be_acknowledged_is_acknowledged_later() -> None:
     world = World(max_runners=3)
     world.play()
-    world.github.fail_next("acknowledge", ServerTrouble("502"), times=2)
+    world.github.fail_next("acknowledge", ServerError("502"), times=2)
     world.queue(1)
     world.advance(10)
 
@@ -187,7 +187,7 @@ def test_only_free_capacity_is_acquired() -> None:
 def test_offers_that_could_not_be_acquired_do_not_stop_the_polls() -> None:
     world = World(max_runners=2)
     world.play()
-    world.github.fail_next("acquire_jobs", ServerTrouble("503"), times=2)
+    world.github.fail_next("acquire_jobs", ServerError("503"), times=2)
     world.github.say("linux", JobAvailable("j", request_id=7))
     world.queue(1)
     world.advance(10)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from support.held_workers import HeldWorkerPool
 from support.solo import Solo
 from support.world import scale_set
 
@@ -40,20 +40,6 @@ if TYPE_CHECKING:
     from runscaler.testing.probe import Probe
 
 T = TypeVar("T")
-
-
-class HeldWorkerPool(InlineWorkerPool):
-    """Work waits until the test does it."""
-
-    def __init__(self, name: str, width: int, tell: Callable[[object], None]) -> None:
-        super().__init__(name, width, tell)
-        self.waiting: deque[tuple[Any, Any, Any]] = deque()
-
-    def submit(self, call: Any, done: Any, failed: Any) -> None:
-        self.waiting.append((call, done, failed))
-
-    def do_one(self) -> None:
-        super().submit(*self.waiting.popleft())
 
 
 class PullingBackend(MemoryBackend):
@@ -223,6 +209,16 @@ def test_a_failed_listing_is_not_an_empty_inventory_and_is_retried(engine: Engin
     engine.solo.advance(4)
     assert len(linux.of(Inventory)) == 1
     assert len(linux.of(BackendDown)) == 1
+
+
+def test_all_scale_sets_are_told_when_listings_succeed_again(engine: Engine) -> None:
+    scale_sets = [engine.join(0), engine.join(1)]
+    engine.backend.fail_next("inventory", BackendError("the list is broken"))
+    engine.tell(ListResources(engine.key()))
+    assert [one.of(BackendUp) for one in scale_sets] == [[], []]
+
+    engine.solo.advance(2)
+    assert [one.of(BackendUp) for one in scale_sets] == [[BackendUp()], [BackendUp()]]
 
 
 def test_a_failed_listing_is_not_reported_while_the_backend_is_known_to_be_down(engine: Engine) -> None:
@@ -400,6 +396,13 @@ def test_a_stop_ends_the_event_stream_and_the_workers_and_is_reported(engine: En
     engine.backend.engine.down("gone")
     engine.solo.play()
     assert len(linux.received) == before
+
+
+def test_a_stop_closes_all_worker_pools() -> None:
+    engine = Engine(held=True)
+    engine.tell(StopKeeper())
+
+    assert [pool.closed for pool in engine.workers] == [True, True, True]
 
 
 def test_a_stop_cuts_a_pull_in_progress() -> None:

@@ -8,7 +8,7 @@ from support.world import World
 
 from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
-from runscaler.errors import JobStillRunning, ServerTrouble, Unreachable
+from runscaler.errors import JobStillRunning, ServerError, Unreachable
 
 
 def noted(world: World) -> list[str]:
@@ -151,7 +151,7 @@ def test_a_pending_deregistration_is_finished_by_a_restarted_runner_actor() -> N
     world = World(max_runners=1, min_runners=0)
     world.agents_connect = False
     world.queue(1)
-    world.github.fail_next("remove_runner", ServerTrouble("502"), times=1)
+    world.github.fail_next("remove_runner", ServerError("502"), times=1)
     world.play()
     name = world.status().slots[0].runner
     world.end(name, 1)

@@ -28,6 +28,7 @@ from runscaler.actors.messages import (
 from runscaler.errors import (
     AccessDenied,
     GitHubError,
+    MalformedReply,
     NotFound,
     QueueTokenExpired,
     RateLimited,
@@ -35,7 +36,6 @@ from runscaler.errors import (
     ScaleSetGone,
     SessionGone,
     Unreachable,
-    Unreadable,
 )
 from runscaler.github.messages import JobAvailable, Statistics
 
@@ -776,7 +776,7 @@ def test_the_labels_that_github_accepted_are_reported() -> None:
 def test_three_unreadable_polls_in_a_row_lead_to_a_new_session() -> None:
     solo, listener = opened()
     for wait in (0, 2, 4):
-        solo.github.fail_next("poll", Unreadable("a list for an object", status=200))
+        solo.github.fail_next("poll", MalformedReply("a list for an object", status=200))
         assert solo.service.names().count("open_session") == 1
         solo.advance(wait)
         poll_again(solo, listener)
@@ -789,7 +789,7 @@ def test_three_unreadable_polls_in_a_row_lead_to_a_new_session() -> None:
 def test_unreadable_polls_between_good_ones_keep_the_session() -> None:
     solo, listener = opened()
     for _ in range(6):
-        solo.github.fail_next("poll", Unreadable("a list for an object", status=200))
+        solo.github.fail_next("poll", MalformedReply("a list for an object", status=200))
         poll_again(solo, listener)
         solo.service.empty_polls = 1
         poll_again(solo, listener)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from support.world import World
 
-from runscaler.errors import GitHubError, ServerTrouble, Unreachable
+from runscaler.errors import GitHubError, ServerError, Unreachable
 from runscaler.github.base import Trouble
 from runscaler.status import SetState
 
 MOST_LINES = 6
 
 
-class NumberedTrouble(ServerTrouble):
+class NumberedTrouble(ServerError):
     """As GitHub's are: each has a request id of its own."""
 
     told = 0
@@ -64,12 +64,12 @@ def test_the_same_trouble_keeps_the_words_in_which_it_was_said() -> None:
     world = World(max_runners=1)
     world.play()
     for number in range(3):
-        error = ServerTrouble(f"503 (request {number})", status=503)
+        error = ServerError(f"503 (request {number})", status=503)
         world.github.report("linux", Trouble.of(error, world.clock.monotonic() + 10))
         world.deliver()
         assert world.status().reason == "503 (request 0)"
 
-    world.github.report("linux", Trouble.of(ServerTrouble("502", status=502), world.clock.monotonic() + 10))
+    world.github.report("linux", Trouble.of(ServerError("502", status=502), world.clock.monotonic() + 10))
     world.deliver()
     assert world.status().reason == "502"
 
@@ -77,7 +77,7 @@ def test_the_same_trouble_keeps_the_words_in_which_it_was_said() -> None:
 def test_a_call_that_was_given_up_does_not_make_a_listener_well_that_gets_no_answer() -> None:
     world = World(max_runners=1)
     world.play()
-    world.github.fail_next("poll", ServerTrouble("502", status=502), times=10_000)
+    world.github.fail_next("poll", ServerError("502", status=502), times=10_000)
     world.play()
     world.advance(60)
     world.github.report("linux", Trouble("503", world.clock.monotonic() + 10))

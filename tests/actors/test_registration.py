@@ -111,6 +111,20 @@ def test_labels_that_github_drops_are_not_sent_again_at_every_check(log_lines) -
     assert "somebody" not in "".join(log_lines)
 
 
+def test_fields_that_github_leaves_out_do_not_count_as_changes(log_lines) -> None:
+    solo = Solo()
+    solo.service.answers["scale_set"] = lambda found: replace(found, name="", runner_group_id=0)
+    listener = solo.listener()
+    solo.play()
+    solo.tell(listener, BatchHandled(None, ()))
+    solo.clock.advance(CHECK_SECONDS)
+    solo.tell(listener, AnnounceCapacity(10))
+
+    assert solo.service.names().count("scale_set") == 1
+    assert "update_scale_set" not in solo.service.names()
+    assert "somebody" not in "".join(log_lines)
+
+
 def test_a_failed_check_does_not_disturb_the_session() -> None:
     world, _ = serving_world()
     world.github.fail_next("scale_set", Unreachable("no route to host"))

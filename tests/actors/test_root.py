@@ -202,6 +202,15 @@ def test_a_restarted_scale_set_continues_the_counters_of_its_last_snapshot() -> 
     assert wiring.counters == last.counters
 
 
+def test_restarts_are_counted_though_a_scale_set_crashes_before_its_first_snapshot() -> None:
+    harness = Harness()
+    for delay in (1, 2):
+        harness.crash(ScaleSetActor)
+        harness.solo.advance(delay)
+
+    assert harness.wirings()[-1].restarts == 2
+
+
 def test_a_crash_is_emitted_as_an_event() -> None:
     harness = Harness()
     harness.crash(ScaleSetActor, 0)

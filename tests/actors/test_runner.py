@@ -45,7 +45,7 @@ from runscaler.errors import (
     RunnerExists,
     RunscalerError,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     StartFailed,
     Unreachable,
 )
@@ -132,7 +132,7 @@ def test_a_runner_is_registered_and_started(slot: Slot) -> None:
     ("call", "error"),
     [
         ("jit_config", Unreachable("the reply was lost")),
-        ("jit_config", ServerTrouble("500", status=500)),
+        ("jit_config", ServerError("500", status=500)),
         ("jit_config", RunnerExists("it is there already", status=409)),
     ],
 )

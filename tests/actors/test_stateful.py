@@ -21,7 +21,7 @@ from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
-from runscaler.errors import BackendError, RateLimited, ServerTrouble, StartFailed, Unreachable
+from runscaler.errors import BackendError, RateLimited, ServerError, StartFailed, Unreachable
 from runscaler.github.messages import JobCompleted, JobStarted
 from runscaler.testing.memory_records import JobState, MemoryJob
 from runscaler.testing.probe import deliver_one
@@ -44,7 +44,7 @@ GITHUB_CALLS = (
 )
 GITHUB_ERRORS = (
     Unreachable("no answer"),
-    ServerTrouble("502"),
+    ServerError("502"),
     RateLimited("slow down", retry_after=20.0),
 )
 

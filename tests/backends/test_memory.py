@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from runscaler.backends.base import ResourceEnded, ResourceState, ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded, ResourceState
 from runscaler.backends.memory import MemoryBackend, MemoryEngine
 from runscaler.clock import SystemClock
 from runscaler.config.model import ScaleSetSettings
@@ -139,7 +139,7 @@ def test_a_dead_engine_refuses_calls_and_is_reported_once(backend, orders):
         backend.inventory()
     backend.engine.up()
 
-    assert seen == [ThingUp(), ThingDown("the socket is gone"), ThingUp()]
+    assert seen == [BackendAvailable(), BackendUnavailable("the socket is gone"), BackendAvailable()]
 
 
 def test_on_start_plays_the_runner(clock, orders):

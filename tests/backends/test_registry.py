@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from runscaler.backends import memory
-from runscaler.backends.registry import backend_names, kind_of
+from runscaler.backends.registry import backend_names, factory_for
 from runscaler.errors import BackendError
 
 
@@ -24,14 +24,14 @@ def installed(tmp_path, monkeypatch):
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
     with pytest.raises(BackendError, match="no backend 'dokcer'") as caught:
-        kind_of("dokcer")
+        factory_for("dokcer")
 
     assert "docker" in caught.value.fixes[0]
     assert "process" in caught.value.fixes[0]
 
 
 def test_the_table_names_a_module_and_what_to_take_from_it():
-    assert kind_of("memory") is memory.kind
+    assert factory_for("memory") is memory.factory
 
 
 def test_memory_is_no_name_for_users():
@@ -39,20 +39,20 @@ def test_memory_is_no_name_for_users():
 
 
 def test_other_packages_add_backends_through_entry_points(installed):
-    installed("cloud", "cloud_module:kind", "kind = 'the kind'\n")
+    installed("cloud", "cloud_module:factory", "factory = 'the factory'\n")
 
-    assert kind_of("cloud") == "the kind"
+    assert factory_for("cloud") == "the factory"
     assert "cloud" in backend_names()
 
 
 def test_a_built_in_name_cannot_be_taken(installed):
-    installed("memory", "memory_module:kind", "kind = 'an impostor'\n")
+    installed("memory", "memory_module:factory", "factory = 'an impostor'\n")
 
-    assert kind_of("memory") is memory.kind
+    assert factory_for("memory") is memory.factory
 
 
 def test_a_backend_that_cannot_be_imported_is_named_with_the_reason(installed):
-    installed("broken", "broken_module:kind", "import no_such_library\n")
+    installed("broken", "broken_module:factory", "import no_such_library\n")
 
     with pytest.raises(BackendError, match=r"backend broken cannot be loaded .*no_such_library"):
-        kind_of("broken")
+        factory_for("broken")

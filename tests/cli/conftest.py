@@ -1,4 +1,4 @@
-"""Command lines run inside the test, and as real processes."""
+"""Fixtures that run a command line inside the test, or as a real process."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ class Ended:
 
 @pytest.fixture
 def runner(capsys, monkeypatch):
-    """`runner("status", "--json")` as a user types it; returns how it ended."""
+    """`runner("status", "--json")` runs a command line; returns its exit code and output."""
     monkeypatch.setenv("COLUMNS", "80")
 
     def run(*words: str) -> Ended:
         code = execute(words, "runner")
-        said = capsys.readouterr()
-        return Ended(code, said.out, said.err)
+        output = capsys.readouterr()
+        return Ended(code, output.out, output.err)
 
     return run
 
 
 @pytest.fixture
 def process():
-    """The same as a real process."""
+    """Like `runner`, but as a real process."""
 
     def run(*words: str, **more: object) -> Ended:
         command = [sys.executable, "-m", "runscaler", *words]

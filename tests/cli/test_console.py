@@ -18,13 +18,13 @@ def rendered(renderable, stream=None) -> str:
     return out.getvalue()
 
 
-def test_a_finding_is_one_line_with_its_cures_below(capsys):
+def test_a_finding_is_one_line_with_its_fixes_below(capsys):
     show_finding(Finding(Level.ERROR, "no engine", ("start it", "or point elsewhere"), "linux"))
 
     assert capsys.readouterr().out == "✗ [linux] no engine\n  → start it\n  → or point elsewhere\n"
 
 
-def test_passed_and_doubtful_checks_have_their_own_signs(capsys):
+def test_passed_checks_and_warnings_have_their_own_signs(capsys):
     show_finding(Finding(Level.OK, "reachable"))
     show_finding(Finding(Level.WARNING, "old image"))
 
@@ -48,13 +48,13 @@ def test_a_configuration_error_has_one_line_for_each_problem(capsys):
     assert capsys.readouterr().err == "✗ url is missing\n✗ name is missing\n"
 
 
-def test_an_error_stays_one_line_whatever_it_quotes(capsys):
+def test_an_error_is_one_line_even_if_it_quotes_several(capsys):
     show_error(HostError("engine said:\nboom\n  twice"))
 
     assert capsys.readouterr().err == "error: engine said: boom twice\n"
 
 
-def test_nothing_is_coloured_but_on_a_terminal(capsys, monkeypatch):
+def test_only_output_on_a_terminal_is_coloured(capsys, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     say("plain", colour="red")
 
@@ -75,7 +75,7 @@ def test_a_table_aligns_numbers_right_and_text_left():
     assert [line.rstrip() for line in text.splitlines()] == ["NAME   IDLE", "linux     1", "a       100"]
 
 
-def test_a_table_in_a_pipe_cuts_nothing():
+def test_a_table_in_a_pipe_cuts_nothing_off():
     name = "x" * 150
 
     assert name in rendered(table(("NAME", "IDLE"), [(name, 1)]))

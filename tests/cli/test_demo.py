@@ -1,4 +1,4 @@
-"""The demo as a real process: it is an acceptance test of everything below it."""
+"""The demo as a real process; an acceptance test of the whole program."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ KEYS = {
 
 @pytest.fixture
 def home(tmp_path) -> dict[str, str]:
-    """An environment whose temporary directory is the test's own."""
+    """An environment with a temporary directory of its own."""
     return {**os.environ, "TMPDIR": str(tmp_path)}
 
 
@@ -36,7 +36,7 @@ def left_in(home: dict[str, str]) -> list[Path]:
     return list(Path(home["TMPDIR"]).glob("runner-demo-*"))
 
 
-def figures(home: dict[str, str], *words: str) -> dict[str, object]:
+def results(home: dict[str, str], *words: str) -> dict[str, object]:
     ended = subprocess.run(
         [*DEMO, "--json", *words], env=home, capture_output=True, text=True, timeout=100, check=False
     )
@@ -52,39 +52,39 @@ def assert_all_went_well(got: dict[str, object], jobs: int) -> None:
     assert 0 < got["first_job_seconds"] <= got["seconds"]
 
 
-def test_all_jobs_are_done_on_processes_and_nothing_is_left(home):
-    got = figures(home, "--backend", "process", "--jobs", "8", "--max-runners", "3")
+def test_with_processes_all_jobs_are_done_and_nothing_is_left(home):
+    got = results(home, "--backend", "process", "--jobs", "8", "--max-runners", "3")
 
     assert_all_went_well(got, 8)
     assert left_in(home) == []
 
 
-def test_all_jobs_are_done_in_pretended_vms_and_nothing_is_left(home):
-    got = figures(home, "--backend", "tart", "--fake-tart", "--jobs", "4")
+def test_with_fake_vms_all_jobs_are_done_and_nothing_is_left(home):
+    got = results(home, "--backend", "tart", "--fake-tart", "--jobs", "4")
 
     assert_all_went_well(got, 4)
     assert (got["backend"], got["fake_tart"]) == ("tart", True)
     assert left_in(home) == []
 
 
-def test_a_fake_tart_says_so_first(home):
+def test_the_first_line_says_that_a_fake_tart_is_used(home):
     words = [*DEMO, "--backend", "tart", "--jobs", "1", "--fake-tart"]
 
     ended = subprocess.run(words, env=home, capture_output=True, text=True, timeout=100, check=False)
 
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.startswith("as was asked for: a fake tart stands in, VMs are processes\n")
+    assert ended.stdout.startswith("as requested: using a fake tart, whose VMs are processes\n")
     assert "✓ nothing is left" in ended.stdout
 
 
 @pytest.mark.engine
-def test_all_jobs_are_done_in_containers_and_nothing_is_left(home, engine_url):
-    got = figures({**home, "DOCKER_HOST": engine_url}, "--backend", "docker", "--jobs", "6")
+def test_with_containers_all_jobs_are_done_and_nothing_is_left(home, engine_url):
+    got = results({**home, "DOCKER_HOST": engine_url}, "--backend", "docker", "--jobs", "6")
 
     assert_all_went_well(got, 6)
 
 
-def test_without_a_terminal_it_tells_each_event_and_sums_up(home):
+def test_without_a_terminal_it_prints_each_event_and_a_summary(home):
     words = [*DEMO, "--backend", "process", "--jobs", "2"]
 
     ended = subprocess.run(words, env=home, capture_output=True, text=True, timeout=100, check=False)
@@ -99,7 +99,7 @@ def test_without_a_terminal_it_tells_each_event_and_sums_up(home):
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.parametrize("backend", [("process",), ("tart", "--fake-tart")])
-def test_an_interrupted_demo_takes_everything_down(home, backend, number, code):
+def test_an_interrupted_demo_removes_everything(home, backend, number, code):
     with subprocess.Popen(
         [*DEMO, "--jobs", "500", "--backend", *backend],
         env=home,
@@ -125,7 +125,7 @@ def test_an_interrupted_demo_takes_everything_down(home, backend, number, code):
         ("--backend", "tart", "--fake-tart", "--runner-image", "vm"),
     ],
 )
-def test_options_that_would_do_nothing_are_refused(runner, words):
+def test_options_without_effect_are_wrong_usage(runner, words):
     ended = runner("demo", *words)
 
     assert ended.code == 2
@@ -133,7 +133,7 @@ def test_options_that_would_do_nothing_are_refused(runner, words):
 
 
 @pytest.mark.engine
-def test_only_image_prints_its_name_last(home, engine_url):
+def test_only_image_prints_the_name_of_the_image_last(home, engine_url):
     words = [*DEMO, "--only-image"]
     env = {**home, "DOCKER_HOST": engine_url}
 

@@ -29,7 +29,7 @@ def log():
     logging.root.setLevel(level)
 
 
-def test_a_text_line_has_time_level_sentence_and_fields(log):
+def test_a_text_line_has_time_level_message_and_fields(log):
     out = log()
 
     logger.bind(scale_set="linux", slot=3, runner="a b").info("started")
@@ -40,7 +40,7 @@ def test_a_text_line_has_time_level_sentence_and_fields(log):
     assert rest == ['INFO  started scale_set=linux slot=3 runner="a b"\n']
 
 
-def test_a_json_line_is_one_object_with_the_fields_beside_the_sentence(log):
+def test_a_json_line_is_one_object_with_message_and_fields(log):
     out = log(form="json")
 
     logger.bind(scale_set="linux", slot=3).warning("slow\nengine")
@@ -51,7 +51,7 @@ def test_a_json_line_is_one_object_with_the_fields_beside_the_sentence(log):
     assert values == {"level": "WARN", "msg": "slow\nengine", "scale_set": "linux", "slot": 3}
 
 
-def test_what_is_below_the_level_is_not_said(log):
+def test_messages_below_the_level_are_not_logged(log):
     out = log("warn")
 
     logger.info("steady state")
@@ -59,7 +59,7 @@ def test_what_is_below_the_level_is_not_said(log):
     assert out.getvalue() == ""
 
 
-def test_a_second_line_cannot_look_like_a_record_of_its_own(log):
+def test_a_continuation_line_cannot_look_like_a_record(log):
     out = log()
 
     logger.info("job {} ran", "x\n2026-01-01 00:00:00.000 ERROR forged\x1b[2J")
@@ -69,7 +69,7 @@ def test_a_second_line_cannot_look_like_a_record_of_its_own(log):
     assert "\x1b" not in out.getvalue()
 
 
-def test_known_secrets_and_what_looks_like_a_token_are_masked(log):
+def test_known_secrets_and_anything_like_a_token_are_masked(log):
     out = log(secrets=[Secret("hunter2-hunter2")])
 
     logger.info("token hunter2-hunter2 and ghp_0123456789abcdef0123 and Bearer abc.def")
@@ -82,7 +82,7 @@ def test_known_secrets_and_what_looks_like_a_token_are_masked(log):
     assert "xxxx" not in text
 
 
-def test_a_traceback_is_for_debug_alone_and_shows_no_values(log):
+def test_a_traceback_is_logged_only_at_debug_and_shows_no_values(log):
     for level, seen in (("info", False), ("debug", True)):
         out = log(level)
 
@@ -101,7 +101,7 @@ def _crash(secret: str) -> None:
         logger.exception("it broke")
 
 
-def test_a_message_with_braces_is_printed_as_it_is(log):
+def test_a_message_with_braces_is_logged_unchanged(log):
     out = log()
 
     logger.info('{"a": 1} <red>')
@@ -109,7 +109,7 @@ def test_a_message_with_braces_is_printed_as_it_is(log):
     assert '{"a": 1} <red>' in out.getvalue()
 
 
-def test_libraries_that_use_the_standard_logging_are_heard_from_warning_on(log):
+def test_libraries_log_through_the_standard_logging_from_warning_on(log):
     out = log()
 
     logging.getLogger("docker.api").info("chatter")
@@ -119,7 +119,7 @@ def test_libraries_that_use_the_standard_logging_are_heard_from_warning_on(log):
     assert "WARN  low disk library=docker" in out.getvalue()
 
 
-def test_pykka_is_quiet_as_its_crashes_are_told_by_the_parent(log):
+def test_pykka_logs_nothing_as_the_parent_actor_reports_crashes(log):
     out = log()
 
     logging.getLogger("pykka").error("Unhandled exception in Runner")
@@ -132,7 +132,7 @@ class FullDisk(io.StringIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_line_that_cannot_be_written_is_told_nowhere_else(log, capsys):
+def test_a_log_line_that_cannot_be_written_appears_nowhere_else(log, capsys):
     log(secrets=[Secret("long-enough-secret")], stream=FullDisk())
 
     logger.info("the token is long-enough-secret")
@@ -140,7 +140,7 @@ def test_a_line_that_cannot_be_written_is_told_nowhere_else(log, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_colour_is_for_terminals(log):
+def test_colour_is_only_for_terminals(log):
     out = log()
 
     logger.error("bad")

@@ -9,7 +9,7 @@ from runscaler.config.flags import flags
 
 @pytest.fixture
 def parsed():
-    """`parsed("--dind", "--labels", "a,b")`: the values of the flags that were given."""
+    """`parsed("--dind", "--labels", "a,b")` returns the values of the given flags."""
 
     @click.command(cls=ConfigCommand)
     @click.option("--config")
@@ -26,7 +26,7 @@ def test_every_flag_of_the_configuration_is_an_option(runner):
     assert all(f"--{flag.name}" in page for flag in flags())
 
 
-def test_a_flag_that_is_not_given_stays_away(parsed):
+def test_a_flag_that_is_not_given_has_no_value(parsed):
     assert parsed() == {}
 
 
@@ -42,11 +42,11 @@ def test_a_flag_that_is_not_given_stays_away(parsed):
         (["--no-dind", "--dind"], "true"),
     ],
 )
-def test_a_switch_takes_all_three_spellings_and_the_last_one_wins(parsed, words, value):
+def test_a_boolean_flag_has_three_spellings_and_the_last_one_wins(parsed, words, value):
     assert parsed(*words) == {"dind": value}
 
 
-def test_a_switch_does_not_take_the_next_flag_for_its_value(parsed):
+def test_a_boolean_flag_does_not_take_the_next_flag_as_its_value(parsed):
     assert parsed("--dry-run", "--name", "x") == {"dry_run": "true", "name": "x"}
 
 
@@ -54,7 +54,7 @@ def test_labels_can_be_repeated(parsed):
     assert parsed("--labels", "a,b", "--labels=c") == {"labels": ("a,b", "c")}
 
 
-def test_a_wrong_choice_is_wrong_usage_that_names_the_right_ones(runner):
+def test_an_invalid_choice_is_wrong_usage_with_the_valid_ones(runner):
     ended = runner("run", "--log-level", "loud")
 
     assert ended.code == 2
@@ -62,7 +62,7 @@ def test_a_wrong_choice_is_wrong_usage_that_names_the_right_ones(runner):
 
 
 @pytest.mark.parametrize("words", [["--max-runners", "many"], ["--drain-timeout", "soon"]])
-def test_a_wrong_value_in_a_flag_is_wrong_usage_that_names_the_flag(runner, words):
+def test_an_invalid_value_of_a_flag_is_wrong_usage_with_the_flag(runner, words):
     ended = runner("run", "--url", "https://github.com/o", "--name", "n", "--token", "t" * 20, *words)
 
     assert ended.code == 2
@@ -78,7 +78,7 @@ def test_defaults_are_shown_as_a_user_writes_them(runner):
     assert "PydanticUndefined" not in page
 
 
-def test_both_spellings_of_a_switch_are_on_the_page(runner):
+def test_the_help_shows_both_spellings_of_a_boolean_flag(runner):
     page = runner("run", "--help").out
 
     assert "--dind[=true|false|sidecar], --no-dind" in page

@@ -10,7 +10,7 @@ import click
 import pytest
 
 import runscaler.cli
-from runscaler.cli import endings, execute, program
+from runscaler.cli import execute, exit_codes, program
 from runscaler.errors import HostError
 
 HEAVY = {"docker", "requests", "pydantic", "loguru", "pykka", "rich", "psutil", "waitress"}
@@ -26,14 +26,14 @@ def test_the_bare_command_prints_its_help_and_succeeds(runner):
 
 
 @pytest.mark.parametrize("words", [["-h"], ["--help"], ["help"]])
-def test_help_is_the_same_page_however_asked(runner, words):
+def test_every_spelling_of_help_shows_the_same_page(runner, words):
     assert runner(*words).out == runner().out
 
 
 @pytest.mark.parametrize(
     "words", [["version", "-h"], ["help", "version"], ["--config", "x", "help", "version"]]
 )
-def test_help_of_a_command_is_the_same_page_however_asked(runner, words):
+def test_every_spelling_of_help_for_a_command_shows_the_same_page(runner, words):
     ended = runner(*words)
 
     assert ended.code == 0
@@ -41,7 +41,7 @@ def test_help_of_a_command_is_the_same_page_however_asked(runner, words):
 
 
 @pytest.mark.parametrize("flag", ["-v", "--version"])
-def test_the_version_flag_says_the_version(runner, flag):
+def test_the_version_flag_prints_the_version(runner, flag):
     assert runner(flag).out == f"runner {runscaler.__version__}\n"
 
 
@@ -56,7 +56,7 @@ def test_every_command_has_a_help_page_that_fits_eighty_columns(runner):
 @pytest.mark.parametrize(
     ("typed", "meant"), [("stauts", "status"), ("Version", "version"), ("complet", "completion")]
 )
-def test_an_unknown_command_is_wrong_usage_and_the_nearest_is_named(runner, typed, meant):
+def test_an_unknown_command_is_wrong_usage_and_a_similar_one_is_suggested(runner, typed, meant):
     ended = runner(typed)
 
     assert ended.code == 2
@@ -68,57 +68,57 @@ def test_help_of_an_unknown_command_is_wrong_usage_too(runner):
     assert runner("help", "stauts").code == 2
 
 
-@pytest.mark.parametrize("name", ["console", "endings", "logging", "options", "__init__", "../run", ""])
-def test_what_is_not_a_command_cannot_be_run_as_one(runner, name):
+@pytest.mark.parametrize("name", ["console", "exit_codes", "logging", "options", "__init__", "../run", ""])
+def test_modules_that_are_not_commands_cannot_be_run(runner, name):
     assert runner(name).code == 2
 
 
-def test_nobody_is_sent_to_a_command_that_does_not_exist():
-    house = Path(runscaler.__file__).parents[1]
-    pages = [house / "README.md", *house.glob("docs/*.md"), *house.glob("conf/*")]
+def test_texts_and_docs_mention_only_existing_commands():
+    root = Path(runscaler.__file__).parents[1]
+    pages = [root / "README.md", *root.glob("docs/*.md"), *root.glob("conf/*")]
     known = "|".join(program.list_commands(click.Context(program)))
     order = re.compile(rf"(?:`|run: |with: )runner (?!(?:{known}|help|COMMAND)\b)([a-z]+)\b")
 
     named = {
         f"{path.name}: {match[1]}"
-        for path in [*pages, *house.glob("runscaler/**/*.py")]
+        for path in [*pages, *root.glob("runscaler/**/*.py")]
         for match in order.finditer(path.read_text("utf-8"))
     }
 
     assert named == set()
 
 
-def test_an_unknown_flag_is_wrong_usage_and_the_nearest_is_named(runner):
+def test_an_unknown_flag_is_wrong_usage_and_a_similar_one_is_suggested(runner):
     ended = runner("version", "--shrot")
 
     assert ended.code == 2
     assert "--short" in ended.err
 
 
-def test_an_error_of_ours_is_one_line_with_its_cures_and_no_traceback(capsys):
+def test_an_error_is_one_line_with_its_fixes_and_no_traceback(capsys):
     error = HostError("the state directory is locked by pid 7", fixes=("stop it",))
 
-    code = endings.failed(error, debug=False)
+    code = exit_codes.after_error(error, debug=False)
 
-    said = capsys.readouterr()
+    output = capsys.readouterr()
     assert code == 1
-    assert said.err == "error: the state directory is locked by pid 7\n  → stop it\n"
-    assert said.out == ""
+    assert output.err == "error: the state directory is locked by pid 7\n  → stop it\n"
+    assert output.out == ""
 
 
 def test_debug_shows_the_traceback(capsys):
-    endings.failed(HostError("locked"), debug=True)
+    exit_codes.after_error(HostError("locked"), debug=True)
 
     assert "HostError: locked" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["x", "--log-level", "debug"], ["--log-level=debug"]])
-def test_debug_is_asked_for_in_both_spellings(words):
-    assert endings.wants_debug(words)
-    assert not endings.wants_debug(["--log-level", "info", "debug"])
+def test_both_spellings_of_the_debug_flag_are_recognised(words):
+    assert exit_codes.wants_debug(words)
+    assert not exit_codes.wants_debug(["--log-level", "info", "debug"])
 
 
-def test_every_command_takes_a_log_level(runner):
+def test_every_command_accepts_a_log_level(runner):
     assert runner("version", "--log-level", "debug").code == 0
 
 
@@ -127,13 +127,13 @@ def test_ctrl_c_is_130_and_a_closed_input_a_failure(cause, code):
     error = click.Abort()
     error.__cause__ = cause
 
-    assert endings.aborted(error) == code
+    assert exit_codes.after_abort(error) == code
 
 
 BUG = """
 import sys, threading
-from runscaler.cli import endings
-endings.speak_plainly()
+from runscaler.cli import exit_codes
+exit_codes.hide_tracebacks()
 if sys.argv[1] == "thread":
     thread = threading.Thread(target=lambda: {}["x"])
     thread.start()
@@ -144,7 +144,7 @@ else:
 
 
 @pytest.mark.parametrize("place", ["thread", "main"])
-def test_a_bug_is_one_line_that_says_how_to_see_more(place):
+def test_an_unexpected_error_is_one_line_that_says_how_to_see_more(place):
     words = [sys.executable, "-c", BUG, place]
 
     ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
@@ -156,7 +156,7 @@ def test_a_bug_is_one_line_that_says_how_to_see_more(place):
 
 @pytest.fixture
 def own_command(tmp_path):
-    """Put a module of this text among the commands."""
+    """`own_command(name, text)` adds a module with this text to the commands."""
 
     def put(name: str, text: str) -> None:
         (tmp_path / f"{name}.py").write_text(text)
@@ -175,7 +175,7 @@ def test_a_command_is_found_by_its_name_alone(runner, own_command):
     assert "greet" in runner("--help").out
 
 
-def test_a_command_that_cannot_import_something_else_is_not_called_unknown(runner, own_command):
+def test_a_command_with_a_failing_import_is_not_reported_as_unknown(runner, own_command):
     own_command("broken", "import no_such_library")
 
     with pytest.raises(ModuleNotFoundError, match="no_such_library"):
@@ -202,7 +202,7 @@ def test_version_and_bare_help_import_nothing_heavy(words):
     assert ended.stderr.strip() == "[]"
 
 
-def test_a_reader_that_has_gone_is_no_news():
+def test_a_closed_pipe_prints_nothing():
     reading, writing = os.pipe()
     os.close(reading)
 
@@ -218,7 +218,7 @@ def test_a_reader_that_has_gone_is_no_news():
     assert ended.stderr == b""
 
 
-def test_a_terminal_without_our_signs_gets_question_marks(process):
+def test_characters_that_the_terminal_lacks_become_question_marks(process):
     ended = process("help", "demo", env={**os.environ, "PYTHONIOENCODING": "ascii"})
 
     assert "Traceback" not in ended.err
@@ -235,13 +235,16 @@ def ended(words: str, **more: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_closed_output_is_like_one_that_goes_nowhere():
+def test_closed_standard_streams_are_no_error():
     for words in ("version >&-", "help run >&- 2>&-", "version <&- >&-"):
         assert (ended(words).returncode, ended(words).stderr) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_an_output_that_is_full_is_one_clear_line():
-    told = ended("version >/dev/full")
+def test_a_full_output_device_is_one_line():
+    result = ended("version >/dev/full")
 
-    assert (told.returncode, told.stderr) == (1, "error: no space is left on the device that is written to\n")
+    assert (result.returncode, result.stderr) == (
+        1,
+        "error: no space left on the device that standard output writes to\n",
+    )

@@ -15,7 +15,7 @@ from runscaler.findings import Finding, Level
 
 
 class FakeSystem:
-    """Ends when it is asked to, or by itself with `gives_up`."""
+    """Ends when stopped, or by itself if `gives_up` is a reason."""
 
     def __init__(self, gives_up: str = "", on_start=lambda: None) -> None:
         self.started = self.stop_requests = 0
@@ -40,37 +40,37 @@ class FakeSystem:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_first_signal_begins_the_graceful_stop(number):
-    heard: list[signal.Signals] = []
+    received: list[signal.Signals] = []
     system = FakeSystem(on_start=lambda: os.kill(os.getpid(), number))
 
-    reason = run_to_end(system, heard.append)
+    reason = run_to_end(system, received.append)
 
     assert reason == ""
-    assert heard == [number]
+    assert received == [number]
     assert system.stop_requests == 1
 
 
-def test_what_all_share_having_given_up_is_the_reason():
+def test_the_reason_for_giving_up_is_returned():
     assert (
         run_to_end(FakeSystem(gives_up="the host actor gave up"), lambda _: None) == "the host actor gave up"
     )
 
 
-def test_a_hangup_is_heard_and_stops_nothing():
-    heard: list[signal.Signals] = []
+def test_a_hangup_is_reported_and_stops_nothing():
+    received: list[signal.Signals] = []
 
     def both() -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         os.kill(os.getpid(), signal.SIGTERM)
 
     system = FakeSystem(on_start=both)
-    run_to_end(system, heard.append)
+    run_to_end(system, received.append)
 
-    assert heard[0] is signal.SIGHUP
+    assert received[0] is signal.SIGHUP
     assert system.stop_requests == 1
 
 
-def test_handlers_are_put_back_at_the_end():
+def test_signal_handlers_are_restored_at_the_end():
     before = [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
 
     run_to_end(FakeSystem(gives_up="x"), lambda _: None)
@@ -78,7 +78,7 @@ def test_handlers_are_put_back_at_the_end():
     assert [signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)] == before
 
 
-def test_handlers_are_put_back_when_the_start_fails():
+def test_signal_handlers_are_restored_if_the_start_fails():
     before = signal.getsignal(signal.SIGTERM)
 
     def locked() -> None:
@@ -98,7 +98,7 @@ def docker_set(name: str, dind: bool) -> ScaleSetSettings:
     return ScaleSetSettings(url="https://github.com/o", name=name, docker=DockerSettings(dind=dind))
 
 
-def test_the_start_names_once_the_sets_whose_jobs_own_the_engine():
+def test_one_warning_at_the_start_names_the_sets_whose_jobs_have_the_engine():
     lines = list(start_warnings(config(docker_set("a", True), docker_set("b", False), docker_set("c", True))))
 
     (line,) = lines
@@ -106,7 +106,7 @@ def test_the_start_names_once_the_sets_whose_jobs_own_the_engine():
     assert "dind" in line
 
 
-def test_the_start_says_which_keys_have_no_effect():
+def test_keys_without_effect_are_warned_about_at_the_start():
     pruning = DockerSettings(dind=False, prune_on_exit=False)
     settings = ScaleSetSettings(url="https://github.com/o", name="a", docker=pruning)
 
@@ -115,7 +115,7 @@ def test_the_start_says_which_keys_have_no_effect():
     assert line == "[a] [docker] prune-on-exit has no effect in this version"
 
 
-def test_the_start_repeats_what_the_configuration_got_away_with():
+def test_warnings_of_the_configuration_are_repeated_at_the_start():
     old = Finding(Level.WARNING, "labels is one text", ("write a list",), "a")
 
     assert list(start_warnings(config(docker_set("a", False), warnings=(old,)))) == [
@@ -123,22 +123,25 @@ def test_the_start_repeats_what_the_configuration_got_away_with():
     ]
 
 
-def test_a_signal_is_heard_though_the_waiting_main_thread_is_not_woken_by_it():
-    """As when it comes in the moment before the wait: the system tells another thread of it."""
-    heard: list[signal.Signals] = []
+def test_a_signal_that_arrives_on_another_thread_wakes_the_main_thread():
+    """The first signal shows that the main thread waits for signals; then it waits for the second one."""
+    received: list[signal.Signals] = []
+    first_received = threading.Event()
+
+    def on_signal(number: signal.Signals) -> None:
+        received.append(number)
+        first_received.set()
 
     class Signalled(FakeSystem):
         def wait(self, timeout: float | None = None) -> str | None:
-            main = threading.main_thread().ident
-            while sys._current_frames()[main].f_code.co_name not in ("get", "run_to_end"):
-                pass
-            threading.Event().wait(0.1)
+            signal.pthread_kill(threading.get_ident(), signal.SIGHUP)
+            assert first_received.wait(20)
             signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
             return super().wait(timeout)
 
-    run_to_end(Signalled(), heard.append)
+    run_to_end(Signalled(), on_signal)
 
-    assert heard == [signal.SIGTERM]
+    assert received == [signal.SIGHUP, signal.SIGTERM]
 
 
 NEVER_ENDS = """
@@ -150,12 +153,12 @@ class System:
     def request_stop(self): print("stopping", flush=True)
     def wait(self, timeout=None): threading.Event().wait()
 
-run_to_end(System(), lambda heard: None)
+run_to_end(System(), lambda received: None)
 """
 
 
 @pytest.mark.parametrize(("second", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_the_second_signal_leaves_at_once_whatever_still_runs(second, code):
+def test_the_second_signal_exits_at_once(second, code):
     with subprocess.Popen([sys.executable, "-c", NEVER_ENDS], stdout=subprocess.PIPE, text=True) as daemon:
         assert daemon.stdout.readline() == "started\n"
         daemon.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""`run` as a real process: against the simulator, with runners that are processes."""
+"""`run` as a real process, with the simulator and the process backend."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runscaler.simulator.timers import FAST
 
 RUNNER = (sys.executable, "-m", "runscaler")
 TOKEN = "ghp_" + "s3cr3t" * 6
-PATIENCE = 30
+TIMEOUT = 30
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def github():
 
 @pytest.fixture
 def config(tmp_path, github):
-    """`config(port)`: a configuration file; another `name` gives another state directory."""
+    """`config(port)` writes a configuration file; another `name` means another state directory."""
 
     def write(port: int, name: str = "a") -> str:
         path = tmp_path / f"{name}.toml"
@@ -46,14 +46,14 @@ def config(tmp_path, github):
 
 @pytest.fixture
 def daemon(github):
-    """`daemon("--config", path)` starts `run` and returns once it has a session at GitHub."""
+    """`daemon("--config", path)` starts `run` and waits until it has a session at GitHub."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*words: str) -> subprocess.Popen[str]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         process = subprocess.Popen([*RUNNER, "run", *words], **pipes)
         started.append(process)
-        assert github.gate.watch(lambda: _sessions(github) == 1, PATIENCE)
+        assert github.gate.watch(lambda: _sessions(github) == 1, TIMEOUT)
         return process
 
     yield start
@@ -68,7 +68,7 @@ def _sessions(github: SimulatorServer) -> int:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=PATIENCE)
+    out, err = process.communicate(timeout=TIMEOUT)
     return process.returncode, out, err
 
 
@@ -91,7 +91,7 @@ def test_status_shows_the_daemon_of_the_configuration(config, daemon):
     daemon("--config", path)
 
     shown = subprocess.run(
-        [*RUNNER, "status", "--config", path], capture_output=True, text=True, timeout=PATIENCE, check=True
+        [*RUNNER, "status", "--config", path], capture_output=True, text=True, timeout=TIMEOUT, check=True
     )
 
     lines = shown.stdout.splitlines()
@@ -103,16 +103,16 @@ def test_the_health_port_answers_while_it_runs(config, daemon):
     port = free_port()
     daemon("--config", config(port))
 
-    with urlopen(f"http://127.0.0.1:{port}/livez", timeout=PATIENCE) as reply:
+    with urlopen(f"http://127.0.0.1:{port}/livez", timeout=TIMEOUT) as reply:
         assert json.load(reply) == {"status": "ok"}
 
 
-def test_a_second_one_on_the_same_state_says_who_holds_it_and_starts_nothing(config, daemon):
+def test_a_second_daemon_on_the_same_state_dir_names_the_first_and_starts_nothing(config, daemon):
     path = config(free_port())
     first = daemon("--config", path)
 
     again = subprocess.run(
-        [*RUNNER, "run", "--config", path], capture_output=True, text=True, timeout=PATIENCE, check=False
+        [*RUNNER, "run", "--config", path], capture_output=True, text=True, timeout=TIMEOUT, check=False
     )
 
     assert again.returncode == 1
@@ -120,7 +120,7 @@ def test_a_second_one_on_the_same_state_says_who_holds_it_and_starts_nothing(con
     assert "Traceback" not in again.stderr
 
 
-def test_a_taken_port_is_said_with_its_holder(config, daemon):
+def test_a_taken_port_is_reported_with_the_process_that_uses_it(config, daemon):
     port = free_port()
     first = daemon("--config", config(port))
 
@@ -128,7 +128,7 @@ def test_a_taken_port_is_said_with_its_holder(config, daemon):
         [*RUNNER, "run", "--config", config(port, "b")],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
 
@@ -137,7 +137,7 @@ def test_a_taken_port_is_said_with_its_holder(config, daemon):
     assert f"(pid {first.pid})" in again.stderr
 
 
-def test_the_log_is_json_where_asked_and_holds_no_token_even_at_debug(config, daemon):
+def test_a_json_log_at_debug_contains_no_token(config, daemon):
     process = daemon("--config", config(free_port()), "--log-format", "json", "--log-level", "debug")
 
     process.send_signal(signal.SIGTERM)
@@ -156,7 +156,7 @@ def test_a_dry_run_beside_a_live_daemon_takes_neither_lock_nor_port(config, daem
         [*RUNNER, "run", "--dry-run", "--config", path],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
 

@@ -1,4 +1,4 @@
-"""`run` on Tart by flags alone, as a real process: each of them reaches the command it is for."""
+"""`run` on Tart as a real process, configured by flags only."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from runscaler.testing.fake_tart_home import IMAGE, FakeTart, demo_runner
+from runscaler.testing.fake_tart_host import IMAGE, FakeTart, demo_runner
 from runscaler.testing.fake_tart_processes import wait_for
 from runscaler.testing.simulator import SimulatedGitHub
 
-PATIENCE = 60
+TIMEOUT = 60
 RUNNER_DIR = "/Users/admin/my-runner"
 
 
@@ -65,9 +65,9 @@ def test_the_flags_of_tart_reach_the_commands_they_are_for(mac, github, daemon):
 
     jobs = github.wait_for_jobs(github.queue_jobs("macs", 2))
     process.send_signal(signal.SIGTERM)
-    said, _ = process.communicate(timeout=PATIENCE)
+    output, _ = process.communicate(timeout=TIMEOUT)
 
-    assert process.returncode == 0, said
+    assert process.returncode == 0, output
     assert [job.result for job in jobs] == ["succeeded"] * 2
     asked = {call.argv[2:] for call in mac.calls("set")}
     assert asked == {("--cpu", "3", "--memory", "6144")}

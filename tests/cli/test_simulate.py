@@ -14,7 +14,7 @@ from runscaler.simulator.scenarios.catalogue import SCENARIOS
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_where_it_is_answers_and_ends_with_0_on_a_signal(number: signal.Signals) -> None:
+def test_it_prints_its_urls_serves_and_exits_with_0_on_a_signal(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "runscaler", "simulate", "--port", "0", "--fast", "--groups", "gpu"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -47,14 +47,14 @@ def test_a_taken_port_is_one_line_and_exit_code_1() -> None:
     ]
 
 
-def test_an_address_that_is_not_this_host_s_is_one_line_with_the_cure(runner):
-    told = runner("simulate", "--port", "0", "--host", "192.0.2.1")
+def test_an_address_of_another_host_is_an_error_with_a_fix(runner):
+    result = runner("simulate", "--port", "0", "--host", "192.0.2.1")
 
-    first, cure = told.err.splitlines()
-    assert told.code == 1
+    first, fix = result.err.splitlines()
+    assert result.code == 1
     assert first.startswith("error: the simulator cannot listen on 192.0.2.1:0: ")
     assert first.count("192.0.2.1") == 1
-    assert "address of this host" in cure
+    assert "address of this host" in fix
 
 
 @pytest.mark.parametrize(
@@ -68,54 +68,54 @@ def test_an_address_that_is_not_this_host_s_is_one_line_with_the_cure(runner):
         ("--agent-url", "ftp://sim/"),
     ],
 )
-def test_a_value_that_could_never_work_is_wrong_usage(runner, words: tuple[str, str]) -> None:
-    told = runner("simulate", *words)
+def test_an_unusable_value_is_wrong_usage(runner, words: tuple[str, str]) -> None:
+    result = runner("simulate", *words)
 
-    assert told.code == 2
-    assert words[0] in told.err
+    assert result.code == 2
+    assert words[0] in result.err
 
 
-def test_the_scenarios_are_listed_with_a_line_each(runner):
-    told = runner("simulate", "--list-scenarios")
+def test_the_scenarios_are_listed_with_one_line_each(runner):
+    result = runner("simulate", "--list-scenarios")
 
-    lines = told.out.splitlines()
-    assert told.code == 0
+    lines = result.out.splitlines()
+    assert result.code == 0
     assert [line.strip() for line in lines] == [text for one in SCENARIOS for text in (one.name, one.about)]
     assert max(map(len, lines)) <= 80
 
 
-def test_an_unknown_scenario_is_one_line_with_the_names(runner):
-    told = runner("simulate", "--scenario", "monday")
+def test_an_unknown_scenario_is_one_line_with_the_known_names(runner):
+    result = runner("simulate", "--scenario", "monday")
 
-    (line,) = [line for line in told.err.splitlines() if "monday" in line]
-    assert told.code == 2
+    (line,) = [line for line in result.err.splitlines() if "monday" in line]
+    assert result.code == 2
     assert all(one.name in line for one in SCENARIOS)
 
 
-def test_the_scenario_that_was_probably_meant_is_named(runner):
+def test_the_most_similar_scenario_is_suggested(runner):
     assert "did you mean lost-acks?" in runner("simulate", "--scenario", "Lost-ack").err
 
 
 @pytest.mark.parametrize("words", [("--jobs", "3"), ("--seed", "3")])
 def test_jobs_and_seed_need_a_scenario(runner, words: tuple[str, str]) -> None:
-    told = runner("simulate", *words)
+    result = runner("simulate", *words)
 
-    assert (told.code, "go with --scenario" in told.err) == (2, True)
+    assert (result.code, "need --scenario" in result.err) == (2, True)
 
 
-def test_a_scenario_that_nobody_came_to_says_so_and_exits_with_1() -> None:
+def test_a_scenario_without_a_client_is_reported_and_exits_with_1() -> None:
     command = [sys.executable, "-m", "runscaler", "simulate", "--port", "0", "--scenario", "mute-session"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        told = [process.stdout.readline() for _ in range(4)]
+        result = [process.stdout.readline() for _ in range(4)]
 
         process.send_signal(signal.SIGTERM)
 
         rest = process.stdout.read().splitlines()
         assert process.wait(30) == 1
-    assert told[2] == "bad day      A session lives on, but its polls are never answered again.\n"
-    assert told[3].startswith("look for     ")
+    assert result[2] == "scenario     A session lives on, but its polls are never answered again.\n"
+    assert result[3].startswith("look for     ")
     assert rest == [
         "✗ mute-session: 0 jobs done, 0 failed, 0 waiting; no rule broken",
-        "  never came to it: the session goes mute",
+        "  not reached: the session goes mute",
     ]

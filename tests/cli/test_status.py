@@ -25,7 +25,7 @@ def one(name: str = "linux", **more: object) -> ScaleSetStatus:
 
 @pytest.fixture
 def daemon():
-    """`daemon(sets…)` serves the health port of a daemon with these sets; returns the port."""
+    """`daemon(sets…)` serves the health port of a daemon with these scale sets; returns the port."""
     closing = []
 
     def serve(*sets: ScaleSetStatus, app=None, **more: object) -> int:
@@ -60,14 +60,14 @@ def test_the_first_line_is_version_and_uptime_then_a_table(runner, daemon):
     assert lines[3].split()[0] == "other"
 
 
-def test_json_is_the_endpoint_s_own_answer(runner, daemon):
+def test_json_is_the_answer_of_the_endpoint(runner, daemon):
     value = runner("status", "--health-port", str(daemon(one())), "--json").json
 
     assert value["version"] == "1.2.3"
     assert value["scale_sets"][0]["name"] == "linux"
 
 
-def test_below_the_table_stands_what_is_not_as_it_should_be(runner, daemon):
+def test_problems_are_listed_below_the_table(runner, daemon):
     unmet = (UnmetDemand(Unmet.BACKEND_DOWN, 3, "engine away"),)
     port = daemon(one(state=SetState.DEGRADED, reason="no engine", unmet=unmet))
 
@@ -87,13 +87,13 @@ def test_sets_of_one_name_are_told_apart(runner, daemon):
     assert URL in runner("status", "--health-port", str(daemon(one(), one()))).out
 
 
-def test_a_name_can_neither_move_the_cursor_nor_forge_a_line(runner, daemon):
+def test_a_name_cannot_move_the_cursor_or_forge_a_line(runner, daemon):
     out = runner("status", "--health-port", str(daemon(one("a\x1b[2J\nb[red]")))).out
 
     assert "a\\x1b[2J\\nb[red]" in out
 
 
-def test_nothing_that_answers_is_one_clear_line_with_cures(runner, daemon):
+def test_no_answer_is_one_line_with_fixes(runner, daemon):
     listener = bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
     listener.close()
@@ -101,24 +101,26 @@ def test_nothing_that_answers_is_one_clear_line_with_cures(runner, daemon):
     ended = runner("status", "--health-port", str(port))
 
     assert ended.code == 1
-    assert ended.err.startswith(f"error: no runner answers at http://127.0.0.1:{port}: connection refused\n")
+    assert ended.err.startswith(
+        f"error: no runner daemon answers at http://127.0.0.1:{port}: connection refused\n"
+    )
     assert "runner run" in ended.err
     assert ended.out == ""
 
 
 @pytest.mark.parametrize("body", [b"hello", b"[]", b'{"scale_sets": 3}', b"\xff"])
-def test_a_stranger_on_the_port_is_called_one(runner, daemon, body):
-    def stranger(environ, start_response):
+def test_another_program_on_the_port_is_reported(runner, daemon, body):
+    def other_program(environ, start_response):
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
-    ended = runner("status", "--health-port", str(daemon(app=stranger)))
+    ended = runner("status", "--health-port", str(daemon(app=other_program)))
 
     assert ended.code == 1
-    assert "is not a runner" in ended.err
+    assert "is not a runner daemon" in ended.err
 
 
-def test_the_go_tool_s_answer_is_shown_as_far_as_it_goes(runner, daemon):
+def test_missing_values_in_the_answer_of_the_go_tool_are_dashes(runner, daemon):
     body = json.dumps(
         {
             "status": "ok",
@@ -138,7 +140,7 @@ def test_the_go_tool_s_answer_is_shown_as_far_as_it_goes(runner, daemon):
     assert lines[2].split() == ["old", "1", "0", "-", "-", "-", "2", "-", "-"]
 
 
-def test_the_port_is_the_configuration_s_even_where_the_rest_of_it_cannot_be_used(runner, daemon, tmp_path):
+def test_the_port_is_read_even_from_an_invalid_configuration(runner, daemon, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text(f'name = "x"\ntoken = "env:NOT_SET"\nhealth-port = {daemon(one())}\n')
 
@@ -146,7 +148,7 @@ def test_the_port_is_the_configuration_s_even_where_the_rest_of_it_cannot_be_use
     assert runner("--config", str(path), "status").code == 0
 
 
-def test_an_address_is_taken_with_and_without_its_scheme_and_path(runner, daemon):
+def test_an_address_is_accepted_with_and_without_scheme_and_path(runner, daemon):
     port = daemon(one())
 
     for url in (f"http://127.0.0.1:{port}", f"127.0.0.1:{port}", f"http://127.0.0.1:{port}/healthz"):
@@ -157,29 +159,31 @@ def test_an_address_is_taken_with_and_without_its_scheme_and_path(runner, daemon
     ("host", "address"),
     [("", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.0.0.1", "10.0.0.1"), ("box", "box")],
 )
-def test_a_daemon_that_listens_everywhere_is_asked_over_loopback(host, address):
+def test_a_daemon_on_all_addresses_is_reached_over_loopback(host, address):
     assert _address(host, 1) == f"http://{address}:1"
 
 
 @pytest.mark.parametrize(
     "url", ["", "file:///etc/passwd", "ftp://box", "http://[", "http://a b", "box:99999"]
 )
-def test_what_can_be_no_daemon_s_address_is_wrong_usage(runner, url):
+def test_an_invalid_address_is_wrong_usage(runner, url):
     ended = runner("status", "--url", url)
 
     assert ended.code == 2
-    assert "is no address such as http://build-1:8080" in ended.err
+    assert "is not an address such as http://build-1:8080" in ended.err
 
 
-def test_a_named_configuration_that_cannot_be_read_is_said_before_another_port_is_asked(runner, tmp_path):
+def test_a_given_configuration_that_cannot_be_read_is_reported_before_the_default_port_is_tried(
+    runner, tmp_path
+):
     missing = tmp_path / "none.toml"
 
     first = runner("status", "--config", str(missing)).err.splitlines()[0]
 
-    assert first == f"⚠ {missing}: there is no such file; looking at port 8080"
+    assert first == f"⚠ {missing}: there is no such file; trying port 8080"
 
 
-def test_a_configuration_without_a_health_port_is_one_line_with_the_cure(runner, tmp_path):
+def test_a_configuration_without_health_server_is_an_error_with_a_fix(runner, tmp_path):
     path = tmp_path / "config.toml"
     path.write_text("health-port = 0\n")
 
@@ -191,19 +195,19 @@ def test_a_configuration_without_a_health_port_is_one_line_with_the_cure(runner,
 
 
 def on_terminal(words: list[str], env: dict[str, str]) -> str:
-    """What a command prints on a terminal of its own."""
+    """What a command prints on a terminal."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "runscaler", *words]
     subprocess.run(command, stdout=theirs, stderr=theirs, stdin=theirs, env=env, timeout=60, check=False)
     os.close(theirs)
-    said = b""
+    output = b""
     try:
         while part := os.read(ours, 65536):
-            said += part
-    except OSError:  # Linux says EIO where others say end of file
+            output += part
+    except OSError:  # Linux reports EIO where others report end of file
         pass
     os.close(ours)
-    return said.decode()
+    return output.decode()
 
 
 def test_on_a_narrow_terminal_nothing_is_cut_off(daemon):
@@ -214,7 +218,7 @@ def test_on_a_narrow_terminal_nothing_is_cut_off(daemon):
     assert {"STATE", "standby"} <= set(shown.split())
 
 
-def test_at_eighty_columns_numbers_and_headers_stay_whole_and_names_are_folded(daemon):
+def test_at_eighty_columns_numbers_and_headers_are_whole_and_names_are_wrapped(daemon):
     long = one("a-scale-set-with-a-long-name-of-its-own", busy=12, total=120, max=1000, assigned_jobs=1234)
     words = ["status", "--health-port", str(daemon(long, one("b", state=SetState.DEGRADED)))]
 
@@ -227,7 +231,7 @@ def test_at_eighty_columns_numbers_and_headers_stay_whole_and_names_are_folded(d
     assert "degraded" in shown.split()
 
 
-def test_colour_is_for_terminals_that_want_it(daemon):
+def test_colour_only_on_a_terminal_without_no_color(daemon):
     words = ["status", "--health-port", str(daemon(one()))]
     env = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "120"}
     env.pop("NO_COLOR", None)

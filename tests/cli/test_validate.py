@@ -27,7 +27,7 @@ def no_token(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_good_configuration_is_one_line_a_set(runner, good):
+def test_a_valid_configuration_is_one_line_per_scale_set(runner, good):
     ended = runner("validate", "--offline", "--config", good)
 
     assert ended.code == 0
@@ -35,13 +35,13 @@ def test_a_good_configuration_is_one_line_a_set(runner, good):
 
 
 @pytest.mark.parametrize("order", ["before", "behind"])
-def test_the_configuration_may_be_named_before_or_behind_the_command(runner, good, order):
+def test_config_is_accepted_before_and_after_the_command(runner, good, order):
     words = ["--config", good, "validate"] if order == "before" else ["validate", "--config", good]
 
     assert runner(*words, "--offline").code == 0
 
 
-def test_json_has_the_verdict_the_findings_and_the_effective_settings(runner, good):
+def test_json_has_the_result_the_findings_and_the_effective_settings(runner, good):
     value = runner("validate", "--offline", "--json", "--config", good).json
 
     assert value["ok"] is True
@@ -58,7 +58,7 @@ def test_secrets_are_masked(runner, good):
     assert ended.json["scale_sets"][0]["token"] == "********"
 
 
-def test_all_problems_are_told_in_one_run_with_their_cures(runner, file):
+def test_all_problems_are_shown_in_one_run_with_their_fixes(runner, file):
     path = file('url = "https://github.com/my-org"\nnaem = "linux"\nmax-runners = "lots"\n')
 
     ended = runner("validate", "--offline", "--config", path)
@@ -70,7 +70,7 @@ def test_all_problems_are_told_in_one_run_with_their_cures(runner, file):
     assert "Traceback" not in ended.err
 
 
-def test_problems_of_a_broken_file_are_json_too(runner, file):
+def test_problems_of_an_invalid_file_are_json_too(runner, file):
     ended = runner("validate", "--offline", "--json", "--config", file("name = ["))
 
     assert ended.code == 1
@@ -79,7 +79,7 @@ def test_problems_of_a_broken_file_are_json_too(runner, file):
     assert ended.json["findings"]
 
 
-def test_a_feature_that_is_not_built_is_an_error(runner, file):
+def test_a_feature_that_this_version_lacks_is_an_error(runner, file):
     text = f'url = "https://github.com/o"\nname = "mac"\ntoken = "{TOKEN}"\nbackend = "orchard"\n'
     path = file(text + 'runner-image = "x"\n[orchard]\nurl = "https://orchard.example"\ntoken = "t"\n')
 
@@ -89,7 +89,7 @@ def test_a_feature_that_is_not_built_is_an_error(runner, file):
     assert "not available in this version" in ended.out
 
 
-def test_run_refuses_what_is_not_built_before_anything_starts(runner, file):
+def test_run_rejects_missing_features_before_anything_starts(runner, file):
     text = f'url = "https://github.com/o"\nname = "n"\ntoken = "{TOKEN}"\n[docker]\npool-size = 3\n'
 
     ended = runner("run", "--config", file(text))
@@ -99,7 +99,7 @@ def test_run_refuses_what_is_not_built_before_anything_starts(runner, file):
     assert ended.out == ""
 
 
-def test_an_engine_that_is_away_is_a_finding_with_its_cure(runner, good, tmp_path):
+def test_an_unreachable_engine_is_a_finding_with_a_fix(runner, good, tmp_path):
     words = ("validate", "--config", good, "--docker-socket", str(tmp_path / "none.sock"))
 
     ended = runner(*words)
@@ -108,7 +108,7 @@ def test_an_engine_that_is_away_is_a_finding_with_its_cure(runner, good, tmp_pat
     assert "none.sock" in ended.out
 
 
-def test_a_dry_run_looks_at_the_same_and_starts_nothing(runner, good, tmp_path):
+def test_a_dry_run_runs_the_same_checks_and_starts_nothing(runner, good, tmp_path):
     ended = runner("run", "--dry-run", "--config", good, "--docker-socket", str(tmp_path / "none.sock"))
 
     assert ended.code == 1
@@ -129,7 +129,7 @@ def test_a_configuration_without_a_command_means_run_too(runner, file):
     assert ended.code == 1
 
 
-def test_nothing_at_all_says_where_to_begin(runner, tmp_path, monkeypatch):
+def test_without_configuration_the_error_says_how_to_begin(runner, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
 
@@ -139,7 +139,7 @@ def test_nothing_at_all_says_where_to_begin(runner, tmp_path, monkeypatch):
     assert "write url, name and token into ./config.toml" in ended.err
 
 
-def test_the_flags_of_tart_are_taken_and_too_large_numbers_are_warned_about(runner, good):
+def test_the_flags_of_tart_are_accepted_and_too_large_numbers_are_warned_about(runner, good):
     sizes = ("--tart-cpu", "4", "--tart-memory", "8192", "--tart-pool-size", "3")
     others = ("--backend", "tart", "--runner-image", "vm", "--tart-runner-dir", "/opt/runner")
 

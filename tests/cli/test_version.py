@@ -6,7 +6,7 @@ import types
 import runscaler
 
 
-def test_short_is_the_number_alone(runner):
+def test_short_prints_only_the_number(runner):
     assert runner("version", "--short").out == f"{runscaler.__version__}\n"
 
 
@@ -35,7 +35,7 @@ def test_a_release_build_knows_its_commit_and_date(runner, monkeypatch):
     assert (facts["commit"], facts["date"]) == ("abc1234", "2026-01-02T03:04:05Z")
 
 
-def test_without_a_build_they_are_unknown(runner):
+def test_without_a_release_build_commit_and_date_are_unknown(runner):
     facts = runner("version", "--json").json
 
     assert (facts["commit"], facts["date"]) == ("unknown", "unknown")

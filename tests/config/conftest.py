@@ -28,7 +28,7 @@ class Load(Protocol):
     ) -> Config: ...
 
 
-class Complaints(Protocol):
+class Lines(Protocol):
     def __call__(
         self,
         text: str,
@@ -40,7 +40,7 @@ class Complaints(Protocol):
 
 @pytest.fixture
 def locations(tmp_path: Path) -> Locations:
-    """Places of our own, none of which holds a file yet."""
+    """Default locations in the test's directory; none of the files exists yet."""
     return Locations(
         tmp_path / "here/config.toml",
         tmp_path / "home/config.toml",
@@ -51,7 +51,7 @@ def locations(tmp_path: Path) -> Locations:
 
 @pytest.fixture
 def load(tmp_path: Path, locations: Locations) -> Load:
-    """Loads a text as config.toml; the environment holds a token unless told otherwise."""
+    """Loads a text as config.toml. The environment contains a token unless `environ` is given."""
 
     def _load(
         text: str,
@@ -70,10 +70,10 @@ def load(tmp_path: Path, locations: Locations) -> Load:
 
 
 @pytest.fixture
-def complaints(load: Load, tmp_path: Path) -> Complaints:
-    """The error lines about a text, with the file's name without its folder."""
+def error_lines(load: Load, tmp_path: Path) -> Lines:
+    """The error messages for a text, with the name of the file instead of its path."""
 
-    def _complaints(
+    def _error_lines(
         text: str,
         *,
         flags: Mapping[str, object] | None = None,
@@ -83,14 +83,14 @@ def complaints(load: Load, tmp_path: Path) -> Complaints:
             load(text, flags=flags, environ=environ)
         return [finding.message.replace(f"{tmp_path}/", "") for finding in caught.value.findings]
 
-    return _complaints
+    return _error_lines
 
 
 @pytest.fixture
-def murmurs(load: Load, tmp_path: Path) -> Complaints:
-    """The warnings about a text, with the file's name without its folder."""
+def warning_lines(load: Load, tmp_path: Path) -> Lines:
+    """The warnings for a text, with the name of the file instead of its path."""
 
-    def _murmurs(
+    def _warning_lines(
         text: str,
         *,
         flags: Mapping[str, object] | None = None,
@@ -99,4 +99,4 @@ def murmurs(load: Load, tmp_path: Path) -> Complaints:
         config = load(text, flags=flags, environ=environ)
         return [finding.message.replace(f"{tmp_path}/", "") for finding in config.warnings]
 
-    return _murmurs
+    return _warning_lines

@@ -12,7 +12,7 @@ from runscaler.errors import ConfigError, UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Complaints, Load
+    from conftest import Lines, Load
 
     from runscaler.config.model import Config
 
@@ -33,21 +33,21 @@ def tokens(config: Config) -> list[str]:
     return [settings.token.reveal() if settings.token else "" for settings in config.scale_sets]
 
 
-def test_the_flag_comes_first_and_says_so(load: Load) -> None:
+def test_the_flag_overrides_the_variable_with_a_warning(load: Load) -> None:
     config = load(f'{SINGLE}token = "own"', flags={"token": "flag"}, environ={"RUNNER_TOKEN": "variable"})
 
     assert tokens(config) == ["flag"]
-    assert config.warnings[0].message == "the token of --token is used, not that of RUNNER_TOKEN"
+    assert config.warnings[0].message == "using the token of --token, not that of RUNNER_TOKEN"
 
 
-def test_the_variable_comes_before_the_file_and_says_so(load: Load, tmp_path: Path) -> None:
+def test_the_variable_overrides_the_file_with_a_warning(load: Load, tmp_path: Path) -> None:
     config = load(f'{SINGLE}token = "own"', environ={"RUNNER_TOKEN": "variable"})
 
     assert tokens(config) == ["variable"]
     assert config.warnings[0].message.endswith("config.toml:3")
 
 
-def test_sources_that_agree_need_no_line(load: Load) -> None:
+def test_equal_sources_cause_no_warning(load: Load) -> None:
     for own in ("same", "env:RUNNER_TOKEN", "env:UNSET"):
         assert load(f'{SINGLE}token = "{own}"', environ={"RUNNER_TOKEN": "same"}).warnings == ()
 
@@ -56,12 +56,12 @@ def test_sources_that_agree_need_no_line(load: Load) -> None:
     ("token", "why"),
     [
         ("env:", "env: names no variable"),
-        ("file:~nobody-here/x", "file:~nobody-here/x: the home directory of ~nobody-here is not known"),
-        ("file:a\\u0000b", "file:a\0b: it has a NUL character in it"),
+        ("file:~nobody-here/x", "file:~nobody-here/x: the home directory of ~nobody-here is unknown"),
+        ("file:a\\u0000b", "file:a\0b: it contains a NUL character"),
     ],
 )
-def test_a_reference_that_leads_nowhere_says_why(complaints: Complaints, token: str, why: str) -> None:
-    assert complaints(f'{SINGLE}token = "{token}"\n', environ={}) == [f"config.toml:3: token = {why}"]
+def test_a_reference_that_cannot_be_resolved_says_why(error_lines: Lines, token: str, why: str) -> None:
+    assert error_lines(f'{SINGLE}token = "{token}"\n', environ={}) == [f"config.toml:3: token = {why}"]
 
 
 def test_a_value_may_name_a_variable_or_a_file(load: Load, tmp_path: Path) -> None:
@@ -74,23 +74,21 @@ def test_a_value_may_name_a_variable_or_a_file(load: Load, tmp_path: Path) -> No
     assert tokens(load(f'{SINGLE}token = "file:token"', environ={})) == ["from-file"]
 
 
-def test_an_unset_variable_is_an_error_only_where_it_would_be_used(
-    load: Load, complaints: Complaints
-) -> None:
+def test_an_unset_variable_is_an_error_only_where_it_would_be_used(load: Load, error_lines: Lines) -> None:
     text = f'{SINGLE}token = "env:NOPE"'
 
-    assert complaints(text, environ={}) == ["config.toml:3: token = env:NOPE: the variable NOPE is not set"]
+    assert error_lines(text, environ={}) == ["config.toml:3: token = env:NOPE: the variable NOPE is not set"]
     assert tokens(load(text, environ={"RUNNER_TOKEN": "x"})) == ["x"]
 
 
-def test_a_file_that_is_not_there_or_empty_is_an_error(complaints: Complaints, tmp_path: Path) -> None:
+def test_a_missing_or_empty_file_is_an_error(error_lines: Lines, tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n")
 
-    assert "cannot be read: No such file" in complaints(f'{SINGLE}token = "file:none"', environ={})[0]
-    assert "the file is empty" in complaints(f'{SINGLE}token = "file:empty"', environ={})[0]
+    assert "cannot be read: No such file" in error_lines(f'{SINGLE}token = "file:none"', environ={})[0]
+    assert "the file is empty" in error_lines(f'{SINGLE}token = "file:empty"', environ={})[0]
 
 
-def test_no_token_at_all_says_what_to_do(load: Load) -> None:
+def test_a_missing_token_is_an_error_with_fixes(load: Load) -> None:
     with pytest.raises(ConfigError) as caught:
         load(SINGLE, environ={})
 
@@ -99,32 +97,32 @@ def test_no_token_at_all_says_what_to_do(load: Load) -> None:
     assert finding.fixes[0] == "set the variable RUNNER_TOKEN"
 
 
-def test_the_old_variable_serves_where_nothing_else_does(load: Load) -> None:
+def test_the_deprecated_variable_is_used_if_there_is_nothing_else(load: Load) -> None:
     old = {"RUNSCALER_TOKEN": "old"}
 
     alone = load(SINGLE, environ=old)
 
     assert tokens(alone) == ["old"]
-    assert alone.warnings[0].message.startswith("RUNSCALER_TOKEN: this name is old")
+    assert alone.warnings[0].message.startswith("RUNSCALER_TOKEN: this variable is deprecated")
     assert tokens(load(f'{SINGLE}token = "own"', environ=old)) == ["own"]
     assert tokens(load(SINGLE, environ={**old, "RUNNER_TOKEN": "new"})) == ["new"]
 
 
-def test_with_several_sets_own_tokens_win_and_the_variable_serves_the_rest(load: Load) -> None:
+def test_with_several_sets_own_tokens_win_and_the_others_use_the_variable(load: Load) -> None:
     config = load(MULTI, environ={"ONE": "first", "RUNNER_TOKEN": "variable"})
 
     assert tokens(config) == ["first", "variable"]
-    assert config.warnings[0].message == "RUNNER_TOKEN serves b: own tokens are kept by a"
+    assert config.warnings[0].message == "RUNNER_TOKEN is used for b; scale sets with their own token: a"
 
 
-def test_with_several_sets_an_own_unset_token_is_never_replaced(complaints: Complaints) -> None:
-    lines = complaints(MULTI, environ={"RUNNER_TOKEN": "variable"})
+def test_with_several_sets_an_own_unset_token_is_never_replaced(error_lines: Lines) -> None:
+    lines = error_lines(MULTI, environ={"RUNNER_TOKEN": "variable"})
 
     assert lines == ["config.toml:4: token = env:ONE: the variable ONE is not set"]
 
 
-def test_with_several_sets_each_without_a_token_is_named(complaints: Complaints) -> None:
-    assert complaints(MULTI, environ={"ONE": "x"}) == [
+def test_with_several_sets_each_without_a_token_is_named(error_lines: Lines) -> None:
+    assert error_lines(MULTI, environ={"ONE": "x"}) == [
         "config.toml:6: the scale set b has no token, and RUNNER_TOKEN is not set"
     ]
 
@@ -136,23 +134,23 @@ def test_an_identity_flag_beside_scale_sets_is_wrong_usage(load: Load, flag: str
     with pytest.raises(UsageError) as caught:
         load(MULTI, flags={flag: value}, environ={"RUNNER_TOKEN": "x", "ONE": "y"})
 
-    assert str(caught.value).startswith(f"--{flag}: not with [[scaleset]] in the configuration")
+    assert str(caught.value).startswith(f"--{flag}: cannot be used with [[scaleset]] in the configuration")
 
 
-def test_a_token_that_others_may_read_is_warned_about(tmp_path: Path) -> None:
+def test_a_token_that_others_can_read_is_warned_about(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(f'{SINGLE}token = "ghp_secret"\n')
     path.chmod(0o640)
 
     (warning,) = load_config(path, environ={}).warnings
 
-    assert "the token stands here in clear, and other users may read this file" in warning.message
+    assert "the token is written here in plain text, and other users can read this file" in warning.message
     assert "ghp_secret" not in warning.message
     path.chmod(0o600)
     assert load_config(path, environ={}).warnings == ()
 
 
-def test_a_reference_that_others_may_read_is_no_secret(tmp_path: Path) -> None:
+def test_a_reference_that_others_can_read_is_not_warned_about(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(f'{SINGLE}token = "env:MINE"\n')
     path.chmod(0o644)
@@ -160,23 +158,25 @@ def test_a_reference_that_others_may_read_is_no_secret(tmp_path: Path) -> None:
     assert load_config(path, environ={"MINE": "x"}).warnings == ()
 
 
-def test_a_broken_token_is_told_without_showing_it(complaints: Complaints) -> None:
-    (line,) = complaints(f'{SINGLE}token = "ghp hunter2"', environ={})
+def test_an_invalid_token_is_reported_without_showing_it(error_lines: Lines) -> None:
+    (line,) = error_lines(f'{SINGLE}token = "ghp hunter2"', environ={})
 
-    assert line == "config.toml:3: the token holds blanks, line breaks or signs that no token has"
-
-
-def test_a_token_of_a_wrong_type_is_masked(complaints: Complaints) -> None:
-    (line,) = complaints(f'{SINGLE}token = ["hunter2"]', environ={})
-
-    assert line == "config.toml:3: token: ******** is not accepted, only a token, env:NAME or file:PATH"
+    assert (
+        line == "config.toml:3: the token contains spaces, line breaks or other characters that no token has"
+    )
 
 
-def test_token_and_app_exclude_each_other(complaints: Complaints) -> None:
+def test_a_token_of_a_wrong_type_is_masked(error_lines: Lines) -> None:
+    (line,) = error_lines(f'{SINGLE}token = ["hunter2"]', environ={})
+
+    assert line == "config.toml:3: token: ******** is not valid: expected a token, env:NAME or file:PATH"
+
+
+def test_token_and_app_exclude_each_other(error_lines: Lines) -> None:
     app = '[app]\nclient-id = "x"\ninstallation-id = 1\nprivate-key = "k"\n'
 
-    assert complaints(f'{SINGLE}token = "x"\n{app}', environ={}) == [
-        "config.toml:3: token beside [app]: give one of them"
+    assert error_lines(f'{SINGLE}token = "x"\n{app}', environ={}) == [
+        "config.toml:3: both token and [app] are set: use only one of them"
     ]
 
 
@@ -187,9 +187,9 @@ def test_the_flag_replaces_the_app_and_the_variable_does_not(load: Load) -> None
     by_app = load(f"{SINGLE}{app}", environ={"RUNNER_TOKEN": "x", "UNSET": "key"})
 
     assert (tokens(by_flag), by_flag.scale_sets[0].app) == (["flag"], None)
-    assert by_flag.warnings[0].message == "--token is used, not the GitHub App of [app]"
+    assert by_flag.warnings[0].message == "using --token, not the GitHub App of [app]"
     assert tokens(by_app) == [""]
-    assert by_app.warnings[0].message == "the GitHub App of [app] is used, not RUNNER_TOKEN"
+    assert by_app.warnings[0].message == "using the GitHub App of [app], not RUNNER_TOKEN"
 
 
 def test_registry_credentials_are_resolved_where_the_backend_uses_them(load: Load) -> None:
@@ -204,7 +204,7 @@ def test_registry_credentials_are_resolved_where_the_backend_uses_them(load: Loa
     load(f'backend = "process"\n{text}', environ={"RUNNER_TOKEN": "x"})
 
 
-def test_nothing_that_is_said_holds_a_secret(load: Load) -> None:
+def test_no_message_contains_a_secret(load: Load) -> None:
     text = f"""\
 {SINGLE}token = "hunter2 hunter2"
 proxy = "ftp://me:hunter2@proxy"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from runscaler.config.base import Scope
 from runscaler.config.flags import flags
-from runscaler.config.keys import Scope
 from runscaler.config.schema import Kind
 
 SPEC = """
@@ -12,13 +12,13 @@ SPEC = """
 """
 
 
-def test_the_flags_are_those_of_the_spec_each_once() -> None:
+def test_the_flags_are_exactly_the_documented_ones() -> None:
     names = [f"--{flag.name}" for flag in flags()]
 
     assert sorted(names) == sorted(SPEC.split())
 
 
-def test_a_flag_knows_its_key_and_how_it_is_read() -> None:
+def test_a_flag_has_its_key_and_its_type() -> None:
     by_name = {flag.name: flag for flag in flags()}
 
     assert by_name["docker-memory"].path == ("docker", "memory")
@@ -29,7 +29,7 @@ def test_a_flag_knows_its_key_and_how_it_is_read() -> None:
     assert by_name["labels"].is_list
     assert by_name["min-runners"].scope is Scope.IDENTITY
     assert by_name["health-port"].scope is Scope.GLOBAL
-    assert {name for name, flag in by_name.items() if flag.is_switch} == {"dind", "dry-run"}
+    assert {name for name, flag in by_name.items() if flag.is_boolean} == {"dind", "dry-run"}
 
 
 def test_every_flag_has_a_sentence_of_help() -> None:

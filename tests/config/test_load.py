@@ -1,4 +1,4 @@
-"""Sources and their order, whole-file errors, types and values (docs/behaviour.md § 4.1, 4.2)."""
+"""Sources and their precedence, invalid files, types and values (docs/behaviour.md § 4.1, 4.2)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runscaler.config.load import load_config
 from runscaler.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from conftest import Complaints, Load
+    from conftest import Lines, Load
 
     from runscaler.config.sources import Locations
 
@@ -43,7 +43,7 @@ def test_a_small_file_gives_one_scale_set_with_all_defaults(load: Load) -> None:
     assert config.warnings == ()
 
 
-def test_five_mistakes_show_five_lines(complaints: Complaints) -> None:
+def test_five_mistakes_are_five_error_lines(error_lines: Lines) -> None:
     text = """\
 url = "github.com/my-org"
 name = "linux"
@@ -55,101 +55,104 @@ memory = "lots"
 dind = "maybe"
 """
 
-    assert complaints(text) == [
-        'config.toml:1: url: "github.com/my-org" is not accepted: it has no scheme',
+    assert error_lines(text) == [
+        'config.toml:1: url: "github.com/my-org" is not valid: it has no scheme',
         "config.toml:3: unknown key max-runers; did you mean max-runners?",
         (
-            'config.toml:4: idle-timeout: "soon" is not accepted, only a duration such as "90s", "10m" or '
+            'config.toml:4: idle-timeout: "soon" is not valid: expected a duration such as "90s", "10m" or '
             '"6h30m", or whole seconds'
         ),
-        'config.toml:7: [docker] memory: "lots" is not accepted, only a whole number of at least 0',
-        'config.toml:8: [docker] dind: "maybe" is not accepted, only true, false or "sidecar"',
+        'config.toml:7: [docker] memory: "lots" is not valid: expected a whole number of at least 0',
+        'config.toml:8: [docker] dind: "maybe" is not valid: expected true, false or "sidecar"',
     ]
 
 
 @pytest.mark.parametrize(
-    ("line", "complaint"),
+    ("line", "message"),
     [
-        ("max-runners = 0", "max-runners: 0 is not accepted, only a whole number of at least 1"),
+        ("max-runners = 0", "max-runners: 0 is not valid: expected a whole number of at least 1"),
         (
             "max-runners = 1000000000",
-            "max-runners: 1000000000 is not accepted (it is above 100000), only a whole number of at least 1",
+            (
+                "max-runners: 1000000000 is not valid (it is above 100000): "
+                "expected a whole number of at least 1"
+            ),
         ),
         (
             'state-dir = "~nobody-here/x"',
             (
-                'state-dir: "~nobody-here/x" is not accepted (the home directory of ~nobody-here is not '
-                "known), only a directory"
+                'state-dir: "~nobody-here/x" is not valid (the home directory of ~nobody-here is '
+                "unknown): expected a directory"
             ),
         ),
         (
             'state-dir = "a\\u0000"',
-            'state-dir: "a\\u0000" is not accepted (it has a NUL character in it), only a directory',
+            'state-dir: "a\\u0000" is not valid (it contains a NUL character): expected a directory',
         ),
-        ("max-runners = true", "max-runners: true is not accepted, only a whole number of at least 1"),
-        ("max-runners = 1.5", "max-runners: 1.5 is not accepted, only a whole number of at least 1"),
+        ("max-runners = true", "max-runners: true is not valid: expected a whole number of at least 1"),
+        ("max-runners = 1.5", "max-runners: 1.5 is not valid: expected a whole number of at least 1"),
         ("min-runners = 11", "min-runners: 11 is above max-runners (10)"),
-        ("min-runners = -1", "min-runners: -1 is not accepted, only a whole number from 0 to max-runners"),
-        ("health-port = 70000", "health-port: 70000 is not accepted, only a port from 0 to 65535"),
-        ('log-level = "loud"', 'log-level: "loud" is not accepted, only debug, info, warn or error'),
-        ('on-exit = "stay"', 'on-exit: "stay" is not accepted, only remove or keep'),
-        ("dry-run = 1", "dry-run: 1 is not accepted, only true or false"),
-        ("labels = 5", "labels: 5 is not accepted, only a list of texts"),
-        ('labels = ["a", 5]', 'labels: ["a", 5] is not accepted, only a list of texts'),
-        ("runner-group = 1", "runner-group: 1 is not accepted, only a text"),
-        ("docker = 5", "[docker]: 5 is not accepted, only a table"),
-        ("scaleset = 5", "scaleset: 5 is not accepted, only tables that begin with [[scaleset]]"),
+        ("min-runners = -1", "min-runners: -1 is not valid: expected a whole number from 0 to max-runners"),
+        ("health-port = 70000", "health-port: 70000 is not valid: expected a port from 0 to 65535"),
+        ('log-level = "loud"', 'log-level: "loud" is not valid: expected debug, info, warn or error'),
+        ('on-exit = "stay"', 'on-exit: "stay" is not valid: expected remove or keep'),
+        ("dry-run = 1", "dry-run: 1 is not valid: expected true or false"),
+        ("labels = 5", "labels: 5 is not valid: expected a list of strings"),
+        ('labels = ["a", 5]', 'labels: ["a", 5] is not valid: expected a list of strings'),
+        ("runner-group = 1", "runner-group: 1 is not valid: expected a string"),
+        ("docker = 5", "[docker]: 5 is not valid: expected a table"),
+        ("scaleset = 5", "scaleset: 5 is not valid: expected tables that begin with [[scaleset]]"),
         (
             "docker.cpu = nan",
-            "[docker] cpu: nan is not accepted (it is not a finite number), only a number of at least 0",
+            "[docker] cpu: nan is not valid (it is not a finite number): expected a number of at least 0",
         ),
-        ("docker.env = { A = 5 }", "[docker.env] A: 5 is not accepted, only texts"),
+        ("docker.env = { A = 5 }", "[docker.env] A: 5 is not valid: expected strings"),
         (
             'docker.host = "http://x"',
             (
-                '[docker] host: "http://x" is not accepted (it is not the URL of an engine), '
-                "only a URL that begins with unix://, tcp:// or ssh://"
+                '[docker] host: "http://x" is not valid (it is not the URL of an engine): '
+                "expected a URL that begins with unix://, tcp:// or ssh://"
             ),
         ),
         (
             'docker.socket = "tcp://x:1"',
             (
-                '[docker] socket: "tcp://x:1" is not accepted (it is a URL: write it as '
-                "host, not as socket), only the path of a socket"
+                '[docker] socket: "tcp://x:1" is not valid (it is a URL: use host '
+                "instead of socket): expected the path of a socket"
             ),
         ),
         (
             'docker.shared-volume = "shared"',
             (
-                '[docker] shared-volume: "shared" is not accepted (it is not an '
-                "absolute path without colons), only an absolute path in the container, or an empty text"
+                '[docker] shared-volume: "shared" is not valid (it is not an absolute path '
+                "without colons): expected an absolute path in the container, or an empty string"
             ),
         ),
         (
             'metrics.job-labels = ["repo"]',
             (
-                '[metrics] job-labels: ["repo"] is not accepted (no such label: repo), '
-                "only a list of enterprise, organization, repository, job_name, event_name, job_result, "
+                '[metrics] job-labels: ["repo"] is not valid (no such label: repo): '
+                "expected a list of enterprise, organization, repository, job_name, event_name, job_result, "
                 "job_workflow_ref, job_workflow_name, job_workflow_target"
             ),
         ),
         (
             "metrics.job-buckets = [1, 1]",
             (
-                "[metrics] job-buckets: [1, 1] is not accepted (the numbers do not rise, "
-                "or do not begin above 0), only a list of rising numbers above 0"
+                "[metrics] job-buckets: [1, 1] is not valid (the numbers must increase "
+                "and be above 0): expected a list of increasing numbers above 0"
             ),
         ),
     ],
 )
-def test_a_wrong_value_names_key_value_and_what_is_accepted(
-    complaints: Complaints, line: str, complaint: str
+def test_an_invalid_value_is_an_error_with_key_value_and_valid_values(
+    error_lines: Lines, line: str, message: str
 ) -> None:
-    assert complaints(f"{line}\n{MINIMAL}") == [f"config.toml:1: {complaint}"]
+    assert error_lines(f"{line}\n{MINIMAL}") == [f"config.toml:1: {message}"]
 
 
 @pytest.mark.parametrize(
-    ("key", "cure"),
+    ("key", "fix"),
     [
         ("docker.shared-volume-cleanup-interval", "shared-volume-ttl = 0"),
         ("docker.buildx-cleanup-ttl", "buildx-cleanup = false"),
@@ -159,28 +162,30 @@ def test_a_wrong_value_names_key_value_and_what_is_accepted(
         ("tart.cache-cleanup-interval", "cache-cleanup = false"),
     ],
 )
-def test_a_zero_for_a_sweep_names_its_switch(complaints: Complaints, key: str, cure: str) -> None:
-    (line,) = complaints(f"{MINIMAL}{key} = 0")
+def test_zero_for_a_cleanup_interval_names_the_key_that_turns_it_off(
+    error_lines: Lines, key: str, fix: str
+) -> None:
+    (line,) = error_lines(f"{MINIMAL}{key} = 0")
 
-    assert f"to switch it off write {cure}" in line
+    assert f"to turn this off set {fix}" in line
 
 
 @pytest.mark.parametrize("key", ["idle-timeout", "job-timeout", "drain-timeout", "docker.shared-volume-ttl"])
-def test_other_durations_may_be_zero_but_never_negative(load: Load, complaints: Complaints, key: str) -> None:
+def test_other_durations_may_be_zero_but_never_negative(load: Load, error_lines: Lines, key: str) -> None:
     load(f"{MINIMAL}{key} = 0")
 
-    assert "is not accepted" in complaints(f'{MINIMAL}{key} = "-5s"')[0]
-    assert "is not accepted" in complaints(f"{MINIMAL}{key} = -5")[0]
+    assert "is not valid" in error_lines(f'{MINIMAL}{key} = "-5s"')[0]
+    assert "is not valid" in error_lines(f"{MINIMAL}{key} = -5")[0]
 
 
-def test_durations_are_go_texts_or_whole_seconds(load: Load) -> None:
+def test_durations_are_go_style_or_whole_seconds(load: Load) -> None:
     config = load(f'drain-timeout = 45\nidle-timeout = "6h30m"\n{MINIMAL}')
 
     assert (config.drain_timeout, config.scale_sets[0].idle_timeout) == (45, 23400)
 
 
-def test_cache_max_age_is_whole_days(complaints: Complaints) -> None:
-    assert "not a whole number of days" in complaints(f'{MINIMAL}tart.cache-max-age = "36h"')[0]
+def test_cache_max_age_is_whole_days(error_lines: Lines) -> None:
+    assert "not a whole number of days" in error_lines(f'{MINIMAL}tart.cache-max-age = "36h"')[0]
 
 
 def test_sizes_are_bytes_inside(load: Load) -> None:
@@ -190,32 +195,32 @@ def test_sizes_are_bytes_inside(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
+    ("text", "message"),
     [
         ("url = \n", "config.toml:1:7: this is not TOML: invalid value"),
         (
             f"{MINIMAL}[docker\n",
             "config.toml:3:8: this is not TOML: expected ']' at the end of a table declaration",
         ),
-        ('name = "a"\nname = "b"\n', "config.toml:2:11: this is not TOML: this key is given a second time"),
+        ('name = "a"\nname = "b"\n', "config.toml:2:11: this is not TOML: this key is set twice"),
         (
             '[scaleset]\nname = "a"\n[scaleset]\n',
-            "config.toml:3:10: this is not TOML: [scaleset] is there a second time: write [[scaleset]]",
+            "config.toml:3:10: this is not TOML: [scaleset] appears twice: write [[scaleset]]",
         ),
         (
             f"a = {'[' * 5000}{']' * 5000}\n",
-            "config.toml: this is no configuration: its values are nested too deeply",
+            "config.toml: this is not a configuration: its values are nested too deeply",
         ),
         ('name = """a', "config.toml:1:12: this is not TOML: unterminated string"),
     ],
 )
-def test_malformed_toml_gives_file_line_and_column(complaints: Complaints, text: str, complaint: str) -> None:
-    (line,) = complaints(text)
+def test_malformed_toml_gives_file_line_and_column(error_lines: Lines, text: str, message: str) -> None:
+    (line,) = error_lines(text)
 
-    assert line.startswith(complaint)
+    assert line.startswith(message)
 
 
-def test_what_is_not_utf8_gives_line_and_column(tmp_path: Path) -> None:
+def test_invalid_utf8_is_an_error_with_line_and_column(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_bytes(b'name = "linux"\nurl = "\xff"\n')
 
@@ -231,7 +236,7 @@ def test_a_byte_order_mark_and_carriage_returns_do_no_harm(tmp_path: Path) -> No
         load_config(path, environ=TOKEN)
 
 
-def test_a_directory_a_missing_and_an_unreadable_file_are_told_apart(tmp_path: Path) -> None:
+def test_a_directory_and_a_missing_file_are_different_errors(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="this is a directory"):
         load_config(tmp_path, environ=TOKEN)
     with pytest.raises(ConfigError, match="there is no such file"):
@@ -239,7 +244,7 @@ def test_a_directory_a_missing_and_an_unreadable_file_are_told_apart(tmp_path: P
 
 
 def test_the_home_of_a_user_that_does_not_exist_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"~nobody-here/x: the home directory of ~nobody-here is not known"):
+    with pytest.raises(ConfigError, match=r"~nobody-here/x: the home directory of ~nobody-here is unknown"):
         load_config("~nobody-here/x", environ=TOKEN)
 
 
@@ -260,7 +265,7 @@ def test_a_missing_file_is_fine_when_the_flags_suffice(tmp_path: Path, locations
     assert "there is no such file" in config.warnings[0].message
 
 
-def test_the_first_place_with_a_file_counts(locations: Locations) -> None:
+def test_the_first_location_with_a_file_is_used(locations: Locations) -> None:
     order = [locations.local, locations.user, locations.system, locations.legacy]
     for path in reversed(order):
         write(path)
@@ -268,14 +273,14 @@ def test_the_first_place_with_a_file_counts(locations: Locations) -> None:
         assert load_config(environ=TOKEN, locations=locations).path == path
 
 
-def test_a_foreign_file_in_this_directory_is_skipped_with_a_line(locations: Locations) -> None:
+def test_another_programs_file_in_this_directory_is_skipped_with_a_warning(locations: Locations) -> None:
     write(locations.local, 'title = "a blog"\n[params]\nurl = "x"\n')
     write(locations.user)
 
     config = load_config(environ=TOKEN, locations=locations)
 
     assert config.path == locations.user
-    assert "skipped, as none of its keys is runscaler's" in config.warnings[0].message
+    assert "skipped, because it has none of runscaler's keys" in config.warnings[0].message
 
 
 def test_without_search_no_file_is_read(locations: Locations) -> None:
@@ -285,7 +290,7 @@ def test_without_search_no_file_is_read(locations: Locations) -> None:
         load_config(environ=TOKEN, locations=locations, search=False)
 
 
-def test_nothing_at_all_says_where_was_looked_and_what_to_do(locations: Locations) -> None:
+def test_a_missing_configuration_is_an_error_with_the_locations_and_fixes(locations: Locations) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(environ={}, locations=locations)
 
@@ -293,7 +298,7 @@ def test_nothing_at_all_says_where_was_looked_and_what_to_do(locations: Location
     assert "write url, name and token into ./config.toml" in caught.value.findings[0].fixes
 
 
-def test_the_legacy_place_only_warns_of_keys_it_does_not_know(locations: Locations) -> None:
+def test_unknown_keys_in_the_legacy_file_are_only_warned_about(locations: Locations) -> None:
     write(locations.legacy, f'{MINIMAL}dind = true\nfoo = 1\n[docker]\nbar = 2\n[tart]\nimage = "x"\n')
 
     config = load_config(environ=TOKEN, locations=locations)
@@ -303,7 +308,7 @@ def test_the_legacy_place_only_warns_of_keys_it_does_not_know(locations: Locatio
     assert [line.split(":")[1] for line in lines[1:]] == ["3", "4", "6", "8"]
 
 
-def test_the_legacy_place_is_known_when_it_is_named_too(locations: Locations) -> None:
+def test_the_legacy_file_is_recognised_when_given_by_path(locations: Locations) -> None:
     path = write(locations.legacy, f"{MINIMAL}foo = 1\n")
 
     config = load_config(path, environ=TOKEN, locations=locations)
@@ -311,7 +316,7 @@ def test_the_legacy_place_is_known_when_it_is_named_too(locations: Locations) ->
     assert len(config.warnings) == 2
 
 
-def test_flags_come_before_the_file(load: Load) -> None:
+def test_flags_override_the_file(load: Load) -> None:
     config = load(
         f'max-runners = 3\nlog-level = "debug"\n{MINIMAL}[docker]\nmemory = 1\ncpu = 2\n',
         flags={
@@ -335,18 +340,18 @@ def test_a_bad_flag_is_wrong_usage_and_a_bad_file_a_failure(load: Load) -> None:
         load(f'{MINIMAL}max-runners = "many"')
 
     assert usage.value.exit_code == 2
-    assert str(usage.value) == '--max-runners: "many" is not accepted, only a whole number of at least 1'
+    assert str(usage.value) == '--max-runners: "many" is not valid: expected a whole number of at least 1'
     assert failure.value.exit_code == 1
 
 
-def test_a_flag_that_breaks_a_rule_between_keys_is_named_once(load: Load) -> None:
+def test_a_flag_that_breaks_a_rule_between_keys_is_reported_once(load: Load) -> None:
     with pytest.raises(UsageError) as usage:
         load(MINIMAL, flags={"min-runners": "5", "max-runners": "2"})
 
     assert str(usage.value) == "--min-runners: 5 is above max-runners (2)"
 
 
-def test_an_unknown_flag_is_a_mistake_of_the_program() -> None:
+def test_an_unknown_flag_is_a_bug_of_the_caller() -> None:
     with pytest.raises(ValueError, match="no flag --bogus"):
         load_config(flags={"bogus": 1}, environ=TOKEN, search=False)
 
@@ -378,56 +383,56 @@ def test_an_unknown_flag_is_a_mistake_of_the_program() -> None:
         ("[[scale-set]]\nx = 1\n", ["config.toml:1: unknown key scale-set; did you mean scaleset?"]),
     ],
 )
-def test_an_unknown_key_gets_the_nearest_known_one(
-    complaints: Complaints, text: str, lines: list[str]
+def test_for_an_unknown_key_a_similar_one_is_suggested(
+    error_lines: Lines, text: str, lines: list[str]
 ) -> None:
-    assert complaints(f"{text}", flags={"url": "https://github.com/o", "name": "n"}) == lines
+    assert error_lines(f"{text}", flags={"url": "https://github.com/o", "name": "n"}) == lines
 
 
-def test_url_and_name_are_required(complaints: Complaints) -> None:
-    assert complaints("max-runners = 1\n") == ["config.toml: url and name are missing"]
-    assert complaints('[[scaleset]]\nname = "a"\n') == ["config.toml:1: url is missing"]
+def test_url_and_name_are_required(error_lines: Lines) -> None:
+    assert error_lines("max-runners = 1\n") == ["config.toml: url and name are missing"]
+    assert error_lines('[[scaleset]]\nname = "a"\n') == ["config.toml:1: url is missing"]
 
 
-def test_a_schedule_is_checked_window_by_window(complaints: Complaints, load: Load) -> None:
+def test_a_schedule_is_checked_window_by_window(error_lines: Lines, load: Load) -> None:
     good = '{ cron = "0 8 * * 1-5", duration = "10h", timezone = "Europe/Berlin", min-runners = 2 }'
     bad = '{ cron = "never", duration = 0, zone = "x" }'
 
     assert load(f"{MINIMAL}schedule = [{good}]").scale_sets[0].schedule[0].min_runners == 2
-    lines = complaints(f"{MINIMAL}schedule = [{bad}]")
+    lines = error_lines(f"{MINIMAL}schedule = [{bad}]")
     assert [line.split(": ")[1:3] for line in lines] == [
         ["schedule, entry 1", "cron"],
         ["schedule, entry 1", "duration"],
         ["schedule, entry 1", "unknown key zone; did you mean timezone?"],
     ]
-    (above,) = complaints(
+    (above,) = error_lines(
         f'{MINIMAL}schedule = [{{ cron = "0 8 * * *", duration = "1h", min-runners = 99 }}]'
     )
     assert above.endswith("schedule, entry 1: min-runners (99) is above max-runners (10)")
 
 
 @pytest.mark.parametrize("backend", ["tart", "orchard"])
-def test_vms_have_no_default_image(complaints: Complaints, load: Load, backend: str) -> None:
+def test_vms_have_no_default_image(error_lines: Lines, load: Load, backend: str) -> None:
     text = f'{MINIMAL}backend = "{backend}"\n'
 
-    assert complaints(text) == [f"config.toml:3: runner-image is missing: {backend} has no default for it"]
+    assert error_lines(text) == [f"config.toml:3: runner-image is missing: there is no default for {backend}"]
     assert load(f'{text}runner-image = "vm"\n').scale_sets[0].runner_image == "vm"
 
 
-def test_an_app_is_never_for_an_enterprise(complaints: Complaints) -> None:
+def test_an_app_is_never_for_an_enterprise(error_lines: Lines) -> None:
     text = """\
 url = "https://github.com/enterprises/big"
 name = "linux"
 app = { client-id = "Iv1", installation-id = 5, private-key = "env:KEY" }
 """
 
-    (line,) = complaints(text, environ={"KEY": "pem"})
+    (line,) = error_lines(text, environ={"KEY": "pem"})
 
     assert line.startswith("config.toml:3: [app] with an enterprise URL")
 
 
-def test_an_incomplete_app_names_what_is_missing(complaints: Complaints) -> None:
-    lines = complaints(f"{MINIMAL}[app]\nclient-id = 123\n")
+def test_an_incomplete_app_names_what_is_missing(error_lines: Lines) -> None:
+    lines = error_lines(f"{MINIMAL}[app]\nclient-id = 123\n")
 
     assert lines == [
         "config.toml:4: [app]: installation-id is missing",
@@ -444,29 +449,29 @@ def test_an_app_id_may_be_a_number(load: Load) -> None:
     assert (settings.app.client_id, settings.app.private_key.reveal()) == ("123", "pem")
 
 
-def test_an_unknown_backend_gets_the_nearest(load: Load) -> None:
+def test_for_an_unknown_backend_a_similar_one_is_suggested(load: Load) -> None:
     with pytest.raises(ConfigError) as caught:
         load(f'{MINIMAL}backend = "dokcer"')
 
     assert caught.value.findings[0].fixes == ("did you mean docker?",)
 
 
-def test_http_beyond_this_host_warns(load: Load) -> None:
+def test_http_to_another_host_is_a_warning(load: Load) -> None:
     text = 'url = "http://ghe.example.com/o"\nname = "n"\n'
 
     assert "in the clear" in load(text).warnings[0].message
 
 
-def test_labels_without_the_name_say_what_will_match(load: Load) -> None:
+def test_labels_without_the_name_are_warned_about(load: Load) -> None:
     config = load(f'{MINIMAL}labels = ["gpu", "x64"]')
 
     assert config.warnings[0].message.endswith(
-        "labels do not hold the name: jobs come with runs-on [gpu, x64], not with linux"
+        "labels does not contain the name: jobs must use runs-on [gpu, x64], not linux"
     )
 
 
-def test_certificate_and_key_go_together(complaints: Complaints) -> None:
-    assert "go together" in complaints(f'{MINIMAL}[docker]\ntls-cert = "x"\n')[0]
+def test_certificate_and_key_must_be_set_together(error_lines: Lines) -> None:
+    assert "must be set together" in error_lines(f'{MINIMAL}[docker]\ntls-cert = "x"\n')[0]
 
 
 def test_more_runners_than_vms_is_warned_about(load: Load) -> None:
@@ -495,7 +500,7 @@ def test_a_larger_pool_than_vms_is_warned_about_where_it_is_set(load: Load) -> N
         ('socket = "/s"\nhost = "unix:///h"', {}, "unix:///h"),
     ],
 )
-def test_docker_host_counts_where_the_file_names_no_engine(
+def test_docker_host_is_used_if_the_file_names_no_engine(
     load: Load, docker: str, environ: dict[str, str], endpoint: str
 ) -> None:
     config = load(f"{MINIMAL}[docker]\n{docker}\n", environ={**TOKEN, **environ})
@@ -515,15 +520,15 @@ def test_docker_host_brings_its_certificates(load: Load) -> None:
     )
 
 
-def test_a_bad_docker_host_is_told(complaints: Complaints) -> None:
-    lines = complaints(MINIMAL, environ={**TOKEN, "DOCKER_HOST": "nowhere"})
+def test_an_invalid_docker_host_is_an_error(error_lines: Lines) -> None:
+    lines = error_lines(MINIMAL, environ={**TOKEN, "DOCKER_HOST": "nowhere"})
 
     assert lines == [
-        'DOCKER_HOST: "nowhere" is not accepted, only a URL that begins with unix://, tcp:// or ssh://'
+        'DOCKER_HOST: "nowhere" is not valid: expected a URL that begins with unix://, tcp:// or ssh://'
     ]
 
 
-def test_dind_mounts_the_engines_own_socket_unless_told(load: Load) -> None:
+def test_dind_mounts_the_socket_of_the_engine_by_default(load: Load) -> None:
     def mounted(docker: str) -> str:
         return load(f"{MINIMAL}[docker]\n{docker}\n").scale_sets[0].docker.dind_path
 
@@ -550,7 +555,7 @@ def test_the_shipped_examples_load() -> None:
     assert single.warnings == ()
 
 
-def test_the_shipped_example_for_a_mac_loads() -> None:
+def test_the_shipped_tart_example_loads() -> None:
     path = Path(__file__).parents[2] / "conf/tart.example.toml"
 
     config = load_config(path, environ={**TOKEN})

@@ -9,7 +9,7 @@ from runscaler.config.masked import masked_globals, masked_settings
 if TYPE_CHECKING:
     from conftest import Load
 
-TEXT = """\
+STRING = """\
 url = "https://github.com/o"
 name = "n"
 token = "hunter2"
@@ -26,8 +26,8 @@ password = "hunter2"
 """
 
 
-def test_settings_are_shown_in_the_configurations_own_keys(load: Load) -> None:
-    (settings,) = load(TEXT, environ={}).scale_sets
+def test_settings_are_shown_with_the_keys_of_the_configuration(load: Load) -> None:
+    (settings,) = load(STRING, environ={}).scale_sets
 
     plain = masked_settings(settings)
 
@@ -42,7 +42,7 @@ def test_settings_are_shown_in_the_configurations_own_keys(load: Load) -> None:
 
 
 def test_no_secret_gets_through(load: Load) -> None:
-    (settings,) = load(TEXT, environ={}).scale_sets
+    (settings,) = load(STRING, environ={}).scale_sets
 
     text = json.dumps(masked_settings(settings))
 
@@ -51,8 +51,8 @@ def test_no_secret_gets_through(load: Load) -> None:
     assert '"http://********@proxy:3128"' in text
 
 
-def test_what_is_shown_can_be_written_back(load: Load) -> None:
-    (settings,) = load(TEXT, environ={}).scale_sets
+def test_shown_settings_can_be_loaded_again(load: Load) -> None:
+    (settings,) = load(STRING, environ={}).scale_sets
     plain = masked_settings(settings)
     lines = [
         f"{key} = {json.dumps(value)}" for key, value in plain.items() if not isinstance(value, dict | list)
@@ -64,8 +64,8 @@ def test_what_is_shown_can_be_written_back(load: Load) -> None:
     assert (again.idle_timeout, again.max_runners) == (settings.idle_timeout, settings.max_runners)
 
 
-def test_the_processs_own_keys_are_shown_too(load: Load) -> None:
-    plain = masked_globals(load(f"health-port = 0\n{TEXT}", environ={}))
+def test_the_global_keys_are_shown_too(load: Load) -> None:
+    plain = masked_globals(load(f"health-port = 0\n{STRING}", environ={}))
 
     assert (plain["health-port"], plain["drain-timeout"]) == (0, "30s")
     assert plain["host"] == {"max-runners": 0, "min-free-memory": 0, "min-free-disk": 0, "max-load": 0.0}

@@ -23,7 +23,7 @@ def test_settings_cannot_be_changed() -> None:
         settings.memory = 1  # type: ignore[misc]
 
 
-def test_equal_settings_are_equal_and_a_changed_token_is_noticed() -> None:
+def test_settings_compare_by_value_including_the_token() -> None:
     def made(token: str) -> ScaleSetSettings:
         return ScaleSetSettings(url="u", name="n", token=Secret(token))
 
@@ -37,7 +37,7 @@ def test_a_secret_is_masked_in_every_rendering() -> None:
     assert "hunter2" not in f"{settings} {settings!r} {settings.model_dump()}"
 
 
-def test_a_refused_value_is_not_repeated() -> None:
+def test_an_invalid_value_is_not_repeated_in_the_error() -> None:
     with pytest.raises(ValidationError) as caught:
         ScaleSetSettings(url="u", name="n", token="hunter2")  # type: ignore[arg-type]
 

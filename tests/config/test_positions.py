@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from runscaler.config.positions import find_positions
 
-TEXT = '''\
+STRING = '''\
 # a comment with = and [brackets]
 plain = 1
 "quoted key" = "a # b"
@@ -69,9 +69,9 @@ cron = "y"'''
     ],
 )
 def test_each_key_is_found_on_its_line(path: tuple[str | int, ...], line: int) -> None:
-    tomllib.loads(TEXT)
+    tomllib.loads(STRING)
 
-    assert find_positions(TEXT).line(path) == line
+    assert find_positions(STRING).line(path) == line
 
 
 KEYS = st.text("abcdefgh-_019", min_size=1, max_size=6)
@@ -92,7 +92,7 @@ VALUES = st.sampled_from(
 
 
 @given(st.dictionaries(KEYS, VALUES, max_size=12))
-def test_any_values_leave_the_lines_of_what_follows_right(pairs: dict[str, str]) -> None:
+def test_lines_are_right_after_any_values(pairs: dict[str, str]) -> None:
     lines, text = {}, ""
     for key, value in pairs.items():
         lines[key] = text.count("\n") + 1

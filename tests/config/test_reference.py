@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runscaler.config.features import IDLE, REFUSED, REFUSED_GLOBALLY
+from runscaler.config.features import REFUSED, REFUSED_GLOBALLY, WITHOUT_EFFECT
 from runscaler.config.reference import reference
-from runscaler.config.schema import top_leaves
+from runscaler.config.schema import top_level_keys
 
 PAGE = Path(__file__).parents[2] / "docs/configuration.md"
 
 
-def test_the_page_is_what_the_model_says() -> None:
+def test_the_page_is_generated_from_the_model() -> None:
     stale = "run: python -m runscaler.config.reference docs/configuration.md"
 
     assert PAGE.read_text("utf-8") == reference(), stale
@@ -19,11 +19,11 @@ def test_what_this_version_lacks_is_marked() -> None:
     page = reference()
     rows = [line for line in page.splitlines() if line.startswith("| `")]
 
-    def marked(name: str, remark: str) -> bool:
-        return any(row.startswith(f"| `{name}` |") and f"**{remark}**" in row for row in rows)
+    def marked(name: str, note: str) -> bool:
+        return any(row.startswith(f"| `{name}` |") and f"**{note}**" in row for row in rows)
 
     assert all(marked(path[-1], "Not in this version") for path in (*REFUSED[1:], *REFUSED_GLOBALLY))
-    assert all(marked(path[-1], "No effect in this version") for path in IDLE)
+    assert all(marked(path[-1], "No effect in this version") for path in WITHOUT_EFFECT)
     assert marked("update-check", "No effect in this version")
     assert marked("backend", "swarm and orchard: not in this version")
     assert not marked("max-runners", "Not in this version")
@@ -32,10 +32,10 @@ def test_what_this_version_lacks_is_marked() -> None:
     assert "## [metrics]\n\nNo effect in this version.\n" in page
 
 
-def test_every_key_has_a_row_and_a_whole_one() -> None:
+def test_every_key_has_a_complete_row() -> None:
     page = reference()
     rows = [line for line in page.splitlines() if line.startswith("| `")]
 
-    assert len(rows) >= len(top_leaves())
-    assert all(f"| `{path[-1]}` |" in page for path in top_leaves())
+    assert len(rows) >= len(top_level_keys())
+    assert all(f"| `{path[-1]}` |" in page for path in top_level_keys())
     assert not any("Undefined" in row or "|  |  |" in row for row in rows)

@@ -24,7 +24,7 @@ LINUX: dict[str, str] = {}
         ),
     ],
 )
-def test_the_path_says_what_is_named(text: str, kind: Kind, path: str) -> None:
+def test_the_kind_follows_from_the_path(text: str, kind: Kind, path: str) -> None:
     url = parse_config_url(text)
 
     assert url.kind is kind
@@ -45,7 +45,7 @@ def test_the_path_says_what_is_named(text: str, kind: Kind, path: str) -> None:
         ("https://ghe.com/o", "https://ghe.com/api/v3"),
     ],
 )
-def test_the_host_says_where_the_api_is(text: str, base: str) -> None:
+def test_the_api_url_follows_from_the_host(text: str, base: str) -> None:
     assert parse_config_url(text).api_base(LINUX) == base
 
 
@@ -55,11 +55,11 @@ def test_the_environment_can_force_an_enterprise_server() -> None:
     assert url.api_base({"GITHUB_ACTIONS_FORCE_GHES": ""}) == "https://github.com/api/v3"
 
 
-def test_the_text_is_what_was_given_without_slashes_around_it() -> None:
+def test_the_text_is_kept_without_surrounding_slashes() -> None:
     assert parse_config_url(" https://GitHub.com/My-Org// ").text == "https://GitHub.com/My-Org"
 
 
-def test_the_names_are_in_their_own_spelling() -> None:
+def test_the_names_keep_their_spelling() -> None:
     repository = parse_config_url("https://github.com/Octo/Cat")
     enterprise = parse_config_url("https://github.com/enterprises/Big")
 
@@ -88,12 +88,12 @@ def test_the_names_are_in_their_own_spelling() -> None:
         ("https://github.com/enterprises/", "names no enterprise", "https://github.com/enterprises/NAME"),
         ("https://github.com/o/r.git", "ends in .git", "https://github.com/o/r"),
         ("https://github.com/o/r/tree/main", "has 4 parts", "https://github.com/o/r"),
-        ("https://github.com/my org", "a blank", ""),
+        ("https://github.com/my org", "a space", ""),
         ("https://github.com:port/o", "not a URL", ""),
         ("https://[::1/o", "not a URL", ""),
     ],
 )
-def test_what_is_no_config_url_is_told_with_a_hint(text: str, reason: str, hint: str) -> None:
+def test_an_invalid_config_url_is_an_error_with_a_hint(text: str, reason: str, hint: str) -> None:
     with pytest.raises(InvalidUrl) as caught:
         parse_config_url(text)
 
@@ -116,6 +116,6 @@ def test_http_on_this_host_is_fine(host: str) -> None:
     assert parse_config_url(f"http://{host}/o").warning == ""
 
 
-def test_http_beyond_this_host_is_warned_about() -> None:
+def test_http_to_another_host_is_warned_about() -> None:
     assert "in the clear" in parse_config_url("http://ghe.example.com/o").warning
     assert parse_config_url("https://ghe.example.com/o").warning == ""

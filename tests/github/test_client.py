@@ -1,9 +1,11 @@
-"""What goes over the wire for each call, and what its golden answers (docs/protocol.md § 4.2, 4.3, 5) become."""
+"""What each call sends, and what becomes of its golden replies (docs/protocol.md § 4.2, 4.3, 5)."""
 
 from __future__ import annotations
 
 import base64
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -29,7 +31,7 @@ from runscaler.names import RunnerName
 
 if TYPE_CHECKING:
     from support.github_client import Client
-    from support.wire_server import Seen
+    from support.wire_server import Conversation, Seen
 
 IDLE = Interrupt()
 ID = ScaleSetId(42)
@@ -61,7 +63,7 @@ KNOWN = RunnerScaleSet(42, "my-runners", 1, "Default", ("my-runners",), COUNTS)
 
 
 def exception(name: str, message: str = "No.") -> dict[str, object]:
-    return {"$id": "1", "message": message, "typeName": f"GitHub.Actions.Runtime.WebApi.{name}, GitHub"}
+    return {"$id": "1", "message": message, "typeName": f"GitHub.ActionsClient.Runtime.WebApi.{name}, GitHub"}
 
 
 def queue_session(server: WireServer) -> Session:
@@ -252,6 +254,26 @@ def test_a_session_is_opened_refreshed_and_closed(client: Client, server: WireSe
     assert posted.json == {"ownerName": "host-a"}
     assert patched.body == b""
     assert deleted.body == b""
+
+
+def test_a_session_that_github_opens_just_then_is_returned_in_spite_of_an_interrupt(
+    client: Client, server: WireServer
+) -> None:
+    """Only the reply has its id, without which nobody could close it."""
+    interrupt, go_on = Interrupt(), threading.Event()
+
+    def late(conversation: Conversation) -> None:
+        assert go_on.wait(30)
+        answer(session_body(server))(conversation)
+
+    server.on("POST", f"{SETS}/42/sessions", late)
+    with ThreadPoolExecutor(1) as pool:
+        opening = pool.submit(client.service.open_session, ID, "host-a", interrupt)
+        server.wait_for("POST", f"{SETS}/42/sessions")
+        interrupt.set()
+        go_on.set()
+
+    assert opening.result().id == "5f0c"
 
 
 def test_statistics_that_are_absent_or_absurd_are_unknown_not_zero(

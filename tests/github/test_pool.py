@@ -9,7 +9,7 @@ from runscaler.config.model import AppSettings
 from runscaler.config.secrets import Secret
 from runscaler.config.urls import InvalidUrl
 from runscaler.errors import ConfigError, HostError, Unreachable
-from runscaler.github.trust import tls_context
+from runscaler.github.tls import tls_context
 from runscaler.interrupt import Interrupt
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ def test_sets_with_one_credential_and_host_share_their_connections(connector: Co
     one, other = connector(URL, "a"), connector(URL, "b")
     elsewhere = connector("https://github.com/other-org", "c")
 
-    assert pool.registrar(one.settings) == pool.registrar(other.settings)
-    assert pool.registrar(elsewhere.settings)[1] is pool.registrar(one.settings)[1]
-    assert pool.registrar(elsewhere.settings)[0] is not pool.registrar(one.settings)[0]
+    assert pool.for_scale_set(one.settings) == pool.for_scale_set(other.settings)
+    assert pool.for_scale_set(elsewhere.settings)[1] is pool.for_scale_set(one.settings)[1]
+    assert pool.for_scale_set(elsewhere.settings)[0] is not pool.for_scale_set(one.settings)[0]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_another_credential_proxy_or_host_has_its_own_connections(
 ) -> None:
     pool, settings = connector.pool, connector(URL).settings
 
-    assert pool.registrar(settings)[1] is not pool.registrar(settings.model_copy(update=other))[1]
+    assert pool.for_scale_set(settings)[1] is not pool.for_scale_set(settings.model_copy(update=other))[1]
 
 
 def test_one_kept_connection_serves_call_after_call_of_several_sets(

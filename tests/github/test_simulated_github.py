@@ -26,13 +26,13 @@ from runscaler.errors import (
     Refused,
     RunnerExists,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     SessionConflict,
     SessionGone,
     Unreachable,
 )
 from runscaler.github.base import ScaleSetId, ScaleSetService, Session, SessionId
-from runscaler.github.client import JIT_CALLS_AT_ONCE, connect
+from runscaler.github.client import MAX_CONCURRENT_JIT_CALLS, connect
 from runscaler.github.messages import JobAssigned, JobAvailable
 from runscaler.github.pool import TransportPool
 from runscaler.interrupt import Interrupt
@@ -155,7 +155,7 @@ def test_the_enterprise_has_its_own_registration(connector: Connector, github: S
     assert github.violations() == ()
 
 
-def test_names_sessions_and_runners_are_told_when_taken(
+def test_names_sessions_and_runners_that_are_taken_have_errors_of_their_own(
     github: SimulatedGitHub, service: ScaleSetService, session: Session
 ) -> None:
     name = RunnerName("runner-00000001")
@@ -336,13 +336,13 @@ def test_f38_a_session_without_a_queue_is_never_handed_out(
     assert github.final_violations() == ()
 
 
-def test_f40_closing_gives_up_within_its_patience(
+def test_f40_closing_gives_up_in_time(
     github: SimulatedGitHub, service: ScaleSetService, session: Session, clock: FakeClock
 ) -> None:
     github.inject("F40")
     before = clock.monotonic()
 
-    with pytest.raises(ServerTrouble):
+    with pytest.raises(ServerError):
         service.close_session(session.scale_set_id, session.id, IDLE)
 
     assert clock.monotonic() - before < 10
@@ -495,7 +495,7 @@ def test_f22_a_host_that_slept_renews_its_tokens(
         service.poll(session, 0, 10, IDLE)
 
 
-def test_a_poll_in_flight_is_cut_and_can_be_sent_again_with_another_capacity(
+def test_a_poll_in_progress_is_cancelled_and_can_be_sent_again_with_another_capacity(
     github: SimulatedGitHub, service: ScaleSetService, session: Session
 ) -> None:
     interrupt = Interrupt()
@@ -534,7 +534,7 @@ def test_eight_jit_calls_are_in_flight_and_no_more() -> None:
         def register() -> None:
             configs.append(service.jit_config(ScaleSetId(made.id), new_runner_name(), Interrupt()))
 
-        threads = [threading.Thread(target=register) for _ in range(3 * JIT_CALLS_AT_ONCE)]
+        threads = [threading.Thread(target=register) for _ in range(3 * MAX_CONCURRENT_JIT_CALLS)]
         for thread in threads:
             thread.start()
         for thread in threads:

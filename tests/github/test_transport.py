@@ -1,4 +1,4 @@
-"""Cutting a call in whatever phase it is, by its deadline (F6, F7) or by its interrupt."""
+"""Cancelling a call in whatever phase it is, by its deadline (faults F6, F7) or by its interrupt."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from support.wire_server import WireServer, answer, drip, hang, head
 from runscaler.clock import SystemClock
 from runscaler.config.secrets import Secret
 from runscaler.errors import Interrupted, RunscalerError, Unreachable
-from runscaler.github.flight import CutOff, Flight, connect_apart, flying
+from runscaler.github.tls import tls_context
 from runscaler.github.transport import Transport
-from runscaler.github.trust import tls_context
-from runscaler.github.watchdog import Watchdog
 from runscaler.github.wire import Reply, Request, bearer
 from runscaler.interrupt import Interrupt
+from runscaler.net.cancellable import CancellableCall
+from runscaler.net.deadlines import Deadlines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -30,16 +30,16 @@ LIMIT = 20.0
 
 @pytest.fixture
 def transport() -> Iterator[Transport]:
-    watchdog = Watchdog(SystemClock())
-    made = Transport(tls_context(environ={}), watchdog)
+    deadlines = Deadlines(SystemClock())
+    made = Transport(tls_context(environ={}), deadlines)
     yield made
     made.close()
-    watchdog.close()
+    deadlines.close()
 
 
-def request(url: str, *, poll: bool = False, precious: bool = False) -> Request:
+def request(url: str, *, poll: bool = False, grace: float = 0.0) -> Request:
     headers = {"User-Agent": "x"}
-    return Request("try", "GET", url, bearer(Secret("token")), headers, poll=poll, precious=precious)
+    return Request("try", "GET", url, bearer(Secret("token")), headers, poll=poll, grace=grace)
 
 
 def half_a_body(conversation: Conversation) -> None:
@@ -48,7 +48,7 @@ def half_a_body(conversation: Conversation) -> None:
 
 
 def body_without_end(conversation: Conversation) -> None:
-    """Framed by the end of the connection only, so a cut could pass for the end."""
+    """Framed by the end of the connection only, so a broken reply could look complete."""
     conversation.send(head(200, {}) + b"{}")
     conversation.ended.wait(60)
 
@@ -89,7 +89,7 @@ def test_a_call_has_an_overall_deadline(
 
 @pytest.mark.parametrize("poll", [True, False])
 @pytest.mark.parametrize("act", STUCK)
-def test_an_interrupt_cuts_a_call_that_waits_for_its_reply(
+def test_an_interrupt_cancels_a_call_that_waits_for_its_reply(
     transport: Transport, server: WireServer, act: Callable[[Conversation], None], poll: bool
 ) -> None:
     interrupt = Interrupt()
@@ -102,10 +102,10 @@ def test_an_interrupt_cuts_a_call_that_waits_for_its_reply(
     assert isinstance(call.outcome(), Interrupted)
 
 
-def test_a_reply_that_nothing_can_replace_is_waited_for_a_moment_after_the_interrupt(
+def test_a_reply_is_still_waited_for_in_the_grace_of_its_request(
     transport: Transport, server: WireServer
 ) -> None:
-    """Else a session that was just opened could not be closed: nobody would know its id."""
+    """Without it, a session that was just opened could not be closed: nobody would know its id."""
     interrupt, answered = Interrupt(), threading.Event()
 
     def slow(conversation: Conversation) -> None:
@@ -113,7 +113,7 @@ def test_a_reply_that_nothing_can_replace_is_waited_for_a_moment_after_the_inter
         answer(b"made")(conversation)
 
     server.on("GET", "/slow", slow)
-    call = InFlight(lambda: transport.send(request(f"{server.url}/slow", precious=True), interrupt))
+    call = InFlight(lambda: transport.send(request(f"{server.url}/slow", grace=LIMIT), interrupt))
     server.wait_for("GET", "/slow")
 
     interrupt.set()
@@ -124,12 +124,12 @@ def test_a_reply_that_nothing_can_replace_is_waited_for_a_moment_after_the_inter
     assert reply.text == "made"
 
 
-def test_a_precious_reply_that_does_not_come_is_given_up_all_the_same(
+def test_a_reply_that_does_not_come_within_its_grace_is_given_up(
     transport: Transport, server: WireServer
 ) -> None:
     interrupt = Interrupt()
     server.on("GET", "/stuck", hang)
-    call = InFlight(lambda: transport.send(request(f"{server.url}/stuck", precious=True), interrupt))
+    call = InFlight(lambda: transport.send(request(f"{server.url}/stuck", grace=0.05), interrupt))
     server.wait_for("GET", "/stuck")
 
     interrupt.set()
@@ -137,7 +137,7 @@ def test_a_precious_reply_that_does_not_come_is_given_up_all_the_same(
     assert isinstance(call.outcome(), Interrupted)
 
 
-def test_an_interrupt_cuts_a_call_on_a_connection_that_was_kept(
+def test_an_interrupt_cancels_a_call_on_a_connection_that_was_kept(
     transport: Transport, server: WireServer
 ) -> None:
     interrupt = Interrupt()
@@ -151,7 +151,7 @@ def test_an_interrupt_cuts_a_call_on_a_connection_that_was_kept(
     assert isinstance(call.outcome(), Interrupted)
 
 
-def test_a_cut_call_does_not_spoil_the_next_one(transport: Transport, server: WireServer) -> None:
+def test_a_cancelled_call_does_not_spoil_the_next_one(transport: Transport, server: WireServer) -> None:
     interrupt = Interrupt()
     server.on("GET", "/", hang, answer(None, 204))
     call = InFlight(lambda: transport.send(request(f"{server.url}/"), interrupt))
@@ -164,21 +164,21 @@ def test_a_cut_call_does_not_spoil_the_next_one(transport: Transport, server: Wi
     assert transport.send(request(f"{server.url}/"), interrupt).status == 204
 
 
-def test_a_call_that_is_cut_at_its_very_end_spares_the_next_one_on_its_connection(
+def test_a_call_that_is_cancelled_at_its_very_end_spares_the_next_one_on_its_connection(
     transport: Transport, server: WireServer
 ) -> None:
-    go_on, ending = threading.Event(), Flight()
+    go_on, ending = threading.Event(), CancellableCall()
 
     def late(conversation: Conversation) -> None:
         go_on.wait(LIMIT)
         answer({})(conversation)
 
     server.on("GET", "/", answer({}), late)
-    with flying(ending):
-        transport._session.get(server.url)  # its connection is free again; the flight has not landed
+    with ending.running(Interrupt()):
+        transport._session.get(server.url)  # its connection is free again; the call has not ended
         following = InFlight(lambda: transport.send(request(server.url), Interrupt()))
         server.wait_for("GET", "/", 2)
-        ending.cut()
+        ending.cancel()
         go_on.set()
         reply = following.outcome()
 
@@ -186,7 +186,7 @@ def test_a_call_that_is_cut_at_its_very_end_spares_the_next_one_on_its_connectio
     assert server.connections == 1
 
 
-def test_an_interrupt_cuts_a_tls_handshake(transport: Transport) -> None:
+def test_an_interrupt_cancels_a_tls_handshake(transport: Transport) -> None:
     interrupt = Interrupt()
     with socket.create_server(("127.0.0.1", 0)) as mute:
         port = mute.getsockname()[1]
@@ -200,7 +200,7 @@ def test_an_interrupt_cuts_a_tls_handshake(transport: Transport) -> None:
             assert isinstance(call.outcome(), Interrupted)
 
 
-def test_an_interrupt_cuts_a_connection_that_is_not_accepted(transport: Transport) -> None:
+def test_an_interrupt_cancels_a_connection_that_is_not_accepted(transport: Transport) -> None:
     interrupt = Interrupt()
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         address = full.getsockname()
@@ -215,39 +215,6 @@ def test_an_interrupt_cuts_a_connection_that_is_not_accepted(transport: Transpor
         assert isinstance(call.outcome(), Interrupted)
         for filler in fillers:
             filler.close()
-
-
-def test_a_look_up_that_hangs_is_left_behind_and_its_socket_closed() -> None:
-    go_on, made = threading.Event(), socket.socket()
-    begun = threading.Event()
-
-    def connect() -> socket.socket:
-        begun.set()
-        go_on.wait(LIMIT)
-        return made
-
-    flight = Flight()
-    call = InFlight(lambda: connect_apart(connect, flight))
-    begun.wait(LIMIT)
-    flight.cut()
-
-    assert isinstance(call.outcome(), CutOff)
-    go_on.set()
-    for thread in threading.enumerate():
-        if thread.name == "github-connect":
-            thread.join(LIMIT)
-    assert made.fileno() == -1
-
-
-def test_a_cut_flight_refuses_every_later_step() -> None:
-    flight = Flight()
-
-    flight.cut()
-
-    with pytest.raises(CutOff):
-        flight.use(0)
-    with pytest.raises(CutOff), flight.waiting(lambda: None):
-        pass
 
 
 def test_descriptors_do_not_pile_up(transport: Transport, server: WireServer) -> None:

@@ -6,9 +6,9 @@ import tarfile
 import pytest
 from support.engine import connect
 
-from runscaler.backends.docker.local import bridge_gateway, has_image, remove_image, way_to_host
+from runscaler.backends.docker.local import bridge_gateway, has_image, remove_image, route_to_host
 from runscaler.ops.demo_image import ensure_demo_image
-from runscaler.ops.demo_root import Entry, entries, fingerprint, write_archive
+from runscaler.ops.demo_rootfs import Entry, entries, fingerprint, write_archive
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_steps_have_a_shell(engine_url, image):
 
 
 @pytest.mark.engine
-def test_an_image_that_is_there_is_used_again(engine_url, image):
+def test_an_existing_image_is_reused(engine_url, image):
     seen = []
 
     assert ensure_demo_image(engine_url, lambda *step: seen.append(step)) == image
@@ -57,7 +57,7 @@ def test_an_image_that_is_there_is_used_again(engine_url, image):
 
 
 @pytest.mark.engine
-def test_a_removed_image_is_made_again_with_progress(engine_url, image):
+def test_a_removed_image_is_built_again_with_progress(engine_url, image):
     seen = []
     remove_image(engine_url, image)
     remove_image(engine_url, image)
@@ -73,7 +73,7 @@ def test_a_removed_image_is_made_again_with_progress(engine_url, image):
 
 @pytest.mark.engine
 def test_containers_of_a_local_engine_reach_this_host(engine_url):
-    way = way_to_host(engine_url)
+    way = route_to_host(engine_url)
 
     assert way is None or way.address
 
@@ -86,17 +86,17 @@ def test_the_bridges_gateway_is_an_address_or_there_is_no_bridge(engine_url):
 
 
 def test_a_remote_engines_containers_do_not_reach_this_host():
-    assert way_to_host("tcp://there:2375") is None
+    assert route_to_host("tcp://there:2375") is None
 
 
-def test_what_is_copied_is_only_what_an_agent_needs():
+def test_only_what_an_agent_needs_is_copied():
     paths = {entry.path for entry in entries()}
 
     assert {"home/runner/run.sh", "home/runner/agent.py", "usr/local/bin/python3", "bin/sh"} <= paths
     assert not any("/site-packages/" in path or "/test/" in path or "/idlelib/" in path for path in paths)
 
 
-def test_every_folder_comes_before_what_lies_in_it():
+def test_every_directory_comes_before_its_contents():
     seen = set()
     for entry in entries():
         parent = entry.path.rpartition("/")[0]

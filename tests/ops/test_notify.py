@@ -1,4 +1,4 @@
-"""systemd hears what it needs, on the socket that it names."""
+"""Notifications to systemd."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runscaler.ops.notify import Notifier, keep_posted
+from runscaler.ops.notify import Notifier, report_to_systemd
 from runscaler.status import Counters, ScaleSetStatus, SetState, Status
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def systemd(tmp_path: Path) -> Iterator[socket.socket]:
         yield channel
 
 
-def test_each_word_is_one_datagram(systemd: socket.socket, tmp_path: Path) -> None:
+def test_each_notification_is_one_datagram(systemd: socket.socket, tmp_path: Path) -> None:
     notifier = Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")})
     notifier.ready()
     notifier.status("2 scale sets\nok")
@@ -41,7 +41,7 @@ def test_without_a_socket_nothing_is_sent() -> None:
     assert not notifier.wanted
 
 
-def test_a_socket_that_is_gone_is_no_error(tmp_path: Path) -> None:
+def test_a_missing_socket_is_no_error(tmp_path: Path) -> None:
     Notifier({"NOTIFY_SOCKET": str(tmp_path / "gone")}).ready()
 
 
@@ -55,21 +55,21 @@ def test_a_socket_that_is_gone_is_no_error(tmp_path: Path) -> None:
         ({}, None),
     ],
 )
-def test_the_watchdog_is_fed_twice_in_its_time(environ: dict[str, str], interval: float | None) -> None:
+def test_the_watchdog_is_notified_twice_per_interval(environ: dict[str, str], interval: float | None) -> None:
     assert Notifier(environ).interval == interval
 
 
-class Steady:
-    """A system that is ready at once, and ends after two looks at it."""
+class ShortLived:
+    """A system that is ready at once and ends after the second `wait`."""
 
     def __init__(self) -> None:
-        self.looks = 0
+        self.waits = 0
 
     def wait_ready(self, timeout: float) -> bool:
         return True
 
     def alive(self) -> bool:
-        return self.looks == 0
+        return self.waits == 0
 
     def status(self) -> Status:
         one = ScaleSetStatus(
@@ -78,14 +78,14 @@ class Steady:
         return Status("0", 0.0, (one,))
 
     def wait(self, timeout: float | None = None) -> str | None:
-        self.looks += 1
-        return None if self.looks < 2 else ""
+        self.waits += 1
+        return None if self.waits < 2 else ""
 
 
-def test_systemd_is_kept_posted_until_the_end_and_the_watchdog_starves_when_nothing_answers(
+def test_status_is_sent_until_the_end_but_no_watchdog_notification_while_nothing_answers(
     systemd: socket.socket, tmp_path: Path
 ) -> None:
-    keep_posted(Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")}), Steady())
+    report_to_systemd(Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify")}), ShortLived())
 
     line = b"STATUS=1 scale sets, 2 runners busy, 7 jobs done; linux is degraded"
     assert [systemd.recv(200) for _ in range(4)] == [b"READY=1", line, b"WATCHDOG=1", line]

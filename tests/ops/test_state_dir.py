@@ -18,10 +18,9 @@ from runscaler.github.base import ScaleSetId, SessionId
 from runscaler.names import OWNER_ID, RunnerName, ScaleSetKey
 from runscaler.ops.lock import is_held
 from runscaler.ops.owner import machine_id, owner_without_state_dir, read_owner
-from runscaler.ops.registrations import Registrations
-from runscaler.ops.sessions import SavedSession
+from runscaler.ops.records import Registrations, SavedSession
 from runscaler.ops.state_dir import StateDir, describe_ending, kept_output, open_state_dir
-from runscaler.ops.state_path import candidates, existing_state_dir, source_of
+from runscaler.ops.state_path import candidates, config_identity, existing_state_dir
 from runscaler.testing.clock import FakeClock
 
 KEY = ScaleSetKey.of("https://github.com/my-org", "default", 'set "x"\n')
@@ -47,11 +46,11 @@ def state(path, clock):
 
 @pytest.fixture
 def warnings():
-    """What is logged at warning or above during the test."""
-    said = []
+    """Messages logged at warning or above during the test."""
+    messages = []
     logger.enable("runscaler")
-    sink = logger.add(lambda message: said.append(str(message)), level="WARNING", format="{message}")
-    yield said
+    sink = logger.add(lambda message: messages.append(str(message)), level="WARNING", format="{message}")
+    yield messages
     logger.remove(sink)
 
 
@@ -76,7 +75,7 @@ sys.stdin.read()
 
 @pytest.fixture
 def holder(path):
-    """Another process that holds the directory, and the owner it read there."""
+    """Another process that holds the directory."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER % str(path)],
         stdin=subprocess.PIPE,
@@ -97,7 +96,7 @@ def test_a_second_daemon_is_told_which_process_holds_the_directory(path, clock, 
     assert is_held(path)
 
 
-def test_a_killed_holder_holds_nothing(path, clock, holder):
+def test_the_lock_of_a_killed_process_is_free(path, clock, holder):
     holder.kill()
     holder.wait()
 
@@ -106,12 +105,12 @@ def test_a_killed_holder_holds_nothing(path, clock, holder):
         pass
 
 
-def test_two_in_one_process_exclude_each_other_too(state, path, clock):
+def test_two_in_one_process_exclude_each_other(state, path, clock):
     with pytest.raises(HostError, match=f"pid {os.getpid()} "):
         StateDir.open(path, clock)
 
 
-def test_a_closed_one_can_be_opened_again_and_closing_twice_is_harmless(path, clock):
+def test_a_closed_state_dir_can_be_opened_again_and_closing_twice_is_harmless(path, clock):
     first = StateDir.open(path, clock)
     first.close()
     first.close()
@@ -120,7 +119,7 @@ def test_a_closed_one_can_be_opened_again_and_closing_twice_is_harmless(path, cl
         assert second.owner == first.owner
 
 
-def test_a_disk_that_is_full_makes_no_other_owner(path, clock, tmp_path):
+def test_a_full_disk_does_not_change_the_owner(path, clock, tmp_path):
     config = config_of(path=tmp_path / "runner.toml", state_dir=path)
     with StateDir.open(path, clock) as first:
         owner = first.owner
@@ -134,7 +133,7 @@ def test_a_disk_that_is_full_makes_no_other_owner(path, clock, tmp_path):
     assert (state.owner, findings) == (owner, [])
 
 
-def test_it_is_released_though_its_holder_cannot_be_taken_away(path, clock):
+def test_the_lock_is_released_even_if_the_holder_file_cannot_be_deleted(path, clock):
     state = StateDir.open(path, clock)
     (path / "holder.json").unlink()
     (path / "holder.json").mkdir()
@@ -144,14 +143,14 @@ def test_it_is_released_though_its_holder_cannot_be_taken_away(path, clock):
     assert not is_held(path)
 
 
-def test_an_unreadable_holder_is_another_process(state, path, clock):
+def test_an_unreadable_holder_file_means_another_process(state, path, clock):
     (path / "holder.json").write_text("[]")
 
     with pytest.raises(HostError, match="in use by another process"):
         StateDir.open(path, clock)
 
 
-def test_where_no_lock_was_ever_taken_none_is_held(tmp_path):
+def test_a_directory_without_lock_file_is_not_held(tmp_path):
     assert not is_held(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -159,7 +158,7 @@ def test_where_no_lock_was_ever_taken_none_is_held(tmp_path):
 # the owner
 
 
-def test_the_owner_is_made_once_and_kept_for_this_user_alone(path, clock):
+def test_the_owner_is_created_once_and_readable_only_by_this_user(path, clock):
     with StateDir.open(path, clock) as first:
         owner = first.owner
     with StateDir.open(path, clock) as second:
@@ -172,7 +171,7 @@ def test_the_owner_is_made_once_and_kept_for_this_user_alone(path, clock):
 
 
 @pytest.mark.parametrize("broken", [b"", b"\xff\xfe", b"0123", b"not an owner at all, but long enough"])
-def test_a_broken_owner_is_replaced_loudly_and_kept_aside(path, clock, warnings, broken):
+def test_an_invalid_owner_is_replaced_with_a_warning_and_kept(path, clock, warnings, broken):
     path.mkdir(parents=True)
     (path / "owner").write_bytes(broken)
 
@@ -180,10 +179,10 @@ def test_a_broken_owner_is_replaced_loudly_and_kept_aside(path, clock, warnings,
         assert OWNER_ID.match(state.owner)
 
     assert [file.read_bytes() for file in path.glob("owner.broken-*")] == [broken]
-    assert any("held no owner id" in said for said in warnings)
+    assert any("held no valid owner id" in text for text in warnings)
 
 
-def test_without_a_state_dir_the_owner_follows_machine_and_source():
+def test_without_a_state_dir_the_owner_depends_on_machine_and_configuration():
     owner = owner_without_state_dir("machine", "/etc/runner/config.toml")
 
     assert OWNER_ID.match(owner)
@@ -218,7 +217,7 @@ def test_a_saved_session_is_there_for_the_next_daemon(path, clock):
 
 
 @pytest.mark.parametrize("broken", ["", "[]", "{}", '{"scale_set_id": "x", "session_id": 1}', "\x00"])
-def test_a_broken_session_counts_as_none(state, path, warnings, broken):
+def test_an_invalid_session_record_counts_as_none(state, path, warnings, broken):
     state.sessions.save(KEY, SavedSession(ScaleSetId(7), SessionId("abc")))
     (file,) = (path / "sessions").iterdir()
     file.write_text(broken)
@@ -230,7 +229,7 @@ def test_a_broken_session_counts_as_none(state, path, warnings, broken):
 # kept output
 
 
-def test_the_end_of_a_failed_runners_output_is_kept_below_whose_it_is(state, path):
+def test_the_end_of_a_failed_runners_output_is_kept_below_a_header(state, path):
     kept = state.keep_output(KEY, RUNNER, b"x" * 70_000 + b"the end", Ending(exit_code=7))
 
     head, _, tail = kept.read_bytes().partition(b"\n")
@@ -253,7 +252,7 @@ def test_the_newest_fifty_outputs_are_kept(state, path, clock):
     assert kept_output(path, f"runner-{59:08x}") is not None
 
 
-def test_what_is_kept_after_the_clock_was_set_back_stays(state, clock):
+def test_output_kept_after_the_clock_was_set_back_is_not_deleted(state, clock):
     kept = []
     for _ in range(50):
         clock.advance(1.0)
@@ -275,7 +274,7 @@ def test_output_that_cannot_be_kept_harms_nothing(state, path, warnings):
 
 
 @pytest.mark.parametrize(
-    ("ending", "said"),
+    ("ending", "text"),
     [
         (None, "it vanished"),
         (Ending(), "exit code unknown"),
@@ -283,8 +282,8 @@ def test_output_that_cannot_be_kept_harms_nothing(state, path, warnings):
         (Ending(signal=9, out_of_memory=True), "signal 9, out of memory"),
     ],
 )
-def test_an_ending_is_described_in_words(ending, said):
-    assert describe_ending(ending) == said
+def test_an_ending_is_described_in_words(ending, text):
+    assert describe_ending(ending) == text
 
 
 def test_a_batch_is_set_aside_with_the_reason(state):
@@ -295,10 +294,10 @@ def test_a_batch_is_set_aside_with_the_reason(state):
     assert "KeyError: 'x'" in text
 
 
-# the place
+# the path
 
 
-def test_the_standard_place_has_a_directory_for_each_configuration(tmp_path):
+def test_each_configuration_has_its_own_directory_in_the_default_location(tmp_path):
     first = candidates(config_of(tmp_path / "config.toml"), {}, is_root=True)
     second = candidates(config_of(tmp_path / "other" / "config.toml"), {}, is_root=True)
 
@@ -308,7 +307,7 @@ def test_the_standard_place_has_a_directory_for_each_configuration(tmp_path):
     assert first[1].parent == tmp_path / ".runscaler"
 
 
-def test_a_user_has_it_among_their_own_files_and_a_service_where_systemd_says(tmp_path):
+def test_the_default_location_is_the_users_or_that_of_systemd(tmp_path):
     config = config_of(tmp_path / "config.toml")
 
     assert candidates(config, {}, is_root=False)[0].is_relative_to(Path.home())
@@ -316,13 +315,13 @@ def test_a_user_has_it_among_their_own_files_and_a_service_where_systemd_says(tm
     assert candidates(config, given, is_root=True)[0].parent == Path("/var/lib/runner")
 
 
-def test_with_flags_alone_urls_and_names_tell_configurations_apart():
-    assert source_of(config_of(name="a")) != source_of(config_of(name="b"))
+def test_without_a_file_urls_and_names_identify_a_configuration():
+    assert config_identity(config_of(name="a")) != config_identity(config_of(name="b"))
     (only,) = candidates(config_of(name="Größe 1"), {}, is_root=True)
     assert re.fullmatch(r"[a-z0-9-]+-[0-9a-f]{8}", only.name)
 
 
-def test_the_first_usable_place_is_taken_with_a_warning(tmp_path, clock, monkeypatch):
+def test_a_fallback_directory_is_used_with_a_warning(tmp_path, clock, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
     config = config_of(tmp_path / "config.toml")
@@ -336,7 +335,7 @@ def test_the_first_usable_place_is_taken_with_a_warning(tmp_path, clock, monkeyp
     state.close()
 
 
-def test_a_usable_place_is_taken_in_silence(tmp_path, clock, monkeypatch):
+def test_the_preferred_directory_is_used_without_a_warning(tmp_path, clock, monkeypatch):
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     config = config_of(tmp_path / "config.toml")
     assert existing_state_dir(config) is None
@@ -348,7 +347,7 @@ def test_a_usable_place_is_taken_in_silence(tmp_path, clock, monkeypatch):
     state.close()
 
 
-def test_where_no_place_can_be_had_the_daemon_does_without(tmp_path, clock, monkeypatch):
+def test_without_any_usable_directory_there_is_no_state_dir(tmp_path, clock, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "file"))
 
@@ -359,14 +358,14 @@ def test_where_no_place_can_be_had_the_daemon_does_without(tmp_path, clock, monk
     assert "no admin socket" in finding.message
 
 
-def test_a_place_that_the_configuration_names_must_be_usable(tmp_path, clock):
+def test_a_configured_directory_must_be_usable(tmp_path, clock):
     (tmp_path / "file").touch()
 
     with pytest.raises(HostError, match="state-dir cannot be used"):
         open_state_dir(config_of(state_dir=tmp_path / "file" / "state"), clock)
 
 
-def test_a_held_place_is_no_reason_to_take_the_next(tmp_path, clock, monkeypatch):
+def test_a_locked_directory_is_an_error_and_no_reason_for_a_fallback(tmp_path, clock, monkeypatch):
     monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
     config = config_of(tmp_path / "config.toml")
     state, _ = open_state_dir(config, clock)
@@ -377,7 +376,7 @@ def test_a_held_place_is_no_reason_to_take_the_next(tmp_path, clock, monkeypatch
     state.close()
 
 
-def test_noted_registrations_outlive_the_process_until_they_are_cleared(path, clock):
+def test_noted_registrations_survive_the_process_until_they_are_cleared(path, clock):
     with StateDir.open(path, clock) as first:
         first.registrations.note(KEY, RUNNER)
         first.registrations.note(KEY, RUNNER)
@@ -388,7 +387,7 @@ def test_noted_registrations_outlive_the_process_until_they_are_cleared(path, cl
         assert second.registrations.noted(KEY) == []
 
 
-def test_registrations_that_cannot_be_noted_cost_a_warning_and_no_start(tmp_path):
+def test_registrations_that_cannot_be_noted_cause_only_a_warning(tmp_path):
     (tmp_path / "registrations").write_text("in the way")
     registrations = Registrations(tmp_path / "registrations")
     registrations.note(KEY, RUNNER)

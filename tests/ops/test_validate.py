@@ -21,7 +21,7 @@ def lines(findings: list[Finding]) -> list[tuple[str, str, str]]:
     return [(one.level.value, one.scale_set, one.message) for one in findings]
 
 
-def test_each_set_is_asked_everything_and_the_answers_stand_in_order():
+def test_every_check_runs_for_each_scale_set_and_findings_are_in_order():
     asks = [
         ("backend", lambda settings, interrupt: [Finding(Level.OK, f"backend of {settings.name}")]),
         ("GitHub", lambda settings, interrupt: [Finding(Level.WARNING, "slow")]),
@@ -37,7 +37,7 @@ def test_each_set_is_asked_everything_and_the_answers_stand_in_order():
     ]
 
 
-def test_all_are_asked_at_the_same_time():
+def test_all_checks_run_at_the_same_time():
     together = threading.Barrier(4)
 
     def ask(settings, interrupt):
@@ -49,7 +49,7 @@ def test_all_are_asked_at_the_same_time():
     assert is_ok(found)
 
 
-def test_an_error_of_ours_becomes_a_finding_with_its_cures():
+def test_an_error_becomes_a_finding_with_its_fixes():
     def ask(settings, interrupt):
         raise HostError("no engine", fixes=("start it",))
 
@@ -58,17 +58,17 @@ def test_an_error_of_ours_becomes_a_finding_with_its_cures():
     assert found == Finding(Level.ERROR, "no engine", ("start it",), "a")
 
 
-def test_what_does_not_answer_is_said_and_cut_and_holds_nobody_else_back():
+def test_a_check_that_hangs_is_reported_and_cut_and_delays_no_other():
     cut = threading.Event()
 
     def hangs(settings, interrupt):
-        with interrupt.cutting(cut.set):
+        with interrupt.cancelling(cut.set):
             cut.wait(20)
         return []
 
     asks = [("GitHub", hangs), ("backend", lambda settings, interrupt: [OK])]
 
-    found = check_all(sets("a"), asks, SystemClock(), patience=0.1)
+    found = check_all(sets("a"), asks, SystemClock(), timeout=0.1)
 
     assert lines(found) == [("error", "a", "GitHub did not answer within 100ms"), ("ok", "a", "fine")]
     assert cut.wait(20)

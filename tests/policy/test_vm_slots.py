@@ -205,7 +205,9 @@ def test_one_warm_vm_is_removed_for_each_claim_and_none_for_one_whose_kind_is_bo
     view = View(NOW, claims[:2], pool=pool, pool_sizes={"sonoma": 1, "sequoia": 1}, host_full=True)
 
     assert next_step(view) is None
-    assert isinstance(next_step(replace(view, claims=claims)), RemoveWarm)
+    step = next_step(replace(view, claims=claims))
+    assert isinstance(step, RemoveWarm)
+    assert step.vm_slot == 0, "never one of a kind that a claim waits for"
 
 
 def test_the_kind_with_the_fewest_warm_vms_boots_first() -> None:

@@ -73,7 +73,7 @@ def test_the_bad_days_of_the_specification_are_there_each_under_its_own_seed() -
 @each_scenario
 def test_what_is_told_fits_into_a_terminal(scenario: Scenario) -> None:
     blows = [f"00:00 {scenario.name}: over: {step.text}" for step in scenario.steps]
-    lines = [f"look for     {scenario.look_for}", f"bad day      {scenario.about}", *blows]
+    lines = [f"look for     {scenario.look_for}", f"scenario     {scenario.about}", *blows]
 
     assert [line for line in lines if len(line) > COLUMNS or "\n" in line] == []
     assert scenario.story

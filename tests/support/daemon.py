@@ -21,7 +21,7 @@ from docker.errors import APIError
 from support.engine import connect
 from support.missing import missing
 
-from runscaler.backends.process.census import mark_of
+from runscaler.backends.process.process_table import mark_of
 from runscaler.clock import SystemClock
 from runscaler.interrupt import Interrupt
 from runscaler.ops.demo import free_port

@@ -16,7 +16,7 @@ from docker.errors import NotFound
 from support.missing import missing
 
 from runscaler.backends.base import BackendContext
-from runscaler.backends.docker import kind
+from runscaler.backends.docker import factory
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.transport import EngineAdapter, pool_for
 from runscaler.clock import SystemClock
@@ -95,7 +95,7 @@ class DockerRig:
         return self.open_with(self.settings(RunnerScript()), owner)
 
     def open_with(self, settings: ScaleSetSettings, owner: OwnerId) -> Backend:
-        return kind.open(settings, BackendContext(owner, None, SystemClock()))
+        return factory.create(settings, BackendContext(owner, None, SystemClock()))
 
     def settings(self, script: RunnerScript, **docker: object) -> ScaleSetSettings:
         keys: dict[str, object] = {

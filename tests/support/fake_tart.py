@@ -6,7 +6,7 @@ import os
 import subprocess
 from contextlib import contextmanager
 
-from runscaler.testing.fake_tart_home import IMAGE
+from runscaler.testing.fake_tart_host import IMAGE
 from runscaler.testing.fake_tart_processes import PATIENCE, wait_for
 
 __all__ = ["PATIENCE", "wait_for"]
@@ -28,7 +28,7 @@ def set_mac(tart, name, mac=MAC):
 
 @contextmanager
 def running(tart, name="vm", **options):
-    """A context with a running VM whose agent answers."""
+    """A VM whose agent answers."""
     if name not in tart.vms():
         clone(tart, name)
     process = tart.spawn("run", name, "--no-graphics", **options)
@@ -52,7 +52,7 @@ def listed(tart, source="local"):
 
 
 def held(path):
-    """Whether somebody else holds its `flock`."""
+    """Does another process hold its `flock`?"""
     fd = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

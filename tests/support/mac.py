@@ -18,14 +18,14 @@ from support.daemon import wait_until
 from support.kill_loop import files_left
 
 from runscaler.backends.tart.backend import SLOTS_VARIABLE
-from runscaler.testing.fake_tart_home import IMAGE, PROGRAM, FakeTart
+from runscaler.testing.fake_tart_host import IMAGE, PROGRAM, FakeTart
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from support.daemon import Daemon
 
-    from runscaler.testing.fake_tart_home import Call
+    from runscaler.testing.fake_tart_host import Call
     from runscaler.testing.simulator import SimulatedGitHub
 
 QUICK = {

@@ -13,7 +13,7 @@ from support.poller import Poller
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runscaler.testing.fake_tart_home import FakeTart
+    from runscaler.testing.fake_tart_host import FakeTart
 
 POLL_SECONDS = 0.02
 

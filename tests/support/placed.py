@@ -1,14 +1,14 @@
-"""A backend in memory whose host has few VM slots: for tests of the actor that hands them out."""
+"""A backend in memory whose host has few VM slots: what `TartSlotActor` is played against."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from runscaler.backends.base import Place, Resource, ResourceEnded, Warm
+from runscaler.backends.base import Place, Resource, ResourceEnded, WarmResource
 from runscaler.backends.memory import MemoryBackend
-from runscaler.backends.tart.places import mac_of
-from runscaler.errors import BackendError, PlacesTaken
+from runscaler.backends.tart.vm_slots import mac_of
+from runscaler.errors import BackendError, VmLimitReached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -19,17 +19,15 @@ if TYPE_CHECKING:
 
 
 class PlacedMemoryBackend(MemoryBackend):
-    """`foreign` VMs occupy slots too. While `refusing` is set, the kernel runs no other VM.
-
-    `claims` are slots that were claimed but have no VM yet; a VM holds its slot by itself.
-    """
+    """`foreign` VMs take slots, too; `refusing`: the kernel will not run another VM. What lives in a slot
+    holds it by itself: `claims` are those in which nothing lives yet."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.foreign = 0
         self.refusing = 0
         self.claims: dict[int, Place] = {}
-        self.pooled: dict[str, Warm] = {}
+        self.pooled: dict[str, WarmResource] = {}
         self.used_warm: list[str] = []
         self.cooled: list[str] = []
         self.most_at_once = 0
@@ -39,19 +37,19 @@ class PlacedMemoryBackend(MemoryBackend):
     # -- the host ---------------------------------------------------------------------------------------
 
     def living(self) -> dict[int, str]:
-        """The VM in each occupied slot."""
+        """Who lives in which VM slot."""
         lives = [*(one for one in self.inventory() if one.ending is None), *self.pooled.values()]
         return {one.place.vm_slot: one.id for one in lives if one.place.vm_slot is not None}
 
     def die(self, warm_id: str) -> None:
-        """Let a warm VM end by itself."""
+        """A warm VM dies by itself."""
         del self.pooled[warm_id]
         if self._report is not None:
             self._report(ResourceEnded(warm_id, None))
 
     # -- `PlacedBackend` --------------------------------------------------------------------------------
 
-    def kind_of_warm(self, settings: ScaleSetSettings) -> str:
+    def warm_kind(self, settings: ScaleSetSettings) -> str:
         return settings.runner_image
 
     def claim_place(self, most: int, but: Collection[int] = ()) -> Place | None:
@@ -72,20 +70,20 @@ class PlacedMemoryBackend(MemoryBackend):
     def place_holders(self) -> str:
         return ", ".join([*self.living().values(), *["a stranger (not ours)"] * self.foreign])
 
-    def warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> Warm:
+    def make_warm(self, settings: ScaleSetSettings, place: Place, interrupt: Interrupt) -> WarmResource:
         self._enter("start", interrupt)
         self._admit()
         self.made += 1
-        made = Warm(f"pool-{self.made:08x}", settings.runner_image, place, self._clock.wall())
+        made = WarmResource(f"pool-{self.made:08x}", settings.runner_image, place, self._clock.wall())
         self.pooled[made.id] = made
         self.return_place(place)
         self._note()
         return made
 
-    def warm_ones(self) -> list[Warm]:
+    def warm_resources(self) -> list[WarmResource]:
         return list(self.pooled.values())
 
-    def cool(self, warm: Warm, interrupt: Interrupt) -> None:
+    def remove_warm(self, warm: WarmResource, interrupt: Interrupt) -> None:
         self._enter("remove", interrupt)
         self.pooled.pop(warm.id, None)
         self.cooled.append(warm.id)
@@ -112,7 +110,7 @@ class PlacedMemoryBackend(MemoryBackend):
     def _admit(self) -> None:
         if self.refusing:
             self.refusing -= 1
-            raise PlacesTaken("the host runs as many VMs as it may")
+            raise VmLimitReached("the host runs as many VMs as it may")
 
     def _resource(self, order: RunnerOrder, runner_id: int) -> Resource:
         return replace(super()._resource(order, runner_id), place=replace(order.place, warm=""))

@@ -1,4 +1,4 @@
-"""The rig for the process backend, and checks for what it may leave behind."""
+"""A rig for the process backend, and checks for what it must not leave behind."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import psutil
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.process import ProcessBackend
-from runscaler.backends.process.census import mark_of
-from runscaler.backends.process.tree import Tree
+from runscaler.backends.process.process_table import mark_of
+from runscaler.backends.process.process_tree import ProcessTree
 from runscaler.clock import SystemClock
 from runscaler.config.model import ProcessSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
@@ -30,12 +30,12 @@ def process_settings(run_command="", runner_dir="", **others):
 
 
 def in_shell(script: str) -> str:
-    """A run-command that lets a shell run `script`."""
+    """A run-command that runs a shell script."""
     return shlex.join(["sh", "-c", script])
 
 
 class ProcessRig:
-    """Runners as processes of this host, with the files of the backends in a directory of the test."""
+    """This host, with the backends' files in a directory of the test."""
 
     def __init__(self, state_dir, **options) -> None:
         self.state_dir = state_dir
@@ -53,7 +53,7 @@ class ProcessRig:
         return process_settings("/no/such/program")
 
     def destroy(self, resource):
-        Tree(f"{resource.owner}/{resource.runner}").kill(SystemClock(), Interrupt())
+        ProcessTree(f"{resource.owner}/{resource.runner}").kill(SystemClock(), Interrupt())
         path = self.home(resource)
         while path.exists():
             shutil.rmtree(path, ignore_errors=True)
@@ -62,7 +62,7 @@ class ProcessRig:
         return self.state_dir / "process" / resource.owner / resource.id
 
     def processes(self):
-        """Living processes of the runners of the rig's owners."""
+        """Living processes of our owners' runners."""
         return [process for process in psutil.process_iter() if self._is_of_ours(process)]
 
     def leftovers(self):
@@ -77,5 +77,5 @@ class ProcessRig:
 
 
 def zombies():
-    """Children of this process that have ended and were not reaped."""
+    """Ended children of this process that were not reaped."""
     return [child for child in psutil.Process().children() if child.status() == psutil.STATUS_ZOMBIE]

@@ -1,4 +1,4 @@
-"""The rig for the Tart backend on the fake `tart`, and functions for its tests."""
+"""A rig for the Tart backend on the fake `tart`, and functions for its tests."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from runscaler.backends.base import BackendContext
-from runscaler.backends.tart import Deadlines, TartBackend
+from runscaler.backends.tart import TartBackend, Timings
 from runscaler.backends.tart.backend import SLOTS_VARIABLE
-from runscaler.backends.tart.children import RUNS
+from runscaler.backends.tart.processes import RUN_PROCESSES
 from runscaler.clock import SystemClock
 from runscaler.config.model import ScaleSetSettings, TartSettings
 from runscaler.config.secrets import Secret
@@ -24,7 +24,7 @@ from runscaler.errors import StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
 from runscaler.testing.backend_rig import PATIENCE, Orders, RunnerScript
-from runscaler.testing.fake_tart_home import FakeTart, runner_script
+from runscaler.testing.fake_tart_host import FakeTart, runner_script
 
 OWNER = OwnerId("0123456789abcdef" * 2)
 IMAGE = "ghcr.io/acme/sequoia:latest"
@@ -43,7 +43,7 @@ def tart_settings(image=IMAGE, **tart):
 
 
 class TartRig:
-    """A fake Mac. `limit` is how many VMs its kernel runs, `max_vms` the setting of the scale sets."""
+    """A fake Mac. `limit` is the kernel's for running VMs, `max_vms` the scale sets' setting."""
 
     def __init__(self, folder, *, limit=2, max_vms=2, **options) -> None:
         self.tart = FakeTart(folder / "mac", limit=limit)
@@ -61,7 +61,7 @@ class TartRig:
         return TartBackend(context, environ=self.environ, **{**self._options, **options})
 
     def settings(self, script=None, **tart):
-        """Settings with an image whose runner runs the script."""
+        """With an image whose runner runs the script."""
         shell = (script or RunnerScript()).shell if not isinstance(script, str) else script
         name = hashlib.sha256(shell.encode()).hexdigest()[:8]
         image = f"ghcr.io/acme/{name}:latest"
@@ -73,7 +73,7 @@ class TartRig:
         return tart_settings("no-such-vm")
 
     def destroy(self, resource):
-        """Remove it, even while the backend is still writing to its directory."""
+        """Deletes it repeatedly, as the VM's ending may be recorded in it meanwhile."""
         self.tart.kill_vm(resource.id)
         path = self.tart.vm_path(resource.id)
         while path.exists():
@@ -83,12 +83,12 @@ class TartRig:
         return sorted(path.stem for path in self.state_dir.glob("tart/*/*.json"))
 
     def leftovers(self):
-        """Without what an interrupted clone leaves in tmp/: tart clears that with its next command."""
+        """Without the entries of tmp/, which tart itself deletes with its next command."""
         tmp = f"{self.tart.home}/tmp/"
         return [*(one for one in self.tart.leftovers() if not one.startswith(tmp)), *self.intents()]
 
     def wrap(self, shell):
-        """Run this script before each call of the fake `tart`, which it may call itself as "$REAL"."""
+        """Put this script before the fake `tart`, which it may also call as "$REAL"."""
         folder = self.tart.folder / "wrapped"
         folder.mkdir()
         real = shlex.quote(str(self.tart.bin / "tart"))
@@ -98,18 +98,18 @@ class TartRig:
         self.environ["PATH"] = f"{folder}{os.pathsep}{self.environ['PATH']}"
 
     def called(self, command):
-        """The calls of that command; waits for the first one."""
+        """The calls of that command. Waits for the first."""
         wait_until(lambda: self.tart.calls(command))
         return self.tart.calls(command)
 
     def close(self):
         self.tart.kill_everything()
-        RUNS.reap()
+        RUN_PROCESSES.forget_ended()
 
 
 @contextmanager
 def short_folder():
-    """A context with a folder that has a short path, because the path of a Unix socket must be short."""
+    """For Unix sockets, whose paths must be short; pytest's folders have long ones."""
     folder = Path(tempfile.mkdtemp(prefix="tt", dir="/tmp"))
     try:
         yield folder
@@ -126,14 +126,14 @@ def wait_until(true):
 
 
 def order_of(rig, script=None, *, settings=None, place=None, slot=0, before_jit=None, **tart):
-    """An order for a runner; `tart` holds keys of [tart]."""
+    """An order for a runner; `tart` are keys of [tart]."""
     order = Orders(rig).make(RunnerScript(), slot=slot, before_jit=before_jit)
     settings = settings or rig.settings(script, **tart)
     return replace(order, settings=settings, **({"place": place} if place else {}))
 
 
 def fails(rig, backend, error=StartFailed, match=None, **tart):
-    """The error that a start raises; checks that nothing is left of the start."""
+    """Asserts that a start fails and leaves nothing; returns its error."""
     with pytest.raises(error, match=match) as caught:
         backend.start(order_of(rig, **tart), Interrupt())
     assert rig.leftovers() == []
@@ -142,7 +142,7 @@ def fails(rig, backend, error=StartFailed, match=None, **tart):
 
 
 class Reports:
-    """Everything that a backend's watch reports, in order."""
+    """The reports of a backend's watch, in order."""
 
     def __init__(self, backend) -> None:
         self.seen = []
@@ -156,24 +156,24 @@ class Reports:
         self._watch.stop()
 
 
-QUICK = Deadlines(
-    answer=2.0,
+QUICK = Timings(
+    query=2.0,
     clone=1.0,
-    silence=1.0,
+    pull_silence=1.0,
     set=1.0,
     inject=2.0,
-    look=2.0,
+    guest_query=2.0,
     exec_probe=1.0,
-    exec_probe_pause=0.05,
-    socket_doubt=0.3,
-    quit=0.5,
+    exec_probe_interval=0.05,
+    socket_only=0.3,
+    signal_grace=0.5,
     delete=1.0,
-    delete_again=0.02,
-    deletions=1.5,
-    still_running=0.5,
-    guest_again=0.1,
-    pulse=0.1,
-    tool=0.1,
-    poll=0.1,
+    delete_retry=0.02,
+    delete_total=1.5,
+    delete_kill_after=0.5,
+    runner_watch_retry=0.1,
+    warm_probe_interval=0.1,
+    tool_check_interval=0.1,
+    exit_poll=0.1,
 )
-"""For tests of hanging calls: long enough for a busy host to finish calls that do not hang."""
+"""For tests of what hangs; still long enough on a loaded host for what does not hang."""

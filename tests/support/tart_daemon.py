@@ -37,7 +37,7 @@ def main(state_dir, image, action):
     backend = TartBackend(BackendContext(OWNER, Path(state_dir), SystemClock()), environ=os.environ)
     settings = settings_of(image)
     if action == "warm":
-        backend.warm(settings, backend.claim_place(2), Interrupt())
+        backend.make_warm(settings, backend.claim_place(2), Interrupt())
     else:
         rig = SimpleNamespace(settings=lambda _script: settings)
         resource = backend.start(order_of(rig, settings=settings), Interrupt())

@@ -15,7 +15,7 @@ from support.missing import missing
 from support.private_engine import PrivateEngine
 from support.watched_daemon import NAME, WatchedDaemon
 
-from runscaler.backends.docker.local import way_to_host
+from runscaler.backends.docker.local import route_to_host
 from runscaler.ops.demo_image import ensure_demo_image
 from runscaler.testing.simulator import FAST, SimulatedGitHub
 
@@ -51,7 +51,7 @@ def image(engine_url: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def docker(engine_url: str, image: str) -> dict[str, Any]:
     """Keys of a docker scale set whose runners can reach the loopback interface of this host."""
-    way = way_to_host(engine_url)
+    way = route_to_host(engine_url)
     if way is None or way.network != "host":
         missing("an engine whose containers can share this host's network")
     table = {"host": engine_url, "network": "host", "dind": False, "pull": "never", "prune-on-exit": False}

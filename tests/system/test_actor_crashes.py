@@ -13,7 +13,7 @@ from support.daemon import Daemon, wait_until
 
 from runscaler.actors.base import SupervisedActor
 from runscaler.autoscaler import Autoscaler
-from runscaler.backends.registry import kind_of
+from runscaler.backends.registry import factory_for
 from runscaler.config.load import load_config
 from runscaler.events import ActorRestarted
 from runscaler.testing.simulator import JobState, Match, SimulatedGitHub
@@ -70,7 +70,7 @@ class Crashing:
     """The process backend, whose next start raises an error that no backend may raise, once, at `moment`."""
 
     def __init__(self, settings: ScaleSetSettings, context: BackendContext) -> None:
-        self._backend = kind_of(settings.backend).open(settings, context)
+        self._backend = factory_for(settings.backend).create(settings, context)
         self.moment = ""
 
     def __getattr__(self, name: str) -> Any:

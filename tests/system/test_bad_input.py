@@ -50,11 +50,11 @@ def test_five_mistakes_are_reported_as_five(bad):
 
     assert len(lines) == 5
     assert [line.split("config.toml:")[1].split(":")[0] for line in lines] == ["6", "7", "8", "9", "10"]
-    assert 'max-runners: "many" is not accepted, only a whole number of at least 1' in lines[0]
-    assert "min-runners: -1 is not accepted" in lines[1]
+    assert 'max-runners: "many" is not valid: expected a whole number of at least 1' in lines[0]
+    assert "min-runners: -1 is not valid" in lines[1]
     assert "unknown key bakend; did you mean backend?" in lines[2]
-    assert 'idle-timeout: "soon" is not accepted' in lines[3]
-    assert "drain-timeout: true is not accepted" in lines[4]
+    assert 'idle-timeout: "soon" is not valid' in lines[3]
+    assert "drain-timeout: true is not valid" in lines[4]
 
 
 def test_a_token_from_a_variable_that_is_not_set_names_it(bad):

@@ -11,7 +11,7 @@ import pytest
 from support.daemon import Daemon, wait_until
 from support.embedded import EmbeddedDaemon, configured, make_fault
 
-from runscaler.backends.process.census import mark_of
+from runscaler.backends.process.process_table import mark_of
 from runscaler.testing.simulator import FAST, JobState, Match, SimulatedGitHub
 
 if TYPE_CHECKING:

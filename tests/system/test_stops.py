@@ -68,7 +68,7 @@ def test_after_a_second_signal_it_leaves_at_once_and_the_next_start_adopts(githu
     code = program.ended()
 
     assert code == 143
-    assert program.errors == "second signal: leaving at once; the next start takes over what runs\n"
+    assert program.errors == "second signal: exiting at once; the next start adopts running runners\n"
     assert before.runner in program.resources()
 
     github.client_restarted()

@@ -11,7 +11,7 @@ import pytest
 from support.daemon import all_ok, wait_until
 from support.kill_loop import JobOutputs
 
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 from runscaler.testing.simulator import JobState
 
 if TYPE_CHECKING:

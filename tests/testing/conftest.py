@@ -1,8 +1,8 @@
-"""A pretended Mac that takes no time."""
+"""A fake Mac that takes no time."""
 
 import pytest
 
-from runscaler.testing.fake_tart_home import FakeTart
+from runscaler.testing.fake_tart_host import FakeTart
 
 INSTANT = [
     "clone",

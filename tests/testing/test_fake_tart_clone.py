@@ -4,7 +4,7 @@ import signal
 
 from support.fake_tart import PATIENCE, answer, clone, held, listed, running, set_mac, wait_for
 
-from runscaler.testing.fake_tart_home import IMAGE, Rule
+from runscaler.testing.fake_tart_host import IMAGE, Rule
 
 
 def test_clone_copies_the_vm_and_its_guest_and_nothing_else(tart):

@@ -4,7 +4,7 @@ import pytest
 from support.fake_tart import clone, running, sh, wait_for
 from support.scale_set_client import ScaleSetClient
 
-from runscaler.testing.fake_tart_home import IMAGE, demo_runner
+from runscaler.testing.fake_tart_host import IMAGE, demo_runner
 from runscaler.testing.simulator import SimulatedGitHub
 
 INJECT = """

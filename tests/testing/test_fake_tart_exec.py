@@ -37,13 +37,13 @@ def test_everything_after_the_name_is_the_command(tart):
     assert b'exec: "--": executable file not found' in dashes.stderr
 
 
-def test_without_i_stdin_is_empty_and_with_it_ends_when_ours_does(tart):
+def test_stdin_is_empty_without_i_and_ends_with_ours_with_i(tart):
     with running(tart):
         assert tart.call("exec", "vm", "cat", stdin=b"lost").stdout == b""
         assert tart.call("exec", "-i", "vm", "cat", stdin=b"kept").stdout == b"kept"
 
 
-def test_a_megabyte_passes_both_ways(tart):
+def test_a_megabyte_passes_in_both_directions(tart):
     data = os.urandom(1 << 20)
     with running(tart):
         assert tart.call("exec", "-i", "vm", "cat", stdin=data).stdout == data
@@ -78,7 +78,7 @@ def test_the_agent_logs_arguments_and_not_stdin(tart):
         assert "a-secret" not in tart.agent_log("vm")
 
 
-def test_a_lost_connection_kills_the_direct_child_alone(tart):
+def test_a_lost_connection_kills_only_the_direct_child(tart):
     script = "sleep 600 & echo $$ $!; wait"
     with running(tart):
         caller = tart.spawn("exec", "vm", "/bin/sh", "-c", script, stdout=subprocess.PIPE)
@@ -122,7 +122,7 @@ def test_exec_fails_when_the_vm_dies(tart):
         assert (caller.returncode, error[:24]) == (1, b"Error: unavailable (14):")
 
 
-def test_exec_retries_until_its_patience_ends(tart):
+def test_exec_retries_until_its_time_out(tart):
     tart.state(agent={"v*": "never"})
     tart.latency(exec_pause=0.01, exec_patience=0.1)
     clone(tart, "vm")
@@ -149,14 +149,14 @@ def test_exec_waits_for_a_guest_that_boots(tart):
     process.wait(PATIENCE)
 
 
-def test_execs_run_beside_each_other(tart):
+def test_execs_run_concurrently(tart):
     with running(tart), ThreadPoolExecutor(10) as pool:
         found = list(pool.map(lambda number: sh(tart, f"echo {number}").stdout, range(10)))
 
     assert found == [f"{number}\n".encode() for number in range(10)]
 
 
-def test_pgrep_sees_the_processes_of_its_own_guest_alone(tart):
+def test_pgrep_sees_only_the_processes_of_its_own_guest(tart):
     worker = "/Users/admin/actions-runner/bin/Runner.Worker >/dev/null 2>&1 </dev/null & echo $!"
     with running(tart), running(tart, "other"):
         before = sh(tart, "pgrep -f Runner.Worker")
@@ -170,7 +170,7 @@ def test_pgrep_sees_the_processes_of_its_own_guest_alone(tart):
     assert (there.returncode, after.returncode) == (1, 1)
 
 
-def test_a_restarted_agent_cuts_execs_and_leaves_the_runner(tart):
+def test_a_restarted_agent_ends_execs_and_leaves_the_runner(tart):
     with running(tart):
         runner = int(sh(tart, "sleep 600 >/dev/null 2>&1 </dev/null & echo $!").stdout)
         watch = tart.spawn("exec", "vm", "/bin/sh", "-c", "echo; exec sleep 600", stdout=subprocess.PIPE)
@@ -201,7 +201,7 @@ def test_a_frozen_guest_answers_nothing_and_dies_with_its_vm(tart):
         caller.wait(PATIENCE)
 
 
-def test_much_goes_both_ways_in_small_pieces(tart):
+def test_many_small_pieces_pass_in_both_directions(tart):
     data = bytes(1 << 20)
     with running(tart):
         assert sh(tart, "dd bs=512 2>/dev/null", stdin=data).stdout == data

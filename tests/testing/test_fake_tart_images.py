@@ -5,10 +5,10 @@ import subprocess
 
 from support.fake_tart import PATIENCE, answer, clone, held, listed, wait_for
 
-from runscaler.testing.fake_tart_home import IMAGE, Rule, runner_script
+from runscaler.testing.fake_tart_host import IMAGE, Rule, runner_script
 
 
-def test_pull_says_what_it_does(tart):
+def test_pull_reports_its_steps(tart):
     tart.add_image("ghcr.io/acme/other:15", cached=False)
     tart.state(pull_steps=2)
 
@@ -35,7 +35,7 @@ def test_pull_asks_the_registry_even_if_cached_and_adds_latest(tart):
     assert out.endswith("image is already cached and linked!\n")
 
 
-def test_a_moved_tag_is_told_by_its_fqn(tart):
+def test_fqn_reveals_a_moved_tag(tart):
     old = tart.call("fqn", IMAGE).stdout
     digest = tart.add_image(IMAGE, runner_script("exit 1"), cached=False)
 
@@ -53,7 +53,7 @@ def test_an_unknown_image_is_a_404_for_pull_and_clone(tart):
         assert error.startswith('Error: UnexpectedHTTPStatusCode(when: "pulling manifest", code: 404')
 
 
-def test_a_private_image_wants_its_login_from_the_environment(tart, monkeypatch):
+def test_a_private_image_needs_its_login_from_the_environment(tart, monkeypatch):
     tart.add_image("ghcr.io/acme/secret:1", cached=False, login=("me", "hunter2"))
 
     refused = tart.call("pull", "ghcr.io/acme/secret:1")
@@ -64,7 +64,7 @@ def test_a_private_image_wants_its_login_from_the_environment(tart, monkeypatch)
     assert tart.call("pull", "ghcr.io/acme/secret:1").returncode == 0
 
 
-def test_clone_pulls_what_is_not_cached_and_needs_no_registry_for_what_is(tart):
+def test_clone_pulls_only_images_that_are_not_cached(tart):
     tart.add_image("localhost:5000/acme/other:1", cached=False)
     tart.remove_from_registry(IMAGE)
 
@@ -102,7 +102,7 @@ def test_prune_older_than_0_empties_the_cache_and_leaves_vms(tart):
     assert tart.vms() == ["vm"]
 
 
-def test_prune_by_age_spares_what_was_used_since(tart):
+def test_prune_by_age_spares_what_was_used_recently(tart):
     tart.add_image("ghcr.io/acme/old:1")
     for path in (tart.home / "cache/OCIs/ghcr.io/acme").glob("*/sha256:*"):
         os.utime(path, (0, 0))
@@ -122,7 +122,7 @@ def test_prune_with_a_budget_keeps_what_fits(tart):
     assert (len(kept), listed(tart, "oci")) == (2, [])
 
 
-def test_deleting_an_image_name_takes_it_out_of_the_cache(tart):
+def test_deleting_an_image_removes_it_from_the_cache(tart):
     tart.call("delete", IMAGE, check=True)
 
     assert listed(tart, "oci") == []

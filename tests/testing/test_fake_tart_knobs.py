@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from support.fake_tart import PATIENCE, STUBBORN, answer, clone, listed, running, sh, wait_for
 
-from runscaler.testing.fake_tart_home import IMAGE, FakeTart, Rule
+from runscaler.testing.fake_tart_host import IMAGE, FakeTart, Rule
 
 
 def test_fifty_clone_run_and_go_at_once(tart):
-    """Each stage for all, then the next: a clone beside a delete may fail, as the real one does."""
+    """Stage by stage for all, as a clone during a delete may fail, as with the real tart."""
 
     def life(number):
         name = f"vm-{number}"
@@ -33,7 +33,7 @@ def test_fifty_clone_run_and_go_at_once(tart):
     tart.assert_nothing_left()
 
 
-def test_the_journal_tells_of_each_call(tart, monkeypatch):
+def test_the_journal_describes_each_call(tart, monkeypatch):
     monkeypatch.setenv("TART_REGISTRY_PASSWORD", "hunter2")
     with running(tart):
         sh(tart, "cat", stdin=b"the JIT configuration")
@@ -88,7 +88,7 @@ def test_new_rules_count_anew(tart):
     ],
     ids=lambda value: f"{value.do} {value.when} {value.stream}" if isinstance(value, Rule) else "",
 )
-def test_a_rule_does_its_deed(tart, rule, expected):
+def test_a_rule_takes_its_action(tart, rule, expected):
     tart.rules(rule)
 
     assert answer(tart.call("list", "--source", "local", "--format", "json")) == expected
@@ -126,7 +126,7 @@ def test_a_pull_inside_a_clone_fails_by_a_rule_for_pull(tart):
     assert answer(tart.call("clone", "ghcr.io/acme/other:1", "vm")) == (1, "", "no network\n")
 
 
-def test_a_delete_may_die_half_way(tart):
+def test_a_delete_may_be_killed_half_way(tart):
     clone(tart, "vm")
     tart.rules(Rule("delete", do="kill", when="during"))
 
@@ -165,7 +165,7 @@ def test_a_connection_may_be_lost_at_each_stage_of_an_exec(tart, when):
     assert ("done" in done) == (when == "after")
 
 
-def test_one_seed_gives_the_same_chances(tmp_path):
+def test_the_same_seed_gives_the_same_random_numbers(tmp_path):
     def macs(folder):
         with FakeTart(tmp_path / folder, seed=7) as tart:
             tart.add_image()
@@ -178,7 +178,7 @@ def test_one_seed_gives_the_same_chances(tmp_path):
     assert len(set(first)) == 3
 
 
-def test_a_latency_with_jitter_is_taken(tart):
+def test_a_latency_may_have_jitter(tart):
     tart.latency(list=(0.01, 0.005))
 
     assert tart.call("list").returncode == 0
@@ -204,21 +204,21 @@ def test_a_reboot_stops_every_vm(tart):
         assert listed(tart)[0]["State"] == "stopped"
 
 
-def test_a_relative_home_is_one_of_the_callers_folder(tart, monkeypatch):
+def test_a_relative_home_is_relative_to_the_callers_folder(tart, monkeypatch):
     monkeypatch.chdir(tart.folder)
     clone(tart, "vm")
 
     assert tart.call("get", "vm", home=Path("home")).returncode == 0
 
 
-def test_what_is_no_knob_is_refused(tart):
+def test_unknown_knobs_are_refused(tart):
     with pytest.raises(AssertionError, match="boot_time"):
         tart.latency(boot_time=1)
     with pytest.raises(AssertionError, match="limits"):
         tart.state(limits=1)
 
 
-def test_the_latencies_that_count_can_be_asked_for(tart):
+def test_the_current_latencies_can_be_queried(tart):
     tart.latency(boot_agent=(0.5, 0.1))
 
     assert tart.latencies()["boot_agent"] == 0.5

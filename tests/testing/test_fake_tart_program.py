@@ -26,7 +26,7 @@ def test_a_call_imports_nothing_slow(tart):
     assert SLOW & set(ended.stdout.decode().split()) == set()
 
 
-def test_it_needs_nothing_but_path_and_home(tart):
+def test_it_needs_only_path_and_home(tart):
     environment = {"PATH": f"{tart.bin}{os.pathsep}{os.defpath}", "TART_HOME": str(tart.home)}
 
     ended = subprocess.run(
@@ -37,7 +37,7 @@ def test_it_needs_nothing_but_path_and_home(tart):
     assert tart.calls("list")[0].environment[:2] == ("FAKE_TART_HOST", "FAKE_TART_KNOBS")
 
 
-def test_where_there_is_no_proc_the_mark_is_read_from_ps():
+def test_without_proc_the_mark_is_read_from_ps():
     lines = [
         "  501     1 Ss   /bin/sh ./run.sh HOME=/x FAKE_TART_GUEST=7.1 PATH=/bin",
         "  502     1 S    /bin/sh ./run.sh HOME=/x FAKE_TART_GUEST=7.12 PATH=/bin",

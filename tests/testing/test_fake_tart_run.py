@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from support.fake_tart import MAC, PATIENCE, answer, clone, listed, running, set_mac, sh, wait_for
 
-from runscaler.testing.fake_tart_home import IMAGE
+from runscaler.testing.fake_tart_host import IMAGE
 
 
 def test_a_vm_runs_as_long_as_its_process_has_the_lock(tart):
@@ -54,7 +54,7 @@ def test_a_directory_without_a_config_is_no_vm_and_stays(tart):
     assert listed(tart) == []
 
 
-def test_run_swaps_a_mac_that_a_running_vm_of_this_home_has(tart):
+def test_run_replaces_a_mac_that_another_running_vm_of_this_home_has(tart):
     clone(tart, "vm", "other")
     set_mac(tart, "vm")
     set_mac(tart, "other")
@@ -82,7 +82,7 @@ def test_one_mac_in_two_homes_puts_both_guests_offline(tart):
     assert (alone, both) == (False, True)
 
 
-def test_leases_are_kept_by_mac_and_run_out(tart):
+def test_leases_are_kept_by_mac_and_can_be_exhausted(tart):
     tart.state(lease_places=1)
     clone(tart, "vm", "other")
     with running(tart), running(tart, "other"):
@@ -146,7 +146,7 @@ def test_a_stopped_vm_no_longer_counts(tart):
             tart.call("stop", name, check=True)
 
 
-def test_run_refuses_more_cpus_than_the_host_has_which_set_took(tart):
+def test_run_refuses_more_cpus_than_the_host_has_though_set_accepts_them(tart):
     tart.state(host_cpu=8)
     clone(tart, "vm")
     tart.call("set", "vm", "--cpu", "64", check=True)

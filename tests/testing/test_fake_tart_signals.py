@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from support.fake_tart import PATIENCE, clone, listed, running, sh
 
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_a_signal_ends_run_with_0(tart, number, text):
         assert tart.guest_processes("vm") == []
 
 
-def test_a_suspended_vm_is_told_apart_and_resumed(tart):
+def test_a_suspended_vm_is_listed_as_such_and_resumed(tart):
     with running(tart) as process:
         process.send_signal(signal.SIGUSR1)
         assert process.wait(PATIENCE) == 0
@@ -38,7 +38,7 @@ def test_a_suspended_vm_is_told_apart_and_resumed(tart):
     assert listed(tart)[0]["State"] == "stopped"
 
 
-def test_stop_drops_the_state_of_a_suspended_vm(tart):
+def test_stop_deletes_the_state_of_a_suspended_vm(tart):
     clone(tart, "vm")
     (tart.vm_path("vm") / "state.vzvmsave").touch()
 

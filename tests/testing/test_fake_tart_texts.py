@@ -5,12 +5,12 @@ import json
 import pytest
 from support.fake_tart import answer, clone, listed
 
-from runscaler.testing.fake_tart_home import IMAGE
+from runscaler.testing.fake_tart_host import IMAGE
 
 TOO_LITTLE = "Error: LessThanMinimalResourcesError: VM should have"
 
 
-def test_its_version_is_a_real_one_and_says_that_it_is_fake(tart):
+def test_its_version_has_the_real_format_and_says_that_it_is_fake(tart):
     code, out, _ = answer(tart.call("--version"))
 
     version, _, build = out.strip().partition("+")
@@ -88,7 +88,7 @@ def test_json_is_swifts_with_escaped_slashes_and_spaced_colons(tart):
     assert [entry["Name"].partition("@")[0] for entry in json.loads(text)] == [IMAGE, IMAGE.partition(":")[0]]
 
 
-def test_list_tells_of_local_vms_sorted_by_name(tart):
+def test_list_shows_local_vms_sorted_by_name(tart):
     clone(tart, "b", "a")
 
     first, second = listed(tart)
@@ -106,7 +106,7 @@ def test_before_2_31_list_says_size_on_disk(tart):
     assert "Accessed" not in listed(tart)[0]
 
 
-def test_get_tells_of_a_local_vm(tart):
+def test_get_describes_a_local_vm(tart):
     clone(tart, "vm")
     tart.call("set", "vm", "--cpu", "6", "--memory", "16384", check=True)
 

@@ -15,7 +15,7 @@ from runscaler.errors import (
     Refused,
     RunnerExists,
     ScaleSetGone,
-    ServerTrouble,
+    ServerError,
     SessionConflict,
     SessionGone,
 )
@@ -260,11 +260,11 @@ def test_names_and_groups_are_told_apart_ignoring_case(
 def test_a_call_fails_before_or_after_it_took_effect_as_told(
     github: MemoryGitHub, service: ScaleSetService, session: Session
 ) -> None:
-    github.fail_next("jit_config", ServerTrouble("500"))
-    github.fail_next("jit_config", ServerTrouble("reply lost"), after=True)
+    github.fail_next("jit_config", ServerError("500"))
+    github.fail_next("jit_config", ServerError("reply lost"), after=True)
 
     for name in ("runner-00000001", "runner-00000002"):
-        with pytest.raises(ServerTrouble):
+        with pytest.raises(ServerError):
             start_runner(service, session, name)
 
     assert service.find_runner(RunnerName("runner-00000001"), IDLE) is None

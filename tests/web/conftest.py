@@ -1,4 +1,4 @@
-"""Snapshots and a way to call the application without a server."""
+"""Calls the health application without a server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Answer:
 
 @dataclass
 class World:
-    """What the application reads; a test changes it and asks again."""
+    """The state that the application reads; tests change it between requests."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     status: Status = field(default_factory=lambda: Status(version="1.2.3", started_at=1_800_000_000.0))

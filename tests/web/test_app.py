@@ -49,7 +49,7 @@ def test_health_has_the_keys_that_the_go_tool_had(world):
     }
 
 
-def test_health_says_why_a_set_does_not_start_what_is_wanted(world):
+def test_health_says_why_wanted_runners_are_not_started(world):
     having(
         world,
         one(
@@ -96,7 +96,7 @@ def test_sets_of_one_name_are_told_apart_by_their_url_and_keep_their_order(world
     assert all(got["url"] for got in sets)
 
 
-def test_what_all_share_having_given_up_is_a_503(world):
+def test_a_shared_actor_that_gave_up_is_a_503(world):
     having(world, one(), given_up="the host actor crashed six times", restarts={"host": 5})
 
     answer = world.get("/healthz")
@@ -172,7 +172,7 @@ def test_head_has_the_headers_of_get_and_no_body(world):
         "",
     ],
 )
-def test_a_name_of_this_machine_may_ask(world, host):
+def test_a_host_header_of_this_machine_is_accepted(world, host):
     assert world.get("/healthz", host=host).code == 200
 
 
@@ -190,11 +190,11 @@ def test_a_name_of_this_machine_may_ask(world, host):
         "🦊",
     ],
 )
-def test_another_name_that_resolves_here_may_not(world, host):
+def test_any_other_host_header_is_rejected(world, host):
     assert world.get("/healthz", host=host).code == 403
 
 
-def test_any_name_may_ask_where_the_port_is_open_to_others(world):
+def test_any_host_header_is_accepted_if_the_port_is_open_to_others(world):
     world.loopback_only = False
 
     assert world.get("/healthz", host="runners.example").code == 200

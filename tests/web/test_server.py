@@ -54,7 +54,7 @@ def test_the_port_outlives_a_server_and_a_new_one_takes_over(listener):
     assert not first.serving
 
 
-def test_a_loop_that_ends_before_the_stop_has_called_it_does_no_harm(listener):
+def test_a_loop_that_ends_before_stop_pulls_its_trigger_does_no_harm(listener):
     server = HealthServer(listener, ok)
     server.start()
     loop, trigger = server._thread, server._server.trigger
@@ -62,7 +62,7 @@ def test_a_loop_that_ends_before_the_stop_has_called_it_does_no_harm(listener):
 
     def late():
         if next(pulls) == 1:
-            pull()  # as a worker did a moment ago: the loop finds what it shall do
+            pull()  # as if a worker had just done it: the loop runs the functions and ends
             loop.join(20)
         pull()
 
@@ -139,7 +139,7 @@ def test_a_crash_in_the_application_is_a_500_and_the_next_request_is_answered(li
     assert second == b"ok"
 
 
-def test_a_taken_port_is_said_with_who_holds_it(listener):
+def test_a_taken_port_is_an_error_that_names_the_process(listener):
     port = listener.getsockname()[1]
 
     with pytest.raises(HostError) as caught:
@@ -150,12 +150,12 @@ def test_a_taken_port_is_said_with_who_holds_it(listener):
     assert any("--health-port" in fix for fix in caught.value.fixes)
 
 
-def test_a_foreign_address_is_said_so():
+def test_an_address_of_another_host_is_an_error():
     with pytest.raises(HostError, match="not an address of this host"):
         bind("192.0.2.1", 0)
 
 
-def test_a_host_that_does_not_resolve_is_said_so():
+def test_a_host_that_does_not_resolve_is_an_error():
     with pytest.raises(HostError, match="cannot be resolved"):
         bind("no such host", 0)
 

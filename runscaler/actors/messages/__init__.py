@@ -145,7 +145,7 @@ from runscaler.actors.messages.vm_slots import (
     WarmVmRemoved,
     WarmVmsFound,
 )
-from runscaler.backends.base import ResourceEnded, ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded
 
 __all__ = [
     "BATCH",
@@ -155,7 +155,9 @@ __all__ = [
     "Abandon",
     "AdoptRunner",
     "AnnounceCapacity",
+    "BackendAvailable",
     "BackendDown",
+    "BackendUnavailable",
     "BackendUp",
     "BatchHandled",
     "BatchReceived",
@@ -257,8 +259,6 @@ __all__ = [
     "SweepDue",
     "Swept",
     "TakeTurn",
-    "ThingDown",
-    "ThingUp",
     "VmSlotMessage",
     "VmSlotsFull",
     "WarmBootFailed",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runscaler.actors.messages.vm_slots import VmSlotMessage
-from runscaler.backends.base import ResourceEnded, ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded
 
 if TYPE_CHECKING:
     from runscaler.actors.messages.shared import Ref
@@ -128,5 +128,5 @@ class Swept:
 KeeperMessage = (
     JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing | Prepared
     | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
-    | ThingDown | ThingUp | SweepDue | Swept | VmSlotMessage
+    | BackendUnavailable | BackendAvailable | SweepDue | Swept | VmSlotMessage
 )  # fmt: skip

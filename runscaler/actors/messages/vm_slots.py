@@ -9,7 +9,7 @@ from runscaler.actors.messages.shared import HoldReportsOverdue
 
 if TYPE_CHECKING:
     from runscaler.actors.messages.shared import Ref
-    from runscaler.backends.base import Place, Warm
+    from runscaler.backends.base import Place, WarmResource
     from runscaler.names import Generation, ScaleSetKey, SlotNumber
 
 
@@ -54,7 +54,7 @@ class HoldVmSlots:
 class WarmVmsFound:
     """From a worker: the warm VMs that an earlier process left. `trouble`: why they could not be listed."""
 
-    found: tuple[Warm, ...]
+    found: tuple[WarmResource, ...]
     trouble: str = ""
 
 
@@ -62,7 +62,7 @@ class WarmVmsFound:
 class WarmVmReady:
     """From a worker: a warm VM has booted."""
 
-    warm: Warm
+    warm: WarmResource
 
 
 @dataclass(frozen=True, slots=True)

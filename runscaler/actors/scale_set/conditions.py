@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runscaler import events
-from runscaler.findings import with_cures
+from runscaler.findings import with_fixes
 from runscaler.policy.condition import Condition, Hold
 from runscaler.status import SetState
 
@@ -75,7 +75,7 @@ class Conditions:
             return
         shown = next((one for one in both if one.rate_limited), both[0])
         self._shown = shown = self._with_known_words(shown)
-        github = Hold(with_cures(shown.reason, shown.fixes), shown.retry_at)
+        github = Hold(with_fixes(shown.reason, shown.fixes), shown.retry_at)
         self._set(replace(self.condition, github=github, rate_limited=shown.rate_limited))
 
     def _with_known_words(self, trouble: Trouble) -> Trouble:
@@ -102,13 +102,13 @@ class Conditions:
             self._set(replace(self.condition, listed=True, backend=None))
 
     def backend_down(self, reason: str, fixes: Sequence[str]) -> None:
-        self._set(replace(self.condition, backend=Hold(with_cures(reason, fixes))))
+        self._set(replace(self.condition, backend=Hold(with_fixes(reason, fixes))))
 
     def image_prepared(self) -> None:
         self._set(replace(self.condition, image=None, image_failed=False))
 
     def image_absent(self, reason: str, fixes: Sequence[str], failed: bool) -> None:
-        image = Hold(with_cures(reason, fixes))
+        image = Hold(with_fixes(reason, fixes))
         self._set(replace(self.condition, image=image, image_failed=failed))
 
     def vm_slots_full(self, holders: str | None) -> None:
@@ -120,7 +120,7 @@ class Conditions:
 
     def start_failed(self, ordered_at: float, reason: str, fixes: Sequence[str]) -> None:
         now = self._context.clock.monotonic()
-        why = with_cures(reason, fixes)
+        why = with_fixes(reason, fixes)
         jitter = self._context.clock.jitter(1.0)
         record = self.condition.failures.start_failed(ordered_at, now, jitter, why)
         if record.until > self.condition.failures.until:

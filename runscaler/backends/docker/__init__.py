@@ -1,7 +1,7 @@
-"""The Docker backend: runners as containers of one engine."""
+"""The Docker backend: each runner is a container."""
 
 from __future__ import annotations
 
-from runscaler.backends.docker.kind import kind
+from runscaler.backends.docker.factory import factory
 
-__all__ = ["kind"]
+__all__ = ["factory"]

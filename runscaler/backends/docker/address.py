@@ -1,4 +1,4 @@
-"""Which engine a scale set means, and with which certificates."""
+"""The address of an engine, and the certificates for it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TCP_PORT, TLS_PORT = 2375, 2376
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
-    """PEM files of an engine behind TLS; an empty `ca` trusts what the system trusts."""
+    """Paths of PEM files for an engine behind TLS. An empty `ca` means the CAs of the system."""
 
     ca: str = ""
     cert: str = ""
@@ -29,17 +29,15 @@ class Certificates:
 
 @dataclass(frozen=True, slots=True)
 class EngineAddress:
-    """An engine's URL (unix://, tcp://, ssh://), and its certificates where it speaks TLS."""
+    """The URL of an engine (unix://, tcp://, ssh://), with certificates if it uses TLS."""
 
     url: str
     tls: Certificates | None = None
 
     @classmethod
     def of(cls, settings: DockerSettings, environment: Mapping[str, str] | None = None) -> Self:
-        """The engine that `endpoint` names; certificates from the keys, else as the docker command has them.
-
-        Docker's own variables (DOCKER_TLS_VERIFY, DOCKER_CERT_PATH) count only together with DOCKER_HOST.
-        """
+        """The engine of these settings. Certificates are those of the settings; if the engine comes from
+        DOCKER_HOST, also those of DOCKER_TLS_VERIFY and DOCKER_CERT_PATH."""
         tls = _configured_tls(settings)
         if tls is None and not settings.host and settings.docker_host:
             tls = _environment_tls(os.environ if environment is None else environment)
@@ -51,12 +49,12 @@ class EngineAddress:
 
     @property
     def socket_path(self) -> str | None:
-        """The engine's Unix socket on this host; None for a remote one."""
+        """The path of the engine's Unix socket; None for an engine that is reached otherwise."""
         return self.url.removeprefix("unix://") if self.url.startswith("unix://") else None
 
     @property
     def host_and_port(self) -> tuple[str, int]:
-        """Of a tcp:// URL, with Docker's customary ports; `BackendError` when it names no host."""
+        """Of a tcp:// URL. The default port is 2375, with TLS 2376. Raises `BackendError` without a host."""
         try:
             host, port = self.parts.hostname, self.parts.port
         except ValueError as error:
@@ -76,7 +74,7 @@ def _configured_tls(settings: DockerSettings) -> Certificates | None:
 
 
 def _environment_tls(environment: Mapping[str, str]) -> Certificates | None:
-    """What the docker command makes of DOCKER_TLS_VERIFY and DOCKER_CERT_PATH."""
+    """What DOCKER_TLS_VERIFY and DOCKER_CERT_PATH mean to the docker command."""
     if not environment.get("DOCKER_TLS_VERIFY"):
         return None
     folder = Path(environment.get("DOCKER_CERT_PATH") or Path.home() / ".docker")

@@ -1,7 +1,4 @@
-"""The calls of docker-py's `APIClient` that this package makes, with the shapes it relies on.
-
-docker-py leaves most of them untyped; the types end here what would else spread as `Any`.
-"""
+"""Types for the methods of docker-py's `APIClient` that this package uses, most of which have none."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ Inspection = Mapping[str, object]
 
 
 def seconds_of(text: str) -> float:
-    """Wall-clock seconds of a time as the engine writes it, 0 for its "never" (the year 1)."""
+    """A time of the engine in wall-clock seconds; 0 for the year 1, with which it means "never"."""
     try:
         return max(0.0, datetime.fromisoformat(text).timestamp())
     except ValueError:
@@ -39,7 +36,7 @@ class Processes(TypedDict):
 
 
 class EngineApi(Protocol):
-    """See the engine's API reference; failures are docker-py's and requests' exceptions."""
+    """See the API reference of Docker Engine. Methods raise exceptions of docker-py and requests."""
 
     @property
     def api_version(self) -> str: ...

@@ -1,4 +1,4 @@
-"""Runners in containers of one Docker engine (docs/behaviour.md § 7.1)."""
+"""Starts and removes containers on one Docker engine (docs/behaviour.md § 7.1)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runscaler.backends.docker.engine import CALL_SECONDS
 from runscaler.backends.docker.errors import status
 from runscaler.backends.docker.images import ImageRequest, Images
 from runscaler.backends.docker.inventory import own_resources
-from runscaler.backends.docker.labels import marks_of, own_filter, resource_of
+from runscaler.backends.docker.labels import labels_for, own_filter, resource_of
 from runscaler.backends.docker.volume import SharedVolume, file_archive
 from runscaler.backends.docker.watch import Watch
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
@@ -33,24 +33,24 @@ if TYPE_CHECKING:
     from runscaler.interrupt import Interrupt
 
 CREATE_GRACE = 3.0
-"""How long an interrupted create may still answer. Cut at once, it could leave a container that does
-not exist yet when it is looked for; only an engine that hangs is cut off."""
+"""Seconds that the engine may still take to create a container after an interrupt. If the call were
+cancelled at once, the container could appear after we looked for it. An engine that hangs is given up."""
 UNDO_SECONDS = 5.0
 REMOVAL_SECONDS = 30.0
-LOOK_AGAIN = 0.05
+POLL_SECONDS = 0.05
 CONFLICT = 409
 WORKER = "Runner.Worker"
 
 
 class DockerBackend:
-    """See `Backend`. One for each engine, shared by all its scale sets."""
+    """See `Backend`. There is one for each engine."""
 
     def __init__(self, engine: Engine, context: BackendContext) -> None:
         self._engine = engine
         self._context = context
         self._images = Images(engine, context.clock)
         self._volume = SharedVolume(engine, context.owner)
-        self._heard_of: set[str] = set()
+        self._reported_ended: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -67,44 +67,44 @@ class DockerBackend:
     def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
         interrupt.wait(0)
         jit = order.jit()
-        marks = marks_of(order, jit, self._context)
-        container = self._create(order, jit.encoded, marks, interrupt)
+        labels = labels_for(order, jit, self._context)
+        container = self._create(order, jit.encoded, labels, interrupt)
         with ExitStack() as undo:
             undo.callback(self._discard, order)
             self._add_certificates(container, order, interrupt)
-            with self._starting(order, f"start {described(order)}", interrupt) as api:
+            with self._starting(order, f"start {_description(order)}", interrupt) as api:
                 api.start(container)
             undo.pop_all()
-        resource = resource_of(container, self._context.clock.wall(), marks)
-        assert resource is not None, "the marks of an order name its runner"
+        resource = resource_of(container, self._context.clock.wall(), labels)
+        assert resource is not None, "the labels of an order name its runner"
         return resource
 
     def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt) -> None:
         if resource.owner != self._context.owner:
             return
         doing = f"remove container {resource.runner}"
-        with self._engine.call(doing, interrupt, gated=True) as api:
+        with self._engine.call(doing, interrupt, limited=True) as api:
             if _is_gone_after_removal(api, resource.id, force=force):
                 return
         deadline = self._context.clock.monotonic() + REMOVAL_SECONDS
         while not self._is_gone(resource, interrupt):
             if self._context.clock.monotonic() > deadline:
                 raise BackendError(f"cannot {doing}: the engine {self._engine.url} is still removing it")
-            self._context.clock.pause(LOOK_AGAIN, interrupt)
+            self._context.clock.pause(POLL_SECONDS, interrupt)
 
     def inventory(self) -> list[Resource]:
         with self._engine.call("list containers") as api:
-            found = own_resources(api, self._context.owner, self._heard_of)
-        self._heard_of.intersection_update(resource.id for resource in found)
+            found = own_resources(api, self._context.owner, self._reported_ended)
+        self._reported_ended.intersection_update(resource.id for resource in found)
         return found
 
     def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
         kept = b""
         with self._engine.call(f"read the output of container {resource.runner}", interrupt) as api:
             try:
-                # Every line has a byte at least, so that as many lines hold as many bytes.
-                for piece in api.logs(resource.id, stream=True, follow=False, tail=max(tail, 1)):
-                    kept = (kept + piece)[-tail:] if tail > 0 else b""
+                # A line has at least one byte, so that `tail` lines hold `tail` bytes.
+                for chunk in api.logs(resource.id, stream=True, follow=False, tail=max(tail, 1)):
+                    kept = (kept + chunk)[-tail:] if tail > 0 else b""
             except NotFound:
                 return b""
         return kept
@@ -114,14 +114,14 @@ class DockerBackend:
             try:
                 processes = api.top(resource.id)["Processes"]
             except APIError as error:
-                # Not there, or not running: then nothing runs in it. Else the engine cannot tell.
+                # Gone or not running: no job runs in it. With any other error the engine cannot tell.
                 return False if status(error) in (404, CONFLICT) else None
         return any(WORKER in field for process in processes or () for field in process)
 
     def watch(self, since: float, report: Callable[[Observation], None]) -> Watch:
         def heard(observation: Observation) -> None:
             if isinstance(observation, ResourceEnded):
-                self._heard_of.add(observation.resource_id)
+                self._reported_ended.add(observation.resource_id)
             report(observation)
 
         return Watch(self._engine, self._context.owner, self._context.clock, since, heard)
@@ -130,19 +130,19 @@ class DockerBackend:
         return []
 
     def close(self) -> None:
-        self._engine.forget()
+        self._engine.disconnect()
 
     def _create(
-        self, order: RunnerOrder, encoded_jit: Secret, marks: Mapping[str, str], interrupt: Interrupt
+        self, order: RunnerOrder, encoded_jit: Secret, labels: Mapping[str, str], interrupt: Interrupt
     ) -> str:
-        body = create_body(order.settings, encoded_jit, marks, self._socket_group(order.settings))
+        body = create_body(order.settings, encoded_jit, labels, self._socket_group(order.settings))
         platform = order.settings.docker.platform or None
-        doing = f"create {described(order)}"
+        doing = f"create {_description(order)}"
         try:
             with self._starting(order, doing, interrupt, grace=CREATE_GRACE) as api:
                 return api.create_container_from_config(body, order.runner, platform)["Id"]
         except (BackendDown, Interrupted):
-            # No answer came: the engine may have made it all the same.
+            # The engine did not answer, but may have created it.
             self._discard(order)
             raise
 
@@ -150,13 +150,13 @@ class DockerBackend:
     def _starting(
         self, order: RunnerOrder, doing: str, interrupt: Interrupt, grace: float = 0.0
     ) -> Iterator[EngineApi]:
-        """A call that is part of a start: bounded by its deadline, and a refusal is a `StartFailed`."""
+        """A call that is part of a start: it ends by the deadline, and a refusal raises `StartFailed`."""
         left = order.deadline - self._context.clock.monotonic()
         if left <= 0:
             raise StartFailed(f"cannot {doing}: its start-timeout has passed")
         seconds = min(left, CALL_SECONDS)
         try:
-            with self._engine.call(doing, interrupt, seconds=seconds, grace=grace, gated=True) as api:
+            with self._engine.call(doing, interrupt, seconds=seconds, grace=grace, limited=True) as api:
                 yield api
         except (BackendDown, ImageMissing, StartFailed):
             raise
@@ -164,18 +164,20 @@ class DockerBackend:
             raise StartFailed(str(error), fixes=error.fixes) from error
 
     def _add_certificates(self, container: str, order: RunnerOrder, interrupt: Interrupt) -> None:
-        """Put the set's `ca` into the container: copied, as a remote engine does not see our files."""
+        """Copy the file `ca` of the settings into the container, as a remote engine has no access to it."""
         if not order.settings.ca:
             return
         try:
             content = Path(order.settings.ca).read_bytes()
         except OSError as error:
-            raise StartFailed(f"cannot start {described(order)}: ca {order.settings.ca}: {error}") from error
-        with self._starting(order, f"copy ca into {described(order)}", interrupt) as api:
+            raise StartFailed(
+                f"cannot start {_description(order)}: ca {order.settings.ca}: {error}"
+            ) from error
+        with self._starting(order, f"copy ca into {_description(order)}", interrupt) as api:
             api.put_archive(container, "/", file_archive(CA_FILE, content))
 
     def _discard(self, order: RunnerOrder) -> None:
-        """Undo a start, found by name and our mark, as the answer with its id may not have come."""
+        """Undo a start. The container is found by name and label, as the reply with its id may be missing."""
         filters = {"label": own_filter(self._context.owner), "name": f"^/?{order.runner}$"}
         doing = f"remove container {order.runner}, whose start failed"
         try:
@@ -194,7 +196,7 @@ class DockerBackend:
         return False
 
     def _socket_group(self, settings: ScaleSetSettings) -> int | None:
-        """The group that may use the mounted engine socket; None where it lies on another host."""
+        """The group of the mounted engine socket; None if the socket is on another host."""
         if settings.docker.dind is not True or self._engine.address.socket_path is None:
             return None
         try:
@@ -203,12 +205,12 @@ class DockerBackend:
             return None
 
 
-def described(order: RunnerOrder) -> str:
+def _description(order: RunnerOrder) -> str:
     return f"container {order.runner} of image {order.settings.runner_image}"
 
 
 def _is_gone_after_removal(api: EngineApi, container: str, *, force: bool) -> bool:
-    """False: somebody else's removal of it is on its way."""
+    """False if it is being removed already, by somebody else's call."""
     try:
         api.remove_container(container, v=True, force=force)
     except NotFound:

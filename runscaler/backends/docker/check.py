@@ -1,4 +1,4 @@
-"""Is the engine usable for a scale set, and if not, why not and what to do (docs/behaviour.md § 12)."""
+"""Checks that an engine is usable for a scale set (docs/behaviour.md § 12)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from runscaler.config.model import ScaleSetSettings
 
 OLDEST_PLATFORM_API = (1, 41)
-"""The first API version that takes a platform at creation (docker-py's `create_container`)."""
+"""The first API version in which a container can be created for a platform."""
 
 
 def findings(engine: Engine, images: Images, settings: ScaleSetSettings) -> list[Finding]:
-    """Every problem, each with its fixes; changes and pulls nothing."""
+    """A finding for each thing that was checked, with fixes for problems. Changes and pulls nothing."""
     name = settings.name
     try:
         found = [_engine_finding(engine, settings)]
@@ -54,7 +54,7 @@ def _image_finding(images: Images, engine: str, settings: ScaleSetSettings) -> F
         fixes = (f"pull it: `docker pull {wanted.image}`", 'set pull = "missing"')
         return Finding(Level.ERROR, f'{missing}, and pull is "never"', fixes, settings.name)
     try:
-        images.registry_says(wanted)
+        images.ask_registry(wanted)
     except BackendDown:
         raise
     except BackendError as error:
@@ -70,7 +70,7 @@ def _age_finding(wanted: ImageRequest, days: int, text: str, name: str) -> Findi
 
 
 def _host_findings(engine: Engine, settings: ScaleSetSettings) -> list[Finding]:
-    """Files of this host that the containers need."""
+    """Problems with files of this host that the containers need."""
     docker, found = settings.docker, []
     if settings.ca and not Path(settings.ca).is_file():
         found.append(Finding(Level.ERROR, f"ca {settings.ca}: there is no such file", (), settings.name))

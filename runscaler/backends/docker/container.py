@@ -1,4 +1,4 @@
-"""From an order to the body of the engine's create call. Pure: what the host knows is passed in."""
+"""The body of the request that creates a runner's container. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 RUNNER_USER = "runner"
 ENGINE_SOCKET = "/var/run/docker.sock"
-"""Where a job looks for its engine, inside the container."""
+"""Where jobs look for the engine's socket, inside the container."""
 SHARED_VOLUME = "runner-shared"
 CA_FILE = "/usr/local/share/ca-certificates/runscaler.crt"
-"""Where the runner's own update of its certificates finds the set's `ca` (docs/protocol.md § 8.1)."""
+"""Where the image looks for more certificates, so the set's `ca` goes there (docs/protocol.md § 8.1)."""
 MEGABYTE = 1024 * 1024
 
 
@@ -26,9 +26,10 @@ def create_body(
     labels: Mapping[str, str],
     socket_group: int | None = None,
 ) -> dict[str, object]:
-    """What `POST /containers/create` takes for one runner (docs/behaviour.md § 7.1); it holds the JIT in clear.
+    """What `POST /containers/create` takes for one runner (docs/behaviour.md § 7.1).
 
-    `socket_group` is the group of the mounted engine socket, None where it is not on this host.
+    It holds the JIT configuration in clear. `socket_group` is the group of the mounted engine socket, None
+    if that is not on this host.
     """
     docker = settings.docker
     return {
@@ -42,7 +43,7 @@ def create_body(
 
 
 def _environment(settings: ScaleSetSettings, encoded_jit: Secret) -> dict[str, str]:
-    """Later ones win: the user's table over ours, but never over the JIT configuration."""
+    """Later entries win: the user's `env` over ours, but not over the JIT configuration."""
     docker = settings.docker
     return {
         "RUNNER_MANUALLY_TRAP_SIG": "1",
@@ -63,7 +64,7 @@ _CA_VARIABLES = {
 
 
 def _proxy_variables(proxy: str) -> dict[str, str]:
-    """Both spellings, as some programs read only the lower one."""
+    """In both cases, as some programs read only lower-case names."""
     names = ("http_proxy", "https_proxy") if proxy else ()
     return {spelling: proxy for name in names for spelling in (name, name.upper())}
 
@@ -96,7 +97,7 @@ def _mounts(docker: DockerSettings) -> list[dict[str, object]]:
 
 
 def shared_volume_mount(target: str) -> dict[str, object]:
-    """Without the engine's copying of what the image has there, which would also change the owner."""
+    """A mount without copying what the image has there, which would also change the owner."""
     return {
         "Type": "volume",
         "Source": SHARED_VOLUME,
@@ -106,7 +107,7 @@ def shared_volume_mount(target: str) -> dict[str, object]:
 
 
 def _groups(docker: DockerSettings, socket_group: int | None) -> list[str]:
-    """The socket's group, and 0, which it has inside where the engine runs in a VM (Docker Desktop)."""
+    """The socket's group, and 0: that is its group in the container if the engine runs in a VM."""
     if docker.dind is not True:
         return []
     return list(dict.fromkeys(str(group) for group in (socket_group, 0) if group is not None))

@@ -1,21 +1,22 @@
-"""One Docker engine: the shared API client, how many calls it gets at once, and how they end."""
+"""One Docker engine: the API client that all calls share, and how calls are limited, cancelled and fail."""
 
 from __future__ import annotations
 
 import re
 import sys
 import threading
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, cast
 
 from docker import APIClient
 from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.errors import InvalidConfigFile
 
-from runscaler.backends.docker.errors import ENGINE_TROUBLE, translated
-from runscaler.backends.docker.transport import Call, EngineAdapter, pool_for
+from runscaler.backends.docker.errors import ENGINE_ERRORS, translated
+from runscaler.backends.docker.transport import EngineAdapter, EngineCall, pool_for
 from runscaler.errors import BackendDown, BackendError
 from runscaler.interrupt import Interrupt
+from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,45 +25,19 @@ if TYPE_CHECKING:
     from runscaler.backends.docker.api import EngineApi
 
 CALL_SECONDS = 60.0
-WIDTH = 12
-"""Calls that change containers, at once. Measured with 50 create + start on two cores, in seconds at
-width 1, 4, 8, 12, 16, 24: host network 3.9, 1.8, 1.7, 1.7, 2.0, 1.8; bridge (16 at most) -, 5.2, 5.0, 4.8,
-4.6. The engine gains nothing beyond; more only makes each start slower (0.25 s at 8, 0.7 s at 24)."""
-
-
-class Gate:
-    """Lets `width` calls in at once; who waits outside can be cut too."""
-
-    def __init__(self, width: int) -> None:
-        self._free = width
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def passing(self, call: Call) -> Iterator[None]:
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._free > 0 or call.is_cut, call.seconds):
-                raise TimeoutError("timed out in the queue before the engine: its calls hang")
-            call.refuse_if_cut()
-            self._free -= 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._free += 1
-                self._changed.notify()
-
-    def wake(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+MAX_CONCURRENT_CHANGES = 12
+"""How many calls may change containers at once. Measured with 50 create + start on two cores, in seconds
+for 1, 4, 8, 12, 16, 24 at once: host network 3.9, 1.8, 1.7, 1.7, 2.0, 1.8; bridge network (up to 16) -, 5.2,
+5.0, 4.8, 4.6. More do not help the engine, and make each start slower (0.25 s for 8, 0.7 s for 24)."""
 
 
 class Engine:
-    """Thread-safe. Nothing is connected until the first call, and a dead engine fails only calls."""
+    """Thread-safe. Connects with the first call, so only calls fail while the engine is down."""
 
-    def __init__(self, address: EngineAddress, width: int = WIDTH) -> None:
+    def __init__(self, address: EngineAddress, max_changes: int = MAX_CONCURRENT_CHANGES) -> None:
         self.address = address
-        self._gate = Gate(width)
-        self._width = width
+        self._changes = InterruptibleSemaphore(max_changes)
+        self._max_changes = max_changes
         self._lock = threading.Lock()
         self._client: EngineApi | None = None
 
@@ -78,47 +53,34 @@ class Engine:
         *,
         seconds: float | None = CALL_SECONDS,
         grace: float = 0.0,
-        gated: bool = False,
+        limited: bool = False,
     ) -> Iterator[EngineApi]:
-        """The client for the body's calls, whose failures become `BackendError`s or `Interrupted`.
+        """The client for the calls of the body, whose errors become `BackendError` or `Interrupted`.
 
-        `doing` reads on from "cannot". `seconds` is the longest silence borne. `grace` is how long a
-        request that is under way may still take when interrupted. `gated` calls wait for one of the
-        engine's places.
+        `doing` is for messages and follows "cannot". `seconds` is the longest silence of the engine that is
+        waited out. `grace` is how many seconds a request that has been sent may still take after an
+        interrupt. `limited` calls, which change containers, wait until there are not too many of them.
         """
         interrupt = interrupt or Interrupt()
-        call, outer = Call(seconds), sys.exception()
-        with interrupt.cutting(lambda: self._cut(call, grace)), call.on_this_thread():
-            try:
-                if gated:
-                    with self._gate.passing(call):
-                        yield self._connected(doing)
-                else:
-                    yield self._connected(doing)
-            except ENGINE_TROUBLE as error:
-                raise translated(error, doing, self.url, outer) from error
+        call, handled = EngineCall(seconds, grace=grace), sys.exception()
+        try:
+            with (
+                self._changes.held(interrupt, seconds) if limited else nullcontext(),
+                call.running(interrupt),
+            ):
+                yield self._connected(doing)
+        except ENGINE_ERRORS as error:
+            raise translated(error, doing, self.url, handled) from error
 
-    def forget(self) -> None:
-        """Close idle connections and ask for the API version again: the engine may be another one."""
+    def disconnect(self) -> None:
+        """Close idle connections. The next call asks for the API version again: it may have changed."""
         with self._lock:
             client, self._client = self._client, None
         if client is not None:
             client.close()
 
-    def _cut(self, call: Call, grace: float) -> None:
-        if grace <= 0 or not call.is_under_way:
-            self._cut_now(call)
-            return
-        timer = threading.Timer(grace, self._cut_now, (call,))
-        timer.daemon = True
-        timer.start()
-
-    def _cut_now(self, call: Call) -> None:
-        call.cut()
-        self._gate.wake()
-
     def _connected(self, doing: str) -> EngineApi:
-        """docker-py's `version="auto"`, but over our transport: its own cannot be cut."""
+        """A client of the engine's API version. docker-py's `version="auto"` would not use our transport."""
         if (client := self._client) is not None:
             return client
         first = self._new_client(MINIMUM_DOCKER_API_VERSION)
@@ -135,35 +97,35 @@ class Engine:
             return self._client
 
     def _new_client(self, version: str) -> EngineApi:
-        # The URL given to docker-py only makes it use http+docker://localhost, which we then take over.
+        # With this URL docker-py uses http+docker://localhost, for which our adapter is mounted.
         with _users_docker_config():
             client = APIClient("unix:///engine", version=version)
-        client.mount("http+docker://", EngineAdapter(pool_for(self.address, self._width)))
+        client.mount("http+docker://", EngineAdapter(pool_for(self.address, self._max_changes)))
         return cast("EngineApi", client)
 
 
 def read_logins(api: EngineApi) -> None:
-    """Before a registry is asked: logins change while we run, some registries' every twelve hours."""
+    """Call this before a registry is used: logins change while the daemon runs, some every twelve hours."""
     with _users_docker_config():
         api.reload_config()
 
 
 @contextmanager
 def _users_docker_config() -> Iterator[None]:
-    """docker-py takes for granted that what it reads there has the right form."""
+    """docker-py reads that file without checking its form."""
     try:
         yield
     except (InvalidConfigFile, ValueError, TypeError, AttributeError) as error:
         raise BackendError(
             f"the Docker configuration of this program's user cannot be used: {error}",
             fixes=(
-                "mend its ~/.docker/config.json (or what DOCKER_CONFIG names)",
-                "log in anew: `docker login`",
+                "correct its ~/.docker/config.json (or what DOCKER_CONFIG names)",
+                "log in again: `docker login`",
             ),
         ) from error
 
 
 def _api_version(answer: object) -> str:
-    """Empty where that is no engine's answer."""
+    """Empty if an engine does not answer like that."""
     version = answer.get("ApiVersion") if isinstance(answer, dict) else None
     return version if isinstance(version, str) and re.fullmatch(r"\d+\.\d+", version) else ""

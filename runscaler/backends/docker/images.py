@@ -1,4 +1,4 @@
-"""Runner images: there when they are needed, pulled as the settings say, and once for all sets."""
+"""Runner images: pulled as the settings say, once for all scale sets."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from loguru import logger
 
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.engine import read_logins
-from runscaler.backends.docker.errors import refused_by_registry
+from runscaler.backends.docker.errors import registry_error
 from runscaler.errors import BackendDown, BackendError, ImageMissing
+from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,14 +29,14 @@ if TYPE_CHECKING:
 
 PULL_SECONDS = 30 * 60.0
 OLD_DAYS = 25
-"""From here on an image is warned about: GitHub refuses runners a month behind (docs/protocol.md § 8.5)."""
+"""An image of this age is warned about: GitHub refuses runners a month behind (docs/protocol.md § 8.5)."""
 PULL_SILENCE = 5 * 60.0
-"""The longest that an engine is quiet while it verifies or unpacks a large layer."""
+"""The longest silence of an engine while it verifies or unpacks a large layer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRequest:
-    """What a set wants of its image: the same (image, platform) is pulled once for all sets."""
+    """Which image a scale set needs, and when to pull it. Equal (image, platform) are pulled once."""
 
     image: str
     platform: str = ""
@@ -56,25 +57,24 @@ class ImageRequest:
 
 
 class Images:
-    """One engine's images, as far as runners need them. Thread-safe."""
+    """The runner images of one engine. Thread-safe."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
         self._lock = threading.Lock()
-        self._turns: dict[tuple[str, str], threading.Lock] = {}
+        self._locks: dict[tuple[str, str], InterruptibleSemaphore] = {}
         self._pulled: dict[tuple[str, str], float] = {}
 
     def ensure(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
-        """Return when the image is there; `ImageMissing` when it is not and cannot be had."""
+        """Return when the image is on the engine. Raises `ImageMissing` if it cannot be had.
+
+        Blocks until a call for the same image on another thread has ended.
+        """
         with self._lock:
-            turn = self._turns.setdefault(wanted.key, threading.Lock())
-        while not turn.acquire(timeout=0.1):
-            interrupt.wait(0)
-        try:
+            pulling = self._locks.setdefault(wanted.key, InterruptibleSemaphore(1))
+        with pulling.held(interrupt):
             self._ensure(wanted, progress, interrupt)
-        finally:
-            turn.release()
 
     def _ensure(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
         present = self.find(wanted, interrupt) is not None
@@ -93,7 +93,7 @@ class Images:
     def _pull_if_possible(
         self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt, *, present: bool
     ) -> None:
-        """A registry that is away is no reason not to start with an image that is there."""
+        """Pull; if that fails, an image that is on the engine already is used as it is."""
         try:
             self._pull(wanted, progress, interrupt)
         except BackendDown:
@@ -101,7 +101,7 @@ class Images:
         except BackendError as error:
             if not present:
                 raise
-            logger.warning("{}; the one that is there is used", error)
+            logger.warning("{}; the image on the engine is used", error)
         self._pulled[wanted.key] = self._clock.monotonic()
 
     def _is_fresh(self, wanted: ImageRequest) -> bool:
@@ -111,7 +111,7 @@ class Images:
         return wanted.pull_interval <= 0 or self._clock.monotonic() - pulled < wanted.pull_interval
 
     def find(self, wanted: ImageRequest, interrupt: Interrupt | None = None) -> float | None:
-        """When it was built, in wall-clock seconds; None where it is not there for that platform."""
+        """When it was built, in wall-clock seconds; None if the engine does not have it for that platform."""
         with self._engine.call(f"look for {wanted}", interrupt) as api:
             try:
                 found = api.inspect_image(wanted.image)
@@ -120,15 +120,15 @@ class Images:
         return seconds_of(str(found.get("Created", ""))) if fits(wanted.platform, found) else None
 
     def age_in_days(self, wanted: ImageRequest, interrupt: Interrupt | None = None) -> int | None:
-        """Whole days since it was built (0 where it does not say); None where it is not there."""
+        """Whole days since it was built, 0 if unknown; None if the engine does not have it."""
         built = self.find(wanted, interrupt)
         if built is None:
             return None
         return int((self._clock.wall() - built) // 86_400) if built > 0 else 0
 
-    def registry_says(self, wanted: ImageRequest) -> None:
-        """Ask the registry for the image without pulling; its refusal is raised as `BackendError`."""
-        with _as_registrys(), self._engine.call(f"find {wanted} at its registry", seconds=30.0) as api:
+    def ask_registry(self, wanted: ImageRequest) -> None:
+        """Let the engine look the image up at its registry. Raises `BackendError` if it does not get it."""
+        with _registry_errors(), self._engine.call(f"find {wanted} at its registry", seconds=30.0) as api:
             read_logins(api)
             api.inspect_distribution(wanted.image)
 
@@ -136,7 +136,7 @@ class Images:
         limit = self._clock.monotonic() + PULL_SECONDS
         layers: dict[str, tuple[int, int]] = {}
         doing = f"pull {wanted}"
-        with _as_registrys(), self._engine.call(doing, interrupt, seconds=PULL_SILENCE) as api:
+        with _registry_errors(), self._engine.call(doing, interrupt, seconds=PULL_SILENCE) as api:
             read_logins(api)
             for line in _pull_lines(api, wanted):
                 if "error" in line:
@@ -144,8 +144,8 @@ class Images:
                     raise BackendError(f"cannot {doing}: the engine {self._engine.url} says: {words}")
                 if self._clock.monotonic() > limit:
                     raise ImageMissing(f"the pull of {wanted} took longer than 30 minutes")
-                note_layer(layers, line)
-                done = sum(here for here, _ in layers.values())
+                record_layer(layers, line)
+                done = sum(loaded for loaded, _ in layers.values())
                 progress(f"pulling {wanted.image}", done, sum(size for _, size in layers.values()))
 
 
@@ -155,8 +155,8 @@ def _pull_lines(api: EngineApi, wanted: ImageRequest) -> Iterable[Mapping[str, o
     return api.pull(repository, tag or "latest", stream=True, decode=True, platform=platform)
 
 
-def note_layer(layers: dict[str, tuple[int, int]], line: Mapping[str, object]) -> None:
-    """Keep how far each layer's download is; a finished one counts in full."""
+def record_layer(layers: dict[str, tuple[int, int]], line: Mapping[str, object]) -> None:
+    """Keep the (downloaded, total) bytes of each layer. One that is finished counts in full."""
     layer, detail = str(line.get("id", "")), line.get("progressDetail")
     if line.get("status") == "Downloading" and isinstance(detail, dict):
         layers[layer] = int(detail.get("current", 0)), int(detail.get("total", 0))
@@ -165,18 +165,18 @@ def note_layer(layers: dict[str, tuple[int, int]], line: Mapping[str, object]) -
 
 
 def fits(platform: str, image: Mapping[str, object]) -> bool:
-    """Is the inspected image for that platform ("linux/arm64", "linux/arm/v7"; empty: any)?"""
+    """Is the inspected image for that platform ("linux/arm64", "linux/arm/v7"; "": any)?"""
     names = ("Os", "Architecture", "Variant")
     parts = zip(platform.split("/"), names, strict=False) if platform else ()
     return all(not image.get(name) or image[name] == part for part, name in parts)
 
 
 @contextmanager
-def _as_registrys() -> Iterator[None]:
-    """What the engine refuses in the body is the registry's refusal."""
+def _registry_errors() -> Iterator[None]:
+    """An error of the engine in the body comes from the registry."""
     try:
         yield
     except (BackendDown, ImageMissing):
         raise
     except BackendError as error:
-        raise refused_by_registry(error) from error
+        raise registry_error(error) from error

@@ -1,4 +1,4 @@
-"""What of ours is on the engine, in any state."""
+"""Lists our containers on an engine, in any state."""
 
 from __future__ import annotations
 
@@ -22,22 +22,23 @@ if TYPE_CHECKING:
 LIVE = ("running", "paused", "restarting")
 
 
-def own_resources(api: EngineApi, owner: OwnerId, doubtful: Collection[str]) -> list[Resource]:
-    """One call for all, and one more for each that ended: only there the engine says how.
+def own_resources(api: EngineApi, owner: OwnerId, reported_ended: Collection[str]) -> list[Resource]:
+    """One call for all, and one more for each that has ended, because the list does not say how it ended.
 
-    `doubtful` are those whose end was heard of: the engine says "die" a moment before its list knows.
+    `reported_ended` are those with an event of their end. It comes a moment before the list shows it, so
+    they are looked at one by one too.
     """
     listed = api.containers(all=True, filters={"label": own_filter(owner)})
-    found = (_resource(api, container, doubtful) for container in listed)
+    found = (_resource(api, container, reported_ended) for container in listed)
     return [resource for resource in found if resource is not None]
 
 
-def _resource(api: EngineApi, listed: Inspection, doubtful: Collection[str]) -> Resource | None:
+def _resource(api: EngineApi, listed: Inspection, reported_ended: Collection[str]) -> Resource | None:
     labels, created = listed.get("Labels"), listed.get("Created")
     if not isinstance(labels, dict) or not isinstance(created, int):
         return None
     resource = resource_of(str(listed["Id"]), float(created), labels)
-    if resource is None or (listed.get("State") in LIVE and resource.id not in doubtful):
+    if resource is None or (listed.get("State") in LIVE and resource.id not in reported_ended):
         return resource
     try:
         state = api.inspect_container(resource.id)["State"]
@@ -51,7 +52,7 @@ def ended(resource: Resource, state: Inspection) -> Resource:
 
 
 def _ending(state: Inspection) -> Ending:
-    """From the engine's inspection; one that never started has no exit code to tell."""
+    """From an inspected container. One that never started has no exit code."""
     code = state.get("ExitCode") if state.get("Status") != "created" else None
     return ending_of(
         code if isinstance(code, int) else None,

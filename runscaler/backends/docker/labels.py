@@ -1,4 +1,4 @@
-"""The marks on a container: written at its creation, read back into a `Resource` (docs/behaviour.md § 7.1)."""
+"""The labels of a container, which say what runner it is for (docs/behaviour.md § 7.1)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MANAGED_BY, RUNNER = "managed-by", "runner"
 PREFIX = "io.runscaler"
 OWNER = f"{PREFIX}.owner"
 HELPER = f"{PREFIX}.helper"
-"""On short-lived containers of ours that hold no runner; its value says what for."""
+"""On our containers without a runner; its value is their purpose."""
 
 
-def marks_of(order: RunnerOrder, jit: JitConfig, context: BackendContext) -> dict[str, str]:
+def labels_for(order: RunnerOrder, jit: JitConfig, context: BackendContext) -> dict[str, str]:
     """All labels of the runner's container."""
-    marks = {
+    values = {
         "url": order.settings.url,
         "scale-set": order.settings.name,
         "runner-group": order.settings.runner_group,
@@ -36,44 +36,46 @@ def marks_of(order: RunnerOrder, jit: JitConfig, context: BackendContext) -> dic
         "state-dir": str(context.state_dir or ""),
         "job-label": job_label(jit),
     }
-    named = {f"{PREFIX}.{name}": value for name, value in marks.items() if value}
+    named = {f"{PREFIX}.{name}": value for name, value in values.items() if value}
     return {MANAGED_BY: RUNNER, OWNER: context.owner, **named}
 
 
 def own_filter(owner: OwnerId) -> list[str]:
-    """The label filter for what this owner made, as the engine takes it."""
+    """The engine's label filter for what this owner made."""
     return [f"{MANAGED_BY}={RUNNER}", f"{OWNER}={owner}"]
 
 
 def resource_of(container_id: str, created_at: float, labels: Mapping[str, str]) -> Resource | None:
-    """The running resource that the labels tell of; None where they tell of no runner."""
-    marks = {
+    """The resource with these labels, as one that runs; None if they are not a runner's."""
+    values = {
         name.removeprefix(f"{PREFIX}."): value for name, value in labels.items() if name.startswith(PREFIX)
     }
-    slot = marks.get("slot", "")
-    if "helper" in marks or "runner" not in marks or not slot.isdecimal():
+    slot = values.get("slot", "")
+    if "helper" in values or "runner" not in values or not slot.isdecimal():
         return None
     return Resource(
         id=container_id,
-        owner=OwnerId(marks.get("owner", "")),
-        key=ScaleSetKey.of(marks.get("url", ""), marks.get("runner-group", ""), marks.get("scale-set", "")),
+        owner=OwnerId(values.get("owner", "")),
+        key=ScaleSetKey.of(
+            values.get("url", ""), values.get("runner-group", ""), values.get("scale-set", "")
+        ),
         slot=SlotNumber(int(slot)),
-        runner=RunnerName(marks["runner"]),
-        runner_id=_number(marks.get("runner-id", "")),
+        runner=RunnerName(values["runner"]),
+        runner_id=_number(values.get("runner-id", "")),
         created_at=created_at,
     )
 
 
 def key_of(labels: Mapping[str, str]) -> ScaleSetKey | None:
-    """The scale set that the labels tell of."""
+    """The scale set that the labels name; None if they are not a runner's."""
     resource = resource_of("", 0.0, labels)
     return resource.key if resource is not None else None
 
 
 def job_label(jit: JitConfig) -> str:
-    """What the runner writes on the containers and networks of its job (docs/protocol.md § 8.3).
+    """The label that the runner puts on containers and networks of its job (docs/protocol.md § 8.3).
 
-    Empty where the configuration cannot be read: it is GitHub's, and no reason not to start.
+    Empty if the JIT configuration cannot be read, which must not keep the runner from starting.
     """
     try:
         files = json.loads(base64.b64decode(jit.encoded.reveal(), validate=True))

@@ -1,4 +1,5 @@
-"""An engine on this host: images made for it on the spot, and how its containers reach us (docs/behaviour.md § 10.2)."""
+"""What the demo needs of an engine on this host: a local image, and a route from containers to this host
+(docs/behaviour.md § 10.2)."""
 
 from __future__ import annotations
 
@@ -23,11 +24,11 @@ BRIDGE = "bridge"
 
 
 @dataclass(frozen=True, slots=True)
-class WayToHost:
-    """How containers of an engine reach a server that listens on this host.
+class RouteToHost:
+    """How containers of an engine reach a server on this host.
 
-    `network` is for [docker] network, `address` what they call; the server listens on `address`
-    too, or on the loopback where `address` is a name.
+    `network` is the value for [docker] network, `address` is where containers connect to. The server
+    listens on `address` too, or on the loopback address if `address` is a name.
     """
 
     network: str
@@ -44,9 +45,9 @@ def has_image(url: str, name: str) -> bool:
 
 
 def import_image(url: str, name: str, archive: Iterable[bytes], changes: Sequence[str]) -> None:
-    """Make image `name` ("repository:tag") of a root file system and Dockerfile instructions.
+    """Make the image `name` ("repository:tag") from a root file system and Dockerfile instructions.
 
-    Other tags of the repository go, but for those that containers use.
+    Removes other tags of the repository, except those that containers use.
     """
     repository, tag = name.split(":")
     with _engine(url, f"make image {name}", IMPORT_SECONDS) as api:
@@ -57,17 +58,17 @@ def import_image(url: str, name: str, archive: Iterable[bytes], changes: Sequenc
 
 
 def remove_image(url: str, name: str) -> None:
-    """Gone already, or in use, is fine."""
+    """Remove it unless a container uses it. No error if it is gone already."""
     with _engine(url, f"remove image {name}") as api:
         _remove_if_unused(api, name)
 
 
-def way_to_host(url: str) -> WayToHost | None:
-    """The surest way for containers of this engine to reach a server here; None: there is none.
+def route_to_host(url: str) -> RouteToHost | None:
+    """The most reliable route from containers of this engine to this host; None if there is none.
 
-    A local engine's host network needs no bridge and no firewall rule, and such containers start
-    several times faster. Docker Desktop's "host" is its VM, out of which a name leads. A rootless
-    engine keeps its containers from this host, and a remote one is elsewhere.
+    The host network of a local engine needs no bridge and no firewall rule, and its containers start several
+    times faster. Docker Desktop's host network is that of its VM, but it has a name for this host. From
+    containers of a rootless or remote engine there is no route.
     """
     if EngineAddress(url).socket_path is None:
         return None
@@ -75,23 +76,23 @@ def way_to_host(url: str) -> WayToHost | None:
         info = api.info()
         options = " ".join(str(option) for option in _list(info.get("SecurityOptions")))
         if "Docker Desktop" in str(info.get("OperatingSystem", "")):
-            return WayToHost("", "host.docker.internal")
+            return RouteToHost("", "host.docker.internal")
         if "name=rootless" in options:
             return None
         if "name=userns" not in options:
-            return WayToHost("host", "127.0.0.1")
+            return RouteToHost("host", "127.0.0.1")
         gateway = _gateway(api)
-    return WayToHost("", gateway) if gateway else None
+    return RouteToHost("", gateway) if gateway else None
 
 
 def bridge_gateway(url: str) -> str | None:
-    """The address at which containers on the engine's default bridge reach its host; None: no bridge."""
+    """The address of the engine's host for containers on the default bridge; None without a bridge."""
     with _engine(url, "look for the bridge's gateway") as api:
         return _gateway(api)
 
 
 def _gateway(api: EngineApi) -> str | None:
-    """As the engine states it; it may not before the bridge's first use, but the interface has it."""
+    """As the engine states it. Before the bridge is used for the first time, as its interface has it."""
     found = next((network for network in api.networks([BRIDGE]) if network.get("Name") == BRIDGE), None)
     if found is None:
         return None
@@ -113,7 +114,7 @@ def _engine(url: str, doing: str, seconds: float = 60.0) -> Iterator[EngineApi]:
         with engine.call(doing, seconds=seconds) as api:
             yield api
     finally:
-        engine.forget()
+        engine.disconnect()
 
 
 def _tags(images: Iterable[Inspection]) -> list[str]:

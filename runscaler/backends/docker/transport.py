@@ -1,9 +1,7 @@
-"""The engine's HTTP over a Unix socket, TCP, TLS or ssh, where every call can be cut.
+"""How a Docker engine is reached: a Unix socket, TCP, TLS or ssh, all with cancellable connections.
 
-docker-py speaks the engine's API; below it lies one adapter with one pool of connections. (Its own
-adapter for Unix sockets makes a pool for each URL, so that it hardly ever uses a connection twice.)
-A connection knows which `Call` it carries, so that cutting a call a moment too late never hits the
-next one on the same connection.
+docker-py speaks the engine's API. Beneath it lies one adapter with one pool of connections, because
+docker-py's own adapter for Unix sockets makes a pool for each URL, so it hardly ever reuses a connection.
 """
 
 from __future__ import annotations
@@ -11,18 +9,17 @@ from __future__ import annotations
 import socket
 import ssl
 import subprocess
-import threading
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3 import HTTPConnectionPool
 
 from runscaler.errors import BackendError
+from runscaler.net.cancellable import CancellableCall, current_call
+from runscaler.net.connections import CancellableConnection, CancellablePool, CancellableTlsPool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from requests import PreparedRequest, Response
 
@@ -30,127 +27,55 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 DIAL = ("docker", "system", "dial-stdio")
-_guard = threading.Lock()
-_thread = threading.local()
 
 
-class Call:
-    """One piece of work at the engine on one thread, ended early by `cut` from any other."""
+class EngineCall(CancellableCall):
+    """Calls of the engine's API in a row. `read_timeout` is the longest silence in seconds, None for any."""
 
-    def __init__(self, seconds: float | None) -> None:
-        self.seconds = seconds
-        """The longest silence of the engine that it bears; None: any."""
-        self.is_cut = False
-        self._connection: CuttableConnection | None = None
+    def __init__(self, read_timeout: float | None, *, grace: float = 0.0) -> None:
+        super().__init__(grace=grace)
+        self.read_timeout = read_timeout
 
-    def cut(self) -> None:
-        """Shut the socket in use, if it is (still) ours, and let no other be taken."""
-        with _guard:
-            self.is_cut = True
-            connection = self._connection
-            if connection is not None and connection.carries is self:
-                _shut(connection.wire)
 
-    @property
-    def is_under_way(self) -> bool:
-        """Has it sent a request, which the engine may carry out even if we hang up?"""
-        return self._connection is not None
+class UnixConnection(CancellableConnection):
+    """To the Unix socket at `path`. Connecting to one never blocks."""
 
-    def ride(self, connection: CuttableConnection) -> None:
-        """The call's next request goes over this connection."""
-        with _guard:
-            self.refuse_if_cut()
-            self._connection, connection.carries = connection, self
+    def __init__(self, *args: Any, path: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._path = path
 
-    def refuse_if_cut(self) -> None:
-        if self.is_cut:
-            raise ConnectionAbortedError("the call was cut")
-
-    @contextmanager
-    def on_this_thread(self) -> Iterator[None]:
-        """What the body asks of the engine belongs to this call."""
-        outer = getattr(_thread, "call", None)
-        _thread.call = self
+    def _new_conn(self) -> socket.socket:
+        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            yield
-        finally:
-            _thread.call = outer
+            opened.settimeout(CONNECT_SECONDS)
+            opened.connect(self._path)
+        except OSError:
+            opened.close()
+            raise
+        return self.used(opened)
 
 
-def _current() -> Call | None:
-    return cast("Call | None", getattr(_thread, "call", None))
+class SshConnection(CancellableConnection):
+    """Through the system's ssh, with the configuration, keys and agent that the user already has.
 
-
-def _shut(sock: socket.socket | None) -> None:
-    # The plain socket's shutdown, also below TLS, whose own would touch a session that is being read.
-    if sock is not None:
-        with suppress(OSError):
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)
-
-
-class CuttableConnection(HTTPConnection):
-    """A connection that tells the thread's call about itself before each request."""
-
-    carries: Call | None = None
-    wire: socket.socket | None = None
-    """Its newest socket. After an answer with `Connection: close`, as proxies give, urllib3 calls the
-    connection closed and sets `sock` to None, while the answer is still being read from it."""
-
-    def putrequest(
-        self, method: str, url: str, skip_host: bool = False, skip_accept_encoding: bool = False
-    ) -> None:
-        if (call := _current()) is not None:
-            call.ride(self)
-        super().putrequest(method, url, skip_host, skip_accept_encoding)
-
-    def connect(self) -> None:
-        super().connect()
-        self._connected()
-
-    def _connected(self) -> None:
-        self.wire = self.sock
-        if (call := _current()) is not None:
-            call.refuse_if_cut()
-
-
-class TlsConnection(CuttableConnection, HTTPSConnection):
-    pass
-
-
-class UnixConnection(CuttableConnection):
-    path = ""
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(CONNECT_SECONDS)
-        self.sock.connect(self.path)
-        self._connected()
-
-
-class SshConnection(CuttableConnection):
-    """Through the system's ssh, whose configuration, keys and agent the user already has.
-
-    The docker command does the same: `docker system dial-stdio` on the far side joins the engine.
+    `docker system dial-stdio` on the remote host connects to the engine there, as the docker command does.
     """
 
-    destination: tuple[str, ...] = ()
-    _process: subprocess.Popen[bytes] | None = None
+    def __init__(self, *args: Any, destination: tuple[str, ...], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._destination = destination
+        self._process: subprocess.Popen[bytes] | None = None
 
-    def connect(self) -> None:
-        self.sock, far = socket.socketpair()
+    def _new_conn(self) -> socket.socket:
+        opened, far_end = socket.socketpair()
         command = ["ssh", "-o", "BatchMode=yes", "-o", f"ConnectTimeout={CONNECT_SECONDS:.0f}"]
-        with far:
-            self._process = self._started([*command, *self.destination, *DIAL], far.fileno())
-        self._connected()
-
-    def _started(self, command: list[str], far: int) -> subprocess.Popen[bytes]:
-        try:
-            return subprocess.Popen(
-                command, stdin=far, stdout=far, stderr=subprocess.DEVNULL, start_new_session=True
-            )
-        except OSError as error:
-            # Without its number, which would be taken for the engine's socket's.
-            raise ConnectionError(f"ssh cannot be run: {error.strerror}") from None
+        with far_end:
+            try:
+                self._process = _started([*command, *self._destination, *DIAL], far_end.fileno())
+            except ConnectionError:
+                opened.close()
+                raise
+        return self.used(opened)
 
     def close(self) -> None:
         super().close()
@@ -160,45 +85,50 @@ class SshConnection(CuttableConnection):
             self._process = None
 
 
+def _started(command: list[str], stdio: int) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command, stdin=stdio, stdout=stdio, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+    except OSError as error:
+        # Without its error number, which would be taken for that of the engine's socket.
+        raise ConnectionError(f"ssh cannot be run: {error.strerror}") from None
+
+
 class UnixPool(HTTPConnectionPool):
+    """A pool of connections to one Unix socket."""
+
     ConnectionCls = UnixConnection
 
 
-class TcpPool(HTTPConnectionPool):
-    ConnectionCls = CuttableConnection
+class SshPool(HTTPConnectionPool):
+    """A pool of connections through ssh, each with a process of its own."""
 
-
-class TlsPool(HTTPSConnectionPool):
-    ConnectionCls = TlsConnection
+    ConnectionCls = SshConnection
 
 
 def pool_for(address: EngineAddress, size: int) -> HTTPConnectionPool:
-    """The pool of an engine; connects to nothing yet."""
+    """The pool of an engine, which keeps up to `size` idle connections. Connects to nothing yet.
+
+    Raises `BackendError` for an address or certificates that cannot be used.
+    """
     scheme = address.parts.scheme
     if scheme == "unix":
-        of_path = type("UnixConnection", (UnixConnection,), {"path": address.socket_path})
-        return _custom(of_path, size)
+        return UnixPool("localhost", maxsize=size, path=address.socket_path)
     if scheme == "ssh":
-        of_host = type("SshConnection", (SshConnection,), {"destination": _destination(address)})
-        return _custom(of_host, size)
+        return SshPool("localhost", maxsize=size, destination=_destination(address))
     if scheme in ("tcp", "http", "https"):
         return _tcp_pool(address, size)
     raise BackendError(f"the engine's address {address} has an unknown scheme: use unix, tcp or ssh")
 
 
-def _custom(connection: type, size: int) -> HTTPConnectionPool:
-    pool = HTTPConnectionPool("localhost", maxsize=size)
-    pool.ConnectionCls = connection
-    return pool
-
-
 def _tcp_pool(address: EngineAddress, size: int) -> HTTPConnectionPool:
     host, port = address.host_and_port
     if address.tls is None and address.parts.scheme != "https":
-        return TcpPool(host, port, maxsize=size)
+        return CancellablePool(host, port, maxsize=size)
     try:
         context = _tls_context(address)
-        return TlsPool(host, port, maxsize=size, ssl_context=context, cert_reqs=ssl.CERT_REQUIRED)
+        return CancellableTlsPool(host, port, maxsize=size, ssl_context=context, cert_reqs=ssl.CERT_REQUIRED)
     except (OSError, ssl.SSLError) as error:
         raise BackendError(f"the certificates for the engine {address} cannot be read: {error}") from error
 
@@ -219,7 +149,7 @@ def _destination(address: EngineAddress) -> tuple[str, ...]:
 
 
 class EngineAdapter(HTTPAdapter):
-    """Sends every request of a session over one pool, with the time-outs of the thread's call."""
+    """Sends every request of a session over one pool, with the read time-out of the thread's `EngineCall`."""
 
     def __init__(self, pool: HTTPConnectionPool) -> None:
         super().__init__()
@@ -234,14 +164,15 @@ class EngineAdapter(HTTPAdapter):
         cert: object = None,
         proxies: Mapping[str, str] | None = None,
     ) -> Response:
-        call = _current()
-        silence = call.seconds if call is not None else None
-        if silence is None:
+        call = current_call()
+        read_timeout = call.read_timeout if isinstance(call, EngineCall) else None
+        if read_timeout is None:
             return super().send(request, stream, (CONNECT_SECONDS, None), verify)
-        return super().send(request, stream, (CONNECT_SECONDS, silence), verify)
+        return super().send(request, stream, (CONNECT_SECONDS, read_timeout), verify)
 
     def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
-        """The pool has its certificates; requests would take the URL's scheme for "no TLS"."""
+        """Nothing to do: the pool has its certificates, and requests would take the URL's scheme for
+        "no TLS"."""
 
     def get_connection_with_tls_context(
         self, request: PreparedRequest, verify: object, proxies: object = None, cert: object = None

@@ -1,10 +1,9 @@
-"""The volume that all runners on an engine share, owned by the runner's user before it is used."""
+"""The volume that all runners on an engine share. It belongs to the runner's user."""
 
 from __future__ import annotations
 
 import io
 import tarfile
-import threading
 from contextlib import suppress
 from secrets import token_hex
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from docker.errors import NotFound
 
 from runscaler.backends.docker.container import SHARED_VOLUME, shared_volume_mount
 from runscaler.backends.docker.labels import HELPER, MANAGED_BY, OWNER, PREFIX, RUNNER
+from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
     from runscaler.backends.docker.api import EngineApi
@@ -21,37 +21,38 @@ if TYPE_CHECKING:
     from runscaler.names import OwnerId
 
 RUNNER_UID, RUNNER_GID = 1001, 123
-"""The official image's user, and its docker group (docs/protocol.md § 8.1)."""
+"""The user of the official image and its docker group (docs/protocol.md § 8.1)."""
 TARGET = "runner-shared"
-MADE = f"{PREFIX}.made"
+CREATION = f"{PREFIX}.made"
 
 
 class SharedVolume:
-    """Made and handed to the runner's user once, and again if somebody replaced it. Thread-safe."""
+    """Creates the volume and gives it to the runner's user; again if somebody replaces it. Thread-safe."""
 
     def __init__(self, engine: Engine, owner: OwnerId) -> None:
         self._engine = engine
         self._owner = owner
-        self._lock = threading.Lock()
+        self._preparing = InterruptibleSemaphore(1)
         self._ready = ""
 
     def prepare(self, image: str, platform: str, interrupt: Interrupt) -> None:
-        """Present and owned 1001:123 when it returns. `image` is present and lends its file system."""
+        """Return when the volume exists and belongs to 1001:123. `image` must be on the engine: a container
+        of it is used to change the owner."""
         doing = f"prepare the shared volume {SHARED_VOLUME} with image {image}"
-        with self._lock, self._engine.call(doing, interrupt) as api:
-            # The engine leaves an existing volume as it is, so that its mark tells it from a successor.
-            labels = {MANAGED_BY: RUNNER, MADE: token_hex(8)}
+        with self._preparing.held(interrupt), self._engine.call(doing, interrupt) as api:
+            # An existing volume keeps its labels, so this label tells whether it is still the same one.
+            labels = {MANAGED_BY: RUNNER, CREATION: token_hex(8)}
             volume = api.create_volume(SHARED_VOLUME, labels=labels)
-            made = (volume["Labels"] or {}).get(MADE) or volume["CreatedAt"]
-            if made != self._ready:
-                self._hand_over(api, image, platform)
-                self._ready = made
+            creation = (volume["Labels"] or {}).get(CREATION) or volume["CreatedAt"]
+            if creation != self._ready:
+                self._change_owner(api, image, platform)
+                self._ready = creation
 
-    def _hand_over(self, api: EngineApi, image: str, platform: str) -> None:
-        """Unpack a directory entry onto the volume's root, through a container that never starts.
+    def _change_owner(self, api: EngineApi, image: str, platform: str) -> None:
+        """Unpack an archive with one directory onto the root of the volume, in a container that never starts.
 
-        The engine itself then sets owner and mode: no shell, no sudo, nothing needed in the image,
-        and what lies in the volume is not touched.
+        So the engine sets owner and mode. The image needs no shell and no sudo, and the content of the
+        volume stays as it is.
         """
         name = f"runner-shared-{self._owner[:8]}"
         _discard(api, name)
@@ -74,14 +75,14 @@ def _discard(api: EngineApi, container: str) -> None:
 
 
 def directory_archive(name: str, uid: int, gid: int) -> bytes:
-    """A tar archive of one directory entry, group-writable and with its group passed on."""
+    """A tar archive of one empty directory, writable by its group, which new files in it inherit."""
     entry = tarfile.TarInfo(name)
     entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o2775, uid, gid
     return _archive(entry, b"")
 
 
 def file_archive(path: str, content: bytes) -> bytes:
-    """A tar archive of one file that everyone may read; missing directories are made by the engine."""
+    """A tar archive of one file that everyone may read. The engine makes missing directories."""
     entry = tarfile.TarInfo(path.lstrip("/"))
     entry.mode, entry.size = 0o644, len(content)
     return _archive(entry, content)

@@ -1,8 +1,7 @@
-"""The engine's event stream as observations: which of our containers ended, whether it answers.
+"""Turns the engine's event stream into observations: which of our containers ended, whether it answers.
 
-The stream runs from a timestamp and is taken up again where it stopped. An engine that says nothing
-for a while is asked again, because a hung one, and a remote one whose connection was forgotten by a
-router, are quiet too.
+The stream begins at a timestamp, and is resumed where it broke. An engine that is silent for a while is
+pinged: it may hang, or a router may have dropped the connection.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from runscaler.backends.base import Ending, ResourceEnded, ThingDown, ThingUp
-from runscaler.backends.docker.errors import is_quiet_timeout
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, Ending, ResourceEnded
+from runscaler.backends.docker.errors import is_read_timeout
 from runscaler.backends.docker.labels import key_of, own_filter
 from runscaler.errors import BackendError, Interrupted
 from runscaler.interrupt import Interrupt
@@ -27,15 +26,15 @@ if TYPE_CHECKING:
     from runscaler.clock import Clock
     from runscaler.names import OwnerId, ScaleSetKey
 
-QUIET_SECONDS = 10.0
+SILENCE_SECONDS = 10.0
 PING_SECONDS = 10.0
-"""An engine that hangs is reported after so much silence, and so much more without an answer."""
-TOLD_AGAIN = 256
-"""So many events an engine keeps, and may tell again to who asks from a time on."""
+"""After so much silence the engine is pinged, and reported if that is not answered in so many seconds."""
+REPEATED_EVENTS = 256
+"""How many events the engine keeps, and may send again when the stream is resumed."""
 NANOSECONDS = 1_000_000_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
 SIGNALS = range(129, 193)
-"""Exit codes by which the engine means a signal: 128 + its number."""
+"""Exit codes that stand for a signal: 128 + its number."""
 
 
 class Watch:
@@ -49,17 +48,17 @@ class Watch:
         since: float,
         report: Callable[[Observation], None],
         *,
-        quiet_seconds: float = QUIET_SECONDS,
+        silence_seconds: float = SILENCE_SECONDS,
         ping_seconds: float = PING_SECONDS,
     ) -> None:
         self._engine = engine
         self._owner = owner
         self._clock = clock
         self._report = report
-        self._quiet_seconds = quiet_seconds
+        self._silence_seconds = silence_seconds
         self._ping_seconds = ping_seconds
         self._since = int(since * NANOSECONDS)
-        self._told: deque[Mapping[str, object]] = deque(maxlen=TOLD_AGAIN)
+        self._handled: deque[Mapping[str, object]] = deque(maxlen=REPEATED_EVENTS)
         self._pause = 0.0
         self._stop = Interrupt()
         self._endings = Endings()
@@ -74,54 +73,54 @@ class Watch:
     def _run(self) -> None:
         try:
             self._await_engine()
-            self._report(ThingUp())
+            self._report(BackendAvailable())
             while True:
-                broke = self._follow_to_its_end()
-                was_away = self._await_engine()
-                if broke or was_away:
-                    self._report(ThingUp())
+                broke = self._follow_until_it_ends()
+                was_down = self._await_engine()
+                if broke or was_down:
+                    self._report(BackendAvailable())
         except Interrupted:
             return
 
     def _await_engine(self) -> bool:
-        """Return when the engine answers; its absence is reported once. Was it away?"""
-        pause, told = FIRST_PAUSE, False
+        """Return when the engine answers, and whether it was down. That is reported once."""
+        pause, was_down = FIRST_PAUSE, False
         while True:
             try:
                 self._ping()
             except BackendError as error:
-                if not told:
-                    self._report(ThingDown(str(error), error.fixes))
-                told = True
-                # Connections and API version are those of an engine that is gone.
-                self._engine.forget()
-                self._rest(pause)
+                if not was_down:
+                    self._report(BackendUnavailable(str(error), error.fixes))
+                was_down = True
+                # The next engine may have another API version.
+                self._engine.disconnect()
+                self._wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
-                return told
+                return was_down
 
-    def _rest(self, seconds: float) -> None:
+    def _wait(self, seconds: float) -> None:
         self._clock.pause(seconds + self._clock.jitter(seconds), self._stop)
 
     def _ping(self) -> None:
         with self._engine.call("watch containers", self._stop, seconds=self._ping_seconds) as api:
             api.ping()
 
-    def _follow_to_its_end(self) -> bool:
-        """Did the stream break? False: it is only quiet, as it also would be if the engine hung.
+    def _follow_until_it_ends(self) -> bool:
+        """Did the stream break? False if it was only silent.
 
-        docker-py ends a stream that the engine refuses as if it were over.
+        docker-py ends the stream without an error if the engine refuses it, so an end counts as broken.
         """
         began = self._clock.monotonic()
         try:
             self._follow()
         except BackendError as error:
-            if is_quiet_timeout(error):
+            if is_read_timeout(error):
                 return False
             logger.debug("the event stream of {} broke: {}", self._engine.url, error)
         lasted = self._clock.monotonic() - began > LONGEST_PAUSE
         self._pause = FIRST_PAUSE if lasted else min(max(FIRST_PAUSE, self._pause * 2), LONGEST_PAUSE)
-        self._rest(self._pause)
+        self._wait(self._pause)
         return True
 
     def _follow(self) -> None:
@@ -130,16 +129,16 @@ class Watch:
             "event": ["die", "oom", "destroy"],
             "label": own_filter(self._owner),
         }
-        with self._engine.call("follow events", self._stop, seconds=self._quiet_seconds) as api:
+        with self._engine.call("follow events", self._stop, seconds=self._silence_seconds) as api:
             for event in api.events(since=engine_time(self._since), filters=filters, decode=True):
                 self._handle(event)
 
     def _handle(self, event: Mapping[str, object]) -> None:
         at = event.get("timeNano")
-        if not isinstance(at, int) or event in self._told:
+        if not isinstance(at, int) or event in self._handled:
             return
-        self._told.append(event)
-        # By the engine's clock from now on, which may differ from ours, and be set back.
+        self._handled.append(event)
+        # From now on by the engine's clock, which may differ from ours.
         self._since = at
         ended = self._endings.observe(event, at / NANOSECONDS)
         if ended is not None:
@@ -147,12 +146,12 @@ class Watch:
 
 
 def engine_time(nanoseconds: int) -> str:
-    """As the engine takes a time that is finer than seconds."""
+    """A time as the engine takes it, finer than seconds."""
     return "{}.{:09d}".format(*divmod(nanoseconds, NANOSECONDS))
 
 
 class Endings:
-    """What a sequence of events says about ends; memory running out is told before the end itself."""
+    """What a sequence of events says about ended containers. "oom" comes before the "die" of the same one."""
 
     def __init__(self) -> None:
         self._out_of_memory: set[str] = set()
@@ -180,7 +179,7 @@ class Endings:
         return ending_of(int(code) if code.isdecimal() else None, out_of_memory, at)
 
     def _destroyed(self, container: str, key: ScaleSetKey | None) -> ResourceEnded | None:
-        """Told only of one whose end was not: it vanished before it ran, or while nobody listened."""
+        """Observed only if there was no "die": it was removed before it ran, or that event was missed."""
         if container in self._ended:
             self._ended.discard(container)
             return None
@@ -188,6 +187,6 @@ class Endings:
 
 
 def ending_of(exit_code: int | None, out_of_memory: bool, at: float) -> Ending:
-    """An ending as the engine states it; an exit code above 128 also tells the signal."""
+    """An ending as the engine states it. An exit code above 128 stands for a signal."""
     signal = exit_code - 128 if exit_code is not None and exit_code in SIGNALS else None
     return Ending(exit_code, signal, out_of_memory, at)

@@ -1,14 +1,14 @@
 """Runners as child processes of the daemon that outlive it (docs/behaviour.md § 7.3).
 
-For the demo, for tests, and for hosts without a container engine. `home` is a runner's directory
-and the marks in it, `launch` what is run there, `tree` its processes (found in a `census` of the
-host's), `homes` all of one owner's, `watch` notices their ends.
+For the demo, for tests, and for hosts without a container engine. `runner_directory` is one runner's
+directory with the marks in it, `runner_inventory` all runners of one owner, `launch` starts a runner,
+`process_tree` finds and kills its processes (in the host's `process_table`), `watch` reports its end.
 """
 
 from __future__ import annotations
 
-from runscaler.backends.process.backend import ProcessBackend, ProcessKind
+from runscaler.backends.process.backend import ProcessBackend, ProcessBackendFactory
 
-__all__ = ["ProcessBackend", "ProcessKind", "kind"]
+__all__ = ["ProcessBackend", "ProcessBackendFactory", "factory"]
 
-kind = ProcessKind()
+factory = ProcessBackendFactory()

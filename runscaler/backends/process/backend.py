@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import psutil
 from loguru import logger
 
-from runscaler.backends.process.children import CHILDREN
-from runscaler.backends.process.home import Marks
-from runscaler.backends.process.homes import Homes
-from runscaler.backends.process.launch import command_of, environment, fill, launch, require_program
+from runscaler.backends.process.launch import command_of, environment, launch, populate, require_program
+from runscaler.backends.process.process_tree import RUNNER_PROCESSES
+from runscaler.backends.process.runner_directory import Marks
+from runscaler.backends.process.runner_inventory import RunnerInventory
 from runscaler.backends.process.watch import ProcessWatch
+from runscaler.backends.process_exit import open_exit_descriptor
 from runscaler.errors import BackendError, StartFailed
 from runscaler.findings import Finding, Level
 from runscaler.interrupt import Interrupt
@@ -23,35 +24,37 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from runscaler.backends.base import BackendContext, Observation, Progress, Resource, RunnerOrder, Sweep
-    from runscaler.backends.process.home import Home
+    from runscaler.backends.process.runner_directory import RunnerDirectory
+    from runscaler.backends.process_exit import ExitDescriptor
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import JitConfig
 
-PIDFD_OPEN: Callable[[int], int] | None = getattr(os, "pidfd_open", None)
 
+class ProcessBackendFactory:
+    """All scale sets that use processes share one backend, as there is one host."""
 
-class ProcessKind:
-    """All sets that use processes share one backend: there is one host."""
-
-    def thing(self, settings: ScaleSetSettings) -> str:
+    def location(self, settings: ScaleSetSettings) -> str:
         return "process"
 
-    def open(self, settings: ScaleSetSettings, context: BackendContext) -> ProcessBackend:
+    def create(self, settings: ScaleSetSettings, context: BackendContext) -> ProcessBackend:
         return ProcessBackend(context)
 
 
 class ProcessBackend:
-    """Runners as processes; see `Backend`. `pidfd_open` None: ends are looked for twice a second."""
+    """Runners as processes; see `Backend`. Those without an `exit_descriptor` are polled for their end."""
 
     name = "process"
 
     def __init__(
-        self, context: BackendContext, *, pidfd_open: Callable[[int], int] | None = PIDFD_OPEN
+        self,
+        context: BackendContext,
+        *,
+        exit_descriptor: Callable[[int], ExitDescriptor | None] = open_exit_descriptor,
     ) -> None:
         self._owner = context.owner
         self._clock = context.clock
-        self._homes = Homes(context)
-        self._pidfd_open = pidfd_open
+        self._inventory = RunnerInventory(context)
+        self._exit_descriptor = exit_descriptor
         self._lock = threading.Lock()
         self._watches: list[ProcessWatch] = []
 
@@ -60,64 +63,66 @@ class ProcessBackend:
             require_program(settings)
         except StartFailed as error:
             return [Finding(Level.ERROR, str(error), error.fixes, settings.name)]
-        said = f"runners run as processes of user {psutil.Process().username()}, with all its rights"
-        return [Finding(Level.OK, said, scale_set=settings.name)]
+        message = f"runners run as processes of user {psutil.Process().username()}, with all its rights"
+        return [Finding(Level.OK, message, scale_set=settings.name)]
 
     def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
         """There is nothing to fetch."""
         interrupt.wait(0)
 
     def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
-        def go_on() -> None:
+        def check_time() -> None:
             interrupt.wait(0)
             if self._clock.monotonic() >= order.deadline:
                 raise StartFailed(f"{order.runner} did not run in time")
 
-        go_on()
+        check_time()
         require_program(order.settings)
-        with ExitStack() as held, ExitStack() as undo:
-            with _as_failed_start(order):
-                home = held.enter_context(self._homes.starting(order.runner))
-                marks = self._made(home, order, go_on, undo)
+        with ExitStack() as starting, ExitStack() as undo:
+            with _as_start_failed(order):
+                directory = starting.enter_context(self._inventory.starting(order.runner))
+                marks = self._create(directory, order, check_time, undo)
             jit = order.jit()
-            go_on()
-            with _as_failed_start(order):
-                marks = self._launched(home, marks, order, jit)
+            check_time()
+            with _as_start_failed(order):
+                marks = self._launch(directory, marks, order, jit)
             undo.pop_all()
-        for watch in self._watching():
-            watch.follow(home.id, marks.pid)
+        for watch in self._active_watches():
+            watch.follow(directory.id, marks.pid)
         return marks.resource()
 
     def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt) -> None:
         interrupt.wait(0)
-        with _translated(f"remove {resource.id}"):
-            home = self._homes.home(resource.id)
-            marks = self._homes.state(home) if home else None
-            if home is None or (marks is None and not force):
+        with _as_backend_error(f"remove {resource.id}"):
+            directory = self._inventory.directory(resource.id)
+            marks = self._inventory.current_marks(directory) if directory else None
+            if directory is None or (marks is None and not force):
                 return
             if marks is not None and marks.ending is None and not force:
                 raise BackendError(f"{resource.id} still runs: it is removed by force only")
-            self._homes.remove(home, marks, interrupt)
+            self._inventory.remove(directory, marks, interrupt)
 
     def inventory(self) -> list[Resource]:
-        with _translated("list the runners"):
-            return [marks.resource() for marks in self._homes.listed()]
+        with _as_backend_error("list the runners"):
+            return [marks.resource() for marks in self._inventory.all_marks()]
 
     def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
         interrupt.wait(0)
-        with _translated(f"read the output of {resource.id}"):
-            home = self._homes.home(resource.id)
-            return home.tail(tail) if home else b""
+        with _as_backend_error(f"read the output of {resource.id}"):
+            directory = self._inventory.directory(resource.id)
+            return directory.tail(tail) if directory else b""
 
     def runs_a_job(self, resource: Resource, interrupt: Interrupt) -> bool | None:
         interrupt.wait(0)
-        with _translated(f"look into {resource.id}"):
-            home = self._homes.home(resource.id)
-            return home is not None and self._homes.tree(home, home.marks()).runs_a_job()
+        with _as_backend_error(f"look into {resource.id}"):
+            directory = self._inventory.directory(resource.id)
+            if directory is None:
+                return False
+            return self._inventory.process_tree(directory, directory.marks()).runs_a_job()
 
     def watch(self, since: float, report: Callable[[Observation], None]) -> ProcessWatch:
-        """What ended before the watch began is the inventory's to tell, whatever `since` says."""
-        watch = ProcessWatch(self._running, self._look, report, self._pidfd_open)
+        """Whatever ended before the watch began, the inventory tells, so `since` is not needed."""
+        watch = ProcessWatch(self._running, self._find, report, self._exit_descriptor)
         with self._lock:
             self._watches.append(watch)
         watch.start()
@@ -127,12 +132,14 @@ class ProcessBackend:
         return []
 
     def close(self) -> None:
-        for watch in self._watching():
+        for watch in self._active_watches():
             watch.stop()
-        self._homes.close()
+        self._inventory.close()
 
-    def _made(self, home: Home, order: RunnerOrder, go_on: Callable[[], None], undo: ExitStack) -> Marks:
-        """The directory, its marks and what is run in it, but for the JIT configuration."""
+    def _create(
+        self, directory: RunnerDirectory, order: RunnerOrder, check_time: Callable[[], None], undo: ExitStack
+    ) -> Marks:
+        """Everything but the process, which needs the JIT configuration."""
         marks = Marks(
             owner=self._owner,
             url=order.key.url,
@@ -142,45 +149,47 @@ class ProcessBackend:
             runner=order.runner,
             created_at=self._clock.wall(),
         )
-        home.make(marks)
-        undo.callback(self._discard, home)
-        fill(home.work, order.settings, go_on)
+        directory.create(marks)
+        undo.callback(self._discard, directory)
+        populate(directory.work, order.settings, check_time)
         return marks
 
-    def _launched(self, home: Home, marks: Marks, order: RunnerOrder, jit: JitConfig) -> Marks:
+    def _launch(self, directory: RunnerDirectory, marks: Marks, order: RunnerOrder, jit: JitConfig) -> Marks:
         marks = marks.model_copy(update={"runner_id": jit.runner_id})
-        home.mark(marks)
-        mark = self._homes.mark_of(home)
+        directory.write_marks(marks)
+        mark = self._inventory.mark_of(directory)
         variables = environment(order.settings, mark, os.environ)
-        popen = launch(home, command_of(order.settings), variables, jit.encoded)
-        CHILDREN.add(mark, popen)
-        return self._homes.note_process(home, marks, popen.pid, psutil.Process(popen.pid).create_time())
+        popen = launch(directory, command_of(order.settings), variables, jit.encoded)
+        RUNNER_PROCESSES.add(mark, popen)
+        marks = marks.with_process(popen.pid, psutil.Process(popen.pid).create_time())
+        directory.write_marks(marks)
+        return marks
 
-    def _discard(self, home: Home) -> None:
-        """What a failed start leaves; where even that fails, the next inventory lists it as ended."""
+    def _discard(self, directory: RunnerDirectory) -> None:
+        """What a failed start leaves; if even that fails, the next inventory lists it as ended."""
         try:
-            self._homes.remove(home, home.marks(), Interrupt())
+            self._inventory.remove(directory, directory.marks(), Interrupt())
         except (OSError, psutil.Error, BackendError) as error:
-            logger.warning("what the failed start of {} left stays for now: {}", home.id, error)
+            logger.warning("the remains of {}'s failed start cannot be removed yet: {}", directory.id, error)
 
-    def _watching(self) -> list[ProcessWatch]:
+    def _active_watches(self) -> list[ProcessWatch]:
         with self._lock:
             self._watches = [watch for watch in self._watches if not watch.stopped]
             return list(self._watches)
 
     def _running(self) -> dict[str, int]:
-        with _translated("list the runners"):
-            return {marks.runner: marks.pid for marks in self._homes.listed() if marks.ending is None}
+        with _as_backend_error("list the runners"):
+            return {marks.runner: marks.pid for marks in self._inventory.all_marks() if marks.ending is None}
 
-    def _look(self, runner: str) -> Resource | None:
-        with _translated(f"look at {runner}"):
-            home = self._homes.home(runner)
-            marks = self._homes.state(home) if home else None
+    def _find(self, runner: str) -> Resource | None:
+        with _as_backend_error(f"look at {runner}"):
+            directory = self._inventory.directory(runner)
+            marks = self._inventory.current_marks(directory) if directory else None
             return marks.resource() if marks else None
 
 
 @contextmanager
-def _translated(doing: str) -> Iterator[None]:
+def _as_backend_error(doing: str) -> Iterator[None]:
     try:
         yield
     except (OSError, psutil.Error) as error:
@@ -188,11 +197,11 @@ def _translated(doing: str) -> Iterator[None]:
 
 
 @contextmanager
-def _as_failed_start(order: RunnerOrder) -> Iterator[None]:
+def _as_start_failed(order: RunnerOrder) -> Iterator[None]:
     try:
         yield
     except (OSError, psutil.Error) as error:
         raise StartFailed(
             f"cannot start {order.runner}: {error}",
-            fixes=("look at runner-dir and run-command in [process]", "look at the free space on the disk"),
+            fixes=("check runner-dir and run-command in [process]", "check the free space on the disk"),
         ) from error

@@ -1,7 +1,7 @@
-"""What is run for a runner, in which directory and with which environment.
+"""The command, the work directory and the environment of a runner's main process.
 
-The environment is a choice, not the daemon's with some taken out: tokens come in variables of any
-name (`env:NAME`), and a runner must inherit none of them.
+The environment is an allow-list of the daemon's variables, not the daemon's environment without some of
+them: tokens come in variables of any name (`env:NAME`), and a runner must inherit none of them.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runscaler.backends.process.census import MARK
+from runscaler.backends.process.process_table import MARK
 from runscaler.errors import StartFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from runscaler.backends.process.home import Home
+    from runscaler.backends.process.runner_directory import RunnerDirectory
     from runscaler.config.model import ScaleSetSettings
     from runscaler.config.secrets import Secret
 
@@ -41,7 +41,7 @@ INHERITED = frozenset(
 INHERITED_PREFIXES = ("LC_", "XDG_", "DOTNET_", "ACTIONS_RUNNER_HOOK_")
 
 IDENTITY_FILES = (".runner", ".credentials", ".credentials_rsaparams", ".runner_migrated", "_work", "_diag")
-"""What a runner that was configured by hand left in the template: never copied."""
+"""Written into the template by a runner that was configured there by hand; never copied."""
 
 
 def command_of(settings: ScaleSetSettings) -> list[str]:
@@ -58,10 +58,10 @@ def command_of(settings: ScaleSetSettings) -> list[str]:
         ) from error
 
 
-def fill(work: Path, settings: ScaleSetSettings, step: Callable[[], None]) -> None:
-    """Make the work directory. `step` is called before each file and may raise. Raises OSError."""
+def populate(work: Path, settings: ScaleSetSettings, before_file: Callable[[], None]) -> None:
+    """Make the work directory. `before_file` is called before each copy and may raise. Raises OSError."""
     if template := settings.process.runner_dir:
-        _copy(Path(template).expanduser(), work, step)
+        _copy(Path(template).expanduser(), work, before_file)
         return
     work.mkdir(mode=0o700)
     if not settings.process.run_command:
@@ -70,7 +70,7 @@ def fill(work: Path, settings: ScaleSetSettings, step: Callable[[], None]) -> No
 
 
 def environment(settings: ScaleSetSettings, mark: str, daemon: Mapping[str, str]) -> dict[str, str]:
-    """The runner's variables but for its JIT configuration (docs/protocol.md § 8.1)."""
+    """The runner's variables without its JIT configuration (docs/protocol.md § 8.1)."""
     chosen = {
         name: value
         for name, value in daemon.items()
@@ -93,14 +93,14 @@ def environment(settings: ScaleSetSettings, mark: str, daemon: Mapping[str, str]
 
 
 def launch(
-    home: Home, command: list[str], variables: dict[str, str], encoded: Secret
+    directory: RunnerDirectory, command: list[str], variables: dict[str, str], encoded: Secret
 ) -> subprocess.Popen[bytes]:
-    """Run it in a session of its own, output to a file, so that it outlives us. Raises OSError."""
-    descriptor = os.open(home.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    """Run it in its own session with its output in a file, so that it outlives us. Raises OSError."""
+    descriptor = os.open(directory.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     with os.fdopen(descriptor, "ab") as output:
         return subprocess.Popen(
             command,
-            cwd=home.work,
+            cwd=directory.work,
             env=variables | {"ACTIONS_RUNNER_INPUT_JITCONFIG": encoded.reveal()},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -110,32 +110,32 @@ def launch(
 
 
 def require_program(settings: ScaleSetSettings) -> None:
-    """Raise `StartFailed` where the template or the command's program is not there."""
+    """Raise `StartFailed` if the template or the command's program is missing."""
     template = settings.process.runner_dir
     if template and not Path(template).expanduser().is_dir():
         raise StartFailed(
-            f"[process] runner-dir {template} is no directory",
+            f"[process] runner-dir {template} is not a directory",
             fixes=("unpack the runner of https://github.com/actions/runner/releases there",),
         )
     program = command_of(settings)[0]
-    place = Path(template).expanduser() / program if "/" in program else program
-    if shutil.which(place) is None:
+    path = Path(template).expanduser() / program if "/" in program else program
+    if shutil.which(path) is None:
         raise StartFailed(
-            f"[process] {program} is not there or cannot be executed",
+            f"[process] {program} is missing or cannot be executed",
             fixes=("correct run-command or runner-dir in [process]",),
         )
 
 
 def _python() -> str:
-    """A frozen executable is no interpreter: the agent then needs one of the host's."""
+    """A frozen executable is not an interpreter: the agent then needs the host's python3."""
     if getattr(sys, "frozen", False):
         return shutil.which("python3") or "python3"
     return sys.executable
 
 
-def _copy(template: Path, work: Path, step: Callable[[], None]) -> None:
+def _copy(template: Path, work: Path, before_file: Callable[[], None]) -> None:
     def copy(source: str, target: str) -> object:
-        step()
+        before_file()
         return shutil.copy2(source, target)
 
     shutil.copytree(

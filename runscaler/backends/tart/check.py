@@ -1,4 +1,4 @@
-"""Is this host's tart usable for a scale set, and if not, why not and what to do (docs/behaviour.md § 12)."""
+"""Checks whether a scale set can use this host's tart, and names fixes (docs/behaviour.md § 12)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from runscaler.backends.tart.images import cached, is_remote, local_missing
-from runscaler.backends.tart.texts import FREE_SPACE, failure
-from runscaler.backends.tart.versions import OLDEST, SOUND, TartVersion, dotted
+from runscaler.backends.tart.output_errors import FREE_SPACE, command_error
+from runscaler.backends.tart.version import MINIMUM, RECOMMENDED, TartVersion, dotted
 from runscaler.errors import BackendError
 from runscaler.findings import Finding, Level
 from runscaler.interrupt import Interrupt
@@ -20,65 +20,65 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.backends.tart.cli import Tart
-    from runscaler.backends.tart.deadlines import Deadlines
     from runscaler.backends.tart.images import Images
+    from runscaler.backends.tart.timings import Timings
     from runscaler.backends.tart.vm import Vm
     from runscaler.config.model import ScaleSetSettings
 
 LOW_DISK = 20 * 2**30
-"""Bytes below which a job's writes may well fill the disk."""
-LEASES = 230
-"""Of about 253 that macOS' DHCP server has for guests (docs/tart.md § 7)."""
+"""Bytes; with less free space a job may well fill the disk."""
+MANY_LEASES = 230
+"""Of the about 253 that macOS' DHCP server has for guests (docs/tart.md § 7)."""
 _LEASE = re.compile(r"lease=0x([0-9a-f]+)", re.IGNORECASE)
 _UPDATE = "update tart: `brew upgrade tart`"
 
 
 def findings(
-    tart: Tart, images: Images, deadlines: Deadlines, settings: ScaleSetSettings, leases: Path
+    tart: Tart, images: Images, timings: Timings, settings: ScaleSetSettings, leases: Path
 ) -> list[Finding]:
-    """Every problem, each with its fixes; changes and pulls nothing. `leases`: macOS' DHCP leases."""
-    checks = Checks(tart, deadlines, settings)
+    """All problems; changes and pulls nothing. `leases` is the file with macOS' DHCP leases."""
+    checks = Checks(tart, timings, settings)
     try:
-        found = [*checks.of_tool(Interrupt()), *checks.of_image(images)]
+        found = [*checks.check_tool(Interrupt()), *checks.check_image(images)]
     except BackendError as error:
         return [Finding(Level.ERROR, str(error), error.fixes, settings.name)]
-    return [*found, *checks.of_disk(), *checks.of_leases(leases)]
+    return [*found, *checks.check_disk(), *checks.check_leases(leases)]
 
 
 def can_run_macos(system: str, kernel: str) -> bool:
-    """`kernel` as `uname -v` has it: the machine's name is Intel's for a Python under Rosetta."""
+    """`kernel` is the text of `uname -v`: for a Python under Rosetta the machine's name is Intel's."""
     return system == "darwin" and "_ARM64" in kernel.upper()
 
 
 class Checks:
-    """The parts, for one scale set."""
+    """The single checks, for one scale set."""
 
-    def __init__(self, tart: Tart, deadlines: Deadlines, settings: ScaleSetSettings) -> None:
-        self._tart, self._deadlines, self._settings = tart, deadlines, settings
+    def __init__(self, tart: Tart, timings: Timings, settings: ScaleSetSettings) -> None:
+        self._tart, self._timings, self._settings = tart, timings, settings
 
-    def of_tool(self, interrupt: Interrupt) -> Iterator[Finding]:
-        """Raises `BackendError` where it cannot be asked."""
-        output = self._tart.call("--version", seconds=self._deadlines.answer, interrupt=interrupt)
+    def check_tool(self, interrupt: Interrupt) -> Iterator[Finding]:
+        """Version and platform. Raises `BackendError` if tart cannot be run, and `Interrupted`."""
+        output = self._tart.call("--version", seconds=self._timings.query, interrupt=interrupt)
         if output.code != 0:
-            raise failure("ask tart for its version", output)
+            raise command_error("ask tart for its version", output)
         version = TartVersion.of(output.out)
-        yield from self._of_version(version)
-        yield from self._of_platform(version)
+        yield from self._check_version(version)
+        yield from self._check_platform(version)
 
-    def _of_version(self, version: TartVersion) -> Iterator[Finding]:
+    def _check_version(self, version: TartVersion) -> Iterator[Finding]:
         text = f"tart {version.text}"
         if not version.numbers:
-            yield self._warning(f"{text}: the version cannot be read; {dotted(OLDEST)} is needed", _UPDATE)
-        elif version.numbers < OLDEST:
-            yield self._error(f"{text} is too old: {dotted(OLDEST)} is needed", _UPDATE)
-        elif version.numbers < SOUND:
+            yield self._warning(f"{text}: the version cannot be read; {dotted(MINIMUM)} is needed", _UPDATE)
+        elif version.numbers < MINIMUM:
+            yield self._error(f"{text} is too old: {dotted(MINIMUM)} is needed", _UPDATE)
+        elif version.numbers < RECOMMENDED:
             yield self._warning(
-                f"{text} fails where the path of TART_HOME is long; {dotted(SOUND)} does not", _UPDATE
+                f"{text} fails if the path of TART_HOME is long; {dotted(RECOMMENDED)} does not", _UPDATE
             )
         else:
             yield Finding(Level.OK, f"{text} in {self._tart.home}", (), self._settings.name)
 
-    def _of_platform(self, version: TartVersion) -> Iterator[Finding]:
+    def _check_platform(self, version: TartVersion) -> Iterator[Finding]:
         if version.is_fake:
             yield self._warning("this is a fake tart: its VMs are processes of this host, not isolated")
         elif not can_run_macos(sys.platform, platform.version()):
@@ -87,7 +87,7 @@ class Checks:
                 'run this scale set on such a Mac, or choose backend = "docker" or "process" for it',
             )
 
-    def of_image(self, images: Images) -> Iterator[Finding]:
+    def check_image(self, images: Images) -> Iterator[Finding]:
         image, home = self._settings.runner_image, self._tart.home
         if not images.is_present(self._tart, image):
             if is_remote(image):
@@ -97,51 +97,53 @@ class Checks:
                 yield self._error(str(missing), *missing.fixes)
             return
         yield Finding(Level.OK, f"image {image} is in {home}", (), self._settings.name)
-        yield from self.of_configuration()
+        yield from self.check_image_configuration()
 
-    def of_configuration(self) -> Iterator[Finding]:
-        """Of an image that is there: can VMs of the wanted size be made of it?"""
+    def check_image_configuration(self) -> Iterator[Finding]:
+        """If the image is present: can VMs of the configured size be made from it?"""
         vm = cached(self._tart.home, self._settings.runner_image)
         if vm is not None:
-            yield from self._of_vm(vm)
+            yield from self._check_image_vm(vm)
 
-    def of_disk(self) -> Iterator[Finding]:
+    def check_disk(self) -> Iterator[Finding]:
         free = self._tart.home.free_bytes()
         if free < LOW_DISK:
-            yield self._warning(f"{free / 2**30:.1f} GiB are free at {self._tart.home}", FREE_SPACE)
+            yield self._warning(f"only {free / 2**30:.1f} GiB are free at {self._tart.home}", FREE_SPACE)
 
-    def of_leases(self, leases: Path) -> Iterator[Finding]:
-        """Guests that get no address never show up at GitHub (docs/tart.md § 7)."""
+    def check_leases(self, leases: Path) -> Iterator[Finding]:
+        """A guest without an address never appears at GitHub (docs/tart.md § 7)."""
         text = ""
         with suppress(OSError):
             text = leases.read_text(errors="replace")
         now = self._tart.clock.wall()
         count = sum(int(expiry, 16) > now for expiry in _LEASE.findall(text))
-        if count >= LEASES:
+        if count >= MANY_LEASES:
             yield self._warning(
                 f"{count} of about 253 DHCP leases for VMs are taken: without one a guest has no network",
-                f"`sudo rm {leases}`: it is made again at the next start of a VM",
+                f"`sudo rm {leases}`: it is created again when the next VM starts",
                 "shorten the leases: `sudo defaults write "
                 "/Library/Preferences/SystemConfiguration/com.apple.InternetSharing.default.plist "
                 "bootpd -dict DHCPLeaseTimeSecs -int 600`",
             )
 
-    def _of_vm(self, vm: Vm) -> Iterator[Finding]:
+    def _check_image_vm(self, vm: Vm) -> Iterator[Finding]:
         if vm.is_suspended():
             yield self._error(
                 f"image {self._settings.runner_image} is a suspended VM: it would keep its MAC address",
-                "shut the VM down properly before it is used as an image",
+                "shut the VM down properly before using it as an image",
             )
         try:
-            config = vm.read()
+            config = vm.read_config()
         except (OSError, ValueError) as error:
-            yield self._error(f"the configuration of image {self._settings.runner_image}: {error}")
+            yield self._error(
+                f"the configuration of image {self._settings.runner_image} cannot be read: {error}"
+            )
             return
         tart = self._settings.tart
-        yield from self._of_size("cpu", tart.cpu, _number(config, "cpuCountMin"), "cores")
-        yield from self._of_size("memory", tart.memory, _number(config, "memorySizeMin") >> 20, "MB")
+        yield from self._check_size("cpu", tart.cpu, _number(config, "cpuCountMin"), "cores")
+        yield from self._check_size("memory", tart.memory, _number(config, "memorySizeMin") >> 20, "MB")
 
-    def _of_size(self, key: str, asked: int, least: int, unit: str) -> Iterator[Finding]:
+    def _check_size(self, key: str, asked: int, least: int, unit: str) -> Iterator[Finding]:
         if asked and asked < least:
             yield self._error(
                 f"[tart] {key} = {asked} is less than the {least} {unit} that image "

@@ -1,7 +1,7 @@
-"""One run of the `tart` command: found, in its own session, with a deadline, and cut when told.
+"""Runs the `tart` command: finds it, gives it its own session and a deadline, and kills it on interrupt.
 
-What may hang is killed with all its process group; what it says is kept. A command that was started
-and ended, whatever its code, is an `Output`: `texts` says what that means.
+A command that does not end in time is killed with its whole process group. One that ended, with whatever
+exit code, yields an `Output`; `output_errors` interprets it.
 """
 
 from __future__ import annotations
@@ -27,39 +27,39 @@ if TYPE_CHECKING:
     from runscaler.backends.tart.home import TartHome
     from runscaler.clock import Clock
 
-PLACES = ("/opt/homebrew/bin", "/usr/local/bin", "/Applications/tart.app/Contents/MacOS")
-"""Where tart is looked for beside PATH: launchd's has no Homebrew (docs/tart.md § 9)."""
-DROPPED = (
-    "TRACEPARENT",  # else tart exports its arguments as telemetry (docs/tart.md § 4)
+SEARCH_PATH = ("/opt/homebrew/bin", "/usr/local/bin", "/Applications/tart.app/Contents/MacOS")
+"""Where tart is looked for besides PATH: launchd's PATH has no Homebrew (docs/tart.md § 9)."""
+DROPPED_VARIABLES = (
+    "TRACEPARENT",  # with it tart exports its arguments as telemetry (docs/tart.md § 4)
     "TRACESTATE",
     "RUNNER_TOKEN",
     "RUNSCALER_TOKEN",
 )
 INSTALL = (
     "install tart: `brew install cirruslabs/cli/tart`",
-    "put the directory of tart into PATH of this program's service",
+    "add the directory of tart to the PATH of this program's service",
 )
-_HEARD_EVERY = 0.5
-_LAST_WORDS = 2.0
+_LISTEN_INTERVAL = 0.5
+_KILL_GRACE = 2.0
 
 
-class TartHangs(BackendError):
+class TartTimedOut(BackendError):
     """The command did not end in time and was killed."""
 
 
-class Hearing(Protocol):
-    """Listens to a command that may take long, and says how long it may go on; seconds."""
+class OutputListener(Protocol):
+    """Follows the output of a long command and decides how long it may go on."""
 
-    def heard(self, said: bytes, /) -> float:
-        """It said more; `said` is all of it so far."""
+    def on_output(self, output: bytes, /) -> float:
+        """It printed more; `output` is everything so far. Returns the seconds it has left from now on."""
 
-    def lapsed(self) -> float:
-        """Its time is over; 0: end it."""
+    def on_timeout(self) -> float:
+        """Its time is up. Returns the seconds by which to extend it; 0: kill it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """How a command ended; `code` is negative where a signal ended it."""
+    """How a command ended; `code` is negative if a signal ended it."""
 
     code: int
     out: bytes
@@ -67,27 +67,27 @@ class Output:
 
     @property
     def error_text(self) -> str:
-        """What it said about its failure, on one line."""
+        """What it printed about its failure, on one line."""
         return " ".join((self.err.strip() or self.out.strip()).decode(errors="replace").split())
 
 
 @dataclass(frozen=True, slots=True)
 class Tart:
-    """The command in one TART_HOME. Thread-safe."""
+    """The `tart` command in one TART_HOME. Thread-safe."""
 
     home: TartHome
     clock: Clock
     environ: Mapping[str, str]
 
     def program(self) -> str:
-        """Where it is; `BackendDown` where it is not."""
+        """Its path; raises `BackendDown` if it is not found."""
         found = shutil.which("tart", path=self._path())
         if found is None:
             raise BackendDown("tart is not installed, or not where this program looks", fixes=INSTALL)
         return found
 
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in self.environ.items() if name not in DROPPED}
+        kept = {name: value for name, value in self.environ.items() if name not in DROPPED_VARIABLES}
         ours = {"TART_HOME": str(self.home), "TART_NO_AUTO_PRUNE": "", "CI": "true", "PATH": self._path()}
         return kept | ours
 
@@ -96,31 +96,33 @@ class Tart:
         *arguments: str,
         seconds: float,
         interrupt: Interrupt | None = None,
-        given: bytes = b"",
-        hearing: Hearing | None = None,
+        stdin: bytes = b"",
+        listener: OutputListener | None = None,
     ) -> Output:
-        """Run it to its end. `given` is its standard input; `hearing` may lengthen its `seconds`.
+        """Run it to its end. `listener` may extend the `seconds` it may take.
 
-        Raises `TartHangs`, `BackendDown` and `Interrupted`.
+        Raises `TartTimedOut`, `BackendDown` and `Interrupted`.
         """
         interrupt = interrupt or Interrupt()
         began = self.clock.monotonic()
-        popen = self.spawn(*arguments, stdin=given != b"")
+        popen = self.spawn(*arguments, with_stdin=stdin != b"")
         with popen:
-            with interrupt.cutting(lambda: end_group(popen)):
-                output = self._to_its_end(popen, arguments, seconds, given, hearing)
+            with interrupt.cancelling(lambda: end_group(popen)):
+                output = self._communicate(popen, arguments, seconds, stdin, listener)
             if output.code < 0:
                 interrupt.wait(0)
         took = self.clock.monotonic() - began
         logger.debug("tart {} took {:.3f} s, code {}", " ".join(arguments[:2]), took, output.code)
         if output.code == 0 and output.err.strip():
-            logger.debug("tart {} also said: {}", arguments[0], output.err.decode(errors="replace").strip())
+            logger.debug(
+                "tart {} also printed: {}", arguments[0], output.err.decode(errors="replace").strip()
+            )
         return output
 
     def spawn(
         self,
         *arguments: str,
-        stdin: bool = False,
+        with_stdin: bool = False,
         log: IO[bytes] | None = None,
         pass_fds: tuple[int, ...] = (),
     ) -> subprocess.Popen[bytes]:
@@ -129,7 +131,7 @@ class Tart:
             return subprocess.Popen(
                 [self.program(), *arguments],
                 env=self.environment(),
-                stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+                stdin=subprocess.PIPE if with_stdin else subprocess.DEVNULL,
                 stdout=log or subprocess.PIPE,
                 stderr=subprocess.STDOUT if log else subprocess.PIPE,
                 start_new_session=True,
@@ -138,44 +140,45 @@ class Tart:
         except OSError as error:
             raise BackendDown(f"tart cannot be executed: {error}", fixes=("install tart anew",)) from error
 
-    def _to_its_end(
+    def _communicate(
         self,
         popen: subprocess.Popen[bytes],
         arguments: tuple[str, ...],
         seconds: float,
-        given: bytes,
-        hearing: Hearing | None,
+        stdin: bytes,
+        listener: OutputListener | None,
     ) -> Output:
-        limit, said = self.clock.monotonic() + seconds, 0
+        limit, heard = self.clock.monotonic() + seconds, 0
         while True:
             left = limit - self.clock.monotonic()
             try:
-                out, err = popen.communicate(given or None, min(left, _HEARD_EVERY) if hearing else left)
-            except subprocess.TimeoutExpired as so_far:
-                given, out = b"", so_far.output or b""
-                if hearing is not None and len(out) > said:
-                    limit, said = self.clock.monotonic() + hearing.heard(out), len(out)
+                wait = min(left, _LISTEN_INTERVAL) if listener else left
+                out, err = popen.communicate(stdin or None, wait)
+            except subprocess.TimeoutExpired as expired:
+                stdin, out = b"", expired.output or b""
+                if listener is not None and len(out) > heard:
+                    limit, heard = self.clock.monotonic() + listener.on_output(out), len(out)
                 if self.clock.monotonic() >= limit:
-                    more = hearing.lapsed() if hearing is not None else 0.0
-                    if more <= 0:
-                        raise _hung(popen, arguments, seconds) from None
-                    limit += more
+                    extension = listener.on_timeout() if listener is not None else 0.0
+                    if extension <= 0:
+                        raise _timed_out(popen, arguments, seconds) from None
+                    limit += extension
             else:
                 return Output(popen.returncode, out, err)
 
     def _path(self) -> str:
-        return os.pathsep.join((self.environ.get("PATH", os.defpath), *PLACES))
+        return os.pathsep.join((self.environ.get("PATH", os.defpath), *SEARCH_PATH))
 
 
 def end_group(popen: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to all that a command started, unless it has ended."""
+    """SIGKILL to a command and all that it started, unless it has ended."""
     if popen.returncode is None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(popen.pid, signal.SIGKILL)
 
 
-def _hung(popen: subprocess.Popen[bytes], arguments: tuple[str, ...], seconds: float) -> TartHangs:
+def _timed_out(popen: subprocess.Popen[bytes], arguments: tuple[str, ...], seconds: float) -> TartTimedOut:
     end_group(popen)
     with suppress(subprocess.TimeoutExpired):
-        popen.communicate(timeout=_LAST_WORDS)
-    return TartHangs(f"`tart {arguments[0]}` did not end within {format_duration(seconds)} and was killed")
+        popen.communicate(timeout=_KILL_GRACE)
+    return TartTimedOut(f"`tart {arguments[0]}` did not end within {format_duration(seconds)} and was killed")

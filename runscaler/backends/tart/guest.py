@@ -1,7 +1,7 @@
-"""Speaking with a guest: is its agent there, start the runner in it, look at the runner (docs/tart.md § 6).
+"""Talks to a guest: probes its agent, starts the runner in it, and queries the runner (docs/tart.md § 6).
 
-Everything a command is told stands in the host's process list and in the agent's log, its standard
-input in neither: the JIT configuration goes there and nowhere else.
+The arguments of an exec appear in the host's process list and in the agent's log, its standard input in
+neither. So the JIT configuration is passed on standard input and nowhere else.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runscaler.backends.tart.cli import TartHangs
-from runscaler.backends.tart.texts import failure
+from runscaler.backends.tart.cli import TartTimedOut
+from runscaler.backends.tart.output_errors import command_error
 from runscaler.errors import BackendError, StartFailed
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.backends.tart.cli import Output, Tart
-    from runscaler.backends.tart.deadlines import Deadlines
+    from runscaler.backends.tart.timings import Timings
     from runscaler.config.secrets import Secret
     from runscaler.interrupt import Interrupt
 
@@ -28,7 +28,7 @@ _FRAME_HEADER = 9
 _SETTINGS = 0x04
 _STARTED = re.compile(rb"^started (\d+)\s*$", re.MULTILINE)
 
-START = """\
+START_SCRIPT = """\
 dir=$1 box=$HOME/.runscaler
 [ -x "$dir/run.sh" ] || { echo "no runner at $dir/run.sh" >&2; exit 71; }
 IFS= read -r ACTIONS_RUNNER_INPUT_JITCONFIG && [ -n "$ACTIONS_RUNNER_INPUT_JITCONFIG" ] ||
@@ -46,10 +46,10 @@ exec 9<>"$box/lives"
 ) >"$box/log" 2>&1 </dev/null &
 echo "started $!"
 """
-"""Starts the runner in a group of its own and returns at once: nothing holds the exec's pipes open. The
-shell around the runner, and nobody else, keeps the fifo `lives` open for writing until it ends."""
+"""Starts the runner in its own process group and returns at once; nothing keeps the exec's pipes open.
+Only the shell around the runner holds the fifo `lives` open for writing, until the runner ends."""
 
-AWAIT = """\
+WAIT_SCRIPT = """\
 box=$HOME/.runscaler
 if [ -p "$box/lives" ]; then
     exec 8<>"$box/lives" 9<"$box/lives" 8>&-
@@ -60,10 +60,10 @@ fi
 cat "$box/exit" 2>/dev/null
 exit 0
 """
-"""Ends when the runner does and prints its exit code; nothing where it was killed. Descriptor 8 is there
-because opening a fifo to read alone would wait for a writer, and that one may have ended."""
+"""Ends when the runner does and prints its exit code, or nothing if it was killed. Descriptor 8 is needed
+because opening a fifo only for reading waits for a writer, which may have ended already."""
 
-LOOK = """\
+STATE_SCRIPT = """\
 box=$HOME/.runscaler
 if [ -e "$box/exit" ]; then cat "$box/exit"
 elif kill -0 "$1" 2>/dev/null; then echo running
@@ -71,112 +71,112 @@ else echo killed
 fi
 """
 
-BUSY = """\
+JOB_SCRIPT = """\
 pgrep -f 'Runner[.]Worker' >/dev/null
 case $? in 0) echo busy;; 1) echo free;; *) echo unknown;; esac
 """
-"""The brackets keep it from finding its own shell."""
+"""The brackets keep pgrep from finding the shell that runs this script."""
 
-TAIL = 'exec tail -c "$1" "$HOME/.runscaler/log"'
+TAIL_SCRIPT = 'exec tail -c "$1" "$HOME/.runscaler/log"'
 
-WHY = {
+START_EXIT_FIXES = {
     71: ("set [tart] runner-dir to where the runner is installed in the image",),
-    72: ("the guest agent passed on no standard input: update tart and the image's guest agent",),
+    72: ("the guest agent passed no standard input on: update tart and the image's guest agent",),
     73: ("the guest's disk is full or read-only: use an image with more room",),
 }
-"""The exit codes of `START`, with what to do."""
+"""What to do about the exit codes of `START_SCRIPT`."""
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerSeen:
-    """The runner as a look found it; `exit_code` is None where it runs or was killed."""
+class GuestRunnerState:
+    """`exit_code` is None if the runner runs or was killed."""
 
-    runs: bool
+    is_running: bool
     exit_code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """One VM's guest. Every call has its deadline."""
+    """The guest of one VM. Every call has a deadline."""
 
     tart: Tart
     name: str
-    deadlines: Deadlines
+    timings: Timings
 
-    def ask(self) -> subprocess.Popen[bytes]:
-        """A process that ends with 0 if the guest answers; a hung one lets it wait."""
+    def spawn_probe(self) -> subprocess.Popen[bytes]:
+        """A process that exits with 0 if the guest answers, and waits if it hangs. Raises `BackendDown`."""
         return self.tart.spawn("exec", self.name, "/usr/bin/true")
 
     def answers_exec(self, interrupt: Interrupt, seconds: float) -> bool:
-        """The slow and sure way to ask whether the agent is there."""
+        """Slow but reliable: is the agent up? Raises `BackendDown` and `Interrupted`."""
         try:
             output = self.tart.call("exec", self.name, "/usr/bin/true", seconds=seconds, interrupt=interrupt)
-        except TartHangs:
+        except TartTimedOut:
             return False
         return output.code == 0
 
     def start_runner(self, runner_dir: str, encoded: Secret, interrupt: Interrupt) -> int:
-        """The runner's pid in the guest. After any error it may run all the same: never try again."""
+        """Returns the runner's pid in the guest. After any error it may run nevertheless: never try again."""
         output = self.tart.call(
-            *("exec", "-i", self.name, "/bin/sh", "-c", START, "runscaler", runner_dir),
-            seconds=self.deadlines.inject,
+            *("exec", "-i", self.name, "/bin/sh", "-c", START_SCRIPT, "runscaler", runner_dir),
+            seconds=self.timings.inject,
             interrupt=interrupt,
-            given=encoded.reveal().encode() + b"\n",
+            stdin=encoded.reveal().encode() + b"\n",
         )
         started = _STARTED.search(output.out)
         if output.code == 0 and started:
             return int(started[1])
         raise self._not_started(output)
 
-    def look(self, pid: int) -> RunnerSeen:
-        """Raises `BackendError` where the guest does not tell."""
-        output = self._ask(LOOK, str(pid))
+    def runner_state(self, pid: int) -> GuestRunnerState:
+        """Raises `BackendError` if the guest does not answer."""
+        output = self._run_script(STATE_SCRIPT, str(pid))
         if output.code != 0:
-            raise failure(f"look at the runner in {self.name}", output)
+            raise command_error(f"look at the runner in {self.name}", output)
         word = output.out.strip().decode(errors="replace")
-        return RunnerSeen(word == "running", int(word) if word.isdecimal() else None)
+        return GuestRunnerState(word == "running", int(word) if word.isdecimal() else None)
 
-    def tail(self, count: int, interrupt: Interrupt) -> bytes:
-        """The last bytes of the runner's output."""
-        output = self._ask(TAIL, str(count), interrupt=interrupt)
+    def log_tail(self, count: int, interrupt: Interrupt) -> bytes:
+        """The last bytes of the runner's output. Raises `BackendError` and `Interrupted`."""
+        output = self._run_script(TAIL_SCRIPT, str(count), interrupt=interrupt)
         if output.code != 0:
-            raise failure(f"read the output of the runner in {self.name}", output)
+            raise command_error(f"read the output of the runner in {self.name}", output)
         return output.out
 
     def runs_a_job(self, interrupt: Interrupt) -> bool | None:
-        """None: it does not tell."""
+        """None if the guest does not tell. Raises `Interrupted`."""
         try:
-            word = self._ask(BUSY, interrupt=interrupt).out.strip()
+            word = self._run_script(JOB_SCRIPT, interrupt=interrupt).out.strip()
         except BackendError:
             return None
         return {b"busy": True, b"free": False}.get(word)
 
-    def await_runner(self, pid: int) -> subprocess.Popen[bytes]:
-        """A process that ends when the runner does; `code_of` reads what it printed."""
-        return self.tart.spawn("exec", self.name, "/bin/sh", "-c", AWAIT, "runscaler", str(pid))
+    def spawn_runner_watch(self, pid: int) -> subprocess.Popen[bytes]:
+        """A process that ends when the runner does; `runner_exit_code` reads its output."""
+        return self.tart.spawn("exec", self.name, "/bin/sh", "-c", WAIT_SCRIPT, "runscaler", str(pid))
 
-    def _ask(self, script: str, *arguments: str, interrupt: Interrupt | None = None) -> Output:
+    def _run_script(self, script: str, *arguments: str, interrupt: Interrupt | None = None) -> Output:
         command = ("exec", self.name, "/bin/sh", "-c", script, "runscaler", *arguments)
-        return self.tart.call(*command, seconds=self.deadlines.look, interrupt=interrupt)
+        return self.tart.call(*command, seconds=self.timings.guest_query, interrupt=interrupt)
 
     def _not_started(self, output: Output) -> StartFailed:
         doing = f"start the runner in {self.name}"
-        if output.code in WHY:
-            return StartFailed(f"cannot {doing}: {output.error_text}", fixes=WHY[output.code])
-        error = failure(doing, output)
+        if output.code in START_EXIT_FIXES:
+            return StartFailed(f"cannot {doing}: {output.error_text}", fixes=START_EXIT_FIXES[output.code])
+        error = command_error(doing, output)
         return StartFailed(f"{error} (code {output.code})", fixes=error.fixes)
 
 
-def code_of(printed: bytes) -> int | None:
-    """The runner's exit code as `AWAIT` prints it; None where the runner was killed."""
-    word = printed.strip()
+def runner_exit_code(output: bytes) -> int | None:
+    """What `WAIT_SCRIPT` printed; None if the runner was killed."""
+    word = output.strip()
     return int(word) if word.isdigit() else None
 
 
-def answers_socket(path: Path, seconds: float) -> bool:
-    """Does the agent greet on the control socket? Its HTTP/2 SETTINGS frame comes unasked.
+def agent_answers_on(path: Path, seconds: float) -> bool:
+    """Does the agent send its HTTP/2 SETTINGS frame, as it does unasked, on this control socket?
 
-    Costs no process start; silence and a closed connection mean that it is not there yet.
+    Starts no process. Silence or a closed connection means that it is not up yet.
     """
     received = b""
     try:

@@ -1,4 +1,4 @@
-"""One TART_HOME: its directories, and the turn that short commands take in it."""
+"""One TART_HOME: its directories, and the lock that serialises short commands in it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,20 @@ if TYPE_CHECKING:
     from runscaler.config.model import ScaleSetSettings
     from runscaler.interrupt import Interrupt
 
-_LOOK = 0.1
-_TURNS: dict[Path, threading.Lock] = {}
-_TURNS_LOCK = threading.Lock()
+_LOCKS: dict[Path, threading.Lock] = {}
+_LOCKS_LOCK = threading.Lock()
+_INTERRUPT_CHECK = 0.1
+
+
+@contextmanager
+def interruptible(lock: threading.Lock, interrupt: Interrupt) -> Iterator[None]:
+    """Hold `lock`; raises `Interrupted` while it is waited for."""
+    while not lock.acquire(timeout=_INTERRUPT_CHECK):
+        interrupt.wait(0)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +41,7 @@ class TartHome:
 
     @classmethod
     def of(cls, settings: ScaleSetSettings, environ: Mapping[str, str]) -> TartHome:
-        """The set's own, else the environment's, else the user's."""
+        """The scale set's own, else the environment's, else the user's."""
         return cls.at(settings.tart.home) if settings.tart.home else cls.default(environ)
 
     @classmethod
@@ -39,7 +50,7 @@ class TartHome:
 
     @classmethod
     def at(cls, path: str) -> TartHome:
-        """The same one by whichever of its names: else its VMs would count once by each."""
+        """Equal for all paths that lead to the same directory, so that no VM is counted twice."""
         return cls(Path(path).expanduser().resolve())
 
     @property
@@ -50,31 +61,27 @@ class TartHome:
         return Vm(self.path / "vms" / name)
 
     def vms(self) -> list[Vm]:
-        """Every directory of a VM, whole or not, whoever made it."""
+        """Every VM directory, complete or not, whoever made it."""
         try:
             return [Vm(path) for path in sorted((self.path / "vms").iterdir()) if path.is_dir()]
         except OSError:
             return []
 
     @contextmanager
-    def turn(self, interrupt: Interrupt) -> Iterator[None]:
-        """Clone, set, edits of config.json, delete and prune disturb each other: one at a time."""
-        with _TURNS_LOCK:
-            turn = _TURNS.setdefault(self.path, threading.Lock())
-        while not turn.acquire(timeout=_LOOK):
-            interrupt.wait(0)
-        try:
+    def exclusive(self, interrupt: Interrupt) -> Iterator[None]:
+        """For clone, set, edits of config.json, delete and prune, which disturb each other."""
+        with _LOCKS_LOCK:
+            lock = _LOCKS.setdefault(self.path, threading.Lock())
+        with interruptible(lock, interrupt):
             interrupt.wait(0)
             yield
-        finally:
-            turn.release()
 
     def free_bytes(self) -> int:
-        """Of the disk it lies on, or would lie on."""
-        place = self.path
-        while not place.exists() and place != place.parent:
-            place = place.parent
-        found = os.statvfs(place)
+        """Of the disk on which it lies, or would lie."""
+        path = self.path
+        while not path.exists() and path != path.parent:
+            path = path.parent
+        found = os.statvfs(path)
         return found.f_bavail * found.f_frsize
 
     def __str__(self) -> str:

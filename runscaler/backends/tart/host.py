@@ -1,4 +1,4 @@
-"""What all of a backend's work on this Mac shares: its tools, its files, its places."""
+"""The parts that all operations of the Tart backend share: tart, the VMs of this owner, slots, images."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from loguru import logger
 
 from runscaler.backends.tart.cli import Tart
 from runscaler.backends.tart.guest import Guest
-from runscaler.backends.tart.holdings import Holdings
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.images import Images
-from runscaler.backends.tart.places import Places
-from runscaler.backends.tart.record import Phase
-from runscaler.backends.tart.remove import Removal
+from runscaler.backends.tart.record import Phase, write_record
+from runscaler.backends.tart.removal import Removal
+from runscaler.backends.tart.vm_inventory import VmInventory
+from runscaler.backends.tart.vm_slots import VmSlots
 from runscaler.errors import BackendError
 from runscaler.interrupt import Interrupt
 
@@ -23,31 +23,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.backends.base import BackendContext
-    from runscaler.backends.tart.deadlines import Deadlines
     from runscaler.backends.tart.record import VmRecord
+    from runscaler.backends.tart.timings import Timings
     from runscaler.backends.tart.vm import Vm
     from runscaler.config.model import ScaleSetSettings
 
 
 class TartHost:
-    """Thread-safe. `slots` is the directory of the slots' lock files."""
+    """Thread-safe. `slots` is the directory of the VM slots' lock files."""
 
     def __init__(
-        self, context: BackendContext, deadlines: Deadlines, slots: Path, environ: Mapping[str, str]
+        self, context: BackendContext, timings: Timings, slots: Path, environ: Mapping[str, str]
     ) -> None:
         self.owner = context.owner
         self.clock = context.clock
-        self.deadlines = deadlines
+        self.timings = timings
         self.environ = environ
-        self.holdings = Holdings(context)
-        self.holdings.know(TartHome.default(environ))
-        self.places = Places(slots, context.owner, self.holdings.homes)
-        self.images = Images(deadlines)
+        self.inventory = VmInventory(context)
+        self.inventory.add_home(TartHome.default(environ))
+        self.slots = VmSlots(slots, context.owner, self.inventory.homes)
+        self.images = Images(timings)
 
     def tart_of(self, settings: ScaleSetSettings) -> Tart:
-        """Its TART_HOME is looked into from now on."""
+        """Adds the scale set's TART_HOME to those that the inventory covers."""
         home = TartHome.of(settings, self.environ)
-        self.holdings.know(home)
+        self.inventory.add_home(home)
         return self.tart_in(home)
 
     def tart_in(self, home: TartHome) -> Tart:
@@ -60,23 +60,24 @@ class TartHost:
         return TartHome.at(record.home).vm(record.name)
 
     def guest_of(self, record: VmRecord) -> Guest:
-        return Guest(self.tart_at(record), record.name, self.deadlines)
+        return Guest(self.tart_at(record), record.name, self.timings)
 
     def remove(self, record: VmRecord, interrupt: Interrupt) -> None:
-        """Return when nothing of it is left; raises `BackendError` where something is, to be repeated."""
+        """Returns when nothing of the VM is left. After a `BackendError` it has to be repeated."""
         vm = self.vm_of(record)
         if vm.exists():
-            with suppress(OSError):  # a full disk must not keep it from going
-                self.holdings.note(vm, record.with_phase(Phase.REMOVING))
-        Removal(self.tart_at(record), vm, self.deadlines).run(interrupt)
+            with suppress(OSError):  # a full disk must not prevent the removal
+                write_record(vm, record.with_phase(Phase.REMOVING))
+        Removal(self.tart_at(record), vm, self.timings).run(interrupt)
         try:
-            self.holdings.forget(record.name)
+            self.inventory.intents.delete(record.name)
         except OSError as error:
-            raise BackendError(f"VM {record.name} is gone, its intent file is not: {error}") from error
+            raise BackendError(f"VM {record.name} is gone, but its intent file is not: {error}") from error
 
     def discard(self, record: VmRecord) -> None:
-        """What a failed start leaves; where even that fails, the next inventory lists it as ended."""
+        """Remove what a failed start leaves; if that fails, too, the next inventory lists it as ended."""
         try:
             self.remove(record, Interrupt())
         except BackendError as error:
-            logger.bind(runner=record.runner_name).warning("what the failed start left stays: {}", error)
+            log = logger.bind(runner=record.runner_name)
+            log.warning("VM {} cannot be removed yet: {}", record.name, error)

@@ -1,4 +1,4 @@
-"""Images: there when they are needed, pulled once for all who wait for the same."""
+"""Images: which are present, and pulling them, once for all callers that wait for the same one."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from runscaler.backends.tart.cli import TartHangs
-from runscaler.backends.tart.pulling import PullHearing
-from runscaler.backends.tart.texts import VmGone, failure
+from runscaler.backends.tart.cli import TartTimedOut
+from runscaler.backends.tart.home import interruptible
+from runscaler.backends.tart.output_errors import CONNECTION, SPELLING, command_error
+from runscaler.backends.tart.pull_listener import PullListener
 from runscaler.backends.tart.vm import Vm
 from runscaler.errors import BackendError, ImageMissing
 from runscaler.units import format_duration
@@ -22,40 +23,39 @@ if TYPE_CHECKING:
 
     from runscaler.backends.base import Progress
     from runscaler.backends.tart.cli import Output, Tart
-    from runscaler.backends.tart.deadlines import Deadlines
     from runscaler.backends.tart.home import TartHome
+    from runscaler.backends.tart.timings import Timings
     from runscaler.interrupt import Interrupt
 
-_LOOK = 0.1
-_LIST_TRIES = 3
+_LIST_ATTEMPTS = 3
 
 
 def is_remote(image: str) -> bool:
-    """One of a registry; a name without a slash is a local VM's."""
+    """Is it an image of a registry? A name without a slash is a local VM."""
     return "/" in image
 
 
 def full_name(image: str) -> str:
-    """As tart lists it: with its tag or digest."""
+    """With its tag or digest, as tart lists it."""
     tagged = "@" in image or ":" in image.rpartition("/")[2]
     return image if tagged or not is_remote(image) else f"{image}:latest"
 
 
 def cached(home: TartHome, image: str) -> Vm | None:
-    """Where the image lies, None where nowhere: a look at the disk, no process (docs/tart.md § 2)."""
+    """The image in the cache, or the local VM; None if it is not there (docs/tart.md § 2).
+
+    Looks at the disk and starts no process."""
     if not is_remote(image):
         local = home.vm(image)
         return local if local.config.exists() else None
-    repository, sign, reference = _split(full_name(image))
+    repository, reference = _split(full_name(image))
     host, _, rest = repository.partition("/")
-    folder = home.cache / host.replace(":", "%3A") / rest
-    found = folder / reference
-    assert sign, "a full name has a tag or a digest"
+    found = home.cache / host.replace(":", "%3A") / rest / reference
     return Vm(found) if (found / "config.json").exists() else None
 
 
 def fqn(home: TartHome, image: str) -> str:
-    """The image with its digest, as `tart fqn` tells it; empty where that cannot be told."""
+    """The image with its digest, as `tart fqn` prints it; empty if it is not in the cache."""
     found = cached(home, image)
     if found is None or not is_remote(image):
         return ""
@@ -67,62 +67,58 @@ def fqn(home: TartHome, image: str) -> str:
 class Images:
     """Thread-safe; for all TART_HOMEs of the process."""
 
-    def __init__(self, deadlines: Deadlines) -> None:
-        self._deadlines = deadlines
+    def __init__(self, timings: Timings) -> None:
+        self._timings = timings
         self._lock = threading.Lock()
-        self._turns: defaultdict[tuple[Path, str], threading.Lock] = defaultdict(threading.Lock)
+        self._image_locks: defaultdict[tuple[Path, str], threading.Lock] = defaultdict(threading.Lock)
 
     def is_present(self, tart: Tart, image: str, interrupt: Interrupt | None = None) -> bool:
-        """As tart tells it. Where its list cannot be read, as the disk does."""
+        """According to `tart list`, or to the disk if its output cannot be read."""
         source = "oci" if is_remote(image) else "local"
         try:
-            for _ in range(_LIST_TRIES):
-                names = self._names(tart, source, interrupt)
+            for _ in range(_LIST_ATTEMPTS):
+                names = self._list(tart, source, interrupt)
                 if names is not None:
                     return full_name(image) in names
-        except TartHangs as error:
+        except TartTimedOut as error:
             logger.debug("{}", error)
         return cached(tart.home, image) is not None
 
     def ensure(self, tart: Tart, image: str, progress: Progress, interrupt: Interrupt) -> None:
-        """Return when it is there; `ImageMissing` where it cannot be had."""
+        """Returns when it is present; raises `ImageMissing` if it cannot be had."""
         with self._lock:
-            turn = self._turns[tart.home.path, full_name(image)]
-        while not turn.acquire(timeout=_LOOK):
-            interrupt.wait(0)
-        try:
+            lock = self._image_locks[tart.home.path, full_name(image)]
+        with interruptible(lock, interrupt):
             if not self.is_present(tart, image, interrupt):
                 self._pull(tart, image, progress, interrupt)
-        finally:
-            turn.release()
 
-    def _names(self, tart: Tart, source: str, interrupt: Interrupt | None) -> set[str] | None:
-        """None: no readable answer, which happens while another VM vanishes."""
+    def _list(self, tart: Tart, source: str, interrupt: Interrupt | None) -> set[str] | None:
+        """None if the output cannot be read, as happens while another VM disappears."""
         arguments = ("list", "--source", source, "--format", "json")
-        output = tart.call(*arguments, seconds=self._deadlines.answer, interrupt=interrupt)
-        return _listed(output) if output.code == 0 else None
+        output = tart.call(*arguments, seconds=self._timings.query, interrupt=interrupt)
+        return _names_in(output) if output.code == 0 else None
 
     def _pull(self, tart: Tart, image: str, progress: Progress, interrupt: Interrupt) -> None:
         if not is_remote(image):
             raise local_missing(tart.home, image)
-        doing = f"pull image {image}"
-        seconds = self._deadlines.silence
-        hearing = PullHearing(
-            tart.home, seconds, lambda done, total, text: progress(f"{text} {image}", done, total)
+        seconds = self._timings.pull_silence
+        listener = PullListener(
+            tart.home, seconds, lambda done, total, doing: progress(f"{doing} {image}", done, total)
         )
         try:
-            output = tart.call("pull", image, seconds=seconds, interrupt=interrupt, hearing=hearing)
-        except TartHangs as error:
+            output = tart.call("pull", image, seconds=seconds, interrupt=interrupt, listener=listener)
+        except TartTimedOut as error:
+            silence = format_duration(seconds)
             raise ImageMissing(
-                f"cannot {doing}: it stood still for {format_duration(seconds)}, and was ended",
-                fixes=("check this host's way to the registry (DNS, proxy, firewall)",),
+                f"cannot pull image {image}: it made no progress for {silence} and was killed",
+                fixes=(CONNECTION,),
             ) from error
         if output.code != 0:
-            raise as_missing(failure(doing, output, tart.home, registry=True))
+            raise as_image_missing(command_error(f"pull image {image}", output, tart.home, registry=True))
 
 
-def as_missing(error: BackendError) -> BackendError:
-    """What keeps an image from being had is an image that is missing, whatever it is."""
+def as_image_missing(error: BackendError) -> BackendError:
+    """Whatever the reason why an image cannot be had, callers see `ImageMissing`."""
     return error if isinstance(error, ImageMissing) else ImageMissing(str(error), fixes=error.fixes)
 
 
@@ -130,28 +126,19 @@ def local_missing(home: TartHome, image: str) -> ImageMissing:
     return ImageMissing(
         f"there is no local VM {image} in {home}",
         fixes=(
-            "check runner-image for a typing mistake; `tart list` shows what there is",
+            f"{SPELLING}; `tart list` shows what there is",
             "name an image of a registry, such as ghcr.io/cirruslabs/macos-sequoia-base:latest",
         ),
     )
 
 
-def clone_failure(image: str, name: str, output: Output, home: TartHome) -> BackendError:
-    """Why a clone failed; an image that is gone is told apart."""
-    error = failure(f"clone image {image} to {name}", output, home, registry=True)
-    if isinstance(error, VmGone):
-        return as_missing(error) if is_remote(image) else local_missing(home, image)
-    return error
+def _split(full_name: str) -> tuple[str, str]:
+    """Into repository, and tag or digest."""
+    repository, _, reference = full_name.partition("@") if "@" in full_name else full_name.rpartition(":")
+    return repository, reference
 
 
-def _split(name: str) -> tuple[str, str, str]:
-    """Repository, the sign between, and tag or digest."""
-    if "@" in name:
-        return name.partition("@")
-    return name.rpartition(":")
-
-
-def _listed(output: Output) -> set[str] | None:
+def _names_in(output: Output) -> set[str] | None:
     try:
         found = json.loads(output.out)
     except ValueError:

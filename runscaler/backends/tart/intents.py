@@ -1,7 +1,7 @@
-"""The index of all our VMs in the state directory: a file for each, written before its clone.
+"""The intent files in the state directory: one for each of our VMs, written before its clone.
 
-It bridges the gap in which a VM exists but carries no record yet, and names its TART_HOME, so that
-the next daemon finds what a dead one left in a home that no scale set uses any more (docs/tart.md § 14).
+They cover the time in which a VM exists without a record. They also name its TART_HOME, so that the next
+daemon finds what a dead one left in a home that no scale set uses any more (docs/tart.md § 14).
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 
 class Intents:
-    """`directory` None: nothing is writable; then only the VMs' own records tell."""
+    """Without a `directory`, as nothing is writable, only the records in the VMs' directories are left."""
 
     def __init__(self, directory: Path | None) -> None:
         self._directory = directory
 
     def write(self, record: VmRecord) -> None:
-        """Lasting, before the clone. Raises OSError."""
+        """Durably. Raises OSError."""
         if self._directory is not None:
             self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             content = record.model_dump_json().encode()
             replace_file(self._directory / f"{record.name}.json", content, durable=True)
 
-    def drop(self, name: str) -> None:
-        """When the VM is gone. Raises OSError."""
+    def delete(self, name: str) -> None:
+        """Harmless if there is none. Raises OSError."""
         if self._directory is not None:
             (self._directory / f"{name}.json").unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
-"""What is written down about a VM: in an intent file before it exists, in its directory after.
+"""The record of a VM: in an intent file before the VM exists, in the VM's directory afterwards.
 
-`runscaler.json` in the VM's directory dies with the VM and is not copied by a clone (docs/tart.md § 14).
-No secret ever stands in it.
+`runscaler.json` in the VM's directory is deleted with the VM and not copied by a clone (docs/tart.md § 14).
+It never contains a secret.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from runscaler.backends.base import Ending, Place, Resource, ResourceState, Warm
+from runscaler.backends.base import Ending, Place, Resource, ResourceState, WarmResource
 from runscaler.files import replace_file
 from runscaler.names import OwnerId, RunnerName, ScaleSetKey, SlotNumber
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     from runscaler.backends.tart.vm import Vm
 
 VM_NAME = re.compile(r"^(runner|pool)-[0-9a-f]{8}\Z")
-FILE = "runscaler.json"
+RECORD_FILE = "runscaler.json"
 
 
 class Phase(StrEnum):
-    """How far a VM is; between `pooled` and `running` its outcome is unknown."""
+    """How far a VM is. A crash between `pooled` and `running` leaves unknown whether its runner started."""
 
     CLONED = "cloned"
     BOOTING = "booting"
@@ -38,7 +38,7 @@ class Phase(StrEnum):
 
 
 class VmRecord(BaseModel):
-    """Whose VM it is and what it is for. `guest_pid` is the runner's in the guest."""
+    """Who owns a VM and what it is for. `guest_pid` is the runner's pid in the guest."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -68,8 +68,8 @@ class VmRecord(BaseModel):
         return Place(self.host_slot, self.mac)
 
     @property
-    def is_for_nobody(self) -> bool:
-        """It was made for the pool, and no runner was promised to it yet."""
+    def is_warm(self) -> bool:
+        """It was made for the warm pool and has no runner yet."""
         return not self.runner_name
 
     def with_phase(self, phase: Phase, **others: object) -> VmRecord:
@@ -89,21 +89,21 @@ class VmRecord(BaseModel):
             place=self.place,
         )
 
-    def warm(self) -> Warm:
-        return Warm(self.name, self.kind, Place(self.host_slot, self.mac, self.name), self.ready_at)
+    def warm(self) -> WarmResource:
+        return WarmResource(self.name, self.kind, Place(self.host_slot, self.mac, self.name), self.ready_at)
 
 
 def write_record(vm: Vm, record: VmRecord) -> None:
-    """Raises OSError; never brings a deleted VM's directory back."""
-    replace_file(vm.path / FILE, record.model_dump_json().encode())
+    """Raises OSError. Does not recreate the directory of a deleted VM."""
+    replace_file(vm.path / RECORD_FILE, record.model_dump_json().encode())
 
 
 def read_record(path: Path) -> VmRecord | None:
-    """None where there is none that can be read."""
+    """None if there is none that can be read."""
     try:
         return VmRecord.model_validate_json(path.read_bytes())
     except OSError:
         return None
     except ValidationError:
-        logger.warning("what is written down in {} cannot be read", path)
+        logger.warning("the VM record {} cannot be read", path)
         return None

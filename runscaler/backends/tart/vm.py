@@ -1,4 +1,4 @@
-"""A VM's files, and whether it runs: a lock on its config.json, nothing else (docs/tart.md § 2, 3)."""
+"""A VM's files. Whether it runs is told by a lock on its config.json alone (docs/tart.md § 2, 3)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _SOCKET_PATH_BYTES = 103
-"""macOS' own limit; a longer path cannot be connected to."""
+"""macOS cannot connect to a socket with a longer path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,24 +35,24 @@ class Vm:
 
     @property
     def run_log(self) -> Path:
-        """What `tart run` says."""
+        """The output of `tart run`."""
         return self.path / "run.log"
 
     @property
     def socket(self) -> Path | None:
-        """Where the guest can be spoken to; None: its path is too long to connect to."""
+        """The control socket, which leads to the guest agent; None if its path is too long to connect to."""
         path = self.path / "control.sock"
         return path if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES else None
 
     def exists(self) -> bool:
-        """Is there anything, a half deleted one included?"""
+        """Also if it is only half deleted."""
         return os.path.lexists(self.path)
 
     def is_suspended(self) -> bool:
         return (self.path / "state.vzvmsave").exists()
 
     def pid(self) -> int:
-        """The process that runs it, 0 where none does. Asks for the lock without taking it."""
+        """Of the process that runs it, 0 if none does. Queries the lock without taking it."""
         try:
             descriptor = os.open(self.config, os.O_RDWR)
         except OSError:
@@ -62,28 +62,28 @@ class Vm:
         finally:
             os.close(descriptor)
 
-    def read(self) -> dict[str, object]:
-        """config.json. Raises OSError, or ValueError for what is no JSON object."""
+    def read_config(self) -> dict[str, object]:
+        """Raises OSError, or ValueError if config.json is not a JSON object."""
         found = json.loads(self.config.read_bytes())
         if not isinstance(found, dict):
-            raise ValueError("it is no JSON object")
+            raise ValueError("it is not a JSON object")
         return found
 
     def mac(self) -> str:
-        """Empty where it cannot be read."""
+        """Empty if it cannot be read."""
         try:
-            return str(self.read().get("macAddress", "")).lower()
+            return str(self.read_config().get("macAddress", "")).lower()
         except (OSError, ValueError):
             return ""
 
     def set_mac(self, mac: str) -> None:
-        """Of a stopped one; every other key stays. Raises OSError or ValueError."""
-        found = self.read() | {"macAddress": mac}
+        """The VM must be stopped; its other settings stay. Raises OSError or ValueError."""
+        found = self.read_config() | {"macAddress": mac}
         mode = self.config.stat().st_mode & 0o777
         replace_file(self.config, json.dumps(found, indent=2).encode(), mode=mode, durable=True)
 
-    def said(self, count: int = 65_536) -> bytes:
-        """The last bytes of what `tart run` said."""
+    def run_output(self, count: int = 65_536) -> bytes:
+        """The last bytes of the output of `tart run`."""
         try:
             with self.run_log.open("rb") as file:
                 file.seek(max(0, self.run_log.stat().st_size - count))
@@ -93,7 +93,7 @@ class Vm:
 
 
 def _lock_owner(descriptor: int) -> int:
-    """The pid that holds a lock on the file, 0 for none. The layouts are those of `struct flock`."""
+    """The pid that holds a lock on the file, 0 if none does. The layouts are those of `struct flock`."""
     if sys.platform == "darwin":
         asked = struct.pack("qqihh", 0, 0, 0, fcntl.F_RDLCK, 0)
         _, _, pid, kind, _ = struct.unpack("qqihh", fcntl.fcntl(descriptor, fcntl.F_GETLK, asked))

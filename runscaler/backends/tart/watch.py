@@ -1,11 +1,11 @@
-"""Those who want to know what the vigil notices, and whether tart itself is there."""
+"""The receivers of a backend's observations: ends of VMs, and whether tart is installed."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
 
-from runscaler.backends.base import ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendUnavailable
 from runscaler.errors import BackendDown
 
 if TYPE_CHECKING:
@@ -16,35 +16,36 @@ if TYPE_CHECKING:
 
 
 class TartWatch:
-    """One receiver. `stop` returns when no report is under way any more."""
+    """One receiver. `knows_state` is set once it was told whether tart is there."""
 
-    def __init__(self, report: Callable[[Observation], None], stopped: Callable[[TartWatch], None]) -> None:
+    def __init__(self, report: Callable[[Observation], None], remove: Callable[[TartWatch], None]) -> None:
         self._report = report
-        self._stopped = stopped
+        self._remove = remove
         self._lock = threading.RLock()
-        self._over = False
-        self.greeted = False
+        self._stopped = False
+        self.knows_state = False
 
     def report(self, observation: Observation) -> None:
         with self._lock:
-            if not self._over:
+            if not self._stopped:
                 self._report(observation)
 
     def stop(self) -> None:
+        """Returns when no report is under way any more."""
         with self._lock:
-            self._over = True
-        self._stopped(self)
+            self._stopped = True
+        self._remove(self)
 
 
-class Watches:
-    """`tick` is called on one thread only, the rest from any."""
+class TartWatches:
+    """`check_tart` is for one thread, the rest for any. `find_tart` raises `BackendDown` if there is none."""
 
-    def __init__(self, clock: Clock, every: float, find_tart: Callable[[], object]) -> None:
-        self._clock, self._every, self._find_tart = clock, every, find_tart
+    def __init__(self, clock: Clock, interval: float, find_tart: Callable[[], object]) -> None:
+        self._clock, self._interval, self._find_tart = clock, interval, find_tart
         self._lock = threading.Lock()
         self._watches: list[TartWatch] = []
-        self._looked_at = -every
-        self._state: Observation = ThingUp()
+        self._checked_at = -interval
+        self._state: Observation = BackendAvailable()
 
     def add(self, report: Callable[[Observation], None]) -> TartWatch:
         watch = TartWatch(report, self._remove)
@@ -53,33 +54,32 @@ class Watches:
         return watch
 
     def report(self, observation: Observation) -> None:
-        """All who know by now whether tart is there; the others take an inventory when they do."""
+        """To all that know the state; the others take an inventory once they are told it."""
         for watch in self._all():
-            if watch.greeted:
+            if watch.knows_state:
                 watch.report(observation)
 
-    def tick(self) -> None:
-        """Look whether tart is still there; say so to who has not heard."""
+    def check_tart(self) -> None:
+        """Is tart still there? Tells those that do not know yet, and all if that changed."""
         watches = self._all()
         if not watches:
             return
-        before, state = self._state, self._looked()
+        before, state = self._state, self._current_state(watches)
         for watch in watches:
-            if not watch.greeted or type(state) is not type(before):
-                watch.greeted = True
+            if not watch.knows_state or type(state) is not type(before):
+                watch.knows_state = True
                 watch.report(state)
 
-    def _looked(self) -> Observation:
+    def _current_state(self, watches: list[TartWatch]) -> Observation:
         now = self._clock.monotonic()
-        fresh = now - self._looked_at < self._every
-        if not fresh or any(not watch.greeted for watch in self._all()):
-            self._looked_at = now
+        if now - self._checked_at >= self._interval or any(not watch.knows_state for watch in watches):
+            self._checked_at = now
             try:
                 self._find_tart()
             except BackendDown as error:
-                self._state = ThingDown(str(error), error.fixes)
+                self._state = BackendUnavailable(str(error), error.fixes)
             else:
-                self._state = ThingUp()
+                self._state = BackendAvailable()
         return self._state
 
     def _all(self) -> list[TartWatch]:

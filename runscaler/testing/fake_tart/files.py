@@ -1,4 +1,4 @@
-"""Locks and trees of files."""
+"""Helps with locks and directory trees."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def flocked(path: str, waiting: Callable[[], None] | None = None) -> Iterator[int]:
-    """Hold `flock` on a file or directory; `waiting` is called if another has it."""
+    """Hold the `flock` of a file or directory; `waiting` is called first if another process holds it."""
     fd = os.open(path, os.O_RDONLY)
     try:
         if not try_flock(fd):
@@ -39,7 +39,7 @@ def try_flock(fd: int) -> bool:
 
 
 def lock_owner(path: str) -> int:
-    """The process that has the POSIX lock of this file; 0 = none."""
+    """The pid that holds the POSIX lock of this file; 0 if none does."""
     darwin = sys.platform == "darwin"
     layout = "qqihh" if darwin else "hhqqi4x"
     ask = (0, 0, 0, fcntl.F_RDLCK, 0) if darwin else (fcntl.F_RDLCK, 0, 0, 0, 0)
@@ -81,8 +81,8 @@ def remove_tree(path: str) -> None:
     os.rmdir(path)
 
 
-def remove_stubborn(path: str) -> None:
-    """As `remove_tree`, where somebody may still be writing."""
+def remove_tree_being_written(path: str) -> None:
+    """As `remove_tree`, while others may still write into it."""
     for _ in range(200):
         try:
             return remove_tree(path)
@@ -102,7 +102,7 @@ def read_text(path: str) -> str:
 
 
 def write_json(path: str, value: object) -> None:
-    """Truncate and write in place: whoever reads meanwhile sees half of it."""
+    """In place, so that a concurrent reader may see half of it."""
     with open(path, "w", encoding="utf-8") as file:
         file.write(json.dumps(value))
 

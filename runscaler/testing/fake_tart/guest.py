@@ -1,4 +1,4 @@
-"""The guest's first process: boots, answers on control.sock, obeys a test's orders."""
+"""The guest's first process: boots, answers on control.sock, and carries out a test's orders."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from runscaler.testing.fake_tart.frames import CHUNK
+from runscaler.testing.fake_tart.agent_connection import AgentConnection
+from runscaler.testing.fake_tart.agent_protocol import CHUNK
 from runscaler.testing.fake_tart.guest_tools import TOOLS
 from runscaler.testing.fake_tart.output import write_all
 from runscaler.testing.fake_tart.processes import signal_guest
-from runscaler.testing.fake_tart.session import Session
 
 if TYPE_CHECKING:
     import socket
@@ -28,7 +28,7 @@ AGENT_PATH = "/bin:/usr/bin:/usr/sbin:/usr/local/bin:/opt/homebrew/bin"
 
 
 class Guest:
-    """The guest's first process: boots, answers on control.sock, serves each connection in a child."""
+    """Serves each connection in a child, which shares this object."""
 
     def __init__(self, call: Call, vm: Vm, mark: str, tools: str) -> None:
         self.mark = mark
@@ -36,25 +36,26 @@ class Guest:
         self._home = vm.file("guest")
         self._orders, self._order = -1, -1
         self._servers: set[int] = set()
-        self._frozen_until = self._agent_from = 0.0
+        self._frozen_until = self._agent_up_at = 0.0
 
-    def live(self, lifeline: int) -> int:
-        """Until the pipe from `run` closes (0), or an order to crash (its code)."""
+    def run(self, lifeline: int) -> int:
+        """Returns 0 when the pipe `lifeline` from `tart run` closes, or the code of an order to crash."""
         self._orders, self._order = os.pipe()
         os.makedirs(os.path.join(self._home, "tmp"), exist_ok=True)
         os.chdir(self._vm.path)
         if select.select([lifeline], [], [], self._call.knobs.seconds("boot_socket"))[0]:
             return 0
         listener = listen("control.sock")
-        self._agent_from = time.monotonic() + self._call.knobs.seconds("boot_agent")
+        self._agent_up_at = time.monotonic() + self._call.knobs.seconds("boot_agent")
         while True:
             watched: list[Any] = [lifeline, self._orders]
-            frozen = self._frozen()
-            ready, _, _ = select.select([*watched, *([] if frozen else [listener])], [], [], 0.5)
+            if not self._is_frozen():
+                watched.append(listener)
+            ready, _, _ = select.select(watched, [], [], 0.5)
             self._reap()
             if lifeline in ready:
                 return 0
-            if self._orders in ready and (code := self._obey(os.read(self._orders, CHUNK))):
+            if self._orders in ready and (code := self._carry_out(os.read(self._orders, CHUNK))):
                 return code
             if listener in ready:
                 self._accept(listener, lifeline)
@@ -62,7 +63,8 @@ class Guest:
     def _accept(self, listener: socket.socket, lifeline: int) -> None:
         connection, _ = listener.accept()
         with connection:
-            if time.monotonic() < self._agent_from or self._call.knobs.anew().agent(self._vm.name) != "up":
+            agent = self._call.knobs.reread().agent(self._vm.name)
+            if time.monotonic() < self._agent_up_at or agent != "up":
                 return
             pid = os.fork()
             if not pid:
@@ -73,26 +75,28 @@ class Guest:
 
     def _serve(self, connection: socket.socket) -> NoReturn:
         try:
-            Session(connection, self).serve()
+            AgentConnection(connection, self).serve()
         except OSError:
             pass  # the other end is gone
         finally:
-            leave_process(0)
+            exit_process(0)
 
     def _reap(self) -> None:
         for pid in list(self._servers):
             if os.waitpid(pid, os.WNOHANG)[0]:
                 self._servers.discard(pid)
 
-    def _obey(self, lines: bytes) -> int:
-        """Orders of a test, from a connection: crash CODE, agent SECONDS, freeze SECONDS."""
-        for line in lines.decode().splitlines():
-            courier, order, value = line.split()
-            self._wait_for(int(courier))
+    def _carry_out(self, orders: bytes) -> int:
+        """Lines of a test: crash CODE, agent SECONDS, freeze SECONDS, each after the pid that received it.
+
+        Returns the code of a crash, else 0."""
+        for line in orders.decode().splitlines():
+            receiver, order, value = line.split()
+            self._wait_for(int(receiver))
             if order == "crash":
                 return int(value)
             if order == "agent":
-                self._agent_from = time.monotonic() + float(value)
+                self._agent_up_at = time.monotonic() + float(value)
                 for pid in self._servers:
                     os.kill(pid, signal.SIGTERM)
             if order == "freeze":
@@ -100,19 +104,20 @@ class Guest:
                 signal_guest(os.getpid(), self.mark, signal.SIGSTOP)
         return 0
 
-    def _wait_for(self, courier: int) -> None:
-        """Who brought the order ends first: frozen, it could not tell the test that it was taken."""
-        if courier in self._servers:
-            os.waitpid(courier, 0)
-            self._servers.discard(courier)
+    def _wait_for(self, receiver: int) -> None:
+        """Let it end first: once frozen, it could not tell the test that it received the order."""
+        if receiver in self._servers:
+            os.waitpid(receiver, 0)
+            self._servers.discard(receiver)
 
-    def _frozen(self) -> bool:
+    def _is_frozen(self) -> bool:
         if self._frozen_until and time.monotonic() >= self._frozen_until:
             self._frozen_until = 0.0
             signal_guest(os.getpid(), self.mark, signal.SIGCONT)
         return self._frozen_until > 0
 
-    def order(self, text: str) -> None:
+    def forward_order(self, text: str) -> None:
+        """From the process of a connection to the guest's first process."""
         os.write(self._order, f"{os.getpid()} {text}\n".encode())
 
     def environment(self) -> dict[str, str]:
@@ -128,22 +133,22 @@ class Guest:
             "FAKE_TART_OFFLINE": self._vm.file("offline"),
         }
 
-    def translated(self, words: list[str]) -> list[str]:
-        """Paths of a Mac in any argument become those of this guest."""
+    def translate(self, words: list[str]) -> list[str]:
+        """Replace a Mac's paths in the arguments by those of this guest."""
         for name, folder in TOOLS.items():
             words = [word.replace(f"{folder}/{name}", f"{self._tools}/{name}") for word in words]
         return [word.replace(ADMIN_HOME, self._home) for word in words]
 
-    def enter(self, words: list[str]) -> None:
-        """Go home, and note the arguments as the agent does."""
+    def enter_home(self, words: list[str]) -> None:
+        """Change to the home directory, and log the arguments as the agent does."""
         os.chdir(self._home)
         log = os.open("tmp/tart-guest-agent.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         write_all(log, f"exec {json.dumps(words)}\n".encode())
         os.close(log)
 
 
-def leave_process(code: int) -> NoReturn:
-    """The end of a forked child, which must not go on as its parent; a bug shows in guest.log."""
+def exit_process(code: int) -> NoReturn:
+    """End a forked child, which must not run its parent's code; a bug shows in guest.log."""
     if sys.exc_info()[0] is not None:
         import traceback
 
@@ -152,7 +157,7 @@ def leave_process(code: int) -> NoReturn:
 
 
 def listen(path: str) -> socket.socket:
-    """By a relative path: those of a socket are short."""
+    """`path` should be relative, as a socket's path must be short."""
     import socket
 
     with contextlib.suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""The guest as `run` sees it: a child that ends with it, whatever becomes of it."""
+"""The guest as a child process of `run`, which ends with it however `run` ends."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from runscaler.testing.fake_tart.guest import Guest, leave_process
+from runscaler.testing.fake_tart.guest import Guest, exit_process
 from runscaler.testing.fake_tart.guest_tools import guest_tools
 from runscaler.testing.fake_tart.output import say
 from runscaler.testing.fake_tart.processes import kill_guest
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from runscaler.testing.fake_tart.call import Call
     from runscaler.testing.fake_tart.vms import Vm
 
-STOPPED_BADLY = 'Error Domain=VZErrorDomain Code=1 "The virtual machine stopped unexpectedly." UserInfo={}'
+CRASHED = 'Error Domain=VZErrorDomain Code=1 "The virtual machine stopped unexpectedly." UserInfo={}'
 SIGNALS = (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD, signal.SIGALRM)
 
 
 class GuestProcess:
-    """The guest as `run` sees it. It ends when the pipe to it is closed, be it by the death of `run`."""
+    """The guest. It ends when the pipe to it is closed, also by the death of `run`."""
 
     def __init__(self, call: Call, vm: Vm) -> None:
         self._mark = f"{os.getpid()}.{time.time_ns()}"
         self._status: int | None = None
         lifeline, self._lifeline = os.pipe()
-        held = hold_guest(vm)
+        lock = lock_guest(vm)
         tools = guest_tools(call)
         self._pid = os.fork()
         if not self._pid:
             os.close(self._lifeline)
-            become_guest(Guest(call, vm, self._mark, tools), lifeline, held)
+            become_guest(Guest(call, vm, self._mark, tools), lifeline, lock)
         os.close(lifeline)
-        os.close(held)
+        os.close(lock)
 
-    def ended(self) -> bool:
+    def has_ended(self) -> bool:
         if self._status is None:
             pid, status = os.waitpid(self._pid, os.WNOHANG)
             self._status = status if pid else None
@@ -52,16 +52,19 @@ class GuestProcess:
             self._status = os.waitpid(self._pid, 0)[1]
         kill_guest(self._pid, self._mark)
 
-    def verdict(self) -> int:
+    def report_end(self) -> int:
+        """Say how it ended; returns the exit code of `run`."""
         if self._status:
-            say(f"guest has stopped the virtual machine due to error: {STOPPED_BADLY}")
+            say(f"guest has stopped the virtual machine due to error: {CRASHED}")
             return 1
         say("guest has stopped the virtual machine")
         return 0
 
 
-def hold_guest(vm: Vm) -> int:
-    """The guest's own lock, a stopgap of the fake: dying takes it a moment longer than `run`."""
+def lock_guest(vm: Vm) -> int:
+    """Lock guest.log for the life of the guest, which takes a moment longer to end than `run`.
+
+    The real tart has no such lock."""
     fd = os.open(vm.file("guest.log"), os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
     fcntl.flock(fd, fcntl.LOCK_EX)
     return fd
@@ -69,25 +72,25 @@ def hold_guest(vm: Vm) -> int:
 
 def wait_for_guest(vm: Vm) -> None:
     if os.path.exists(vm.file("guest.log")):
-        os.close(hold_guest(vm))
+        os.close(lock_guest(vm))
 
 
-def become_guest(guest: Guest, lifeline: int, held: int) -> NoReturn:
-    """In the child: a session of its own, nothing open but what it needs; its errors go to guest.log."""
+def become_guest(guest: Guest, lifeline: int, lock: int) -> NoReturn:
+    """In the child: a session of its own, and only the descriptors it needs; errors go to guest.log."""
     code = 1
     try:
         os.setsid()
-        silence(keep=(lifeline, held), errors=held)
+        detach(keep=(lifeline, lock), errors=lock)
         try:
-            code = guest.live(lifeline)
+            code = guest.run(lifeline)
         finally:
             kill_guest(os.getpid(), guest.mark)
     finally:
-        leave_process(code)
+        exit_process(code)
 
 
-def silence(keep: tuple[int, ...], errors: int) -> None:
-    """Default signals, no inherited descriptors: they may be locks and pipes of whoever started us."""
+def detach(keep: tuple[int, ...], errors: int) -> None:
+    """Reset the signals and close inherited descriptors, which may be locks and pipes of our caller."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -1,4 +1,4 @@
-"""Commands that a guest must have of its own: the host's would look at the host."""
+"""The guest's own versions of commands that would otherwise act on the host."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 PROGRAM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "__main__.py")
 TOOLS = {"shutdown": "/sbin", "halt": "/sbin", "sudo": "/usr/bin", "pgrep": "/usr/bin", "pkill": "/usr/bin"}
-"""What a guest finds under these names and directories is ours: the host's would look at the host."""
+"""The names of these commands, and the directories in which a guest finds them."""
 
 
 def guest_tools(call: Call) -> str:
-    """A folder with those commands that must be the guest's own; made once a host."""
+    """The folder with these commands; made once per host."""
     folder = os.path.join(call.host, "guest-bin")
     if not os.path.isdir(folder):
         made = f"{folder}.{os.getpid()}"
@@ -45,17 +45,17 @@ def tool_script(name: str) -> str:
 
 
 def grep_processes(name: str, words: list[str]) -> int:
-    """`pgrep` and `pkill` inside a guest: they see the guest alone, and never their own ancestors."""
+    """`pgrep` and `pkill`: they see only the guest, and never their own ancestors."""
     import re
 
     number, options, pattern = signal_and_options(name, words)
-    everybody = {process.pid: process for process in of_guest()}
-    family = ancestors(os.getpid(), everybody)
+    processes = {process.pid: process for process in of_guest()}
+    own = ancestors(os.getpid(), processes)
     search = re.fullmatch if "x" in options else re.search
     matched = [
         process
-        for process in everybody.values()
-        if process.pid not in family and search(pattern, process.command if "f" in options else process.name)
+        for process in processes.values()
+        if process.pid not in own and search(pattern, process.command if "f" in options else process.name)
     ]
     for process in sorted(matched, key=lambda one: one.pid):
         if name == "pkill":
@@ -66,7 +66,7 @@ def grep_processes(name: str, words: list[str]) -> int:
 
 
 def signal_and_options(name: str, words: list[str]) -> tuple[int, set[str], str]:
-    """`-9`, `-TERM` of pkill; the letters of all other options; the pattern."""
+    """pkill's signal (`-9`, `-TERM`), the letters of all other options, and the pattern."""
     number, options, pattern = int(signal.SIGTERM), set[str](), ""
     for word in words:
         signalled = name == "pkill" and word[:1] == "-" and (word[1:].isdigit() or word[1:].isupper())
@@ -79,11 +79,11 @@ def signal_and_options(name: str, words: list[str]) -> tuple[int, set[str], str]
     return number, options, pattern
 
 
-def ancestors(pid: int, everybody: dict[int, Process]) -> set[int]:
-    """The process and its parents, as far as they are known."""
+def ancestors(pid: int, processes: dict[int, Process]) -> set[int]:
+    """The process and its ancestors among `processes`."""
     found = {pid}
-    while pid in everybody and everybody[pid].parent not in found:
-        pid = everybody[pid].parent
+    while pid in processes and processes[pid].parent not in found:
+        pid = processes[pid].parent
         found.add(pid)
     return found
 

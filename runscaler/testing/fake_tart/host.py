@@ -1,4 +1,4 @@
-"""What all TART_HOMEs of a host share: the limit of macOS guests and the DHCP leases (docs/tart.md § 7, 8)."""
+"""What all TART_HOMEs of a host share: the limit of macOS guests, and DHCP leases (docs/tart.md § 7, 8)."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import time
 from typing import TYPE_CHECKING
 
 from runscaler.testing.fake_tart.files import flocked, read_text, try_flock, write_json
-from runscaler.testing.fake_tart.output import Failure, Json, say
-from runscaler.testing.fake_tart.vms import Vm, local_vms
+from runscaler.testing.fake_tart.output import Failure, Json
+from runscaler.testing.fake_tart.vms import local_vms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runscaler.testing.fake_tart.call import Call
+    from runscaler.testing.fake_tart.vms import Vm
 
 LIMIT_TEXT = "The number of VMs exceeds the system limit"
 
 
 class Host:
-    """Who runs macOS guests here, and who has which address. A process holds the `flock` of its entry."""
+    """The running VMs, an entry in `running/` each, whose `flock` is held by `tart run`; and the leases."""
 
     def __init__(self, call: Call) -> None:
         self._knobs, self._home, self._folder = call.knobs, call.home, call.host
         self._entry = -1
 
     def admit(self, vm: Vm, config: Json) -> None:
-        """Count this VM; Failure if the host's limit is reached."""
+        """Count this VM; raises Failure if the host's limit is reached."""
         with self._locked():
             darwin = sum(entry["os"] == "darwin" for entry in self._entries())
             full = darwin + self._knobs.state("leaked") >= self._knobs.state("limit")
@@ -42,16 +43,16 @@ class Host:
         raise Failure(LIMIT_TEXT + hint)
 
     def leave(self) -> None:
-        """The entry of a VM that ended may count for a while."""
+        """The entry of a VM that ended may still count for `count_lag` seconds."""
         path = self._entry_path(os.getpid())
         with self._locked():
             ended = json.loads(read_text(path)) | {"until": time.time() + self._knobs.state("count_lag")}
             write_json(path, ended)
             os.close(self._entry)
-            self._connect()
+            self._update_connectivity()
 
     def address(self, mac: str) -> str:
-        """Empty without a lease."""
+        """Empty if there is no lease."""
         with self._locked():
             lease: Json = self._leases().get(mac, {})
             return str(lease.get("ip", ""))
@@ -63,26 +64,26 @@ class Host:
         fcntl.flock(self._entry, fcntl.LOCK_EX)
         os.rename(f"{path}.new", path)
         self._lease(config["macAddress"])
-        self._connect()
+        self._update_connectivity()
 
     def _entries(self) -> list[Json]:
-        """Of the living, and of those dead that count; the others go."""
+        """Those of running VMs, and of ended ones that still count; deletes the others."""
         found = []
         for name in os.listdir(os.path.join(self._folder, "running")):
             path = self._entry_path(name)
             with open(path, encoding="utf-8") as file:
-                dead, entry = try_flock(file.fileno()), json.loads(file.read())
-            if dead and not self._counts(entry):
+                has_ended, entry = try_flock(file.fileno()), json.loads(file.read())
+            if has_ended and not self._counts(entry):
                 os.unlink(path)
             else:
-                found.append(entry | {"dead": dead})
+                found.append(entry | {"has_ended": has_ended})
         return found
 
-    def _counts(self, dead: Json) -> bool:
-        """Does the kernel still count it? `until` is missing where its `run` was killed."""
-        if "until" not in dead:
+    def _counts(self, ended: Json) -> bool:
+        """Does the kernel still count this ended VM? `until` is missing if its `run` was killed."""
+        if "until" not in ended:
             return bool(self._knobs.state("leak_on_kill"))
-        return bool(time.time() < dead["until"])
+        return bool(time.time() < ended["until"])
 
     def _lease(self, mac: str) -> None:
         leases, now = self._leases(), time.time()
@@ -100,11 +101,11 @@ class Host:
             return {}
         return {mac: one for mac, one in known.items() if one["expires"] > time.time()}
 
-    def _connect(self) -> None:
-        """A guest without an address, or with another's MAC, is offline: its file `offline` says so."""
-        alive = [entry for entry in self._entries() if not entry["dead"]]
-        macs, leases = [entry["mac"] for entry in alive], self._leases()
-        for entry in alive:
+    def _update_connectivity(self) -> None:
+        """A guest without an address, or with the MAC of another, is offline: it has a file `offline`."""
+        running = [entry for entry in self._entries() if not entry["has_ended"]]
+        macs, leases = [entry["mac"] for entry in running], self._leases()
+        for entry in running:
             path = os.path.join(entry["path"], "offline")
             with contextlib.suppress(FileNotFoundError):
                 if entry["mac"] not in leases or macs.count(entry["mac"]) > 1:
@@ -119,12 +120,3 @@ class Host:
     def _locked(self) -> Iterator[None]:
         with flocked(os.path.join(self._folder, "running")):
             yield
-
-
-def do_ip(call: Call) -> None:
-    vm = Vm(call.home, call.name).opened()
-    address = Host(call).address(vm.config()["macAddress"])
-    if not address:
-        time.sleep(max(1, call.number("--wait")))
-        raise Failure("no IP address found" + ("" if vm.pid() else ", is your VM running?"))
-    say(address)

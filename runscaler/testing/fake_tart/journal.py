@@ -1,4 +1,4 @@
-"""`calls.jsonl`: what was called, without a secret."""
+"""The journal of all calls: `calls.jsonl` in the host folder. It contains no secrets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 
 class Journal:
-    """`calls.jsonl`: a line when a call begins and one when it ends, which a killed one never does."""
+    """Writes a line when a call begins and another when it ends; a killed call has no second one."""
 
     def __init__(self, host: str, words: list[str]) -> None:
         self._path = os.path.join(host, "calls.jsonl")

@@ -1,4 +1,4 @@
-"""What a test turns: latencies, failures, the state of the pretended host."""
+"""The knobs: latencies, failures and host state that a test sets."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ LATENCY: dict[str, float] = {
     "prune": 0.01,
     "pull": 0.2,  # in all, after the manifest
 }
-"""Seconds that steps take where the knobs say nothing: a Mac's, scaled down; exec's retries unscaled."""
+"""Default seconds of each step: a Mac's, scaled down; exec's retries are unscaled."""
 STATE: Json = {
     "version": VERSION,
     "limit": 2,  # running macOS guests on the host
-    "leaked": 0,  # so many more the kernel believes in
+    "leaked": 0,  # ended VMs that the kernel still counts
     "count_lag": 0.0,  # seconds that a stopped VM still counts
     "leak_on_kill": False,  # each `run` that was SIGKILLed stays counted until reboot
     "lease_places": 253,
     "lease_seconds": DAY,
     "keychain_locked": False,
-    "agent": {},  # VM name (`*` at the end: any that begin so) -> "up" | "never"
-    "host_cpu": 0,  # 0 = as many as asked for
+    "agent": {},  # VM name (with `*` at the end: a prefix) -> "up" | "never"
+    "host_cpu": 0,  # 0: no limit
     "before_2_31": False,  # list says SizeOnDisk, not Accessed
     "pull_steps": 4,
 }
 
 
-class Chance:
-    """Random numbers, the same ones for the same seed."""
+class SeededRandom:
+    """Random numbers; the same ones for the same seed."""
 
     def __init__(self, seed: bytes) -> None:
         self._seed, self._drawn = seed, 0
@@ -61,7 +61,7 @@ class Chance:
         return self.integer() / 2**32
 
     def integer(self) -> int:
-        """Below 2³²."""
+        """Less than 2³²."""
         self._drawn += 1
         return zlib.crc32(b"%d/%b/%d" % (self._drawn, self._seed, self._drawn))
 
@@ -72,47 +72,47 @@ class Chance:
 
 
 class Knobs:
-    """What `$FAKE_TART_KNOBS` says: {"seed", "latency": {}, "state": {}, "rules": []}.
+    """The content of `$FAKE_TART_KNOBS`: {"seed", "latency": {}, "state": {}, "rules": []}.
 
     A latency is seconds or [seconds, jitter]. A rule is {command, name?, contains?, when, nth?, times?,
-    chance?, do, after?, seconds?, code?, text?, stream?, signal?}: see `matching` and `apply`.
+    chance?, do, after?, seconds?, code?, text?, stream?, signal?}: see `fake_tart_rules.Rule`.
     """
 
     def __init__(self, path: str, host: str) -> None:
         self._path, self._host = path, host
-        self._said: Json = {}
+        self._content: Json = {}
         with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
-            self._said = json.load(file)
-        self.chance = Chance(os.urandom(8))
-        self.deaf: set[int] = set()
-        """Signals that `run` is to ignore."""
+            self._content = json.load(file)
+        self.random = SeededRandom(os.urandom(8))
+        self.ignored_signals: set[int] = set()
+        """By `run`."""
 
-    def anew(self) -> Knobs:
-        """As they are turned now."""
+    def reread(self) -> Knobs:
+        """As they are set now."""
         return Knobs(self._path, self._host)
 
-    def about(self, label: str) -> None:
-        """Draw this call's random numbers from the seed, if there is one."""
-        if "seed" in self._said:
-            self.chance = Chance(f"{self._said['seed']} {label} {self._ordinal(label)}".encode())
+    def seed_for(self, label: str) -> None:
+        """Make this call's random numbers repeatable, if there is a seed."""
+        if "seed" in self._content:
+            self.random = SeededRandom(f"{self._content['seed']} {label} {self._ordinal(label)}".encode())
 
     def state(self, name: str) -> Any:
-        return self._said.get("state", {}).get(name, STATE[name])
+        return self._content.get("state", {}).get(name, STATE[name])
 
     def agent(self, name: str) -> str:
         wanted = [value for key, value in self.state("agent").items() if named_by(key, (name,))]
         return wanted[-1] if wanted else "up"
 
     def seconds(self, step: str) -> float:
-        said = self._said.get("latency", {}).get(step, LATENCY[step])
-        base, jitter = said if isinstance(said, list) else (said, 0.0)
-        return max(0.0, float(base) + float(jitter) * (2 * self.chance.unit() - 1))
+        latency = self._content.get("latency", {}).get(step, LATENCY[step])
+        base, jitter = latency if isinstance(latency, list) else (latency, 0.0)
+        return max(0.0, float(base) + float(jitter) * (2 * self.random.unit() - 1))
 
     def pause(self, step: str) -> None:
         time.sleep(self.seconds(step))
 
     def fire(self, command: str, when: str, names: Iterable[str], argv: Iterable[str] = ()) -> None:
-        """Do what the rules say about this moment; raises Failure for `exit`."""
+        """Apply the rules for this moment; raises Failure for `exit`."""
         for rule in self.matching(command, when, names, argv):
             time.sleep(rule.get("after", 0.0))
             self.apply(rule)
@@ -120,12 +120,12 @@ class Knobs:
     def matching(
         self, command: str, when: str, names: Iterable[str], argv: Iterable[str] = ()
     ) -> Iterator[Json]:
-        """The rules for this moment; `nth` and `times` count the moments that the rest of it fits."""
+        """The rules for this moment. `nth` and `times` count the moments that match the rest of a rule."""
         names, line = tuple(names), " ".join(argv)
-        for rule in self._said.get("rules", ()):
+        for rule in self._content.get("rules", ()):
             moment = (rule["command"], rule.get("when", "before")) == (command, when)
             fits = moment and named_by(rule.get("name", "*"), names) and rule.get("contains", "") in line
-            if fits and self._in_turn(rule) and self.chance.unit() < rule.get("chance", 1.0):
+            if fits and self._in_turn(rule) and self.random.unit() < rule.get("chance", 1.0):
                 yield rule
 
     def _in_turn(self, rule: Json) -> bool:
@@ -134,26 +134,26 @@ class Knobs:
         return bool(ordinal >= first and (not times or ordinal < first + times))
 
     def apply(self, rule: Json) -> None:
-        deed, text = rule["do"], rule.get("text", "")
-        if deed == "exit" and rule.get("stream", "stderr") == "stderr":
+        action, text = rule["do"], rule.get("text", "")
+        if action == "exit" and rule.get("stream", "stderr") == "stderr":
             raise Failure(text, rule.get("code", 1))
         if text:
             (say if rule.get("stream") == "stdout" else complain)(text)
-        if deed == "exit":
+        if action == "exit":
             raise Failure("", rule.get("code", 1))
-        if deed == "hang":
+        if action == "hang":
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             while True:
                 time.sleep(3600)
-        if deed == "kill":
+        if action == "kill":
             os.kill(os.getpid(), rule.get("signal", signal.SIGKILL))
-        if deed == "delay":
+        if action == "delay":
             time.sleep(rule["seconds"])
-        if deed == "ignore":
-            self.deaf.add(rule.get("signal", signal.SIGINT))
+        if action == "ignore":
+            self.ignored_signals.add(rule.get("signal", signal.SIGINT))
 
     def _ordinal(self, label: str) -> int:
-        """How often it was asked for this label on this host, this time included."""
+        """How often this was called for the label on this host, including this time."""
         path = os.path.join(self._host, "counts", f"{zlib.crc32(label.encode()):08x}")
         os.makedirs(os.path.dirname(path), exist_ok=True)
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

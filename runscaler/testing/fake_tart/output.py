@@ -1,4 +1,4 @@
-"""Failures, and what a command says."""
+"""The output and the failures of a command."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ UNREADABLE = "The data couldn’t be read because it isn’t in the correct form
 
 
 class Failure(Exception):
-    """The command ends: `text` on stderr, with `code`."""
+    """Ends the command with `text` on stderr and exit code `code`."""
 
     def __init__(self, text: str, code: int = 1) -> None:
         super().__init__(text)
         self.text, self.code = text, code
 
 
-def foreign(text: str) -> Failure:
-    """An error that is not tart's own, or one of validation (docs/tart.md § 4)."""
+def validation_error(text: str) -> Failure:
+    """As tart prints errors of argument validation and of libraries (docs/tart.md § 4)."""
     return Failure(f"Error: {text}")
 
 
@@ -28,10 +28,12 @@ def vm_missing(name: str) -> Failure:
 
 
 def say(text: str) -> None:
+    """On stdout."""
     write_all(1, f"{text}\n".encode(errors="surrogateescape"))
 
 
 def complain(text: str) -> None:
+    """On stderr."""
     write_all(2, f"{text}\n".encode(errors="surrogateescape"))
 
 

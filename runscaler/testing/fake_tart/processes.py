@@ -1,4 +1,4 @@
-"""The processes of a guest: found by session and by a mark in their environment."""
+"""The processes of a guest, found by their session and by a mark in their environment."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Process:
 
 
 def guest_processes(session: int, mark: str) -> list[Process]:
-    """All that live and are of this session or have this mark in their environment."""
+    """All living processes of this session or with this mark in their environment."""
     return of_proc(session, mark) if os.path.isdir("/proc/self") else of_ps(session, mark)
 
 
@@ -42,7 +42,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def of_ps(session: int, mark: str) -> list[Process]:
-    """Where there is no /proc; `ps -E` shows the environment after the command."""
+    """For hosts without /proc; `ps -E` shows the environment after the command."""
     reader, writer = os.pipe()
     listing = ["/bin/ps", "-axwwE", "-o", "pid=,ppid=,stat=,command="]
     ps = os.posix_spawn(listing[0], listing, {}, file_actions=[(os.POSIX_SPAWN_DUP2, writer, 1)])
@@ -54,7 +54,7 @@ def of_ps(session: int, mark: str) -> list[Process]:
 
 
 def from_listing(lines: list[str], session: int, mark: str) -> list[Process]:
-    """Of lines of pid, parent, state and command with its environment."""
+    """Each line has pid, parent, state, and command with environment."""
     found = []
     for pid, parent, state, command in (line.split(None, 3) for line in lines if len(line.split()) > 3):
         marked = f"FAKE_TART_GUEST={mark}" in command.split()
@@ -72,7 +72,7 @@ def session_of(pid: int) -> int:
 
 
 def signal_guest(session: int, mark: str, number: int) -> int:
-    """How many got it; never the caller itself."""
+    """To all but the caller; returns how many got the signal."""
     count = 0
     for process in guest_processes(session, mark):
         if process.pid != os.getpid():
@@ -83,6 +83,6 @@ def signal_guest(session: int, mark: str, number: int) -> int:
 
 
 def kill_guest(session: int, mark: str) -> None:
-    """Again and again, since they may fork meanwhile."""
+    """Repeats until none is left, as they may fork meanwhile."""
     while signal_guest(session, mark, signal.SIGKILL):
         time.sleep(0.001)

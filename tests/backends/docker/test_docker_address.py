@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runscaler.backends.docker import kind
+from runscaler.backends.docker import factory
 from runscaler.backends.docker.address import Certificates, EngineAddress
 from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.errors import BackendError
@@ -49,10 +49,10 @@ def test_an_unusable_address_is_an_error_that_says_how_to_write_it(url):
 
 
 def test_sets_on_the_same_engine_with_the_same_certificates_share_a_backend():
-    def thing(**docker):
+    def shared(**docker):
         settings = DockerSettings(**docker)
-        return kind.thing(ScaleSetSettings(url="https://github.com/o", name="n", docker=settings))
+        return factory.location(ScaleSetSettings(url="https://github.com/o", name="n", docker=settings))
 
-    assert thing() == "docker unix:///var/run/docker.sock"
-    assert thing(memory=1) == thing()
-    assert thing(host="tcp://there:2376", tls_cert="a") != thing(host="tcp://there:2376", tls_cert="b")
+    assert shared() == "docker unix:///var/run/docker.sock"
+    assert shared(memory=1) == shared()
+    assert shared(host="tcp://there:2376", tls_cert="a") != shared(host="tcp://there:2376", tls_cert="b")

@@ -78,7 +78,7 @@ def test_limits_hold(backend, orders, rig, api):
     assert (host["Memory"], host["NanoCpus"]) == (64 * 1024 * 1024, 500_000_000)
 
 
-def test_memory_that_runs_out_is_told(backend, orders, rig, api):
+def test_memory_that_runs_out_is_reported(backend, orders, rig, api):
     # The shell doubles a text until the limit ends it.
     resource = started(backend, orders, rig, "x=xxxxxxxx; while true; do x=$x$x; done", memory=16)
 

@@ -83,7 +83,7 @@ def test_an_old_image_is_a_warning(rig, registry, engine_url):
 
     with connect(engine_url) as api:
         api.remove_image(registry.image)
-    engine.forget()
+    engine.disconnect()
     assert image.level is Level.WARNING
     assert "45 days old" in image.message
 

@@ -9,8 +9,7 @@ import pytest
 from support.wire_server import WireServer, answer
 
 from runscaler.backends.docker.address import EngineAddress
-from runscaler.backends.docker.engine import Engine, Gate
-from runscaler.backends.docker.transport import Call
+from runscaler.backends.docker.engine import Engine
 from runscaler.errors import BackendDown, BackendError, Interrupted
 from runscaler.interrupt import Interrupt
 
@@ -32,7 +31,7 @@ def ping(engine, interrupt=None, **options):
         return api.ping()
 
 
-def test_a_dead_engine_fails_calls_but_not_the_making(tmp_path):
+def test_a_dead_engine_fails_calls_but_not_the_construction(tmp_path):
     engine = Engine(EngineAddress(f"unix://{tmp_path}/absent.sock"))
 
     with pytest.raises(BackendDown, match=r"cannot ask: the engine's socket .*absent\.sock does not exist"):
@@ -62,7 +61,7 @@ def test_a_docker_configuration_that_cannot_be_used_is_named(tmp_path, monkeypat
         ping(Engine(EngineAddress("tcp://127.0.0.1:9")))
 
 
-def test_a_call_to_a_mute_engine_is_cut_by_its_interrupt(mute):
+def test_a_call_to_a_mute_engine_is_cancelled_by_its_interrupt(mute):
     interrupt = Interrupt()
     timer = threading.Timer(0.05, interrupt.set)
     timer.start()
@@ -73,7 +72,7 @@ def test_a_call_to_a_mute_engine_is_cut_by_its_interrupt(mute):
     timer.join()
 
 
-def test_a_mute_engine_is_borne_no_longer_than_the_call_allows(mute):
+def test_a_mute_engine_is_waited_for_no_longer_than_the_call_allows(mute):
     with pytest.raises(BackendDown, match="does not answer in time"):
         ping(mute, seconds=0.05)
 
@@ -86,11 +85,11 @@ def test_what_was_being_handled_before_is_no_reason(mute):
             ping(mute, seconds=0.05)
 
 
-def test_who_waits_for_a_place_is_cut_too(mute):
-    engine = Engine(mute.address, width=1)
+def test_a_call_that_waits_for_others_is_interrupted_too(mute):
+    engine = Engine(mute.address, max_changes=1)
     first, second = Interrupt(), Interrupt()
     with ThreadPoolExecutor(2) as pool:
-        calls = [pool.submit(ping, engine, one, gated=True) for one in (first, second)]
+        calls = [pool.submit(ping, engine, one, limited=True) for one in (first, second)]
         second.set()
         first.set()
 
@@ -98,19 +97,19 @@ def test_who_waits_for_a_place_is_cut_too(mute):
 
 
 def test_an_interrupted_call_that_only_waits_gets_no_grace(mute):
-    engine = Engine(mute.address, width=0)
+    engine = Engine(mute.address, max_changes=0)
     interrupt = Interrupt()
     timer = threading.Timer(0.05, interrupt.set)
     timer.start()
 
     with pytest.raises(Interrupted):
-        ping(engine, interrupt, gated=True, grace=PATIENCE, seconds=PATIENCE / 2)
+        ping(engine, interrupt, limited=True, grace=PATIENCE, seconds=PATIENCE / 2)
 
     timer.join()
     assert [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)] == []
 
 
-def test_a_request_under_way_gets_its_grace_and_is_cut_then(mute):
+def test_a_request_that_was_sent_gets_its_grace_and_is_cancelled_then(mute):
     interrupt = Interrupt()
     timer = threading.Timer(0.05, interrupt.set)
     timer.start()
@@ -121,49 +120,23 @@ def test_a_request_under_way_gets_its_grace_and_is_cut_then(mute):
     timer.join()
 
 
-def test_no_more_calls_than_its_width_pass_a_gate():
-    gate, lock = Gate(3), threading.Lock()
-    inside, most = 0, 0
-
-    def work(_number):
-        nonlocal inside, most
-        with gate.passing(Call(PATIENCE)):
-            with lock:
-                inside += 1
-                most = max(most, inside)
-            with lock:
-                inside -= 1
-
-    with ThreadPoolExecutor(16) as pool:
-        list(pool.map(work, range(200)))
-
-    assert 1 <= most <= 3
-
-
-def test_waiting_at_a_gate_ends_with_the_calls_time():
-    gate = Gate(0)
-
-    with pytest.raises(TimeoutError), gate.passing(Call(0.01)):
-        pass
-
-
 @pytest.mark.engine
-def test_a_cut_that_comes_late_spares_the_next_call_on_the_same_connection(engine_url):
-    engine = Engine(EngineAddress(engine_url), width=1)
+def test_a_late_cancellation_spares_the_next_call_on_the_same_connection(engine_url):
+    engine = Engine(EngineAddress(engine_url), max_changes=1)
     late = []
 
     class Late(Interrupt):
-        def cutting(self, cut):
-            late.append(cut)
-            return super().cutting(cut)
+        def cancelling(self, cancel):
+            late.append(cancel)
+            return super().cancelling(cancel)
 
     assert ping(engine, Late())
     with engine.call("ask") as api:
         assert api.ping()
-        for cut in late:
-            cut()
+        for cancel in late:
+            cancel()
         assert api.ping()
-    engine.forget()
+    engine.disconnect()
 
 
 @pytest.mark.engine
@@ -177,4 +150,4 @@ def test_connections_are_used_again(engine_url):
         pool = api.get_adapter("http+docker://localhost/").get_connection_with_tls_context(None, None)
 
     assert pool.num_connections == 1
-    engine.forget()
+    engine.disconnect()

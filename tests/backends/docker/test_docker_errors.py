@@ -7,7 +7,7 @@ import requests
 from docker.errors import APIError, InvalidVersion
 from urllib3.exceptions import ProtocolError
 
-from runscaler.backends.docker.errors import is_quiet_timeout, refused_by_registry, status, translated
+from runscaler.backends.docker.errors import is_read_timeout, registry_error, status, translated
 from runscaler.errors import BackendDown, BackendError, ImageMissing
 
 ENGINE = "unix:///run/docker.sock"
@@ -77,9 +77,9 @@ def test_an_image_without_the_runners_user_is_told_what_it_lacks():
     assert "user called runner" in error.fixes[0]
 
 
-def test_what_a_registry_denies_is_told_from_a_registry_that_is_away():
-    denied = refused_by_registry(BackendError("pull access denied for a, repository does not exist"))
-    away = refused_by_registry(BackendError("Get https://ghcr.io/v2/: dial tcp: no such host"))
+def test_a_refusal_of_a_registry_is_told_from_a_registry_that_cannot_be_reached():
+    denied = registry_error(BackendError("pull access denied for a, repository does not exist"))
+    away = registry_error(BackendError("Get https://ghcr.io/v2/: dial tcp: no such host"))
 
     assert any("docker login" in fix for fix in denied.fixes)
     assert any("DNS" in fix for fix in away.fixes)
@@ -103,5 +103,5 @@ def test_an_engine_that_is_too_old_is_said_to_be():
 
 
 def test_silence_is_told_from_a_broken_connection():
-    assert is_quiet_timeout(wrapped(TimeoutError("timed out")))
-    assert not is_quiet_timeout(wrapped(ConnectionResetError(errno.ECONNRESET, "reset")))
+    assert is_read_timeout(wrapped(TimeoutError("timed out")))
+    assert not is_read_timeout(wrapped(ConnectionResetError(errno.ECONNRESET, "reset")))

@@ -11,7 +11,7 @@ from support.wire_server import WireServer, answer
 
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
-from runscaler.backends.docker.images import ImageRequest, Images, fits, note_layer
+from runscaler.backends.docker.images import ImageRequest, Images, fits, record_layer
 from runscaler.errors import ImageMissing, Interrupted
 from runscaler.interrupt import Interrupt
 from runscaler.testing.clock import FakeClock
@@ -33,7 +33,7 @@ def registry(engine_url):
 def engine(engine_url):
     engine = Engine(EngineAddress(engine_url))
     yield engine
-    engine.forget()
+    engine.disconnect()
 
 
 @pytest.fixture
@@ -147,9 +147,27 @@ def test_each_pull_goes_with_the_login_of_that_time(answers, clock, tmp_path):
         ensure(images, wanted)
         clock.advance(61.0)
 
-    engine.forget()
+    engine.disconnect()
     pulls = [one.headers["x-registry-auth"] for one in answers.requests("POST", "/images/create")]
     assert [json.loads(base64.urlsafe_b64decode(one))["password"] for one in pulls] == ["first", "second"]
+
+
+@pytest.mark.parametrize("pull", ["always", "missing"])
+def test_an_image_that_somebody_removed_is_pulled_again(answers, clock, pull):
+    """Even while it need not be looked for at its registry yet."""
+    gone, there = answer({"message": "No such image"}, 404), answer({"Created": ""})
+    answers.on("GET", "/json", gone, there, there, gone, there)
+    answers.on("POST", "/images/create", answer({"status": "done"}), times=2)
+    engine = Engine(EngineAddress(answers.url))
+    images, wanted = Images(engine, clock), ImageRequest("registry.invalid/runner:1", pull=pull)
+
+    pulls = []
+    for _ in ("first", "still there", "removed"):
+        ensure(images, wanted)
+        pulls.append(len(answers.requests("POST", "/images/create")))
+
+    engine.disconnect()
+    assert pulls == [1, 1, 2]
 
 
 @pytest.mark.filterwarnings("ignore:docker-credential-missing")
@@ -167,7 +185,7 @@ def test_a_credential_helper_that_is_missing_is_no_reason_not_to_start_with_a_pr
     with pytest.raises(ImageMissing, match="docker-credential-missing") as caught:
         ensure(images, wanted)
 
-    engine.forget()
+    engine.disconnect()
     assert any("PATH" in fix for fix in caught.value.fixes)
 
 
@@ -234,6 +252,6 @@ def test_progress_adds_the_layers_up_and_counts_a_finished_one_in_full():
         {"status": "Downloading", "id": "b", "progressDetail": {"current": 5, "total": 50}},
         {"status": "Download complete", "id": "a", "progressDetail": {}},
     ):
-        note_layer(layers, line)
+        record_layer(layers, line)
 
     assert layers == {"a": (100, 100), "b": (5, 50)}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runscaler.backends.base import BackendContext, RunnerOrder
-from runscaler.backends.docker.labels import job_label, marks_of, resource_of
+from runscaler.backends.docker.labels import job_label, labels_for, resource_of
 from runscaler.config.model import ScaleSetSettings
 from runscaler.config.secrets import Secret
 from runscaler.github.base import JitConfig
@@ -29,11 +29,11 @@ def order_and_jit():
     return RunnerOrder(settings.key, SlotNumber(3), RUNNER, settings, lambda: jit, 0.0), jit
 
 
-def test_a_container_carries_the_marks_of_the_specification():
+def test_a_container_carries_the_labels_of_the_specification():
     order, jit = order_and_jit()
     owner = new_owner_id()
 
-    marks = marks_of(order, jit, BackendContext(owner, Path("/var/lib/x"), FakeClock()))
+    marks = labels_for(order, jit, BackendContext(owner, Path("/var/lib/x"), FakeClock()))
 
     assert marks == {
         "managed-by": "runner",
@@ -53,7 +53,7 @@ def test_what_is_written_is_read_back():
     order, jit = order_and_jit()
     owner = new_owner_id()
 
-    resource = resource_of("id", 12.0, marks_of(order, jit, BackendContext(owner, None, FakeClock())))
+    resource = resource_of("id", 12.0, labels_for(order, jit, BackendContext(owner, None, FakeClock())))
 
     assert resource is not None
     assert (resource.owner, resource.key, resource.slot) == (owner, order.key, 3)
@@ -63,7 +63,7 @@ def test_what_is_written_is_read_back():
 @pytest.mark.parametrize("broken", [{"io.runscaler.slot": "x"}, {"io.runscaler.helper": "shared-volume"}])
 def test_containers_that_hold_no_runner_are_no_resources(broken):
     order, jit = order_and_jit()
-    marks = marks_of(order, jit, BackendContext(new_owner_id(), None, FakeClock()))
+    marks = labels_for(order, jit, BackendContext(new_owner_id(), None, FakeClock()))
 
     assert resource_of("id", 0.0, {**marks, **broken}) is None
     assert resource_of("id", 0.0, {}) is None
@@ -71,7 +71,7 @@ def test_containers_that_hold_no_runner_are_no_resources(broken):
 
 def test_a_missing_runner_id_is_0():
     order, jit = order_and_jit()
-    marks = marks_of(order, jit, BackendContext(new_owner_id(), None, FakeClock()))
+    marks = labels_for(order, jit, BackendContext(new_owner_id(), None, FakeClock()))
     del marks["io.runscaler.runner-id"]
 
     resource = resource_of("id", 0.0, marks)

@@ -1,4 +1,4 @@
-"""The roads to an engine: plain TCP, TLS with certificates of both sides, and ssh."""
+"""Connections to an engine: plain TCP, TLS with certificates of both sides, and ssh."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def ping():
 
     yield ask
     for engine in engines:
-        engine.forget()
+        engine.disconnect()
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +139,7 @@ def test_a_port_where_nothing_listens_is_said_to_be_one(listen, ping):
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
-def test_a_call_over_tcp_is_cut(listen, ping, context, certificates, encrypted):
+def test_a_call_over_tcp_is_cancelled(listen, ping, context, certificates, encrypted):
     listener = listen(context if encrypted else None, mute=True)
     address = EngineAddress(f"tcp://127.0.0.1:{listener.port}", certificates if encrypted else None)
     interrupt = Interrupt()

@@ -62,7 +62,7 @@ def test_what_lies_in_the_volume_stays_when_it_is_prepared_again(rig, api):
     second.close()
 
 
-def test_a_volume_that_somebody_replaced_is_handed_over_again(rig, api):
+def test_a_volume_that_somebody_replaced_gets_its_owner_again(rig, api):
     backend = rig.open(OURS)
     look(rig, backend, api)
     for name in rig.leftovers():
@@ -73,7 +73,7 @@ def test_a_volume_that_somebody_replaced_is_handed_over_again(rig, api):
     backend.close()
 
 
-def test_the_helper_leaves_nothing_and_is_no_runner(rig, api):
+def test_the_container_that_prepares_the_volume_is_removed_and_is_no_runner(rig, api):
     backend = rig.open(OURS)
     settings = rig.settings(RunnerScript(), shared_volume="/shared")
 
@@ -84,7 +84,7 @@ def test_the_helper_leaves_nothing_and_is_no_runner(rig, api):
     backend.close()
 
 
-def test_a_helper_that_a_killed_daemon_left_is_in_nobodys_way(rig, api):
+def test_such_a_container_left_by_a_killed_daemon_is_replaced(rig, api):
     api.create_container_from_config(
         {
             "Image": rig.image,

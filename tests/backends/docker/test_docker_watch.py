@@ -9,7 +9,7 @@ from support.engine_proxy import EngineProxy
 from support.relay import ShortFolder
 from support.wire_server import WireServer, answer, head
 
-from runscaler.backends.base import Ending, ResourceEnded, ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, Ending, ResourceEnded
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.watch import LONGEST_PAUSE, Endings, Watch, engine_time
@@ -36,8 +36,8 @@ class Seen:
         """Up after the last time down, whatever else was seen since."""
 
         def is_up():
-            states = [one for one in self.all if isinstance(one, ThingUp | ThingDown)]
-            return bool(states) and isinstance(states[-1], ThingUp)
+            states = [one for one in self.all if isinstance(one, BackendAvailable | BackendUnavailable)]
+            return bool(states) and isinstance(states[-1], BackendAvailable)
 
         with self._changed:
             assert self._changed.wait_for(is_up, PATIENCE), f"not up again: {self.all}"
@@ -86,7 +86,7 @@ def test_an_end_tells_exit_code_and_signal():
     )
 
 
-def test_memory_that_ran_out_is_told_with_the_end():
+def test_memory_that_ran_out_is_reported_with_the_end():
     endings = Endings()
 
     assert endings.observe(event("oom"), 4.0) is None
@@ -94,7 +94,7 @@ def test_memory_that_ran_out_is_told_with_the_end():
     assert not endings.observe(event("die", "other", exitCode="137"), 5.0).ending.out_of_memory
 
 
-def test_a_destruction_is_told_only_where_the_end_was_not():
+def test_a_destruction_is_reported_only_if_the_end_was_not():
     endings = Endings()
     endings.observe(event("die", exitCode="0"), 5.0)
 
@@ -116,16 +116,16 @@ def test_an_engine_that_ends_is_reported_once_and_again_when_it_is_back(private_
     rig = DockerRig(private_engine.url, "unused")
     backend = rig.open(new_owner_id())
     watch = backend.watch(SystemClock().wall(), seen)
-    seen.await_last(ThingUp)
+    seen.await_last(BackendAvailable)
 
     private_engine.stop()
-    down = seen.await_last(ThingDown)
+    down = seen.await_last(BackendUnavailable)
     private_engine.start()
-    seen.await_last(ThingUp)
+    seen.await_last(BackendAvailable)
 
     watch.stop()
     backend.close()
-    assert [type(one) for one in seen.all] == [ThingUp, ThingDown, ThingUp]
+    assert [type(one) for one in seen.all] == [BackendAvailable, BackendUnavailable, BackendAvailable]
     assert private_engine.url in down.reason
     assert any("start the engine" in fix for fix in down.fixes)
 
@@ -137,10 +137,10 @@ def test_runners_outlive_a_killed_engine_and_their_ends_are_seen_afterwards(priv
     backend, orders = rig.open(owner), Orders(rig)
     resource = backend.start(orders.make(), Interrupt())
     watch = backend.watch(SystemClock().wall(), seen)
-    seen.await_last(ThingUp)
+    seen.await_last(BackendAvailable)
 
     private_engine.kill()
-    seen.await_last(ThingDown)
+    seen.await_last(BackendUnavailable)
     private_engine.start()
     seen.await_up_again()
     assert [listed.id for listed in backend.inventory()] == [resource.id]
@@ -155,24 +155,24 @@ def test_runners_outlive_a_killed_engine_and_their_ends_are_seen_afterwards(priv
 @pytest.mark.engine
 def test_an_engine_that_hangs_is_down_until_it_goes_on(private_engine, seen):
     engine = Engine(EngineAddress(private_engine.url))
-    watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen, quiet_seconds=0.2, ping_seconds=0.2)
-    seen.await_last(ThingUp)
+    watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen, silence_seconds=0.2, ping_seconds=0.2)
+    seen.await_last(BackendAvailable)
 
     private_engine.freeze()
-    down = seen.await_last(ThingDown)
+    down = seen.await_last(BackendUnavailable)
     private_engine.thaw()
-    seen.await_last(ThingUp)
+    seen.await_last(BackendAvailable)
 
     watch.stop()
-    engine.forget()
+    engine.disconnect()
     assert "does not answer in time" in down.reason
 
 
 @pytest.mark.engine
-def test_a_quiet_stream_is_taken_up_again_without_a_word(rig, owner, engine_url, seen):
+def test_a_silent_stream_is_resumed_without_a_report(rig, owner, engine_url, seen):
     engine = Engine(EngineAddress(engine_url))
-    watch = Watch(engine, owner, SystemClock(), SystemClock().wall(), seen, quiet_seconds=0.05)
-    seen.await_last(ThingUp)
+    watch = Watch(engine, owner, SystemClock(), SystemClock().wall(), seen, silence_seconds=0.05)
+    seen.await_last(BackendAvailable)
     backend = rig.open(owner)
 
     resource = backend.start(Orders(rig).make(), Interrupt())
@@ -180,9 +180,9 @@ def test_a_quiet_stream_is_taken_up_again_without_a_word(rig, owner, engine_url,
 
     seen.await_end_of(resource)
     watch.stop()
-    engine.forget()
+    engine.disconnect()
     backend.close()
-    assert [type(one) for one in seen.all] == [ThingUp, ResourceEnded]
+    assert [type(one) for one in seen.all] == [BackendAvailable, ResourceEnded]
 
 
 @pytest.mark.engine
@@ -194,9 +194,9 @@ def test_an_engine_that_refuses_its_events_is_asked_ever_more_slowly(proxy, seen
     seen.await_count(9)
 
     watch.stop()
-    engine.forget()
+    engine.disconnect()
     assert refused.hits == 8
-    assert [type(one) for one in seen.all] == [ThingUp] * 9
+    assert [type(one) for one in seen.all] == [BackendAvailable] * 9
     assert clock.pauses == sorted(clock.pauses)
     assert len(clock.pauses) >= 8
     assert clock.pauses[-1] >= LONGEST_PAUSE
@@ -217,7 +217,7 @@ def told(*ends, more=False):
     return act
 
 
-def test_ends_are_told_once_each_also_after_the_engine_s_clock_was_set_back(seen):
+def test_each_end_is_reported_once_even_if_the_engine_s_clock_is_set_back(seen):
     with WireServer() as server:
         server.on("GET", "/version", answer({"ApiVersion": "1.43"}), times=9)
         server.on("GET", "/_ping", answer(b"OK"), times=9)
@@ -233,7 +233,7 @@ def test_ends_are_told_once_each_also_after_the_engine_s_clock_was_set_back(seen
         seen.await_count(5)
 
         watch.stop()
-        engine.forget()
+        engine.disconnect()
         asked = [one.target for one in server.requests("GET", "/events")]
     ends = [one.resource_id for one in seen.all if isinstance(one, ResourceEnded)]
     assert ends == ["a", "b", "c"]
@@ -241,12 +241,12 @@ def test_ends_are_told_once_each_also_after_the_engine_s_clock_was_set_back(seen
 
 
 @pytest.mark.engine
-def test_an_end_while_the_stream_is_cut_is_told_when_it_is_back(proxy, rig, owner, seen):
+def test_an_end_while_the_stream_is_broken_is_reported_when_it_is_back(proxy, rig, owner, seen):
     backend = rig.open(owner)
     resource = backend.start(Orders(rig).make(), Interrupt())
     engine = Engine(EngineAddress(proxy.url))
     watch = Watch(engine, owner, SystemClock(), SystemClock().wall(), seen)
-    seen.await_last(ThingUp)
+    seen.await_last(BackendAvailable)
     while not proxy.under_way("/events"):
         pass
 
@@ -257,15 +257,15 @@ def test_an_end_while_the_stream_is_cut_is_told_when_it_is_back(proxy, rig, owne
 
     assert seen.await_end_of(resource).ending.exit_code == 137
     watch.stop()
-    engine.forget()
+    engine.disconnect()
     backend.close()
-    assert not any(isinstance(one, ThingDown) for one in seen.all)
+    assert not any(isinstance(one, BackendUnavailable) for one in seen.all)
 
 
 @pytest.mark.engine
-def test_a_stream_that_a_proxy_would_end_with_its_connection_is_cut_by_a_stop(proxy, rig, owner, seen):
+def test_a_stream_that_a_proxy_would_end_with_its_connection_is_ended_by_a_stop(proxy, rig, owner, seen):
     engine, backend = Engine(EngineAddress(proxy.url)), rig.open(owner)
-    watch = Watch(engine, owner, SystemClock(), 0.0, seen, quiet_seconds=2 * PATIENCE)
+    watch = Watch(engine, owner, SystemClock(), 0.0, seen, silence_seconds=2 * PATIENCE)
     resource = backend.start(Orders(rig).make(), Interrupt())
     backend.remove(resource, force=True, interrupt=Interrupt())
     seen.await_end_of(resource)
@@ -275,5 +275,5 @@ def test_a_stream_that_a_proxy_would_end_with_its_connection_is_cut_by_a_stop(pr
     stopping.join(PATIENCE)
 
     assert not stopping.is_alive()
-    engine.forget()
+    engine.disconnect()
     backend.close()

@@ -27,16 +27,18 @@ def backend(rig):
 
 @pytest.fixture
 def quick(rig):
-    """A backend without patience."""
-    backend = rig.open(deadlines=QUICK)
+    """A backend with short timeouts."""
+    backend = rig.open(timings=QUICK)
     yield backend
     backend.close()
 
 
 @pytest.fixture
 def said():
-    """What was logged, each with its level."""
+    """The lines logged during the test, each with its level."""
     lines = []
+    logger.enable("runscaler")
     sink = logger.add(lambda line: lines.append(str(line)), level="DEBUG", format="{level} {message} {extra}")
     yield lines
     logger.remove(sink)
+    logger.disable("runscaler")

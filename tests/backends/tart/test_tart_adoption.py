@@ -14,7 +14,7 @@ from runscaler.backends.base import ResourceState
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import THEIRS
 from runscaler.testing.backend_rig import Observed
-from runscaler.testing.fake_tart_home import Rule, runner_script
+from runscaler.testing.fake_tart_host import Rule, runner_script
 
 TESTS = Path(__file__).parents[2]
 WAITS = 'while [ ! -e "$HOME/go" ]; do sleep 0.05; done; exit 3'
@@ -22,13 +22,13 @@ WAITS = 'while [ ! -e "$HOME/go" ]; do sleep 0.05; done; exit 3'
 
 @pytest.fixture
 def daemon(rig):
-    """A function that has a daemon do something, in a process that it answers and that can be killed."""
+    """A function that runs a daemon in a process of its own, which it returns so that it can be killed."""
     running = []
 
-    def run(deed="start"):
+    def run(action="start"):
         rig.tart.add_image(IMAGE, runner_script(WAITS))
         process = subprocess.Popen(
-            [sys.executable, str(TESTS / "support" / "tart_daemon.py"), str(rig.state_dir), IMAGE, deed],
+            [sys.executable, str(TESTS / "support" / "tart_daemon.py"), str(rig.state_dir), IMAGE, action],
             env={**rig.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"},
             stdout=subprocess.PIPE,
         )
@@ -48,7 +48,7 @@ def killed(process):
 
 
 def cleared(backend):
-    """What the next daemon finds, and removes as its actors would."""
+    """What the next daemon lists, and then removes as its actors would."""
     found = backend.inventory()
     for resource in found:
         backend.remove(resource, force=True, interrupt=Interrupt())
@@ -77,7 +77,7 @@ STEPS = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_nothing_stays_of_a_daemon_killed_in_any_step(rig, daemon, successor, step):
+def test_nothing_is_left_of_a_daemon_killed_in_any_step(rig, daemon, successor, step):
     """T36"""
     rule, command = STEPS[step]
     rig.tart.rules(rule)
@@ -85,20 +85,23 @@ def test_nothing_stays_of_a_daemon_killed_in_any_step(rig, daemon, successor, st
     rig.called(command)
 
     killed(process)
-    if command == "clone":  # it lives on, and its VM may come late
+    if command == "clone":  # it survives, and may make its VM later
         wait_until(lambda: all(call.end for call in rig.tart.calls("clone")))
     rig.tart.rules()
 
     found = cleared(successor)
-    assert successor.warm_ones() == []
+    assert successor.warm_resources() == []
     assert all(resource.owner == OWNER for resource in found)
     assert all(resource.state is ResourceState.ENDED for resource in found)
     wait_until(lambda: not [left for left in rig.leftovers() if "process" not in left])
     wait_until(lambda: rig.tart.running_vms() == [])
+    wait_until(
+        lambda: successor.place_holders() == ""
+    )  # a process that exits has no name before its locks go
     assert [successor.claim_place(2).vm_slot for _ in range(2)] == [0, 1]
 
 
-def test_a_clone_that_outlives_its_daemon_is_ended_with_all_it_made(rig, daemon, successor):
+def test_a_clone_that_outlives_its_daemon_is_ended_and_its_vm_removed(rig, daemon, successor):
     """T36"""
     rig.tart.rules(Rule("clone", do="hang"))
     process = daemon()
@@ -111,7 +114,7 @@ def test_a_clone_that_outlives_its_daemon_is_ended_with_all_it_made(rig, daemon,
     assert (rig.leftovers(), rig.intents()) == ([], [])
 
 
-def test_an_intent_whose_vm_never_came_is_dropped(rig, daemon, quick):
+def test_an_intent_without_a_vm_is_deleted(rig, daemon, quick):
     """T36: it was written before the clone."""
     rig.tart.rules(Rule("clone", do="hang"))
     process = daemon()
@@ -120,12 +123,12 @@ def test_an_intent_whose_vm_never_came_is_dropped(rig, daemon, quick):
     os.kill(clone.pid, signal.SIGKILL)
     assert len(rig.intents()) == 1
 
-    wait_until(lambda: quick.inventory() == [])  # a killed clone is there for a moment longer
+    wait_until(lambda: quick.inventory() == [])  # a killed clone takes a moment to disappear
 
     assert rig.intents() == []
 
 
-def test_a_job_goes_on_past_the_death_of_its_daemon(rig, daemon, successor):
+def test_a_job_survives_the_death_of_its_daemon(rig, daemon, successor):
     """T36"""
     process = daemon()
     assert process.stdout.readline() == b'"done"\n'
@@ -143,7 +146,7 @@ def test_a_job_goes_on_past_the_death_of_its_daemon(rig, daemon, successor):
     assert rig.leftovers() == []
 
 
-def test_a_runner_that_ended_while_no_daemon_lived_is_found_ended_with_its_code(rig, daemon, successor):
+def test_a_runner_that_ended_while_no_daemon_ran_is_listed_with_its_exit_code(rig, daemon, successor):
     process = daemon()
     process.stdout.readline()
     killed(process)
@@ -157,7 +160,7 @@ def test_a_runner_that_ended_while_no_daemon_lived_is_found_ended_with_its_code(
 
 
 def test_an_adopted_vm_that_dies_is_reported(rig, daemon, successor):
-    """T26, of another process's child."""
+    """T26, for a child of another process."""
     process = daemon()
     process.stdout.readline()
     killed(process)
@@ -170,7 +173,7 @@ def test_an_adopted_vm_that_dies_is_reported(rig, daemon, successor):
     observed.stop()
 
 
-def test_a_vm_that_lost_all_its_files_while_no_daemon_lived_is_ended(rig, daemon, successor):
+def test_a_vm_that_lost_all_its_files_while_no_daemon_ran_is_ended(rig, daemon, successor):
     """T40: its process holds the VM slot as long as it lives."""
     process = daemon()
     process.stdout.readline()
@@ -185,21 +188,21 @@ def test_a_vm_that_lost_all_its_files_while_no_daemon_lived_is_ended(rig, daemon
     assert successor.claim_place(2).vm_slot == 0
 
 
-def test_a_waiting_vm_outlives_its_daemon(rig, daemon, successor):
-    """T36: in the pool."""
+def test_a_warm_vm_survives_the_death_of_its_daemon(rig, daemon, successor):
+    """T36, in the warm pool."""
     process = daemon("warm")
     process.stdout.readline()
     killed(process)
 
-    (warm,) = successor.warm_ones()
+    (warm,) = successor.warm_resources()
 
     assert successor.inventory() == []
     assert warm.place.vm_slot == 0
-    successor.cool(warm, Interrupt())
+    successor.remove_warm(warm, Interrupt())
     assert rig.leftovers() == []
 
 
-def test_after_a_restart_of_the_host_everything_has_ended_and_goes(rig, backend, successor):
+def test_after_a_reboot_of_the_host_everything_has_ended_and_is_removed(rig, backend, successor):
     """T38"""
     resources = [backend.start(order_of(rig), Interrupt()), backend.start(order_of(rig), Interrupt())]
     backend.close()
@@ -214,13 +217,13 @@ def test_after_a_restart_of_the_host_everything_has_ended_and_goes(rig, backend,
     assert successor.start(order_of(rig), Interrupt()).place.vm_slot == 0
 
 
-def test_a_waiting_vm_of_before_a_restart_of_the_host_goes(rig, backend, successor):
+def test_after_a_reboot_of_the_host_warm_vms_are_removed(rig, backend, successor):
     """T38"""
-    backend.warm(rig.settings(), backend.claim_place(2), Interrupt())
+    backend.make_warm(rig.settings(), backend.claim_place(2), Interrupt())
     backend.close()
     rig.tart.reboot()
 
-    assert successor.warm_ones() == []
+    assert successor.warm_resources() == []
     assert rig.leftovers() == []
 
 
@@ -232,12 +235,12 @@ def test_vms_with_names_like_ours_and_no_record_are_left_alone(rig, backend):
         rig.tart.call("clone", IMAGE, name, check=True)
 
     assert backend.inventory() == []
-    assert backend.warm_ones() == []
+    assert backend.warm_resources() == []
     assert rig.tart.vms() == names
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"owner": 3}', "\x00"])
-def test_a_record_that_cannot_be_read_makes_a_vm_nobodys(rig, backend, content):
+def test_a_vm_with_an_unreadable_record_is_left_alone(rig, backend, content):
     """T31"""
     rig.tart.add_image(IMAGE)
     rig.tart.call("clone", IMAGE, "runner-0000dead", check=True)
@@ -255,7 +258,7 @@ def test_a_vm_is_found_without_the_state_directory(rig, backend, successor):
     assert [listed.id for listed in successor.inventory()] == [resource.id]
 
 
-def test_a_vm_in_a_home_that_no_set_uses_any_more_is_found(rig, backend):
+def test_a_vm_in_a_home_that_no_scale_set_uses_any_more_is_found(rig, backend):
     home = rig.tart.folder / "old-home"
     rig.tart.add_image(IMAGE, home=home)
     resource = backend.start(order_of(rig, settings=tart_settings(home=str(home))), Interrupt())
@@ -268,7 +271,7 @@ def test_a_vm_in_a_home_that_no_set_uses_any_more_is_found(rig, backend):
     successor.close()
 
 
-def test_what_another_owner_makes_is_never_listed(rig, backend):
+def test_vms_of_another_owner_are_never_listed(rig, backend):
     theirs = rig.open(THEIRS)
     theirs.start(order_of(rig), Interrupt())
 

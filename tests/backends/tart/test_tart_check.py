@@ -3,32 +3,32 @@ from __future__ import annotations
 import pytest
 from support.tart import IMAGE, Reports, tart_settings
 
-from runscaler.backends.base import BackendContext, ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendContext, BackendUnavailable
 from runscaler.backends.tart import TartBackend
 from runscaler.backends.tart.check import can_run_macos
-from runscaler.backends.tart.versions import TartVersion
+from runscaler.backends.tart.version import TartVersion
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendError
 from runscaler.findings import Level
 from runscaler.interrupt import Interrupt
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 
 
 def found(backend, settings, level=Level.ERROR):
     return [finding for finding in backend.check(settings) if finding.level is level]
 
 
-def test_a_usable_tart_is_named_with_its_home(rig, backend):
+def test_a_usable_tart_is_reported_with_its_home(rig, backend):
     texts = [finding.message for finding in found(backend, rig.settings(), Level.OK)]
 
     assert texts[0] == f"tart 2.32.1+fake in {rig.tart.home}"
 
 
-def test_a_fake_is_said_to_be_one(rig, backend):
+def test_a_fake_tart_is_reported_as_such(rig, backend):
     assert "fake" in found(backend, rig.settings(), Level.WARNING)[0].message
 
 
-def test_a_tart_that_is_not_there_is_an_error_that_says_how_to_install_it(rig, backend):
+def test_a_missing_tart_is_an_error_that_says_how_to_install_it(rig, backend):
     """T1"""
     rig.environ["PATH"] = "/usr/bin:/bin"
 
@@ -56,26 +56,26 @@ def test_a_tart_that_is_killed_is_an_error(rig, backend):
     assert "ended by signal 9" in error.message
 
 
-def test_a_tart_that_vanishes_and_comes_back_is_reported(rig, quick):
+def test_a_tart_that_vanishes_and_returns_is_reported(rig, quick):
     """T1"""
     settings, here = rig.settings(), rig.environ["PATH"]
     reports = Reports(quick)
-    assert reports.nth(0) == ThingUp()
+    assert reports.nth(0) == BackendAvailable()
 
     rig.environ["PATH"] = "/usr/bin:/bin"
     down = reports.nth(1)
     rig.environ["PATH"] = here
     up = reports.nth(2)
 
-    assert isinstance(down, ThingDown)
+    assert isinstance(down, BackendUnavailable)
     assert "brew install" in down.fixes[0]
-    assert up == ThingUp()
+    assert up == BackendAvailable()
     assert found(quick, settings) == []
     reports.stop()
 
 
 @pytest.mark.parametrize("version", ["2.28.2", "1.99.9", "2.9"])
-def test_an_old_tart_is_refused_with_both_numbers(rig, backend, version):
+def test_an_old_tart_is_refused_with_both_version_numbers(rig, backend, version):
     """T2"""
     rig.tart.state(version=version)
 
@@ -122,11 +122,11 @@ def test_a_real_tart_on_another_machine_than_a_mac_is_refused(rig, backend):
         ("linux", "#1 SMP PREEMPT_DYNAMIC Debian 6.1.0-1_ARM64", False),
     ],
 )
-def test_a_mac_is_known_by_its_kernel_as_rosetta_gives_it_another_name(system, kernel, can):
+def test_a_mac_is_recognised_by_its_kernel_even_under_rosetta(system, kernel, can):
     assert can_run_macos(system, kernel) is can
 
 
-def test_an_image_that_is_not_there_is_pulled_by_the_start(rig, backend):
+def test_a_missing_remote_image_is_a_warning_that_the_start_pulls_it(rig, backend):
     rig.tart.add_image(IMAGE, cached=False)
 
     assert found(backend, tart_settings()) == []
@@ -134,7 +134,7 @@ def test_an_image_that_is_not_there_is_pulled_by_the_start(rig, backend):
     assert rig.tart.calls("pull") == []
 
 
-def test_a_local_image_that_is_not_there_is_an_error(backend):
+def test_a_missing_local_image_is_an_error(backend):
     (error,) = found(backend, tart_settings("no-such-vm"))
 
     assert "no local VM no-such-vm" in error.message
@@ -152,14 +152,14 @@ def test_a_suspended_image_is_refused(rig, backend):
 
 @pytest.mark.parametrize(("tart", "word"), [({"cpu": 1}, "2 cores"), ({"memory": 1024}, "4096 MB")])
 def test_a_size_below_the_images_minimum_is_an_error(rig, backend, tart, word):
-    """T11, before anything is started."""
+    """T11: before anything is started."""
     (error,) = found(backend, rig.settings(**tart))
 
     assert word in error.message
 
 
-def test_a_network_without_free_addresses_is_a_warning_that_names_dhcp(rig, backend, folder, said):
-    """T37: such a guest is ready and never shows up at GitHub; here is where that can be seen."""
+def test_exhausted_dhcp_leases_are_a_warning(rig, backend, folder, said):
+    """T37: a guest without an address is ready but never appears at GitHub; this is where it shows."""
     lease = "{{\n\tname=x\n\tip_address=192.168.64.{}\n\thw_address=1,2:0:0:0:0:1\n\tlease=0x{:x}\n}}\n"
     now = int(SystemClock().wall())
     leases = [lease.format(number, now + 3600) for number in range(2, 240)]
@@ -183,7 +183,7 @@ def test_a_backend_without_a_state_directory_works_too(rig):
     backend.close()
 
 
-def test_findings_are_about_their_scale_set(rig, backend):
+def test_findings_name_their_scale_set(rig, backend):
     settings = rig.settings()
 
     assert {finding.scale_set for finding in backend.check(settings)} == {settings.name}
@@ -193,7 +193,7 @@ def prepare(backend, settings):
     backend.prepare(settings, lambda *_: None, Interrupt())
 
 
-def test_a_daemon_says_once_that_its_tart_is_a_fake(rig, backend, said):
+def test_a_daemon_warns_once_that_its_tart_is_a_fake(rig, backend, said):
     settings = rig.settings()
 
     prepare(backend, settings)
@@ -202,7 +202,7 @@ def test_a_daemon_says_once_that_its_tart_is_a_fake(rig, backend, said):
     assert len([line for line in said if line.startswith("WARNING this is a fake tart")]) == 1
 
 
-def test_a_daemon_uses_no_tart_that_will_not_do(rig, backend):
+def test_a_daemon_refuses_an_unusable_tart(rig, backend):
     """T2"""
     rig.tart.state(version="2.28.2")
 
@@ -213,7 +213,7 @@ def test_a_daemon_uses_no_tart_that_will_not_do(rig, backend):
 
 
 def test_a_daemon_makes_no_vms_of_a_size_that_the_image_refuses(rig, backend):
-    """T11: no clone is made again and again only to be refused its size."""
+    """T11: instead of cloning again and again only to be refused the size."""
     with pytest.raises(BackendError, match="less than the 2 cores") as caught:
         prepare(backend, rig.settings(cpu=1))
 

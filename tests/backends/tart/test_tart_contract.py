@@ -9,7 +9,7 @@ from runscaler.testing.backend_contract import BackendContract
 class TestTartContract(BackendContract):
     @pytest.fixture
     def rig(self):
-        """Fifty at once are more than a Mac allows; what they promise is the same."""
+        """More than a Mac allows; the guarantees are the same."""
         with short_folder() as folder:
             rig = TartRig(folder, limit=100, max_vms=100)
             yield rig

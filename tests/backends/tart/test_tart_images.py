@@ -9,10 +9,10 @@ from support.tart import IMAGE, order_of, tart_settings, wait_until
 
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.images import cached, fqn, full_name, is_remote
-from runscaler.backends.tart.pulling import CloneHearing, PullHearing
+from runscaler.backends.tart.pull_listener import CloneListener, PullListener
 from runscaler.errors import ImageMissing, Interrupted
 from runscaler.interrupt import Interrupt
-from runscaler.testing.fake_tart_home import NO_NETWORK, VANISHED, Rule
+from runscaler.testing.fake_tart_host import NO_NETWORK, VANISHED, Rule
 
 
 def prepare(backend, settings, told=None, interrupt=None):
@@ -32,7 +32,7 @@ def test_a_missing_image_is_pulled_with_progress(rig, backend):
     assert [done for _, done, _ in told] == sorted(done for _, done, _ in told)
 
 
-def test_an_image_that_is_there_is_not_pulled_again_even_when_the_registry_is_away(rig, backend):
+def test_a_present_image_is_not_pulled_and_needs_no_registry(rig, backend):
     rig.tart.add_image(IMAGE)
     rig.tart.rules(Rule("pull", do="exit", text=NO_NETWORK))
 
@@ -42,7 +42,7 @@ def test_an_image_that_is_there_is_not_pulled_again_even_when_the_registry_is_aw
     assert rig.tart.calls("pull") == []
 
 
-def test_a_name_that_only_begins_like_a_cached_one_is_pulled(rig, backend):
+def test_an_image_whose_name_extends_that_of_a_cached_one_is_pulled(rig, backend):
     rig.tart.add_image("ghcr.io/acme/x:15")
     rig.tart.add_image("ghcr.io/acme/x:1", cached=False)
 
@@ -51,7 +51,7 @@ def test_a_name_that_only_begins_like_a_cached_one_is_pulled(rig, backend):
     assert len(rig.tart.calls("pull")) == 1
 
 
-def test_an_image_that_its_registry_does_not_have_is_told_apart(rig, backend):
+def test_an_image_that_its_registry_does_not_have_has_its_own_error(rig, backend):
     """T3"""
     with pytest.raises(ImageMissing, match="no such image") as caught:
         prepare(backend, tart_settings("ghcr.io/acme/nothing:latest"))
@@ -59,11 +59,11 @@ def test_an_image_that_its_registry_does_not_have_is_told_apart(rig, backend):
     assert "typing mistake" in caught.value.fixes[0]
 
 
-def test_an_image_that_its_registry_denies_is_told_apart(rig, backend):
+def test_an_image_to_which_its_registry_denies_access_has_its_own_error(rig, backend):
     """T3"""
     rig.tart.add_image(IMAGE, cached=False, login=("me", "secret"))
 
-    with pytest.raises(ImageMissing, match="denies it") as caught:
+    with pytest.raises(ImageMissing, match="denies access") as caught:
         prepare(backend, tart_settings())
 
     assert "tart login" in caught.value.fixes[0]
@@ -78,7 +78,7 @@ def test_a_login_in_the_environment_reaches_the_registry(rig, backend):
     assert cached(TartHome(rig.tart.home), IMAGE) is not None
 
 
-def test_a_registry_that_cannot_be_reached_is_told_apart(rig, backend):
+def test_a_registry_that_cannot_be_reached_has_its_own_error(rig, backend):
     """T3"""
     rig.tart.rules(Rule("pull", do="exit", text=NO_NETWORK))
 
@@ -88,12 +88,12 @@ def test_a_registry_that_cannot_be_reached_is_told_apart(rig, backend):
     assert "DNS" in caught.value.fixes[0]
 
 
-def test_a_pull_that_stands_still_is_ended(rig, quick):
+def test_a_pull_without_progress_is_killed(rig, quick):
     """T3"""
     rig.tart.add_image(IMAGE, cached=False)
     rig.tart.rules(Rule("pull", when="during", do="hang"))
 
-    with pytest.raises(ImageMissing, match="stood still for 1s"):
+    with pytest.raises(ImageMissing, match="made no progress for 1s"):
         prepare(quick, tart_settings())
 
     assert rig.tart.calls("pull")[0].code is None
@@ -101,7 +101,7 @@ def test_a_pull_that_stands_still_is_ended(rig, quick):
     prepare(quick, tart_settings())
 
 
-def test_a_pull_that_is_killed_is_told_apart(rig, backend):
+def test_a_pull_that_is_killed_has_its_own_error(rig, backend):
     """T3"""
     rig.tart.add_image(IMAGE, cached=False)
     rig.tart.rules(Rule("pull", when="during", do="kill"))
@@ -110,7 +110,7 @@ def test_a_pull_that_is_killed_is_told_apart(rig, backend):
         prepare(backend, tart_settings())
 
 
-def test_many_who_need_an_image_pull_it_once(rig, backend):
+def test_concurrent_callers_pull_an_image_once(rig, backend):
     """T3"""
     rig.tart.add_image(IMAGE, cached=False)
     with ThreadPoolExecutor(8) as pool:
@@ -119,7 +119,7 @@ def test_many_who_need_an_image_pull_it_once(rig, backend):
     assert len(rig.tart.calls("pull")) == 1
 
 
-def test_a_pull_can_be_cut(rig, backend):
+def test_a_pull_can_be_interrupted(rig, backend):
     rig.tart.add_image(IMAGE, cached=False)
     rig.tart.rules(Rule("pull", when="during", do="hang"))
     interrupt = Interrupt()
@@ -150,61 +150,61 @@ def test_a_pull_that_waits_for_another_says_so(rig, backend):
     assert cached(TartHome(rig.tart.home), IMAGE) is not None
 
 
-def test_a_waiting_pull_goes_on_as_long_as_the_other_one_moves(folder):
+def test_a_waiting_pull_goes_on_while_the_other_one_makes_progress(folder):
     """T4"""
-    hearing = PullHearing(TartHome(folder), 600.0)
-    assert hearing.heard(b"pulling x...\nwaiting for lock...\n") == 600.0
+    listener = PullListener(TartHome(folder), 600.0)
+    assert listener.on_output(b"pulling x...\nwaiting for lock...\n") == 600.0
     making = folder / "tmp" / "7A11" / "disk.img"
     making.parent.mkdir(parents=True)
 
     making.write_bytes(bytes(100_000))
 
-    assert hearing.lapsed() == 600.0
-    assert hearing.lapsed() == 0.0
+    assert listener.on_timeout() == 600.0
+    assert listener.on_timeout() == 0.0
 
 
-def test_a_silent_pull_goes_on_as_long_as_it_moves(folder):
+def test_a_silent_pull_goes_on_while_it_makes_progress(folder):
     """T3: one percent of a large image may take long."""
-    hearing = PullHearing(TartHome(folder), 600.0)
+    listener = PullListener(TartHome(folder), 600.0)
     making = folder / "tmp" / "7A11" / "disk.img"
     making.parent.mkdir(parents=True)
     making.write_bytes(bytes(100_000))
-    assert hearing.heard(b"pulling disk (24.7 GB compressed)...\n3%\n") == 600.0
+    assert listener.on_output(b"pulling disk (24.7 GB compressed)...\n3%\n") == 600.0
 
     making.write_bytes(bytes(200_000))
 
-    assert hearing.lapsed() == 600.0
-    assert hearing.lapsed() == 0.0
+    assert listener.on_timeout() == 600.0
+    assert listener.on_timeout() == 0.0
 
 
-def test_a_pull_that_stands_still_after_its_last_word_has_its_silence_once(folder):
+def test_a_pull_without_progress_after_its_last_output_is_not_extended(folder):
     """T3"""
-    hearing = PullHearing(TartHome(folder), 600.0)
+    listener = PullListener(TartHome(folder), 600.0)
     making = folder / "tmp" / "disk.img"
     making.parent.mkdir()
     making.write_bytes(bytes(100_000))
 
-    assert hearing.heard(b"pulling disk (24.7 GB compressed)...\n3%\n") == 600.0
-    assert hearing.lapsed() == 0.0
+    assert listener.on_output(b"pulling disk (24.7 GB compressed)...\n3%\n") == 600.0
+    assert listener.on_timeout() == 0.0
 
 
-def test_a_clone_has_its_limit_unless_it_pulls(folder):
-    hearing = CloneHearing(TartHome(folder), 600.0, 120.0)
+def test_a_clone_has_a_time_limit_unless_it_pulls(folder):
+    listener = CloneListener(TartHome(folder), 600.0, 120.0)
 
-    assert hearing.heard(b"some note\n") == 120.0
-    assert hearing.heard(b"some note\npulling manifest...\n") == 600.0
+    assert listener.on_output(b"some note\n") == 120.0
+    assert listener.on_output(b"some note\npulling manifest...\n") == 600.0
 
 
-def test_a_clone_that_copies_a_whole_disk_goes_on_as_long_as_it_moves(folder):
-    """T9: it is not the one that hangs."""
-    hearing = CloneHearing(TartHome(folder), 600.0, 120.0)
+def test_a_clone_that_copies_a_whole_disk_goes_on_while_it_makes_progress(folder):
+    """T9: such a clone does not hang."""
+    listener = CloneListener(TartHome(folder), 600.0, 120.0)
     copy = folder / "tmp" / "7A11" / "disk.img"
     copy.parent.mkdir(parents=True)
 
     copy.write_bytes(bytes(100_000))
 
-    assert hearing.lapsed() == 120.0
-    assert hearing.lapsed() == 0.0
+    assert listener.on_timeout() == 120.0
+    assert listener.on_timeout() == 0.0
 
 
 def test_a_local_image_that_vanishes_before_the_clone_is_a_missing_image(rig, backend):
@@ -220,12 +220,12 @@ def test_a_local_image_that_vanishes_before_the_clone_is_a_missing_image(rig, ba
 
 
 @pytest.mark.parametrize("answer", ["garbage", "", "[", "{}", '[{"Name": 7}, 3, {"New": {}}]'])
-def test_a_list_that_cannot_be_read_is_replaced_by_a_look_at_the_disk(rig, backend, answer):
+def test_an_unreadable_list_is_replaced_by_a_look_at_the_disk(rig, backend, answer):
     """T31"""
     rig.tart.add_image(IMAGE)
     rig.tart.rules(Rule("list", do="exit", code=0, text=answer, stream="stdout"))
 
-    if answer.startswith("[{"):  # readable, and without our image
+    if answer.startswith("[{"):  # readable, but without our image
         prepare(backend, tart_settings())
         assert len(rig.tart.calls("pull")) == 1
     else:
@@ -233,7 +233,7 @@ def test_a_list_that_cannot_be_read_is_replaced_by_a_look_at_the_disk(rig, backe
         assert rig.tart.calls("pull") == []
 
 
-def test_a_list_that_fails_since_a_vm_vanished_is_asked_again(rig, backend):
+def test_a_list_that_fails_because_another_vm_vanished_is_retried(rig, backend):
     """T6"""
     rig.tart.add_image(IMAGE)
     rig.tart.rules(Rule("list", do="exit", text=VANISHED, times=2))
@@ -264,7 +264,7 @@ def test_an_image_that_is_pruned_just_before_its_clone_is_pulled_by_it(rig, back
     assert [listed.id for listed in backend.inventory()] == [resource.id]
 
 
-def test_images_are_found_on_disk_under_all_their_names(rig):
+def test_images_are_found_on_disk_by_all_their_names(rig):
     home = TartHome(rig.tart.home)
     digest = rig.tart.add_image("localhost:5000/acme/x:7")
 

@@ -9,11 +9,11 @@ import psutil
 import pytest
 from support.tart import IMAGE, order_of, tart_settings, wait_until
 
-from runscaler.backends.tart.cli import TartHangs
+from runscaler.backends.tart.cli import TartTimedOut
 from runscaler.config.secrets import Secret
 from runscaler.errors import Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
-from runscaler.testing.fake_tart_home import Rule, runner_script
+from runscaler.testing.fake_tart_host import Rule, runner_script
 
 INJECTION = "ACTIONS_RUNNER_INPUT_JITCONFIG"
 
@@ -23,7 +23,7 @@ def secret_of(order):
 
 
 def burns(rig, backend, order, match=None):
-    """The start fails, and nothing of the VM is left."""
+    """Asserts that the start fails and leaves nothing of the VM."""
     with pytest.raises(StartFailed, match=match) as caught:
         backend.start(order, Interrupt())
     assert rig.leftovers() == []
@@ -31,7 +31,7 @@ def burns(rig, backend, order, match=None):
     return caught.value
 
 
-def test_the_runner_gets_its_configuration_in_its_environment(rig, backend):
+def test_the_runner_gets_its_jit_configuration_in_its_environment(rig, backend):
     order = order_of(rig, f'printf %s "${INJECTION}" >"$HOME/seen"; exec sleep 600')
 
     resource = backend.start(order, Interrupt())
@@ -40,8 +40,8 @@ def test_the_runner_gets_its_configuration_in_its_environment(rig, backend):
     wait_until(lambda: seen.exists() and seen.read_text() == secret_of(order))
 
 
-def test_the_configuration_travels_on_standard_input_alone(rig, backend, said):
-    """No argument of any process, no file, no log line holds it, while it runs and after a failure."""
+def test_the_jit_configuration_is_passed_on_standard_input_only(rig, backend, said):
+    """No argument of any process, no file and no log line contains it, neither during nor after the start."""
     order, arguments = order_of(rig), []
     watching = threading.Event()
 
@@ -82,7 +82,7 @@ def test_nothing_is_registered_before_the_guest_answers(rig, backend):
     assert asked == []
 
 
-def test_an_injection_that_hangs_burns_the_vm(rig, quick):
+def test_a_vm_whose_injection_hangs_is_removed(rig, quick):
     """T20"""
     rig.tart.rules(Rule("exec", do="hang", contains=INJECTION))
 
@@ -90,7 +90,7 @@ def test_an_injection_that_hangs_burns_the_vm(rig, quick):
 
 
 @pytest.mark.parametrize("when", ["before", "during", "after"])
-def test_a_connection_lost_in_the_injection_burns_the_vm(rig, backend, when):
+def test_a_vm_whose_connection_is_lost_during_the_injection_is_removed(rig, backend, when):
     """T21: before the guest has the command, while it runs, and when the runner has started."""
     rig.tart.rules(Rule("exec", when=when, do="kill", contains=INJECTION))
 
@@ -101,7 +101,7 @@ def test_a_connection_lost_in_the_injection_burns_the_vm(rig, backend, when):
     assert rig.tart.vms() == [resource.id]
 
 
-def test_an_exec_that_tart_refuses_burns_the_vm(rig, backend):
+def test_a_vm_whose_injection_tart_refuses_is_removed(rig, backend):
     """T21"""
     text = "Error: unavailable (14): Transport became inactive"
     rig.tart.rules(Rule("exec", do="exit", text=text, contains=INJECTION))
@@ -109,7 +109,7 @@ def test_an_exec_that_tart_refuses_burns_the_vm(rig, backend):
     burns(rig, backend, order_of(rig), match="unavailable")
 
 
-def test_a_vm_that_ends_in_the_injection_burns(rig, backend):
+def test_a_vm_that_ends_during_the_injection_is_removed(rig, backend):
     """T21"""
     order = order_of(rig)
     rig.tart.rules(Rule("exec", when="during", do="delay", seconds=600, contains=INJECTION))
@@ -126,7 +126,7 @@ def test_a_vm_that_ends_in_the_injection_burns(rig, backend):
     assert rig.leftovers() == []
 
 
-def test_an_interrupt_in_the_injection_leaves_nothing(rig, backend):
+def test_an_interrupt_during_the_injection_leaves_nothing(rig, backend):
     rig.tart.rules(Rule("exec", do="hang", contains=INJECTION))
     interrupt = Interrupt()
     with ThreadPoolExecutor(1) as pool:
@@ -139,14 +139,14 @@ def test_an_interrupt_in_the_injection_leaves_nothing(rig, backend):
     assert rig.leftovers() == []
 
 
-def test_an_image_without_the_runner_is_told_apart(rig, backend):
+def test_an_image_without_the_runner_has_its_own_error(rig, backend):
     """T22"""
     error = burns(rig, backend, order_of(rig, runner_dir="/Users/admin/nowhere"), match="no runner at")
 
     assert "runner-dir" in error.fixes[0]
 
 
-def test_an_empty_configuration_is_told_apart(rig, backend):
+def test_an_empty_jit_configuration_has_its_own_error(rig, backend):
     """T22"""
     order = order_of(rig)
     empty = replace(order.jit(), encoded=Secret(""))
@@ -154,8 +154,8 @@ def test_an_empty_configuration_is_told_apart(rig, backend):
     burns(rig, backend, replace(order, jit=lambda: empty), match="no JIT configuration on standard input")
 
 
-def test_a_guest_that_cannot_be_written_to_is_told_apart(rig, backend):
-    """T22, and T8 in the guest."""
+def test_a_guest_without_disk_space_has_its_own_error(rig, backend):
+    """T22, and T8 for the guest's disk."""
     rig.tart.add_image(IMAGE, {**runner_script("exec sleep 600"), ".runscaler": "in the way"})
 
     error = burns(rig, backend, order_of(rig, settings=tart_settings()))
@@ -170,16 +170,16 @@ def test_a_job_that_keeps_the_runners_output_open_does_not_hold_up_the_start(rig
     assert [listed.id for listed in backend.inventory()] == [resource.id]
 
 
-def test_a_command_whose_child_keeps_its_output_open_runs_into_the_deadline(rig, backend):
+def test_a_command_whose_child_keeps_its_output_open_runs_into_the_timeout(rig, backend):
     """T24"""
     resource = backend.start(order_of(rig), Interrupt())
     tart = backend._host.tart_of(rig.settings())
 
-    with pytest.raises(TartHangs):
+    with pytest.raises(TartTimedOut):
         tart.call("exec", resource.id, "/bin/sh", "-c", "sleep 600 &", seconds=0.5)
 
 
-def test_a_job_is_seen_in_the_guest_that_runs_it(rig, backend):
+def test_a_job_is_noticed_in_its_guest(rig, backend):
     busy = backend.start(order_of(rig, "bin/Runner.Worker & exec sleep 600"), Interrupt())
     idle = backend.start(order_of(rig), Interrupt())
 
@@ -187,7 +187,7 @@ def test_a_job_is_seen_in_the_guest_that_runs_it(rig, backend):
     assert backend.runs_a_job(idle, Interrupt()) is False
 
 
-def test_a_guest_that_does_not_answer_cannot_tell_of_jobs(rig, quick):
+def test_whether_a_guest_that_does_not_answer_runs_a_job_is_unknown(rig, quick):
     resource = quick.start(order_of(rig), Interrupt())
     rig.tart.freeze_guest(resource.id)
 

@@ -10,7 +10,7 @@ from support.tart import IMAGE, order_of
 from runscaler.backends.base import ResourceState
 from runscaler.errors import BackendError
 from runscaler.interrupt import Interrupt
-from runscaler.testing.fake_tart_home import Rule
+from runscaler.testing.fake_tart_host import Rule
 
 NOT_PERMITTED = "Error: “nvram.bin” couldn’t be removed: Operation not permitted"
 
@@ -19,7 +19,7 @@ def remove(backend, resource):
     backend.remove(resource, force=True, interrupt=Interrupt())
 
 
-def test_a_vm_is_asked_before_it_is_killed(rig, backend):
+def test_a_vm_gets_sigint_before_sigkill(rig, backend):
     resource = backend.start(order_of(rig), Interrupt())
 
     remove(backend, resource)
@@ -39,9 +39,9 @@ def test_a_vm_that_ignores_sigint_is_killed(rig, quick):
     assert rig.leftovers() == []
 
 
-def test_a_deletion_that_is_refused_ten_times_is_tried_until_it_succeeds(rig, backend):
+def test_a_delete_that_is_refused_ten_times_is_retried_until_it_succeeds(rig, backend):
     """T29"""
-    backend = rig.open(deadlines=replace(backend._deadlines, delete_again=0.01))
+    backend = rig.open(timings=replace(backend._timings, delete_retry=0.01))
     resource = backend.start(order_of(rig), Interrupt())
     rig.tart.rules(Rule("delete", do="exit", text=NOT_PERMITTED, times=10))
 
@@ -52,7 +52,7 @@ def test_a_deletion_that_is_refused_ten_times_is_tried_until_it_succeeds(rig, ba
     backend.close()
 
 
-def test_a_deletion_that_hangs_is_killed_and_repeated(rig, quick):
+def test_a_delete_that_hangs_is_killed_and_retried(rig, quick):
     """T29"""
     resource = quick.start(order_of(rig), Interrupt())
     rig.tart.rules(Rule("delete", do="hang", times=1))
@@ -63,7 +63,7 @@ def test_a_deletion_that_hangs_is_killed_and_repeated(rig, quick):
     assert rig.leftovers() == []
 
 
-def test_a_deletion_that_calls_the_vm_running_is_repeated(rig, quick):
+def test_a_delete_that_calls_the_vm_running_is_retried(rig, quick):
     """T29"""
     resource = quick.start(order_of(rig), Interrupt())
     rig.tart.rules(Rule("delete", do="exit", text=f'VM "{resource.id}" is running', times=3))
@@ -74,7 +74,7 @@ def test_a_deletion_that_calls_the_vm_running_is_repeated(rig, quick):
     assert rig.leftovers() == []
 
 
-def test_a_vm_that_somebody_starts_again_is_killed(rig, quick):
+def test_a_vm_that_somebody_restarts_during_its_removal_is_killed(rig, quick):
     """T29"""
     resource = quick.start(order_of(rig), Interrupt())
     rig.wrap(
@@ -87,7 +87,7 @@ def test_a_vm_that_somebody_starts_again_is_killed(rig, quick):
     assert rig.leftovers() == []
 
 
-def test_a_deletion_that_never_succeeds_is_an_error_and_is_not_forgotten(rig, quick):
+def test_a_vm_that_cannot_be_deleted_is_an_error_and_stays_listed(rig, quick):
     """T29"""
     resource = quick.start(order_of(rig), Interrupt())
     rig.tart.rules(Rule("delete", do="exit", text=NOT_PERMITTED))
@@ -102,7 +102,7 @@ def test_a_deletion_that_never_succeeds_is_an_error_and_is_not_forgotten(rig, qu
     assert rig.leftovers() == []
 
 
-def test_the_place_of_a_vm_that_cannot_be_deleted_is_given_once(rig, quick):
+def test_the_slot_of_a_vm_that_cannot_be_deleted_is_claimed_once(rig, quick):
     """T29"""
     resource = quick.start(order_of(rig), Interrupt())
     rig.tart.rules(Rule("delete", do="exit", text=NOT_PERMITTED))
@@ -115,7 +115,7 @@ def test_the_place_of_a_vm_that_cannot_be_deleted_is_given_once(rig, quick):
 
 
 @pytest.mark.parametrize("adopted", [False, True], ids=["child", "adopted"])
-def test_a_directory_without_its_configuration_goes_if_it_is_ours(rig, backend, adopted):
+def test_a_directory_without_config_json_is_removed_if_it_is_ours(rig, backend, adopted):
     """T30"""
     resource = backend.start(order_of(rig), Interrupt())
     (rig.tart.vm_path(resource.id) / "config.json").unlink()
@@ -127,7 +127,7 @@ def test_a_directory_without_its_configuration_goes_if_it_is_ours(rig, backend, 
     remover.close()
 
 
-def test_a_directory_without_its_configuration_stays_if_it_is_not_ours(rig, backend):
+def test_a_directory_without_config_json_stays_if_it_is_not_ours(rig, backend):
     """T30"""
     foreign = rig.tart.vm_path("runner-0000dead")
     foreign.mkdir(parents=True)
@@ -141,7 +141,7 @@ def test_a_directory_without_its_configuration_stays_if_it_is_not_ours(rig, back
 
 
 @pytest.mark.parametrize("name", ["../../etc", "sequoia-base", "runner-0a1b2c3d4", "pool-x"])
-def test_only_names_that_we_give_are_ever_touched(rig, backend, name):
+def test_only_vms_with_names_of_our_making_are_removed(rig, backend, name):
     rig.tart.add_image(IMAGE)
     rig.tart.call("clone", IMAGE, "sequoia-base", check=True)
     resource = backend.start(order_of(rig), Interrupt())
@@ -151,21 +151,21 @@ def test_only_names_that_we_give_are_ever_touched(rig, backend, name):
     assert sorted(rig.tart.vms()) == sorted(["sequoia-base", resource.id])
 
 
-def test_what_a_failed_start_could_not_remove_is_listed_and_removed_later(rig, quick, said):
+def test_a_vm_that_a_failed_start_could_not_remove_is_listed_and_removed_later(rig, quick, said):
     rig.tart.rules(Rule("exec", do="exit", text="no"), Rule("delete", do="exit", text=NOT_PERMITTED))
     with pytest.raises(BackendError):
         quick.start(order_of(rig), Interrupt())
 
     (left,) = quick.inventory()
     assert left.state is ResourceState.ENDED
-    assert any("what the failed start left stays" in line for line in said)
+    assert any("cannot be removed yet" in line for line in said)
     rig.tart.rules()
     quick.remove(left, force=False, interrupt=Interrupt())
     assert rig.leftovers() == []
 
 
 def test_a_vm_of_another_user_is_stopped_by_command(rig, backend, monkeypatch):
-    """Where the process may not be signalled."""
+    """Because its process must not be signalled."""
     resource = backend.start(order_of(rig), Interrupt())
     pids, kill = {process.pid for process in rig.tart.runs(resource.id)}, os.kill
 

@@ -1,0 +1,53 @@
+"""A transport that keeps to GitHub's rate limits: a host that asked for a pause gets it from every caller."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runscaler.errors import RateLimited
+from runscaler.github.error_replies import exception_in, server_time
+from runscaler.github.rate_limits import RateLimits, is_primary, requested_pause
+from runscaler.units import format_duration
+
+if TYPE_CHECKING:
+    from runscaler.clock import Clock
+    from runscaler.github.transport import Transport
+    from runscaler.github.wire import Reply, Request
+    from runscaler.interrupt import Interrupt
+
+
+class RateLimitedTransport:
+    """One for each credential, shared by all its scale sets. Thread-safe."""
+
+    def __init__(self, transport: Transport, clock: Clock) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._limits = RateLimits(clock)
+
+    def send(self, request: Request, interrupt: Interrupt, seconds: float | None = None) -> Reply:
+        """As `Transport.send`, but a reply that asks for a pause raises `RateLimited`. Until that is over,
+        requests to its host raise the same and are not sent."""
+        self._limits.check(request)
+        reply = self._transport.send(request, interrupt, seconds)
+        pause = requested_pause(
+            reply.status,
+            reply.headers,
+            reply.text,
+            now=server_time(reply) or self._clock.wall(),
+            in_a_row=self._limits.in_a_row(request),
+        )
+        if pause is None:
+            self._limits.passed(request)
+            return reply
+        self._limits.limited(request, pause, primary=is_primary(reply.headers))
+        raise _rate_limited(request, reply, pause)
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+def _rate_limited(request: Request, reply: Reply, pause: float) -> RateLimited:
+    why = exception_in(reply)[1] or "rate limit"
+    seconds = format_duration(round(pause))
+    line = f"could not {request.what}: {request.host} asks for a pause of {seconds} ({why})"
+    return RateLimited(line, retry_after=pause, status=reply.status, request_id=reply.request_id)

@@ -1,0 +1,46 @@
+"""Which certificates are trusted."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import certifi
+
+from runscaler.errors import HostError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables that replace certifi's roots. OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR."""
+
+
+def tls_context(ca: str = "", environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
+    """A context that verifies certificates, with the roots of the system, of certifi and of the file `ca`.
+
+    Raises `HostError` for a file that cannot be read.
+    """
+    context = ssl.create_default_context()
+    bundle = next((environ[name] for name in BUNDLES if environ.get(name)), certifi.where())
+    _load(context, Path(bundle))
+    if ca:
+        _load(context, Path(ca))
+    return context
+
+
+def _load(context: ssl.SSLContext, path: Path) -> None:
+    try:
+        if path.is_dir():
+            context.load_verify_locations(capath=path)
+        else:
+            context.load_verify_locations(cafile=path)
+    except OSError as error:
+        no_pem = isinstance(error, ssl.SSLError)
+        why = "it holds no certificate in PEM form" if no_pem else error.strerror
+        raise HostError(
+            f"cannot read the CA certificates in {path}: {why}",
+            fixes=("ca must name a readable PEM file with the certificates to trust",),
+        ) from error

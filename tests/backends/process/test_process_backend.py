@@ -1,0 +1,441 @@
+"""What the process backend guarantees beyond the contract."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from support.disk import full_disk
+from support.processes import in_shell, process_settings
+
+from runscaler.backends.base import BackendContext, ResourceState
+from runscaler.backends.process import ProcessBackend
+from runscaler.backends.process.launch import environment, populate
+from runscaler.backends.process.runner_directory import RunnerDirectory
+from runscaler.clock import SystemClock
+from runscaler.errors import BackendError, Interrupted, StartFailed
+from runscaler.interrupt import Interrupt
+from runscaler.testing.backend_contract import OURS, PATIENCE, Observed, Orders
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def rig(process_rig):
+    return process_rig
+
+
+@pytest.fixture
+def backend(rig):
+    backend = rig.open(OURS)
+    yield backend
+    for resource in backend.inventory():
+        backend.remove(resource, force=True, interrupt=Interrupt())
+    backend.close()
+
+
+@pytest.fixture
+def start(rig, backend):
+    """A function that starts a runner whose command is a shell script."""
+
+    def start(script="exec sleep 600", **settings):
+        made = Orders(rig).make()
+        chosen = process_settings(in_shell(script), **settings)
+        return backend.start(replace(made, settings=chosen), Interrupt())
+
+    return start
+
+
+def remove(backend, resource, *, force=True):
+    backend.remove(resource, force=force, interrupt=Interrupt())
+
+
+def marks_of(rig, resource):
+    return json.loads((rig.home(resource) / "marks.json").read_text())
+
+
+def change_marks(rig, resource, **changes):
+    path = rig.home(resource) / "marks.json"
+    path.write_text(json.dumps(marks_of(rig, resource) | changes))
+
+
+def wait_for_output(backend, resource, text: bytes):
+    clock, never = SystemClock(), Interrupt()
+    deadline = clock.monotonic() + PATIENCE
+    while text not in (output := backend.logs(resource, 100_000, Interrupt())):
+        assert clock.monotonic() < deadline, output
+        clock.pause(0.01, never)
+    return output
+
+
+# all processes of a runner
+
+
+def test_processes_that_left_the_process_group_end_with_the_runner(rig, backend, start):
+    resource = start("setsid sleep 600 & (setsid sleep 600 &) ; echo begun; exec sleep 600")
+    wait_for_output(backend, resource, b"begun")
+
+    remove(backend, resource)
+
+    assert rig.processes() == []
+
+
+def test_processes_that_cleared_their_environment_end_with_the_runner(backend, start):
+    resource = start("env -i sleep 600 & echo $!; exec sleep 600")
+    orphan = psutil.Process(int(wait_for_output(backend, resource, b"\n")))
+
+    remove(backend, resource)
+
+    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+
+
+def test_processes_that_an_ended_runner_left_end_with_its_removal(rig, backend, start):
+    observed = Observed(backend)
+    resource = start("(setsid sleep 600 &); env -i sleep 600 & echo $!; exit 3")
+    observed.end_of(resource)
+    orphan = psutil.Process(int(backend.logs(resource, 100, Interrupt())))
+    assert orphan.is_running()
+
+    remove(backend, resource, force=False)
+
+    assert rig.processes() == []
+    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+    observed.stop()
+
+
+def test_the_signal_that_killed_a_runner_is_reported(backend, start):
+    observed = Observed(backend)
+
+    resource = start("kill -9 $$")
+
+    ending = observed.end_of(resource).ending
+    assert (ending.exit_code, ending.signal) == (None, signal.SIGKILL)
+    observed.stop()
+
+
+def test_a_job_is_noticed_by_its_worker_process(backend, start):
+    resource = start("sh -c 'sleep 600; :' /x/bin/Runner.Worker & echo begun; exec sleep 600")
+    wait_for_output(backend, resource, b"begun")
+
+    clock, never = SystemClock(), Interrupt()
+    while not backend.runs_a_job(resource, Interrupt()):  # until the shell has its new command line
+        clock.pause(0.01, never)
+
+
+# adoption
+
+
+def test_a_runner_outlives_a_daemon_that_was_killed(rig, backend):
+    daemon = """
+import sys
+from pathlib import Path
+from support.processes import ProcessRig
+from runscaler.interrupt import Interrupt
+from runscaler.testing.backend_contract import OURS, Orders
+rig = ProcessRig(Path(sys.argv[1]))
+started = rig.open(OURS).start(Orders(rig).make(), Interrupt())
+print(started.id, flush=True)
+sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", daemon, rig.state_dir],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"},
+    ) as killed:
+        name = killed.stdout.readline().decode().strip()
+        killed.kill()
+
+    (adopted,) = backend.inventory()
+    assert (adopted.id, adopted.state) == (name, ResourceState.RUNNING)
+
+    observed = Observed(backend)
+    observed.first()
+    psutil.Process(marks_of(rig, adopted)["pid"]).kill()
+
+    ending = observed.end_of(adopted).ending
+    assert (ending.exit_code, ending.signal) == (None, None)
+    assert ending.at > 0
+    observed.stop()
+
+
+def test_a_process_whose_pid_was_never_recorded_is_found(rig, backend, start):
+    resource = start()
+    pid = marks_of(rig, resource)["pid"]
+    change_marks(rig, resource, pid=0, process_created=0.0)
+
+    (listed,) = rig.open(OURS).inventory()
+
+    assert listed.state is ResourceState.RUNNING
+    assert marks_of(rig, resource)["pid"] == pid
+
+
+def test_a_start_that_never_launched_its_process_has_ended(rig, backend, start):
+    resource = start()
+    rig.destroy(resource)
+    home = RunnerDirectory(rig.home(resource))
+    home.path.mkdir()
+    (home.path / "marks.json").write_text(json.dumps({**_bare_marks(resource)}))
+
+    (listed,) = rig.open(OURS).inventory()
+
+    assert (listed.id, listed.state) == (resource.id, ResourceState.ENDED)
+    assert listed.ending.exit_code is None
+
+
+def _bare_marks(resource):
+    return {
+        "owner": resource.owner,
+        "url": resource.key.url,
+        "group": resource.key.group,
+        "scale_set": resource.key.name,
+        "slot": 0,
+        "runner": resource.runner,
+        "created_at": 1.0,
+    }
+
+
+def test_a_process_that_reused_the_pid_is_left_alone(rig, backend, start):
+    with subprocess.Popen(["sleep", "600"], start_new_session=True) as other:
+        resource = start()
+        rig.destroy(resource)
+        home = rig.home(resource)
+        home.mkdir()
+        marks = _bare_marks(resource) | {"pid": other.pid, "process_created": 1.0}
+        (home / "marks.json").write_text(json.dumps(marks))
+
+        (listed,) = backend.inventory()
+        remove(backend, resource)
+
+        assert listed.state is ResourceState.ENDED
+        assert other.poll() is None
+        other.kill()
+
+
+def test_setting_the_clock_ends_no_runner(rig, backend, start):
+    resource = start()
+    change_marks(rig, resource, process_created=marks_of(rig, resource)["process_created"] - 3600)
+
+    assert backend.inventory()[0].state is ResourceState.RUNNING
+
+
+def test_a_directory_without_marks_is_deleted(rig, backend, start):
+    resource = start()
+    home = rig.home(resource)
+    rig.destroy(resource)
+    home.mkdir()
+    (home / "marks.json").write_text("{")
+
+    assert backend.inventory() == []
+    assert not home.exists()
+
+
+def test_a_runner_that_lost_its_marks_is_not_touched(rig, backend, start):
+    resource = start()
+    marks = (rig.home(resource) / "marks.json").read_text()
+    (rig.home(resource) / "marks.json").write_text("not json")
+
+    assert backend.inventory() == []
+    assert len(rig.processes()) == 1
+
+    (rig.home(resource) / "marks.json").write_text(marks)
+    assert [listed.id for listed in backend.inventory()] == [resource.id]
+
+
+# secrets and environment
+
+
+def test_only_the_runner_gets_the_jit_configuration(rig, backend):
+    order = replace(Orders(rig).make(), settings=process_settings(in_shell("env; exec sleep 600")))
+    encoded = order.jit().encoded.reveal()
+
+    resource = backend.start(order, Interrupt())
+
+    assert encoded.encode() in wait_for_output(backend, resource, encoded.encode())
+    (process,) = rig.processes()
+    assert encoded not in " ".join(process.cmdline())
+    files = [path for path in rig.home(resource).rglob("*") if path.is_file() and path.name != "output.log"]
+    assert [path for path in files if encoded.encode() in path.read_bytes()] == []
+
+
+def test_only_this_user_has_access_to_the_directory(rig, backend, start):
+    resource = start()
+    home = rig.home(resource)
+
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (home, *home.iterdir())}
+
+    assert modes == {home.name: 0o700, "marks.json": 0o600, "output.log": 0o600, "work": 0o700}
+
+
+def test_the_daemons_variables_are_not_inherited():
+    daemon = {"RUNNER_TOKEN": "s3cr3t", "ANY_NAME": "s3cr3t", "PATH": "/bin", "LC_ALL": "C"}
+
+    variables = environment(process_settings(), "owner/runner", daemon)
+
+    assert "s3cr3t" not in variables.values()
+    assert (variables["PATH"], variables["LC_ALL"]) == ("/bin", "C")
+    assert variables["RUNNER_MANUALLY_TRAP_SIG"] == "1"
+    assert variables["ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE"] == "1"
+
+
+def test_proxy_and_ca_of_the_scale_set_reach_the_runner():
+    settings = process_settings(proxy="http://proxy:3128", ca="/etc/ca.pem")
+
+    variables = environment(settings, "owner/runner", {"HTTPS_PROXY": "http://other"})
+
+    assert variables["HTTPS_PROXY"] == variables["http_proxy"] == "http://proxy:3128"
+    assert variables["NODE_EXTRA_CA_CERTS"] == variables["SSL_CERT_FILE"] == "/etc/ca.pem"
+
+
+# the template
+
+
+@pytest.fixture
+def template(tmp_path):
+    """An unpacked runner that was configured by hand."""
+    template = tmp_path / "template"
+    (template / "bin").mkdir(parents=True)
+    (template / "bin" / ".runner").write_text("not at the top, so a file like any other")
+    (template / ".credentials").write_text("s3cr3t")
+    run = template / "run.sh"
+    run.write_text("#!/bin/sh\nls -A . bin\nexec sleep 600\n")
+    run.chmod(0o755)
+    return template
+
+
+def test_a_template_is_copied_without_its_identity_files_and_its_run_sh_runs(rig, backend, template):
+    settings = process_settings(runner_dir=template)
+
+    resource = backend.start(replace(Orders(rig).make(), settings=settings), Interrupt())
+
+    output = wait_for_output(backend, resource, b".runner")
+    assert b"run.sh" in output
+    assert b".credentials" not in output
+    assert [found.level for found in backend.check(settings)] == ["ok"]
+
+
+def test_copying_a_template_can_be_interrupted(tmp_path, template):
+    interrupt = Interrupt()
+    copied = []
+
+    def step():
+        interrupt.wait(0)
+        copied.append(1)
+        interrupt.set()
+
+    with pytest.raises(Interrupted):
+        populate(tmp_path / "work", process_settings(runner_dir=template), step)
+
+    assert copied == [1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            process_settings(runner_dir="/no/such/directory"),
+            "runner-dir /no/such/directory is not a directory",
+        ),
+        (process_settings(runner_dir=Path(__file__).parent), "./run.sh is missing"),
+        (process_settings(__file__), "is missing or cannot be executed"),
+        (process_settings("'unclosed"), "cannot be split into words"),
+    ],
+)
+def test_unusable_settings_are_reported_and_cannot_start(rig, backend, settings, said):
+    (finding,) = backend.check(settings)
+    assert finding.level == "error"
+    assert said in finding.message
+    assert finding.fixes
+
+    with pytest.raises(StartFailed):
+        backend.start(replace(Orders(rig).make(), settings=settings), Interrupt())
+    assert rig.leftovers() == []
+
+
+# directories
+
+
+def test_directories_that_a_job_made_unwritable_are_removed(rig, backend, start):
+    resource = start("mkdir -p go/mod; touch go/mod/file; chmod 0500 go/mod go; echo begun; exec sleep 600")
+    wait_for_output(backend, resource, b"begun")
+
+    remove(backend, resource)
+
+    assert rig.leftovers() == []
+
+
+def test_on_a_full_disk_an_ended_runner_is_reported_and_can_be_removed(rig, backend, start):
+    lives, ends = start(), start()
+    change_marks(rig, lives, pid=0)
+    with full_disk():
+        observed = Observed(backend)
+        observed.first()
+        psutil.Process(marks_of(rig, ends)["pid"]).kill()
+        ended = observed.end_of(ends)
+        observed.stop()
+        listed = {each.id: each for each in backend.inventory()}
+        remove(backend, ends, force=False)
+
+    assert ended.ending.signal == signal.SIGKILL
+    assert listed[ends.id].ending.signal == signal.SIGKILL
+    assert listed[lives.id].state is ResourceState.RUNNING
+    assert not rig.home(ends).exists()
+
+
+def test_an_id_that_is_no_runner_name_leads_to_no_path(rig, backend, start):
+    resource = start()
+
+    for stranger in ("../" + resource.id, "/etc", ""):
+        remove(backend, replace(resource, id=stranger))
+        assert backend.logs(replace(resource, id=stranger), 100, Interrupt()) == b""
+
+    assert [listed.id for listed in backend.inventory()] == [resource.id]
+
+
+def test_without_a_state_dir_runners_live_in_a_private_temporary_directory(rig, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    backend = ProcessBackend(BackendContext(OURS, None, SystemClock()))
+
+    resource = backend.start(Orders(rig).make(), Interrupt())
+
+    base = tmp_path / f"runscaler-{os.getuid()}"
+    assert base.stat().st_mode & 0o777 == 0o700
+    assert (base / "process" / OURS / resource.id).is_dir()
+    remove(backend, resource)
+    backend.close()
+    assert list(base.iterdir()) == []
+
+
+def test_a_temporary_directory_with_access_for_others_is_refused(rig, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    base = tmp_path / f"runscaler-{os.getuid()}"
+    base.mkdir()
+    base.chmod(0o777)
+    backend = ProcessBackend(BackendContext(OURS, None, SystemClock()))
+
+    with pytest.raises(BackendError, match="not a directory of this user alone"):
+        backend.start(Orders(rig).make(), Interrupt())
+
+
+# the built-in agent
+
+
+def test_without_a_template_the_built_in_agent_takes_the_jit_configuration(rig, backend):
+    """It leads to no server here, which the agent reports and exits with 1 (docs/protocol.md § 9.5)."""
+    observed = Observed(backend)
+    order = replace(Orders(rig).make(), settings=process_settings())
+    assert [found.level for found in backend.check(order.settings)] == ["ok"]
+
+    resource = backend.start(order, Interrupt())
+
+    assert observed.end_of(resource).ending.exit_code == 1
+    assert b"An error occurred" in backend.logs(resource, 10_000, Interrupt())
+    observed.stop()

@@ -1,0 +1,144 @@
+"""The scripts that run in a guest, in the shells that may be there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from runscaler.backends.tart.guest import START_SCRIPT, WAIT_SCRIPT
+from runscaler.testing.backend_rig import PATIENCE
+
+WAITS = 'read -r code <"$HOME/go"; exit "$code"'
+
+
+class Guest:
+    """With its own home, in which `sleep` only records that it was called."""
+
+    def __init__(self, shell, home):
+        self.shell, self.home = shell.split(), home
+        self.box, self.runner_dir = home / ".runscaler", home / "actions-runner"
+        self.env = {"HOME": str(home), "PATH": f"{home}/bin:/usr/bin:/bin"}
+        self.write("bin/sleep", ': >"$HOME/slept"')
+        os.mkfifo(home / "go")
+
+    def write(self, name, text):
+        path = self.home / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{text}\n")
+        path.chmod(0o755)
+
+    def start(self, run_sh):
+        """The pid of the shell around the runner."""
+        self.write("actions-runner/run.sh", run_sh)
+        words = [*self.shell, "-c", START_SCRIPT, "runscaler", str(self.runner_dir)]
+        ended = subprocess.run(
+            words,
+            input=b"jit\n",
+            env=self.env,
+            stdout=subprocess.PIPE,
+            umask=0o22,
+            timeout=PATIENCE,
+            check=True,
+        )
+        return int(ended.stdout.removeprefix(b"started "))
+
+    def await_runner(self, pid):
+        """A process that is waiting already."""
+        words = [*self.shell, "-xc", WAIT_SCRIPT, "runscaler", str(pid)]
+        waiting = subprocess.Popen(words, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for line in waiting.stderr:
+            if line.startswith((b"+ read", b"+ sleep")):
+                break
+        return waiting
+
+    def go(self, code):
+        (self.home / "go").write_text(f"{code}\n")
+
+    def printed(self, waiting):
+        return waiting.communicate(timeout=PATIENCE)[0]
+
+
+@pytest.fixture(params=["sh", "bash --posix"])
+def guest(request, tmp_path):
+    """On a Mac `sh` is a bash."""
+    return Guest(request.param, tmp_path)
+
+
+def test_the_end_of_a_runner_is_noticed_without_polling(guest):
+    waiting = guest.await_runner(guest.start(WAITS))
+
+    guest.go(3)
+
+    assert guest.printed(waiting) == b"3\n"
+    assert not (guest.home / "slept").exists()
+
+
+def test_the_end_of_a_runner_whose_shell_is_killed_is_noticed_without_polling(guest):
+    pid = guest.start(WAITS)
+    waiting = guest.await_runner(pid)
+
+    os.kill(pid, signal.SIGKILL)
+
+    assert guest.printed(waiting) == b""
+    assert not (guest.home / "slept").exists()
+    guest.go(0)
+
+
+def test_a_runner_that_ended_before_the_watch_began_is_noticed_at_once(guest):
+    pid = guest.start(WAITS)
+    first = guest.await_runner(pid)
+    guest.go(4)
+    guest.printed(first)
+
+    assert guest.printed(guest.await_runner(pid)) == b"4\n"
+
+
+def test_background_processes_of_a_runner_do_not_hide_its_end(guest):
+    os.mkfifo(guest.home / "later")
+    waiting = guest.await_runner(guest.start(f'(read -r line <"$HOME/later") & {WAITS}'))
+
+    guest.go(0)
+
+    assert guest.printed(waiting) == b"0\n"
+    (guest.home / "later").write_text("\n")
+
+
+def test_a_runner_is_watched_even_if_its_job_deleted_the_home(guest):
+    pid = guest.start(WAITS)
+    shutil.rmtree(guest.box)
+    waiting = guest.await_runner(pid)
+
+    guest.go(0)
+
+    assert guest.printed(waiting) == b""
+
+
+def test_files_of_an_earlier_runner_in_the_image_do_not_count(guest):
+    guest.box.mkdir()
+    (guest.box / "exit").write_text("0\n")
+    waiting = guest.await_runner(guest.start(WAITS))
+
+    guest.go(5)
+
+    assert guest.printed(waiting) == b"5\n"
+
+
+def test_a_job_keeps_the_guests_own_umask_and_our_files_are_private(guest):
+    pid = guest.start('umask >"$HOME/umask"')
+
+    guest.printed(guest.await_runner(pid))
+
+    assert int((guest.home / "umask").read_text(), 8) == 0o22
+    assert guest.box.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_runner_reports_that_github_refuses_its_version(guest):
+    pid = guest.start('printenv ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE >"$HOME/said"')
+
+    guest.printed(guest.await_runner(pid))
+
+    assert (guest.home / "said").read_text() == "1\n"

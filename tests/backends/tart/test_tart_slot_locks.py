@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support.tart import order_of
+
+from runscaler.backends.base import Place
+from runscaler.backends.tart.slot_locks import SlotHolder, SlotLocks
+from runscaler.backends.tart.vm_slots import mac_of
+from runscaler.errors import BackendError, VmLimitReached
+from runscaler.interrupt import Interrupt
+from runscaler.names import OwnerId
+from runscaler.testing.backend_contract import THEIRS
+
+
+def test_concurrent_daemons_never_claim_the_same_slot(rig):
+    """T34"""
+    daemons = [rig.open(OwnerId(f"{number:032x}")) for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        places = [place for place in pool.map(lambda daemon: daemon.claim_place(3), daemons) if place]
+
+    assert len({place.vm_slot for place in places}) == len(places) <= 3
+    for daemon in daemons:
+        daemon.close()
+    last = rig.open()
+    assert [last.claim_place(3).vm_slot for _ in range(3)] == [0, 1, 2]
+    last.close()
+
+
+def test_no_slot_is_claimed_twice_if_somebody_deletes_the_lock_files(rig, backend):
+    """T35"""
+    resource = backend.start(order_of(rig), Interrupt())
+
+    shutil.rmtree(rig.slots)
+
+    assert resource.place.vm_slot == 0
+    assert backend.claim_place(2) == Place(1, mac_of(1))
+    assert backend.claim_place(2) is None
+
+
+def test_no_vm_runs_in_a_slot_whose_lock_file_somebody_deleted(rig, backend):
+    """T35"""
+    place, theirs = backend.claim_place(2), rig.open(THEIRS)
+    shutil.rmtree(rig.slots)
+    assert theirs.claim_place(2) == place
+
+    with pytest.raises(VmLimitReached):
+        backend.start(order_of(rig, place=place), Interrupt())
+
+    assert rig.tart.calls("run") == []
+    backend.return_place(place)
+    assert backend.claim_place(2) == Place(1, mac_of(1))
+    theirs.close()
+
+
+def test_the_lock_of_a_deleted_file_does_not_count(rig):
+    """T35: somebody deleted the file of our lock."""
+    slots, others = SlotLocks(rig.slots), SlotLocks(rig.slots)
+    assert slots.claim(0, SlotHolder())
+    (rig.slots / "slot-0.lock").unlink()
+
+    assert others.claim(0, SlotHolder())
+    assert list(others.taken()) == [0]
+    slots.close()
+    others.close()
+
+
+def test_lock_files_are_for_every_user_of_the_host(rig, backend):
+    backend.claim_place(1)
+
+    assert (rig.slots.stat().st_mode & 0o7777, (rig.slots / "slot-0.lock").stat().st_mode & 0o777) == (
+        0o1777,
+        0o666,
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"pid": "x"}', b"\xff" * 3000])
+def test_a_lock_file_with_any_content_can_be_claimed(rig, backend, content):
+    rig.slots.mkdir()
+    (rig.slots / "slot-0.lock").write_bytes(content)
+    (rig.slots / "slot-7.lock.bak").touch()
+    held = SlotLocks(rig.slots)
+    assert held.claim(0, SlotHolder())
+    (rig.slots / "slot-0.lock").write_bytes(content)
+
+    assert backend.claim_place(1) is None
+    assert backend.place_holders() == "one that starts (another program's)"
+    held.close()
+    assert backend.claim_place(1).vm_slot == 0
+
+
+def test_a_directory_that_cannot_be_used_is_an_error_that_names_it(rig, backend):
+    rig.slots.write_text("a file")
+
+    with pytest.raises(BackendError, match="VM slots of this host cannot be used") as caught:
+        backend.claim_place(1)
+
+    assert str(rig.slots) in caught.value.fixes[0]
+
+
+def test_a_lock_file_that_is_a_symbolic_link_is_not_followed(rig, backend):
+    rig.slots.mkdir()
+    (rig.slots / "slot-0.lock").symlink_to(rig.tart.folder / "victim")
+
+    assert backend.claim_place(1) is None
+
+    assert not (rig.tart.folder / "victim").exists()
+
+
+def test_a_check_of_a_free_slot_leaves_it_free_even_while_a_child_is_forked(folder, monkeypatch):
+    """The child has copies of all descriptors until it executes its program."""
+    slots, copies, close = SlotLocks(folder), [], os.close
+
+    def close_but_for_the_child(descriptor):
+        copies.append(os.dup(descriptor))
+        close(descriptor)
+
+    slots.claim(0, SlotHolder())
+    slots.release(0)
+    with monkeypatch.context() as forking:
+        forking.setattr(os, "close", close_but_for_the_child)
+        assert slots.taken() == {}
+
+    assert slots.claim(0, SlotHolder())
+    slots.close()
+    for descriptor in copies:
+        close(descriptor)

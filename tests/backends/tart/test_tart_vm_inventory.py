@@ -1,0 +1,92 @@
+"""Listings while starts are under way on other threads."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+import pytest
+from support.tart import OWNER
+
+from runscaler.backends.base import BackendContext
+from runscaler.backends.tart.home import TartHome
+from runscaler.backends.tart.record import Phase, VmRecord, write_record
+from runscaler.backends.tart.vm_inventory import VmInventory
+from runscaler.clock import SystemClock
+
+
+class Overtaken(VmInventory):
+    """`meanwhile` stands for another thread that runs right after a record was first read."""
+
+    def __init__(self, *arguments) -> None:
+        super().__init__(*arguments)
+        self.meanwhile = lambda: None
+
+    def _read_record(self, vm, home):
+        record = super()._read_record(vm, home)
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        return record
+
+
+@pytest.fixture
+def inventory(folder):
+    inventory = Overtaken(BackendContext(OWNER, folder / "state", SystemClock()))
+    inventory.add_home(TartHome(folder))
+    return inventory
+
+
+@pytest.fixture
+def vm(folder):
+    vm = TartHome(folder).vm("pool-0a1b2c3d")
+    vm.path.mkdir(parents=True)
+    return vm
+
+
+def phases(inventory):
+    return [record.phase for record in inventory.records()]
+
+
+def test_a_vm_that_is_being_started_is_not_listed(inventory, vm):
+    record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name, runner_name="runner-1")
+    write_record(vm, record)
+
+    with inventory.starting(vm.name):
+        assert phases(inventory) == []
+    assert phases(inventory) == [Phase.CLONED]
+
+
+def test_a_start_that_completes_during_the_listing_is_listed_as_complete(inventory, vm):
+    """Otherwise a running runner would be taken for a leftover and removed."""
+    record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name, runner_name="runner-1")
+    write_record(vm, record.with_phase(Phase.INJECTING))
+    start = ExitStack()
+    start.enter_context(inventory.starting(vm.name))
+
+    def complete():
+        write_record(vm, record.with_phase(Phase.RUNNING))
+        start.close()
+
+    inventory.meanwhile = complete
+
+    assert phases(inventory) == [Phase.RUNNING]
+
+
+def test_a_warm_vm_that_a_start_takes_during_the_listing_is_listed_as_warm(inventory, vm):
+    record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name)
+    write_record(vm, record.with_phase(Phase.POOLED))
+    inventory.meanwhile = lambda: write_record(vm, record.with_phase(Phase.INJECTING, runner_name="runner-1"))
+
+    assert phases(inventory) == [Phase.POOLED]
+
+
+def test_a_vm_that_is_removed_during_the_listing_is_not_listed(inventory, vm):
+    record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name, runner_name="runner-1")
+    write_record(vm, record)
+
+    def remove():
+        (vm.path / "runscaler.json").unlink()
+        vm.path.rmdir()
+
+    inventory.meanwhile = remove
+
+    assert inventory.records() == []
