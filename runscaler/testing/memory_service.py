@@ -159,7 +159,9 @@ class MemoryService:
     ) -> tuple[JobAvailable, ...]:
         with self._call("acquirable_jobs", interrupt, ScaleSetGone) as machine:
             offers = machine.scale_sets.get(self._scope, scale_set_id).offers.values()
-            return decode.available_jobs(cast("JsonValue", listing([acquirable_job(job, URL) for job in offers])))
+            return decode.available_jobs(
+                cast("JsonValue", listing([acquirable_job(job, URL) for job in offers]))
+            )
 
     def acquire_jobs(
         self,

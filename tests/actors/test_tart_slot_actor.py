@@ -15,6 +15,7 @@ from runscaler.actors.tart_slots import STOP_SECONDS, TartSlotActor
 from runscaler.backends.base import Place, ResourceEnded, WarmResource
 from runscaler.errors import Interrupted
 from runscaler.names import Generation, SlotNumber
+from runscaler.testing.probe import InlineWorkerPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -225,5 +226,5 @@ def test_a_crash_cuts_a_boot_in_progress() -> None:
 
     outcome: list[type] = []
     call, done, _ = harness.workers["tart pool"].waiting.popleft()
-    HeldWorkerPool("x", 1, outcome.append).run(call, done, type)
+    InlineWorkerPool("x", 1, outcome.append).submit(call, done, type)
     assert outcome == [Interrupted]

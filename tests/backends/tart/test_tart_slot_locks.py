@@ -11,7 +11,7 @@ from support.tart import OWNER, order_of
 from runscaler.backends.base import Place
 from runscaler.backends.tart.slot_locks import SlotHolder, SlotLocks
 from runscaler.backends.tart.vm_slots import VmSlots, mac_of
-from runscaler.errors import BackendError, PlacesTaken
+from runscaler.errors import BackendError, VmLimitReached
 from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
 from runscaler.testing.backend_contract import THEIRS
@@ -48,7 +48,7 @@ def test_no_vm_runs_in_a_slot_whose_lock_file_somebody_deleted(rig, backend):
     shutil.rmtree(rig.slots)
     assert theirs.claim_place(2) == place
 
-    with pytest.raises(PlacesTaken):
+    with pytest.raises(VmLimitReached):
         backend.start(order_of(rig, place=place), Interrupt())
 
     assert rig.tart.calls("run") == []
