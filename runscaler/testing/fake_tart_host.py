@@ -198,7 +198,7 @@ class FakeTart:
         )
 
     def spawn(self, *words: str, home: Path | None = None, **options: Any) -> subprocess.Popen[bytes]:
-        """Start `tart WORDS` in its own session, by default without input and output; `options` are Popen's."""
+        """Start `tart WORDS` in a session of its own, without input and output; `options` are Popen's."""
         quiet = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
         environment = self.environ | {"TART_HOME": str(home or self.home)}
         command = [str(self.bin / "tart"), *words]
