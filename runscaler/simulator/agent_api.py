@@ -159,15 +159,15 @@ class AgentApi:
         return json_reply({"lockedUntil": timestamp(until), "cancel": job.cancel})
 
     def _job_body(self, job: Job) -> dict[str, object]:
-        order = job.spec
+        spec = job.spec
         return {
             "jobId": job.id,
-            "displayName": order.display_name,
-            "repository": order.repository,
+            "displayName": spec.display_name,
+            "repository": spec.repository,
             "runId": job.run_id,
-            "env": dict(order.env),
-            "secrets": list(order.secrets),
-            "timeoutSeconds": order.timeout_seconds,
+            "env": dict(spec.env),
+            "secrets": list(spec.secrets),
+            "timeoutSeconds": spec.timeout_seconds,
             "steps": [
                 {
                     "name": step.name,
@@ -177,7 +177,7 @@ class AgentApi:
                     "always": step.always,
                     "timeoutSeconds": step.timeout_seconds,
                 }
-                for step in order.steps
+                for step in spec.steps
             ],
             "renewSeconds": self._store.timers.renew,
         }

@@ -51,7 +51,7 @@ class BackendContract:
         yield from _opened(rig, OURS)
 
     @pytest.fixture
-    def stranger(self, rig: BackendRig) -> Iterator[Backend]:
+    def other_backend(self, rig: BackendRig) -> Iterator[Backend]:
         """Another daemon's backend on the same engine or host."""
         yield from _opened(rig, THEIRS)
 
@@ -273,25 +273,25 @@ class BackendContract:
     # resources of other daemons
 
     def test_another_daemons_resources_are_neither_listed_nor_touched(
-        self, backend: Backend, stranger: Backend, orders: Orders
+        self, backend: Backend, other_backend: Backend, orders: Orders
     ) -> None:
-        foreign = stranger.start(orders.make(), Interrupt())
+        foreign = other_backend.start(orders.make(), Interrupt())
         ours = backend.start(orders.make(), Interrupt())
 
         assert [listed.id for listed in backend.inventory()] == [ours.id]
         backend.remove(ours, force=True, interrupt=Interrupt())
 
         assert backend.inventory() == []
-        assert [(listed.id, listed.state) for listed in stranger.inventory()] == [
+        assert [(listed.id, listed.state) for listed in other_backend.inventory()] == [
             (foreign.id, ResourceState.RUNNING)
         ]
 
     def test_another_daemons_ends_are_not_reported(
-        self, backend: Backend, stranger: Backend, orders: Orders
+        self, backend: Backend, other_backend: Backend, orders: Orders
     ) -> None:
         observed = Observed(backend)
 
-        foreign = _run_to_its_end(stranger, orders.make(RunnerScript(exit_code=0)))
+        foreign = _run_to_its_end(other_backend, orders.make(RunnerScript(exit_code=0)))
         ours = backend.start(orders.make(RunnerScript(exit_code=0)), Interrupt())
         observed.end_of(ours)
 

@@ -117,8 +117,8 @@ class MemoryGitHub:
         with self.lock as machine:
             there = self._store.named_set(set_name)
             scope = there.scope if there else self._scopes.get(set_name.lower(), "my-org")
-            order = JobSpec(scope, (set_name,), count=count, repository=default_repository(scope))
-            return machine.jobs.queue(order)
+            spec = JobSpec(scope, (set_name,), count=count, repository=default_repository(scope))
+            return machine.jobs.queue(spec)
 
     def cancel(self, job: Job) -> None:
         with self.lock as machine:

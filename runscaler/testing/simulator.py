@@ -143,7 +143,7 @@ class SimulatedGitHub:
         with self._lock as machine:
             named = machine.store.named_set(scale_set)
             where = scope.lower() or (named.scope if named else "my-org")
-            order = JobSpec(
+            spec = JobSpec(
                 scope=where,
                 labels=tuple(labels) or (scale_set,),
                 steps=tuple(as_step(step, number) for number, step in enumerate(steps, start=1)),
@@ -154,7 +154,7 @@ class SimulatedGitHub:
                 secrets=tuple(secrets),
                 timeout_seconds=timeout_seconds,
             )
-            return [job.id for job in machine.jobs.queue(order)]
+            return [job.id for job in machine.jobs.queue(spec)]
 
     def cancel_job(self, job_id: str) -> None:
         with self._lock as machine:

@@ -31,14 +31,14 @@ func (c control) clearViolations(ctx context.Context) error {
 
 // queue queues count equal jobs with one step and returns their ids.
 func (c control) queue(ctx context.Context, scaleSet string, count int, run string) ([]string, error) {
-	order := map[string]any{
+	request := map[string]any{
 		"scaleSet":    scaleSet,
 		"count":       count,
 		"displayName": "conformance",
 		"steps":       []step{{Name: "only", Run: run}},
 	}
 	var ids []string
-	err := c.call(ctx, http.MethodPost, "jobs", order, &ids)
+	err := c.call(ctx, http.MethodPost, "jobs", request, &ids)
 	return ids, err
 }
 
@@ -52,8 +52,8 @@ func (c control) session(ctx context.Context, id, action string) error {
 
 // fault sets a fault for the next count matching calls.
 func (c control) fault(ctx context.Context, name string, count int, match map[string]string, params map[string]any) error {
-	order := map[string]any{"fault": name, "count": count, "match": match, "params": params}
-	return c.call(ctx, http.MethodPost, "faults", order, nil)
+	request := map[string]any{"fault": name, "count": count, "match": match, "params": params}
+	return c.call(ctx, http.MethodPost, "faults", request, nil)
 }
 
 func (c control) call(ctx context.Context, method, path string, body, reply any) error {

@@ -72,11 +72,11 @@ def events(client: ScaleSetClient) -> list[dict[str, Any]]:
 
 def run_a_job(client: ScaleSetClient) -> list[dict[str, Any]]:
     """Run a job to its end; returns all job messages about it."""
-    told = announce(client)
+    events = announce(client)
     agent = HandMadeAgent(client.jit("runner-1").json()["encodedJITConfig"])
     client.github.queue_jobs("my-runners")
     agent.run_job()
-    return told + client.drain()
+    return events + client.drain()
 
 
 def announce(client: ScaleSetClient) -> list[dict[str, Any]]:
@@ -88,13 +88,13 @@ def announce(client: ScaleSetClient) -> list[dict[str, Any]]:
     return []
 
 
-def kinds(told: list[dict[str, Any]]) -> list[str]:
-    return [event["messageType"] for event in told]
+def kinds(events: list[dict[str, Any]]) -> list[str]:
+    return [event["messageType"] for event in events]
 
 
-def each(told: list[dict[str, Any]], kind: str, field: str) -> list[Any]:
+def each(events: list[dict[str, Any]], kind: str, field: str) -> list[Any]:
     """The values of a field in all job messages of a kind."""
-    return [event[field] for event in told if event["messageType"] == kind]
+    return [event[field] for event in events if event["messageType"] == kind]
 
 
 def poll_refresh_poll(client: ScaleSetClient) -> list[int]:
@@ -418,14 +418,16 @@ def test_f57_offers_more_jobs_than_the_capacity(offering: ScaleSetClient) -> Non
 
 
 def test_f78_and_f79_remove_the_registration_of_an_idle_runner(client: ScaleSetClient) -> None:
-    told, ghost = (HandMadeAgent(client.jit(f"runner-{n}").json()["encodedJITConfig"]) for n in range(2))
-    told.register()
+    deregistered, ghost = (
+        HandMadeAgent(client.jit(f"runner-{n}").json()["encodedJITConfig"]) for n in range(2)
+    )
+    deregistered.register()
     ghost.register()
 
     client.github.inject("F78", match=Match(runner="runner-0"))
     client.github.inject("F79", match=Match(runner="runner-1"))
 
-    assert told.poll(1).status_code == 404
+    assert deregistered.poll(1).status_code == 404
     assert ghost.poll(1).status_code == 202
     assert client.call("GET", f"{AGENTS}/1025").status_code == 404
 

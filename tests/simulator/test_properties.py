@@ -51,8 +51,8 @@ class GitHubLife(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1), count=st.integers(1, 4))
     def queue(self, which: int, count: int) -> None:
-        order = JobSpec("my-org", (self.sets[which].name,), count=count, repository="my-org/demo")
-        self.machine.jobs.queue(order)
+        spec = JobSpec("my-org", (self.sets[which].name,), count=count, repository="my-org/demo")
+        self.machine.jobs.queue(spec)
 
     @rule(which=st.integers(0, 1), numbers=st.lists(st.integers(95, 130), max_size=5))
     def acquire(self, which: int, numbers: list[int]) -> None:

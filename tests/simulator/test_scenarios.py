@@ -88,7 +88,7 @@ def test_the_printed_lines_fit_into_a_terminal(scenario: Scenario) -> None:
 
 @each_scenario
 def test_every_fault_of_a_scenario_ends(scenario: Scenario) -> None:
-    lifted = {
+    removed = {
         action.fault for step in scenario.steps for action in step.actions if isinstance(action, RemoveFault)
     }
     endless = [
@@ -96,7 +96,7 @@ def test_every_fault_of_a_scenario_ends(scenario: Scenario) -> None:
         for one in faults_of(scenario)
         if (TABLE[one.fault].count if one.count == "default" else one.count) is None
         and one.lasts is None
-        and one.fault not in lifted
+        and one.fault not in removed
     ]
 
     assert endless == []

@@ -64,7 +64,7 @@ class Rig:
         self.clock.advance(seconds)
         self.machine.tick()
 
-    def told(self) -> list[object]:
+    def take_events(self) -> list[object]:
         """The types of all job messages that wait; the messages are deleted."""
         kinds: list[object] = []
         while (message := self.machine.message_queue.next(self.scale_set, 0)) is not None:
@@ -85,7 +85,7 @@ def test_jobs_are_assigned_up_to_the_announced_capacity() -> None:
     rig.poll(2)
 
     assert states(jobs) == ["assigned", "assigned", "queued"]
-    assert rig.told() == ["JobAssigned", "JobAssigned"]
+    assert rig.take_events() == ["JobAssigned", "JobAssigned"]
 
 
 def test_a_lowered_capacity_takes_nothing_back() -> None:
@@ -149,7 +149,7 @@ def test_a_job_runs_on_a_polling_idle_runner_and_ends_its_registration() -> None
 
     assert (job.state, job.result) == (JobState.COMPLETED, "succeeded")
     assert agent.runner.state is RunnerState.GONE
-    assert rig.told() == ["JobAssigned", "JobStarted", "JobCompleted"]
+    assert rig.take_events() == ["JobAssigned", "JobStarted", "JobCompleted"]
 
 
 def test_the_oldest_idle_runner_gets_the_job() -> None:
@@ -224,14 +224,14 @@ def test_a_job_that_no_runner_starts_is_withdrawn_twice_and_fails_the_third_time
             rig.poll(1)
 
     assert (job.state, job.result, job.attempts) == (JobState.COMPLETED, "failed", 3)
-    assert rig.told() == ["JobAssigned", "JobCompleted"] * 3
+    assert rig.take_events() == ["JobAssigned", "JobCompleted"] * 3
 
 
 def test_a_withdrawn_job_names_no_runner_and_was_canceled() -> None:
     rig = Rig()
     rig.poll(1)
     rig.queue()
-    rig.told()
+    rig.take_events()
     rig.pass_time(rig.machine.store.timers.start)
 
     message = rig.machine.message_queue.next(rig.scale_set, 0)
@@ -337,7 +337,7 @@ def test_a_session_without_poll_or_refresh_expires_and_events_outlive_it() -> No
     rig.machine.sessions.create(rig.scale_set, "host-a")
 
     assert (gone.value.status, gone.value.kind) == (404, "RunnerAdminException")
-    assert rig.told() == ["JobAssigned"]
+    assert rig.take_events() == ["JobAssigned"]
 
 
 def test_a_second_session_is_refused_while_the_first_lives() -> None:
@@ -464,7 +464,7 @@ def test_offered_jobs_wait_to_be_acquired_and_are_assigned_up_to_the_capacity() 
 
     assert acquired == [jobs[0].number, jobs[1].number]
     assert states(jobs) == ["assigned", "acquired", "available"]
-    assert rig.told() == ["JobAvailable"] * 3 + ["JobAssigned"]
+    assert rig.take_events() == ["JobAvailable"] * 3 + ["JobAssigned"]
 
 
 def test_statistics_count_jobs_and_runners_by_their_states() -> None:

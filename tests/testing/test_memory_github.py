@@ -129,14 +129,14 @@ def test_an_unacknowledged_batch_is_delivered_again_in_the_next_session(
 def test_an_idle_runner_is_told_of_a_job_that_comes_later(
     github: MemoryGitHub, service: ScaleSetService, session: Session
 ) -> None:
-    told: list[Job] = []
+    jobs: list[Job] = []
     runner_id = start_runner(service, session)
 
-    assert github.runner_online(runner_id, told.append) is None
+    assert github.runner_online(runner_id, jobs.append) is None
     service.poll(session, 0, 10, IDLE)
     (job,) = github.queue("my-runners")
 
-    assert told == [job]
+    assert jobs == [job]
     assert job.runner is github.runners[runner_id]
     with pytest.raises(JobStillRunning):
         service.remove_runner(runner_id, IDLE)

@@ -113,8 +113,8 @@ def inconsistent(_: FaultContext, reply: Reply) -> Outcome:
 
 def counted(reply: Reply, odd: Json) -> Outcome:
     def change(body: Json) -> Json:
-        honest = body["statistics"]
-        return {**body, "statistics": {**(honest if isinstance(honest, dict) else {}), **odd}}
+        counts = body["statistics"]
+        return {**body, "statistics": {**(counts if isinstance(counts, dict) else {}), **odd}}
 
     return replies.altered(reply, change)
 
