@@ -5,6 +5,7 @@ import queue
 import pytest
 
 from runscaler.backends.base import ResourceEnded, ThingDown, ThingUp
+from runscaler.backends.process import watch
 from runscaler.backends.process.watch import ProcessWatch
 from runscaler.errors import BackendError
 from runscaler.testing.backend_contract import PATIENCE
@@ -40,6 +41,22 @@ def test_a_directory_that_cannot_be_listed_is_reported_and_does_not_delay_the_st
     assert seen.get(timeout=PATIENCE) == ThingDown("no permission", ("ask root",))
     watch.stop()
     assert seen.empty()
+
+
+def test_a_trouble_that_lasts_is_reported_once(watched, seen, monkeypatch):
+    monkeypatch.setattr(watch, "LIST_RETRY", 0.0)
+    answers = [BackendError("no permission"), BackendError("no permission"), {}]
+
+    def running():
+        answer = answers.pop(0)
+        if isinstance(answer, BackendError):
+            raise answer
+        return answer
+
+    watched(running, lambda resource_id: None)
+
+    assert seen.get(timeout=PATIENCE) == ThingDown("no permission")
+    assert seen.get(timeout=PATIENCE) == ThingUp()
 
 
 def test_a_runner_that_cannot_be_checked_is_checked_again(watched, seen):
