@@ -19,6 +19,7 @@ from support.processes import in_shell, process_settings, zombies
 from runscaler.backends.base import BackendContext, ResourceState
 from runscaler.backends.process import ProcessBackend
 from runscaler.backends.process.launch import environment, populate
+from runscaler.backends.process.process_tree import RUNNER_PROCESSES
 from runscaler.backends.process.runner_directory import RunnerDirectory
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendError, Interrupted, StartFailed
@@ -86,6 +87,16 @@ def test_processes_that_left_the_process_group_end_with_the_runner(rig, backend,
     remove(backend, resource)
 
     assert rig.processes() == []
+
+
+def test_a_removed_runner_is_forgotten(rig, backend, start):
+    resource = start()
+    mark = f"{OURS}/{resource.runner}"
+    assert RUNNER_PROCESSES.living_pid(mark)
+
+    remove(backend, resource)
+
+    assert RUNNER_PROCESSES.exit_code(mark) is None
 
 
 def test_processes_that_cleared_their_environment_end_with_the_runner(backend, start):
@@ -299,6 +310,13 @@ def test_the_daemons_variables_are_not_inherited():
     assert variables["ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE"] == "1"
 
 
+@pytest.mark.parametrize(("user", "allowed"), [(0, "1"), (1000, None)])
+def test_a_runner_may_run_as_root_if_the_daemon_does(monkeypatch, user, allowed):
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+
+    assert environment(process_settings(), "owner/runner", {}).get("RUNNER_ALLOW_RUNASROOT") == allowed
+
+
 def test_proxy_and_ca_of_the_scale_set_reach_the_runner():
     settings = process_settings(proxy="http://proxy:3128", ca="/etc/ca.pem")
 
@@ -333,6 +351,14 @@ def test_a_template_is_copied_without_its_identity_files_and_its_run_sh_runs(rig
     assert b"run.sh" in output
     assert b".credentials" not in output
     assert [found.level for found in backend.check(settings)] == ["ok"]
+
+
+def test_symbolic_links_of_a_template_stay_links(tmp_path, template):
+    (template / "current").symlink_to("bin")
+
+    populate(tmp_path / "work", process_settings(runner_dir=template), lambda: None)
+
+    assert (tmp_path / "work" / "current").readlink() == Path("bin")
 
 
 def test_copying_a_template_can_be_interrupted(tmp_path, template):
@@ -439,6 +465,17 @@ def test_a_temporary_directory_with_access_for_others_is_refused(rig, tmp_path, 
 
 
 # the built-in agent
+
+
+def test_a_temporary_directory_of_another_user_is_refused(rig, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    if os.geteuid() == 4711:
+        pytest.skip("this is that other user")
+    backend = ProcessBackend(BackendContext(OURS, None, SystemClock()))
+
+    with pytest.raises(BackendError, match="not a directory of this user alone"):
+        backend.start(Orders(rig).make(), Interrupt())
 
 
 def test_without_a_template_the_built_in_agent_takes_the_jit_configuration(rig, backend):

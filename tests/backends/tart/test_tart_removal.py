@@ -8,8 +8,12 @@ import pytest
 from support.tart import IMAGE, order_of
 
 from runscaler.backends.base import ResourceState
+from runscaler.backends.tart.processes import RUN_PROCESSES
+from runscaler.backends.tart.removal import Removal
+from runscaler.backends.tart.timings import Timings
 from runscaler.errors import BackendError
 from runscaler.interrupt import Interrupt
+from runscaler.testing.clock import FakeClock
 from runscaler.testing.fake_tart_host import Rule
 
 NOT_PERMITTED = "Error: “nvram.bin” couldn’t be removed: Operation not permitted"
@@ -26,6 +30,7 @@ def test_a_vm_gets_sigint_before_sigkill(rig, backend):
 
     assert [call.code for call in rig.tart.calls("run")] == [0]
     assert rig.leftovers() == []
+    assert RUN_PROCESSES.exit_code(str(rig.tart.vm_path(resource.id))) is None, "it was forgotten"
 
 
 def test_a_vm_that_ignores_sigint_is_killed(rig, quick):
@@ -50,6 +55,19 @@ def test_a_delete_that_is_refused_ten_times_is_retried_until_it_succeeds(rig, ba
     assert len(rig.tart.calls("delete")) == 11
     assert rig.leftovers() == []
     backend.close()
+
+
+def test_the_pauses_between_refused_deletes_grow_to_a_limit(rig, backend):
+    """T29"""
+    rig.tart.add_image(IMAGE)
+    rig.tart.call("clone", IMAGE, "runner-0000dead", check=True)
+    rig.tart.rules(Rule("delete", do="exit", text=NOT_PERMITTED, times=6))
+    clock = FakeClock()
+    tart = replace(backend._host.tart_of(rig.settings()), clock=clock)
+
+    Removal(tart, tart.home.vm("runner-0000dead"), Timings()).run(Interrupt())
+
+    assert clock.pauses == pytest.approx([0.2, 0.4, 0.8, 1.6, 2.0, 2.0])
 
 
 def test_a_delete_that_hangs_is_killed_and_retried(rig, quick):

@@ -6,6 +6,7 @@ import pytest
 from support.tart import QUICK, TartRig, order_of, wait_until
 
 from runscaler.backends.base import ResourceState
+from runscaler.backends.tart.vm_monitor import VmMonitor
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_rig import Observed
 
@@ -154,6 +155,21 @@ def test_a_warm_vm_with_a_silent_socket_is_alive_as_long_as_it_answers_execs(rig
     observed.stop()
 
 
+def test_a_warm_vm_that_misses_a_single_probe_is_alive(rig, quick):
+    """T27"""
+    rig.tart.state(agent={"*": "never"})
+    rig.wrap('[ "$3" = /usr/bin/true ] && { echo >>"$0.asked"; exit $(( ($(wc -l <"$0.asked") + 1) % 2 )); }')
+    asked = rig.tart.folder / "wrapped" / "tart.asked"
+    observed = Observed(quick)
+
+    warm = quick.warm(rig.settings(), quick.claim_place(2), Interrupt())
+
+    wait_until(lambda: len(asked.read_text()) > 8)
+    assert observed.ends() == []
+    assert rig.tart.running_vms() == [warm.id]
+    observed.stop()
+
+
 def test_a_hung_guest_with_a_runner_is_left_to_github(rig, quick):
     """T27"""
     observed = Observed(quick)
@@ -202,7 +218,7 @@ def test_a_vm_whose_directory_somebody_removed_is_reported_and_its_process_ended
 
     (rig.tart.vm_path(resource.id) / "config.json").unlink()
 
-    observed.end_of(resource)
+    assert observed.end_of(resource).ending is None
     backend.remove(resource, force=True, interrupt=Interrupt())
     assert rig.leftovers() == []
     shutil.rmtree(rig.slots)
@@ -219,3 +235,59 @@ def test_a_reported_ending_is_recorded_for_the_next_daemon(rig, backend):
     (listed,) = rig.open().inventory()
 
     assert listed.ending.exit_code == 7
+
+
+@pytest.fixture
+def monitor(rig, backend):
+    """A function that makes a monitor of one VM, without exit descriptors. It is given what the monitor
+    calls now and then, and returns the monitor, the VM's record and tart, and the list of reported ends."""
+    made = []
+
+    def make(name, tick=lambda: None):
+        record = backend._host.inventory.find(name)
+        ends = []
+        monitor = VmMonitor(
+            backend._host.clock, QUICK, lambda _pid: None, lambda *end: ends.append(end), lambda: tick()
+        )
+        made.append(monitor)
+        return monitor, record, backend._host.tart_at(record), ends
+
+    yield make
+    for each in made:
+        each.stop()
+
+
+def test_the_end_of_a_vm_that_was_just_discarded_is_not_reported(rig, backend, monitor):
+    resource = backend.start(order_of(rig), Interrupt())
+    ticks = []
+
+    def discard():
+        ticks.append(1)
+        monitoring.discard(resource.id)
+
+    monitoring, record, tart, ends = monitor(resource.id, discard)
+    rig.tart.kill_vm(resource.id)
+
+    monitoring.add(record, tart)
+
+    wait_until(lambda: len(ticks) > 1)
+    monitoring.stop()
+    assert ends == []
+
+
+def test_a_vm_that_is_added_again_after_its_end_runs(rig, backend, monitor):
+    warm = backend.warm(rig.settings(), backend.claim_place(2), Interrupt())
+    monitoring, record, tart, ends = monitor(warm.id)
+    rig.tart.kill_vm(warm.id)
+    monitoring.add(record, tart)
+    wait_until(lambda: ends)
+    assert monitoring.ending(warm.id) is not None
+    with rig.tart.spawn("run", warm.id):
+        rig.tart.wait_until_ready(warm.id)
+
+        monitoring.add(record, tart)
+
+        assert monitoring.ending(warm.id) is None
+        assert len(ends) == 1
+        monitoring.stop()
+        rig.tart.kill_vm(warm.id)
