@@ -30,6 +30,7 @@ def wrapped(cause: BaseException) -> requests.ConnectionError:
     [
         (FileNotFoundError(errno.ENOENT, "No such file"), "socket .* does not exist", "start docker"),
         (PermissionError(errno.EACCES, "Permission denied"), "no permission", "docker group"),
+        (PermissionError(errno.EPERM, "Not permitted"), "no permission", "docker group"),
         (ConnectionRefusedError(errno.ECONNREFUSED, "Refused"), "nothing listens", "start docker"),
         (TimeoutError("timed out"), "does not answer in time", "journalctl"),
     ],
@@ -43,6 +44,13 @@ def test_an_engine_that_cannot_be_reached_is_down_with_reason_and_cure(cause, li
     assert any(fix in one for one in error.fixes)
     with pytest.raises(BackendDown, match=line):
         raise error
+
+
+def test_an_engine_behind_ssh_is_to_be_tried_by_hand():
+    error = translated(wrapped(ConnectionResetError("closed")), DOING, "ssh://me@there")
+
+    assert "does not answer: closed" in str(error)
+    assert "ssh HOST docker version" in error.fixes[0]
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,17 @@ import threading
 import pytest
 from support.engine import connect, shell_layer
 from support.registry import Registry
-from support.wire_server import WireServer, answer
+from support.wire_server import WireServer, answer, hang_up, head, raw
 
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.images import ImageRequest, Images, fits, record_layer
-from runscaler.errors import ImageMissing, Interrupted
+from runscaler.errors import BackendDown, ImageMissing, Interrupted
 from runscaler.interrupt import Interrupt
 from runscaler.testing.clock import FakeClock
 
 PATIENCE = 60.0
+GONE, THERE = answer({"message": "No such image"}, 404), answer({"Created": ""})
 
 
 @pytest.fixture
@@ -44,6 +45,14 @@ def clock():
 @pytest.fixture
 def images(engine, clock):
     return Images(engine, clock)
+
+
+@pytest.fixture
+def answering(answers, clock):
+    """The images of that engine."""
+    engine = Engine(EngineAddress(answers.url))
+    yield Images(engine, clock)
+    engine.disconnect()
 
 
 @pytest.fixture
@@ -153,21 +162,61 @@ def test_each_pull_goes_with_the_login_of_that_time(answers, clock, tmp_path):
 
 
 @pytest.mark.parametrize("pull", ["always", "missing"])
-def test_an_image_that_somebody_removed_is_pulled_again(answers, clock, pull):
+def test_an_image_that_somebody_removed_is_pulled_again(answers, answering, pull):
     """Even while it need not be looked for at its registry yet."""
-    gone, there = answer({"message": "No such image"}, 404), answer({"Created": ""})
-    answers.on("GET", "/json", gone, there, there, gone, there)
+    answers.on("GET", "/json", GONE, THERE, THERE, GONE, THERE)
     answers.on("POST", "/images/create", answer({"status": "done"}), times=2)
-    engine = Engine(EngineAddress(answers.url))
-    images, wanted = Images(engine, clock), ImageRequest("registry.invalid/runner:1", pull=pull)
+    wanted = ImageRequest("registry.invalid/runner:1", pull=pull)
 
     pulls = []
     for _ in ("first", "still there", "removed"):
-        ensure(images, wanted)
+        ensure(answering, wanted)
         pulls.append(len(answers.requests("POST", "/images/create")))
 
-    engine.disconnect()
     assert pulls == [1, 1, 2]
+
+
+def test_an_interval_of_0_looks_for_a_newer_image_once_only(answers, answering, clock):
+    answers.on("GET", "/json", THERE, times=9)
+    answers.on("POST", "/images/create", answer({"status": "done"}), times=2)
+    wanted = ImageRequest("registry.invalid/runner:1", pull_interval=0)
+
+    ensure(answering, wanted)
+    clock.advance(365 * 86_400.0)
+    ensure(answering, wanted)
+
+    assert len(answers.requests("POST", "/images/create")) == 1
+
+
+def test_an_engine_that_goes_down_in_a_pull_is_down_even_if_the_image_is_present(answers, answering):
+    answers.on("GET", "/json", THERE, times=9)
+    answers.on("POST", "/images/create", hang_up())
+
+    with pytest.raises(BackendDown):
+        ensure(answering, ImageRequest("registry.invalid/runner:1"))
+
+
+def pull_progress(*lines):
+    """The answer to a pull: one JSON object after the other."""
+    body = b"".join(json.dumps(line).encode() + b"\r\n" for line in lines)
+    chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+    return raw(head(200, {"Transfer-Encoding": "chunked"}) + chunks)
+
+
+def test_an_error_within_the_progress_of_a_pull_fails_it(answers, answering):
+    answers.on("GET", "/json", GONE)
+    answers.on("POST", "/images/create", pull_progress({"status": "x"}, {"error": "unexpected\n EOF"}))
+
+    with pytest.raises(ImageMissing, match=r"cannot pull image registry\..*: unexpected EOF"):
+        ensure(answering, ImageRequest("registry.invalid/runner:1"))
+
+
+def test_a_pull_that_takes_longer_than_half_an_hour_fails(answers, answering, clock):
+    answers.on("GET", "/json", GONE, THERE)
+    answers.on("POST", "/images/create", pull_progress({"status": "x"}, {"status": "y"}))
+
+    with pytest.raises(ImageMissing, match="took longer than 30 minutes"):
+        ensure(answering, ImageRequest("registry.invalid/runner:1"), lambda *_: clock.advance(1801.0))
 
 
 @pytest.mark.filterwarnings("ignore:docker-credential-missing")
