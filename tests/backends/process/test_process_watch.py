@@ -4,7 +4,7 @@ import queue
 
 import pytest
 
-from runscaler.backends.base import ResourceEnded, ThingDown, ThingUp
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded
 from runscaler.backends.process import watch
 from runscaler.backends.process.watch import ProcessWatch
 from runscaler.errors import BackendError
@@ -38,7 +38,7 @@ def test_a_directory_that_cannot_be_listed_is_reported_and_does_not_delay_the_st
 
     watch = watched(refuse, lambda resource_id: None)
 
-    assert seen.get(timeout=PATIENCE) == ThingDown("no permission", ("ask root",))
+    assert seen.get(timeout=PATIENCE) == BackendUnavailable("no permission", ("ask root",))
     watch.stop()
     assert seen.empty()
 
@@ -55,8 +55,8 @@ def test_a_trouble_that_lasts_is_reported_once(watched, seen, monkeypatch):
 
     watched(running, lambda resource_id: None)
 
-    assert seen.get(timeout=PATIENCE) == ThingDown("no permission")
-    assert seen.get(timeout=PATIENCE) == ThingUp()
+    assert seen.get(timeout=PATIENCE) == BackendUnavailable("no permission")
+    assert seen.get(timeout=PATIENCE) == BackendAvailable()
 
 
 def test_a_runner_that_cannot_be_checked_is_checked_again(watched, seen):
@@ -69,7 +69,7 @@ def test_a_runner_that_cannot_be_checked_is_checked_again(watched, seen):
 
     watched(lambda: {"runner-00000001": 1}, look)
 
-    assert seen.get(timeout=PATIENCE) == ThingUp()
+    assert seen.get(timeout=PATIENCE) == BackendAvailable()
     assert seen.get(timeout=PATIENCE) == ResourceEnded("runner-00000001", None)
     assert answers == []
 
@@ -82,7 +82,7 @@ def test_a_report_may_stop_its_own_watch(seen):
     watch = ProcessWatch(dict, lambda resource_id: None, report, lambda _pid: None)
     watch.start()
 
-    assert seen.get(timeout=PATIENCE) == ThingUp()
+    assert seen.get(timeout=PATIENCE) == BackendAvailable()
     watch.stop()
     watch.follow("runner-00000001", 1)
     assert seen.empty()

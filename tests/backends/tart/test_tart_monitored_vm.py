@@ -47,7 +47,7 @@ def monitored(backend, clock, selector):
 
 
 def test_a_warm_vm_is_probed_at_intervals_through_its_socket_alone(rig, backend, monitored, clock):
-    warm = backend.warm(rig.settings(), backend.claim_place(2), Interrupt())
+    warm = backend.make_warm(rig.settings(), backend.claim_place(2), Interrupt())
     vm = monitored(warm.id)
     assert vm.seconds_to_check() == TIMINGS.exit_poll
 

@@ -162,7 +162,7 @@ def test_a_warm_vm_that_misses_a_single_probe_is_alive(rig, quick):
     asked = rig.tart.folder / "wrapped" / "tart.asked"
     observed = Observed(quick)
 
-    warm = quick.warm(rig.settings(), quick.claim_place(2), Interrupt())
+    warm = quick.make_warm(rig.settings(), quick.claim_place(2), Interrupt())
 
     wait_until(lambda: len(asked.read_text()) > 8)
     assert observed.ends() == []
@@ -276,7 +276,7 @@ def test_the_end_of_a_vm_that_was_just_discarded_is_not_reported(rig, backend, m
 
 
 def test_a_vm_that_is_added_again_after_its_end_runs(rig, backend, monitor):
-    warm = backend.warm(rig.settings(), backend.claim_place(2), Interrupt())
+    warm = backend.make_warm(rig.settings(), backend.claim_place(2), Interrupt())
     monitoring, record, tart, ends = monitor(warm.id)
     rig.tart.kill_vm(warm.id)
     monitoring.add(record, tart)
