@@ -104,7 +104,7 @@ def test_a_guest_that_becomes_ready_during_an_exec_probe_is_noticed(rig):
     backend = rig.open(timings=replace(QUICK, exec_probe=600.0))
 
     with ThreadPoolExecutor(1) as pool:
-        warming = pool.submit(backend.warm, rig.settings(), backend.claim_place(2), Interrupt())
+        warming = pool.submit(backend.make_warm, rig.settings(), backend.claim_place(2), Interrupt())
         rig.called("exec")
         rig.tart.state(agent={})
         warm = warming.result(PATIENCE)
