@@ -86,13 +86,13 @@ class Workspace:
             code, _ = self._run_tests(sorted({test.partition("::")[0] for test in tests}), seconds)
         return code == PASSED
 
-    def config_identity(self, mutant: Mutant) -> bytes:
+    def source_of(self, mutant: Mutant) -> bytes:
         """The file that it changes, as it is without it."""
         return (self.tree / mutant.path).read_bytes()
 
     @contextmanager
     def mutated(self, mutant: Mutant) -> Iterator[None]:
-        path, source = self.tree / mutant.path, self.config_identity(mutant)
+        path, source = self.tree / mutant.path, self.source_of(mutant)
         for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
             stale.unlink()  # Python takes it for fresh if size and second of the change are the same
         path.write_bytes(mutant.applied(source))
@@ -113,7 +113,7 @@ class Workspace:
             process = subprocess.Popen(
                 [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *plugin, *words],
                 cwd=self.tree,
-                env={**os.environ, "PYTHONPATH": f"{self.tree}{os.pathsep}{SCRIPTS}", **env},
+                env={**_environment(), "PYTHONPATH": f"{self.tree}{os.pathsep}{SCRIPTS}", **env},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -147,3 +147,8 @@ def workspace(source: Path) -> Iterator[Workspace]:
             source, folder / "tree", ignore=shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")
         )
         yield Workspace(folder)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what measures the coverage of our own process: it would name another data file."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COV")}

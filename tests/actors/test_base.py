@@ -33,7 +33,7 @@ class RecordingParent(SupervisedActor[object]):
         self._heard.put(message)
 
 
-class ProcessTree:
+class ActorTree:
     """A parent and the children that a test starts under it."""
 
     def __init__(self) -> None:
@@ -128,8 +128,8 @@ class Parent(SupervisedActor[object]):
 
 
 @pytest.fixture
-def tree() -> Iterator[ProcessTree]:
-    tree = ProcessTree()
+def tree() -> Iterator[ActorTree]:
+    tree = ActorTree()
     yield tree
     tree.end()
 
@@ -152,7 +152,7 @@ def exit_process() -> None:
 
 @pytest.mark.parametrize(("call", "error"), [(fail, "ValueError: broken"), (exit_process, "SystemExit: 3")])
 def test_an_error_while_handling_a_told_message_is_reported_once(
-    tree: ProcessTree, call: Any, error: str
+    tree: ActorTree, call: Any, error: str
 ) -> None:
     ref = tree.start(CallingActor)
     ref.tell(call)
@@ -167,7 +167,7 @@ def test_an_error_while_handling_a_told_message_is_reported_once(
 
 @pytest.mark.parametrize("call", [fail, exit_process])
 def test_an_error_while_handling_an_asked_message_answers_the_ask_and_is_reported_once(
-    tree: ProcessTree, call: Any
+    tree: ActorTree, call: Any
 ) -> None:
     ref = tree.start(CallingActor)
 
@@ -180,7 +180,7 @@ def test_an_error_while_handling_an_asked_message_answers_the_ask_and_is_reporte
 
 
 @pytest.mark.parametrize("call", [fail, exit_process])
-def test_an_error_in_started_is_reported_once(tree: ProcessTree, call: Any) -> None:
+def test_an_error_in_started_is_reported_once(tree: ActorTree, call: Any) -> None:
     ref = tree.start(CallingActor, call)
 
     crash = tree.crash()
@@ -189,7 +189,7 @@ def test_an_error_in_started_is_reported_once(tree: ProcessTree, call: Any) -> N
     assert not ref.is_alive()
 
 
-def test_an_error_in_clean_up_after_an_orderly_stop_is_reported_once(tree: ProcessTree) -> None:
+def test_an_error_in_clean_up_after_an_orderly_stop_is_reported_once(tree: ActorTree) -> None:
     ref = tree.start(CallingActor, None, fail)
     ref.stop(block=False)
 
@@ -199,7 +199,7 @@ def test_an_error_in_clean_up_after_an_orderly_stop_is_reported_once(tree: Proce
 
 
 @pytest.mark.parametrize("at_end", [fail, exit_process])
-def test_an_error_in_clean_up_after_a_crash_does_not_hide_the_crash(tree: ProcessTree, at_end: Any) -> None:
+def test_an_error_in_clean_up_after_a_crash_does_not_hide_the_crash(tree: ActorTree, at_end: Any) -> None:
     def crash() -> None:
         raise OSError("the first to go wrong")
 
@@ -209,7 +209,7 @@ def test_an_error_in_clean_up_after_a_crash_does_not_hide_the_crash(tree: Proces
     assert tree.rest() == []
 
 
-def test_an_error_whose_message_cannot_be_shown_is_reported_all_the_same(tree: ProcessTree) -> None:
+def test_an_error_whose_message_cannot_be_shown_is_reported_all_the_same(tree: ActorTree) -> None:
     class Unprintable(Exception):
         def __str__(self) -> str:
             raise TypeError("no text")
@@ -223,7 +223,7 @@ def test_an_error_whose_message_cannot_be_shown_is_reported_all_the_same(tree: P
     assert tree.rest() == []
 
 
-def test_clean_up_runs_once_at_an_orderly_stop_and_once_at_a_crash(tree: ProcessTree) -> None:
+def test_clean_up_runs_once_at_an_orderly_stop_and_once_at_a_crash(tree: ActorTree) -> None:
     released: queue.Queue[str] = queue.Queue()
 
     tree.start(CallingActor, None, lambda: released.put("released")).stop(timeout=TIMEOUT)
@@ -236,13 +236,13 @@ def test_clean_up_runs_once_at_an_orderly_stop_and_once_at_a_crash(tree: Process
     assert released.qsize() == 2
 
 
-def test_an_orderly_stop_is_not_reported_as_a_crash(tree: ProcessTree) -> None:
+def test_an_orderly_stop_is_not_reported_as_a_crash(tree: ActorTree) -> None:
     tree.start(CallingActor).stop(timeout=TIMEOUT)
 
     assert tree.rest() == []
 
 
-def test_a_message_queued_behind_the_crash_is_not_handled_and_its_ask_fails(tree: ProcessTree) -> None:
+def test_a_message_queued_behind_the_crash_is_not_handled_and_its_ask_fails(tree: ActorTree) -> None:
     held, handled = threading.Event(), threading.Event()
 
     def hold_and_fail() -> None:
@@ -262,7 +262,7 @@ def test_a_message_queued_behind_the_crash_is_not_handled_and_its_ask_fails(tree
 
 
 @pytest.mark.parametrize("call", [fail, exit_process])
-def test_other_actors_of_the_process_are_not_affected(tree: ProcessTree, call: Any) -> None:
+def test_other_actors_of_the_process_are_not_affected(tree: ActorTree, call: Any) -> None:
     class Stranger(pykka.ThreadingActor):
         use_daemon_thread = True
 
@@ -282,7 +282,7 @@ def test_other_actors_of_the_process_are_not_affected(tree: ProcessTree, call: A
     stranger.stop(timeout=TIMEOUT)
 
 
-def test_a_crashed_actor_is_no_longer_registered(tree: ProcessTree) -> None:
+def test_a_crashed_actor_is_no_longer_registered(tree: ActorTree) -> None:
     ref = tree.start(CallingActor)
     ref.tell(fail)
     tree.crash()
@@ -290,7 +290,7 @@ def test_a_crashed_actor_is_no_longer_registered(tree: ProcessTree) -> None:
     assert pykka.ActorRegistry.get_by_urn(ref.actor_urn) is None
 
 
-def test_a_constructor_that_raises_leaves_nothing_registered(tree: ProcessTree) -> None:
+def test_a_constructor_that_raises_leaves_nothing_registered(tree: ActorTree) -> None:
     class FailingConstructor(CallingActor):
         def __init__(self, parent: pykka.ActorRef[Any]) -> None:
             super().__init__(parent)
@@ -303,7 +303,7 @@ def test_a_constructor_that_raises_leaves_nothing_registered(tree: ProcessTree) 
     assert set(pykka.ActorRegistry.get_all()) == before
 
 
-def test_an_actor_that_gets_no_thread_leaves_nothing_registered(tree: ProcessTree) -> None:
+def test_an_actor_that_gets_no_thread_leaves_nothing_registered(tree: ActorTree) -> None:
     class NoThread(pykka.ThreadingActor):
         def _start_actor_loop(self) -> None:
             raise RuntimeError("can't start new thread")
@@ -319,7 +319,7 @@ def test_an_actor_that_gets_no_thread_leaves_nothing_registered(tree: ProcessTre
 
 
 def test_the_children_of_a_crashing_actor_are_cut_abandoned_and_named_in_the_report(
-    tree: ProcessTree,
+    tree: ActorTree,
 ) -> None:
     ended: queue.Queue[str] = queue.Queue()
     ref = tree.start(Parent, ended)
@@ -332,7 +332,7 @@ def test_the_children_of_a_crashing_actor_are_cut_abandoned_and_named_in_the_rep
     assert tree.rest() == []
 
 
-def test_an_abandoned_actor_abandons_its_children_and_reports_nothing(tree: ProcessTree) -> None:
+def test_an_abandoned_actor_abandons_its_children_and_reports_nothing(tree: ActorTree) -> None:
     ended: queue.Queue[str] = queue.Queue()
     ref = tree.start(Parent, ended)
     ref.tell(Abandon())
@@ -343,7 +343,7 @@ def test_an_abandoned_actor_abandons_its_children_and_reports_nothing(tree: Proc
     assert tree.rest() == []
 
 
-def test_the_abandoned_hook_runs_in_an_idle_child(tree: ProcessTree) -> None:
+def test_the_abandoned_hook_runs_in_an_idle_child(tree: ActorTree) -> None:
     ended: queue.Queue[str] = queue.Queue()
     ref = tree.start(Child, Interrupt(), ended)
     ref.tell(Abandon())
@@ -353,7 +353,7 @@ def test_the_abandoned_hook_runs_in_an_idle_child(tree: ProcessTree) -> None:
 
 
 def test_a_crash_report_contains_no_values_of_variables(
-    tree: ProcessTree, caplog: pytest.LogCaptureFixture
+    tree: ActorTree, caplog: pytest.LogCaptureFixture
 ) -> None:
     def leak() -> None:
         token = "ghp_" + "secret"
@@ -384,14 +384,14 @@ def test_the_error_text_names_each_frame_but_no_source_line() -> None:
     assert "raise" not in "".join(frames)
 
 
-def test_the_thread_has_the_name_of_the_actor(tree: ProcessTree) -> None:
+def test_the_thread_has_the_name_of_the_actor(tree: ActorTree) -> None:
     ref = tree.start(CallingActor)
 
     assert ref.ask(lambda: threading.current_thread().name, timeout=TIMEOUT) == "caller"
     assert ref.ask(lambda: threading.current_thread().daemon, timeout=TIMEOUT) is True
 
 
-def test_sending_to_an_actor_that_has_ended_or_to_none_is_no_error(tree: ProcessTree) -> None:
+def test_sending_to_an_actor_that_has_ended_or_to_none_is_no_error(tree: ActorTree) -> None:
     dead = tree.start(CallingActor)
     dead.stop(timeout=TIMEOUT)
     actor = CallingActor(tree.parent)
@@ -403,7 +403,7 @@ def test_sending_to_an_actor_that_has_ended_or_to_none_is_no_error(tree: Process
     assert tree.heard.get(timeout=TIMEOUT) == "hello"
 
 
-def test_after_delivers_a_message_later_and_send_self_behind_those_that_wait(tree: ProcessTree) -> None:
+def test_after_delivers_a_message_later_and_send_self_behind_those_that_wait(tree: ActorTree) -> None:
     class Patient(CallingActor):
         def receive(self, message: Any) -> None:
             if message == "go":
@@ -416,7 +416,7 @@ def test_after_delivers_a_message_later_and_send_self_behind_those_that_wait(tre
     assert [tree.heard.get(timeout=TIMEOUT) for _ in range(3)] == ["go", "again", "later"]
 
 
-def test_without_a_description_a_crash_report_names_the_type_of_the_message(tree: ProcessTree) -> None:
+def test_without_a_description_a_crash_report_names_the_type_of_the_message(tree: ActorTree) -> None:
     class Unprintable(SupervisedActor[object]):
         def __init__(self, parent: pykka.ActorRef[Any]) -> None:
             super().__init__("caller", parent, CLOCK)

@@ -433,6 +433,7 @@ def test_a_message_is_a_batch_with_its_events_and_statistics(client: Client, ser
 def test_an_empty_message_is_like_nothing_new(client: Client, server: WireServer) -> None:
     server.on("GET", "/queue", answer(b""), times=2)
     warnings: list[str] = []
+    logger.enable("runscaler")
     sink = logger.add(lambda line: warnings.append(str(line)), level="WARNING", format="{message}")
 
     polls = [client.service.poll(queue_session(server), 0, 10, IDLE) for _ in range(2)]
