@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -11,6 +12,13 @@ class Event:
 
     at: float
     scale_set: str = ""
+
+    def fields(self) -> dict[str, object]:
+        """What a JSON log line about it has as fields: `event`, such as "job_started", and all but `at`."""
+        name = re.sub(r"(?<!^)(?=[A-Z])", "_", type(self).__name__).lower()
+        values = asdict(self)
+        del values["at"]
+        return {"event": name, **values}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,19 +58,46 @@ class RunnerRemoved(RunnerEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobStarted(RunnerEvent):
+class JobEvent(RunnerEvent):
+    """About a runner and its job. Texts are GitHub's, made printable and short; what it did not tell is empty
+    or 0.
+
+    `job` is its name, `repository` "owner/name", `workflow` the file and branch, `workflow_run_id` the number
+    in the run's URL.
+    """
+
     job_id: str
     job: str
+    repository: str = ""
+    workflow: str = ""
+    workflow_run_id: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobCompleted(RunnerEvent):
-    """`seconds` is the run time that GitHub reports; None if it reports none."""
+class JobStarted(JobEvent):
+    """`seconds_queued` is the time from its queueing to its runner; None if GitHub did not tell."""
 
-    job_id: str
-    job: str
+    seconds_queued: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCompleted(JobEvent):
+    """The job has ended with GitHub's `result`: "succeeded", "failed", "canceled".
+
+    `seconds_run` is the run time, `seconds_queued` the time before it; None if GitHub did not tell.
+    """
+
     result: str
-    seconds: float | None
+    seconds_queued: float | None = None
+    seconds_run: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerLost(JobEvent):
+    """The runner died in its job, which is not over for GitHub yet. `reason` says how: exit code, signal,
+    memory."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class SetState(StrEnum):
-    """The state of a scale set. Where it is not `OK`, the `reason` beside it says why."""
+    """The state of a scale set. The `reason` beside it says why it is not `OK`, or what it waits for."""
 
     STARTING = "starting"
     OK = "ok"
@@ -16,6 +16,13 @@ class SetState(StrEnum):
     DRAINING = "draining"
     FAILED = "failed"
     STOPPED = "stopped"
+
+
+def state_in_words(state: SetState, reason: str) -> str:
+    """The state with its reason. A set may serve before its image is there: then it starts no runner yet."""
+    if not reason:
+        return str(state)
+    return f"ok, but starts no runner yet: {reason}" if state is SetState.OK else f"{state}: {reason}"
 
 
 class Unmet(StrEnum):
@@ -41,14 +48,31 @@ class UnmetDemand:
 
 
 @dataclass(frozen=True, slots=True)
+class JobOrigin:
+    """Where a job comes from, as far as GitHub told: texts are empty and numbers 0 where it did not.
+
+    `repository` is "owner/name"; `workflow` is the file and branch,
+    "owner/name/.github/workflows/ci.yml@refs/heads/main"; `workflow_run_id` is the number in the run's URL.
+    """
+
+    repository: str = ""
+    workflow: str = ""
+    workflow_run_id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SlotStatus:
-    """One slot in use. `since` is the time of its last state change in wall-clock seconds."""
+    """One slot in use. `since` is the time of its last state change in wall-clock seconds.
+
+    `job`, its name, and `origin` are empty unless it runs a job that GitHub has told of.
+    """
 
     slot: int
     state: str
     runner: str
     job: str
     since: float
+    origin: JobOrigin = JobOrigin()
 
 
 HEALTHZ_KEY = "healthz key"
@@ -70,6 +94,8 @@ class Counters:
     """Runners whose resource came up."""
     runners_failed: int = 0
     """Runners that did not start, or ended by themselves without having run a job."""
+    runners_lost: int = 0
+    """Runners that died in their job: killed, out of memory, a crash of the guest."""
 
     def plus(self, **more: int) -> Counters:
         """A copy with the named counters increased. Raises `AttributeError` for an unknown name."""
@@ -87,6 +113,9 @@ class ScaleSetStatus:
     backend: str
     state: SetState
     reason: str = ""
+    retry_at: float | None = None
+    """When what keeps it from serving is tried again, in wall-clock seconds; None: nothing does, or it is not
+    known."""
     idle: int = 0
     busy: int = 0
     starting: int = 0

@@ -69,11 +69,12 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         service: ScaleSetService,
         interrupt: Interrupt,
         capacity: int,
+        takes_jobs: bool = True,
     ) -> None:
         super().__init__(name, parent, context.clock)
         self._settings, self._service, self._interrupt = settings, service, interrupt
         self._state_store, self._host_name = context.state_store, context.host_name
-        self._capacity = capacity
+        self._capacity, self._takes_jobs = capacity, takes_jobs
         self._registration = Registration(settings, service, interrupt, context.clock)
         self._turn = 0
         """The number of the latest turn that was scheduled; earlier ones are void."""
@@ -82,7 +83,6 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         """Whether the scale set was told of the session."""
         self._had_session = False
         """Whether the last attempt to open a session succeeded: then the scale set is ours to delete."""
-        self._labels: tuple[str, ...] = ()
         self._cursor = Cursor()
         self._awaiting_answer = False
         """Whether the scale set has yet to answer with `BatchHandled`: nothing is polled meanwhile."""
@@ -104,7 +104,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
     def receive(self, message: m.ListenerMessage) -> None:
         match message:
             case m.TakeTurn(turn):
-                if turn == self._turn:
+                if turn == self._turn and self._takes_jobs:
                     self._take_turn()
             case m.BatchHandled(batch_id, acquire):
                 self._batch_handled(batch_id, acquire)
@@ -112,6 +112,11 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
                 self._interrupt.clear()
                 self._capacity = capacity
                 self._schedule_turn()
+            case m.FindOffers():
+                self._find_offers()
+            case m.LeaveSession():
+                self._interrupt.clear()
+                self._leave_session()
             case m.Reconnect():
                 self._interrupt.clear()
                 self._drop_session()
@@ -213,7 +218,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         session = self._service.open_session(scale_set_id, self._host_name, self._interrupt)
         self._state_store.save_session(self._settings.key, scale_set_id, session.id)
         self._had_session, self._announced = True, False
-        self._labels = self._registration.apply_settings().labels
+        self._registration.apply_settings()
         self._cursor, self._unacknowledged, self._to_acquire = Cursor(), [], ()
         return session
 
@@ -231,7 +236,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         offers = self._offers(session)
         self._announced = self._awaiting_answer = True
         self._awaited_batch = None
-        self.report(m.SessionOpened(session.scale_set_id, session.statistics, offers, self._labels))
+        self.report(m.SessionOpened(session.scale_set_id, session.statistics, offers))
 
     def _offers(self, session: Session) -> tuple[JobAvailable, ...]:
         """Jobs offered in earlier sessions: they are listed, but not offered again (docs/protocol.md § 6)."""
@@ -283,6 +288,17 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
             return  # the next poll fails in the same way and reports it
         self.report(m.StatisticsRefreshed(self._session.statistics))
 
+    def _find_offers(self) -> None:
+        """Nothing is polled until the scale set has said which of them to acquire."""
+        if self._session is None or not self._announced or self._awaiting_answer:
+            return
+        try:
+            offers = self._service.acquirable_jobs(self._session.scale_set_id, self._interrupt)
+        except (GitHubError, Interrupted):
+            return  # the next poll fails in the same way and reports it
+        self._awaiting_answer, self._awaited_batch = True, None
+        self.report(m.OffersFound(offers))
+
     def _batch_handled(self, batch_id: int | None, acquire: tuple[int, ...]) -> None:
         if self._session is None or not self._awaiting_answer or batch_id != self._awaited_batch:
             return  # the answer belongs to an earlier session
@@ -290,7 +306,10 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self._to_acquire = acquire
         if batch_id is not None:
             self._unacknowledged.append(batch_id)
-        self._schedule_turn()
+        if self._takes_jobs:
+            self._schedule_turn()
+        else:
+            self._close_session()
 
     def _acquire_and_acknowledge(self, session: Session) -> None:
         """In this order: a batch that is not acknowledged comes again, and with it the jobs to acquire.
@@ -320,6 +339,29 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self._logged_unacknowledged = False
         return True
 
+    def _leave_session(self) -> None:
+        """No new jobs: what is queued waits at GitHub for whoever opens the next session.
+
+        A capacity of 0 would not do: what is queued against it may never be offered to the scale set again
+        (docs/protocol.md § 5.1).
+        """
+        self._takes_jobs = False
+        self._turn += 1  # voids the turn that is scheduled
+        if not self._awaiting_answer:
+            self._close_session()
+
+    def _close_session(self) -> None:
+        """With nothing left that was delivered and not acknowledged, where that is possible."""
+        try:
+            if self._session is not None:
+                self._acknowledge_before_stop(self._session)
+            self._close_saved_session()
+        except GitHubError as error:
+            self._log.warning("could not close the session yet: {}; trying again at the end", error)
+        except Interrupted:
+            return  # the message that says why follows
+        self._drop_session()
+
     # -- stopping -----------------------------------------------------------------------------------
 
     def _close(self, delete_scale_set: bool) -> None:
@@ -337,10 +379,13 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         """Close the session and, if told to, delete the scale set; returns whether it is deleted."""
         if self._session is not None:
             self._acknowledge_before_stop(self._session)
+        saved = self._state_store.load_session(self._settings.key)
         self._close_saved_session()
-        if not delete_scale_set or not self._had_session or self._registration.id is None:
+        ours = self._registration.id if self._had_session else None
+        scale_set_id = saved[0] if saved is not None else ours
+        if not delete_scale_set or scale_set_id is None:
             return False
-        self._service.delete_scale_set(self._registration.id, self._interrupt)
+        self._service.delete_scale_set(scale_set_id, self._interrupt)
         return True
 
     def _acknowledge_before_stop(self, session: Session) -> None:

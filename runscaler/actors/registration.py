@@ -2,17 +2,23 @@
 
 A part of the listener, used on its thread only. The scale set is looked up by the id that it had before, and
 only then by name, because somebody may have renamed it or moved it to another runner group (fault F59).
+
+GitHub may refuse to change a scale set, or answer that it did and keep the labels from its creation (faults
+F92, F93). That is logged once, and the scale set is used as it is.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from runscaler.errors import GitHubError, Refused
-from runscaler.github.base import ScaleSetId
+from runscaler.findings import with_fixes
+from runscaler.github.base import ScaleSetChange, ScaleSetId
+from runscaler.github.clock_skew import CLOCK_FIXES, clock_words
 from runscaler.github.fields import escaped
 
 if TYPE_CHECKING:
@@ -24,8 +30,15 @@ if TYPE_CHECKING:
 
 CHECK_SECONDS = 600.0
 """How often the scale set is checked for changes that somebody made by hand."""
+RETRY_SECONDS = 60.0
+"""The next check after GitHub could not be asked for a change."""
+SAME_CHANGES = 2
+"""How often GitHub is asked to change a scale set that looks the same each time: perhaps it says yes, and
+changes nothing."""
 SHOWN_CHARACTERS = 80
 """How much of a value from GitHub a log line shows."""
+_NEW_SET = ("delete the scale set at GitHub: a new one is created as configured", "choose another name")
+"""What helps where a scale set cannot be changed."""
 
 
 class Registration:
@@ -34,18 +47,25 @@ class Registration:
     ) -> None:
         self._settings, self._service = settings, service
         self._interrupt, self._clock = interrupt, clock
-        self._accepted: RunnerScaleSet | None = None
-        """The scale set as GitHub last returned it; it may drop labels without saying so (fault F61)."""
+        self._known: RunnerScaleSet | None = None
+        """The scale set as GitHub last returned it."""
         self._deleted: ScaleSetId | None = None
         """An id that GitHub no longer knows: it is not looked up again."""
+        self._created: int | None = None
+        """The id of the scale set that was created here: its labels were not given by somebody else."""
         self._group = 0
         self._check_at = 0.0
+        self._asked: Counter[RunnerScaleSet] = Counter()
+        """How often GitHub was asked to change a scale set that looked like this; without statistics."""
+        self._clock_is_wrong = False
+        self._warned: set[str] = set()
+        """The kinds of warnings that were logged since the scale set was last as configured."""
         self._log = logger.bind(scale_set=settings.name)
 
     @property
     def id(self) -> ScaleSetId | None:
         """The scale set's id at GitHub; None until it was found."""
-        return None if self._accepted is None else ScaleSetId(self._accepted.id)
+        return None if self._known is None else ScaleSetId(self._known.id)
 
     def find(self, saved_id: ScaleSetId | None) -> RunnerScaleSet:
         """Find the scale set, or create it if there is none. `saved_id` is its id from an earlier process.
@@ -53,42 +73,51 @@ class Registration:
         A scale set that exists is not changed: another listener may be using it.
         """
         self._group = self._service.group_id(self._settings.runner_group, self._interrupt)
-        return self._accept(self._find_by_id(saved_id) or self._find_by_name() or self._create())
+        return self._remember(self._find_by_id(saved_id) or self._find_by_name() or self._create())
 
-    def apply_settings(self) -> RunnerScaleSet:
-        """Change the scale set to what is configured. To be called only while its session is ours."""
-        assert self._accepted is not None, "find() comes first"
-        settings = self._settings
-        wanted = replace(
-            self._accepted, name=settings.name, runner_group_id=self._group, labels=settings.labels
-        )
-        changes = _differences(self._accepted, wanted)
-        if not changes:
-            return self._accepted
-        self._log.info("updating the scale set: {}", changes)
-        return self._accept(self._update(self._accepted, self._group))
+    def apply_settings(self) -> None:
+        """Change the scale set to what is configured.
+
+        To be called only while its session is ours. Raises no `GitHubError`: the session must be polled,
+        whatever becomes of the change.
+        """
+        assert self._known is not None, "find() comes first"
+        self._check_clock()
+        self._asked.clear()
+        self._change(self._known)
 
     def is_check_due(self) -> bool:
-        return self._accepted is not None and self._clock.monotonic() >= self._check_at
+        return self._known is not None and self._clock.monotonic() >= self._check_at
 
     def check(self) -> None:
         """Undo changes that somebody made by hand. Raises no `GitHubError`: polling must go on.
 
         A scale set that was deleted is left to the poll, which fails then.
         """
-        accepted, self._check_at = self._accepted, self._clock.monotonic() + CHECK_SECONDS
-        if accepted is None:
+        known, self._check_at = self._known, self._clock.monotonic() + CHECK_SECONDS
+        if known is None:
             return
+        self._check_clock()
         try:
-            found = self._service.scale_set(ScaleSetId(accepted.id), self._interrupt, retry_for=0.0)
-            if found is not None and (changes := _differences(found, accepted)):
-                self._log.warning("somebody changed the scale set ({}): changing it back", changes)
-                self._accept(self._update(found, accepted.runner_group_id))
+            found = self._service.scale_set(ScaleSetId(known.id), self._interrupt, retry_for=0.0)
         except GitHubError as error:
             self._log.debug("the scale set could not be checked for changes: {}", error)
+            return
+        if found is not None:
+            self._change(found)
 
-    def _accept(self, scale_set: RunnerScaleSet) -> RunnerScaleSet:
-        self._accepted, self._check_at = scale_set, self._clock.monotonic() + CHECK_SECONDS
+    def _check_clock(self) -> None:
+        """Warn of this host's clock when it is found to be wrong (fault F96)."""
+        words = clock_words(self._service.clock_skew())
+        if words and not self._clock_is_wrong:
+            text = f"{words}: GitHub may refuse the runners of this host"
+            self._log.warning("{}", with_fixes(text, CLOCK_FIXES))
+        self._clock_is_wrong = bool(words)
+
+    # -- finding it ---------------------------------------------------------------------------------
+
+    def _remember(self, scale_set: RunnerScaleSet) -> RunnerScaleSet:
+        self._known, self._check_at = scale_set, self._clock.monotonic() + CHECK_SECONDS
         return scale_set
 
     def _find_by_id(self, saved_id: ScaleSetId | None) -> RunnerScaleSet | None:
@@ -107,7 +136,7 @@ class Registration:
     def _create(self) -> RunnerScaleSet:
         settings = self._settings
         try:
-            return self._service.create_scale_set(
+            created = self._service.create_scale_set(
                 settings.name, self._group, settings.labels, self._interrupt
             )
         except Refused:  # perhaps because somebody has just created it
@@ -115,31 +144,106 @@ class Registration:
             if found is None:
                 raise
             return found
+        self._created = created.id
+        return created
 
-    def _update(self, found: RunnerScaleSet, group: int) -> RunnerScaleSet:
+    # -- changing it --------------------------------------------------------------------------------
+
+    def _change(self, found: RunnerScaleSet) -> None:
+        """Make the scale set that GitHub just returned as configured, unless that was tried in vain."""
+        change = self._needed(found)
+        if not change:
+            self._asked.clear()
+            self._warned.clear()
+            self._remember(found)
+            return
+        seen = replace(found, statistics=None)
+        if self._asked[seen] >= SAME_CHANGES:
+            if not self._warned:
+                self._warn_of_kept(found)
+            return
+        self._announce(found)
+        self._asked[seen] += 1
+        try:
+            changed = self._service.update_scale_set(
+                ScaleSetId(found.id), change, self._interrupt, retry_for=0.0
+            )
+        except GitHubError as error:
+            self._not_changed(found, seen, error)
+            return
+        self._remember(changed)
+        if self._needed(changed):
+            self._asked[replace(changed, statistics=None)] = SAME_CHANGES
+            self._warn_of_kept(changed)
+
+    def _needed(self, found: RunnerScaleSet) -> ScaleSetChange:
+        """What of it is not as configured. What GitHub does not tell counts as configured."""
         settings = self._settings
-        return self._service.update_scale_set(
-            ScaleSetId(found.id), settings.name, group, settings.labels, self._interrupt
+        labels_differ = found.labels is not None and _lower(found.labels) != _lower(settings.labels)
+        return ScaleSetChange(
+            name=settings.name if found.name and found.name.lower() != settings.name.lower() else None,
+            runner_group_id=None if found.runner_group_id in (0, self._group) else self._group,
+            labels=settings.labels if labels_differ else None,
+            updates_disabled=True if found.updates_disabled is False else None,
         )
 
+    def _announce(self, found: RunnerScaleSet) -> None:
+        assert self._known is not None
+        if replace(found, statistics=None) == replace(self._known, statistics=None):
+            level = "DEBUG" if self._warned else "INFO"
+            self._log.log(level, "updating the scale set: {}", self._differences(found))
+        else:
+            differences = self._differences(found)
+            self._log.warning("somebody changed the scale set ({}): changing it back", differences)
 
-def _differences(found: RunnerScaleSet, wanted: RunnerScaleSet) -> str:
-    """What of `found` is not as wanted, for people; empty if nothing is. A field that GitHub leaves out
-    counts as equal."""
-    differences = []
-    if found.name and found.name.lower() != wanted.name.lower():
-        differences.append(f"name {escaped(found.name, SHOWN_CHARACTERS)!r} instead of {wanted.name!r}")
-    if found.runner_group_id not in (0, wanted.runner_group_id):
-        group = found.runner_group_name or str(found.runner_group_id)
-        differences.append(
-            f"runner group {escaped(group, SHOWN_CHARACTERS)!r} instead of {wanted.runner_group_id}"
-        )
-    if _lower(found.labels) != _lower(wanted.labels):
-        labels = ", ".join(found.labels) or "none"
-        wanted_labels = ", ".join(wanted.labels)
-        differences.append(f"labels {escaped(labels, SHOWN_CHARACTERS)!r} instead of {wanted_labels!r}")
-    return "; ".join(differences)
+    def _not_changed(self, found: RunnerScaleSet, seen: RunnerScaleSet, error: GitHubError) -> None:
+        self._remember(found)
+        again = ""
+        if error.retryable:
+            self._asked[seen] = 0
+            self._check_at = self._clock.monotonic() + RETRY_SECONDS
+            again = f", trying again in {RETRY_SECONDS:.0f} s"
+        else:
+            self._asked[seen] = SAME_CHANGES
+        text = f"the scale set is used as it is{again} ({self._differences(found)}): {error}"
+        self._warn_once(f"{type(error).__name__} {error.status}", text, (*error.fixes, *_NEW_SET))
+
+    def _warn_of_kept(self, kept: RunnerScaleSet) -> None:
+        kind = f"kept {self._needed(kept)}"
+        text = f"the scale set is used as it is, because GitHub did not change it: {self._differences(kept)}"
+        if self._needed(kept).labels is None:
+            self._warn_once(kind, text, _NEW_SET)
+        elif kept.id == self._created:
+            text += "; GitHub dropped labels from a new scale set: this server may take one label only"
+            self._warn_once(kind, text, ("leave out the labels that it drops",))
+        else:
+            self._warn_once(kind, f"{text}; labels are fixed when a scale set is created", _NEW_SET)
+
+    def _warn_once(self, kind: str, text: str, fixes: tuple[str, ...]) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            self._log.warning("{}", with_fixes(text, fixes))
+
+    def _differences(self, found: RunnerScaleSet) -> str:
+        """What of it is not as configured, for people."""
+        needed = self._needed(found)
+        differences = []
+        if needed.name is not None:
+            differences.append(f"name {_shown(found.name)} instead of {needed.name!r}")
+        if needed.runner_group_id is not None:
+            group = found.runner_group_name or str(found.runner_group_id)
+            differences.append(f"runner group {_shown(group)} instead of {needed.runner_group_id}")
+        if needed.labels is not None:
+            labels = ", ".join(found.labels or ()) or "none"
+            differences.append(f"labels {_shown(labels)} instead of {', '.join(needed.labels)!r}")
+        if needed.updates_disabled is not None:
+            differences.append("runners update themselves")
+        return "; ".join(differences)
 
 
 def _lower(labels: tuple[str, ...]) -> set[str]:
     return {label.lower() for label in labels}
+
+
+def _shown(text: str) -> str:
+    return repr(escaped(text, SHOWN_CHARACTERS))

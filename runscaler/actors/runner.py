@@ -1,9 +1,8 @@
 """The actor of one slot: registers, starts, retires and removes one runner at a time.
 
-It blocks in calls to GitHub and to the backend. Each has a deadline, and the parent can cut it.
-
-A registration that no runner uses any more is a *pending deregistration*: it is removed in the background,
-however long GitHub takes to agree, and the slot does not wait for it (docs/protocol.md § 4.6).
+It blocks in calls to GitHub and to the backend. Each has a deadline, and the parent can cut it. What a runner
+leaves is cleared away in the background, and the slot does not wait for it: a registration that no runner
+uses any more (`UnusedRegistrations`), a resource that has ended and cannot be removed yet.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from loguru import logger
 
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
+from runscaler.actors.unused_registrations import UnusedRegistrations
 from runscaler.backends.base import RunnerOrder
 from runscaler.errors import (
     AccessDenied,
@@ -26,11 +26,8 @@ from runscaler.errors import (
     RateLimited,
     RunscalerError,
     ScaleSetGone,
-    ServerError,
-    Unreachable,
     VmLimitReached,
 )
-from runscaler.github.base import ScaleSetId
 from runscaler.policy.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -45,10 +42,8 @@ if TYPE_CHECKING:
 
 OUTPUT_BYTES = 64 * 1024
 """How much of a failed runner's output is kept (docs/behaviour.md § 5.4)."""
-DEREGISTER_SECONDS = 30.0
-"""Between two attempts at the pending deregistrations (docs/protocol.md § 7)."""
-GITHUB_AWAY = (Unreachable, ServerError, RateLimited)
-"""Errors that any other call to GitHub would meet just now, too."""
+LAST_LINE_BYTES = 4 * 1024
+"""How much of a runner's output is read for its last line."""
 _REMOVAL_BACKOFF = Backoff(first=1.0, cap=30.0)
 
 
@@ -60,8 +55,15 @@ class _CurrentRunner:
     name: RunnerName | None = None
     runner_id: int = 0
     resource: Resource | None = None
-    removal: m.RemoveRunner | None = None
-    removal_failures: int = 0
+
+
+@dataclass(slots=True)
+class _Removal:
+    """A runner that is being removed, and how often that has failed."""
+
+    runner: _CurrentRunner
+    order: m.RemoveRunner
+    failures: int = 0
 
 
 class RunnerActor(SupervisedActor[m.RunnerMessage]):
@@ -79,18 +81,18 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         super().__init__(name, parent, context.clock)
         self._state_store, self._settings, self._slot = context.state_store, settings, slot
         self._service, self._backend, self._interrupt = service, backend, interrupt
-        self._scale_set_id = ScaleSetId(0)
         self._current: _CurrentRunner | None = None
-        self._pending: dict[RunnerName, int] = {}
-        """The pending deregistrations, in the order to try them: runner ids by name, 0 where unknown."""
-        self._logged_pending: set[RunnerName] = set()
-        """Those of which a log line at info says that GitHub refuses."""
-        self._retry_planned = False
+        self._removals: dict[Generation, _Removal] = {}
+        """What is being removed: tried until it is gone, beside whatever runner comes next."""
         self._log = logger.bind(scale_set=settings.name, slot=slot)
+        self._registrations = UnusedRegistrations(
+            settings.key, slot, service, context.state_store, interrupt, self.report, self.after, self._log
+        )
 
     def receive(self, message: m.RunnerMessage) -> None:
         match message:
             case m.StartRunner():
+                self._registrations.scale_set_id = message.scale_set_id
                 self._start(message)
             case m.CancelStart(generation):
                 self._interrupt.clear()
@@ -99,26 +101,34 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
                 self._current = _CurrentRunner(generation, resource.runner, resource.runner_id, resource)
                 self._detect_job(generation, resource)
             case m.RetireRunner(generation, scale_set_id, after_job):
-                self._scale_set_id = scale_set_id
+                self._registrations.scale_set_id = scale_set_id
                 self._retire(generation, after_job)
             case m.CheckRegistration(generation):
                 self._check_registration(generation)
             case m.RemoveRunner():
                 self._interrupt.clear()
-                self._scale_set_id = message.scale_set_id
+                self._registrations.scale_set_id = message.scale_set_id
                 self._begin_removal(message)
             case m.RetryRemoval(generation):
-                self._remove(generation)
-            case m.DeregisterRunner(runner, runner_id, scale_set_id):
-                self._scale_set_id = scale_set_id
-                self._add_pending(runner, runner_id)
-                self._deregister_pending(runner)
-            case m.RetryDeregistration():
-                self._retry_planned = False
-                self._deregister_pending(*self._pending)
+                self._retry_removal(generation)
             case m.StopRunnerActor():
                 self._interrupt.clear()
-                self._stop_in_order()
+                self._registrations.finish()
+                self.end(m.RunnerActorStopped(self._slot))
+            case _:
+                self._receive_about_registration(message)
+
+    def _receive_about_registration(
+        self, message: m.DeregisterRunner | m.RetryDeregistration | m.ProveEnd
+    ) -> None:
+        match message:
+            case m.DeregisterRunner(runner, runner_id, scale_set_id):
+                self._registrations.scale_set_id = scale_set_id
+                self._registrations.remove(runner, runner_id)
+            case m.RetryDeregistration():
+                self._registrations.try_all()
+            case m.ProveEnd(runner):
+                self._registrations.look(runner)
             case _:
                 assert_never(message)
 
@@ -130,7 +140,6 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
     # -- starting -----------------------------------------------------------------------------------
 
     def _start(self, order: m.StartRunner) -> None:
-        self._scale_set_id = order.scale_set_id
         current = self._current = _CurrentRunner(order.generation, order.runner)
 
         def register() -> JitConfig:
@@ -161,7 +170,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         self._current = None
         may_be_registered = _may_have_registered(error)
         if may_be_registered:
-            self._add_pending(order.runner, runner_id)
+            self._registrations.note(order.runner, runner_id)
         else:
             self._state_store.clear_registration(self._settings.key, order.runner)
         self.report(
@@ -176,11 +185,13 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
             )
         )
         if may_be_registered:
-            self._deregister_pending(order.runner)
+            self._registrations.try_again(order.runner)
 
     def _cancel(self, generation: Generation) -> None:
         self._begin_removal(
-            m.RemoveRunner(generation, self._scale_set_id, force=True, deregister=True, keep_output=True)
+            m.RemoveRunner(
+                generation, self._registrations.scale_set_id, force=True, deregister=True, keep_output=True
+            )
         )
 
     def _detect_job(self, generation: Generation, resource: Resource) -> None:
@@ -215,7 +226,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         sees no job in the runner."""
         try:
             if current.name is not None:
-                self._deregister(current.name, current.runner_id)
+                self._registrations.deregister(current.name, current.runner_id)
         except JobStillRunning:
             return False
         if after_job or current.resource is None:
@@ -230,125 +241,92 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
             found = self._service.runner(current.runner_id, self._interrupt, retry_for=5.0)
         except (GitHubError, Interrupted):
             return  # the scale set checks again
-        self.report(m.RegistrationChecked(self._slot, generation, found is not None))
+        online = None if found is None else _is_online(found.status)
+        last_line = "" if found is None or online else self._last_line(current)
+        self.report(m.RegistrationChecked(self._slot, generation, found is not None, online, last_line))
+
+    def _last_line(self, current: _CurrentRunner) -> str:
+        """Of its output, for people; empty where there is none or it cannot be read."""
+        if current.resource is None:
+            return ""
+        try:
+            output = self._backend.logs(current.resource, LAST_LINE_BYTES, self._interrupt)
+        except (BackendError, Interrupted):
+            return ""
+        lines = output.decode(errors="replace").strip().splitlines()
+        return lines[-1].strip() if lines else ""
 
     # -- removing: tried until the resource is gone -----------------------------------------------------
 
     def _begin_removal(self, order: m.RemoveRunner) -> None:
+        if order.generation in self._removals:
+            self._retry_removal(order.generation)
+            return
         current = self._current_of(order.generation)
         if current is None:
             self.report(m.RunnerGone(self._slot, order.generation))
             return
-        current.removal = order
-        self._remove(order.generation)
+        self._current = None
+        removal = self._removals[order.generation] = _Removal(current, order)
+        if order.keep_output and current.resource is not None:
+            output = self._save_output(current.resource, order)
+            self.report(m.OutputKept(self._slot, order.generation, output))
+        self._remove(removal)
+        self._clear_registration(removal)
 
-    def _remove(self, generation: Generation) -> None:
-        current = self._current_of(generation)
-        if current is None or current.removal is None:
-            return
+    def _retry_removal(self, generation: Generation) -> None:
+        if (removal := self._removals.get(generation)) is not None:
+            self._remove(removal)
+
+    def _remove(self, removal: _Removal) -> None:
+        runner, order = removal.runner, removal.order
         try:
-            output = self._remove_resource(current.resource, current.removal)
+            if runner.resource is not None:
+                self._backend.remove(runner.resource, force=order.force, interrupt=self._interrupt)
         except Interrupted:
             return
         except BackendError as error:
-            self._removal_failed(current, error)
+            self._removal_failed(removal, error)
         else:
-            self._removed(current, deregister=current.removal.deregister, output=output)
+            del self._removals[order.generation]
+            self.report(m.RunnerGone(self._slot, order.generation))
 
-    def _removed(self, current: _CurrentRunner, *, deregister: bool, output: Path | None) -> None:
-        self._current = None
-        runner = current.name
-        if runner is not None and deregister:
-            self._add_pending(runner, current.runner_id)
-        elif runner is not None:
-            self._state_store.clear_registration(self._settings.key, runner)
-        self.report(m.RunnerGone(self._slot, current.generation, output))
-        if runner is not None and deregister:
-            self._deregister_pending(runner)
+    def _removal_failed(self, removal: _Removal, error: BackendError) -> None:
+        removal.failures += 1
+        if removal.failures == 1:
+            self.report(m.RemovalFailed(self._slot, removal.order.generation, str(error)))
+        wait = _REMOVAL_BACKOFF.delay(removal.failures)
+        self.after(wait, m.RetryRemoval(removal.order.generation))
 
-    def _remove_resource(self, resource: Resource | None, order: m.RemoveRunner) -> Path | None:
-        """Returns where its last output was saved."""
-        if resource is None:
-            return None
-        output = self._save_output(resource, order) if order.keep_output else None
-        self._backend.remove(resource, force=order.force, interrupt=self._interrupt)
-        return output
+    def _clear_registration(self, removal: _Removal) -> None:
+        """Once, whether its resource is gone already or not."""
+        runner, order = removal.runner, removal.order
+        if runner.name is None:
+            return
+        if order.prove:
+            self._registrations.prove(runner.name, runner.runner_id)
+        elif order.deregister:
+            self._registrations.remove(runner.name, runner.runner_id)
+        else:
+            self._state_store.clear_registration(self._settings.key, runner.name)
 
     def _save_output(self, resource: Resource, order: m.RemoveRunner) -> Path | None:
         """If there is output and it can be read; the removal goes on in any case."""
         try:
             output = self._backend.logs(resource, OUTPUT_BYTES, self._interrupt)
+        except Interrupted:
+            return None
         except BackendError as error:
-            self._log.warning("the output of {} could not be saved: {}", resource.runner, error)
+            self._log.info("the output of {} could not be saved: {}", resource.runner, error)
             return None
         if not output:
             return None
         return self._state_store.keep_output(self._settings.key, resource.runner, output, order.ending)
 
-    def _removal_failed(self, current: _CurrentRunner, error: BackendError) -> None:
-        current.removal_failures += 1
-        if current.removal_failures == 1:
-            self.report(m.RemovalFailed(self._slot, current.generation, str(error)))
-        wait = _REMOVAL_BACKOFF.delay(current.removal_failures)
-        self.after(wait, m.RetryRemoval(current.generation))
 
-    # -- pending deregistrations ------------------------------------------------------------------------
-
-    def _add_pending(self, runner: RunnerName, runner_id: int) -> None:
-        self._pending[runner] = runner_id
-        self._state_store.note_registration(self._settings.key, runner)
-        self.report(m.DeregistrationPending(self._slot, runner, runner_id))
-
-    def _deregister_pending(self, *runners: RunnerName) -> None:
-        """Try each of these once, and plan a retry if any pending deregistration is left.
-
-        While GitHub does not answer, only one is tried, as a start may be waiting for this actor.
-        """
-        for runner in runners:
-            try:
-                self._deregister(runner, self._pending[runner])
-            except Interrupted:
-                break
-            except GitHubError as error:
-                self._log_pending(runner, error)
-                if isinstance(error, GITHUB_AWAY):
-                    self._pending[runner] = self._pending.pop(runner)  # last in turn
-                    break
-            else:
-                self._deregistered(runner)
-        if self._pending and not self._retry_planned:
-            self._retry_planned = True
-            self.after(DEREGISTER_SECONDS, m.RetryDeregistration())
-
-    def _deregistered(self, runner: RunnerName) -> None:
-        del self._pending[runner]
-        self._logged_pending.discard(runner)
-        self._state_store.clear_registration(self._settings.key, runner)
-        self.report(m.DeregistrationDone(self._slot, runner))
-
-    def _log_pending(self, runner: RunnerName, error: GitHubError) -> None:
-        """Once for each runner at info; not if GitHub is away, which the scale set reports for all calls."""
-        level = "DEBUG" if isinstance(error, GITHUB_AWAY) or runner in self._logged_pending else "INFO"
-        self._log.log(level, "{} is still registered at GitHub, trying again: {}", runner, error)
-        if level == "INFO":
-            self._logged_pending.add(runner)
-
-    def _deregister(self, runner: RunnerName, runner_id: int) -> None:
-        """Without an id (0) the runner is looked up by name, and removed only if it is of this scale set
-        (docs/protocol.md § 4.6)."""
-        if not runner_id:
-            found = self._service.find_runner(runner, self._interrupt, retry_for=5.0)
-            if found is None or found.scale_set_id not in (0, self._scale_set_id):
-                return
-            runner_id = found.id
-        self._service.remove_runner(runner_id, self._interrupt, retry_for=5.0)
-
-    def _stop_in_order(self) -> None:
-        self._deregister_pending(*self._pending)
-        if self._pending:
-            runners = ", ".join(self._pending)
-            self._log.warning("still registered at GitHub, for the next start to remove: {}", runners)
-        self.end(m.RunnerActorStopped(self._slot))
+def _is_online(status: str) -> bool | None:
+    """What GitHub's word for a runner's connection says; None for none, or another one."""
+    return {"online": True, "offline": False}.get(status.lower())
 
 
 def _may_have_registered(error: RunscalerError) -> bool:

@@ -125,8 +125,12 @@ def program(config: str | None) -> None:
 
 def execute(words: Sequence[str], prog_name: str | None = None) -> int:
     """Run one command line; returns its exit code (docs/behaviour.md § 3)."""
+    lost_terminal = False
     try:
-        result = program.main(list(words), prog_name, standalone_mode=False)
+        try:
+            result = program.main(list(words), prog_name, standalone_mode=False)
+        finally:
+            lost_terminal = exit_codes.drop_lost_terminal()
         sys.stdout.flush()
     except click.ClickException as error:
         error.show()
@@ -138,6 +142,8 @@ def execute(words: Sequence[str], prog_name: str | None = None) -> int:
     except BrokenPipeError:
         return exit_codes.after_lost_output()
     except OSError as error:
+        if lost_terminal:
+            return exit_codes.FAILED
         if error.errno != errno.ENOSPC:
             raise
         return exit_codes.after_lost_output("no space left on the device that standard output writes to")

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import io
-import signal
-import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from types import FrameType
+    from collections.abc import Mapping, Sequence
 
     from runscaler.backends.base import Progress
     from runscaler.cli.demo_session import DemoSession
@@ -92,16 +88,38 @@ def demo(
         return
     # Imported before `_captured_log`, as importing the facade disables the log.
     from runscaler.cli.demo_session import DemoSession
+    from runscaler.cli.signals import ExitOnSignals
 
     log = _captured_log()
-    with _sigterm_exits():
+    with ExitOnSignals() as signals:
         progress = _progress(quiet=as_json)
+        left_earlier = _remove_earlier(quiet=as_json)
         target = find_target(backend, progress, image=runner_image, fake_tart=fake_tart)
-        session = DemoSession(target, make_jobs(jobs, seed), progress, max_runners=max_runners, seed=seed)
+        session = DemoSession(
+            target,
+            make_jobs(jobs, seed),
+            progress,
+            max_runners=max_runners,
+            seed=seed,
+            uninterrupted=signals.uninterrupted,
+        )
         if not as_json:
             _print_intro(target, session)
         last = _play(session, log, as_json=as_json)
-    ctx.exit(_summarize(target, session, last, log, as_json=as_json))
+    ctx.exit(_summarize(target, session, last, log, left_earlier, as_json=as_json))
+
+
+def _remove_earlier(*, quiet: bool) -> list[str]:
+    """Remove what killed demos left, and say so; returns what could not be removed."""
+    from runscaler.cli.console import printable, say
+    from runscaler.cli.demo_setup import stop_fake_mac
+    from runscaler.ops.demo_folder import remove_earlier_demos
+
+    removed, left = remove_earlier_demos(stop_fake_mac)
+    if not quiet:
+        for one in removed:
+            say(printable(f"removed what an earlier demo left: {one}"))
+    return left
 
 
 def _play(session: DemoSession, log: io.StringIO, *, as_json: bool) -> DemoSnapshot:
@@ -141,12 +159,18 @@ def _print_intro(target: DemoTarget, session: DemoSession) -> None:
 
 
 def _summarize(
-    target: DemoTarget, session: DemoSession, last: DemoSnapshot, log: io.StringIO, *, as_json: bool
+    target: DemoTarget,
+    session: DemoSession,
+    last: DemoSnapshot,
+    log: io.StringIO,
+    left_earlier: Sequence[str],
+    *,
+    as_json: bool,
 ) -> int:
     """Print the results; returns the exit code."""
     from runscaler.cli.console import say, show_json
 
-    left = [*session.left_on_host, *session.left_at_github]
+    left = [*left_earlier, *session.left_on_host, *session.left_at_github]
     bad = bool(last.failed or left or session.violations)
     if bad:
         _report_problems({"left behind": left, "protocol": session.violations, "job": session.failures}, log)
@@ -208,15 +232,3 @@ def _captured_log() -> io.StringIO:
     log = io.StringIO()
     configure("warn", "text", stream=log)
     return log
-
-
-@contextmanager
-def _sigterm_exits() -> Iterator[None]:
-    """Turn SIGTERM into SystemExit, so that everything is removed as after Ctrl-C."""
-    from runscaler.cli.signals import signal_handler
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        sys.exit(128 + number)
-
-    with signal_handler(leave, signal.SIGTERM):
-        yield

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
@@ -16,6 +15,7 @@ from runscaler.clock import SystemClock
 from runscaler.errors import HostError
 from runscaler.events import Event, RunnerStarted
 from runscaler.ops.demo import ORGANISATION, SCALE_SET, demo_config, free_port, leftovers
+from runscaler.ops.demo_folder import STATE, demo_folder
 from runscaler.simulator.options import Options
 from runscaler.simulator.records import JobSpec, JobState, RunnerState, Step
 from runscaler.simulator.server import SimulatorServer
@@ -23,6 +23,7 @@ from runscaler.simulator.timers import FAST
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from runscaler.backends.base import Progress
@@ -42,6 +43,8 @@ STUCK_SECONDS = 60.0
 class DemoSession:
     """A context manager: entering it starts everything, leaving it stops and removes everything.
 
+    The removal happens within `uninterrupted()`.
+
     `left_on_host`, `left_at_github`, `violations` and `failures` are known after leaving.
     """
 
@@ -53,6 +56,7 @@ class DemoSession:
         *,
         max_runners: int,
         seed: int,
+        uninterrupted: Callable[[], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self.clock = SystemClock(seed)
         self.left_on_host: list[str] = []
@@ -67,28 +71,28 @@ class DemoSession:
         self._prepared = PreparedTarget(target)
         self._jobs = list(jobs)
         self._events: SimpleQueue[Event] = SimpleQueue()
-        self._home = tempfile.TemporaryDirectory(prefix="runner-demo-", ignore_cleanup_errors=True)
         port = free_port(target.listen)
         options = Options(timers=FAST, agent_url=f"http://{target.agent_host}:{port}")
         self._github = SimulatorServer(options, host=target.listen, port=port, seed=seed)
         self.port = free_port()
-        self._folder = Path(self._home.name).resolve()
-        self._state_dir = self._folder / "state"
+        self._uninterrupted = uninterrupted
+        self._state_dir = Path()
         self._began = self._began_wall = 0.0
 
     def __enter__(self) -> Self:
         with ExitStack() as cleanup:
-            cleanup.callback(self._home.cleanup)
-            made = prepared(self._target, self._folder, self._progress)
+            folder = cleanup.enter_context(demo_folder(self._target))
+            self._state_dir = folder / STATE
+            made = prepared(self._target, folder, self._progress)
             self._prepared = cleanup.enter_context(made)
             cleanup.callback(self._inspect_host)
-            self._github.start()
             cleanup.callback(self._github.stop)
+            self._github.start()
             cleanup.callback(self._inspect_github)
             self._daemon = Autoscaler(self._config())
             self._daemon.subscribe(self._events.put)
-            self._daemon.start()
             cleanup.callback(self._daemon.stop)
+            self._daemon.start()
             self._cleanup = cleanup.pop_all()
         return self
 
@@ -104,7 +108,8 @@ class DemoSession:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._cleanup.close()
+        with self._uninterrupted():
+            self._cleanup.close()
 
     def play(self, show: Callable[[DemoSnapshot], None]) -> DemoSnapshot:
         """Queue the jobs and show snapshots until the last job has ended; returns the last snapshot.

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Progress
     from runscaler.ops.demo import DemoTarget
 
+FAKE_MAC = "mac"
+"""The fake Mac's directory in a demo's directory."""
 IMAGE = "demo.example/macos/runner:latest"
 
 
@@ -32,13 +34,21 @@ class PreparedTarget:
 def prepared(target: DemoTarget, folder: Path, progress: Progress) -> Iterator[PreparedTarget]:
     """Prepare the target; everything is removed at the end of the block. Raises `BackendError`."""
     if target.is_fake_tart:
-        with _fake_mac(target, folder / "mac") as made:
+        with _fake_mac(target, folder / FAKE_MAC) as made:
             yield made
     elif target.backend == "tart":
         with demo_vm(target.image, progress) as name:
             yield PreparedTarget(replace(target, image=name))
     else:
         yield PreparedTarget(target)
+
+
+def stop_fake_mac(folder: Path) -> None:
+    """End the processes of the fake Mac that an earlier demo left in its directory, if it had one."""
+    from runscaler.testing.fake_tart_host import FakeTart
+
+    if (folder / FAKE_MAC).exists():
+        FakeTart(folder / FAKE_MAC).kill_everything()
 
 
 @contextmanager

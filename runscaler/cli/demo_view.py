@@ -12,7 +12,14 @@ from rich.live import Live
 from rich.text import Text
 
 from runscaler.cli.console import console, printable, table
-from runscaler.events import JobCompleted, JobStarted, RunnerFailed, RunnerRemoved, RunnerStarted
+from runscaler.events import (
+    JobCompleted,
+    JobStarted,
+    RunnerFailed,
+    RunnerLost,
+    RunnerRemoved,
+    RunnerStarted,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,6 +123,8 @@ def sentence(event: Event) -> str:
             return f"slot {event.slot}: {event.runner} runs {event.job}"
         case JobCompleted():
             return f"slot {event.slot}: {event.job} {event.result}"
+        case RunnerLost():
+            return f"slot {event.slot}: {event.runner} died while it ran {event.job}: {event.reason}"
         case RunnerFailed():
             return f"slot {event.slot}: {event.runner} failed: {event.reason}"
         case RunnerRemoved():

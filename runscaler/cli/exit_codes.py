@@ -5,9 +5,11 @@ Also prepares the process's streams and exception hooks for that.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
+import termios
 import threading
 from itertools import pairwise
 from typing import TYPE_CHECKING, TextIO
@@ -66,6 +68,28 @@ def after_lost_output(why: str = "") -> int:
     os.dup2(null, sys.stdout.fileno())
     os.close(null)
     return FAILED
+
+
+def drop_lost_terminal() -> bool:
+    """Redirect the standard streams whose terminal is gone, so that no write to them fails.
+
+    Returns whether there are any. May be called in a signal handler.
+    """
+    lost = [number for number in range(3) if _is_lost_terminal(number)]
+    if lost:
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in lost:
+            os.dup2(null, number)
+        os.close(null)
+    return bool(lost)
+
+
+def _is_lost_terminal(number: int) -> bool:
+    try:
+        termios.tcgetattr(number)
+    except termios.error as error:
+        return bool(error.args[0] == errno.EIO)
+    return False
 
 
 def open_missing_streams() -> None:

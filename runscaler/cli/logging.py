@@ -19,7 +19,7 @@ from runscaler.cli.console import in_colour
 from runscaler.config.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from loguru import Message, Record
 
@@ -32,6 +32,7 @@ TOKEN = re.compile(
     r"\b(gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|eyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?)"
     r"|(?<=[Bb]earer )\S+|(?<=RemoteAuth )\S+"
 )
+PLACE = ("scale_set", "slot")
 SHORTEST_SECRET = 6
 """Shorter values are not masked: replacing "a" everywhere would make the log unreadable."""
 
@@ -71,7 +72,7 @@ class Sink:
 
     def _text(self, record: Record) -> str:
         name = record["level"].name
-        fields = "".join(f" {key}={_quoted(str(value))}" for key, value in record["extra"].items())
+        fields = "".join(f" {key}={_quoted(str(value))}" for key, value in _shown(record["extra"]).items())
         line = f"{record['time']:%Y-%m-%d %H:%M:%S.%f}"[:-3] + f" {SHORT.get(name, name):<5} "
         line += _one_record(record["message"] + self._exception_text(record)) + fields
         if self._colour and name in COLOURS:
@@ -122,6 +123,13 @@ def intercept(level: str) -> None:
     logging.basicConfig(handlers=[Interceptor()], level=quietest, force=True)
     for name, at_least in LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(at_least)
+
+
+def _shown(fields: Mapping[str, object]) -> Mapping[str, object]:
+    """The fields of a text line: where it happened, if the message says the rest of an event in words."""
+    if "event" not in fields:
+        return fields
+    return {key: fields[key] for key in PLACE if key in fields}
 
 
 def _one_record(message: str) -> str:

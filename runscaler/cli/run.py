@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from runscaler.cli.options import ConfigCommand, load_configuration
-from runscaler.cli.signals import STOP_SIGNALS, SignalQueue, queue_signals
+from runscaler.cli.signals import STOP_SIGNALS, SignalQueue, has_terminal, queue_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
+    from runscaler.clock import Clock
     from runscaler.config.model import Config
 
 SWITCH_SECONDS = 0.02
@@ -32,8 +33,9 @@ class System(Protocol):
 
 @click.command(
     cls=ConfigCommand,
-    epilog="SIGTERM or Ctrl-C stops it gracefully: busy runners get --drain-timeout to finish. A second "
-    "signal ends it at once; the next start adopts the runners that still run.",
+    epilog="SIGTERM or Ctrl-C stops it gracefully, and so does closing its terminal: busy runners get "
+    "--drain-timeout to finish. A second signal ends it at once; the next start adopts the runners that "
+    "still run.",
 )
 @click.option(
     "--config", type=click.Path(readable=False), metavar="PATH", help="Configuration file; flags override it."
@@ -91,10 +93,11 @@ def _serve(config: Config) -> None:
     for warning in start_warnings(config):
         logger.warning("{}", warning)
     system, notifier = Autoscaler(config), Notifier()
+    stops = (*STOP_SIGNALS, signal.SIGHUP) if has_terminal() else STOP_SIGNALS
 
     def on_signal(signal_: signal.Signals) -> None:
-        logger.info("{}: {}", signal_.name, _reaction(signal_, config))
-        if signal_ in STOP_SIGNALS:
+        logger.info("{}: {}", signal_.name, _reaction(signal_, stops, config))
+        if signal_ in stops:
             notifier.stopping()
 
     def on_started() -> None:
@@ -103,7 +106,7 @@ def _serve(config: Config) -> None:
                 target=report_to_systemd, args=(notifier, system), name="systemd", daemon=True
             ).start()
 
-    reason = run_to_end(system, on_signal, on_started)
+    reason = run_to_end(system, on_signal, on_started, stops)
     if reason:
         raise HostError(reason)
     logger.info("runner stopped")
@@ -136,32 +139,35 @@ def run_to_end(
     system: System,
     on_signal: Callable[[signal.Signals], None],
     on_started: Callable[[], None] = lambda: None,
+    stops: Collection[signal.Signals] = STOP_SIGNALS,
+    clock: Clock | None = None,
 ) -> str:
     """Start the system and wait for its end; returns an empty string after a stop, else why it gave up.
 
-    The first SIGTERM or SIGINT starts a graceful stop; before that, `on_signal` is called with each signal.
+    The first signal of `stops` starts a graceful stop; before that, `on_signal` is called with each signal.
     `on_started` is called once the state directory is locked and the health port is bound.
     """
     queue = SignalQueue()
-    with queue_signals(queue):
+    with queue_signals(queue, stops, clock):
         system.start()
         on_started()
         threading.Thread(target=lambda: queue.put(system.wait() or ""), name="end", daemon=True).start()
         while isinstance(item := queue.get(), signal.Signals):
             on_signal(item)
-            if item in STOP_SIGNALS:
+            if item in stops:
                 system.request_stop()
     return item
 
 
-def _reaction(received: signal.Signals, config: Config) -> str:
+def _reaction(received: signal.Signals, stops: Collection[signal.Signals], config: Config) -> str:
     from runscaler.units import format_duration
 
-    if received is signal.SIGHUP:
+    if received not in stops:
         return "the configuration is not reloaded; restart to apply changes"
+    why = "the terminal is gone; " if received is signal.SIGHUP else ""
     if config.on_exit == "keep":
-        return "stopping; runners are kept for the next start"
+        return f"{why}stopping; runners are kept for the next start"
     if not config.drain_timeout:
-        return "stopping; busy runners are removed at once"
+        return f"{why}stopping; busy runners are removed at once"
     timeout = format_duration(config.drain_timeout)
-    return f"stopping; busy runners have {timeout} to finish, a second signal exits at once"
+    return f"{why}stopping; busy runners have {timeout} to finish, a second signal exits at once"

@@ -5,17 +5,25 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NoReturn, Self
+
+from runscaler.cli.exit_codes import drop_lost_terminal
+from runscaler.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from types import FrameType, TracebackType
+
+    from runscaler.clock import Clock
 
     Handler = Callable[[int, FrameType | None], None]
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SAME_SIGNAL_SECONDS = 0.5
+"""A stop signal that comes sooner after the first counts as the same one (docs/behaviour.md § 8.3)."""
 
 
 class SignalQueue:
@@ -68,22 +76,115 @@ def signal_handler(handle: Handler, *numbers: signal.Signals) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def queue_signals(queue: SignalQueue) -> Iterator[None]:
-    """Put SIGTERM, SIGINT and SIGHUP into the queue. The second stop signal exits the process at once.
+class StopOrder:
+    """Tells the first stop signal from the second one.
 
-    The handler may interrupt the main thread anywhere, so it takes no lock and logs nothing.
+    Shells, terminals and `timeout` signal a process and its group, so that the same signal comes twice: what
+    comes within 0.5 s of the first counts as the same. SIGHUP is never a second signal, as a terminal that
+    goes sends it several times.
     """
-    stopping = False
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._first_at: float | None = None
+
+    def is_first(self) -> bool:
+        """Note a stop signal; True for the first."""
+        if self._first_at is not None:
+            return False
+        self._first_at = self._clock.monotonic()
+        return True
+
+    def is_second(self, number: int) -> bool:
+        """Whether this signal is a second one."""
+        if number not in STOP_SIGNALS or self._first_at is None:
+            return False
+        return self._clock.monotonic() - self._first_at >= SAME_SIGNAL_SECONDS
+
+
+def has_terminal() -> bool:
+    """Whether this process was started on a terminal, and not by a service manager, cron or `setsid`."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+def all_stop_signals() -> tuple[signal.Signals, ...]:
+    """SIGTERM, SIGINT and, unless `nohup` made this process ignore it, SIGHUP."""
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    return STOP_SIGNALS if ignored else (*STOP_SIGNALS, signal.SIGHUP)
+
+
+def exit_at_once(number: int, text: str) -> NoReturn:
+    """For signal handlers: print one line and exit without any clean-up."""
+    with suppress(OSError):
+        os.write(2, text.encode() + b"\n")
+    os._exit(128 + number)
+
+
+@contextmanager
+def queue_signals(
+    queue: SignalQueue, stops: Collection[signal.Signals] = STOP_SIGNALS, clock: Clock | None = None
+) -> Iterator[None]:
+    """Put SIGTERM, SIGINT and SIGHUP into the queue. A second stop signal exits the process at once.
+
+    Of several stop signals that count as one, the first is put. The handler may interrupt the main thread
+    anywhere, so it takes no lock and logs nothing.
+    """
+    order = StopOrder(clock or SystemClock())
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal stopping
-        if number in STOP_SIGNALS:
-            if stopping:
-                os.write(2, b"second signal: exiting at once; the next start adopts running runners\n")
-                os._exit(128 + number)
-            stopping = True
-        queue.put(signal.Signals(number))
+        if order.is_second(number):
+            exit_at_once(number, "second signal: exiting at once; the next start adopts running runners")
+        drop_lost_terminal()
+        if number not in stops or order.is_first():
+            queue.put(signal.Signals(number))
 
-    with signal_handler(handle, *STOP_SIGNALS, signal.SIGHUP), queue:
+    with signal_handler(handle, *all_stop_signals()), queue:
         yield
+
+
+class ExitOnSignals:
+    """A context manager: the first SIGTERM, SIGINT or SIGHUP raises SystemExit in the main thread, so that
+    the block cleans up.
+
+    No other signal interrupts the clean-up, but a second one ends the process at once.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._order = StopOrder(clock or SystemClock())
+        self._held = False
+        self._pending: int | None = None
+
+    def __enter__(self) -> Self:
+        self._installed = signal_handler(self._handle, *all_stop_signals())
+        self._installed.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._installed.__exit__(kind, error, trace)
+
+    @contextmanager
+    def uninterrupted(self) -> Iterator[None]:
+        """Let the block run to its end; a signal that comes meanwhile raises SystemExit then."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._pending is not None:
+            sys.exit(self._pending)
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        drop_lost_terminal()
+        if self._order.is_second(number):
+            exit_at_once(number, "second signal: exiting at once; the next demo removes what is left")
+        if not self._order.is_first():
+            return
+        if not self._held:
+            sys.exit(128 + number)
+        self._pending = 128 + number

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runscaler.cli.exit_codes import drop_lost_terminal
 from runscaler.cli.options import is_web_address
-from runscaler.cli.signals import STOP_SIGNALS, SignalQueue, signal_handler
+from runscaler.cli.signals import SignalQueue, all_stop_signals, signal_handler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,7 +156,7 @@ def simulate(
 
 
 def serve(server: SimulatorServer, day: Scenario | None) -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGINT, SIGTERM, or SIGHUP: its terminal is gone."""
     with stop_signal() as wait:
         server.start()
         try:
@@ -238,11 +239,12 @@ def read_options(chosen: dict[str, object]) -> Options:
 
 @contextmanager
 def stop_signal() -> Iterator[Callable[[], object]]:
-    """Yields a function that waits for SIGINT or SIGTERM; it returns at once if one has arrived before."""
+    """Yields a function that waits for a signal to stop; it returns at once if one has arrived before."""
     queue = SignalQueue()
 
     def handle(number: int, _frame: FrameType | None) -> None:
+        drop_lost_terminal()
         queue.put(signal.Signals(number))
 
-    with signal_handler(handle, *STOP_SIGNALS), queue:
+    with signal_handler(handle, *all_stop_signals()), queue:
         yield queue.get

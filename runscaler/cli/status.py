@@ -216,11 +216,32 @@ def _notes(answer: Json, sets: Iterable[Json]) -> Iterable[str]:
         yield f"✗ {answer['reason']}"
     for one in sets:
         if one.get("reason"):
-            yield f"⚠ [{one.get('name')}] {one['reason']}"
+            yield _state_note(one)
         for unmet in _list(one.get("unmet")):
             if isinstance(unmet, dict):
                 detail = f": {unmet['detail']}" if unmet.get("detail") else ""
                 yield f"⚠ [{one.get('name')}] {unmet.get('count')} not started, {unmet.get('reason')}{detail}"
+        lost, failed = _count(one, "runners_lost"), _count(one, "runners_failed")
+        if lost or failed:
+            counts = f"{lost} died in a job, {failed} did not start or had no job"
+            yield f"⚠ [{one.get('name')}] runners since the start: {counts}"
+
+
+def _state_note(one: Json) -> str:
+    """The reason for the state, and when the next try is."""
+    from runscaler.status import SetState, state_in_words
+
+    name, reason, seconds = one.get("name"), str(one["reason"]), one.get("retry_seconds")
+    if one.get("state") == SetState.OK:
+        return f"· [{name}] {state_in_words(SetState.OK, reason)}"
+    if not isinstance(seconds, int | float):
+        return f"⚠ [{name}] {reason}"
+    return f"⚠ [{name}] {reason}; next try in {max(1.0, seconds):.0f} s"
+
+
+def _count(one: Json, key: str) -> int:
+    value = one.get(key)
+    return value if isinstance(value, int) else 0
 
 
 def _list(value: object) -> list[object]:

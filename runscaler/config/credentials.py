@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.config.problems import ConfigValue, Origin, Problems
 from runscaler.config.schema import concerns_backend, key_spec_of
-from runscaler.config.secrets import Secret, Unresolved, is_reference, resolve
+from runscaler.config.secrets import Secret, Unresolved, file_of, is_reference, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -126,8 +126,10 @@ class Credentials:
         spec = key_spec_of(path)
         if spec is None or not spec.key.indirect or not isinstance(given.value, str):
             return given
+        file = None
         try:
             text = self._resolve(given.value)
+            file = file_of(given.value, self._folder)
         except Unresolved as error:
             label = spec.label if path in (_TOKEN, spec.path) else ".".join(path)
             self._problems.error(given.origin, f"{label} = {error}", scale_set=name)
@@ -135,7 +137,7 @@ class Credentials:
         if path == _TOKEN and not (text.isascii() and _is_one_word(text)):
             problem = "the token contains spaces, line breaks or other characters that no token has"
             self._problems.error(given.origin, problem, scale_set=name)
-        return ConfigValue(Secret(text) if spec.key.secret else text, given.origin)
+        return ConfigValue(Secret(text, file) if spec.key.secret else text, given.origin)
 
     def _resolve(self, text: str) -> str:
         return resolve(text, self._environ, self._folder)

@@ -34,7 +34,7 @@ error, **No effect in this version** that it is accepted but ignored.
 
 Durations are strings such as "90s", "10m" or "6h30m", or whole seconds. Secrets may be written as
 `env:NAME` (an environment variable) or `file:PATH` (a file; a relative path starts in the directory
-of the configuration).
+of the configuration). A `token` in a file is read again whenever GitHub refuses it.
 
 ## One scale set or several
 

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 class Secret:
     """A text whose `str`, `repr` and `format` are masked. Use `reveal()` only to send it.
 
-    Copies and pickles contain the value. Secrets compare by value.
+    `file` is where it was read from, None if it was written down elsewhere. Copies and pickles contain the
+    value. Secrets compare by value.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_value", "file")
     MASK = "********"
 
-    def __init__(self, value: str) -> None:
+    def __init__(self, value: str, file: Path | None = None) -> None:
         self._value = value
+        self.file = file
 
     def reveal(self) -> str:
         return self._value
@@ -68,6 +70,12 @@ def resolve(text: str, environ: Mapping[str, str], folder: Path) -> str:
     if scheme == "file":
         return _content(text, folder, rest)
     return text.strip()
+
+
+def file_of(text: str, folder: Path) -> Path | None:
+    """The absolute path of the file that `file:PATH` refers to; None for any other text."""
+    scheme, _, path = text.partition(":")
+    return (folder / expanded(path)).absolute() if scheme == "file" else None
 
 
 def expanded(path: str) -> Path:

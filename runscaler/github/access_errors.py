@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from runscaler.config.urls import Kind
 from runscaler.errors import AccessDenied, GitHubError, NotFound
-from runscaler.github.error_replies import clock_skew, error_from_reply, exception_in, reply_error
+from runscaler.github.clock_skew import clock_words
+from runscaler.github.error_replies import error_from_reply, exception_in, reply_error, server_time
 from runscaler.github.fields import escaped
 
 if TYPE_CHECKING:
@@ -15,6 +17,22 @@ if TYPE_CHECKING:
     from runscaler.github.wire import Reply, Request
 
 _SSO_URL = re.compile(r"url=(https://\S+)")
+_OWNER = re.compile(r"/(?:orgs|repos|enterprises)/([^/]+)(?:/([^/]+))?/actions/")
+"""The names in the path of a registration token; a renamed owner may also be told by its number."""
+SUSPECT_SKEW = 30.0
+"""Seconds by which this host's clock must be wrong to be named where GitHub refuses a credential."""
+LONGEST_REASON = 500
+"""How much of GitHub's text is shown: where it forbids something, the text ends with the cure."""
+
+_POLICIES = (
+    ("archived", ("unarchive the repository, or give another url",)),
+    ("lifetime", ("make a token with a shorter lifetime",)),
+    ("(classic)", ("make a fine-grained token, if the organisation takes those",)),
+    ("runners", ("an owner may allow self-hosted runners in the settings, under Actions",)),
+)
+"""What a policy is about → what to do. Only where GitHub's text names it."""
+_FORBIDDING = ("forbids", "disabled", "archived", "read-only", "read only", "policy", "not allowed")
+_LACKING = ("not accessible by", "admin rights", "must be an owner", "must be an admin", "permission")
 
 _RIGHTS = {
     Kind.ORGANISATION: (
@@ -32,13 +50,20 @@ _RIGHTS = {
 }
 
 
-def access_error(request: Request, reply: Reply, url: ConfigUrl, now: float) -> GitHubError:
-    """The error for a REST call that failed, other than by a rate limit. `now` is this host's wall clock."""
+def access_error(
+    request: Request, reply: Reply, url: ConfigUrl, now: float, how_to_replace: str
+) -> GitHubError:
+    """The error for a REST call that failed, other than by a rate limit. `now` is this host's wall clock,
+    `how_to_replace` says how to give another credential.
+
+    A 403 means a missing right only where something says so: else it is a policy of the organisation or
+    the enterprise, and GitHub's own text is all that can be told (fault F94).
+    """
     sso = reply.headers.get("X-GitHub-SSO", "")
     if reply.status in (403, 404) and "required" in sso.lower():
         return _needs_sso(request, reply, sso)
     if reply.status == 401:
-        return _bad_credentials(request, reply, url, now)
+        return _bad_credentials(request, reply, url, now, how_to_replace)
     if reply.status == 403:
         return _forbidden(request, reply, url)
     if reply.status == 404:
@@ -46,9 +71,13 @@ def access_error(request: Request, reply: Reply, url: ConfigUrl, now: float) -> 
     return error_from_reply(request, reply)
 
 
-def _bad_credentials(request: Request, reply: Reply, url: ConfigUrl, now: float) -> GitHubError:
-    why = f"the token is wrong, expired or revoked ({_reason_in(reply)}){clock_skew(reply, now)}"
-    fixes = ("make a new token and give it as token or RUNNER_TOKEN", *_RIGHTS[url.kind])
+def _bad_credentials(
+    request: Request, reply: Reply, url: ConfigUrl, now: float, how_to_replace: str
+) -> GitHubError:
+    why = f"the token is wrong, expired or revoked ({_reason_in(reply)})"
+    if clock := clock_words(now - (server_time(reply) or now), SUSPECT_SKEW):
+        why += f"; {clock}"
+    fixes = (how_to_replace, *_RIGHTS[url.kind])
     return reply_error(AccessDenied, request, reply, why, fixes)
 
 
@@ -72,9 +101,24 @@ def _forbidden(request: Request, reply: Reply, url: ConfigUrl) -> GitHubError:
         return reply_error(
             AccessDenied, request, reply, f"the App's installation is suspended ({said})", (fix,)
         )
+    if any(word in lowered for word in _FORBIDDING) or not _lacks_a_right(reply, lowered):
+        fixes = next((fixes for word, fixes in _POLICIES if word in lowered), ())
+        return reply_error(AccessDenied, request, reply, f"GitHub forbids it: {said}", fixes)
     return reply_error(
         AccessDenied, request, reply, f"a right is missing ({said})", _missing_rights(reply, url)
     )
+
+
+def _lacks_a_right(reply: Reply, lowered: str) -> bool:
+    """Whether the text or the headers of a 403 say that the credential lacks a right."""
+    if any(word in lowered for word in _LACKING) or reply.headers.get("X-Accepted-GitHub-Permissions"):
+        return True
+    accepted, has = (_scopes(reply, name) for name in ("X-Accepted-OAuth-Scopes", "X-OAuth-Scopes"))
+    return bool(accepted) and not accepted & has
+
+
+def _scopes(reply: Reply, header: str) -> set[str]:
+    return {scope.strip() for scope in reply.headers.get(header, "").split(",") if scope.strip()}
 
 
 def _missing_rights(reply: Reply, url: ConfigUrl) -> tuple[str, ...]:
@@ -100,4 +144,20 @@ def _not_found(request: Request, reply: Reply, url: ConfigUrl) -> GitHubError:
 
 
 def _reason_in(reply: Reply) -> str:
-    return exception_in(reply)[1] or "no reason given"
+    return exception_in(reply, LONGEST_REASON)[1] or "no reason given"
+
+
+def with_redirect(error: GitHubError, url: ConfigUrl, redirected_to: str) -> GitHubError:
+    """The error, which names a redirect on the way to it as the likely cause (fault F95).
+
+    `redirected_to` is where GitHub sent the request for a registration token; empty: nowhere.
+    """
+    if not redirected_to or not isinstance(error, AccessDenied | NotFound):
+        return error
+    named = _OWNER.search(urlsplit(redirected_to).path)
+    place = escaped(urlsplit(redirected_to).path)
+    if named:
+        place = escaped("/".join(unquote(name) for name in named.groups() if name))
+    text = f"{error}; GitHub redirects {url.text} to {place}: it was probably renamed or moved"
+    fixes = (f"give its new name as url ({place})", *error.fixes)
+    return type(error)(text, status=error.status, request_id=error.request_id, fixes=fixes)

@@ -72,6 +72,11 @@ class ActionsClient:
         """Must every address that GitHub hands out be https?"""
         return self._admin_tokens.secure
 
+    @property
+    def clock_skew(self) -> float:
+        """Seconds that this host's clock is ahead of GitHub's."""
+        return self._transport.skew.seconds
+
     def user_agent(self, subsystem: Subsystem) -> str:
         return self._identity.user_agent(self.scale_set_id, subsystem)
 

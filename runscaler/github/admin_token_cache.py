@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from runscaler.config.secrets import Secret
-from runscaler.errors import GitHubError
-from runscaler.github.access_errors import access_error
+from runscaler.errors import AccessDenied, GitHubError, NotFound
+from runscaler.github.access_errors import access_error, with_redirect
 from runscaler.github.admin_token import AdminToken, read_admin_token
 from runscaler.github.error_replies import error_from_reply, server_time, unreadable
 from runscaler.github.fields import Fields
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 REGISTER_ATTEMPTS = 5
 RENEWAL_GAP = 10.0
 POSTPONED = 30.0
+REFUSALS = (401, 403, 404)
+"""Statuses with which GitHub refuses a credential; it hides what a credential may not see."""
 
 
 class AdminTokenCache:
@@ -56,6 +58,8 @@ class AdminTokenCache:
         self._rounds = 0
         self._failure: GitHubError | None = None
         self._renewed_at: float | None = None
+        self._redirected_to = ""
+        """Where GitHub redirected the last request for a registration token; empty: nowhere."""
 
     @property
     def secure(self) -> bool:
@@ -115,6 +119,13 @@ class AdminTokenCache:
             return self._token
 
     def _register(self, user_agent: str, interrupt: Interrupt, seconds: float) -> AdminToken:
+        self._redirected_to = ""
+        try:
+            return self._make_steps(user_agent, interrupt, seconds)
+        except (AccessDenied, NotFound) as error:
+            raise with_redirect(error, self._url, self._redirected_to) from error
+
+    def _make_steps(self, user_agent: str, interrupt: Interrupt, seconds: float) -> AdminToken:
         """Steps c and d. GitHub may refuse a registration token that is a moment old (fault F31), so it is
         tried several times, and then fetched anew, once. After `seconds` the refusal is final."""
         deadline = self._clock.monotonic() + seconds
@@ -127,11 +138,27 @@ class AdminTokenCache:
                     return self._read(request, reply)
                 pause = self._clock.jitter(2.0**attempt)
                 if self._clock.monotonic() + pause >= deadline:
-                    raise access_error(request, reply, self._url, self._clock.wall())
+                    raise self._refusal(request, reply)
                 self._clock.pause(pause, interrupt)
-        raise access_error(request, reply, self._url, self._clock.wall())
+        raise self._refusal(request, reply)
 
     def _registration_token(self, user_agent: str, interrupt: Interrupt, seconds: float) -> Secret:
+        request, reply = self._send_credential(user_agent, interrupt, seconds)
+        if reply.status in REFUSALS and self._credential.has_changed():
+            request, reply = self._send_credential(user_agent, interrupt, seconds)
+        if not reply.ok:
+            raise self._refusal(request, reply)
+        try:
+            token = Fields(reply.json()).text("token")
+            if not token:
+                raise ValueError("token is missing")
+        except ValueError as error:
+            raise unreadable(request, reply, error) from error
+        return Secret(token)
+
+    def _send_credential(
+        self, user_agent: str, interrupt: Interrupt, seconds: float
+    ) -> tuple[Request, Reply]:
         request = Request(
             what=f"get a registration token for {self._url.text}",
             method="POST",
@@ -141,15 +168,12 @@ class AdminTokenCache:
             rest=True,
         )
         reply = self._transport.send(request, interrupt, seconds)
-        if not reply.ok:
-            raise access_error(request, reply, self._url, self._clock.wall())
-        try:
-            token = Fields(reply.json()).text("token")
-            if not token:
-                raise ValueError("token is missing")
-        except ValueError as error:
-            raise unreadable(request, reply, error) from error
-        return Secret(token)
+        self._redirected_to = reply.redirected_to
+        return request, reply
+
+    def _refusal(self, request: Request, reply: Reply) -> GitHubError:
+        how = self._credential.how_to_replace
+        return access_error(request, reply, self._url, self._clock.wall(), how)
 
     def _register_request(self, token: Secret, user_agent: str) -> Request:
         return Request(

@@ -47,6 +47,19 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleSetChange:
+    """What to change about a scale set; None: leave it as it is."""
+
+    name: str | None = None
+    runner_group_id: int | None = None
+    labels: tuple[str, ...] | None = None
+    updates_disabled: bool | None = None
+
+    def __bool__(self) -> bool:
+        return self != ScaleSetChange()
+
+
+@dataclass(frozen=True, slots=True)
 class JitConfig:
     """The registration of one runner: its id at GitHub, and the configuration that the runner starts with."""
 
@@ -92,6 +105,10 @@ class ScaleSetService(Protocol):
     error is raised; 0: not at all, None: for ever.
     """
 
+    def clock_skew(self) -> float:
+        """Seconds that this host's clock is ahead of GitHub's, by the latest reply; negative: behind, 0: not
+        known. Makes no call; `github.clock_skew.clock_words` says it to people."""
+
     def group_id(self, name: str, interrupt: Interrupt, retry_for: float | None = 30.0) -> int:
         """The id of a runner group; 1 for "default", without a call. `NotFound` lists those that exist."""
 
@@ -118,13 +135,12 @@ class ScaleSetService(Protocol):
     def update_scale_set(
         self,
         scale_set_id: ScaleSetId,
-        name: str,
-        group_id: int,
-        labels: Sequence[str],
+        change: ScaleSetChange,
         interrupt: Interrupt,
         retry_for: float | None = 30.0,
     ) -> RunnerScaleSet:
-        """Change its name, runner group and labels. Raises `ScaleSetGone`."""
+        """What it is afterwards, as far as GitHub tells: it may keep its labels (fault F93). Raises
+        `ScaleSetGone`."""
 
     def delete_scale_set(
         self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 10.0

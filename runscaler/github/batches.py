@@ -1,7 +1,9 @@
 """Decodes a message of the queue (docs/protocol.md § 5.2, 5.3). One bad job message does not spoil the rest.
 
 Only a message without a usable id is an error (`ValueError`, fault F9). Everything else that cannot be
-read becomes a line in `Batch.problems`, and the message is still acknowledged (faults F47, F49, F51).
+read becomes a line in `Batch.problems`, and the message is still acknowledged (faults F47, F49, F51). A job
+message is lost only by a wrong type of what decides: its own type, `jobId`, `runnerRequestId` and
+`runnerName` (fault F90).
 """
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ def _elements(body: JsonValue) -> list[JsonValue]:
 
 
 def job_event(value: JsonValue) -> JobEvent:
-    """One job message. Raises `ValueError` if its type is unknown or a field has the wrong type."""
+    """One job message. Raises `ValueError` if its type is unknown or what decides has the wrong type."""
     fields = Fields(value, "it")
     kind = fields.text("messageType")
     make = _MAKERS.get(kind.lower())
@@ -106,18 +108,18 @@ def job_event(value: JsonValue) -> JobEvent:
 def _facts(fields: Fields) -> _JobFacts:
     return {
         "job_id": fields.text("jobId"),
-        "request_id": fields.integer("runnerRequestId"),
-        "repository": fields.text("repositoryName"),
-        "owner": fields.text("ownerName"),
-        "workflow_ref": fields.text("jobWorkflowRef"),
-        "display_name": fields.text("jobDisplayName"),
-        "run_id": fields.integer("workflowRunId"),
-        "event_name": fields.text("eventName"),
-        "request_labels": fields.texts("requestLabels"),
-        "queued_at": fields.time("queueTime"),
-        "assigned_at": fields.time("scaleSetAssignTime"),
-        "runner_assigned_at": fields.time("runnerAssignTime"),
-        "finished_at": fields.time("finishTime"),
+        "request_id": fields.id_number("runnerRequestId"),
+        "repository": fields.info_text("repositoryName"),
+        "owner": fields.info_text("ownerName"),
+        "workflow_ref": fields.info_text("jobWorkflowRef"),
+        "display_name": fields.info_text("jobDisplayName"),
+        "run_id": fields.info_number("workflowRunId"),
+        "event_name": fields.info_text("eventName"),
+        "request_labels": fields.info_texts("requestLabels"),
+        "queued_at": fields.info_time("queueTime"),
+        "assigned_at": fields.info_time("scaleSetAssignTime"),
+        "runner_assigned_at": fields.info_time("runnerAssignTime"),
+        "finished_at": fields.info_time("finishTime"),
     }
 
 
@@ -131,15 +133,15 @@ def _assigned(fields: Fields) -> JobAssigned:
 
 def _started(fields: Fields) -> JobStarted:
     return JobStarted(
-        **_facts(fields), runner_id=fields.integer("runnerId"), runner_name=fields.text("runnerName")
+        **_facts(fields), runner_id=fields.info_number("runnerId"), runner_name=fields.text("runnerName")
     )
 
 
 def _completed(fields: Fields) -> JobCompleted:
     return JobCompleted(
         **_facts(fields),
-        result=fields.text("result"),
-        runner_id=fields.integer("runnerId"),
+        result=fields.info_text("result"),
+        runner_id=fields.info_number("runnerId"),
         runner_name=fields.text("runnerName"),
     )
 

@@ -8,6 +8,7 @@ from runscaler.config.urls import InvalidUrl, parse_config_url
 from runscaler.errors import ConfigError, GitHubError, HostError
 from runscaler.findings import Finding, Level
 from runscaler.github.client import connect
+from runscaler.github.clock_skew import CLOCK_FIXES, clock_words
 from runscaler.github.identity import Subsystem
 from runscaler.interrupt import Interrupt
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.github.base import Trouble
+    from runscaler.github.base import ScaleSetService, Trouble
     from runscaler.github.identity import Identity
     from runscaler.github.pool import TransportPool
 
@@ -31,47 +32,52 @@ def check_github(
     identity: Identity,
     interrupt: Interrupt | None = None,
 ) -> list[Finding]:
-    """A finding for each check that passed, and one for the first that failed, if any.
+    """A finding for each check that passed, one for a wrong clock of this host, and one for the first check
+    that failed, if any.
 
     Checks that GitHub answers, accepts the credential and has the runner group. Blocks for up to about a
     minute. Raises only `Interrupted`.
     """
     findings: list[Finding] = []
 
-    def passed(line: str) -> None:
-        findings.append(Finding(Level.OK, line, scale_set=settings.name))
+    def report(level: Level, line: str, *fixes: str) -> None:
+        findings.append(Finding(level, line, fixes, settings.name))
 
     try:
-        _check(settings, clock, pool, identity, interrupt or Interrupt(), passed)
+        service = connect(settings, clock=clock, report=_ignore, pool=pool, identity=identity)
+        try:
+            _check(settings, service, pool, identity, interrupt or Interrupt(), report)
+        finally:
+            if words := clock_words(service.clock_skew()):
+                report(Level.WARNING, f"{words}: GitHub may refuse its runners", *CLOCK_FIXES)
     except ConfigError as error:
         findings.extend(error.findings)
     except InvalidUrl as error:
         fixes = (error.hint,) if error.hint else ()
-        what = f"url {settings.url} cannot be used: {error}"
-        findings.append(Finding(Level.ERROR, what, fixes, settings.name))
+        report(Level.ERROR, f"url {settings.url} cannot be used: {error}", *fixes)
     except (GitHubError, HostError) as error:
-        findings.append(Finding(Level.ERROR, str(error), error.fixes, settings.name))
+        report(Level.ERROR, str(error), *error.fixes)
     return findings
 
 
 def _check(
     settings: ScaleSetSettings,
-    clock: Clock,
+    service: ScaleSetService,
     pool: TransportPool,
     identity: Identity,
     interrupt: Interrupt,
-    passed: Callable[[str], None],
+    report: Callable[[Level, str], None],
 ) -> None:
-    """Calls `passed` after each check; raises the error of the first that fails."""
-    service = connect(settings, clock=clock, report=_ignore, pool=pool, identity=identity)
+    """Reports each check that passes; raises the error of the first that fails."""
     admin_tokens, _ = pool.for_scale_set(settings)
     url = parse_config_url(settings.url)
     admin_tokens.current(identity.user_agent(0, Subsystem.CHECK), interrupt, RETRY_SECONDS)
-    passed(f"GitHub answers and takes the token for the {url.kind} {url.text}")
+    report(Level.OK, f"GitHub answers and takes the token for the {url.kind} {url.text}")
     group = service.group_id(settings.runner_group, interrupt, RETRY_SECONDS)
-    passed(f"the runner group {settings.runner_group!r} exists")
+    report(Level.OK, f"the runner group {settings.runner_group!r} exists")
     known = service.find_scale_set(settings.name, group, interrupt, RETRY_SECONDS)
-    passed(f"the scale set {settings.name!r} " + ("exists already" if known else "will be created"))
+    fate = "exists already" if known else "will be created"
+    report(Level.OK, f"the scale set {settings.name!r} {fate}")
 
 
 def _ignore(_trouble: Trouble | None) -> None:

@@ -48,3 +48,6 @@ class GitHubService(ScaleSetCalls, SessionCalls, RunnerCalls):
         self._clock = clock
         self._queue = MessageQueue(actions)
         self._jit_calls = InterruptibleSemaphore(MAX_CONCURRENT_JIT_CALLS)
+
+    def clock_skew(self) -> float:
+        return self._actions.clock_skew

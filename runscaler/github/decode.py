@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from runscaler.config.secrets import Secret
 from runscaler.github.base import JitConfig, ScaleSetId, Session, SessionId
 from runscaler.github.batches import job_available
 from runscaler.github.counts import statistics_if_readable
-from runscaler.github.fields import Fields, JsonValue
+from runscaler.github.fields import Fields, JsonValue, whole_number
 from runscaler.github.messages import RegisteredRunner, RunnerScaleSet
 
 if TYPE_CHECKING:
@@ -37,11 +38,25 @@ def scale_set(value: JsonValue) -> RunnerScaleSet:
     return RunnerScaleSet(
         id=fields.required("id"),
         name=fields.text("name"),
-        runner_group_id=fields.integer("runnerGroupId"),
-        runner_group_name=fields.text("runnerGroupName"),
-        labels=tuple(label.text("name") for label in fields.objects("labels")),
+        runner_group_id=fields.info_number("runnerGroupId"),
+        runner_group_name=fields.info_text("runnerGroupName"),
+        labels=_labels(fields.raw("labels")),
         statistics=statistics_if_readable(fields.raw("statistics")),
+        updates_disabled=_updates_disabled(fields.raw("RunnerSetting")),
     )
+
+
+def _labels(value: JsonValue) -> tuple[str, ...] | None:
+    """Their names; None, as the reply tells nothing, if they are not a list."""
+    if not isinstance(value, list):
+        return None
+    names = (Fields(each).info_text("name") if isinstance(each, dict) else "" for each in value)
+    return tuple(name for name in names if name)
+
+
+def _updates_disabled(setting: JsonValue) -> bool | None:
+    disabled = Fields(setting).raw("disableUpdate") if isinstance(setting, dict) else None
+    return disabled if isinstance(disabled, bool) else None
 
 
 def scale_set_if_any(value: JsonValue) -> RunnerScaleSet | None:
@@ -61,12 +76,12 @@ def elements_of(value: JsonValue) -> list[JsonValue]:
 
 def runner(value: JsonValue) -> RegisteredRunner:
     fields = Fields(value, "the runner")
-    status, busy = fields.raw("status"), fields.raw("busy")
+    busy = fields.raw("busy")
     return RegisteredRunner(
         id=fields.required("id"),
         name=fields.text("name"),
-        scale_set_id=fields.integer("runnerScaleSetId"),
-        status=status if isinstance(status, str) else "",
+        scale_set_id=fields.info_number("runnerScaleSetId"),
+        status=fields.info_text("status"),
         busy=busy if isinstance(busy, bool) else None,
     )
 
@@ -127,14 +142,17 @@ def runners(value: JsonValue) -> list[RegisteredRunner]:
 
 
 def available_jobs(value: JsonValue) -> tuple[JobAvailable, ...]:
-    """The jobs that may be acquired; none if the body is empty."""
-    return (
-        () if value is None else tuple(job_available(Fields(each, "the job")) for each in elements_of(value))
-    )
+    """The jobs that may be acquired; none if the body is empty. One that cannot be read is left out."""
+    jobs = []
+    for each in [] if value is None else elements_of(value):
+        with suppress(ValueError):
+            jobs.append(job_available(Fields(each, "the job")))
+    return tuple(jobs)
 
 
 def acquired_jobs(value: JsonValue) -> tuple[int, ...]:
-    return tuple(each for each in elements_of(value) if isinstance(each, int) and not isinstance(each, bool))
+    numbers = (whole_number(each) for each in elements_of(value))
+    return tuple(each for each in numbers if each is not None)
 
 
 def nothing(_value: JsonValue) -> None:

@@ -11,7 +11,10 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 from runscaler.github.wire import json_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+
+    from runscaler.github.base import ScaleSetChange
+    from runscaler.github.fields import JsonValue
 
 API_VERSION = "6.0-preview"
 SCALE_SETS = "_apis/runtime/runnerscalesets"
@@ -53,14 +56,15 @@ def scale_set_path(scale_set_id: int, *more: str) -> str:
     return "/".join((SCALE_SETS, str(scale_set_id), *(quote(part, safe="") for part in more)))
 
 
-def scale_set_body(name: str, group_id: int, labels: Sequence[str]) -> bytes:
-    """The body that creates or updates a scale set. A runner that updated itself would start twice, so
-    updates are disabled."""
-    return json_body(
-        {
-            "name": name,
-            "runnerGroupId": group_id,
-            "labels": [{"name": label, "type": "System"} for label in labels or (name,)],
-            "RunnerSetting": {"disableUpdate": True},
-        }
-    )
+def scale_set_body(change: ScaleSetChange) -> bytes:
+    """The body that creates or changes a scale set; it holds only what is to change."""
+    body: dict[str, JsonValue] = {}
+    if change.name is not None:
+        body["name"] = change.name
+    if change.runner_group_id is not None:
+        body["runnerGroupId"] = change.runner_group_id
+    if change.labels is not None:
+        body["labels"] = [{"name": label, "type": "System"} for label in change.labels]
+    if change.updates_disabled is not None:
+        body["RunnerSetting"] = {"disableUpdate": change.updates_disabled}
+    return json_body(body)

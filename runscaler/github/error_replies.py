@@ -24,7 +24,6 @@ from runscaler.github.fields import Fields, escaped
 if TYPE_CHECKING:
     from runscaler.github.wire import Reply, Request
 
-MAX_CLOCK_SKEW = 30.0
 _TITLE = re.compile(r"<title[^>]*>([^<]*)<", re.IGNORECASE)
 TOO_MANY_REQUESTS = 429
 """Here only if the reply names no time to wait; otherwise `RateLimitedTransport` has raised `RateLimited`."""
@@ -70,15 +69,16 @@ def reply_error(
     return kind(line, status=reply.status, request_id=reply.request_id, fixes=fixes)
 
 
-def exception_in(reply: Reply) -> tuple[str, str]:
-    """(type name, message) of GitHub's exception in the body; ("", text) for any other (fault F12)."""
+def exception_in(reply: Reply, limit: int = 200) -> tuple[str, str]:
+    """(type name, message) of GitHub's exception in the body; ("", text) for any other (fault F12). The
+    message is cut to `limit` characters."""
     try:
         fields = Fields(reply.json())
         name = fields.text("typeName") or fields.text("typeKey")
         message = fields.text("message")
     except ValueError:
         return "", _text_of(reply)
-    return name, escaped(message)
+    return name, escaped(message, limit)
 
 
 def _text_of(reply: Reply) -> str:
@@ -108,16 +108,3 @@ def server_time(reply: Reply) -> float | None:
         return parsedate_to_datetime(reply.headers.get("Date", "")).timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-def clock_skew(reply: Reply, now: float) -> str:
-    """Words like "; this host's clock is 15 min ahead of GitHub's"; empty if it differs by up to 30 s."""
-    theirs = server_time(reply)
-    if theirs is None or abs(now - theirs) <= MAX_CLOCK_SKEW:
-        return ""
-    direction = "ahead of" if now > theirs else "behind"
-    return f"; this host's clock is {_minutes(abs(now - theirs))} {direction} GitHub's"
-
-
-def _minutes(seconds: float) -> str:
-    return f"{round(seconds / 60)} min" if seconds >= 90 else f"{round(seconds)} s"

@@ -1,18 +1,20 @@
 """Lenient reading of GitHub's JSON (docs/protocol.md § 4.1).
 
 Keys may be in any case, null counts as absent, and the body may begin with a byte order mark.
-A value of the wrong type raises a `ValueError` that names the key. Nothing is converted silently.
+
+What a decision depends on is read by `text`, `integer`, `required` and `elements`: a value of the wrong type
+raises a `ValueError` that names the key. What only informs is read by `info_…`: a value of the wrong type
+counts as absent, because it must not cost the message that it came in (fault F90).
 """
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+LARGEST_NUMBER = 2**63 - 1
+"""Ids are 64-bit integers."""
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | dict[str, JsonValue] | None"
 
 
@@ -53,6 +55,14 @@ class Fields:
             raise ValueError(f"{key} is {json_type(value)}, not an integer")
         return value
 
+    def id_number(self, key: str) -> int:
+        """An id, which may be written as a string of digits; 0 if it is absent."""
+        value = self.raw(key)
+        number = 0 if value is None else whole_number(value)
+        if number is None:
+            raise ValueError(f"{key} is {json_type(value)}, not a 64-bit integer")
+        return number
+
     def required(self, key: str) -> int:
         """An integer that must be there."""
         if self.raw(key) is None:
@@ -67,21 +77,39 @@ class Fields:
             raise ValueError(f"{key} is {json_type(value)}, not a list")
         return value
 
-    def objects(self, key: str) -> Iterator[Fields]:
-        for element in self.elements(key):
-            yield Fields(element, f"an element of {key}")
+    def info_text(self, key: str) -> str:
+        value = self.raw(key)
+        return value if isinstance(value, str) else ""
 
-    def texts(self, key: str) -> tuple[str, ...]:
-        return tuple(each for each in self.elements(key) if isinstance(each, str))
+    def info_number(self, key: str) -> int:
+        """A number may also be written as a string of digits."""
+        return whole_number(self.raw(key)) or 0
 
-    def time(self, key: str) -> float | None:
+    def info_texts(self, key: str) -> tuple[str, ...]:
+        """The strings in a list; a string by itself counts as a list of one."""
+        value = self.raw(key)
+        listed = [value] if isinstance(value, str) else value
+        return tuple(each for each in listed if isinstance(each, str)) if isinstance(listed, list) else ()
+
+    def info_time(self, key: str) -> float | None:
         """Seconds since the epoch; None for the year 1, which means "not yet", and for what is no time."""
         value = self.raw(key)
         return parse_time(value) if isinstance(value, str) else None
 
 
+def whole_number(value: JsonValue) -> int | None:
+    """A 64-bit integer, also one written as 7.0 or "7"; None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        return whole_number(int(value))
+    if isinstance(value, str) and len(value) <= 20 and value.isascii() and value.isdigit():
+        return whole_number(int(value))
+    if isinstance(value, bool) or not isinstance(value, int):
+        return None
+    return value if abs(value) <= LARGEST_NUMBER else None
+
+
 def parse_time(text: str) -> float | None:
-    """RFC 3339 with up to 7 digits of a fraction, in UTC if no zone is given. None as in `Fields.time`."""
+    """RFC 3339 with up to 7 digits of a fraction, in UTC if no zone is given; None as in `info_time`."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:

@@ -24,14 +24,18 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class RunnerScaleSet:
-    """A scale set at GitHub. `labels` are names only. `statistics` is None if the reply had none."""
+    """A scale set at GitHub. `labels` are names only.
+
+    What the reply did not tell is None, an empty `name`, or a `runner_group_id` of 0.
+    """
 
     id: int
     name: str
     runner_group_id: int
     runner_group_name: str = ""
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...] | None = None
     statistics: Statistics | None = None
+    updates_disabled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,8 @@ def _known(cause: BaseException, host: str) -> _Diagnosis | None:
             return Dropped, f"{host} dropped the connection", ()
         case ssl.SSLError():
             return Unreachable, f"TLS with {host} failed ({_text(cause)})", ()
+        case urllib3.InvalidHeader():  # in the reply; without urllib3: in the request
+            return Unreachable, f"the reply of {host} cannot be read ({_text(cause)})", ()
         case InvalidHeader():
             return NotSent, _text(cause), ()
         case InvalidURL() | InvalidSchema() | urllib3.LocationValueError():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runscaler.errors import RateLimited
+from runscaler.github.clock_skew import ClockSkew
 from runscaler.github.error_replies import exception_in, server_time
 from runscaler.github.rate_limits import RateLimits, is_primary, requested_pause
 from runscaler.units import format_duration
@@ -17,9 +18,13 @@ if TYPE_CHECKING:
 
 
 class RateLimitedTransport:
-    """One for each credential, shared by all its scale sets. Thread-safe."""
+    """One for each credential, shared by all its scale sets. Thread-safe.
+
+    `skew` is what the replies tell of this host's clock.
+    """
 
     def __init__(self, transport: Transport, clock: Clock) -> None:
+        self.skew = ClockSkew()
         self._transport = transport
         self._clock = clock
         self._limits = RateLimits(clock)
@@ -28,7 +33,9 @@ class RateLimitedTransport:
         """As `Transport.send`, but a reply that asks for a pause raises `RateLimited`. Until that is over,
         requests to its host raise the same and are not sent."""
         self._limits.check(request)
+        sent = self._clock.wall()
         reply = self._transport.send(request, interrupt, seconds)
+        self.skew.measure(reply, sent, self._clock.wall())
         pause = requested_pause(
             reply.status,
             reply.headers,
@@ -47,7 +54,8 @@ class RateLimitedTransport:
 
 
 def _rate_limited(request: Request, reply: Reply, pause: float) -> RateLimited:
-    why = exception_in(reply)[1] or "rate limit"
+    why = exception_in(reply)[1]
     seconds = format_duration(round(pause))
-    line = f"could not {request.what}: {request.host} asks for a pause of {seconds} ({why})"
+    line = f"rate limited: could not {request.what}: {request.host} asks for a pause of {seconds}"
+    line += f" ({why})" if why else ""
     return RateLimited(line, retry_after=pause, status=reply.status, request_id=reply.request_id)

@@ -38,7 +38,7 @@ class RateLimits:
         left = self._left(request)
         if left > 0:
             pause = format_duration(max(1, round(left)))
-            line = f"could not {request.what} yet: {request.host} asks for a pause of {pause} (rate limit)"
+            line = f"rate limited: could not {request.what} yet: {request.host} asks for a pause of {pause}"
             raise RateLimited(line, retry_after=left)
 
     def limited(self, request: Request, seconds: float, *, primary: bool) -> None:

@@ -28,13 +28,14 @@ class RetryReporter:
     """Knows which calls of one scale set are being retried, and reports each change of the reason once.
 
     A reason is the class of the error and its status, because request ids and seconds differ each time
-    and say nothing new. Thread-safe.
+    and say nothing new. What is reported is the reason of a call that is still being retried: when that
+    call ends while another goes on for another reason, that one is reported. Thread-safe.
     """
 
     def __init__(self, report: TroubleReport) -> None:
         self._report = report
         self._lock = threading.Lock()
-        self._retried: dict[object, _Reason] = {}
+        self._retried: dict[object, tuple[_Reason, Trouble]] = {}
         self._reported: _Reason | None = None
 
     @contextmanager
@@ -55,17 +56,22 @@ class RetryReporter:
     def _retry(self, key: object, error: GitHubError, retry_at: float) -> None:
         reason = (type(error), error.status)
         with self._lock:
-            self._retried[key] = reason
-            if reason != self._reported:
-                self._reported = reason
-                self._report(Trouble.of(error, retry_at))
+            self._retried[key] = reason, Trouble.of(error, retry_at)
+            self._show(*self._retried[key])
 
     def _end(self, key: object) -> None:
         with self._lock:
             self._retried.pop(key, None)
-            if not self._retried and self._reported is not None:
-                self._reported = None
-                self._report(None)
+            left = list(self._retried.values())
+            if not left:
+                self._show(None, None)
+            elif self._reported not in [reason for reason, _ in left]:
+                self._show(*left[-1])
+
+    def _show(self, reason: _Reason | None, trouble: Trouble | None) -> None:
+        if reason != self._reported:
+            self._reported = reason
+            self._report(trouble)
 
 
 class RetryingCaller:

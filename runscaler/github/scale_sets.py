@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runscaler.errors import GitHubError, JobStillRunning, NotFound, Refused, ScaleSetGone
 from runscaler.github import decode
 from runscaler.github.actions_client import ServiceCall, not_found_means_scale_set_gone
+from runscaler.github.base import ScaleSetChange
 from runscaler.github.endpoints import RUNNER_GROUPS, SCALE_SETS, scale_set_body, scale_set_path
 from runscaler.github.retry_policy import RetryMode
 
@@ -77,7 +78,9 @@ class ScaleSetCalls:
         interrupt: Interrupt,
         retry_for: float | None = 30.0,
     ) -> RunnerScaleSet:
-        body = scale_set_body(name, group_id, labels)
+        # A runner that updated itself would start twice.
+        wanted = ScaleSetChange(name, group_id, tuple(labels) or (name,), updates_disabled=True)
+        body = scale_set_body(wanted)
         call = ServiceCall(
             f"create the scale set {name!r}", "POST", SCALE_SETS, body=body, retry=RetryMode.NOT_IDEMPOTENT
         )
@@ -86,14 +89,12 @@ class ScaleSetCalls:
     def update_scale_set(
         self,
         scale_set_id: ScaleSetId,
-        name: str,
-        group_id: int,
-        labels: Sequence[str],
+        change: ScaleSetChange,
         interrupt: Interrupt,
         retry_for: float | None = 30.0,
     ) -> RunnerScaleSet:
-        body = scale_set_body(name, group_id, labels)
-        call = ServiceCall(f"change the scale set {name!r}", "PATCH", scale_set_path(scale_set_id), body=body)
+        what, path = f"change scale set {scale_set_id}", scale_set_path(scale_set_id)
+        call = ServiceCall(what, "PATCH", path, body=scale_set_body(change))
         with not_found_means_scale_set_gone():
             return self._remember(self._actions.call(call, decode.scale_set, interrupt, retry_for))
 

@@ -21,9 +21,14 @@ BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 def tls_context(ca: str = "", environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     """A context that verifies certificates, with the roots of the system, of certifi and of the file `ca`.
 
+    It is the same on every Python: a chain may end at a trusted intermediate, which Python before 3.13 would
+    not accept, and an old corporate authority may lack extensions, which Python 3.13 would not accept.
+
     Raises `HostError` for a file that cannot be read.
     """
     context = ssl.create_default_context()
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     bundle = next((environ[name] for name in BUNDLES if environ.get(name)), certifi.where())
     _load(context, Path(bundle))
     if ca:

@@ -83,10 +83,11 @@ class Transport:
             return self._follow(request, interrupt, CALL_DEADLINE if seconds is None else seconds)
 
     def _follow(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
+        asked = request.url
         for _ in range(MAX_REDIRECTS + 1):
             reply = self._exchange(request, interrupt, seconds)
             if reply.status not in _REDIRECTS:
-                return reply
+                return reply if request.url == asked else replace(reply, redirected_to=request.url)
             request = replace(request, url=_redirected(request, reply))
         raise Refused(f"could not {request.what}: {request.host} redirects in a circle", status=reply.status)
 

@@ -70,12 +70,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A complete reply. `headers` ignore case."""
+    """A complete reply. `headers` ignore case. `redirected_to` is the URL that it came from, if that is not
+    the one that was asked."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     host: str = ""
+    redirected_to: str = ""
 
     @property
     def ok(self) -> bool:

@@ -8,6 +8,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from runscaler.net.cancellable import CallCancelled, current_call
+from runscaler.net.responses import BoundedResponse
 
 if TYPE_CHECKING:
     import socket
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 class CancellableConnection(HTTPConnection):
     """A connection that only the call which uses it now can shut. Without a current call: urllib3's own."""
 
+    response_class = BoundedResponse
     _call: CancellableCall | None = None
 
     @property

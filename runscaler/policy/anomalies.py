@@ -17,8 +17,14 @@ MUTE_SECONDS = 150.0
 """Three poll lengths without a completed poll: the session is given up and opened anew."""
 GHOST_SECONDS = 60.0
 """Between two checks that must both find a registration absent (docs/protocol.md § 8.4)."""
+ONLINE_SECONDS = 90.0
+"""A runner that has been up for so long must be connected to GitHub (docs/behaviour.md § 5.1)."""
+FRESH_SECONDS = 60.0
+"""GitHub's counts are taken as proof for so long; then they are refreshed."""
 STARVED_SECONDS = 180.0
 """Idle runners that get nothing while jobs are assigned are replaced after this."""
+LEAST_CHECKS = 5
+"""Registrations looked at in one round where nothing contradicts, so that a thousand cost GitHub no storm."""
 LASTING_SECONDS = 600.0
 """Where replacing has not helped for so long, the counts themselves are in doubt (fault F67)."""
 
@@ -26,6 +32,17 @@ LASTING_SECONDS = 600.0
 def contradicts(assigned: int, running: int, newly_assigned: int) -> bool:
     """Do statistics count no job at all beside jobs that were just assigned (fault F66)?"""
     return newly_assigned > 0 and assigned == 0 and running == 0
+
+
+def missing_runners(running: int, registered: int, busy: int, live: int) -> int:
+    """How many runners GitHub's counts contradict: fewer `running` than we hold for `busy`, or fewer
+    `registered` than we have alive."""
+    return max(0, busy - running, live - registered)
+
+
+def checks_at_once(live: int, missing: int) -> int:
+    """How many registrations to look at in one round: as many as are missing, at most a quarter of all."""
+    return max(LEAST_CHECKS, min(missing, ceil(live / 4)))
 
 
 def is_mute(now: float, last_poll: float | None) -> bool:
@@ -50,7 +67,7 @@ class Absence:
 class Starvation:
     """Idle runners beside jobs that wait. Times are monotonic, None while there is no such situation.
 
-    `since` begins anew when runners are replaced, `first` only when a job starts or none waits.
+    `since` begins anew when runners are replaced or none waits, `first` when a job starts, too.
     `logged`: it was said that replacing them does not help.
     """
 
@@ -61,7 +78,7 @@ class Starvation:
     def seen(self, now: float, waiting: int, idle: int) -> Self:
         """`waiting` jobs are assigned and not running, `idle` runners could take them."""
         if not waiting:
-            return self.job_started()
+            return type(self)()
         if not idle:
             return replace(self, since=None)
         since = now if self.since is None else self.since
@@ -72,8 +89,8 @@ class Starvation:
         return replace(self, since=None)
 
     def job_started(self) -> Self:
-        """A job started: the idle runners are not forgotten."""
-        return type(self)()
+        """Replacing has helped, or was not needed. Runners that get nothing still get nothing."""
+        return replace(self, first=None, logged=False)
 
     def is_lasting(self, now: float) -> bool:
         """Has replacing runners not helped for so long? Only until `as_logged`."""

@@ -79,6 +79,7 @@ class Hold:
 class Condition:
     """Everything that may hold a scale set up. None, empty or False: not in the way."""
 
+    max_runners: int = 1
     session: bool = False
     """A session has been opened since the start."""
     standby: Hold | None = None
@@ -91,6 +92,11 @@ class Condition:
     image_failed: bool = False
     listed: bool = False
     """The backend's first list has come, so that it is known what runs already."""
+    leftovers: int = 0
+    """Ended runners that cannot be removed yet, for `leftovers_reason`."""
+    leftovers_reason: str = ""
+    offline: str = ""
+    """Runners run that GitHub does not see, in these words."""
     failures: FailureRecord = field(default_factory=FailureRecord)
     draining: bool = False
 
@@ -115,11 +121,23 @@ class Condition:
             found.append(Gate(Unmet.PAUSED, self.image.reason))
         if self.github is not None and self.rate_limited:
             found.append(Gate(Unmet.RATE_LIMIT, self.github.reason, self.github.until))
+        if self.leftovers >= self.max_runners:
+            found.append(Gate(Unmet.PAUSED, self._leftovers_words()))
         if self.failures.in_a_row:
             found.append(Gate(Unmet.BACKOFF, self.failures.reason, self.failures.until))
         if self.failures.in_a_row >= DEGRADED_AFTER:
             found.append(Gate(Unmet.BACKOFF, self.failures.reason, allowed=1))
         return tuple(found)
+
+    @property
+    def retry_at(self) -> float | None:
+        """When what keeps the scale set from serving is tried again (monotonic); None: nothing does, or it is
+        not known."""
+        if self.draining or self.listener_failed:
+            return None
+        worst = self._worst()
+        shown = worst if worst is not None else self.standby
+        return None if shown is None else shown.until
 
     def state(self) -> tuple[SetState, str]:
         """The state that people see, with its reason."""
@@ -128,20 +146,28 @@ class Condition:
         if self.listener_failed:
             return SetState.FAILED, self.listener_failed
         if (worst := self._worst()) is not None:
-            return SetState.DEGRADED, worst
+            return SetState.DEGRADED, worst.reason
         if self.standby is not None:
             return SetState.STANDBY, self.standby.reason
         if not self.session or not self.listed:
             return SetState.STARTING, "connecting"
         return SetState.OK, "" if self.image is None else self.image.reason
 
-    def _worst(self) -> str | None:
+    def _worst(self) -> Hold | None:
         if self.backend is not None:
-            return self.backend.reason
+            return self.backend
         if self.github is not None:
-            return self.github.reason
+            return self.github
         if self.image is not None and self.image_failed:
-            return self.image.reason
+            return self.image
+        if self.offline:
+            return Hold(self.offline)
+        if self.leftovers:
+            return Hold(self._leftovers_words())
         if self.failures.early_ends >= DEGRADED_AFTER or self.failures.starts >= DEGRADED_AFTER:
-            return self.failures.reason
+            return Hold(self.failures.reason, self.failures.until)
         return None
+
+    def _leftovers_words(self) -> str:
+        runners = "an ended runner" if self.leftovers == 1 else f"{self.leftovers} ended runners"
+        return f"{runners} cannot be removed yet: {self.leftovers_reason}"

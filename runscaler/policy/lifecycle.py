@@ -53,6 +53,8 @@ class SlotEvent(StrEnum):
     GRACE_OVER = "grace-over"
     """10 s have passed since `AGREED` without a JobStarted."""
     GONE = "gone"
+    LEFT_BEHIND = "left-behind"
+    """The resource has ended and cannot be removed yet: that goes on without the slot."""
 
 
 class Effect(StrEnum):
@@ -120,6 +122,7 @@ TABLE: dict[tuple[SlotState, SlotEvent], Step | _Ignored] = {
     (_S.EMPTY, _E.REFUSED): IGNORE,
     (_S.EMPTY, _E.GRACE_OVER): IGNORE,
     (_S.EMPTY, _E.GONE): IGNORE,
+    (_S.EMPTY, _E.LEFT_BEHIND): IGNORE,
     # -- waiting -------------------------------------------------------------------------------------
     (_S.WAITING, _E.WANTED): IGNORE,
     (_S.WAITING, _E.UNWANTED): Step(_S.EMPTY, _D.RELEASE),
@@ -136,6 +139,7 @@ TABLE: dict[tuple[SlotState, SlotEvent], Step | _Ignored] = {
     (_S.WAITING, _E.REFUSED): IGNORE,
     (_S.WAITING, _E.GRACE_OVER): IGNORE,
     (_S.WAITING, _E.GONE): IGNORE,
+    (_S.WAITING, _E.LEFT_BEHIND): IGNORE,
     # -- starting ------------------------------------------------------------------------------------
     (_S.STARTING, _E.WANTED): IGNORE,
     (_S.STARTING, _E.UNWANTED): IGNORE,
@@ -152,6 +156,7 @@ TABLE: dict[tuple[SlotState, SlotEvent], Step | _Ignored] = {
     (_S.STARTING, _E.REFUSED): IGNORE,
     (_S.STARTING, _E.GRACE_OVER): IGNORE,
     (_S.STARTING, _E.GONE): Step(_S.EMPTY, _D.RELEASE),
+    (_S.STARTING, _E.LEFT_BEHIND): IGNORE,
     # -- idle ----------------------------------------------------------------------------------------
     (_S.IDLE, _E.WANTED): IGNORE,
     (_S.IDLE, _E.UNWANTED): IGNORE,
@@ -168,6 +173,7 @@ TABLE: dict[tuple[SlotState, SlotEvent], Step | _Ignored] = {
     (_S.IDLE, _E.REFUSED): IGNORE,
     (_S.IDLE, _E.GRACE_OVER): IGNORE,
     (_S.IDLE, _E.GONE): IGNORE,
+    (_S.IDLE, _E.LEFT_BEHIND): IGNORE,
     # -- busy ----------------------------------------------------------------------------------------
     (_S.BUSY, _E.WANTED): IGNORE,
     (_S.BUSY, _E.UNWANTED): IGNORE,
@@ -187,6 +193,7 @@ TABLE: dict[tuple[SlotState, SlotEvent], Step | _Ignored] = {
     (_S.BUSY, _E.GRACE_OVER): IGNORE,
     # Its resource was never known, and the backend lists none.
     (_S.BUSY, _E.GONE): Step(_S.EMPTY, _D.RELEASE),
+    (_S.BUSY, _E.LEFT_BEHIND): IGNORE,
     # -- finishing -----------------------------------------------------------------------------------
     (_S.FINISHING, _E.WANTED): IGNORE,
     (_S.FINISHING, _E.UNWANTED): IGNORE,
@@ -203,6 +210,7 @@ TABLE: dict[tuple[SlotState, SlotEvent], Step | _Ignored] = {
     (_S.FINISHING, _E.REFUSED): Step(_S.BUSY),
     (_S.FINISHING, _E.GRACE_OVER): Step(_S.REMOVING, _D.REMOVE),
     (_S.FINISHING, _E.GONE): Step(_S.EMPTY, _D.RELEASE),
+    (_S.FINISHING, _E.LEFT_BEHIND): IGNORE,
     # -- retiring ------------------------------------------------------------------------------------
     (_S.RETIRING, _E.WANTED): IGNORE,
     (_S.RETIRING, _E.UNWANTED): IGNORE,
@@ -219,6 +227,7 @@ TABLE: dict[tuple[SlotState, SlotEvent], Step | _Ignored] = {
     (_S.RETIRING, _E.REFUSED): Step(_S.BUSY),
     (_S.RETIRING, _E.GRACE_OVER): Step(_S.REMOVING, _D.REMOVE),
     (_S.RETIRING, _E.GONE): IGNORE,
+    (_S.RETIRING, _E.LEFT_BEHIND): IGNORE,
     # -- removing ------------------------------------------------------------------------------------
     (_S.REMOVING, _E.WANTED): IGNORE,
     (_S.REMOVING, _E.UNWANTED): IGNORE,
@@ -235,6 +244,7 @@ TABLE: dict[tuple[SlotState, SlotEvent], Step | _Ignored] = {
     (_S.REMOVING, _E.REFUSED): IGNORE,
     (_S.REMOVING, _E.GRACE_OVER): IGNORE,
     (_S.REMOVING, _E.GONE): Step(_S.EMPTY, _D.RELEASE),
+    (_S.REMOVING, _E.LEFT_BEHIND): Step(_S.EMPTY, _D.RELEASE),
     # -- adopted -------------------------------------------------------------------------------------
     (_S.ADOPTED, _E.WANTED): IGNORE,
     (_S.ADOPTED, _E.UNWANTED): IGNORE,
@@ -251,6 +261,7 @@ TABLE: dict[tuple[SlotState, SlotEvent], Step | _Ignored] = {
     (_S.ADOPTED, _E.REFUSED): IGNORE,
     (_S.ADOPTED, _E.GRACE_OVER): IGNORE,
     (_S.ADOPTED, _E.GONE): IGNORE,
+    (_S.ADOPTED, _E.LEFT_BEHIND): IGNORE,
 }
 assert TABLE.keys() == set(product(SlotState, SlotEvent)), "every state must answer every event"
 

@@ -71,6 +71,8 @@ class MemoryGitHub:
         self, clock: Clock, options: Options = UNTIMED, *, blocking: bool = True, latency: float = 0.0
     ) -> None:
         self.clock = clock
+        self.clock_skew = 0.0
+        """What `ScaleSetService.clock_skew` answers, in seconds."""
         self.blocking = blocking
         self.latency = latency
         self.lock = MachineLock(Machine(clock, Random(0), options))

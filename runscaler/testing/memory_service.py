@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from runscaler.errors import GitHubError
+    from runscaler.github.base import ScaleSetChange
     from runscaler.github.fields import JsonValue
     from runscaler.github.messages import JobAvailable
     from runscaler.interrupt import Interrupt
@@ -42,6 +43,9 @@ class MemoryService:
     def __init__(self, github: MemoryGitHub, scope: str) -> None:
         self._github = github
         self._scope = scope
+
+    def clock_skew(self) -> float:
+        return self._github.clock_skew
 
     def group_id(self, name: str, interrupt: Interrupt, retry_for: float | None = 30.0) -> int:
         with self._call("group_id", interrupt) as machine:
@@ -79,14 +83,15 @@ class MemoryService:
     def update_scale_set(
         self,
         scale_set_id: ScaleSetId,
-        name: str,
-        group_id: int,
-        labels: Sequence[str],
+        change: ScaleSetChange,
         interrupt: Interrupt,
         retry_for: float | None = 30.0,
     ) -> RunnerScaleSet:
         with self._call("update_scale_set", interrupt, ScaleSetGone) as machine:
             scale_set = machine.scale_sets.get(self._scope, scale_set_id)
+            name = change.name or scale_set.name
+            group_id = change.runner_group_id or scale_set.group_id
+            labels = change.labels or scale_set.label_names
             machine.scale_sets.update(scale_set, spec(name, group_id, labels))
             return self._described(scale_set)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from runscaler.status import HEALTHZ_KEY, SetState
 from runscaler.units import format_uptime
 
 if TYPE_CHECKING:
-    from runscaler.status import Counters, ScaleSetStatus, Status
+    from runscaler.status import Counters, ScaleSetStatus, SlotStatus, Status
 
 Json = dict[str, object]
 
@@ -45,6 +45,7 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
         "backend": one.backend,
         "state": one.state.value,
         "reason": one.reason,
+        "retry_seconds": None if one.retry_at is None else round(max(0.0, one.retry_at - now), 1),
         "idle": one.idle,
         "busy": one.busy,
         "starting": one.starting,
@@ -52,6 +53,8 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
         "min": one.min,
         "max": one.max,
         "unmet": [{"reason": u.reason.value, "count": u.count, "detail": u.detail} for u in one.unmet],
+        "runners_failed": one.counters.runners_failed,
+        "runners_lost": one.counters.runners_lost,
         "restarts": one.restarts,
         "last_poll_seconds": None if one.last_poll is None else round(max(0.0, now - one.last_poll), 1),
         "metrics": {
@@ -61,6 +64,18 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
             "assigned_jobs": one.assigned_jobs,
             "running_jobs": one.running_jobs,
         },
+        "slots": [_slot(slot, now) for slot in one.slots],
+    }
+
+
+def _slot(one: SlotStatus, now: float) -> Json:
+    return {
+        "slot": one.slot,
+        "state": one.state,
+        "seconds": round(max(0.0, now - one.since), 1),
+        "runner": one.runner,
+        "job": one.job,
+        **asdict(one.origin),
     }
 
 

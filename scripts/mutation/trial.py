@@ -46,7 +46,7 @@ class Trial:
 
 def try_out(mutant: Mutant, target: Target, clean: CleanRun, workspace: Workspace, patience: float) -> Trial:
     """The tests get `patience` seconds, and `TIME_FACTOR` times what they take without a mutant."""
-    diff = mutant.diff(workspace.source_of(mutant))
+    diff = mutant.diff(workspace.config_identity(mutant))
     tests = tests_reaching(mutant, target, clean)
     if not tests:
         return Trial(mutant, Verdict.UNREACHED, 0.0, 0, diff)

@@ -86,13 +86,13 @@ class Workspace:
             code, _ = self._run_tests(sorted({test.partition("::")[0] for test in tests}), seconds)
         return code == PASSED
 
-    def source_of(self, mutant: Mutant) -> bytes:
+    def config_identity(self, mutant: Mutant) -> bytes:
         """The file that it changes, as it is without it."""
         return (self.tree / mutant.path).read_bytes()
 
     @contextmanager
     def mutated(self, mutant: Mutant) -> Iterator[None]:
-        path, source = self.tree / mutant.path, self.source_of(mutant)
+        path, source = self.tree / mutant.path, self.config_identity(mutant)
         for stale in path.parent.glob(f"__pycache__/{path.stem}.*"):
             stale.unlink()  # Python takes it for fresh if size and second of the change are the same
         path.write_bytes(mutant.applied(source))

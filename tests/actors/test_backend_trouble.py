@@ -117,12 +117,69 @@ def test_a_removal_is_tried_until_it_succeeds() -> None:
     world.play()
     for _ in range(10):
         world.backend.fail_next("remove", BackendError("device or resource busy"))
-    world.finish_all()
+    (runner,) = world.working()
+    world.finish(runner, ends=False)
     world.advance(60)
     assert world.states() == ["removing"]
 
     world.advance(200)
     assert (world.states(), world.resources()) == ([], [])
+
+
+def test_an_ended_runner_that_cannot_be_removed_holds_no_slot_and_is_shown() -> None:
+    world = World(max_runners=2)
+    world.queue(3)
+    world.play()
+    for _ in range(1000):
+        world.backend.fail_next("remove", BackendError("500 from the engine"))
+    world.finish(world.working()[0])
+    world.advance(5)
+    assert len(world.working()) == 2
+    status = world.status()
+    assert status.state is SetState.DEGRADED
+    assert status.reason == "an ended runner cannot be removed yet: 500 from the engine"
+
+    world.finish_all()
+    world.advance(5)
+    assert world.status().reason.startswith("3 ended runners cannot be removed yet")
+    world.queue(1)
+    world.advance(5)
+    (unmet,) = world.status().unmet
+    assert (world.working(), unmet.reason, unmet.count) == ([], Unmet.PAUSED, 1)
+
+
+def test_what_could_not_be_removed_goes_as_soon_as_the_backend_answers_again() -> None:
+    world = World(max_runners=2)
+    world.queue(1)
+    world.play()
+    for _ in range(6):
+        world.backend.fail_next("remove", BackendError("500 from the engine"))
+    world.finish_all()
+    world.advance(40)
+    assert (world.states(), len(world.resources())) == ([], 1)
+
+    world.backend.engine.down("away")
+    world.play()
+    world.backend.engine.up()
+    world.play()
+    assert world.resources() == []
+    world.advance(1)
+    assert world.status().state is SetState.OK
+
+
+def test_a_leftover_is_no_runner_of_the_next_process_either() -> None:
+    world = World(max_runners=1)
+    world.queue(1)
+    world.play()
+    for _ in range(1000):
+        world.backend.fail_next("remove", BackendError("500 from the engine"))
+    world.finish_all()
+    world.advance(31)
+    world.kill()
+    world.start()
+    world.advance(40)
+    assert world.states() == []
+    assert "cannot be removed yet" in world.status().reason
 
 
 def test_starts_that_fail_back_off_and_leave_no_registration() -> None:

@@ -7,7 +7,7 @@ from support.world import World
 from runscaler.errors import ServerError
 
 
-def test_a_runner_that_ends_with_zero_is_no_failure_while_all_polls_fail() -> None:
+def test_a_runner_that_ends_with_zero_is_a_failure_by_its_registration_also_while_all_polls_fail() -> None:
     world = World(max_runners=1)
     world.agents_connect = False
     world.queue(1)
@@ -17,9 +17,11 @@ def test_a_runner_that_ends_with_zero_is_no_failure_while_all_polls_fail() -> No
     (slot,) = world.status().slots
     world.end(slot.runner, 0)
     world.play()
-    world.advance(60)
-
+    world.advance(2)
     assert world.status().counters.runners_failed == 0
+
+    world.advance(2)
+    assert world.status().counters.runners_failed == 1
 
 
 def test_a_runner_that_ends_with_zero_is_a_failure_once_polls_work_and_tell_of_no_job() -> None:

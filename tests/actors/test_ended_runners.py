@@ -18,7 +18,7 @@ from runscaler.actors.scale_set.ended_runners import EndedRunners
 from runscaler.actors.scale_set.slots import Slot, SlotBook
 from runscaler.backends.base import Ending
 from runscaler.names import RunnerName, SlotNumber
-from runscaler.policy.ended_runners import Outcome
+from runscaler.policy.ended_runners import Evidence, Outcome
 from runscaler.policy.lifecycle import SlotState
 from runscaler.status import Counters
 
@@ -99,6 +99,14 @@ class EndedRunnersLife(RuleBasedStateMachine):
         else:
             self.ends.runners.job_started(runner, "job")
 
+    @rule(runner=NAMES, evidence=st.sampled_from(Evidence))
+    def prove(self, runner: RunnerName, evidence: Evidence) -> None:
+        self.ends.runners.proved(runner, evidence)
+
+    @rule()
+    def count(self) -> None:
+        self.ends.runners.counts_came()
+
     @rule(seconds=st.sampled_from([1.0, 3.0, 10.0]))
     def wait(self, seconds: float) -> None:
         self.ends.pass_time(seconds)
@@ -107,10 +115,11 @@ class EndedRunnersLife(RuleBasedStateMachine):
     def the_counts_are_those_of_the_runners(self) -> None:
         found = [self.ends.runners.get(runner) for runner in self.known]
         outcomes = Counter(one.outcome for one in found if one is not None)
-        assert self.ends.runners.had_job == outcomes[Outcome.HAD_JOB]
+        with_job = (Outcome.HAD_JOB, Outcome.UNCONFIRMED, Outcome.BOUND)
+        assert self.ends.runners.had_job == sum(outcomes[one] for one in with_job)
         assert (
             self.ends.runners.probably_had_job
-            == outcomes[Outcome.PROBABLY_HAD_JOB] + outcomes[Outcome.UNREGISTERED]
+            == outcomes[Outcome.UNPROVEN] + outcomes[Outcome.UNREGISTERED] + outcomes[Outcome.PROVEN]
         )
 
     @invariant()
@@ -146,6 +155,8 @@ def test_a_job_that_is_never_completed_has_its_registration_removed_once() -> No
 
     for _ in range(5):
         ends.pass_time(30.0)
+    assert ends.runners.had_job == 1
+    ends.runners.proved(RunnerName("runner-0000000a"), Evidence.DEREGISTERED)
     assert ends.runners.had_job == 0
     assert [type(one) for one in ends.told.orders] == [DeregisterRunner]
 
@@ -159,7 +170,9 @@ def test_a_timer_of_an_earlier_wait_does_not_cut_the_present_one_short() -> None
     assert ends.runners.had_job == 1
 
     ends.pass_time(1.0)
-    assert ends.runners.had_job == 0
+    ended = ends.runners.get(runner)
+    assert ended is not None
+    assert ended.outcome is Outcome.UNCONFIRMED
 
 
 def test_a_failure_is_counted_once() -> None:
@@ -170,6 +183,7 @@ def test_a_failure_is_counted_once() -> None:
     ends.conditions.listed()
     for _ in range(5):
         ends.pass_time(10.0)
+        ends.runners.proved(RunnerName("runner-0000000b"), Evidence.REGISTERED)
 
     assert ends.context.counters.runners_failed == 2
 

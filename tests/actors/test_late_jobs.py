@@ -23,6 +23,7 @@ def retiring_world() -> tuple[World, str]:
 
 def test_word_of_its_job_within_the_grace_saves_a_runner() -> None:
     world, runner = retiring_world()
+    world.backend.engine.jobs_running.add(world.resources()[0].id)
 
     world.github.say("linux", JobStarted("late", runner_name=runner))
     world.advance(120)

@@ -467,13 +467,21 @@ def a_retiring_runner_is_removed_when_its_grace_is_over() -> None:
 
 @row(S.REMOVING, E.GONE)
 def a_slot_is_free_when_its_resource_is_gone() -> None:
+    world, runner = lingering()
+    world.backend.fail_next("remove", BackendError("device or resource busy"))
+    world.advance(20.5)
+    assert one_slot(world) == (runner, S.REMOVING)
+    world.advance(5)
+    assert world.states() == []
+
+
+@row(S.REMOVING, E.LEFT_BEHIND)
+def an_ended_runner_that_cannot_be_removed_gives_its_slot_up() -> None:
     world, runner = busy()
     world.backend.fail_next("remove", BackendError("device or resource busy"))
     world.finish(runner)
     world.play()
-    assert one_slot(world) == (runner, S.REMOVING)
-    world.advance(5)
-    assert world.states() == []
+    assert (world.states(), len(world.resources())) == ([], 1)
 
 
 @row(S.ADOPTED, E.JOB_STARTED)

@@ -37,6 +37,7 @@ from runscaler.errors import (
     SessionGone,
     Unreachable,
 )
+from runscaler.github.base import ScaleSetChange
 from runscaler.github.messages import JobAvailable, Statistics
 
 if TYPE_CHECKING:
@@ -88,8 +89,8 @@ def test_a_scale_set_with_other_labels_is_updated() -> None:
     solo.listener()
     solo.play()
 
-    assert solo.service.args("update_scale_set") == [(there.id, "linux", 1, ("linux", "gpu"))]
-    assert solo.heard(SessionOpened)[0].labels == ("linux", "gpu")
+    assert solo.service.args("update_scale_set") == [(there.id, ScaleSetChange(labels=("linux", "gpu")))]
+    assert solo.registered_set().label_names == ("linux", "gpu")
 
 
 def test_a_scale_set_that_somebody_has_just_created_is_used() -> None:
@@ -758,16 +759,6 @@ def test_a_listener_whose_close_is_cut_stops_all_the_same() -> None:
 
     assert solo.heard(ListenerStopped) == [ListenerStopped(deleted=False)]
     assert listener.actor_stopped.is_set()
-
-
-def test_the_labels_that_github_accepted_are_reported() -> None:
-    solo = Solo(labels=("linux", "gpu"))
-    for call in ("create_scale_set", "update_scale_set"):
-        solo.service.answers[call] = lambda made: replace(made, labels=("linux",))
-    solo.listener()
-    solo.play()
-
-    assert solo.heard(SessionOpened)[0].labels == ("linux",)
 
 
 # -- unreadable replies, and message ids that start over ------------------------------------

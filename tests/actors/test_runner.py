@@ -630,7 +630,9 @@ def test_a_check_reports_whether_github_still_knows_the_runner(slot: Slot, known
         slot.solo.github.deregister(up.resource.runner_id)
     slot.tell(CheckRegistration(FIRST))
 
-    assert slot.solo.heard(RegistrationChecked) == [RegistrationChecked(SlotNumber(0), FIRST, known)]
+    assert slot.solo.heard(RegistrationChecked) == [
+        RegistrationChecked(SlotNumber(0), FIRST, known, online=False if known else None)
+    ]
 
 
 def test_a_check_that_cannot_be_made_reports_nothing(slot: Slot) -> None:

@@ -210,10 +210,9 @@ def test_keeping_does_not_wait_for_ever_for_a_removal() -> None:
     world.play()
     for _ in range(100):
         world.backend.fail_next("remove", BackendError("broken"))
-    world.finish(runner)
-    world.play()
+    world.finish(runner, ends=False)
     world.backend.engine.up()
-    world.play()
+    world.advance(25)
     assert world.states() == ["removing"]
     world.backend.engine.down("away")
     world.shut_down()

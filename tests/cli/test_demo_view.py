@@ -10,6 +10,7 @@ from runscaler.events import (
     JobCompleted,
     JobStarted,
     RunnerFailed,
+    RunnerLost,
     RunnerRemoved,
     RunnerStarted,
     ScaleSetChanged,
@@ -41,8 +42,12 @@ def snapshot(events=(), slots=(), **more: object) -> DemoSnapshot:
         (STARTED, "slot 2: runner-0000000a started in 0.21 s"),
         (JobStarted(**RUNNER, job_id="1", job="build 1"), "slot 2: runner-0000000a runs build 1"),
         (
-            JobCompleted(**RUNNER, job_id="1", job="build 1", result="succeeded", seconds=None),
+            JobCompleted(**RUNNER, job_id="1", job="build 1", result="succeeded", seconds_run=None),
             "slot 2: build 1 succeeded",
+        ),
+        (
+            RunnerLost(**RUNNER, job_id="1", job="build 1", reason="signal 9"),
+            "slot 2: runner-0000000a died while it ran build 1: signal 9",
         ),
         (RunnerFailed(**RUNNER, reason="out of memory"), "slot 2: runner-0000000a failed: out of memory"),
         (RunnerRemoved(**RUNNER, reason="its job is done"), "slot 2: runner-0000000a removed"),

@@ -51,6 +51,19 @@ def test_a_json_line_is_one_object_with_message_and_fields(log):
     assert values == {"level": "WARN", "msg": "slow\nengine", "scale_set": "linux", "slot": 3}
 
 
+def test_an_event_s_fields_are_in_json_and_only_its_place_in_text(log):
+    event = {"event": "job_started", "scale_set": "linux", "slot": 3, "runner": "runner-1", "job": "build"}
+
+    text = log()
+    logger.bind(**event).info("runner-1 began job build")
+    as_json = log(form="json")
+    logger.bind(**event).info("runner-1 began job build")
+
+    assert text.getvalue().endswith("INFO  runner-1 began job build scale_set=linux slot=3\n")
+    values = json.loads(as_json.getvalue())
+    assert {key: values[key] for key in event} == event
+
+
 def test_messages_below_the_level_are_not_logged(log):
     out = log("warn")
 

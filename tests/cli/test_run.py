@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from runscaler.cli.run import run_to_end, start_warnings
+from runscaler.cli.signals import STOP_SIGNALS, all_stop_signals, signal_handler
 from runscaler.config.model import Config, DockerSettings, ScaleSetSettings
 from runscaler.errors import HostError
 from runscaler.findings import Finding, Level
@@ -144,26 +145,84 @@ def test_a_signal_that_arrives_on_another_thread_wakes_the_main_thread():
     assert received == [signal.SIGHUP, signal.SIGTERM]
 
 
-NEVER_ENDS = """
-import threading
+def test_a_hangup_stops_a_daemon_that_was_started_on_a_terminal():
+    received: list[signal.Signals] = []
+    system = FakeSystem(on_start=lambda: os.kill(os.getpid(), signal.SIGHUP))
+
+    reason = run_to_end(system, received.append, stops=(*STOP_SIGNALS, signal.SIGHUP))
+
+    assert (reason, received, system.stop_requests) == ("", [signal.SIGHUP], 1)
+
+
+def test_a_hangup_that_nohup_made_it_ignore_stays_ignored():
+    with signal_handler(signal.SIG_IGN, signal.SIGHUP):
+        stops = all_stop_signals()
+        run_to_end(FakeSystem(gives_up="x", on_start=lambda: os.kill(os.getpid(), signal.SIGHUP)), print)
+
+    assert stops == STOP_SIGNALS
+
+
+DAEMON = """
+import sys
 from runscaler.cli.run import run_to_end
+from runscaler.cli.signals import STOP_SIGNALS
+from runscaler.testing.clock import FakeClock
+import signal
 
 class System:
     def start(self): print("started", flush=True)
     def request_stop(self): print("stopping", flush=True)
-    def wait(self, timeout=None): threading.Event().wait()
+    def wait(self, timeout=None):
+        for line in sys.stdin:
+            clock.advance(float(line))
+            print("later", flush=True)
 
-run_to_end(System(), lambda received: None)
+clock = FakeClock()
+run_to_end(System(), lambda received: None, stops=(*STOP_SIGNALS, signal.SIGHUP), clock=clock)
 """
 
 
-@pytest.mark.parametrize(("second", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_the_second_signal_exits_at_once(second, code):
-    with subprocess.Popen([sys.executable, "-c", NEVER_ENDS], stdout=subprocess.PIPE, text=True) as daemon:
+@pytest.fixture
+def stopping():
+    """A daemon that stops after its first signal; a number on its standard input lets seconds pass."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", DAEMON], **pipes) as daemon:
         assert daemon.stdout.readline() == "started\n"
         daemon.send_signal(signal.SIGTERM)
         assert daemon.stdout.readline() == "stopping\n"
+        yield daemon
+        daemon.kill()
 
-        daemon.send_signal(second)
 
-        assert daemon.wait(30) == code
+def later(daemon: subprocess.Popen[str], seconds: float) -> None:
+    daemon.stdin.write(f"{seconds}\n")
+    daemon.stdin.flush()
+    assert daemon.stdout.readline() == "later\n"
+
+
+@pytest.mark.parametrize(("second", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_the_second_signal_exits_at_once(stopping, second, code):
+    later(stopping, 0.5)
+
+    stopping.send_signal(second)
+
+    assert stopping.wait(30) == code
+
+
+@pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_within_half_a_second_of_the_first_counts_as_the_same(stopping, again):
+    later(stopping, 0.49)
+
+    stopping.send_signal(again)
+    rest, _ = stopping.communicate(timeout=30)
+
+    assert (stopping.returncode, rest) == (0, "")
+
+
+def test_a_hangup_is_never_a_second_signal(stopping):
+    later(stopping, 5)
+
+    stopping.send_signal(signal.SIGHUP)
+    rest, _ = stopping.communicate(timeout=30)
+
+    assert (stopping.returncode, rest) == (0, "")

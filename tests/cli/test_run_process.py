@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 import sys
 from urllib.request import urlopen
 
+import psutil
 import pytest
+from support.terminal import OnTerminal
 
 from runscaler.ops.demo import free_port
 from runscaler.simulator.options import Options
+from runscaler.simulator.records import JobSpec
 from runscaler.simulator.server import SimulatorServer
 from runscaler.simulator.timers import FAST
 
@@ -46,12 +50,15 @@ def config(tmp_path, github):
 
 @pytest.fixture
 def daemon(github):
-    """`daemon("--config", path)` starts `run` and waits until it has a session at GitHub."""
+    """`daemon("--config", path)` starts `run` and waits until it has a session at GitHub.
+
+    `before` are words before the command: what runs it.
+    """
     started: list[subprocess.Popen[str]] = []
 
-    def start(*words: str) -> subprocess.Popen[str]:
+    def start(*words: str, before: tuple[str, ...] = (), **options: bool) -> subprocess.Popen[str]:
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        process = subprocess.Popen([*RUNNER, "run", *words], **pipes)
+        process = subprocess.Popen([*before, *RUNNER, "run", *words], **pipes, **options)
         started.append(process)
         assert github.lock.watch(lambda: _sessions(github) == 1, TIMEOUT)
         return process
@@ -59,6 +66,8 @@ def daemon(github):
     yield start
     for process in started:
         if process.poll() is None:
+            for child in psutil.Process(process.pid).children(recursive=True):
+                child.kill()
             process.kill()
         process.communicate()
 
@@ -162,3 +171,75 @@ def test_a_dry_run_beside_a_live_daemon_takes_neither_lock_nor_port(config, daem
 
     assert (dry.returncode, dry.stderr) == (0, "")
     assert "✗" not in dry.stdout
+
+
+def test_timeout_s_two_signals_are_one_and_stop_it_gracefully(github, config, daemon):
+    """`timeout` signals the process and then its whole group."""
+    process = daemon("--config", config(free_port()), before=("timeout", "1000"))
+
+    process.terminate()
+    code, out, err = ended(process)
+
+    assert (code, err) == (0, "")
+    assert "runner stopped" in out
+    assert out.count("SIGTERM") == 1
+    with github.lock as machine:
+        assert not any(one.live for one in machine.store.scale_sets.values())
+
+
+def test_a_daemon_whose_terminal_closes_stops_gracefully(github, config):
+    with OnTerminal(*RUNNER, "run", "--config", config(free_port())) as daemon:
+        daemon.wait_for("health on")
+        assert github.lock.watch(lambda: _sessions(github) == 1, TIMEOUT)
+        daemon.close()
+        code = daemon.ended()
+
+    assert code == 0
+    with github.lock as machine:
+        assert machine.final_violations() == ()
+        assert not any(one.live for one in machine.store.scale_sets.values())
+
+
+def test_the_log_says_that_the_terminal_is_gone(github, config, tmp_path):
+    words = f"exec {shlex.join([*RUNNER, 'run', '--config', config(free_port())])} > {tmp_path}/log"
+    with OnTerminal("sh", "-c", words) as daemon:
+        assert github.lock.watch(lambda: _sessions(github) == 1, TIMEOUT)
+        daemon.close()
+        code = daemon.ended()
+
+    log = (tmp_path / "log").read_text()
+    assert code == 0
+    assert "SIGHUP: the terminal is gone; stopping; busy runners have 30s to finish" in log
+    assert "runner stopped" in log
+
+
+def test_without_a_terminal_a_hangup_is_a_reload_that_is_not_built_yet(config, daemon):
+    process = daemon("--config", config(free_port()), start_new_session=True)
+
+    process.send_signal(signal.SIGHUP)
+    process.terminate()
+    code, out, err = ended(process)
+
+    reload, stop = (line for line in out.splitlines() if "SIGHUP:" in line or "SIGTERM:" in line)
+    assert (code, err) == (0, "")
+    assert "SIGHUP: the configuration is not reloaded; restart to apply changes" in reload
+    assert "SIGTERM: stopping" in stop
+
+
+def test_a_log_on_a_terminal_that_is_gone_disturbs_nothing(github, config):
+    """A shell that disowned it sends no signal."""
+    with OnTerminal("nohup", *RUNNER, "run", "--config", config(free_port())) as daemon:
+        assert github.lock.watch(lambda: _sessions(github) == 1, TIMEOUT)
+        daemon.close()
+        with github.lock as machine:
+            machine.jobs.queue(JobSpec(scope="my-org", labels=("linux",)))
+        served = github.lock.watch(lambda: _is_done(github), TIMEOUT)
+        daemon.process.terminate()
+        code = daemon.ended()
+
+    assert served
+    assert code == 0
+
+
+def _is_done(github: SimulatorServer) -> bool:
+    return all(job.result == "succeeded" for job in github.machine.store.jobs.values())

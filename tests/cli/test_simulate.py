@@ -9,11 +9,12 @@ import sys
 
 import pytest
 import requests
+from support.terminal import OnTerminal
 
 from runscaler.simulator.scenarios.catalogue import SCENARIOS
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_it_prints_its_urls_serves_and_exits_with_0_on_a_signal(number: signal.Signals) -> None:
     command = [sys.executable, "-m", "runscaler", "simulate", "--port", "0", "--fast", "--groups", "gpu"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -28,6 +29,14 @@ def test_it_prints_its_urls_serves_and_exits_with_0_on_a_signal(number: signal.S
         assert process.wait(30) == 0
     assert config.split()[-1].endswith("/my-org")
     assert state.json()["jobs"] == []
+
+
+def test_it_ends_when_its_terminal_closes() -> None:
+    with OnTerminal(sys.executable, "-m", "runscaler", "simulate", "--port", "0") as simulator:
+        simulator.wait_for("control url")
+        simulator.close()
+
+        assert simulator.ended() == 0
 
 
 def test_a_taken_port_is_one_line_and_exit_code_1() -> None:

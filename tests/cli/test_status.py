@@ -10,7 +10,16 @@ import sys
 import pytest
 
 from runscaler.cli.status import HEADERS, _address
-from runscaler.status import Counters, ScaleSetStatus, SetState, Status, Unmet, UnmetDemand
+from runscaler.status import (
+    Counters,
+    JobOrigin,
+    ScaleSetStatus,
+    SetState,
+    SlotStatus,
+    Status,
+    Unmet,
+    UnmetDemand,
+)
 from runscaler.testing.clock import FakeClock
 from runscaler.web.app import WebApp
 from runscaler.web.server import HealthServer, bind
@@ -75,6 +84,52 @@ def test_problems_are_listed_below_the_table(runner, daemon):
 
     assert "⚠ [linux] no engine" in out
     assert "⚠ [linux] 3 not started, backend_down: engine away" in out
+
+
+def test_a_reason_is_shown_with_the_time_of_the_next_try(runner, daemon):
+    retry_at = FakeClock().wall() + 3723 + 8
+    port = daemon(one(state=SetState.DEGRADED, reason="GitHub does not answer", retry_at=retry_at))
+
+    out = runner("status", "--health-port", str(port)).out
+
+    assert "⚠ [linux] GitHub does not answer; next try in 8 s\n" in out
+
+
+def test_what_a_serving_scale_set_waits_for_is_no_warning_and_no_contradiction(runner, daemon):
+    out = runner("status", "--health-port", str(daemon(one(reason="preparing an-image")))).out
+
+    assert "· [linux] ok, but starts no runner yet: preparing an-image\n" in out
+    assert "⚠" not in out
+
+
+def test_lost_and_failed_runners_are_shown_below_the_table(runner, daemon):
+    counters = Counters(runners_failed=3, runners_lost=1)
+
+    out = runner("status", "--health-port", str(daemon(one(counters=counters), one("b")))).out
+
+    assert "⚠ [linux] runners since the start: 1 died in a job, 3 did not start or had no job\n" in out
+    assert "[b]" not in out
+
+
+def test_json_tells_each_slot_s_job_and_where_it_comes_from(runner, daemon):
+    began = FakeClock().wall() + 3700
+    origin = JobOrigin("my-org/app", "my-org/app/.github/workflows/ci.yml@refs/heads/main", 4711)
+    slots = (SlotStatus(2, "busy", "runner-0000000a", "build", began, origin),)
+
+    value = runner("status", "--health-port", str(daemon(one(slots=slots))), "--json").json
+
+    assert value["scale_sets"][0]["slots"] == [
+        {
+            "slot": 2,
+            "state": "busy",
+            "seconds": 23.0,
+            "runner": "runner-0000000a",
+            "job": "build",
+            "repository": "my-org/app",
+            "workflow": "my-org/app/.github/workflows/ci.yml@refs/heads/main",
+            "workflow_run_id": 4711,
+        }
+    ]
 
 
 def test_a_daemon_that_has_given_up_is_shown(runner, daemon):

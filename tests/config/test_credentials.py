@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runscaler.config.load import load_config
+from runscaler.config.secrets import Secret
 from runscaler.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -72,6 +73,17 @@ def test_a_value_may_name_a_variable_or_a_file(load: Load, tmp_path: Path) -> No
     ]
     assert tokens(load(f'{SINGLE}token = "file:{tmp_path}/token"', environ={})) == ["from-file"]
     assert tokens(load(f'{SINGLE}token = "file:token"', environ={})) == ["from-file"]
+
+
+def test_a_token_from_a_file_knows_its_file(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("from-file\n")
+
+    (own,) = load(f'{SINGLE}token = "file:token"', environ={}).scale_sets
+    (given,) = load(f'{SINGLE}token = "plain"', environ={}).scale_sets
+
+    assert own.token == Secret("from-file")
+    assert own.token.file == tmp_path / "token"
+    assert given.token.file is None
 
 
 def test_an_unset_variable_is_an_error_only_where_it_would_be_used(load: Load, error_lines: Lines) -> None:

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from support.github_client import Client, Connector
 
 IDLE = Interrupt()
+CLASSIC = (
+    "`my-org` forbids access via a personal access token (classic). Please use a GitHub App, OAuth App, or a "
+    "personal access token with fine-grained permissions."
+)
+LIFETIME = (
+    "The 'my-org' organization forbids access via a fine-grained personal access tokens if the token's "
+    "lifetime is greater than 366 days. Please adjust your token's lifetime at the following URL: "
+    "https://github.com/settings/personal-access-tokens/123456789"
+)
 
 
 def denied(
@@ -98,6 +107,80 @@ def test_a_missing_scope_is_named_beside_those_that_the_token_has(client: Client
     error = denied(client, server, 403, "Must have admin rights to Organization.", headers)
 
     assert error.fixes[0] == "GitHub wants the scope admin:org; the token has repo"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "cure"),
+    [
+        ("my-org/app", "Repository level self-hosted runners are disabled on this repository.", "Actions"),
+        ("my-org/app", "Repository was archived so is read-only.", "unarchive"),
+        ("my-org", CLASSIC, "fine-grained"),
+        ("my-org", LIFETIME, "lifetime"),
+        ("my-org", "Something that nobody has seen yet.", ""),
+    ],
+)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"X-Accepted-OAuth-Scopes": "admin:org, repo", "X-OAuth-Scopes": "workflow, admin:org"},
+    ],
+    ids=["no headers", "scopes that suffice"],
+)
+def test_a_policy_is_told_in_github_s_own_words_without_advice_about_rights(
+    connector: Connector, server: WireServer, path: str, text: str, cure: str, headers: dict[str, str]
+) -> None:
+    error = denied(connector(f"{server.url}/{path}"), server, 403, text, headers)
+
+    assert isinstance(error, AccessDenied)
+    assert f"GitHub forbids it: {text}" in str(error)
+    assert "right" not in str(error)
+    assert cure in " ".join(error.fixes)
+    assert not {"admin:org", "scope", "Administration"} & set(" ".join(error.fixes).split())
+    assert len(error.fixes) == bool(cure)
+
+
+def test_a_policy_is_told_though_the_headers_name_a_permission(client: Client, server: WireServer) -> None:
+    headers = {"X-Accepted-GitHub-Permissions": "administration=write"}
+
+    error = denied(client, server, 403, "Self-hosted runners are disabled by policy.", headers)
+
+    assert "GitHub forbids it" in str(error)
+    assert "administration" not in " ".join(error.fixes)
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("/api/v3/orgs/new-name/actions/runners/registration-token", "new-name"),
+        ("/api/v3/repos/new/app%20x/actions/runners/registration-token", "new/app x"),
+        ("/api/v3/organizations/77/actions/runners/registration-token", "/api/v3/organizations/77/actions"),
+    ],
+)
+@pytest.mark.parametrize(("status", "kind"), [(403, AccessDenied), (404, NotFound)])
+def test_a_refusal_after_a_redirect_names_it_and_the_new_name(
+    client: Client, server: WireServer, target: str, name: str, status: int, kind: type[GitHubError]
+) -> None:
+    server.on("POST", "orgs/my-org/", answer(None, 301, {"Location": target}))
+    server.on("POST", target, answer({"message": "No."}, status))
+
+    with pytest.raises(kind) as caught:
+        client.service.find_scale_set("my-runners", 1, IDLE)
+
+    assert f"GitHub redirects {server.url}/my-org to {name}" in str(caught.value)
+    assert name in caught.value.fixes[0]
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_registration_that_is_refused_after_a_redirect_names_it_too(
+    client: Client, server: WireServer, status: int
+) -> None:
+    target = "/api/v3/orgs/new-name/actions/runners/registration-token"
+    server.on("POST", "orgs/my-org/", answer(None, 307, {"Location": target}), times=9)
+    server.on("POST", "runner-registration", answer({"message": "No."}, status), times=99)
+
+    with pytest.raises(GitHubError, match=r"GitHub redirects .*/my-org to new-name"):
+        client.service.find_scale_set("my-runners", 1, IDLE)
 
 
 def test_an_ip_allow_list_is_named(client: Client, server: WireServer) -> None:

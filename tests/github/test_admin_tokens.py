@@ -25,6 +25,7 @@ from runscaler.testing.clock import FakeClock
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from support.wire_server import Conversation
 
@@ -375,3 +376,86 @@ def test_retries_end_in_time_while_no_token_can_be_had(client: Client, server: W
         find(client, 20.0)
 
     assert sum(client.clock.pauses) < 20
+
+
+# -- a token in a file (fault F99) --------------------------------------------------------------------
+
+DENIED = answer({"message": "Bad credentials"}, 401)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    file = tmp_path / "token"
+    file.write_text("ghp_old\n")
+    return file
+
+
+@pytest.fixture
+def filed(connector: Connector, server: WireServer, file: Path) -> Client:
+    """A client whose token stands in `file`."""
+    return connector(f"{server.url}/my-org", token=Secret("ghp_old", file))
+
+
+def sent_tokens(server: WireServer) -> list[str]:
+    return [seen.headers["authorization"].removeprefix("Bearer ") for seen in server.requests(*TOKENS)]
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refused_token_is_read_anew_and_tried_at_once_if_it_is_another(
+    filed: Client, server: WireServer, file: Path, status: int
+) -> None:
+    server.on(*TOKENS, answer({"message": "No."}, status))
+    server.on(*FIND, NONE)
+    file.write_text("ghp_new\n")
+
+    assert find(filed) is None
+    assert sent_tokens(server) == ["ghp_old", "ghp_new"]
+
+
+def test_a_file_that_is_replaced_after_a_refusal_heals_the_next_call(
+    filed: Client, server: WireServer, file: Path
+) -> None:
+    server.on(*TOKENS, DENIED, times=2)
+    server.on(*FIND, NONE)
+    with pytest.raises(AccessDenied) as caught:
+        find(filed)
+    assert caught.value.fixes[0] == (
+        f"make a new token and write it to {file}, which is read again at each try"
+    )
+
+    file.write_text("ghp_new")
+
+    assert find(filed) is None
+    assert sent_tokens(server) == ["ghp_old", "ghp_old", "ghp_new"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(None, "cannot be read"), (b"", "is empty"), (b"two words", "no token has"), (b"\xff", "not UTF-8")],
+)
+def test_a_file_without_a_token_keeps_the_old_one_and_is_named(
+    filed: Client, server: WireServer, file: Path, content: bytes | None, problem: str
+) -> None:
+    server.on(*TOKENS, DENIED)
+    server.on(*FIND, NONE)
+    file.unlink() if content is None else file.write_bytes(content)
+
+    with pytest.raises(AccessDenied) as caught:
+        find(filed)
+    assert str(file) in caught.value.fixes[0]
+    assert problem in caught.value.fixes[0]
+
+    assert find(filed) is None
+    assert sent_tokens(server) == ["ghp_old", "ghp_old"]
+
+
+def test_a_token_that_is_refused_again_is_asked_for_once_more_only(
+    filed: Client, server: WireServer, file: Path
+) -> None:
+    server.on(*TOKENS, DENIED, times=9)
+    file.write_text("ghp_new")
+
+    with pytest.raises(AccessDenied):
+        find(filed)
+
+    assert sent_tokens(server) == ["ghp_old", "ghp_new"]

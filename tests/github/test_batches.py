@@ -55,17 +55,72 @@ def test_a_body_that_is_a_list_itself_is_read_all_the_same() -> None:
 
 
 def test_a_broken_element_does_not_spoil_its_neighbours() -> None:
-    broken = [7, {"messageType": "JobStarted", "runnerId": "seven"}, {"messageType": "JobRetired"}, {}]
+    broken = [7, {"messageType": "JobStarted", "runnerName": 7}, {"messageType": "JobRetired"}, {}]
 
     read = message([STARTED, *broken, STARTED])
 
     assert len(read.events) == 2
     assert read.problems == (
         "job message 1: it is a number, not an object",
-        "job message 2: runnerId is a string, not an integer",
+        "job message 2: runnerName is a number, not a string",
         "job message 3: unknown job message type 'JobRetired'",
         "job message 4: unknown job message type ''",
     )
+
+
+ODD = [7, -1, 2.5, 1e300, "991", "text", "9" * 5000, True, [], ["x"], {}, {"a": [1]}, None]
+INFORMATIVE = [
+    *("repositoryName", "ownerName", "jobWorkflowRef", "jobDisplayName", "eventName", "result"),
+    *("workflowRunId", "runnerId", "requestLabels"),
+    *("queueTime", "scaleSetAssignTime", "runnerAssignTime", "finishTime"),
+]
+
+
+@pytest.mark.parametrize("value", ODD, ids=lambda value: str(value)[:10])
+@pytest.mark.parametrize("key", INFORMATIVE)
+def test_an_informative_field_of_another_type_costs_nothing(key: str, value: object) -> None:
+    odd = {**STARTED, "messageType": "JobCompleted", "runnerRequestId": 5, key: value}
+
+    read = message([STARTED, odd, STARTED])
+
+    assert read.problems == ()
+    assert [event.job_id for event in read.events] == ["a", "a", "a"]
+    assert (read.events[1].runner_name, read.events[1].request_id) == ("runner-0a1b2c3d", 5)
+
+
+def test_informative_fields_are_read_leniently_where_their_meaning_is_plain() -> None:
+    odd = {"workflowRunId": "991", "runnerId": 7.0, "requestLabels": "linux", "result": 0, "queueTime": 17e8}
+
+    (event,) = message([{"messageType": "JobCompleted", "jobId": "a", **odd}]).events
+
+    assert (event.run_id, event.runner_id, event.request_labels) == (991, 7, ("linux",))
+    assert (event.result, event.queued_at) == ("", None)
+
+
+@pytest.mark.parametrize(("value", "number"), [("101", 101), (101.0, 101), (None, 0), (2**62, 2**62)])
+def test_a_request_id_may_be_a_string_of_digits(value: object, number: int) -> None:
+    (event,) = message([{"messageType": "JobAvailable", "jobId": "a", "runnerRequestId": value}]).events
+
+    assert event.request_id == number
+
+
+@pytest.mark.parametrize(
+    "deciding",
+    [
+        {"jobId": 7},
+        {"runnerName": ["runner-0a1b2c3d"]},
+        {"runnerRequestId": "many"},
+        {"runnerRequestId": 2**64},
+        {"runnerRequestId": True},
+        {"messageType": 5},
+    ],
+    ids=str,
+)
+def test_a_deciding_field_of_another_type_costs_its_element_only(deciding: dict[str, object]) -> None:
+    read = message([STARTED, {**STARTED, **deciding}, STARTED])
+
+    assert [event.job_id for event in read.events] == ["a", "a"]
+    assert len(read.problems) == 1
 
 
 @pytest.mark.parametrize("body", ["{", '{"a":1}', "7", "[" * 100_000, '["\ud800"'])

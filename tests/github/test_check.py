@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 
+import pytest
 from support.github_client import IDENTITY, Client, Connector
 from support.wire_server import WireServer, answer
 
@@ -45,6 +47,30 @@ def test_a_bad_token_is_one_finding_with_its_fixes(client: Client, server: WireS
     assert (finding.level, finding.scale_set) == (Level.ERROR, "my-runners")
     assert "wrong, expired or revoked" in finding.message
     assert finding.fixes
+
+
+@pytest.mark.parametrize(
+    ("offset", "words"), [(900, "15 min behind"), (-900, "15 min ahead of"), (119, None), (0, None)]
+)
+def test_a_wrong_clock_is_a_warning_with_its_amount_although_all_is_well(
+    client: Client, server: WireServer, offset: float, words: str | None
+) -> None:
+    date = formatdate(client.clock.wall() + offset, usegmt=True)
+    server.on(*FIND, answer({"count": 0, "value": []}, headers={"Date": date}))
+
+    found = [finding for finding in check(client) if finding.level is not Level.OK]
+
+    assert [finding.level for finding in found] == [Level.WARNING] * (words is not None)
+    for finding in found:
+        assert f"this host's clock is {words} GitHub's" in finding.message
+        assert "NTP" in finding.fixes[0]
+
+
+def test_a_wrong_clock_is_told_beside_what_failed(client: Client, server: WireServer) -> None:
+    date = formatdate(client.clock.wall() - 900, usegmt=True)
+    server.on("POST", "registration-token", answer({"message": "No."}, 404, {"Date": date}))
+
+    assert [finding.level for finding in check(client)] == [Level.WARNING, Level.ERROR]
 
 
 def test_a_missing_group_comes_after_what_is_well(client: Client, server: WireServer) -> None:

@@ -26,7 +26,7 @@ from runscaler.errors import (
     SessionConflict,
     SessionGone,
 )
-from runscaler.github.base import ScaleSetId, Session, SessionId
+from runscaler.github.base import ScaleSetChange, ScaleSetId, Session, SessionId
 from runscaler.github.endpoints import service_url
 from runscaler.github.messages import JobStarted, RegisteredRunner, RunnerScaleSet, Statistics
 from runscaler.interrupt import Interrupt
@@ -62,7 +62,10 @@ SCALE_SET = {
     "enabled": True,
     "statistics": STATISTICS,
 }
-KNOWN = RunnerScaleSet(42, "my-runners", 1, "Default", ("my-runners",), COUNTS)
+KNOWN = RunnerScaleSet(42, "my-runners", 1, "Default", ("my-runners",), COUNTS, updates_disabled=True)
+
+
+SYSTEM_X, SYSTEM_Y = {"name": "x", "type": "System"}, {"name": "y", "type": "System"}
 
 
 def exception(name: str, message: str = "No.") -> dict[str, object]:
@@ -172,9 +175,54 @@ def test_changing_a_scale_set_patches_it_and_not_found_means_it_is_gone(
         "PATCH", f"{SETS}/42", answer(SCALE_SET), answer(exception("RunnerScaleSetNotFoundException"), 404)
     )
 
-    assert client.service.update_scale_set(ID, "my-runners", 1, ["x"], IDLE) == KNOWN
+    change = ScaleSetChange(labels=("x",))
+    assert client.service.update_scale_set(ID, change, IDLE) == KNOWN
     with pytest.raises(ScaleSetGone):
-        client.service.update_scale_set(ID, "my-runners", 1, ["x"], IDLE)
+        client.service.update_scale_set(ID, change, IDLE)
+
+
+@pytest.mark.parametrize(
+    ("change", "sent"),
+    [
+        (ScaleSetChange(name="renamed"), {"name": "renamed"}),
+        (ScaleSetChange(runner_group_id=3), {"runnerGroupId": 3}),
+        (ScaleSetChange(labels=("x", "y")), {"labels": [SYSTEM_X, SYSTEM_Y]}),
+        (ScaleSetChange(updates_disabled=True), {"RunnerSetting": {"disableUpdate": True}}),
+    ],
+)
+def test_a_change_sends_only_what_is_to_change(
+    client: Client, server: WireServer, change: ScaleSetChange, sent: dict[str, object]
+) -> None:
+    server.on("PATCH", f"{SETS}/42", answer(SCALE_SET))
+
+    client.service.update_scale_set(ID, change, IDLE)
+
+    assert server.seen[-1].json == sent
+
+
+@pytest.mark.parametrize(
+    ("left_out", "labels", "updates_disabled"),
+    [("labels", None, True), ("RunnerSetting", ("my-runners",), None)],
+)
+def test_what_a_reply_leaves_out_is_not_told(
+    client: Client, server: WireServer, left_out: str, labels: object, updates_disabled: object
+) -> None:
+    body = {key: value for key, value in SCALE_SET.items() if key != left_out}
+    server.on("GET", f"{SETS}/42", answer(body))
+
+    found = client.service.scale_set(ID, IDLE)
+
+    assert (found.labels, found.updates_disabled) == (labels, updates_disabled)
+
+
+def test_informative_fields_of_another_type_do_not_spoil_a_scale_set(
+    client: Client, server: WireServer
+) -> None:
+    odd = {"runnerGroupId": "1", "runnerGroupName": 7, "labels": ["x", {"name": 3}, {"name": "gpu"}]}
+    odd |= {"RunnerSetting": "none", "statistics": [], "createdOn": 5}
+    server.on("GET", f"{SETS}/42", answer(SCALE_SET | odd))
+
+    assert client.service.scale_set(ID, IDLE) == RunnerScaleSet(42, "my-runners", 1, "", ("gpu",))
 
 
 def test_deleting_what_is_gone_is_fine_and_a_running_job_is_a_refusal(
@@ -490,11 +538,22 @@ def test_jobs_on_offer_are_listed_and_no_content_means_none(client: Client, serv
     assert client.service.acquirable_jobs(ID, IDLE) == ()
 
 
+def test_an_unreadable_job_on_offer_does_not_spoil_the_others(client: Client, server: WireServer) -> None:
+    offers = [{"runnerRequestId": "101", "workflowRunId": "991"}, {"runnerRequestId": "many"}, 7]
+    server.on("GET", "acquirablejobs", answer({"count": 3, "value": offers}))
+    server.on("POST", "acquirejobs", answer({"count": 2, "value": ["101", {}]}))
+
+    (job,) = client.service.acquirable_jobs(ID, IDLE)
+
+    assert (job.request_id, job.run_id) == (101, 991)
+    assert client.service.acquire_jobs(queue_session(server), [101], IDLE) == (101,)
+
+
 def test_acquiring_sends_a_bare_list_with_the_queue_token(client: Client, server: WireServer) -> None:
     server.on("POST", "acquirejobs", answer({"count": 3, "value": [101, True, "102"]}), answer(None, 401))
     session = queue_session(server)
 
-    assert client.service.acquire_jobs(session, [101, 102], IDLE) == (101,)
+    assert client.service.acquire_jobs(session, [101, 102], IDLE) == (101, 102)
     assert client.service.acquire_jobs(session, [], IDLE) == ()
     with pytest.raises(QueueTokenExpired):
         client.service.acquire_jobs(session, [103], IDLE)

@@ -74,6 +74,18 @@ def test_trouble_lasts_until_the_last_call_that_has_it_is_over(rig: Rig) -> None
     assert rig.reports == [Trouble("no route", 5.0), None]
 
 
+def test_the_end_of_a_limit_leaves_the_trouble_that_lasts(rig: Rig) -> None:
+    """The words of a limit that has ended must not stay while another call fails for another reason."""
+    with rig.reporter.call() as other:
+        other(Unreachable("no route"), 5.0)
+        with rig.reporter.call() as limited:
+            limited(RateLimited("rate limited", retry_after=10.0), 10.0)
+        assert rig.reports[-1] == Trouble("no route", 5.0)
+
+    reasons = [report and report.reason for report in rig.reports]
+    assert reasons == ["no route", "rate limited", "no route", None]
+
+
 def test_a_final_error_is_raised_and_not_reported(rig: Rig) -> None:
     with pytest.raises(Refused):
         rig.call_with_retries(Failing(Refused("no")))

@@ -31,7 +31,7 @@ from runscaler.errors import (
     SessionGone,
     Unreachable,
 )
-from runscaler.github.base import ScaleSetId, ScaleSetService, Session, SessionId
+from runscaler.github.base import ScaleSetChange, ScaleSetId, ScaleSetService, Session, SessionId
 from runscaler.github.client import MAX_CONCURRENT_JIT_CALLS, connect
 from runscaler.github.messages import JobAssigned, JobAvailable
 from runscaler.github.pool import TransportPool
@@ -175,7 +175,7 @@ def test_a_deleted_scale_set_is_gone_in_every_call(
     github.change_scale_set(NAME, "delete")
 
     for call in (
-        lambda: service.update_scale_set(session.scale_set_id, NAME, 1, [], IDLE),
+        lambda: service.update_scale_set(session.scale_set_id, ScaleSetChange(name=NAME), IDLE),
         lambda: service.open_session(session.scale_set_id, "host-a", IDLE),
         lambda: service.jit_config(session.scale_set_id, new_runner_name(), IDLE),
         lambda: service.acquirable_jobs(session.scale_set_id, IDLE),
@@ -248,7 +248,7 @@ def test_calls_outlive_a_fault_and_break_no_rule(
     set_fault = github.inject(fault.split()[0], match=match, **HEALED[fault])
 
     service.find_scale_set(NAME, 1, IDLE, None)
-    service.update_scale_set(session.scale_set_id, NAME, 1, [NAME], IDLE, None)
+    service.update_scale_set(session.scale_set_id, ScaleSetChange(labels=(NAME,)), IDLE, None)
     fresh = service.refresh_session(session, IDLE, None)
     end(service, fresh)
 
@@ -455,7 +455,7 @@ def test_f21_a_lost_reply_leaves_no_duplicate_and_no_leak(
             service.create_scale_set("other", 1, [], IDLE)
         assert service.find_scale_set("other", 1, IDLE) is not None
     elif call == "update":
-        service.update_scale_set(session.scale_set_id, NAME, 1, ["x"], IDLE)
+        service.update_scale_set(session.scale_set_id, ScaleSetChange(labels=("x",)), IDLE)
     elif call == "refresh":
         session = service.refresh_session(session, IDLE)
     elif call == "remove":

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import socket
-import ssl
-import subprocess
 import threading
 from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
-from support.missing import missing
+from support.certificates import make_certificate
 from support.wire_server import WireServer, answer, hang_up, head, raw, reset
 
 from runscaler.config.secrets import Secret
@@ -30,6 +28,7 @@ IDLE = Interrupt()
 ID = ScaleSetId(42)
 NONE = answer({"count": 0, "value": []})
 LARGE = 8 * 1024 * 1024 + 1
+CHUNKED = {"Transfer-Encoding": "chunked"}
 FIND = ("GET", "runnerscalesets")
 JIT = ("POST", "generatejitconfig")
 
@@ -54,6 +53,20 @@ def chunks_without_end(conversation: Conversation) -> None:
         conversation.send(piece)
 
 
+def chunk_of(size: bytes) -> Callable[[Conversation], None]:
+    """A chunk of that size, and data for as long as it is read."""
+    return endless(b"x" * 65536, after=head(200, CHUNKED) + size + b"\r\n")
+
+
+def endless(piece: bytes, after: bytes = b"") -> Callable[[Conversation], None]:
+    def act(conversation: Conversation) -> None:
+        conversation.send(after)
+        while not conversation.ended.is_set():
+            conversation.send(piece)
+
+    return act
+
+
 SPOILED: dict[str, Callable[[Conversation], None]] = {
     "F3 reset before the reply": reset(),
     "F3 closed before the reply": hang_up(),
@@ -75,6 +88,20 @@ SPOILED: dict[str, Callable[[Conversation], None]] = {
     "F13 504": answer(None, 504),
     "429 that names no time": answer(None, 429),
     "F17 429 with a garbled time": answer(None, 429, {"Retry-After": "soon"}),
+    "F100 a length of 5,000 digits": hang_up(head(200, {"Content-Length": "9" * 5000}) + b"{}"),
+    "F100 a negative length": hang_up(head(200, {"Content-Length": "-5"}) + b'{"count":0,"value":[]}'),
+    "F100 two lengths": hang_up(head(200, {"Content-Length": "22, 2"}) + b'{"count":0,"value":[]}'),
+    "F100 a length that is no number": hang_up(head(200, {"Content-Length": "²"}) + b"{}"),
+    "F100 a chunk of -5": chunk_of(b"-5"),
+    "F100 a chunk of -1": chunk_of(b"-1"),
+    "F100 a chunk of 5,000 digits": chunk_of(b"9" * 5000),
+    "F100 100 Continue without end": endless(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "F100 headers without end": endless(b"X-More: 1\r\n", after=b"HTTP/1.1 200 OK\r\n"),
+    "F100 trailers without end": endless(b"X-More: 1\r\n", after=head(200, CHUNKED) + b"0\r\n"),
+    "F100 a line without end": endless(b"x" * 65536, after=b"HTTP/1.1 200 "),
+    "F100 lists nested 100,000 deep": answer(b"[" * 100_000 + b"]" * 100_000),
+    "F100 objects nested 100,000 deep": answer(b'{"value":' * 100_000 + b"[]" + b"}" * 100_000),
+    "F100 a number of 5,000 digits": answer(b'{"count":' + b"9" * 5000 + b',"value":[]}'),
     "F18 announced too large": hang_up(head(200, {"Content-Length": str(LARGE)})),
     "F18 too large": chunks_without_end,
 }
@@ -284,7 +311,9 @@ def test_retry_after_is_obeyed_and_shown(client: Client, server: WireServer, sta
 
     assert client.clock.pauses == [7.5]
     assert client.reports[0].rate_limited
+    assert client.reports[0].reason.startswith("rate limited: could not find the scale set")
     assert "asks for a pause of 7s" in client.reports[0].reason
+    assert client.reports[-1] is None
 
 
 def test_a_rate_limit_holds_every_call_to_that_host_up(client: Client, server: WireServer) -> None:
@@ -293,7 +322,7 @@ def test_a_rate_limit_holds_every_call_to_that_host_up(client: Client, server: W
         find(client, 30.0)
     before = len(server.seen)
 
-    with pytest.raises(RateLimited, match="could not poll the message queue yet"):
+    with pytest.raises(RateLimited, match="rate limited: could not poll the message queue yet"):
         poll(client, server)
     with pytest.raises(RateLimited):
         client.service.remove_runner(1024, IDLE)
@@ -386,25 +415,6 @@ def test_a_jit_configuration_is_asked_for_again_after_a_rate_limit(
     server.on(*JIT, answer(None, 429, {"Retry-After": "2"}), answer(body))
 
     assert register(client).runner_id == 7
-
-
-def make_certificate(folder: Path, name: str, days: int = 2) -> ssl.SSLContext:
-    """A server's context with a self-signed certificate for `name`, which lies in folder/cert.pem."""
-    key, request, cert = (str(folder / part) for part in ("key.pem", "request.pem", "cert.pem"))
-    subject = ["-subj", "/CN=test", "-addext", f"subjectAltName={name}"]
-    openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, *subject)
-    lifetime = ["-days", str(days), "-copy_extensions", "copy"]
-    openssl("x509", "-req", "-in", request, "-signkey", key, "-out", cert, *lifetime)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
-    return context
-
-
-def openssl(*arguments: str) -> None:
-    try:
-        subprocess.run(["openssl", *arguments], check=True, capture_output=True)
-    except FileNotFoundError:
-        missing("openssl")
 
 
 def test_a_given_ca_is_trusted_and_connections_are_kept(connector: Connector, tmp_path: Path) -> None:

@@ -62,7 +62,8 @@ def test_hunger_that_replacing_does_not_still_is_told_once_and_nobody_is_replace
     told = hunger.as_logged()
     assert not told.is_lasting(1e6)
     assert not told.calls_for_replacement(1e6, 0.0)
-    assert told.job_started() == Starvation()
+    assert not told.job_started().logged
+    assert told.job_started().seen(1e6, 0, 1) == Starvation()
 
 
 def test_a_quarter_is_replaced_and_at_least_one() -> None:

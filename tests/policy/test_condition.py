@@ -232,3 +232,23 @@ def test_a_set_that_is_well_plans_and_starts_runners_unless_it_says_what_it_wait
     assert state is SetState.OK
     assert well.may_plan
     assert bool(well.gates()) == bool(reason)
+
+
+# -- the next try ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "at"),
+    [
+        (WELL, None),
+        (replace(WELL, github=Hold("away", NOW + 8)), NOW + 8),
+        (replace(WELL, backend=Hold("no engine"), github=Hold("away", NOW + 8)), None),
+        (replace(WELL, standby=Hold("another listener", NOW + 30)), NOW + 30),
+        (replace(WELL, failures=FAILED), FAILED.until),
+        (replace(WELL, failures=replace(FAILED, starts=1)), None),
+        (replace(WELL, github=Hold("away", NOW + 8), draining=True), None),
+        (replace(WELL, github=Hold("away", NOW + 8), listener_failed="gave up"), None),
+    ],
+)
+def test_the_next_try_is_that_of_the_reason_that_is_shown(condition: Condition, at: float | None) -> None:
+    assert condition.retry_at == at

@@ -279,7 +279,7 @@ CASES: list[tuple[str, dict[str, object], Callable[[ScaleSetClient], Any], Calla
     ("F49", {"kind": "unparsable"}, events, lambda r: r[0]["queueTime"] == "yesterday"),
     ("F50", {}, events, lambda r: "\x1b[31m" in r[0]["jobDisplayName"] and len(r[0]["ownerName"]) > 10_000),
     ("F51", {"kind": "text"}, message, lambda r: r.json()["body"] == "not JSON"),
-    ("F51", {"kind": "element"}, events, lambda r: r[0] == {"messageType": "JobStarted", "runnerId": "x"}),
+    ("F51", {"kind": "element"}, events, lambda r: r[0] == {"messageType": "JobStarted", "runnerName": 7}),
     ("F52", {"jobs": 60}, lambda c: len(c.take(100)), lambda r: r == 50),
     ("F53", {"status": 404}, acknowledge, status(404)),
     ("F54", {}, acknowledge_impatiently, raises(ReadTimeout)),

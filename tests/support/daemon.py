@@ -186,6 +186,18 @@ class Daemon:
         """Names of the runners that exist, by the host's processes and the engine's containers."""
         return sorted({*(name for _, name in self._processes()), *self._containers("runner")})
 
+    def kill_runner(self, name: str) -> None:
+        """End a runner by SIGKILL, whatever it lives in."""
+        for process, runner in self._processes():
+            if runner == name:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        if self.engine_url:
+            with connect(self.engine_url) as api:
+                for each in self._listed(api):
+                    if each["Labels"]["io.runscaler.runner"] == name:
+                        api.kill(each["Id"])
+
     def leftovers(self) -> list[str]:
         """Descriptions of everything of it that is still on this machine."""
         folders = [str(home) for home in self.state_dir.glob("process/*/*")]

@@ -71,6 +71,10 @@ class WatchedService:
             self.empty_polls -= 1
         return batch
 
+    def clock_skew(self) -> float:
+        """Not kept: nothing is asked."""
+        return self._inner.clock_skew()
+
     def names(self) -> list[str]:
         return [name for name, _ in self.calls]
 

@@ -9,6 +9,7 @@ assert world.backend_peak() == 3
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Ending, Resource
     from runscaler.events import Event
     from runscaler.github.base import ScaleSetId, ScaleSetService, SessionId, TroubleReport
-    from runscaler.github.messages import Batch
+    from runscaler.github.messages import Batch, JobEvent
     from runscaler.interrupt import Interrupt
     from runscaler.names import RunnerName, ScaleSetKey
     from runscaler.simulator.records import Job
@@ -45,8 +46,8 @@ class PatientService:
     """A `ScaleSetService` whose long poll ends as if cut when there is nothing: the listener is quiet
     until `World.poll` lets it poll again. After `POLL_SECONDS` the poll has ended in vain."""
 
-    def __init__(self, inner: ScaleSetService, clock: FakeClock) -> None:
-        self._inner, self._clock = inner, clock
+    def __init__(self, inner: ScaleSetService, world: World) -> None:
+        self._inner, self._world, self._clock = inner, world, world.clock
         self._since: float | None = None
         self.quiet = False
         """The latest poll found nothing yet."""
@@ -63,7 +64,10 @@ class PatientService:
         if batch is None and now - since < POLL_SECONDS:
             self.quiet, self._since = True, since
             raise Interrupted
-        return batch
+        if batch is None:
+            return None
+        kept = tuple(one for one in batch.events if not isinstance(one, self._world.withheld))
+        return replace(batch, events=kept)
 
 
 class MemoryStateStore:
@@ -128,6 +132,8 @@ class World:
         self.github = MemoryGitHub(self.clock, blocking=False)
         self.backend = backend(self.clock, on_start=self._agent_starts)
         self.agents_connect = True
+        self.withheld: tuple[type[JobEvent], ...] = ()
+        """Kinds of job messages that get lost on their way; the statistics beside them do not."""
         self.running: dict[str, Resource] = {}
         """Agents that live, by runner."""
         self.connected: set[str] = set()
@@ -180,7 +186,7 @@ class World:
         return self.backend
 
     def _connect(self, settings: ScaleSetSettings, report: TroubleReport) -> ScaleSetService:
-        return PatientService(self.github.connect(settings, report), self.clock)  # type: ignore[return-value]
+        return PatientService(self.github.connect(settings, report), self)  # type: ignore[return-value]
 
     def _agent_starts(self, resource: Resource) -> None:
         self.started.append(resource.runner)

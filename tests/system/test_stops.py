@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from support.daemon import all_ok, of
+from support.daemon import all_ok, of, wait_until
 
 from runscaler.testing.simulator import JobState, RunnerState
 
@@ -64,7 +64,7 @@ def test_after_a_second_signal_it_leaves_at_once_and_the_next_start_adopts(githu
 
     program.signal()
     program.wait_for_log("SIGTERM")
-    program.signal(signal.SIGTERM)
+    wait_until(lambda: program.signal() or program.process.poll(), "its end, although signalled again")
     code = program.ended()
 
     assert code == 143

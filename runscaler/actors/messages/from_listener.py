@@ -15,14 +15,12 @@ if TYPE_CHECKING:
 class SessionOpened:
     """The listener has opened a session. Answered with `BatchHandled(None, …)`, which says what to acquire.
 
-    `offers` are the jobs that wait to be acquired since before this session (docs/protocol.md § 6). `labels`
-    are the scale set's as GitHub accepted them.
+    `offers` are the jobs that wait to be acquired since before this session (docs/protocol.md § 6).
     """
 
     scale_set_id: ScaleSetId
     statistics: Statistics | None
     offers: tuple[JobAvailable, ...]
-    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +75,13 @@ class StatisticsRefreshed:
 
 
 @dataclass(frozen=True, slots=True)
+class OffersFound:
+    """The jobs on offer, asked for. Answered with `BatchHandled(batch_id=None, …)`."""
+
+    offers: tuple[JobAvailable, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NoMessageReceived:
     """A long poll ended without a message: the latest statistics still hold."""
 
@@ -90,5 +95,5 @@ class ListenerStopped:
 
 ListenerReport = (
     SessionOpened | ScaleSetFound | StandbyEntered | ListenerTroubled | CallsTroubled | BatchReceived
-    | NoMessageReceived | StatisticsRefreshed | ListenerStopped
+    | NoMessageReceived | StatisticsRefreshed | OffersFound | ListenerStopped
 )  # fmt: skip

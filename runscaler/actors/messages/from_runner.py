@@ -69,11 +69,17 @@ class JobDetected:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationChecked:
-    """Whether GitHub knows the runner. A single no proves nothing (docs/protocol.md § 8.4)."""
+    """Whether GitHub knows the runner. A single no proves nothing (docs/protocol.md § 8.4).
+
+    `online`: whether it is connected, None where GitHub does not tell. `last_line` is the last line of the
+    output of one that may not be.
+    """
 
     slot: SlotNumber
     generation: Generation
     known: bool
+    online: bool | None = None
+    last_line: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +100,37 @@ class DeregistrationDone:
 
 
 @dataclass(frozen=True, slots=True)
-class RunnerGone:
-    """The resource is removed. `output` is where its last output was saved, if it was."""
+class DeregistrationRefused:
+    """GitHub will not remove the registration: it holds a job of that runner for running."""
+
+    slot: SlotNumber
+    runner: RunnerName
+
+
+@dataclass(frozen=True, slots=True)
+class EndProved:
+    """A runner that has ended is still registered (it had no job), or is not (it had its job)."""
+
+    slot: SlotNumber
+    runner: RunnerName
+    registered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OutputKept:
+    """Where the last output of a runner that is being removed was saved; None: nowhere."""
 
     slot: SlotNumber
     generation: Generation
-    output: Path | None = None
+    output: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerGone:
+    """The resource is removed."""
+
+    slot: SlotNumber
+    generation: Generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +150,10 @@ class RemovalFailed:
 
 
 SlotReport = (
-    RunnerUp | RunnerStartFailed | RetireAgreed | RetireRefused | RetireFailed | RunnerGone | RemovalFailed
-    | RegistrationChecked | JobDetected
+    RunnerUp | RunnerStartFailed | RetireAgreed | RetireRefused | RetireFailed | RemovalFailed
+    | RegistrationChecked | JobDetected | OutputKept
 )  # fmt: skip
 """About the runner of a generation: dropped if the slot holds another by now."""
-RunnerReport = SlotReport | DeregistrationPending | DeregistrationDone | RunnerActorStopped
+RegistrationReport = DeregistrationPending | DeregistrationDone | DeregistrationRefused | EndProved
+"""About a registration whose runner has ended, or was never up."""
+RunnerReport = SlotReport | RegistrationReport | RunnerGone | RunnerActorStopped

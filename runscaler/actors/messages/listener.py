@@ -27,13 +27,6 @@ class BatchHandled:
 
 
 @dataclass(frozen=True, slots=True)
-class AnnounceCapacity:
-    """The most runners that the scale set can have now. Sent along with the listener's interrupt."""
-
-    capacity: int
-
-
-@dataclass(frozen=True, slots=True)
 class Reconnect:
     """No poll has returned for too long: open a new session. Sent along with the listener's interrupt."""
 
@@ -44,10 +37,30 @@ class RefreshStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class AnnounceCapacity:
+    """`max-runners` has changed: poll with this capacity from now on. Sent with the interrupt."""
+
+    capacity: int
+
+
+@dataclass(frozen=True, slots=True)
+class FindOffers:
+    """Ask GitHub which jobs are on offer. Answered with `OffersFound`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveSession:
+    """Close the session, and open no other: no new jobs. Sent with the interrupt."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloseSession:
     """End: close the session, delete the scale set if told to. Sent along with the listener's interrupt."""
 
     delete_scale_set: bool
 
 
-ListenerMessage = TakeTurn | BatchHandled | AnnounceCapacity | Reconnect | RefreshStatistics | CloseSession
+ListenerMessage = (
+    TakeTurn | BatchHandled | AnnounceCapacity | Reconnect | RefreshStatistics | FindOffers
+    | LeaveSession | CloseSession
+)  # fmt: skip

@@ -54,8 +54,9 @@ class RetireRunner:
 class RemoveRunner:
     """Remove the resource; keep trying until it is gone.
 
-    `force`: even if it is running. `deregister`: GitHub may still have the registration. `keep_output`: first
-    save the end of its output, together with how it ended (`ending`).
+    `force`: even if it is running. `deregister`: GitHub may still have the registration. `prove`: it may have
+    had a job, which its registration tells: look at that before removing it. `keep_output`: first save the
+    end of its output, together with how it ended (`ending`).
     """
 
     generation: Generation
@@ -63,6 +64,7 @@ class RemoveRunner:
     force: bool
     deregister: bool
     keep_output: bool
+    prove: bool = False
     ending: Ending | None = None
 
 
@@ -86,8 +88,15 @@ class CheckRegistration:
 
 
 @dataclass(frozen=True, slots=True)
+class ProveEnd:
+    """Own deadline: look again whether the runner, which has ended, is still registered."""
+
+    runner: RunnerName
+
+
+@dataclass(frozen=True, slots=True)
 class RetryRemoval:
-    """Own deadline: try to remove the resource again."""
+    """Try to remove the resource again: an own deadline, or the backend answers again."""
 
     generation: Generation
 
@@ -104,5 +113,5 @@ class StopRunnerActor:
 
 RunnerMessage = (
     StartRunner | CancelStart | AdoptRunner | RetireRunner | RemoveRunner | DeregisterRunner
-    | CheckRegistration | RetryRemoval | RetryDeregistration | StopRunnerActor
+    | CheckRegistration | RetryRemoval | RetryDeregistration | ProveEnd | StopRunnerActor
 )  # fmt: skip

@@ -14,6 +14,7 @@ from runscaler.actors.scale_set.conditions import Conditions
 from runscaler.actors.scale_set.context import ScaleSetContext
 from runscaler.actors.scale_set.ended_runners import EndedRunners
 from runscaler.actors.scale_set.job_tracking import JobTracking
+from runscaler.actors.scale_set.leftovers import Leftovers
 from runscaler.actors.scale_set.planning import Planning
 from runscaler.actors.scale_set.reconciliation import Reconciliation
 from runscaler.actors.scale_set.runners import Runners
@@ -21,6 +22,7 @@ from runscaler.actors.scale_set.shutdown import Shutdown
 from runscaler.actors.scale_set.slots import SlotBook
 from runscaler.actors.scale_set.snapshot import snapshot
 from runscaler.backends.base import PlacedBackend
+from runscaler.policy.ended_runners import Evidence
 from runscaler.policy.lifecycle import SlotEvent
 from runscaler.status import Counters, SetState
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Backend
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import Trouble
-    from runscaler.github.messages import JobAvailable
+    from runscaler.github.messages import JobAvailable, Statistics
     from runscaler.names import SlotNumber
 
 RECONCILE_SECONDS = 30.0
@@ -78,16 +80,17 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         child_actors = self._child_actors = ChildActors(context, self.children, service, wiring.backend)
         claims = self._claims = Claims(context, book, wiring.host, wiring.keeper, has_vm_slots=has_vm_slots)
         ended = self._ended = EndedRunners(context, book, child_actors, conditions)
-        runners = self._runners = Runners(context, book, child_actors, claims, conditions, ended)
+        leftovers = self._leftovers = Leftovers(conditions)
+        runners = self._runners = Runners(context, book, child_actors, claims, conditions, ended, leftovers)
         planning = self._planning = Planning(context, book, runners, ended, conditions)
-        checks = self._checks = AnomalyChecks(context, book, runners, planning, child_actors)
+        checks = self._checks = AnomalyChecks(context, book, runners, planning, child_actors, conditions)
         self._job_tracking = JobTracking(context, book, runners, ended, conditions, checks)
-        self._reconciliation = Reconciliation(context, book, runners, child_actors, claims)
+        self._reconciliation = Reconciliation(context, book, runners, child_actors, claims, leftovers)
         self._shutdown = Shutdown(context, book, runners, child_actors, conditions, self._stopped)
 
     def started(self) -> None:
         self._join_keeper()
-        self._child_actors.start_listener(self._capacity)
+        self._child_actors.start_listener(self._takes_jobs)
         self.after(RECONCILE_SECONDS, m.Reconcile())
         self._publish_soon()
 
@@ -156,9 +159,13 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._batch_received(message)
             case m.NoMessageReceived():
                 self._polled()
+                self._look_for_offers()
                 self._changed()
+            case m.OffersFound(offers):
+                self._answer(None, offers)
             case m.StatisticsRefreshed(statistics):
                 self._checks.statistics_refreshed(statistics)
+                self._checks.counted(statistics)
                 self._changed()
             case m.StandbyEntered(reason, retry_at):
                 self._conditions.standby_entered(reason, retry_at)
@@ -173,30 +180,30 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
 
     def _session_opened(self, opened: m.SessionOpened) -> None:
         self._context.scale_set_id = opened.scale_set_id
-        self._warn_about_labels(opened.labels)
         self._polled()
-        self._planning.count(opened.statistics)
+        self._count(opened.statistics)
         self._planning.forget_offers()
         self._conditions.session_opened()
         if self._conditions.condition.listed:
             self._reconciliation.remove_left_registrations()
         self._answer(None, opened.offers)
 
-    def _warn_about_labels(self, kept: tuple[str, ...]) -> None:
-        labels = self._context.settings.labels
-        dropped = {one.lower() for one in labels} - {one.lower() for one in kept}
-        if dropped and kept:
-            names = ", ".join(sorted(dropped))
-            self._context.log.warning("GitHub dropped the labels {} without a word", names)
-
     def _batch_received(self, batch: m.BatchReceived) -> None:
         self._polled()
         self._checks.log_problems(batch.problems)
-        self._planning.count(batch.statistics)
+        self._count(batch.statistics)
         self._checks.compare_counts(batch.statistics, batch.events)
         events = () if self._is_set_aside(batch) else batch.events
         self._answer(batch.batch_id, self._job_tracking.apply(events))
+        self._look_for_offers()
         self._changed()
+
+    def _count(self, statistics: Statistics | None) -> None:
+        """Take GitHub's counts, which include what was proved before."""
+        self._planning.count(statistics)
+        self._checks.counted(statistics)
+        if statistics is not None:
+            self._ended.counts_came()
 
     def _polled(self) -> None:
         """The session is alive."""
@@ -214,11 +221,16 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         return True
 
     def _answer(self, batch_id: int | None, offers: Iterable[JobAvailable]) -> None:
-        acquire = self._planning.acquire(self._capacity(), offers)
+        capacity = self._context.settings.max_runners
+        acquire = self._planning.acquire(capacity, offers) if self._takes_jobs() else ()
         self._child_actors.tell_listener(m.BatchHandled(batch_id, acquire))
 
-    def _capacity(self) -> int:
-        return 0 if self._shutdown.begun else self._context.settings.max_runners
+    def _look_for_offers(self) -> None:
+        if self._takes_jobs() and self._planning.misses_offers(self._context.settings.max_runners):
+            self._child_actors.tell_listener(m.FindOffers())
+
+    def _takes_jobs(self) -> bool:
+        return not self._shutdown.begun
 
     # -- the runner actors' reports ---------------------------------------------------------------------
 
@@ -227,10 +239,18 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.RunnerActorStopped(number):
                 self._child_actors.forget_runner(number)
                 self._shutdown.check()
+            case m.RunnerGone(number, generation):
+                self._runners.gone(number, generation)
             case m.DeregistrationPending(number, runner, runner_id):
                 self._reconciliation.deregistration_pending(number, runner, runner_id)
             case m.DeregistrationDone(number, runner):
                 self._reconciliation.deregistration_done(number, runner)
+                self._ended.proved(runner, Evidence.DEREGISTERED)
+            case m.DeregistrationRefused(_, runner):
+                self._ended.proved(runner, Evidence.REFUSED)
+            case m.EndProved(_, runner, registered):
+                evidence = Evidence.REGISTERED if registered else Evidence.UNREGISTERED
+                self._ended.proved(runner, evidence)
             case _:
                 self._hear_of_slot(message)
 
@@ -253,10 +273,10 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._runners.retire_failed(slot, reason)
             case m.JobDetected():
                 self._runners.job_detected(slot)
-            case m.RegistrationChecked(known=known):
-                self._checks.registration_checked(slot, known)
-            case m.RunnerGone(output=output):
-                self._runners.gone(slot, output)
+            case m.RegistrationChecked():
+                self._checks.registration_checked(slot, message)
+            case m.OutputKept(output=output):
+                self._runners.output_kept(slot, output)
             case m.RemovalFailed(reason=reason):
                 self._runners.removal_failed(slot, reason)
             case _:
@@ -277,6 +297,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._conditions.backend_down(reason, fixes)
             case m.BackendUp():
                 # For this set it is up when its list has come: until then it is not known what runs.
+                self._runners.retry_removals()
                 self._ask_for_inventory()
             case m.VmSlotsFull(holders):
                 self._conditions.vm_slots_full(holders)
@@ -357,6 +378,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def _child_crashed(self, child: Child | None) -> None:
         if child is not None and child.slot is not None:
             self._book.set_down(self._book.slot(child.slot), True)
+            self._leftovers.forget_slot(child.slot)
             self._changed()
         elif child is not None and child.gave_up:
             self._conditions.listener_failed(child.gave_up)

@@ -10,14 +10,20 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from runscaler.actors.messages import CheckRegistration, Reconnect, RefreshStatistics
+from runscaler.actors.messages import CheckRegistration, Reconnect, RefreshStatistics, RegistrationChecked
+from runscaler.actors.scale_set.job_texts import plain
 from runscaler.github.messages import JobAssigned
 from runscaler.policy.anomalies import (
+    FRESH_SECONDS,
     LASTING_SECONDS,
+    ONLINE_SECONDS,
+    STARVED_SECONDS,
     Absence,
     Starvation,
+    checks_at_once,
     contradicts,
     is_mute,
+    missing_runners,
     to_replace,
 )
 from runscaler.policy.lifecycle import SlotEvent, SlotState
@@ -26,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from runscaler.actors.scale_set.child_actors import ChildActors
+    from runscaler.actors.scale_set.conditions import Conditions
     from runscaler.actors.scale_set.context import ScaleSetContext
     from runscaler.actors.scale_set.planning import Planning
     from runscaler.actors.scale_set.runners import Runners
@@ -33,10 +40,11 @@ if TYPE_CHECKING:
     from runscaler.github.messages import JobEvent, Statistics
     from runscaler.names import SlotNumber
 
-CHECKS_AT_ONCE = 5
-"""Registrations asked for in one round, so that a thousand idle runners cost GitHub no storm."""
 JITTER_SECONDS = 30.0
+PROBLEM_SECONDS = 600.0
+"""How long a problem that comes again is not logged again."""
 _REMEMBERED_PROBLEMS = 100
+_LIVE = (SlotState.IDLE, SlotState.ADOPTED, SlotState.BUSY)
 
 
 class AnomalyChecks:
@@ -47,25 +55,44 @@ class AnomalyChecks:
         runners: Runners,
         planning: Planning,
         child_actors: ChildActors,
+        conditions: Conditions,
     ) -> None:
         self._context, self._book, self._runners = context, book, runners
         self._planning, self._child_actors = planning, child_actors
+        self._conditions = conditions
         self._absent: dict[SlotNumber, Absence] = {}
         self._starvation = Starvation()
         self._next_check = 0
-        self._logged_problems: set[str] = set()
+        self._problems: dict[str, float] = {}
+        """When each problem was last logged (monotonic)."""
+        self._counted_at = float("-inf")
+        """When GitHub's counts last came (monotonic)."""
+        self._all_online_at = float("-inf")
+        """When they last showed all our runners connected."""
+        self._refreshed_at = float("-inf")
 
     # -- messages and their statistics --------------------------------------------------------------
 
     def log_problems(self, problems: Iterable[str]) -> None:
-        """What could not be read in a message: logged once, however often it comes (faults F47, F68)."""
+        """What could not be read in a message: logged again only after a while (faults F47, F68)."""
+        now = self._context.clock.monotonic()
         for problem in problems:
-            if problem in self._logged_problems:
+            if now - self._problems.get(problem, float("-inf")) < PROBLEM_SECONDS:
                 continue
-            if len(self._logged_problems) >= _REMEMBERED_PROBLEMS:
-                self._logged_problems.clear()
-            self._logged_problems.add(problem)
+            if len(self._problems) >= _REMEMBERED_PROBLEMS:
+                self._problems.clear()
+            self._problems[problem] = now
             self._context.log.warning("{}", problem)
+
+    def counted(self, statistics: Statistics | None) -> None:
+        """GitHub's counts came: do they show all our runners connected?"""
+        if statistics is None:
+            return
+        now, counts = self._context.clock.monotonic(), self._book.counts()
+        self._counted_at = now
+        if statistics.busy + statistics.idle >= counts.idle + counts.busy + counts.adopted > 0:
+            self._all_online_at = now
+            self._conditions.online()
 
     def compare_counts(self, statistics: Statistics | None, events: Iterable[JobEvent]) -> None:
         """Have the statistics refreshed where they contradict their own batch."""
@@ -92,28 +119,97 @@ class AnomalyChecks:
         return True
 
     def _check_registrations(self) -> None:
-        idle = self._book.in_state(SlotState.IDLE, SlotState.ADOPTED)
-        suspected = [slot for slot in idle if slot.number in self._absent]
-        turn = [slot for slot in idle if slot.number >= self._next_check] or idle
-        for slot in islice(dict.fromkeys([*suspected, *turn]), CHECKS_AT_ONCE):
+        """First those whose absence is due for proof, then where a contradiction points, then in turn."""
+        if self._conditions.condition.rate_limited:
+            return  # starts need what GitHub still allows
+        live, now = self._book.in_state(*_LIVE), self._context.clock.monotonic()
+        due = [slot for slot in live if (seen := self._seen_absent(slot)) and seen.confirmed(now)]
+        others = [slot for slot in live if self._seen_absent(slot) is None]
+        unseen = [slot for slot in others if self._should_be_online(slot)]
+        turn = [slot for slot in others if slot.number >= self._next_check] or others
+        known, counts = self._planning.statistics, self._book.counts()
+        busy = [slot for slot in turn if slot.state is SlotState.BUSY] if counts.busy > known.running else []
+        missing = missing_runners(known.running, known.registered, counts.busy, len(live))
+        limit = checks_at_once(len(live), missing)
+        for slot in islice(dict.fromkeys([*due, *unseen, *busy, *turn]), limit):
             self._next_check = slot.number + 1
             self._child_actors.tell_runner(slot.number, CheckRegistration(slot.generation))
 
-    def registration_checked(self, slot: Slot, known: bool) -> None:
-        """GitHub's answer. A registration that is absent twice, a minute apart, is gone (fault F79)."""
-        if known or slot.state not in (SlotState.IDLE, SlotState.ADOPTED):
+    def _seen_absent(self, slot: Slot) -> Absence | None:
+        absence = self._absent.get(slot.number)
+        return absence if absence is not None and absence.generation == slot.generation else None
+
+    def registration_checked(self, slot: Slot, report: RegistrationChecked) -> None:
+        """GitHub's answer. A registration that is absent twice, a minute apart, is gone (faults F79, F88)."""
+        if slot.state not in _LIVE:
             self._absent.pop(slot.number, None)
-            return
-        now = self._context.clock.monotonic()
-        before = self._absent.get(slot.number)
-        if before is None or before.generation != slot.generation:
+        elif report.known:
+            self._absent.pop(slot.number, None)
+            self._check_connection(slot, report)
+        elif (before := self._seen_absent(slot)) is None:
+            now = self._context.clock.monotonic()
             self._absent[slot.number] = Absence(slot.number, slot.generation, now)
-        elif before.confirmed(now):
-            del self._absent[slot.number]
-            self._context.log.warning("{} is a ghost: GitHub has forgotten its registration", slot.runner)
-            self._runners.apply(slot, SlotEvent.RETIRE, "GitHub has forgotten its registration")
+            if slot.state is SlotState.BUSY:
+                self._refresh_counts()
+        elif before.confirmed(self._context.clock.monotonic()):
+            self._registration_gone(slot)
+
+    def _registration_gone(self, slot: Slot) -> None:
+        """A busy runner is doubted only where GitHub's counts miss a running job, too."""
+        counts = self._book.counts()
+        if slot.state is SlotState.BUSY and self._planning.statistics.running >= counts.busy:
+            self._refresh_counts()
+            return
+        del self._absent[slot.number]
+        what = "runs, but" if slot.state is SlotState.BUSY else "is idle, but"
+        self._context.log_of(slot).warning("{} {} GitHub has forgotten its registration", slot.runner, what)
+        self._runners.apply(slot, SlotEvent.RETIRE, "GitHub has forgotten its registration")
+
+    # -- runners that GitHub does not see -------------------------------------------------------------
+
+    def _should_be_online(self, slot: Slot) -> bool:
+        """Has it been up for long without any proof that it is connected?"""
+        now = self._context.clock.monotonic()
+        unproven = not slot.online and slot.started_at > self._all_online_at
+        return slot.state is SlotState.IDLE and unproven and now - slot.started_at >= ONLINE_SECONDS
+
+    def _check_connection(self, slot: Slot, report: RegistrationChecked) -> None:
+        if report.online:
+            self._book.note_online(slot)
+            self._conditions.online()
+        elif self._should_be_online(slot) and (report.online is False or self._counts_show_it_offline()):
+            self._offline(slot, report.last_line)
+
+    def _counts_show_it_offline(self) -> bool:
+        """Where GitHub does not tell of single runners, its counts do, if they are fresh."""
+        if self._context.clock.monotonic() - self._counted_at > FRESH_SECONDS:
+            self._refresh_counts()
+            return False
+        known, counts = self._planning.statistics, self._book.counts()
+        connected, live = known.busy + known.idle, counts.idle + counts.busy + counts.adopted
+        return known.registered > connected and connected < live
+
+    def _refresh_counts(self) -> None:
+        """At most once a minute: a refreshed session brings fresh counts."""
+        now = self._context.clock.monotonic()
+        if now - self._refreshed_at >= FRESH_SECONDS:
+            self._refreshed_at = now
+            self._child_actors.tell_listener(RefreshStatistics())
+
+    def _offline(self, slot: Slot, last_line: str) -> None:
+        """It runs, and GitHub does not see it: it counts as failed and is replaced (fault F76)."""
+        shown = f"; its last line of output: {plain(last_line)}" if last_line else ""
+        reason = (
+            f"{slot.runner} has run for {ONLINE_SECONDS:.0f} s, but GitHub does not see it: can it reach "
+            f"GitHub from where it runs (DNS, proxy, firewall), and does its image start the runner?{shown}"
+        )
+        self._conditions.offline(reason)
+        self._runners.offline(slot, reason)
+
+    # -- runners that get no job ----------------------------------------------------------------------
 
     def job_started(self) -> None:
+        self._conditions.online()
         self._starvation = self._starvation.job_started()
 
     def _check_starvation(self) -> None:
@@ -135,7 +231,11 @@ class AnomalyChecks:
         if self._is_everywhere():
             self._context.log.warning("idle runners get no jobs in any scale set: GitHub seems to be ill")
             return
-        oldest = self._book.oldest_retirable(to_replace(idle))
+        oldest = [
+            one for one in self._book.oldest_retirable(to_replace(idle)) if now - one.since >= STARVED_SECONDS
+        ]
+        if not oldest:
+            return
         self._context.log.warning(
             "{} idle runners get no jobs though some wait: replacing {}", idle, len(oldest)
         )

@@ -46,8 +46,8 @@ class ChildActors:
 
     # -- the listener ---------------------------------------------------------------------------------
 
-    def start_listener(self, capacity: Callable[[], int]) -> None:
-        """`capacity` is asked whenever one is made, also after a crash."""
+    def start_listener(self, takes_jobs: Callable[[], bool]) -> None:
+        """`takes_jobs` is asked whenever one is made, also after a crash: does it open a session?"""
         interrupt = Interrupt()
 
         def make() -> m.Ref:
@@ -59,7 +59,8 @@ class ChildActors:
                 self._context.settings,
                 self._service,
                 interrupt,
-                capacity(),
+                self._context.settings.max_runners,
+                takes_jobs(),
             )
 
         self._report(self._children.start(LISTENER, make, interrupt))

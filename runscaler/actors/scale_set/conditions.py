@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 from runscaler import events
 from runscaler.findings import with_fixes
-from runscaler.policy.condition import Condition, Hold
-from runscaler.status import SetState
+from runscaler.policy.condition import Condition, FailureRecord, Hold
+from runscaler.status import SetState, state_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runscaler.actors.scale_set.context import ScaleSetContext
     from runscaler.github.base import Trouble
-    from runscaler.policy.condition import FailureRecord
 
 
 class Conditions:
@@ -27,7 +26,7 @@ class Conditions:
 
     def __init__(self, context: ScaleSetContext) -> None:
         self._context = context
-        self.condition = Condition()
+        self.condition = Condition(max_runners=context.settings.max_runners)
         self.vm_holders: str | None = None
         self._announced = _announcement(self.condition)
         self._listener_trouble: Trouble | None = None
@@ -151,6 +150,19 @@ class Conditions:
         if record is not self.condition.failures:
             self._set(replace(self.condition, failures=record))
 
+    def leftovers(self, count: int, reason: str) -> None:
+        """So many ended runners cannot be removed yet, for this reason."""
+        self._set(replace(self.condition, leftovers=count, leftovers_reason=reason))
+
+    def offline(self, reason: str) -> None:
+        """Runners run that GitHub does not see."""
+        self._set(replace(self.condition, offline=reason))
+
+    def online(self) -> None:
+        """GitHub sees the runners: those that it did not see are no failures in a row any more."""
+        if self.condition.offline:
+            self._set(replace(self.condition, offline="", failures=FailureRecord()))
+
     # -- the state ----------------------------------------------------------------------------------
 
     def draining(self) -> None:
@@ -165,8 +177,9 @@ class Conditions:
 
     def _announce(self, state: SetState, reason: str) -> None:
         bad = state in (SetState.DEGRADED, SetState.FAILED)
-        why, then = f": {reason}" if reason else "", "; trying again by itself" if bad else ""
-        self._context.log.log("WARNING" if bad else "INFO", "scale set is {}{}{}", state, why, then)
+        then = self._next_try() if bad else ""
+        level, text = "WARNING" if bad else "INFO", state_in_words(state, reason)
+        self._context.log.log(level, "scale set is {}{}", text, then)
         self._context.actors.emit(
             events.ScaleSetChanged(
                 at=self._context.clock.wall(),
@@ -175,6 +188,13 @@ class Conditions:
                 reason=reason,
             )
         )
+
+    def _next_try(self) -> str:
+        """When what is in the way is tried again, as the end of a line."""
+        at, now = self.condition.retry_at, self._context.clock.monotonic()
+        if at is None or at <= now:
+            return "; trying again by itself"
+        return f"; next try in {max(1.0, at - now):.0f} s"
 
 
 def _announcement(condition: Condition) -> tuple[SetState, str]:

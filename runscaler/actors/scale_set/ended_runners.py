@@ -1,13 +1,14 @@
 """Runners whose resource has ended, while messages about their jobs may still come.
 
-`policy.ended_runners` decides what each of them was; what follows from that is done here: a failure is
-counted, a registration that may be left is removed, demand is corrected by jobs that are over.
+`policy.ended_runners` decides what each of them was, on proof where GitHub can give one; what follows from
+that is done here: a failure is counted, a registration that may be left is removed, demand is corrected by
+jobs that are over or bound to runners that are gone.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from runscaler import events
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from runscaler.names import SlotNumber
 
 _REMEMBERED = 2000
+_WITH_JOB = (Outcome.HAD_JOB, Outcome.UNCONFIRMED, Outcome.BOUND)
+_TO_PROVE = (Outcome.UNPROVEN, Outcome.UNREGISTERED)
+_PROBABLY_WITH_JOB = (Outcome.UNPROVEN, Outcome.UNREGISTERED, Outcome.PROVEN)
 VERSION_REFUSED = 7
 """The exit code of a runner whose version GitHub refuses (docs/protocol.md § 8.2)."""
 REFUSED_WITHIN_SECONDS = 10.0
@@ -49,7 +53,10 @@ class EndedRunner:
     ordered_at: float
     outcome: Outcome
     job_id: str = ""
+    job: str = ""
     job_completed: bool = False
+    lost: bool = False
+    """It died in its job."""
     reason: str = ""
     """What is said if it turns out to have failed."""
     due_at: float | None = None
@@ -65,9 +72,10 @@ class EndedRunners:
         self._child_actors, self._conditions = child_actors, conditions
         self._runners: OrderedDict[RunnerName, EndedRunner] = OrderedDict()
         self.had_job = 0
-        """Runners with a job whose JobCompleted is still to come."""
+        """Runners with a job whose JobCompleted is still to come, or never comes."""
         self.probably_had_job = 0
-        """Runners that ended clean a moment ago, before any job was seen."""
+        """Runners whose job may be over without GitHub's counts showing it yet."""
+        self._proven: dict[RunnerName, EndedRunner] = {}
 
     def get(self, runner: str) -> EndedRunner | None:
         return self._runners.get(RunnerName(runner))
@@ -79,7 +87,12 @@ class EndedRunners:
         lived = self._context.clock.monotonic() - slot.started_at
         exit_ = _exit_of(ending, lived)
         outcome = classify(slot.state, exit_)
-        self._book.note_ending(slot, ending, wants_output=outcome is Outcome.PROBABLY_HAD_JOB)
+        self._book.note_ending(
+            slot,
+            ending,
+            wants_output=_wants_output(slot, exit_, outcome),
+            wants_proof=outcome in _TO_PROVE,
+        )
         how = describe_ending(ending)
         reason = ""
         if slot.state is SlotState.IDLE:
@@ -88,9 +101,36 @@ class EndedRunners:
                 self._book.fail(slot, reason)
             else:
                 self._book.explain(slot, reason)
-        elif slot.state is SlotState.BUSY and ending is not None and ending.exit_code:
-            self._book.explain(slot, f"it ended while busy ({how})")
+        elif slot.state is SlotState.BUSY and exit_ is Exit.FAILED and not slot.job_is_over:
+            self._lost_in_job(slot, how)
         self._add(slot, outcome, reason)
+
+    def _lost_in_job(self, slot: Slot, how: str) -> None:
+        """It died in its job: said with its output when that is kept, which is next."""
+        self._context.count(runners_lost=1)
+        facts = self._context.facts(slot.number, slot.runner)
+        loss = events.RunnerLost(**facts, job=slot.job, job_id=slot.job_id, **asdict(slot.origin), reason=how)
+        self._book.lose(slot, loss)
+        self._context.actors.emit(loss)
+
+    def job_ended_unheard(self, slot: Slot) -> None:
+        """Its job is over, but the session that would have told its result is closed."""
+        self._book.complete_job(slot, slot.job_id or "?")
+        self._context.count(jobs_completed=1)
+        event = events.JobCompleted(
+            **self._context.facts(slot.number, slot.runner),
+            job_id=slot.job_id,
+            job=slot.job,
+            **asdict(slot.origin),
+            result="",
+            seconds_run=None,
+        )
+        self._context.actors.emit(event)
+        self._context.log.bind(**event.fields()).info(
+            "job {} on {}: ended; its result is not told any more, as the session is closed",
+            slot.job or slot.job_id or "of unknown name",
+            slot.runner,
+        )
 
     def removed(self, slot: Slot) -> None:
         """We remove the slot's runner; nothing new where it had ended by itself. To be called before the
@@ -106,7 +146,9 @@ class EndedRunners:
             slot.ordered_at,
             outcome,
             job_id=slot.job_id,
+            job=slot.job,
             job_completed=bool(slot.completed_job),
+            lost=slot.loss is not None,
             reason=reason,
         )
         self._count(outcome, +1)
@@ -146,13 +188,27 @@ class EndedRunners:
         served = self._conditions.condition.is_serving
         self._hear(runner, ended, Evidence.TIME_UP if served else Evidence.TIME_UP_UNSERVED)
 
+    def proved(self, runner: RunnerName, evidence: Evidence) -> None:
+        """What GitHub answered about its registration."""
+        if (ended := self._runners.get(runner)) is not None:
+            self._hear(runner, ended, evidence)
+
+    def counts_came(self) -> None:
+        """New statistics include no job any more that was proved to be over."""
+        for runner, ended in list(self._proven.items()):
+            self._hear(runner, ended, Evidence.NEW_COUNTS)
+
     def _hear(self, runner: RunnerName, ended: EndedRunner, evidence: Evidence) -> None:
         before, after = ended.outcome, reconsider(ended.outcome, evidence)
-        if after is before and after not in WAITS:
+        if after is before and (after not in WAITS or evidence is Evidence.NEW_COUNTS):
             return
         self._count(before, -1)
         self._count(after, +1)
         ended.outcome = after
+        if after is Outcome.PROVEN:
+            self._proven[runner] = ended
+        else:
+            self._proven.pop(runner, None)
         if after is Outcome.FAILED:
             self._context.log.bind(slot=ended.slot, runner=runner).warning("{}", ended.reason)
         self._reached(runner, ended)
@@ -171,9 +227,9 @@ class EndedRunners:
         self._context.changed()
 
     def _count(self, outcome: Outcome, change: int) -> None:
-        if outcome is Outcome.HAD_JOB:
+        if outcome in _WITH_JOB:
             self.had_job += change
-        elif outcome in (Outcome.PROBABLY_HAD_JOB, Outcome.UNREGISTERED):
+        elif outcome in _PROBABLY_WITH_JOB:
             self.probably_had_job += change
 
     def _count_failure(self, runner: RunnerName, ended: EndedRunner) -> None:
@@ -181,6 +237,12 @@ class EndedRunners:
         facts = self._context.facts(ended.slot, runner)
         self._context.actors.emit(events.RunnerFailed(**facts, reason=ended.reason))
         self._conditions.ended_early(ended.ordered_at, ended.reason)
+
+
+def _wants_output(slot: Slot, ended: Exit, outcome: Outcome) -> bool:
+    """Is its output kept although it does not count as failed yet?"""
+    lost = slot.state is SlotState.BUSY and ended is Exit.FAILED
+    return lost or outcome is Outcome.UNPROVEN
 
 
 def _exit_of(ending: Ending | None, lived: float) -> Exit:

@@ -6,9 +6,11 @@ never made busy again.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from runscaler import events
+from runscaler.actors.scale_set.job_texts import described, origin_of, plain, seconds_between
 from runscaler.github.messages import JobAvailable, JobCompleted, JobStarted
 from runscaler.names import RunnerName
 from runscaler.policy.lifecycle import SlotEvent, SlotState
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from runscaler.actors.scale_set.slots import Slot, SlotBook
     from runscaler.github.messages import JobEvent
 
-_SHOWN = 80
 NAMELESS = "?"
 """The id of a job that came without one."""
 
@@ -82,7 +83,7 @@ class JobTracking:
         was_busy = slot.state is SlotState.BUSY
         if not self._runners.apply(slot, SlotEvent.JOB_STARTED) and not was_busy:
             return
-        self._book.start_job(slot, job.job_id, plain(job.display_name))
+        self._book.start_job(slot, job.job_id, plain(job.display_name), origin_of(job))
         self._count_start(job, slot.number)
         self._runners.limit_job(slot)
 
@@ -90,12 +91,16 @@ class JobTracking:
         self._context.count(jobs_started=1)
         self._checks.job_started()
         self._conditions.job_ran()
-        name = plain(job.display_name)
+        name, origin = plain(job.display_name), origin_of(job)
+        queued = seconds_between(job.queued_at, job.runner_assigned_at)
         facts = self._context.facts(slot, job.runner_name)
-        self._context.actors.emit(events.JobStarted(**facts, job_id=job.job_id, job=name))
-        self._context.log.bind(slot=slot, runner=job.runner_name).info(
-            "{} began job {}", job.runner_name, name or job.job_id
+        event = events.JobStarted(
+            **facts, job_id=job.job_id, job=name, **asdict(origin), seconds_queued=queued
         )
+        self._context.actors.emit(event)
+        text = described(name or job.job_id, origin)
+        waited = f", which was queued for {queued:.0f} s" if queued and queued >= 1 else ""
+        self._context.log.bind(**event.fields()).info("{} began job {}{}", job.runner_name, text, waited)
 
     # -- JobCompleted -------------------------------------------------------------------------------
 
@@ -108,28 +113,34 @@ class JobTracking:
         ended = self._ended.get(job.runner_name)
         if ended is not None:  # the usual order: the resource's end is seen before GitHub tells of it
             if self._ended.job_completed(RunnerName(job.runner_name)):
-                self._count_end(job, ended.slot)
+                self._count_end(job, ended.slot, lost=ended.lost)
         elif slot is None:
             name = plain(job.runner_name)
             self._context.log.warning("a job ended on {}, which is not one of ours", name)
         elif not _is_outdated(job, slot):
             self._book.complete_job(slot, job.job_id or NAMELESS)
             self._runners.apply(slot, SlotEvent.JOB_COMPLETED, "its job is done")
-            self._count_end(job, slot.number)
+            self._count_end(job, slot.number, lost=slot.loss is not None)
 
-    def _count_end(self, job: JobCompleted, slot: int) -> None:
+    def _count_end(self, job: JobCompleted, slot: int, *, lost: bool) -> None:
         self._context.count(jobs_completed=1)
         self._conditions.job_ran()
-        seconds = None
-        if job.finished_at is not None and job.runner_assigned_at is not None:
-            seconds = job.finished_at - job.runner_assigned_at
-        name, result = plain(job.display_name), plain(job.result)
-        facts = self._context.facts(slot, job.runner_name)
-        self._context.actors.emit(
-            events.JobCompleted(**facts, job_id=job.job_id, job=name, result=result, seconds=seconds)
+        name, result, origin = plain(job.display_name), plain(job.result), origin_of(job)
+        event = events.JobCompleted(
+            **self._context.facts(slot, job.runner_name),
+            job_id=job.job_id,
+            job=name,
+            **asdict(origin),
+            result=result,
+            seconds_queued=seconds_between(job.queued_at, job.runner_assigned_at),
+            seconds_run=seconds_between(job.runner_assigned_at, job.finished_at),
         )
-        self._context.log.bind(slot=slot, runner=job.runner_name).info(
-            "job {} on {}: {}", name or job.job_id, job.runner_name, result or "ended"
+        self._context.actors.emit(event)
+        text, ended = described(name or job.job_id, origin), result or "ended"
+        ran = "" if event.seconds_run is None else f" after {event.seconds_run:.0f} s"
+        because = ", because its runner died" if lost else ""
+        self._context.log.bind(**event.fields()).info(
+            "job {} on {}: {}{}{}", text, job.runner_name, ended, ran, because
         )
 
 
@@ -138,9 +149,3 @@ def _is_outdated(job: JobCompleted, slot: Slot) -> bool:
     if not job.job_id:
         return False
     return job.job_id == slot.completed_job or (slot.job_id not in ("", job.job_id))
-
-
-def plain(text: str) -> str:
-    """GitHub's text, made harmless for a line of a log or a page: printable and short (fault F50)."""
-    shown = "".join(letter if letter.isprintable() else "�" for letter in text[: _SHOWN + 1])
-    return shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"

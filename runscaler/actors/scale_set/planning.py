@@ -67,6 +67,13 @@ class Planning:
             del self._offers[request_id]
         return taken
 
+    def misses_offers(self, capacity: int) -> bool:
+        """Does GitHub count offered jobs that there is room for, and that no message has told of? An offer
+        may be lost (fault F89)."""
+        known = self.statistics
+        free = capacity - known.acquired - known.assigned
+        return known.available > 0 and free > 0 and not self._offers
+
     def forget_offers(self) -> None:
         """A new session tells all offers anew."""
         self._offers.clear()

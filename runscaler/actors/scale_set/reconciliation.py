@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from runscaler.actors.scale_set.child_actors import ChildActors
     from runscaler.actors.scale_set.claims import Claims
     from runscaler.actors.scale_set.context import ScaleSetContext
+    from runscaler.actors.scale_set.leftovers import Leftovers
     from runscaler.actors.scale_set.runners import Runners
     from runscaler.actors.scale_set.slots import Slot, SlotBook
     from runscaler.backends.base import Resource
@@ -33,9 +34,10 @@ class Reconciliation:
         runners: Runners,
         child_actors: ChildActors,
         claims: Claims,
+        leftovers: Leftovers,
     ) -> None:
         self._context, self._book, self._runners = context, book, runners
-        self._child_actors, self._claims = child_actors, claims
+        self._child_actors, self._claims, self._leftovers = child_actors, claims, leftovers
         self._unclear: dict[SlotNumber, Generation] = {}
         """Slots whose actor crashed while it started something."""
         self._pending: dict[SlotNumber, dict[RunnerName, int]] = {}
@@ -44,7 +46,10 @@ class Reconciliation:
 
     def compare(self, inventory: m.Inventory) -> None:
         by_id = {resource.id: resource for resource in inventory.resources}
-        listed = [Listed(r.id, r.runner, r.slot, r.ending is None) for r in inventory.resources]
+        self._leftovers.listed(by_id)
+        left = self._leftovers.resource_ids()
+        resources = [one for one in inventory.resources if one.id not in left]
+        listed = [Listed(r.id, r.runner, r.slot, r.ending is None) for r in resources]
         believed = [_believed(slot) for slot in self._book.used()]
         max_runners = self._context.settings.max_runners
         repairs = reconcile(inventory.as_of, listed, believed, max_runners, self._still_unclear())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from runscaler import events
 from runscaler.actors import messages as m
+from runscaler.actors.scale_set.job_texts import described
 from runscaler.names import new_runner_name
 from runscaler.policy.lifecycle import (
     FINISH_SECONDS,
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
     from runscaler.actors.scale_set.conditions import Conditions
     from runscaler.actors.scale_set.context import ScaleSetContext
     from runscaler.actors.scale_set.ended_runners import EndedRunners
+    from runscaler.actors.scale_set.leftovers import Leftovers
     from runscaler.actors.scale_set.slots import Slot, SlotBook
     from runscaler.backends.base import Ending, Place, Resource
-    from runscaler.names import SlotNumber
+    from runscaler.names import Generation, SlotNumber
 
 ASK_AGAIN_SECONDS = 30.0
 """GitHub said that a job is running on a runner whose job is completed: ask again after this."""
@@ -57,10 +59,11 @@ class Runners:
         claims: Claims,
         conditions: Conditions,
         ended: EndedRunners,
+        leftovers: Leftovers,
     ) -> None:
         self._context, self._book = context, book
         self._child_actors, self._claims = child_actors, claims
-        self._conditions, self._ended = conditions, ended
+        self._conditions, self._ended, self._leftovers = conditions, ended, leftovers
         self.draining = self.stopping = False
         self._early_ends: dict[str, Ending | None] = {}
         """Ends of resources that no slot knows: the answer of their start may be on its way."""
@@ -95,7 +98,7 @@ class Runners:
         if then.state is SlotState.REMOVING:
             self._ended.removed(slot)
         if then.effect is Effect.RELEASE:
-            self._release(slot)
+            self._release(slot, event)
         if then.state is not before:
             self._book.move(slot, then.state)
         self._carry_out(slot, then.effect)
@@ -228,6 +231,15 @@ class Runners:
         event = SlotEvent.OVERDUE if slot.state is SlotState.FINISHING else SlotEvent.RETIRE
         self._book.set_deadline(slot, ASK_AGAIN_SECONDS, event)
 
+    def offline(self, slot: Slot, reason: str) -> None:
+        """GitHub does not see it: it counts as failed, and is removed the careful way."""
+        self._book.fail(slot, reason)
+        self._context.count(runners_failed=1)
+        facts = self._context.facts(slot.number, slot.runner)
+        self._context.actors.emit(events.RunnerFailed(**facts, reason=reason))
+        self._conditions.ended_early(slot.ordered_at, reason)
+        self.apply(slot, SlotEvent.RETIRE, "GitHub does not see it")
+
     # -- ends and removal ---------------------------------------------------------------------------
 
     def resource_ended(self, resource_id: str, ending: Ending | None) -> None:
@@ -238,7 +250,10 @@ class Runners:
             if counts.starting or counts.busy:
                 self._early_ends[resource_id] = ending
         elif slot.state is not SlotState.REMOVING:
+            had_job = slot.state is SlotState.BUSY and not slot.job_is_over
             self._ended.ended_by_itself(slot, ending)
+            if had_job and self.stopping and slot.loss is None:
+                self._ended.job_ended_unheard(slot)
             self.apply(slot, SlotEvent.ENDED)
 
     def forget_early_ends(self) -> None:
@@ -246,38 +261,75 @@ class Runners:
         self._early_ends.clear()
 
     def order_removal(self, slot: Slot) -> None:
-        had_its_job = bool(slot.completed_job) or (bool(slot.job_id) and slot.ending is not None)
+        had_its_job = bool(slot.completed_job) or (bool(slot.job_id) and slot.has_ended and not slot.loss)
         order = m.RemoveRunner(
             slot.generation,
             self._context.scale_set_id,
             force=slot.ending is None,
             deregister=not had_its_job,
-            keep_output=bool(slot.failure) or slot.wants_output,
+            keep_output=bool(slot.failure or slot.loss) or slot.wants_output,
+            prove=slot.wants_proof,
             ending=slot.ending,
         )
         self._child_actors.tell_runner(slot.number, order)
 
-    def removal_failed(self, slot: Slot, reason: str) -> None:
-        """The slot's actor goes on trying."""
-        level = "WARNING" if self._conditions.condition.backend is None else "DEBUG"
-        self._context.log_of(slot).log(level, "{} is not removed yet, trying again: {}", slot.runner, reason)
-
-    def gone(self, slot: Slot, output: Path | None) -> None:
-        """The resource is gone: say what it was, free the slot."""
+    def output_kept(self, slot: Slot, output: Path | None) -> None:
+        """Say what became of a runner that failed or was lost, with the place of its output."""
         kept = f"; its last output is kept in {output}" if output else ""
-        if slot.failure:
-            self._context.log_of(slot).warning("{}{}", slot.failure, kept)
+        if slot.loss is not None or slot.failure:
+            self._say_end(slot, kept)
         elif kept and slot.runner is not None:
             self._ended.add_reason(slot.runner, kept)
-        elif slot.state is SlotState.REMOVING:
+
+    def _say_end(self, slot: Slot, kept: str = "") -> None:
+        """Once: what it was that ended in failure."""
+        if slot.end_said or (slot.loss is None and not slot.failure):
+            return
+        self._book.note_end_said(slot)
+        if slot.loss is None:
+            self._context.log_of(slot).warning("{}{}", slot.failure, kept)
+            return
+        job = f"job {described(slot.job or slot.job_id, slot.origin)}" if slot.job_id else "a job"
+        self._context.log.bind(**slot.loss.fields()).warning(
+            "{} died ({}) while it ran {}; GitHub will fail the job within minutes{}",
+            slot.runner,
+            slot.loss.reason,
+            job,
+            kept,
+        )
+
+    def removal_failed(self, slot: Slot, reason: str) -> None:
+        """The slot's actor goes on trying. What has ended does not hold its slot for that."""
+        level = "WARNING" if self._conditions.condition.backend is None else "DEBUG"
+        self._context.log_of(slot).log(level, "{} is not removed yet, trying again: {}", slot.runner, reason)
+        if slot.has_ended and slot.resource is not None:
+            self._say_end(slot)
+            self._leftovers.add(slot, reason)
+            self.apply(slot, SlotEvent.LEFT_BEHIND)
+
+    def gone(self, number: SlotNumber, generation: Generation) -> None:
+        """A resource is gone: its slot is free, or had been given to another runner already."""
+        self._leftovers.removed(number, generation)
+        slot = self._book.of_generation(number, generation)
+        if slot is None or slot.state is SlotState.EMPTY:
+            return
+        self._say_end(slot)
+        if slot.state is SlotState.REMOVING and not slot.end_said:
             reason = slot.reason or "its job is done"
             self._context.log_of(slot).debug("removed {}: {}", slot.runner, reason)
         self.apply(slot, SlotEvent.GONE)
 
-    def _release(self, slot: Slot) -> None:
+    def retry_removals(self) -> None:
+        """The backend answers again: what could not be removed is tried at once."""
+        for slot in self._book.in_state(SlotState.REMOVING):
+            self._child_actors.tell_runner(slot.number, m.RetryRemoval(slot.generation))
+        for number, generation in self._leftovers.all():
+            self._child_actors.tell_runner(number, m.RetryRemoval(generation))
+
+    def _release(self, slot: Slot, event: SlotEvent) -> None:
         """The slot is about to be empty."""
         self._claims.release(slot)
-        if slot.resource is not None:
+        if slot.resource is not None and event is not SlotEvent.LEFT_BEHIND:
             reason = slot.reason or slot.failure or "its job is done"
             facts = self._context.facts(slot.number, slot.runner)
             self._context.actors.emit(events.RunnerRemoved(**facts, reason=reason))

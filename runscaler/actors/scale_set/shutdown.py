@@ -1,8 +1,8 @@
 """The orderly stop of a scale set, phase by phase (docs/behaviour.md § 8.3).
 
-    drain    no new jobs; idle runners are retired, busy ones have the drain-timeout
+    drain    the session is closed; idle runners are retired, busy ones have the drain-timeout
     settle   runner actors end, having removed the registrations that they still can
-    close    the session is closed and the scale set deleted
+    close    the scale set is deleted
 
 Each phase has a deadline, so that nothing that hangs holds the process for ever.
 """
@@ -13,9 +13,9 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from runscaler.actors.messages import (
-    AnnounceCapacity,
     CloseSession,
     DrainTimedOut,
+    LeaveSession,
     ShutdownStepTimedOut,
     StopRunnerActor,
 )
@@ -73,6 +73,7 @@ class Shutdown:
             return
         self.begun, self.phase, self.keep = True, Phase.DRAIN, order.keep
         self._runners.stopping = True
+        self._child_actors.interrupt_listener(LeaveSession())
         self._context.after(LIST_SECONDS, ShutdownStepTimedOut(LIST))
         for slot in self._book.in_state(SlotState.WAITING):
             self._runners.apply(slot, SlotEvent.UNWANTED)
@@ -94,14 +95,7 @@ class Shutdown:
         counts = self._book.counts()
         if counts.busy:
             self._context.log.info("waiting up to {:g} s for {} busy runners", drain_timeout, counts.busy)
-        if counts.held:
-            self._announce_no_capacity()
         self._context.after(drain_timeout, DrainTimedOut())
-
-    def _announce_no_capacity(self) -> None:
-        """No new jobs. What is queued against an announced 0 may never be offered to this set again."""
-        self._context.log.warning("announcing capacity 0 to GitHub: the scale set is being shut down")
-        self._child_actors.interrupt_listener(AnnounceCapacity(0))
 
     def drain_timed_out(self) -> None:
         """Whatever still lives goes now."""

@@ -16,14 +16,17 @@ from runscaler.backends.base import Place
 from runscaler.names import Generation, RunnerName, SlotNumber
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 from runscaler.policy.scaling import Counts, IdleRunner
+from runscaler.status import JobOrigin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from runscaler.backends.base import Ending, Resource
     from runscaler.clock import Clock
+    from runscaler.events import RunnerLost
 
 _FIRST = Generation(0)
+NOT_KNOWN = JobOrigin()
 _RETIRABLE = (SlotState.IDLE, SlotState.ADOPTED)
 
 
@@ -46,16 +49,28 @@ class Slot:
     resource: Resource | None = None
     ordered_at: float = 0.0
     started_at: float = 0.0
+    online: bool = False
+    """GitHub has been seen to know it as connected."""
     job_id: str = ""
     job: str = ""
+    origin: JobOrigin = NOT_KNOWN
+    """Where its job comes from."""
     completed_job: str = ""
+    has_ended: bool = False
+    """By itself; `ending` says how, if the backend can tell."""
     ending: Ending | None = None
     failure: str = ""
     """Why the runner counts as failed; empty while it does not."""
     reason: str = ""
     """Why it is being retired or removed."""
+    loss: RunnerLost | None = None
+    """How the runner died in its job; None while it has not."""
     wants_output: bool = False
     """Its output is kept although it does not count as failed yet."""
+    wants_proof: bool = False
+    """Whether it had a job is asked of GitHub."""
+    end_said: bool = False
+    """Its failure or loss is logged."""
     place: Place = field(default_factory=Place)
     """What it was granted on the host: a VM slot, perhaps with a warm VM."""
     vm_limit_reached: bool = False
@@ -160,8 +175,10 @@ class SlotBook:
         slot.generation = Generation(slot.generation + 1)
         slot.runner, slot.runner_id, slot.resource, slot.ending = runner, 0, None, None
         slot.job_id = slot.job = slot.completed_job = slot.failure = slot.reason = ""
+        slot.origin, slot.loss = NOT_KNOWN, None
         slot.ordered_at, slot.started_at = self._clock.monotonic(), 0.0
-        slot.place, slot.vm_limit_reached, slot.wants_output = Place(), False, False
+        slot.place, slot.vm_limit_reached, slot.has_ended = Place(), False, False
+        slot.wants_output = slot.wants_proof = slot.end_said = slot.online = False
         self._by_runner[runner] = slot
 
     def attach(self, slot: Slot, resource: Resource) -> None:
@@ -175,9 +192,9 @@ class SlotBook:
     def grant(self, slot: Slot, place: Place) -> None:
         slot.place = place
 
-    def start_job(self, slot: Slot, job_id: str, name: str) -> None:
+    def start_job(self, slot: Slot, job_id: str, name: str, origin: JobOrigin) -> None:
         """The job it runs from now on. A deadline that it had as an idle runner is void."""
-        slot.job_id, slot.job, slot.deadline = job_id, name, None
+        slot.job_id, slot.job, slot.origin, slot.deadline, slot.online = job_id, name, origin, None, True
 
     def note_job(self, slot: Slot, job_id: str) -> None:
         """The job that it ran: its JobStarted came when it was over."""
@@ -186,12 +203,26 @@ class SlotBook:
     def complete_job(self, slot: Slot, job_id: str) -> None:
         slot.completed_job = job_id
 
-    def note_ending(self, slot: Slot, ending: Ending | None, *, wants_output: bool) -> None:
-        slot.ending, slot.wants_output = ending, wants_output
+    def note_ending(
+        self, slot: Slot, ending: Ending | None, *, wants_output: bool, wants_proof: bool
+    ) -> None:
+        slot.has_ended, slot.ending = True, ending
+        slot.wants_output, slot.wants_proof = wants_output, wants_proof
+
+    def note_online(self, slot: Slot) -> None:
+        """GitHub sees it connected."""
+        slot.online = True
+
+    def note_end_said(self, slot: Slot) -> None:
+        slot.end_said = True
 
     def fail(self, slot: Slot, failure: str, *, vm_limit_reached: bool = False) -> None:
         """The runner counts as failed, for this reason."""
         slot.failure, slot.vm_limit_reached = failure, vm_limit_reached
+
+    def lose(self, slot: Slot, loss: RunnerLost) -> None:
+        """The runner died in its job."""
+        slot.loss = loss
 
     def explain(self, slot: Slot, reason: str) -> None:
         """Why it is retired or removed."""

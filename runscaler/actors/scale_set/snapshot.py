@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from runscaler.actors.scale_set.slots import NOT_KNOWN
 from runscaler.policy.lifecycle import SlotState
 from runscaler.status import ScaleSetStatus, SlotStatus
 
@@ -29,6 +30,7 @@ def snapshot(
     settings, counts = context.settings, book.counts()
     plan, statistics = planning.last, planning.statistics
     state, reason = conditions.condition.state()
+    retry_at, clock = conditions.condition.retry_at, context.clock
     return ScaleSetStatus(
         name=settings.name,
         url=settings.url,
@@ -36,6 +38,7 @@ def snapshot(
         backend=settings.backend,
         state=state,
         reason=reason,
+        retry_at=None if retry_at is None else clock.wall() + retry_at - clock.monotonic(),
         idle=counts.idle + counts.retiring + counts.adopted,
         busy=counts.busy + counts.finishing,
         starting=counts.starting + counts.waiting,
@@ -55,5 +58,5 @@ def snapshot(
 
 
 def _slot(slot: Slot) -> SlotStatus:
-    job = slot.job if slot.state in _WITH_JOB else ""
-    return SlotStatus(slot.number, str(slot.state), slot.runner or "", job, slot.since)
+    job, origin = (slot.job, slot.origin) if slot.state in _WITH_JOB else ("", NOT_KNOWN)
+    return SlotStatus(slot.number, str(slot.state), slot.runner or "", job, slot.since, origin)

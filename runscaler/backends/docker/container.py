@@ -1,7 +1,8 @@
-"""The body of the request that creates a runner's container. Pure functions."""
+"""The body of the request that creates a runner's container."""
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -64,9 +65,13 @@ _CA_VARIABLES = {
 
 
 def _proxy_variables(proxy: str) -> dict[str, str]:
-    """In both cases, as some programs read only lower-case names."""
-    names = ("http_proxy", "https_proxy") if proxy else ()
-    return {spelling: proxy for name in names for spelling in (name, name.upper())}
+    """In both cases, as some programs read only lower-case names. What the daemon itself reaches without the
+    proxy, the runner does too."""
+    if not proxy:
+        return {}
+    direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    values = {"http_proxy": proxy, "https_proxy": proxy, **({"no_proxy": direct} if direct else {})}
+    return {spelling: value for name, value in values.items() for spelling in (name, name.upper())}
 
 
 def _host_config(docker: DockerSettings, socket_group: int | None) -> dict[str, object]:

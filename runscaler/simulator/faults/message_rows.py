@@ -91,7 +91,7 @@ def broken_body(context: FaultContext, reply: Reply) -> Outcome:
     """`kind` is element (one job message is broken) or text (the body is no JSON)."""
     if context.params.text("kind", "element") == "text":
         return replies.altered(reply, lambda body: {**body, "body": "not JSON"})
-    return changed(reply, lambda events: [{"messageType": "JobStarted", "runnerId": "x"}, *events])
+    return changed(reply, lambda events: [{"messageType": "JobStarted", "runnerName": 7}, *events])
 
 
 def more_jobs(context: FaultContext) -> None:

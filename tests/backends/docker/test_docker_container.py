@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from runscaler.backends.docker.container import CA_FILE, create_body
 from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
@@ -79,6 +81,21 @@ def test_a_proxy_is_given_in_both_spellings():
     assert {made[name] for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY")} == {
         "http://proxy:3128"
     }
+
+
+@pytest.mark.parametrize("spelling", ["no_proxy", "NO_PROXY"])
+def test_what_needs_no_proxy_is_given_beside_it_in_both_spellings(
+    monkeypatch: pytest.MonkeyPatch, spelling: str
+):
+    for each in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(each, raising=False)
+    assert not {"no_proxy", "NO_PROXY"} & set(environment(body(proxy="http://proxy:3128")))
+
+    monkeypatch.setenv(spelling, "inside.example,10.0.0.0/8")
+    made = environment(body(proxy="http://proxy:3128"))
+
+    assert made["no_proxy"] == made["NO_PROXY"] == "inside.example,10.0.0.0/8"
+    assert not {"no_proxy", "NO_PROXY"} & set(environment(body()))
 
 
 def test_certificates_are_named_to_all_that_read_them():

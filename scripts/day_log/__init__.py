@@ -1,0 +1,1 @@
+"""The log of one day, for docs/operations.md."""

@@ -1,0 +1,93 @@
+"""Which certificates are trusted, shown with real TLS servers (docs/behaviour.md § 4.2, `ca`)."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+from support.certificates import OLD_CA, Authority
+from support.wire_server import WireServer, answer
+
+from runscaler.errors import Unreachable
+from runscaler.github.tls import tls_context
+from runscaler.interrupt import Interrupt
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.github_client import Connector
+
+IDLE = Interrupt()
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Default contexts as those of Python 3.13, which are strict, on any Python."""
+    default = ssl.create_default_context
+
+    def create() -> ssl.SSLContext:
+        context = default()
+        context.verify_flags |= ssl.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", create)
+
+
+@pytest.fixture
+def lenient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Default contexts as those of Python 3.11, for which a chain ends at a root only, on any Python."""
+    default = ssl.create_default_context
+
+    def create() -> ssl.SSLContext:
+        context = default()
+        context.verify_flags &= ~ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", create)
+
+
+def reach(connector: Connector, authority: Authority, ca: Path) -> None:
+    """Call a server with a certificate of `authority`, with `ca` trusted."""
+    with WireServer(tls=authority.server()) as server:
+        server.on("GET", "runnerscalesets", answer({"count": 0, "value": []}))
+        client = connector(f"{server.url}/my-org", ca=str(ca))
+        client.service.find_scale_set("my-runners", 1, IDLE, 0.0)
+
+
+@pytest.mark.usefixtures("lenient")
+def test_an_intermediate_alone_is_trusted(connector: Connector, tmp_path: Path) -> None:
+    intermediate = Authority(tmp_path, "intermediate", issuer=Authority(tmp_path, "root"))
+
+    reach(connector, intermediate, intermediate.pem)
+
+
+@pytest.mark.usefixtures("strict")
+def test_an_old_authority_without_key_usage_is_trusted(connector: Connector, tmp_path: Path) -> None:
+    old = Authority(tmp_path, "old", OLD_CA)
+
+    reach(connector, old, old.pem)
+
+
+@pytest.mark.usefixtures("strict")
+def test_an_intermediate_below_an_old_authority_is_trusted(connector: Connector, tmp_path: Path) -> None:
+    old = Authority(tmp_path, "old", OLD_CA)
+
+    reach(connector, Authority(tmp_path, "intermediate", issuer=old), old.pem)
+
+
+def test_another_intermediate_of_the_same_root_is_not_trusted(connector: Connector, tmp_path: Path) -> None:
+    root = Authority(tmp_path, "root")
+    trusted, other = (Authority(tmp_path, name, issuer=root) for name in ("trusted", "other"))
+
+    with pytest.raises(Unreachable, match="not signed by an authority that this host trusts"):
+        reach(connector, other, trusted.pem)
+
+
+def test_what_is_trusted_is_the_same_on_every_python() -> None:
+    context = tls_context(environ={})
+
+    assert context.verify_flags & ssl.VERIFY_X509_PARTIAL_CHAIN
+    assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
