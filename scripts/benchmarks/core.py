@@ -124,7 +124,7 @@ class Agents:
         self.engine.end(resource.id, 0)
 
 
-class Tally:
+class EventCounter:
     """Counts the events of a system; after the first runner that fails, waiting raises `HostError`."""
 
     def __init__(self, system: Autoscaler) -> None:
@@ -212,19 +212,19 @@ def _measure(slots: int, jobs: int, held: int = 0) -> Cost:
         system = Autoscaler(
             _config(slots, Path(folder)), connect=github.connect, open_backend=lambda *_: backend
         )
-        tally = Tally(system)
+        counter = EventCounter(system)
         with system:
             if not system.wait_ready(PATIENCE):
                 raise HostError("the system did not get ready")
-            _play(github, tally, RunnerRemoved, slots)
+            _play(github, counter, RunnerRemoved, slots)
             agents.holding = held
-            _play(github, tally, JobStarted, held)
-            return _timed(lambda: _play(github, tally, RunnerRemoved, jobs), jobs)
+            _play(github, counter, JobStarted, held)
+            return _timed(lambda: _play(github, counter, RunnerRemoved, jobs), jobs)
 
 
-def _play(github: MemoryGitHub, tally: Tally, until: type[Event], jobs: int) -> None:
+def _play(github: MemoryGitHub, counter: EventCounter, until: type[Event], jobs: int) -> None:
     github.queue(SCALE_SET, jobs)
-    tally.wait_for(until, jobs)
+    counter.wait_for(until, jobs)
 
 
 def _timed(work: Callable[[], None], jobs: int) -> Cost:

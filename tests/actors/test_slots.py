@@ -73,7 +73,7 @@ class SlotsLife(RuleBasedStateMachine):
 
     @precondition(lambda self: self.held)
     @rule(pick=PICK, event=SLOT_EVENTS)
-    def happen(self, pick: int, event: SlotEvent) -> None:
+    def apply(self, pick: int, event: SlotEvent) -> None:
         number, known = self._pick(pick)
         then = step(known.state, event).state
         if then is known.state:

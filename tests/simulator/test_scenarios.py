@@ -190,7 +190,7 @@ class ScenarioRig:
         while count != len(self.texts()):
             count = len(self.texts())
             with self.server.lock:
-                self.player.arm()
+                self.player.set_timer()
             with self.server.lock:
                 pass
             self.player.run_due()

@@ -104,7 +104,7 @@ class Player:
 
     # -- playing ------------------------------------------------------------------------------------
 
-    def arm(self) -> bool:
+    def set_timer(self) -> bool:
         """Set the timer of the next step once its trigger has come. True if there is something for
         `run_due` to do, or nothing left at all."""
         if self._began is None and listening(self._store):
@@ -122,7 +122,7 @@ class Player:
 
     def _play(self) -> None:
         while not self.finished and not self._lock.closed:
-            if self._lock.watch(self.arm, FOREVER):
+            if self._lock.watch(self.set_timer, FOREVER):
                 self.run_due()
         if self.scenario.quiet:
             with self._lock:
