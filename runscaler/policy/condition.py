@@ -122,7 +122,7 @@ class Condition:
         if self.github is not None and self.rate_limited:
             found.append(Gate(Unmet.RATE_LIMIT, self.github.reason, self.github.until))
         if self.leftovers >= self.max_runners:
-            found.append(Gate(Unmet.PAUSED, self._leftovers_words()))
+            found.append(Gate(Unmet.PAUSED, self.leftovers_words()))
         if self.failures.in_a_row:
             found.append(Gate(Unmet.BACKOFF, self.failures.reason, self.failures.until))
         if self.failures.in_a_row >= DEGRADED_AFTER:
@@ -163,11 +163,12 @@ class Condition:
         if self.offline:
             return Hold(self.offline)
         if self.leftovers:
-            return Hold(self._leftovers_words())
+            return Hold(self.leftovers_words())
         if self.failures.early_ends >= DEGRADED_AFTER or self.failures.starts >= DEGRADED_AFTER:
             return Hold(self.failures.reason, self.failures.until)
         return None
 
-    def _leftovers_words(self) -> str:
+    def leftovers_words(self) -> str:
+        """How many ended runners cannot be removed yet, and why."""
         runners = "an ended runner" if self.leftovers == 1 else f"{self.leftovers} ended runners"
         return f"{runners} cannot be removed yet: {self.leftovers_reason}"

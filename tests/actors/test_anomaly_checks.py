@@ -37,7 +37,7 @@ def test_a_runner_that_is_known_again_at_the_second_look_stays() -> None:
 def test_a_session_that_has_been_mute_for_three_polls_is_opened_anew() -> None:
     world = idle_world()
     opened = world.github.calls["open_session"]
-    for _ in range(170):
+    for _ in range(230):
         world.clock.advance(1)
         world.harness.deliver_all()  # nobody polls
     assert world.github.calls["open_session"] == opened + 1

@@ -674,3 +674,14 @@ def test_a_stop_does_not_wait_for_a_deregistration_that_fails(slot: Slot) -> Non
     assert slot.registered() == [NAME]
     assert slot.solo.heard(RunnerActorStopped) == [RunnerActorStopped(SlotNumber(0))]
     assert slot.actor.actor_stopped.is_set()
+
+
+def test_a_stop_deregisters_a_runner_whose_end_is_not_proved_yet(slot: Slot) -> None:
+    slot.start()
+    slot.tell(replace(removal(deregister=True), prove=True))
+    assert slot.solo.heard(RunnerGone) != []
+    assert len(slot.solo.github.runners) == 1
+
+    slot.tell(StopRunnerActor())
+
+    assert not slot.solo.github.runners

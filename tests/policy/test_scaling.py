@@ -351,3 +351,9 @@ def test_offers_are_taken_in_their_order_as_far_as_capacity_is_free(
 
 def test_the_newer_services_placeholder_is_never_acquired_nor_takes_a_place() -> None:
     assert to_acquire(2, 0, 0, [0, 7, 0, 8, 9]) == (7, 8)
+
+
+def test_a_gate_that_lets_all_starts_through_leaves_nothing_unmet() -> None:
+    gate = Gate(Unmet.BACKOFF, "failing", allowed=1)
+
+    assert plan(quiet(assigned=1, gates=(gate,))).unmet == ()

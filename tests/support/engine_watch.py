@@ -47,6 +47,10 @@ class EngineWatch:
     """The runner of each container that was created."""
     intruders: list[str] = field(default_factory=list)
     """The runners that were created in a slot that another container still held."""
+    overlaps: list[str] = field(default_factory=list)
+    """Those of them whose predecessor had not even ended."""
+    ended: set[str] = field(default_factory=set)
+    """Containers by id whose main process has ended."""
 
     def __enter__(self) -> Self:
         self._over, self._watches = threading.Event(), threading.Event()
@@ -81,7 +85,7 @@ class EngineWatch:
 
     def _follow(self, api: APIClient) -> None:
         labels = [f"{PREFIX}.state-dir={self.state_dir}"]
-        filters = {"type": ["container"], "event": ["create", "destroy"], "label": labels}
+        filters = {"type": ["container"], "event": ["create", "die", "destroy"], "label": labels}
         self._stream = api.events(decode=True, filters=filters)
         listed = api.containers(all=True, filters={"label": labels})
         for gone in self.alive.keys() - {each["Id"] for each in listed}:
@@ -95,6 +99,8 @@ class EngineWatch:
     def _see(self, event: dict[str, Any]) -> None:
         if event["Action"] == "create":
             self._count(event["Actor"]["ID"], event["Actor"]["Attributes"])
+        elif event["Action"] == "die":
+            self.ended.add(event["Actor"]["ID"])
         else:
             self.alive.pop(event["Actor"]["ID"], None)
 
@@ -103,8 +109,11 @@ class EngineWatch:
             return
         made = Holder(*(marks[f"{PREFIX}.{name}"] for name in ("scale-set", "slot", "runner")))
         neighbours = [one for one in self.alive.values() if one.scale_set == made.scale_set]
-        if any(one.slot == made.slot for one in neighbours):
+        in_slot = [id_ for id_, one in self.alive.items() if one[:2] == made[:2]]
+        if in_slot:
             self.intruders.append(made.runner)
+        if not self.ended.issuperset(in_slot):
+            self.overlaps.append(made.runner)
         self.alive[container] = made
         self.runners.append(made.runner)
         self.most[made.scale_set] = max(self.most[made.scale_set], len(neighbours) + 1)

@@ -119,7 +119,7 @@ def test_a_runner_s_end_is_noticed_though_the_event_stream_is_cut_again_and_agai
     assert_github_is_clear(github)
 
 
-def test_a_removal_that_fails_ten_times_is_tried_until_it_succeeds_and_no_slot_is_used_twice(
+def test_a_removal_that_fails_ten_times_is_tried_until_it_succeeds_and_holds_no_job_up(
     github, private_engine, watched_daemon, proxy
 ):
     one = watched_daemon(max_runners=4, proxy=proxy)
@@ -132,13 +132,14 @@ def test_a_removal_that_fails_ten_times_is_tried_until_it_succeeds_and_no_slot_i
 
     assert refused.hits == 10
     assert results(jobs) == ["succeeded"] * 8
-    assert one.watch.intruders == []
+    assert one.watch.overlaps == []
     warnings = one.warned("is not removed yet, trying again")
     assert 3 <= len(warnings) <= 10
     assert len({line.partition("runner-")[2][:8] for line in warnings}) == len(warnings), "one runner twice"
     assert all(BUSY_DEVICE in line for line in warnings)
-    assert one.warned() == warnings
-    one.end()
+    degraded = one.warned("cannot be removed yet")
+    assert sorted(one.warned()) == sorted(warnings + degraded)
+    one.end(most=8)  # what has ended and cannot be removed holds no slot
     assert_github_is_clear(github)
 
 

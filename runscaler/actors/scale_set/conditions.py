@@ -198,7 +198,9 @@ class Conditions:
 
 
 def _announcement(condition: Condition) -> tuple[SetState, str]:
-    """What is announced when it changes. Runners that fail log their own reasons, each with another name and
-    number; that they degrade the scale set is announced once."""
+    """What is announced when it changes. Runners that fail, and those that cannot be removed, log their own
+    reasons, each with another name and number; that they degrade the scale set is announced once."""
     state, reason = condition.state()
-    return state, "" if reason == condition.failures.reason else reason
+    if reason == condition.failures.reason:
+        return state, ""
+    return state, "leftovers" if condition.leftovers and reason == condition.leftovers_words() else reason
