@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from runscaler import events
 from runscaler.actors.messages import DeregisterRunner, EndedRunnerDue
+from runscaler.actors.scale_set.slots import NOT_KNOWN
 from runscaler.names import RunnerName
 from runscaler.ops.state_dir import describe_ending
 from runscaler.policy.ended_runners import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from runscaler.actors.scale_set.slots import Slot, SlotBook
     from runscaler.backends.base import Ending
     from runscaler.names import SlotNumber
+    from runscaler.status import JobOrigin
 
 _REMEMBERED = 2000
 _WITH_JOB = (Outcome.HAD_JOB, Outcome.UNCONFIRMED, Outcome.BOUND)
@@ -54,6 +56,9 @@ class EndedRunner:
     outcome: Outcome
     job_id: str = ""
     job: str = ""
+    origin: JobOrigin = NOT_KNOWN
+    by_itself: bool = True
+    """Its resource ended; we did not remove it."""
     job_completed: bool = False
     lost: bool = False
     """It died in its job."""
@@ -113,31 +118,37 @@ class EndedRunners:
         self._book.lose(slot, loss)
         self._context.actors.emit(loss)
 
-    def job_ended_unheard(self, slot: Slot) -> None:
-        """Its job is over, but the session that would have told its result is closed."""
-        self._book.complete_job(slot, slot.job_id or "?")
+    def expect_no_messages(self) -> None:
+        """The session is left: count the jobs whose end nobody will tell any more, without a result."""
+        for runner, ended in self._runners.items():
+            waits = ended.outcome is Outcome.HAD_JOB and not ended.job_completed
+            if waits and ended.by_itself and not ended.lost:
+                ended.job_completed = True
+                self._tell_unheard(runner, ended)
+
+    def _tell_unheard(self, runner: RunnerName, ended: EndedRunner) -> None:
         self._context.count(jobs_completed=1)
         event = events.JobCompleted(
-            **self._context.facts(slot.number, slot.runner),
-            job_id=slot.job_id,
-            job=slot.job,
-            **asdict(slot.origin),
+            **self._context.facts(ended.slot, runner),
+            job_id=ended.job_id,
+            job=ended.job,
+            **asdict(ended.origin),
             result="",
             seconds_run=None,
         )
         self._context.actors.emit(event)
         self._context.log.bind(**event.fields()).info(
             "job {} on {}: ended; its result is not told any more, as the session is closed",
-            slot.job or slot.job_id or "of unknown name",
-            slot.runner,
+            ended.job or ended.job_id or "of unknown name",
+            runner,
         )
 
     def removed(self, slot: Slot) -> None:
         """We remove the slot's runner; nothing new where it had ended by itself. To be called before the
         slot moves."""
-        self._add(slot, classify(slot.state, Exit.REMOVED), "")
+        self._add(slot, classify(slot.state, Exit.REMOVED), "", by_itself=False)
 
-    def _add(self, slot: Slot, outcome: Outcome, reason: str) -> None:
+    def _add(self, slot: Slot, outcome: Outcome, reason: str, *, by_itself: bool = True) -> None:
         if slot.runner is None or slot.runner in self._runners:
             return
         ended = self._runners[slot.runner] = EndedRunner(
@@ -147,6 +158,8 @@ class EndedRunners:
             outcome,
             job_id=slot.job_id,
             job=slot.job,
+            origin=slot.origin,
+            by_itself=by_itself,
             job_completed=bool(slot.completed_job),
             lost=slot.loss is not None,
             reason=reason,

@@ -86,6 +86,11 @@ class Runners:
         for number in numbers:
             self.apply(self._book.slot(number), SlotEvent.RETIRE, reason)
 
+    def stop(self) -> None:
+        """An orderly stop begins, and the session is left."""
+        self.stopping = True
+        self._ended.expect_no_messages()
+
     # -- steps of a slot --------------------------------------------------------------------------
 
     def apply(self, slot: Slot, event: SlotEvent, reason: str = "") -> bool:
@@ -250,10 +255,9 @@ class Runners:
             if counts.starting or counts.busy:
                 self._early_ends[resource_id] = ending
         elif slot.state is not SlotState.REMOVING:
-            had_job = slot.state is SlotState.BUSY and not slot.job_is_over
             self._ended.ended_by_itself(slot, ending)
-            if had_job and self.stopping and slot.loss is None:
-                self._ended.job_ended_unheard(slot)
+            if self.stopping:
+                self._ended.expect_no_messages()
             self.apply(slot, SlotEvent.ENDED)
 
     def forget_early_ends(self) -> None:

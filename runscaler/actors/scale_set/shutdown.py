@@ -72,8 +72,8 @@ class Shutdown:
         if self.begun:
             return
         self.begun, self.phase, self.keep = True, Phase.DRAIN, order.keep
-        self._runners.stopping = True
         self._child_actors.interrupt_listener(LeaveSession())
+        self._runners.stop()
         self._context.after(LIST_SECONDS, ShutdownStepTimedOut(LIST))
         for slot in self._book.in_state(SlotState.WAITING):
             self._runners.apply(slot, SlotEvent.UNWANTED)
