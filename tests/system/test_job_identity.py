@@ -27,10 +27,10 @@ def program(daemon, scale_set, backend):
     return program
 
 
-def test_a_job_is_told_with_its_repository_and_run_while_it_runs_and_when_it_ended(github, program, door):
-    (job,) = github.queue_jobs("linux", steps=[door.step, "exit 3"], display_name="unit tests")
+def test_a_job_is_told_with_its_repository_and_run_while_it_runs_and_when_it_ended(github, program, latch):
+    (job,) = github.queue_jobs("linux", steps=[latch.step, "exit 3"], display_name="unit tests")
     health = program.wait_for(lambda health: any(slot["job"] for slot in of(health, "linux")["slots"]))
-    door.open()
+    latch.release()
     (done,) = github.wait_for_jobs([job])
     program.wait_for(lambda health: of(health, "linux")["metrics"]["jobs_completed"] == 1)
     program.stop()
@@ -49,8 +49,8 @@ def test_a_job_is_told_with_its_repository_and_run_while_it_runs_and_when_it_end
     assert "runner_lost" not in {event for event, _ in events}
 
 
-def test_a_runner_that_is_killed_in_its_job_is_said_at_once_and_shown_in_the_status(github, program, door):
-    (job,) = github.queue_jobs("linux", steps=[door.step], display_name="unit tests")
+def test_a_runner_that_is_killed_in_its_job_is_said_at_once_and_shown_in_the_status(github, program, latch):
+    (job,) = github.queue_jobs("linux", steps=[latch.step], display_name="unit tests")
     github.wait_for_jobs([job], JobState.RUNNING)
     health = program.wait_for(lambda health: any(slot["job"] for slot in of(health, "linux")["slots"]))
     (victim,) = [slot["runner"] for slot in of(health, "linux")["slots"] if slot["job"]]
