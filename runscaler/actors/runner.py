@@ -282,7 +282,9 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         runner, order = removal.runner, removal.order
         try:
             if runner.resource is not None:
-                self._backend.remove(runner.resource, force=order.force, interrupt=self._interrupt)
+                self._backend.remove(
+                    runner.resource, force=order.force, interrupt=self._interrupt, grace=order.grace
+                )
         except Interrupted:
             return
         except BackendError as error:

@@ -168,9 +168,10 @@ class Backend(Protocol):
         """Create a resource and start the runner in it. Returns when it runs. If that fails, nothing of it
         is left. Raises `StartFailed`, `ImageMissing`, and what `order.jit` raises."""
 
-    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt) -> None:
+    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt, grace: float = 0.0) -> None:
         """Remove a resource, and return when it is gone; no error if it is gone already. One that still runs
-        is removed only by `force`; otherwise it raises `BackendError`."""
+        is removed only by `force`; otherwise it raises `BackendError`. With a `grace`, it first gets SIGTERM
+        and that many seconds to cancel its job, to report that and to end (docs/behaviour.md § 6.2)."""
 
     def inventory(self) -> list[Resource]:
         """All resources of our owner, in any state, and none of other owners."""

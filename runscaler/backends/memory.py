@@ -69,6 +69,8 @@ class MemoryEngine:
     def __init__(self) -> None:
         self.jobs_running: set[str] = set()
         """Ids of the resources in which a job runs."""
+        self.terminated: dict[str, float] = {}
+        """Ids of the running resources that got SIGTERM, with the seconds until their kill."""
         self.peak = 0
         """The most resources that ran at once; `peaks` has the same for each scale set."""
         self.peaks: Counter[ScaleSetKey] = Counter()
@@ -254,7 +256,7 @@ class MemoryBackend:
             undo.pop_all()
         return resource
 
-    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt) -> None:
+    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt, grace: float = 0.0) -> None:
         self._enter("remove", interrupt)
         self._take_time(interrupt)
         found = self.engine.find(resource.id)
@@ -262,6 +264,8 @@ class MemoryBackend:
             return
         if found.state is ResourceState.RUNNING and not force:
             raise BackendError(f"{resource.id} still runs: it is removed by force only")
+        if found.state is ResourceState.RUNNING and grace:
+            self.engine.terminated[resource.id] = grace
         self.engine.discard(resource.id)
 
     def inventory(self) -> list[Resource]:

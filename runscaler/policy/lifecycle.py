@@ -73,6 +73,8 @@ class Effect(StrEnum):
     GRACE = "grace"
     """Wait 10 s for a JobStarted that may be on its way."""
     REMOVE = "remove"
+    TERMINATE = "terminate"
+    """Like `REMOVE`, but a job may run: the runner gets SIGTERM and 10 s to cancel it before it is killed."""
 
 
 class Step(NamedTuple):
@@ -102,6 +104,8 @@ FINISH_SECONDS = 10.0
 """How long a resource may take to end by itself after JobCompleted (docs/behaviour.md § 5.1)."""
 GRACE_SECONDS = 10.0
 """From GitHub's agreement to the removal, for a JobStarted on its way (docs/behaviour.md § 6.2)."""
+TERMINATE_SECONDS = 10.0
+"""From SIGTERM to the kill, for a runner to cancel its job and report that (docs/behaviour.md § 6.2)."""
 
 _S, _E, _D = SlotState, SlotEvent, Effect
 
@@ -187,7 +191,7 @@ TABLE: dict[tuple[SlotState, SlotEvent], Step | _Ignored] = {
     (_S.BUSY, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
     # GitHub said that a job is running although it had called it completed: ask once more.
     (_S.BUSY, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
-    (_S.BUSY, _E.OVERDUE): Step(_S.REMOVING, _D.REMOVE),
+    (_S.BUSY, _E.OVERDUE): Step(_S.REMOVING, _D.TERMINATE),
     (_S.BUSY, _E.AGREED): IGNORE,
     (_S.BUSY, _E.REFUSED): IGNORE,
     (_S.BUSY, _E.GRACE_OVER): IGNORE,
@@ -222,7 +226,7 @@ TABLE: dict[tuple[SlotState, SlotEvent], Step | _Ignored] = {
     (_S.RETIRING, _E.JOB_COMPLETED): Step(_S.FINISHING),
     (_S.RETIRING, _E.ENDED): Step(_S.REMOVING, _D.REMOVE),
     (_S.RETIRING, _E.RETIRE): Step(_S.RETIRING, _D.RETIRE),
-    (_S.RETIRING, _E.OVERDUE): Step(_S.REMOVING, _D.REMOVE),
+    (_S.RETIRING, _E.OVERDUE): Step(_S.REMOVING, _D.TERMINATE),
     (_S.RETIRING, _E.AGREED): Step(_S.RETIRING, _D.GRACE),
     (_S.RETIRING, _E.REFUSED): Step(_S.BUSY),
     (_S.RETIRING, _E.GRACE_OVER): Step(_S.REMOVING, _D.REMOVE),

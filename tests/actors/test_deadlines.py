@@ -7,6 +7,7 @@ from support.world import World
 
 from runscaler.actors.scale_set.runners import ASK_AGAIN_SECONDS, ASK_AGAIN_UNHEARD_SECONDS
 from runscaler.errors import JobStillRunning
+from runscaler.policy.lifecycle import TERMINATE_SECONDS
 
 STILL = JobStillRunning("a job still runs", status=400)
 
@@ -20,6 +21,7 @@ def test_a_job_that_takes_too_long_is_killed() -> None:
 
     world.advance(20)
     assert (world.working(), len(world.cut_down)) == ([], 1)
+    assert list(world.backend.engine.terminated.values()) == [TERMINATE_SECONDS]
 
 
 def test_a_job_that_was_killed_counts_as_ended_and_its_registration_is_not_forgotten(log_lines) -> None:
@@ -60,6 +62,7 @@ def test_the_time_of_a_job_that_was_taken_over_counts_anew() -> None:
     assert world.states() == ["busy"]
     world.advance(20)
     assert (world.working(), len(world.cut_down)) == ([], 1)
+    assert list(world.backend.engine.terminated.values()) == [TERMINATE_SECONDS]
 
 
 def test_an_idle_runner_that_github_calls_busy_without_a_word_of_its_job_is_asked_about_again() -> None:

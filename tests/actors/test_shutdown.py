@@ -14,6 +14,7 @@ from runscaler.actors.listener import ListenerActor
 from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.errors import BackendError, Refused
+from runscaler.policy.lifecycle import TERMINATE_SECONDS
 
 
 def with_config(world: World, **changes: Any) -> World:
@@ -85,6 +86,7 @@ def test_busy_ones_are_removed_by_force_when_their_time_is_up(drain_timeout: flo
     assert world.ended == [""]
     assert world.resources() == []
     assert len(world.cut_down) == 2
+    assert set(world.backend.engine.terminated.values()) == {TERMINATE_SECONDS}
 
 
 def test_a_refusal_because_a_job_runs_is_no_failure() -> None:

@@ -98,7 +98,7 @@ def test_a_slot_that_comes_to_removing_has_its_removal_ordered(state: SlotState,
     answer = step(state, event)
     arrived = state is not SlotState.REMOVING and answer.state is SlotState.REMOVING
 
-    assert arrived == (answer.effect in (Effect.REMOVE, Effect.CANCEL))
+    assert arrived == (answer.effect in (Effect.REMOVE, Effect.TERMINATE, Effect.CANCEL))
 
 
 @pytest.mark.parametrize("state", SERVING)
@@ -122,6 +122,14 @@ def test_a_living_runner_is_removed_only_with_proof_at_its_end_or_past_a_deadlin
     killers = {event for event in SlotEvent if step(state, event).state is SlotState.REMOVING}
 
     assert killers <= {SlotEvent.ENDED, SlotEvent.GRACE_OVER, SlotEvent.OVERDUE, SlotEvent.START_FAILED}
+
+
+@pytest.mark.parametrize("state", SERVING)
+def test_who_may_run_a_job_is_told_to_end_before_it_is_killed(state: SlotState) -> None:
+    """docs/behaviour.md § 6.2: force has two steps."""
+    forced = step(state, SlotEvent.OVERDUE)
+
+    assert forced.state is not SlotState.REMOVING or forced.effect is Effect.TERMINATE
 
 
 @pytest.mark.parametrize("state", SlotState)

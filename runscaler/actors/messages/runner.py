@@ -54,9 +54,10 @@ class RetireRunner:
 class RemoveRunner:
     """Remove the resource; keep trying until it is gone.
 
-    `force`: even if it is running. `deregister`: GitHub may still have the registration. `prove`: it may have
-    had a job, which its registration tells: look at that before removing it. `keep_output`: first save the
-    end of its output, together with how it ended (`ending`).
+    `force`: even if it is running; `grace`: seconds that it then has, after SIGTERM, to cancel its job.
+    `deregister`: GitHub may still have the registration. `prove`: it may have had a job, which its
+    registration tells: look at that before removing it. `keep_output`: first save the end of its output,
+    together with how it ended (`ending`).
     """
 
     generation: Generation
@@ -66,6 +67,7 @@ class RemoveRunner:
     keep_output: bool
     prove: bool = False
     ending: Ending | None = None
+    grace: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

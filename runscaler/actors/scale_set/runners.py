@@ -15,6 +15,7 @@ from runscaler.names import new_runner_name
 from runscaler.policy.lifecycle import (
     FINISH_SECONDS,
     GRACE_SECONDS,
+    TERMINATE_SECONDS,
     Effect,
     SlotEvent,
     SlotState,
@@ -127,6 +128,9 @@ class Runners:
             case Effect.GRACE:
                 self._grant_grace(slot)
             case Effect.REMOVE:
+                self.order_removal(slot)
+            case Effect.TERMINATE:
+                self._book.allow_termination(slot, TERMINATE_SECONDS)
                 self.order_removal(slot)
             case Effect.RELEASE | Effect.NONE:
                 pass  # a slot is released before it moves, as an empty one has forgotten its runner
@@ -274,6 +278,7 @@ class Runners:
             keep_output=bool(slot.failure or slot.loss) or slot.wants_output,
             prove=slot.wants_proof,
             ending=slot.ending,
+            grace=slot.termination_seconds,
         )
         self._child_actors.tell_runner(slot.number, order)
 

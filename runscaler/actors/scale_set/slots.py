@@ -69,6 +69,8 @@ class Slot:
     """Its output is kept although it does not count as failed yet."""
     wants_proof: bool = False
     """Whether it had a job is asked of GitHub."""
+    termination_seconds: float = 0.0
+    """From SIGTERM to the kill, when it is removed while it may run a job."""
     end_said: bool = False
     """Its failure or loss is logged."""
     place: Place = field(default_factory=Place)
@@ -179,6 +181,7 @@ class SlotBook:
         slot.ordered_at, slot.started_at = self._clock.monotonic(), 0.0
         slot.place, slot.vm_limit_reached, slot.has_ended = Place(), False, False
         slot.wants_output = slot.wants_proof = slot.end_said = slot.online = False
+        slot.termination_seconds = 0.0
         self._by_runner[runner] = slot
 
     def attach(self, slot: Slot, resource: Resource) -> None:
@@ -219,6 +222,10 @@ class SlotBook:
     def fail(self, slot: Slot, failure: str, *, vm_limit_reached: bool = False) -> None:
         """The runner counts as failed, for this reason."""
         slot.failure, slot.vm_limit_reached = failure, vm_limit_reached
+
+    def allow_termination(self, slot: Slot, seconds: float) -> None:
+        """It is removed while it may run a job, and has this long to cancel it."""
+        slot.termination_seconds = seconds
 
     def lose(self, slot: Slot, loss: RunnerLost) -> None:
         """The runner died in its job."""

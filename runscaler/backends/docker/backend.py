@@ -79,7 +79,7 @@ class DockerBackend:
         assert resource is not None, "the labels of an order name its runner"
         return resource
 
-    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt) -> None:
+    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt, grace: float = 0.0) -> None:
         if resource.owner != self._context.owner:
             return
         doing = f"remove container {resource.runner}"

@@ -91,7 +91,7 @@ class ProcessBackend:
             watch.follow(directory.id, marks.pid)
         return marks.resource()
 
-    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt) -> None:
+    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt, grace: float = 0.0) -> None:
         interrupt.wait(0)
         with _as_backend_error(f"remove {resource.id}"):
             directory = self._inventory.directory(resource.id)

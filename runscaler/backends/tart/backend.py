@@ -102,7 +102,7 @@ class TartBackend:
     def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
         return self._starter.start(order, interrupt)
 
-    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt) -> None:
+    def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt, grace: float = 0.0) -> None:
         interrupt.wait(0)
         record = self._host.inventory.find(resource.id) if resource.owner == self._owner else None
         if record is not None and not force and self._ending_of(record) is None:
