@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from runscaler.actors.scale_set.child_actors import Child
     from runscaler.backends.base import Backend
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.github.base import Trouble
+    from runscaler.github.base import ScaleSetId, Trouble
     from runscaler.github.messages import JobAvailable, Statistics
     from runscaler.names import SlotNumber
 
@@ -152,7 +152,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def _hear_listener(self, message: m.ListenerReport) -> None:
         match message:
             case m.ScaleSetFound(scale_set_id):
-                self._context.scale_set_id = scale_set_id
+                self._found(scale_set_id)
             case m.SessionOpened():
                 self._session_opened(message)
             case m.BatchReceived():
@@ -178,8 +178,13 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case _:
                 assert_never(message)
 
+    def _found(self, scale_set_id: ScaleSetId) -> None:
+        if self._context.scale_set_id not in (0, scale_set_id):
+            self._conditions.scale_set_replaced()
+        self._context.scale_set_id = scale_set_id
+
     def _session_opened(self, opened: m.SessionOpened) -> None:
-        self._context.scale_set_id = opened.scale_set_id
+        self._found(opened.scale_set_id)
         self._polled()
         self._count(opened.statistics)
         self._planning.forget_offers()

@@ -128,6 +128,16 @@ class Conditions:
             self._context.log.log(level, "{}; next try in {:.0f} s", why, wait)
         self._set_failures(record)
 
+    def scale_set_gone(self, ordered_at: float, reason: str) -> None:
+        """A start found out that the scale set is gone, before the listener did. Starts wait for that one to
+        create it again, and no runner has failed."""
+        now, jitter = self._context.clock.monotonic(), self._context.clock.jitter(1.0)
+        self._set_failures(self.condition.failures.start_failed(ordered_at, now, jitter, reason))
+
+    def scale_set_replaced(self) -> None:
+        """It was created again: what failed in a row belonged to the one that is gone."""
+        self._set_failures(FailureRecord())
+
     def ended_early(self, ordered_at: float, reason: str) -> None:
         """A runner ended without a job."""
         now, jitter = self._context.clock.monotonic(), self._context.clock.jitter(1.0)

@@ -179,11 +179,13 @@ class Runners:
             self.resource_ended(report.resource.id, self._early_ends.pop(report.resource.id))
 
     def start_failed(self, slot: Slot, report: m.RunnerStartFailed) -> None:
-        counts = slot.state is SlotState.STARTING and not (report.rate_limited or report.vm_limit_reached)
-        if counts:
+        held_up = report.rate_limited or report.vm_limit_reached or report.scale_set_gone
+        if slot.state is SlotState.STARTING and not held_up:
             self._count_failed_start(slot, report.reason, report.fixes)
         else:
             self._book.fail(slot, report.reason, vm_limit_reached=report.vm_limit_reached)
+        if report.scale_set_gone:
+            self._conditions.scale_set_gone(slot.ordered_at, report.reason)
         self.apply(slot, SlotEvent.START_FAILED)
 
     def _count_failed_start(self, slot: Slot, reason: str, fixes: tuple[str, ...] = ()) -> None:
