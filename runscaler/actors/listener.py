@@ -70,11 +70,12 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         interrupt: Interrupt,
         capacity: int,
         takes_jobs: bool = True,
+        retired: bool = False,
     ) -> None:
         super().__init__(name, parent, context.clock)
         self._settings, self._service, self._interrupt = settings, service, interrupt
         self._state_store, self._host_name = context.state_store, context.host_name
-        self._capacity, self._takes_jobs = capacity, takes_jobs
+        self._capacity, self._takes_jobs, self._retired = capacity, takes_jobs, retired
         self._registration = Registration(settings, service, interrupt, context.clock)
         self._turn = 0
         """The number of the latest turn that was scheduled; earlier ones are void."""
@@ -213,6 +214,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
     def _connect(self) -> Session:
         saved = self._state_store.load_session(self._settings.key)
         scale_set_id = ScaleSetId(self._registration.find(None if saved is None else saved[0]).id)
+        self._record_creation(scale_set_id)
         self.report(m.ScaleSetFound(scale_set_id))
         self._close_saved_session()
         session = self._service.open_session(scale_set_id, self._host_name, self._interrupt)
@@ -221,6 +223,14 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self._registration.apply_settings()
         self._cursor, self._unacknowledged, self._to_acquire = Cursor(), [], ()
         return session
+
+    def _record_creation(self, scale_set_id: ScaleSetId) -> None:
+        """One that this daemon created is deleted when it is not configured any more."""
+        key = self._settings.key
+        if scale_set_id == self._registration.created_id:
+            self._state_store.save_created(key, scale_set_id)
+        elif self._state_store.created_scale_set(key) not in (None, scale_set_id):
+            self._state_store.clear_created(key)  # somebody deleted it, and another one has its name
 
     def _close_saved_session(self) -> None:
         """Close the last session of ours, perhaps of an earlier process.
@@ -383,10 +393,30 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self._close_saved_session()
         ours = self._registration.id if self._had_session else None
         scale_set_id = saved[0] if saved is not None else ours
+        if self._retired and scale_set_id is None:
+            scale_set_id = self._created_and_not_held()
         if not delete_scale_set or scale_set_id is None:
             return False
         self._service.delete_scale_set(scale_set_id, self._interrupt)
+        self._state_store.clear_created(self._settings.key)
         return True
+
+    def _created_and_not_held(self) -> ScaleSetId | None:
+        """The id of a scale set that is not configured any more, if this daemon created it and no other
+        listener serves it: then a session can be opened."""
+        scale_set_id = self._state_store.created_scale_set(self._settings.key)
+        if scale_set_id is None:
+            return None
+        try:
+            session = self._service.open_session(scale_set_id, self._host_name, self._interrupt)
+            self._service.close_session(scale_set_id, session.id, self._interrupt)
+        except ScaleSetGone:
+            self._state_store.clear_created(self._settings.key)
+            return None
+        except SessionConflict as error:
+            self._log.warning("the scale set stays at GitHub, as another listener serves it: {}", error)
+            return None
+        return scale_set_id
 
     def _acknowledge_before_stop(self, session: Session) -> None:
         """A batch that cannot be acknowledged comes again in the next session, where it changes nothing."""

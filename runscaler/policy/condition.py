@@ -98,7 +98,8 @@ class Condition:
     offline: str = ""
     """Runners run that GitHub does not see, in these words."""
     failures: FailureRecord = field(default_factory=FailureRecord)
-    draining: bool = False
+    draining: str = ""
+    """Why it is stopping."""
 
     @property
     def may_plan(self) -> bool:
@@ -142,7 +143,7 @@ class Condition:
     def state(self) -> tuple[SetState, str]:
         """The state that people see, with its reason."""
         if self.draining:
-            return SetState.DRAINING, "stopping: no new jobs"
+            return SetState.DRAINING, self.draining
         if self.listener_failed:
             return SetState.FAILED, self.listener_failed
         if (worst := self._worst()) is not None:

@@ -175,8 +175,8 @@ class Conditions:
 
     # -- the state ----------------------------------------------------------------------------------
 
-    def draining(self) -> None:
-        self._set(replace(self.condition, draining=True))
+    def draining(self, reason: str) -> None:
+        self._set(replace(self.condition, draining=reason))
 
     def _set(self, condition: Condition) -> None:
         self.condition = condition
