@@ -62,6 +62,8 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._listing: set[ScaleSetKey] = set()
         """Who gets the result of the listing in progress."""
         self._list_failures = 0
+        self._list_reason: tuple[str, tuple[str, ...]] = "", ()
+        """Why the listing failed first, with possible fixes: what lasts keeps its first words."""
         self._list_turn = 0
         self._has_listed = False
         self._down: m.BackendUnavailable | None = None
@@ -222,11 +224,14 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._to_list |= self._listing
         self._listing = set()
         self._list_failures += 1
-        if self._list_failures == 1 and self._down is None:
+        wait = _BACKOFF.delay(self._list_failures)
+        if self._list_failures == 1:
+            self._list_reason = reason, fixes
             logger.debug("the runners on {} cannot be listed: {}", self.backend.name, reason)
-            self.notify(m.BackendDown(reason, fixes))
+        if self._down is None:
+            self.notify(m.BackendDown(*self._list_reason, self.clock.monotonic() + wait))
         self._list_turn += 1
-        self.after(_BACKOFF.delay(self._list_failures), m.RetryListing(self._list_turn))
+        self.after(wait, m.RetryListing(self._list_turn))
 
     # -- images -------------------------------------------------------------------------------------
 
@@ -245,8 +250,10 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             case m.PrepareFailed(key, reason, fixes):
                 attached.preparing = attached.ready = False
                 attached.failures += 1
-                self.send(attached.ref, m.ImageAbsent(reason, fixes))
-                self._prepare_after(_BACKOFF.delay(attached.failures), key, attached)
+                wait = _BACKOFF.delay(attached.failures)
+                absent = m.ImageAbsent(reason, fixes, retry_at=self.clock.monotonic() + wait)
+                self.send(attached.ref, absent)
+                self._prepare_after(wait, key, attached)
             case m.PrepareProgressed(what=what, percent=percent):
                 share = "" if percent is None else f" ({percent} %)"
                 if not attached.ready and not attached.failures:  # else the last failure stays shown

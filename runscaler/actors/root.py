@@ -210,13 +210,14 @@ class RootActor(SupervisedActor[m.RootMessage]):
         if crash.handling.startswith(m.BATCH):
             self._batch_crashes[name, crash.handling.removeprefix(m.BATCH).strip()] += 1
         settings = self._settings_of(name)
+        after_giving_up = None if settings is None else FAILED_SET_SECONDS
         reason = report_crash(
             self._context,
             logger,
             crash,
             name=name,
             scale_set="" if settings is None else settings.name,
-            then="giving up" if delay is None else f"restarting in {delay:g} s",
+            restart_in=after_giving_up if delay is None else delay,
             gave_up=delay is None,
         )
         if not self._is_needed(name):

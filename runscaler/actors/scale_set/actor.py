@@ -80,7 +80,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         service = actors.connect(settings, self._hear_trouble)
         has_vm_slots = isinstance(wiring.backend, PlacedBackend)
         book = self._book = SlotBook(settings.max_runners, self.clock, self._set_slot_timer)
-        conditions = self._conditions = Conditions(context)
+        conditions = self._conditions = Conditions(context, service.clock_skew)
         child_actors = self._child_actors = ChildActors(context, self.children, service, wiring.backend)
         claims = self._claims = Claims(context, book, wiring.host, wiring.keeper, has_vm_slots=has_vm_slots)
         ended = self._ended = EndedRunners(context, book, child_actors, conditions)
@@ -306,8 +306,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                     self._runners.claim_granted(slot, place)
             case m.Inventory():
                 self._compare(message)
-            case m.BackendDown(reason, fixes):
-                self._conditions.backend_down(reason, fixes)
+            case m.BackendDown():
+                self._conditions.backend_down(message)
             case m.BackendUp():
                 # For this set it is up when its list has come: until then it is not known what runs.
                 self._runners.retry_removals()
@@ -316,8 +316,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._conditions.vm_slots_full(holders)
             case m.ImagePrepared():
                 self._conditions.image_prepared()
-            case m.ImageAbsent(reason, fixes, failed):
-                self._conditions.image_absent(reason, fixes, failed)
+            case m.ImageAbsent():
+                self._conditions.image_absent(message)
             case _:
                 assert_never(message)
 

@@ -146,7 +146,7 @@ class ChildActors:
             crash,
             name=crash.name,
             scale_set=self._context.settings.name,
-            then=f"given up for {delay:g} s" if gave_up else f"back in {delay:g} s",
+            restart_in=delay,
             gave_up=gave_up,
         )
         if gave_up:
