@@ -61,7 +61,8 @@ class Resource:
 
     `id` is the backend's own (container id, directory name). The rest is read back from what the backend
     wrote on the resource. `runner_id` is GitHub's id, 0 if unknown. `created_at` is in wall-clock seconds.
-    `ending` is set once the resource has ended. `place` is the one that it occupies.
+    `ending` is set once the resource has ended. `place` is the one that it occupies. `unfit` says why a job
+    would fail on it, if that is certain; it is replaced while it is idle.
     """
 
     id: str
@@ -74,6 +75,7 @@ class Resource:
     state: ResourceState = ResourceState.RUNNING
     ending: Ending | None = None
     place: Place = field(default_factory=Place)
+    unfit: str = ""
 
 
 @dataclass(frozen=True, slots=True)

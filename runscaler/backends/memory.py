@@ -129,6 +129,11 @@ class MemoryEngine:
         if resource is not None:
             self._tell(ResourceEnded(resource_id, None, resource.key), resource.owner)
 
+    def spoil(self, resource_id: str, why: str) -> None:
+        """Jobs would fail on it from now on."""
+        with self._lock:
+            self._resources[resource_id] = replace(self._resources[resource_id], unfit=why)
+
     def write(self, resource_id: str, output: bytes) -> None:
         """The runner prints this."""
         with self._lock:
@@ -193,8 +198,9 @@ class MemoryBackend:
     """A backend on a `MemoryEngine`.
 
     `on_start` is called with each started resource, on the thread of `start` just before it returns, so
-    that a test can act as the runner. `latency` is how long `start` and `remove` take, in seconds of the
-    clock. `findings` is what `check` returns.
+    that a test can act as the runner; `on_terminate` with each one that gets SIGTERM, by which it may end the
+    runner. Without it a runner dies of SIGTERM at once. `latency` is how long `start` and `remove` take, in
+    seconds of the clock. `findings` is what `check` returns.
     """
 
     name = "memory"
@@ -206,10 +212,12 @@ class MemoryBackend:
         owner: OwnerId = TEST_OWNER,
         engine: MemoryEngine | None = None,
         on_start: Callable[[Resource], None] | None = None,
+        on_terminate: Callable[[Resource], None] | None = None,
         latency: float = 0.0,
     ) -> None:
         self.engine = engine or MemoryEngine()
         self.on_start = on_start
+        self.on_terminate = on_terminate
         self.latency = latency
         self.findings: list[Finding] = []
         self._clock = clock
@@ -265,8 +273,17 @@ class MemoryBackend:
         if found.state is ResourceState.RUNNING and not force:
             raise BackendError(f"{resource.id} still runs: it is removed by force only")
         if found.state is ResourceState.RUNNING and grace:
-            self.engine.terminated[resource.id] = grace
+            self._terminate(found, grace, interrupt)
         self.engine.discard(resource.id)
+
+    def _terminate(self, resource: Resource, grace: float, interrupt: Interrupt) -> None:
+        self.engine.terminated[resource.id] = grace
+        if self.on_terminate is None:
+            return
+        self.on_terminate(resource)
+        left = self.engine.find(resource.id)
+        if left is not None and left.state is ResourceState.RUNNING:
+            self._clock.pause(grace, interrupt)
 
     def inventory(self) -> list[Resource]:
         self._enter("inventory")

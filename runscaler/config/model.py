@@ -290,7 +290,7 @@ class Config(Settings):
     drain_timeout: Annotated[
         Duration,
         Key(
-            help="Time for busy runners to finish at a stop; 0: they are removed at once",
+            help="Time for busy runners to finish at a stop; after it they have 10 s to cancel their jobs",
             accepts=A_DURATION,
             flag="drain-timeout",
             scope=Scope.GLOBAL,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,18 +22,26 @@ import pytest
 from runscaler.backends.base import BackendAvailable, Resource, ResourceState
 from runscaler.errors import BackendError, Interrupted, RunnerExists
 from runscaler.interrupt import Interrupt
-from runscaler.names import OwnerId
-from runscaler.testing.backend_rig import PATIENCE, BackendRig, Observed, Orders, RunnerScript
+from runscaler.names import new_owner_id
+from runscaler.testing.backend_rig import (
+    PATIENCE,
+    TERMINATED,
+    BackendRig,
+    Observed,
+    OnSigterm,
+    Orders,
+    RunnerScript,
+    wait_for_output,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     from runscaler.backends.base import Backend, RunnerOrder
+    from runscaler.names import OwnerId
 
-__all__ = ["PATIENCE", "BackendContract", "BackendRig", "Observed", "Orders", "RunnerScript"]
-
-OURS = OwnerId("0123456789abcdef" * 2)
-THEIRS = OwnerId("fedcba9876543210" * 2)
+__all__ = ["PATIENCE", "BackendContract", "BackendRig", "Observed", "OnSigterm", "Orders", "RunnerScript"]
 
 SLEEPS = RunnerScript()
 CUT_MOMENTS = (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
@@ -47,13 +56,18 @@ class BackendContract:
         raise NotImplementedError("provide a fixture `rig` that yields a BackendRig")
 
     @pytest.fixture
-    def backend(self, rig: BackendRig) -> Iterator[Backend]:
-        yield from _opened(rig, OURS)
+    def owner(self) -> OwnerId:
+        """New for each test, so that none meets what another one left."""
+        return new_owner_id()
+
+    @pytest.fixture
+    def backend(self, rig: BackendRig, owner: OwnerId) -> Iterator[Backend]:
+        yield from _opened(rig, owner)
 
     @pytest.fixture
     def other_backend(self, rig: BackendRig) -> Iterator[Backend]:
         """Another daemon's backend on the same engine or host."""
-        yield from _opened(rig, THEIRS)
+        yield from _opened(rig, new_owner_id())
 
     @pytest.fixture
     def orders(self, rig: BackendRig) -> Orders:
@@ -61,25 +75,27 @@ class BackendContract:
 
     # start and inventory
 
-    def test_a_started_runner_is_listed_with_its_marks(self, backend: Backend, orders: Orders) -> None:
+    def test_a_started_runner_is_listed_with_its_marks(
+        self, backend: Backend, owner: OwnerId, orders: Orders
+    ) -> None:
         order = orders.make(slot=7)
 
         started = backend.start(order, Interrupt())
 
         assert started.state is ResourceState.RUNNING
-        assert _marks(started) == (OURS, order.key, 7, order.runner, orders.runner_id(order))
+        assert _marks(started) == (owner, order.key, 7, order.runner, orders.runner_id(order))
         assert [_timeless(listed) for listed in backend.inventory()] == [_timeless(started)]
 
     def test_nothing_is_listed_where_nothing_was_started(self, backend: Backend) -> None:
         assert backend.inventory() == []
 
     def test_a_fresh_backend_of_the_same_owner_adopts_what_runs(
-        self, rig: BackendRig, backend: Backend, orders: Orders
+        self, rig: BackendRig, backend: Backend, owner: OwnerId, orders: Orders
     ) -> None:
         started = backend.start(orders.make(), Interrupt())
         backend.close()
 
-        successor = rig.open(OURS)
+        successor = rig.open(owner)
 
         assert [_timeless(listed) for listed in successor.inventory()] == [_timeless(started)]
         successor.remove(started, force=True, interrupt=Interrupt())
@@ -156,7 +172,7 @@ class BackendContract:
         assert rig.leftovers() == []
 
     def test_what_a_killed_daemon_left_of_a_start_can_be_cleared_by_the_next(
-        self, rig: BackendRig, backend: Backend, orders: Orders
+        self, rig: BackendRig, backend: Backend, owner: OwnerId, orders: Orders
     ) -> None:
         """A start that blocks in `jit` stands for a daemon that died there."""
         held, dead = threading.Event(), threading.Event()
@@ -170,11 +186,11 @@ class BackendContract:
             start = pool.submit(backend.start, orders.make(before_jit=die), Interrupt())
             assert held.wait(PATIENCE)
 
-            left = _cleared_by_the_next(rig)
+            left = _cleared_by_the_next(rig, owner)
 
             dead.set()
             assert isinstance(start.exception(PATIENCE), RunnerExists)
-        assert all(resource.owner == OURS for resource in left)
+        assert all(resource.owner == owner for resource in left)
         assert rig.leftovers() == []
 
     # interrupts
@@ -270,6 +286,58 @@ class BackendContract:
 
         assert backend.inventory() == []
 
+    # SIGTERM before the kill
+
+    def test_a_runner_that_got_sigterm_lives_on_where_its_grace_is_cut(
+        self, backend: Backend, orders: Orders
+    ) -> None:
+        resource = _run_until_it_traps(backend, orders, OnSigterm.STAYS)
+
+        with _removal(backend, resource, grace=2 * PATIENCE) as removal:
+            wait_for_output(backend, resource, TERMINATED)
+            is_waiting = not removal.done()
+
+        assert is_waiting
+        assert isinstance(removal.exception(), Interrupted)
+        assert [listed.state for listed in backend.inventory()] == [ResourceState.RUNNING]
+
+    def test_a_runner_that_ends_at_sigterm_is_waited_for_no_longer(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        resource = _run_until_it_traps(backend, orders, OnSigterm.ENDS)
+
+        with _removal(backend, resource, grace=2 * PATIENCE) as removal:
+            removal.result(PATIENCE)
+
+        assert backend.inventory() == []
+        assert rig.leftovers() == []
+
+    def test_a_runner_that_does_not_end_at_sigterm_is_gone_after_its_grace(
+        self, rig: BackendRig, backend: Backend, orders: Orders
+    ) -> None:
+        resource = _run_until_it_traps(backend, orders, OnSigterm.STAYS)
+
+        backend.remove(resource, force=True, interrupt=Interrupt(), grace=0.5)
+
+        assert backend.inventory() == []
+        assert rig.leftovers() == []
+
+    def test_an_ended_runner_has_no_grace(self, backend: Backend, orders: Orders) -> None:
+        resource = _run_to_its_end(backend, orders.make(RunnerScript(exit_code=0)))
+
+        with _removal(backend, resource, grace=2 * PATIENCE) as removal:
+            removal.result(PATIENCE)
+
+        assert backend.inventory() == []
+
+    def test_a_grace_does_not_replace_the_force(self, backend: Backend, orders: Orders) -> None:
+        resource = _run_until_it_traps(backend, orders, OnSigterm.ENDS)
+
+        with pytest.raises(BackendError):
+            backend.remove(resource, force=False, interrupt=Interrupt(), grace=2 * PATIENCE)
+
+        assert [listed.state for listed in backend.inventory()] == [ResourceState.RUNNING]
+
     # resources of other daemons
 
     def test_another_daemons_resources_are_neither_listed_nor_touched(
@@ -337,10 +405,10 @@ class BackendContract:
         observed.stop()
 
     def test_an_end_is_observed_of_what_ran_before_the_watch(
-        self, rig: BackendRig, backend: Backend, orders: Orders
+        self, rig: BackendRig, backend: Backend, owner: OwnerId, orders: Orders
     ) -> None:
         resource = backend.start(orders.make(), Interrupt())
-        successor = rig.open(OURS)
+        successor = rig.open(owner)
         observed = Observed(successor)
         observed.first()
 
@@ -399,14 +467,14 @@ class BackendContract:
             backend.prepare(rig.settings(SLEEPS), _ignore, Interrupt())
 
     def test_closing_twice_is_harmless_and_keeps_the_resources(
-        self, rig: BackendRig, backend: Backend, orders: Orders
+        self, rig: BackendRig, backend: Backend, owner: OwnerId, orders: Orders
     ) -> None:
         resource = backend.start(orders.make(), Interrupt())
 
         backend.close()
         backend.close()
 
-        successor = rig.open(OURS)
+        successor = rig.open(owner)
         assert [listed.id for listed in successor.inventory()] == [resource.id]
         successor.close()
 
@@ -450,8 +518,27 @@ def _run_to_its_end(backend: Backend, order: RunnerOrder) -> Resource:
     return resource
 
 
-def _cleared_by_the_next(rig: BackendRig) -> list[Resource]:
-    successor = rig.open(OURS)
+def _run_until_it_traps(backend: Backend, orders: Orders, on_sigterm: OnSigterm) -> Resource:
+    """A runner that handles SIGTERM from now on."""
+    script = RunnerScript(lines=1, on_sigterm=on_sigterm)
+    resource = backend.start(orders.make(script), Interrupt())
+    wait_for_output(backend, resource, script.output)
+    return resource
+
+
+@contextmanager
+def _removal(backend: Backend, resource: Resource, *, grace: float) -> Iterator[Future[None]]:
+    """By force, on another thread; cut in the end if it has not returned."""
+    interrupt = Interrupt()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(backend.remove, resource, force=True, interrupt=interrupt, grace=grace)
+        finally:
+            interrupt.set()
+
+
+def _cleared_by_the_next(rig: BackendRig, owner: OwnerId) -> list[Resource]:
+    successor = rig.open(owner)
     left = successor.inventory()
     for resource in left:
         successor.remove(resource, force=True, interrupt=Interrupt())

@@ -6,12 +6,14 @@ import base64
 import json
 import threading
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from runscaler.backends.base import ResourceEnded, RunnerOrder
 from runscaler.clock import SystemClock
 from runscaler.config.secrets import Secret
 from runscaler.github.base import JitConfig
+from runscaler.interrupt import Interrupt
 from runscaler.names import SlotNumber, new_runner_name
 
 if TYPE_CHECKING:
@@ -23,6 +25,21 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 """Seconds after which a test stops waiting for something."""
+POLL_SECONDS = 0.01
+"""Between looks at a runner's output."""
+
+
+class OnSigterm(Enum):
+    """What a runner that sleeps does when it gets SIGTERM; `ENDS` and `STAYS` print `TERMINATED` first."""
+
+    DIES = "dies"
+    ENDS = "ends"
+    STAYS = "stays"
+
+
+TERMINATED = b"terminated\n"
+TERMINATED_CODE = 143
+"""The exit code of a runner that `ENDS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +48,29 @@ class RunnerScript:
 
     lines: int = 0
     exit_code: int | None = None
+    on_sigterm: OnSigterm = OnSigterm.DIES
 
     @property
     def shell(self) -> str:
         """As a POSIX shell script."""
+        return f"{self._trap}{self._body}"
+
+    @property
+    def _trap(self) -> str:
+        says = f"echo {TERMINATED.decode().strip()}"
+        ends = {OnSigterm.ENDS: f"; exit {TERMINATED_CODE}", OnSigterm.STAYS: ""}.get(self.on_sigterm)
+        return "" if ends is None else f"trap '{says}{ends}' TERM; "
+
+    @property
+    def _body(self) -> str:
         count = (
             f"i=0; while [ $i -lt {self.lines} ]; do echo line $i; i=$((i+1)); done; " if self.lines else ""
         )
-        return count + ("exec sleep 600" if self.exit_code is None else f"exit {self.exit_code}")
+        if self.exit_code is not None:
+            return f"{count}exit {self.exit_code}"
+        # A shell runs its trap when `wait` returns, but not before a foreground command has ended.
+        traps = self.on_sigterm is not OnSigterm.DIES
+        return count + ("while :; do sleep 600 & wait $!; done" if traps else "exec sleep 600")
 
     @property
     def output(self) -> bytes:
@@ -147,3 +179,13 @@ class Observed:
 
     def stop(self) -> None:
         self._watch.stop()
+
+
+def wait_for_output(backend: Backend, resource: Resource, expected: bytes) -> bytes:
+    """Returns the runner's output when it contains that."""
+    clock, never = SystemClock(), Interrupt()
+    deadline = clock.monotonic() + PATIENCE
+    while expected not in (output := backend.logs(resource, 100_000, never)):
+        assert clock.monotonic() < deadline, output
+        clock.pause(POLL_SECONDS, never)
+    return output

@@ -12,7 +12,14 @@ from runscaler.config.secrets import Secret
 from runscaler.errors import BackendDown, BackendError, Interrupted, StartFailed
 from runscaler.findings import Finding, Level
 from runscaler.interrupt import Interrupt
-from runscaler.testing.backend_contract import PATIENCE, BackendContract, Orders, RunnerScript
+from runscaler.testing.backend_contract import (
+    PATIENCE,
+    BackendContract,
+    OnSigterm,
+    Orders,
+    RunnerScript,
+)
+from runscaler.testing.backend_rig import TERMINATED
 from runscaler.testing.clock import FakeClock
 
 URL = "https://github.com/my-org"
@@ -20,6 +27,10 @@ URL = "https://github.com/my-org"
 
 class ScriptedBackend(MemoryBackend):
     """Plays the contract's script, which the set's labels carry."""
+
+    def __init__(self, *args, **options) -> None:
+        super().__init__(*args, on_terminate=self._terminated, **options)
+        self._on_sigterm = {}
 
     def check(self, settings):
         broken = settings.runner_image == "missing"
@@ -29,11 +40,19 @@ class ScriptedBackend(MemoryBackend):
         if order.settings.runner_image == "missing":
             raise StartFailed("missing")
         resource = super().start(order, interrupt)
-        lines, exit_code = order.settings.labels
+        lines, exit_code, _ = order.settings.labels
         self.engine.write(resource.id, RunnerScript(int(lines)).output)
         if exit_code != "None":
             self.end(resource.id, int(exit_code))
+        self._on_sigterm[resource.id] = OnSigterm(order.settings.labels[2])
         return resource
+
+    def _terminated(self, resource):
+        does = self._on_sigterm[resource.id]
+        if does is not OnSigterm.DIES:
+            self.engine.write(resource.id, TERMINATED)
+        if does is not OnSigterm.STAYS:
+            self.end(resource.id, 143)
 
 
 class MemoryRig:
@@ -44,7 +63,7 @@ class MemoryRig:
         return ScriptedBackend(SystemClock(), owner=owner, engine=self.engine)
 
     def settings(self, script):
-        labels = (str(script.lines), str(script.exit_code))
+        labels = (str(script.lines), str(script.exit_code), script.on_sigterm.value)
         return ScaleSetSettings(url=URL, name="Größe \"1\" = 'a'", token=Secret("t"), labels=labels)
 
     def unusable_settings(self):

@@ -86,15 +86,16 @@ def _add(layer: tarfile.TarFile, path: str, content: bytes, mode: int = 0o644) -
 class DockerRig:
     """The backend contract's rig on a real engine; a runner's script is the command of its container."""
 
-    def __init__(self, url: str, image: str, *owners: OwnerId) -> None:
+    def __init__(self, url: str, image: str) -> None:
         self.url = url
         self.image = image
-        self.owners = owners
+        self._owners: set[OwnerId] = set()
 
     def open(self, owner: OwnerId) -> Backend:
         return self.open_with(self.settings(RunnerScript()), owner)
 
     def open_with(self, settings: ScaleSetSettings, owner: OwnerId) -> Backend:
+        self._owners.add(owner)
         return factory.create(settings, BackendContext(owner, None, SystemClock()))
 
     def settings(self, script: RunnerScript, **docker: object) -> ScaleSetSettings:
@@ -119,7 +120,7 @@ class DockerRig:
         with connect(self.url) as api:
             return [
                 name.lstrip("/")
-                for owner in self.owners
+                for owner in self._owners
                 for listed in api.containers(all=True, filters={"label": f"io.runscaler.owner={owner}"})
                 for name in listed["Names"]
             ]

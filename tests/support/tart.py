@@ -27,6 +27,7 @@ from runscaler.testing.backend_rig import PATIENCE, Orders, RunnerScript
 from runscaler.testing.fake_tart_host import FakeTart, runner_script
 
 OWNER = OwnerId("0123456789abcdef" * 2)
+THEIRS = OwnerId("fedcba9876543210" * 2)
 IMAGE = "ghcr.io/acme/sequoia:latest"
 
 

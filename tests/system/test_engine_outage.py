@@ -92,6 +92,41 @@ def test_jobs_go_on_while_an_engine_with_live_restore_is_down_and_their_runners_
     assert_github_is_clear(github)
 
 
+CALL_THE_ENGINE = (
+    "python3 -c \"import socket; socket.socket(socket.AF_UNIX).connect('/var/run/docker.sock')\""
+)
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_idle_runners_whose_mount_of_the_engine_s_socket_died_with_it_are_replaced(
+    github, private_engine, watched_daemon, latch, how
+):
+    private_engine.start(LIVE_RESTORE)
+    socket = private_engine.url.removeprefix("unix://")
+    one = watched_daemon(max_runners=3, min_runners=1, docker={"dind": True, "dind-socket": socket})
+    one.start()
+    at_work = one.queue_running(1, latch.step)
+    one.wait_for("ok", busy=1, idle=1)
+    (busy,) = (job.runner for job in github.state().jobs)
+    (idle,) = one.containers().keys() - {busy}
+
+    getattr(private_engine, how)()
+    one.wait_for("degraded")
+    private_engine.start(LIVE_RESTORE)
+    wait_until(lambda: idle not in one.containers(), f"the end of {idle}: {one.program.log}")
+    one.wait_for("ok", busy=1, idle=1)
+    done = github.wait_for_jobs(one.queue(2, CALL_THE_ENGINE))
+    latch.release()
+
+    assert results(done) == ["succeeded", "succeeded"]
+    assert idle not in {job.runner for job in done}
+    assert [(job.result, job.runner) for job in github.wait_for_jobs(at_work)] == [("succeeded", busy)]
+    assert one.program.log.count("replacing idle runners (1)") == 1
+    one.wait_until_clear(kept=1)
+    one.end()
+    assert_github_is_clear(github)
+
+
 def test_a_killed_engine_ends_its_runners_when_it_restarts_and_the_other_jobs_run(
     github, private_engine, watched_daemon, latch
 ):

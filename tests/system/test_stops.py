@@ -6,6 +6,7 @@ import signal
 
 import pytest
 from support.daemon import all_ok, of, wait_until
+from support.watched_daemon import AT_GITHUB
 
 from runscaler.testing.simulator import JobState, RunnerState
 
@@ -14,11 +15,11 @@ from runscaler.testing.simulator import JobState, RunnerState
 def busy_and_idle(github, daemon, scale_set, backend, latch):
     """`busy_and_idle(drain_timeout)`: a daemon with two idle runners and a third one that runs a job."""
 
-    def make(drain_timeout):
+    def make(drain_timeout, step=latch.step):
         keys = scale_set("linux", backend, max_runners=3, min_runners=2)
         program = daemon({**keys, "drain-timeout": drain_timeout})
         program.start()
-        (job,) = github.queue_jobs("linux", steps=[latch.step])
+        (job,) = github.queue_jobs("linux", steps=[step])
         github.wait_for_jobs([job], JobState.RUNNING)
         program.wait_for(lambda health: (of(health, "linux")["busy"], of(health, "linux")["idle"]) == (1, 2))
         return program, job
@@ -45,17 +46,33 @@ def test_a_stop_removes_idle_runners_at_once_and_lets_the_busy_one_finish(github
     assert all(one.deleted for one in github.state().scale_sets)
 
 
-@pytest.mark.parametrize("drain_timeout", [0, "500ms"])
-def test_a_busy_runner_is_removed_when_the_drain_timeout_is_over(github, busy_and_idle, drain_timeout):
-    program, _ = busy_and_idle(drain_timeout)
+@pytest.mark.parametrize("drain_timeout", [0, "2s"])
+def test_a_busy_runner_cancels_its_job_when_the_drain_timeout_is_over(github, busy_and_idle, drain_timeout):
+    program, job = busy_and_idle(drain_timeout, "sleep 600")
 
     code = program.stop()
 
+    (done,) = github.wait_for_jobs([job])
+    assert (done.result, done.attempts) == ("canceled", 1)
     assert (code, program.errors, program.leftovers()) == (0, "", [])
     assert "is removed while it runs build" in program.log
     assert not any(session.state == "live" for session in github.state().sessions)
-    assert github.state().jobs[0].result != "succeeded"
-    assert github.violations() == ()
+    assert not github.state().runners_in(*AT_GITHUB)
+    assert github.final_violations() == ()
+    assert all(one.deleted for one in github.state().scale_sets)
+
+
+def test_a_job_that_outlives_the_job_timeout_is_cancelled(github, daemon, scale_set, backend):
+    program = daemon(scale_set("linux", backend, max_runners=1, job_timeout="1s"))
+    program.start()
+
+    (done,) = github.wait_for_jobs(github.queue_jobs("linux", steps=["sleep 600"]))
+
+    assert (done.result, done.attempts) == ("canceled", 1)
+    program.wait_for(lambda health: of(health, "linux")["total"] == 0)
+    assert (program.stop(), program.errors, program.leftovers()) == (0, "", [])
+    assert github.final_violations() == ()
+    assert all(one.deleted for one in github.state().scale_sets)
 
 
 def test_after_a_second_signal_it_leaves_at_once_and_the_next_start_adopts(github, busy_and_idle, latch):

@@ -15,12 +15,12 @@ from runscaler.testing.simulator import JobState, RunnerState
 def busy_idle_and_warm(github, mac, mac_daemon, scale_set, latch):
     """`busy_idle_and_warm(**top)`: a daemon with a busy, an idle and a warm VM; the host may run three."""
 
-    def make(**top):
+    def make(step=latch.step, **top):
         mac.tart.state(limit=3)
         tart = mac.keys(max_vms=3, pool_size=1)
         program = mac_daemon(scale_set("macs", tart, max_runners=2, min_runners=1), **top)
         program.start()
-        (job,) = github.queue_jobs("macs", steps=[latch.step])
+        (job,) = github.queue_jobs("macs", steps=[step])
         github.wait_for_jobs([job], JobState.RUNNING)
         program.wait_for(lambda health: (of(health, "macs")["busy"], of(health, "macs")["idle"]) == (1, 1))
         wait_until(lambda: mac.in_phase("pooled"), "a warm VM")
@@ -53,15 +53,18 @@ def test_a_stop_removes_warm_and_idle_vms_at_once_and_lets_the_busy_one_finish(
     mac.assert_nothing_is_left(program, github)
 
 
-def test_a_stop_without_a_drain_timeout_removes_the_busy_vm_too(github, mac, busy_idle_and_warm):
-    program, _ = busy_idle_and_warm(drain_timeout=0)
+@pytest.mark.parametrize("drain_timeout", [0, "2s"])
+def test_a_busy_vm_is_removed_when_its_runner_has_cancelled_its_job(
+    github, mac, busy_idle_and_warm, drain_timeout
+):
+    program, job = busy_idle_and_warm("sleep 600", drain_timeout=drain_timeout)
 
     code = program.stop()
 
-    assert (code, program.errors, mac.tart.leftovers(), mac.taken_slots()) == (0, "", [], [])
+    (done,) = github.wait_for_jobs([job])
+    assert (code, done.result, done.attempts) == (0, "canceled", 1)
     assert "is removed while it runs build" in program.log
-    assert not any(session.state == "live" for session in github.state().sessions)
-    assert github.violations() == ()
+    mac.assert_nothing_is_left(program, github)
 
 
 def test_the_next_start_adopts_and_uses_what_an_exit_kept(github, mac, busy_idle_and_warm, latch):

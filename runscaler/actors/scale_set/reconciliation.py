@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from runscaler.actors import messages as m
 from runscaler.names import SlotNumber
 from runscaler.policy.inventory import Believed, Listed, reconcile
-from runscaler.policy.lifecycle import SlotState
+from runscaler.policy.lifecycle import SlotEvent, SlotState
 
 if TYPE_CHECKING:
     from runscaler.actors.scale_set.child_actors import ChildActors
@@ -65,11 +66,23 @@ class Reconciliation:
             self._unclear.pop(number, None)
             self._runners.start_lost(self._book.slot(number))
         self._runners.forget_early_ends()
+        self._retire_unfit(resources)
 
     def _end(self, slot: Slot, by_id: dict[str, Resource]) -> None:
         if slot.resource is not None:
             seen = by_id.get(slot.resource.id)
             self._runners.resource_ended(slot.resource.id, None if seen is None else seen.ending)
+
+    def _retire_unfit(self, resources: list[Resource]) -> None:
+        """Idle runners on which a job would fail are replaced before they get one. Said once for all."""
+        replaced: Counter[str] = Counter()
+        for resource in resources:
+            slot = self._book.of_resource(resource.id)
+            if resource.unfit and slot is not None and slot.state in (SlotState.IDLE, SlotState.ADOPTED):
+                self._runners.apply(slot, SlotEvent.RETIRE, resource.unfit)
+                replaced[resource.unfit] += 1
+        for why, count in replaced.items():
+            self._context.log.info("replacing idle runners ({}): {}", count, why)
 
     def _still_unclear(self) -> list[SlotNumber]:
         """A slot is unclear for the one runner only whose start crashed."""

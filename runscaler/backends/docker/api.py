@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol, TypedDict
@@ -15,6 +18,37 @@ def seconds_of(text: str) -> float:
         return max(0.0, datetime.fromisoformat(text).timestamp())
     except ValueError:
         return 0.0
+
+
+PATH_STAT = "X-Docker-Container-Path-Stat"
+
+
+def path_stat(api: EngineApi, container: str, path: str) -> tuple[Inspection | None, str]:
+    """What the engine says about a file in a container (`name`, `mode`, `mtime`), and its own date.
+
+    In a mount it looks at the source as it is now, not at what the container sees. None if the container or
+    the file is not there; empty if the engine cannot tell.
+    """
+    url = f"{api.base_url}/v{api.api_version}/containers/{container}/archive"
+    reply = api.head(url, params={"path": path})
+    date = reply.headers.get("Date", "")
+    if reply.status_code == 404:
+        return None, date
+    try:
+        found = json.loads(base64.b64decode(reply.headers.get(PATH_STAT, "")))
+    except (binascii.Error, ValueError):
+        return {}, date
+    return (found if isinstance(found, dict) else {}), date
+
+
+class Reply(Protocol):
+    """To a request that docker-py has no method for."""
+
+    @property
+    def status_code(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
 
 
 class Created(TypedDict):
@@ -41,6 +75,11 @@ class EngineApi(Protocol):
     @property
     def api_version(self) -> str: ...
 
+    @property
+    def base_url(self) -> str: ...
+
+    def head(self, url: str, *, params: Mapping[str, str]) -> Reply: ...
+
     def ping(self) -> bool: ...
 
     def version(self, api_version: bool = True) -> Mapping[str, str]: ...
@@ -50,6 +89,10 @@ class EngineApi(Protocol):
     ) -> Created: ...
 
     def start(self, container: str) -> None: ...
+
+    def kill(self, container: str, signal: str) -> None: ...
+
+    def wait(self, container: str) -> object: ...
 
     def remove_container(self, container: str, v: bool = False, *, force: bool = False) -> None: ...
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from docker.errors import APIError, NotFound
 from loguru import logger
 
-from runscaler.backends.base import ResourceEnded
+from runscaler.backends.base import BackendAvailable, ResourceEnded
 from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.container import CA_FILE, create_body
 from runscaler.backends.docker.engine import CALL_SECONDS
@@ -17,6 +17,8 @@ from runscaler.backends.docker.errors import status
 from runscaler.backends.docker.images import ImageRequest, Images
 from runscaler.backends.docker.inventory import own_resources
 from runscaler.backends.docker.labels import labels_for, own_filter, resource_of
+from runscaler.backends.docker.socket_mounts import SocketMounts
+from runscaler.backends.docker.termination import terminate
 from runscaler.backends.docker.volume import SharedVolume, file_archive
 from runscaler.backends.docker.watch import Watch
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
@@ -50,6 +52,7 @@ class DockerBackend:
         self._context = context
         self._images = Images(engine, context.clock)
         self._volume = SharedVolume(engine, context.owner)
+        self._socket_mounts = SocketMounts(engine.address.socket_path)
         self._reported_ended: set[str] = set()
 
     @property
@@ -83,6 +86,8 @@ class DockerBackend:
         if resource.owner != self._context.owner:
             return
         doing = f"remove container {resource.runner}"
+        if force and grace:
+            terminate(self._engine, resource.id, doing, grace, interrupt)
         with self._engine.call(doing, interrupt, limited=True) as api:
             if _is_gone_after_removal(api, resource.id, force=force):
                 return
@@ -94,7 +99,7 @@ class DockerBackend:
 
     def inventory(self) -> list[Resource]:
         with self._engine.call("list containers") as api:
-            found = own_resources(api, self._context.owner, self._reported_ended)
+            found = own_resources(api, self._context.owner, self._reported_ended, self._socket_mounts)
         self._reported_ended.intersection_update(resource.id for resource in found)
         return found
 
@@ -122,6 +127,8 @@ class DockerBackend:
         def heard(observation: Observation) -> None:
             if isinstance(observation, ResourceEnded):
                 self._reported_ended.add(observation.resource_id)
+            if isinstance(observation, BackendAvailable):
+                self._socket_mounts.forget()
             report(observation)
 
         return Watch(self._engine, self._context.owner, self._context.clock, since, heard)

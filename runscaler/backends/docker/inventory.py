@@ -10,6 +10,7 @@ from docker.errors import NotFound
 from runscaler.backends.base import ResourceState
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.labels import own_filter, resource_of
+from runscaler.backends.docker.socket_mounts import DEAD_MOUNT
 from runscaler.backends.docker.watch import ending_of
 
 if TYPE_CHECKING:
@@ -17,20 +18,28 @@ if TYPE_CHECKING:
 
     from runscaler.backends.base import Ending, Resource
     from runscaler.backends.docker.api import EngineApi, Inspection
+    from runscaler.backends.docker.socket_mounts import SocketMounts
     from runscaler.names import OwnerId
 
 LIVE = ("running", "paused", "restarting")
 
 
-def own_resources(api: EngineApi, owner: OwnerId, reported_ended: Collection[str]) -> list[Resource]:
+def own_resources(
+    api: EngineApi, owner: OwnerId, reported_ended: Collection[str], socket_mounts: SocketMounts
+) -> list[Resource]:
     """One call for all, and one more for each that has ended, because the list does not say how it ended.
 
     `reported_ended` are those with an event of their end. It comes a moment before the list shows it, so
     they are looked at one by one too.
     """
     listed = api.containers(all=True, filters={"label": own_filter(owner)})
-    found = (_resource(api, container, reported_ended) for container in listed)
-    return [resource for resource in found if resource is not None]
+    found = [_resource(api, container, reported_ended) for container in listed]
+    dead = socket_mounts.dead(api, listed)
+    return [
+        replace(resource, unfit=DEAD_MOUNT) if resource.id in dead else resource
+        for resource in found
+        if resource is not None
+    ]
 
 
 def _resource(api: EngineApi, listed: Inspection, reported_ended: Collection[str]) -> Resource | None:

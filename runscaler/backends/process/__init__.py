@@ -2,7 +2,8 @@
 
 For the demo, for tests, and for hosts without a container engine. `runner_directory` is one runner's
 directory with the marks in it, `runner_inventory` all runners of one owner, `launch` starts a runner,
-`process_tree` finds and kills its processes (in the host's `process_table`), `watch` reports its end.
+`process_tree` finds and kills its processes (in the host's `process_table`), `termination` lets them end by
+themselves first, `watch` reports its end.
 """
 
 from __future__ import annotations

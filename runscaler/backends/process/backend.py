@@ -14,6 +14,7 @@ from runscaler.backends.process.launch import command_of, environment, launch, p
 from runscaler.backends.process.process_tree import RUNNER_PROCESSES
 from runscaler.backends.process.runner_directory import Marks
 from runscaler.backends.process.runner_inventory import RunnerInventory
+from runscaler.backends.process.termination import terminate
 from runscaler.backends.process.watch import ProcessWatch
 from runscaler.backends.process_exit import open_exit_descriptor
 from runscaler.errors import BackendError, StartFailed
@@ -100,6 +101,9 @@ class ProcessBackend:
                 return
             if marks is not None and marks.ending is None and not force:
                 raise BackendError(f"{resource.id} still runs: it is removed by force only")
+            if marks is not None and marks.ending is None and grace:
+                tree = self._inventory.process_tree(directory, marks)
+                terminate(tree, grace, self._clock, interrupt, self._exit_descriptor)
             self._inventory.remove(directory, marks, interrupt)
 
     def inventory(self) -> list[Resource]:

@@ -81,7 +81,7 @@ class ProcessTree:
         while processes := self.living():
             denied = _kill(processes)
             dying = [process for process in processes if process not in denied]
-            while clock.monotonic() < deadline and any(map(_is_alive, dying)):
+            while clock.monotonic() < deadline and any(map(is_alive, dying)):
                 clock.pause(_POLL_INTERVAL, interrupt)
             if denied or clock.monotonic() >= deadline:
                 raise _cannot_kill(denied or dying)
@@ -118,7 +118,8 @@ def _with_descendants(pids: set[int], table: dict[int, ProcessEntry]) -> set[int
     return found
 
 
-def _is_alive(process: psutil.Process) -> bool:
+def is_alive(process: psutil.Process) -> bool:
+    """Neither gone nor a zombie, and not another process with the same pid."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

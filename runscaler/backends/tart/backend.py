@@ -105,8 +105,12 @@ class TartBackend:
     def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt, grace: float = 0.0) -> None:
         interrupt.wait(0)
         record = self._host.inventory.find(resource.id) if resource.owner == self._owner else None
-        if record is not None and not force and self._ending_of(record) is None:
-            raise BackendError(f"{record.runner_name} still runs in VM {record.name}: removed by force only")
+        if record is not None and (grace or not force) and self._ending_of(record) is None:
+            if not force:
+                raise BackendError(
+                    f"{record.runner_name} still runs in VM {record.name}: removed by force only"
+                )
+            self._host.guest_of(record).terminate_runner(record.guest_pid, grace, interrupt)
         self._remove(resource.id, record, interrupt)
 
     def inventory(self) -> list[Resource]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,20 +35,24 @@ dir=$1 box=$HOME/.runscaler
 IFS= read -r ACTIONS_RUNNER_INPUT_JITCONFIG && [ -n "$ACTIONS_RUNNER_INPUT_JITCONFIG" ] ||
     { echo "no JIT configuration on standard input" >&2; exit 72; }
 export ACTIONS_RUNNER_INPUT_JITCONFIG ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1
+export RUNNER_MANUALLY_TRAP_SIG=1
 mkdir -p -m 700 "$box" && rm -f "$box/exit" "$box/lives" && mkfifo "$box/lives" || exit 73
-start='./run.sh'
-[ -x /bin/zsh ] && start='/bin/zsh -lc ./run.sh'
-set -m 2>/dev/null
+set -- ./run.sh
+[ -x /bin/zsh ] && set -- /bin/zsh -lc 'exec ./run.sh'
+set -m
 exec 9<>"$box/lives"
 (
-    cd "$dir" && $start 9>&-
+    trap : TERM
+    cd "$dir" && "$@" 9>&-
     echo $? >"$box/exit.new"
     mv "$box/exit.new" "$box/exit"
 ) >"$box/log" 2>&1 </dev/null &
 echo "started $!"
 """
-"""Starts the runner in its own process group and returns at once; nothing keeps the exec's pipes open.
-Only the shell around the runner holds the fifo `lives` open for writing, until the runner ends."""
+"""For bash, which run.sh needs too: without a terminal other shells cannot put the runner into a process
+group of its own, and make it ignore SIGINT. Starts it there and returns at once; nothing keeps the exec's
+pipes open. Only the shell around the runner holds the fifo `lives` open for writing, until the runner ends.
+That shell survives a SIGTERM to the group, which is the runner's to answer."""
 
 WAIT_SCRIPT = """\
 box=$HOME/.runscaler
@@ -62,6 +67,11 @@ exit 0
 """
 """Ends when the runner does and prints its exit code, or nothing if it was killed. Descriptor 8 is needed
 because opening a fifo only for reading waits for a writer, which may have ended already."""
+
+TERMINATE_SCRIPT = f"""\
+kill -s TERM -- "-$1" 2>/dev/null || exit 0
+{WAIT_SCRIPT}"""
+"""SIGTERM to the runner's process group; ends when the runner does, at once if it has ended."""
 
 STATE_SCRIPT = """\
 box=$HOME/.runscaler
@@ -118,7 +128,7 @@ class Guest:
     def start_runner(self, runner_dir: str, encoded: Secret, interrupt: Interrupt) -> int:
         """Returns the runner's pid in the guest. After any error it may run nevertheless: never try again."""
         output = self.tart.call(
-            *("exec", "-i", self.name, "/bin/sh", "-c", START_SCRIPT, "runscaler", runner_dir),
+            *("exec", "-i", self.name, "/bin/bash", "-c", START_SCRIPT, "runscaler", runner_dir),
             seconds=self.timings.inject,
             interrupt=interrupt,
             stdin=encoded.reveal().encode() + b"\n",
@@ -135,6 +145,12 @@ class Guest:
             raise command_error(f"look at the runner in {self.name}", output)
         word = output.out.strip().decode(errors="replace")
         return GuestRunnerState(word == "running", int(word) if word.isdecimal() else None)
+
+    def terminate_runner(self, pid: int, seconds: float, interrupt: Interrupt) -> None:
+        """Send SIGTERM to the runner and return when it has ended, after `seconds` at most, or at once if the
+        guest refuses. Raises `BackendDown` and `Interrupted`."""
+        with suppress(TartTimedOut):
+            self._run_script(TERMINATE_SCRIPT, str(pid), interrupt=interrupt, seconds=seconds)
 
     def log_tail(self, count: int, interrupt: Interrupt) -> bytes:
         """The last bytes of the runner's output. Raises `BackendError` and `Interrupted`."""
@@ -155,9 +171,12 @@ class Guest:
         """A process that ends when the runner does; `runner_exit_code` reads its output."""
         return self.tart.spawn("exec", self.name, "/bin/sh", "-c", WAIT_SCRIPT, "runscaler", str(pid))
 
-    def _run_script(self, script: str, *arguments: str, interrupt: Interrupt | None = None) -> Output:
+    def _run_script(
+        self, script: str, *arguments: str, interrupt: Interrupt | None = None, seconds: float | None = None
+    ) -> Output:
         command = ("exec", self.name, "/bin/sh", "-c", script, "runscaler", *arguments)
-        return self.tart.call(*command, seconds=self.timings.guest_query, interrupt=interrupt)
+        limit = self.timings.guest_query if seconds is None else seconds
+        return self.tart.call(*command, seconds=limit, interrupt=interrupt)
 
     def _not_started(self, output: Output) -> StartFailed:
         doing = f"start the runner in {self.name}"

@@ -7,7 +7,6 @@ from support.engine import DockerRig, connect, shell_image
 from support.private_engine import PrivateEngine
 
 from runscaler.names import new_owner_id
-from runscaler.testing.backend_contract import OURS, THEIRS
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +16,7 @@ def image(engine_url):
 
 @pytest.fixture
 def rig(engine_url, image):
-    rig = DockerRig(engine_url, image, OURS, THEIRS)
+    rig = DockerRig(engine_url, image)
     yield rig
     with connect(engine_url) as api:
         for name in rig.leftovers():

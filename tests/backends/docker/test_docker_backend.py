@@ -2,22 +2,29 @@ from __future__ import annotations
 
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.engine import RunnerScript, connect
 
+from runscaler.backends.base import BackendContext
+from runscaler.backends.docker.address import EngineAddress
+from runscaler.backends.docker.backend import DockerBackend
+from runscaler.backends.docker.engine import Engine
+from runscaler.clock import SystemClock
 from runscaler.errors import BackendDown, ImageMissing, Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
-from runscaler.testing.backend_contract import OURS, Orders
+from runscaler.testing.backend_contract import PATIENCE, Orders
+from runscaler.testing.backend_rig import wait_for_output
 
 pytestmark = pytest.mark.engine
 
 
 @pytest.fixture
-def backend(rig):
-    backend = rig.open(OURS)
+def backend(rig, owner):
+    backend = rig.open(owner)
     yield backend
     backend.close()
 
@@ -166,14 +173,14 @@ def test_a_taken_name_leaves_its_holder_alone(backend, orders, rig):
     assert [listed.id for listed in backend.inventory()] == [holder.id]
 
 
-def test_a_mute_engine_lets_go_of_an_interrupted_start(rig, orders, tmp_path):
+def test_a_mute_engine_lets_go_of_an_interrupted_start(rig, orders, tmp_path, owner):
     path = tmp_path / "mute.sock"
     interrupt = Interrupt()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         listener.listen()
         settings = rig.settings(RunnerScript(), host=f"unix://{path}")
-        mute = rig.open_with(settings, OURS)
+        mute = rig.open_with(settings, owner)
         timer = threading.Timer(0.05, interrupt.set)
         timer.start()
 
@@ -183,9 +190,9 @@ def test_a_mute_engine_lets_go_of_an_interrupted_start(rig, orders, tmp_path):
         timer.join()
 
 
-def test_a_dead_engine_is_down_for_every_call(rig, orders, tmp_path):
+def test_a_dead_engine_is_down_for_every_call(rig, orders, tmp_path, owner):
     settings = rig.settings(RunnerScript(), host=f"unix://{tmp_path}/absent.sock")
-    dead = rig.open_with(settings, OURS)
+    dead = rig.open_with(settings, owner)
 
     for call in (
         dead.inventory,
@@ -197,3 +204,30 @@ def test_a_dead_engine_is_down_for_every_call(rig, orders, tmp_path):
     (finding,) = dead.check(settings)
     assert finding.level == "error"
     assert finding.fixes
+
+
+def test_a_runner_that_has_its_grace_takes_no_place_of_calls_that_change_containers(
+    rig, orders, owner, engine_url
+):
+    backend = DockerBackend(
+        Engine(EngineAddress(engine_url), max_changes=1), BackendContext(owner, None, SystemClock())
+    )
+    stays = started(
+        backend, orders, rig, "trap 'echo terminated' TERM; echo ready; while :; do sleep 9 & wait; done"
+    )
+    interrupt = Interrupt()
+    wait_for_output(backend, stays, b"ready")
+
+    with ThreadPoolExecutor(1) as pool:
+        removal = pool.submit(backend.remove, stays, force=True, interrupt=interrupt, grace=2 * PATIENCE)
+        try:
+            wait_for_output(backend, stays, b"terminated")
+            other = backend.start(orders.make(), Interrupt())
+            is_waiting = not removal.done()
+        finally:
+            interrupt.set()
+
+    assert is_waiting
+    assert isinstance(removal.exception(), Interrupted)
+    assert {listed.id for listed in backend.inventory()} == {stays.id, other.id}
+    backend.close()

@@ -10,15 +10,14 @@ from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.images import ImageRequest, Images
 from runscaler.findings import Level
 from runscaler.interrupt import Interrupt
-from runscaler.testing.backend_contract import OURS
 from runscaler.testing.clock import FakeClock
 
 pytestmark = pytest.mark.engine
 
 
 @pytest.fixture
-def backend(rig):
-    backend = rig.open(OURS)
+def backend(rig, owner):
+    backend = rig.open(owner)
     yield backend
     backend.close()
 

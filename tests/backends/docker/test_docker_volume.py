@@ -9,10 +9,10 @@ from support.engine import RunnerScript, connect
 
 from runscaler.backends.docker.container import SHARED_VOLUME
 from runscaler.interrupt import Interrupt
-from runscaler.testing.backend_contract import OURS, Orders
+from runscaler.testing.backend_contract import Orders
 
 pytestmark = pytest.mark.engine
-LEFT = {"managed-by": "runner", "io.runscaler.owner": OURS, "io.runscaler.helper": "shared-volume"}
+LEFT = {"managed-by": "runner", "io.runscaler.helper": "shared-volume"}
 LOOK = '/bin/sh -c "stat -c %u:%g:%a \\"$SHARED_DIR\\"; touch \\"$SHARED_DIR\\"/made; ls \\"$SHARED_DIR\\""'
 
 
@@ -46,15 +46,15 @@ def look(rig, backend, api, path="/shared dir; false"):
     return api.logs(resource.id).decode().splitlines()
 
 
-def test_the_shared_volume_belongs_to_the_runner_before_it_starts(rig, api):
-    backend = rig.open(OURS)
+def test_the_shared_volume_belongs_to_the_runner_before_it_starts(rig, api, owner):
+    backend = rig.open(owner)
 
     assert look(rig, backend, api) == ["1001:123:2775", "made"]
     backend.close()
 
 
-def test_what_lies_in_the_volume_stays_when_it_is_prepared_again(rig, api):
-    first, second = rig.open(OURS), rig.open(OURS)
+def test_what_lies_in_the_volume_stays_when_it_is_prepared_again(rig, api, owner):
+    first, second = rig.open(owner), rig.open(owner)
     look(rig, first, api)
     first.close()
 
@@ -62,8 +62,8 @@ def test_what_lies_in_the_volume_stays_when_it_is_prepared_again(rig, api):
     second.close()
 
 
-def test_a_volume_that_somebody_replaced_gets_its_owner_again(rig, api):
-    backend = rig.open(OURS)
+def test_a_volume_that_somebody_replaced_gets_its_owner_again(rig, api, owner):
+    backend = rig.open(owner)
     look(rig, backend, api)
     for name in rig.leftovers():
         api.remove_container(name, force=True)
@@ -73,8 +73,8 @@ def test_a_volume_that_somebody_replaced_gets_its_owner_again(rig, api):
     backend.close()
 
 
-def test_the_container_that_prepares_the_volume_is_removed_and_is_no_runner(rig, api):
-    backend = rig.open(OURS)
+def test_the_container_that_prepares_the_volume_is_removed_and_is_no_runner(rig, api, owner):
+    backend = rig.open(owner)
     settings = rig.settings(RunnerScript(), shared_volume="/shared")
 
     backend.prepare(settings, lambda *_: None, Interrupt())
@@ -84,16 +84,16 @@ def test_the_container_that_prepares_the_volume_is_removed_and_is_no_runner(rig,
     backend.close()
 
 
-def test_such_a_container_left_by_a_killed_daemon_is_replaced(rig, api):
+def test_such_a_container_left_by_a_killed_daemon_is_replaced(rig, api, owner):
     api.create_container_from_config(
         {
             "Image": rig.image,
             "Cmd": ["/"],
-            "Labels": LEFT,
+            "Labels": {**LEFT, "io.runscaler.owner": owner},
         },
-        f"runner-shared-{OURS[:8]}",
+        f"runner-shared-{owner[:8]}",
     )
-    backend = rig.open(OURS)
+    backend = rig.open(owner)
 
     assert backend.inventory() == []
     assert look(rig, backend, api) == ["1001:123:2775", "made"]

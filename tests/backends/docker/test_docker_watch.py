@@ -133,7 +133,7 @@ def test_an_engine_that_ends_is_reported_once_and_again_when_it_is_back(private_
 @pytest.mark.engine
 def test_runners_outlive_a_killed_engine_and_their_ends_are_seen_afterwards(private_engine, seen):
     owner = new_owner_id()
-    rig = DockerRig(private_engine.url, shell_image(private_engine.url), owner)
+    rig = DockerRig(private_engine.url, shell_image(private_engine.url))
     backend, orders = rig.open(owner), Orders(rig)
     resource = backend.start(orders.make(), Interrupt())
     watch = backend.watch(SystemClock().wall(), seen)

@@ -3,6 +3,14 @@ from __future__ import annotations
 import pytest
 from support.processes import ProcessRig, zombies
 
+from runscaler.names import new_owner_id
+
+
+@pytest.fixture
+def owner():
+    """Of one test's runners, so that none meets what another one left."""
+    return new_owner_id()
+
 
 @pytest.fixture(params=["pidfds", "polling"])
 def process_rig(request, tmp_path):

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from support.disk import full_disk
 from support.processes import in_shell, process_settings, zombies
+from support.run_sh import write_runner
 
 from runscaler.backends.base import BackendContext, ResourceState
 from runscaler.backends.process import ProcessBackend
@@ -24,7 +25,8 @@ from runscaler.backends.process.runner_directory import RunnerDirectory
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendError, Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
-from runscaler.testing.backend_contract import OURS, PATIENCE, Observed, Orders
+from runscaler.testing.backend_contract import PATIENCE, Observed, Orders
+from runscaler.testing.backend_rig import wait_for_output
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -35,8 +37,8 @@ def rig(process_rig):
 
 
 @pytest.fixture
-def backend(rig):
-    backend = rig.open(OURS)
+def backend(rig, owner):
+    backend = rig.open(owner)
     yield backend
     for resource in backend.inventory():
         backend.remove(resource, force=True, interrupt=Interrupt())
@@ -68,15 +70,6 @@ def change_marks(rig, resource, **changes):
     path.write_text(json.dumps(marks_of(rig, resource) | changes))
 
 
-def wait_for_output(backend, resource, text: bytes):
-    clock, never = SystemClock(), Interrupt()
-    deadline = clock.monotonic() + PATIENCE
-    while text not in (output := backend.logs(resource, 100_000, Interrupt())):
-        assert clock.monotonic() < deadline, output
-        clock.pause(0.01, never)
-    return output
-
-
 # all processes of a runner
 
 
@@ -89,9 +82,9 @@ def test_processes_that_left_the_process_group_end_with_the_runner(rig, backend,
     assert rig.processes() == []
 
 
-def test_a_removed_runner_is_forgotten(rig, backend, start):
+def test_a_removed_runner_is_forgotten(rig, backend, start, owner):
     resource = start()
-    mark = f"{OURS}/{resource.runner}"
+    mark = f"{owner}/{resource.runner}"
     assert RUNNER_PROCESSES.living_pid(mark)
 
     remove(backend, resource)
@@ -141,23 +134,55 @@ def test_a_job_is_noticed_by_its_worker_process(backend, start):
         clock.pause(0.01, never)
 
 
+# SIGTERM before the kill
+
+
+def test_run_sh_passes_sigterm_on_and_the_steps_are_left_to_its_listener(rig, backend, tmp_path):
+    """docs/protocol.md § 8.3"""
+    told = tmp_path / "told"
+    runner = tmp_path / "runner"
+    runner.mkdir()
+    write_runner(runner, told)
+    order = replace(Orders(rig).make(), settings=process_settings(runner_dir=runner))
+    resource = backend.start(order, Interrupt())
+    wait_for_output(backend, resource, b"listening")
+
+    backend.remove(resource, force=True, interrupt=Interrupt(), grace=PATIENCE)
+
+    assert told.read_text() == "canceled\n"
+    assert rig.processes() == []
+
+
+def test_a_run_sh_behind_a_shell_that_dies_of_sigterm_is_waited_for(rig, backend, start, tmp_path):
+    told = tmp_path / "told"
+    write_runner(tmp_path, told)
+    resource = start(f"cd {tmp_path}; ./run.sh; true")
+    wait_for_output(backend, resource, b"listening")
+
+    backend.remove(resource, force=True, interrupt=Interrupt(), grace=PATIENCE)
+
+    assert told.read_text() == "canceled\n"
+    assert rig.processes() == []
+
+
 # adoption
 
 
-def test_a_runner_outlives_a_daemon_that_was_killed(rig, backend):
+def test_a_runner_outlives_a_daemon_that_was_killed(rig, backend, owner):
     daemon = """
 import sys
 from pathlib import Path
 from support.processes import ProcessRig
 from runscaler.interrupt import Interrupt
-from runscaler.testing.backend_contract import OURS, Orders
+from runscaler.names import OwnerId
+from runscaler.testing.backend_contract import Orders
 rig = ProcessRig(Path(sys.argv[1]))
-started = rig.open(OURS).start(Orders(rig).make(), Interrupt())
+started = rig.open(OwnerId(sys.argv[2])).start(Orders(rig).make(), Interrupt())
 print(started.id, flush=True)
 sys.stdin.read()
 """
     with subprocess.Popen(
-        [sys.executable, "-c", daemon, rig.state_dir],
+        [sys.executable, "-c", daemon, rig.state_dir, owner],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'tests'}"},
@@ -178,25 +203,25 @@ sys.stdin.read()
     observed.stop()
 
 
-def test_a_process_whose_pid_was_never_recorded_is_found(rig, backend, start):
+def test_a_process_whose_pid_was_never_recorded_is_found(rig, backend, start, owner):
     resource = start()
     pid = marks_of(rig, resource)["pid"]
     change_marks(rig, resource, pid=0, process_created=0.0)
 
-    (listed,) = rig.open(OURS).inventory()
+    (listed,) = rig.open(owner).inventory()
 
     assert listed.state is ResourceState.RUNNING
     assert marks_of(rig, resource)["pid"] == pid
 
 
-def test_a_start_that_never_launched_its_process_has_ended(rig, backend, start):
+def test_a_start_that_never_launched_its_process_has_ended(rig, backend, start, owner):
     resource = start()
     rig.destroy(resource)
     home = RunnerDirectory(rig.home(resource))
     home.path.mkdir()
     (home.path / "marks.json").write_text(json.dumps({**_bare_marks(resource)}))
 
-    (listed,) = rig.open(OURS).inventory()
+    (listed,) = rig.open(owner).inventory()
 
     assert (listed.id, listed.state) == (resource.id, ResourceState.ENDED)
     assert listed.ending.exit_code is None
@@ -439,26 +464,26 @@ def test_an_id_that_is_no_runner_name_leads_to_no_path(rig, backend, start):
     assert [listed.id for listed in backend.inventory()] == [resource.id]
 
 
-def test_without_a_state_dir_runners_live_in_a_private_temporary_directory(rig, tmp_path, monkeypatch):
+def test_without_a_state_dir_runners_live_in_a_private_temporary_directory(rig, tmp_path, monkeypatch, owner):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    backend = ProcessBackend(BackendContext(OURS, None, SystemClock()))
+    backend = ProcessBackend(BackendContext(owner, None, SystemClock()))
 
     resource = backend.start(Orders(rig).make(), Interrupt())
 
     base = tmp_path / f"runscaler-{os.getuid()}"
     assert base.stat().st_mode & 0o777 == 0o700
-    assert (base / "process" / OURS / resource.id).is_dir()
+    assert (base / "process" / owner / resource.id).is_dir()
     remove(backend, resource)
     backend.close()
     assert list(base.iterdir()) == []
 
 
-def test_a_temporary_directory_with_access_for_others_is_refused(rig, tmp_path, monkeypatch):
+def test_a_temporary_directory_with_access_for_others_is_refused(rig, tmp_path, monkeypatch, owner):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     base = tmp_path / f"runscaler-{os.getuid()}"
     base.mkdir()
     base.chmod(0o777)
-    backend = ProcessBackend(BackendContext(OURS, None, SystemClock()))
+    backend = ProcessBackend(BackendContext(owner, None, SystemClock()))
 
     with pytest.raises(BackendError, match="not a directory of this user alone"):
         backend.start(Orders(rig).make(), Interrupt())
@@ -467,12 +492,12 @@ def test_a_temporary_directory_with_access_for_others_is_refused(rig, tmp_path, 
 # the built-in agent
 
 
-def test_a_temporary_directory_of_another_user_is_refused(rig, tmp_path, monkeypatch):
+def test_a_temporary_directory_of_another_user_is_refused(rig, tmp_path, monkeypatch, owner):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr(os, "getuid", lambda: 4711)
     if os.geteuid() == 4711:
         pytest.skip("this is that other user")
-    backend = ProcessBackend(BackendContext(OURS, None, SystemClock()))
+    backend = ProcessBackend(BackendContext(owner, None, SystemClock()))
 
     with pytest.raises(BackendError, match="not a directory of this user alone"):
         backend.start(Orders(rig).make(), Interrupt())

@@ -8,11 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.tart import IMAGE, OWNER, order_of, tart_settings, wait_until
+from support.tart import IMAGE, OWNER, THEIRS, order_of, tart_settings, wait_until
 
 from runscaler.backends.base import ResourceState
 from runscaler.interrupt import Interrupt
-from runscaler.testing.backend_contract import THEIRS
 from runscaler.testing.backend_rig import Observed
 from runscaler.testing.fake_tart_host import Rule, runner_script
 

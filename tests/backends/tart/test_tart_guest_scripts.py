@@ -8,8 +8,10 @@ import signal
 import subprocess
 
 import pytest
+from support.run_sh import write_runner
+from support.tart import wait_until
 
-from runscaler.backends.tart.guest import START_SCRIPT, WAIT_SCRIPT
+from runscaler.backends.tart.guest import START_SCRIPT, TERMINATE_SCRIPT, WAIT_SCRIPT
 from runscaler.testing.backend_rig import PATIENCE
 
 WAITS = 'read -r code <"$HOME/go"; exit "$code"'
@@ -31,10 +33,11 @@ class Guest:
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
-    def start(self, run_sh):
-        """The pid of the shell around the runner."""
-        self.write("actions-runner/run.sh", run_sh)
-        words = [*self.shell, "-c", START_SCRIPT, "runscaler", str(self.runner_dir)]
+    def start(self, run_sh=None):
+        """The pid of the shell around the runner; None: its run.sh is there already."""
+        if run_sh is not None:
+            self.write("actions-runner/run.sh", run_sh)
+        words = ["bash", "-c", START_SCRIPT, "runscaler", str(self.runner_dir)]
         ended = subprocess.run(
             words,
             input=b"jit\n",
@@ -45,6 +48,16 @@ class Guest:
             check=True,
         )
         return int(ended.stdout.removeprefix(b"started "))
+
+    def terminate(self, pid):
+        """What the script prints."""
+        words = [*self.shell, "-c", TERMINATE_SCRIPT, "runscaler", str(pid)]
+        ended = subprocess.run(words, env=self.env, stdout=subprocess.PIPE, timeout=PATIENCE, check=True)
+        return ended.stdout
+
+    def await_output(self, words):
+        """Of the runner."""
+        wait_until(lambda: words in (self.box / "log").read_text())
 
     def await_runner(self, pid):
         """A process that is waiting already."""
@@ -142,3 +155,31 @@ def test_a_runner_reports_that_github_refuses_its_version(guest):
     guest.printed(guest.await_runner(pid))
 
     assert (guest.home / "said").read_text() == "1\n"
+
+
+def test_sigterm_reaches_a_runner_and_the_shell_around_it_still_tells_its_exit_code(guest):
+    pid = guest.start('trap "exit 9" TERM; echo ready; cat "$HOME/go" & wait $!')
+    guest.await_output("ready")
+
+    assert guest.terminate(pid) == b"9\n"
+    assert not (guest.home / "slept").exists()
+
+
+def test_run_sh_traps_sigterm_and_its_listener_gets_sigint(guest):
+    told = guest.home / "told"
+    guest.runner_dir.mkdir()
+    write_runner(guest.runner_dir, told)
+    (guest.home / "bin" / "sleep").unlink()
+    pid = guest.start()
+    guest.await_output("listening")
+
+    guest.terminate(pid)
+
+    assert told.read_text() == "canceled\n"
+
+
+def test_the_end_of_an_ended_runner_is_not_waited_for(guest):
+    pid = guest.start("exit 0")
+    guest.printed(guest.await_runner(pid))
+
+    assert guest.terminate(pid) in (b"", b"0\n")

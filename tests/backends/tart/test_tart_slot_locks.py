@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.disk import full_disk
-from support.tart import OWNER, order_of
+from support.tart import OWNER, THEIRS, order_of
 
 from runscaler.backends.base import Place
 from runscaler.backends.tart.slot_locks import SlotHolder, SlotLocks
@@ -14,7 +14,6 @@ from runscaler.backends.tart.vm_slots import VmSlots, mac_of
 from runscaler.errors import BackendError, VmLimitReached
 from runscaler.interrupt import Interrupt
 from runscaler.names import OwnerId
-from runscaler.testing.backend_contract import THEIRS
 
 
 def test_concurrent_daemons_never_claim_the_same_slot(rig):

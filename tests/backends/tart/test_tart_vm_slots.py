@@ -4,13 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from support.tart import OWNER, TartRig, order_of, tart_settings, wait_until
+from support.tart import OWNER, THEIRS, TartRig, order_of, tart_settings, wait_until
 
 from runscaler.backends.base import Place, PlacedBackend
 from runscaler.backends.tart.vm_slots import mac_of
 from runscaler.errors import StartFailed, VmLimitReached
 from runscaler.interrupt import Interrupt
-from runscaler.testing.backend_contract import THEIRS
 from runscaler.testing.fake_tart_host import Rule
 
 

@@ -3,12 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.tart import OWNER, order_of, wait_until
+from support.tart import OWNER, THEIRS, order_of, wait_until
 
 from runscaler.backends.base import ResourceState
 from runscaler.errors import Interrupted, StartFailed, VmLimitReached
 from runscaler.interrupt import Interrupt
-from runscaler.testing.backend_contract import THEIRS
 from runscaler.testing.backend_rig import Observed
 from runscaler.testing.fake_tart_host import Rule
 

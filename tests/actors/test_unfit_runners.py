@@ -1,0 +1,66 @@
+"""Runners on which a job would fail, as the backend knows (docs/behaviour.md § 6.5a)."""
+
+from __future__ import annotations
+
+from support.world import World
+
+WHY = "its socket is dead"
+
+
+def replacements(log_lines: list[str]) -> list[str]:
+    return [line for line in log_lines if "replacing idle runners" in line]
+
+
+def spoil_all(world: World) -> set[str]:
+    """Returns their names."""
+    for resource in world.resources():
+        world.backend.engine.spoil(resource.id, WHY)
+    return {resource.runner for resource in world.resources()}
+
+
+def test_idle_ones_are_replaced_before_they_get_a_job_and_that_is_said_once(log_lines) -> None:
+    world = World(max_runners=4, min_runners=2)
+    world.play()
+    unfit = spoil_all(world)
+
+    world.backend.engine.down("away")
+    world.backend.engine.up()
+    world.play()
+    assert world.states() == ["retiring", "retiring"]
+    world.advance(15)
+
+    assert world.states() == ["idle", "idle"]
+    assert {resource.runner for resource in world.resources()}.isdisjoint(unfit)
+    world.advance(60)
+    (said,) = replacements(log_lines)
+    assert f"(2): {WHY}" in said
+    assert world.cut_down == []
+
+
+def test_a_busy_one_goes_on(log_lines) -> None:
+    world = World(max_runners=1)
+    world.queue(1)
+    world.play()
+    spoil_all(world)
+
+    world.advance(60)
+
+    assert world.states() == ["busy"]
+    assert replacements(log_lines) == []
+    world.finish_all()
+    world.advance(15)
+    assert (world.resources(), world.cut_down) == ([], [])
+
+
+def test_one_that_was_taken_over_is_replaced_too() -> None:
+    world = World(max_runners=2, min_runners=1)
+    world.play()
+    world.kill()
+    unfit = spoil_all(world)
+
+    world.start()
+    world.play()
+    world.advance(15)
+
+    assert world.states() == ["idle"]
+    assert {resource.runner for resource in world.resources()}.isdisjoint(unfit)
