@@ -1,4 +1,5 @@
-"""GitHub's own client library checks the simulator; see `main.go`, which prints a line for each check."""
+"""GitHub's own client library checks the simulator, and an older client of GitHub's does, rebuilt after its
+requests; see `main.go`, which prints a line for each check."""
 
 from __future__ import annotations
 
@@ -53,9 +54,9 @@ def program(go: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built
 
 
-@pytest.fixture(params=["assign", "acquire"])
-def simulator(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
-    """The address and the flavour of `runner simulate`, which runs as a process of its own."""
+@pytest.fixture
+def simulator(flavour: str) -> Iterator[str]:
+    """The address of `runner simulate`, which runs as a process of its own."""
     command = [
         sys.executable,
         "-m",
@@ -65,29 +66,40 @@ def simulator(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
         "0",
         "--fast",
         "--flavour",
-        request.param,
+        flavour,
     ]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
             address = urlsplit(process.stdout.readline().split()[-1])
-            yield f"{address.scheme}://{address.netloc}", request.param
+            yield f"{address.scheme}://{address.netloc}"
         finally:
             process.terminate()
     assert process.returncode == 0
 
 
-def test_githubs_own_client_and_listener_find_nothing_wrong(
-    program: Path, simulator: tuple[str, str]
-) -> None:
-    url, flavour = simulator
-    command = [program, "-url", url, "-flavour", flavour, "-jobs", "30"]
-    command += ["-python", sys.executable, "-agent", AGENT]
+def check(program: Path, *options: str) -> None:
+    """Every check of the program must pass."""
+    command = [program, *options, "-python", sys.executable, "-agent", AGENT]
 
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^\d+ passed, 0 failed$", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("flavour", ["assign", "acquire"])
+def test_githubs_own_client_and_listener_find_nothing_wrong(
+    program: Path, simulator: str, flavour: str
+) -> None:
+    check(program, "-url", simulator, "-flavour", flavour, "-jobs", "30")
+
+
+@pytest.mark.parametrize("flavour", ["acquire"])
+def test_an_older_client_and_its_listener_find_nothing_wrong(
+    program: Path, simulator: str, flavour: str
+) -> None:
+    check(program, "-arc", "-url", simulator, "-flavour", flavour, "-jobs", "10", "-runners", "3")
 
 
 def test_the_library_is_exactly_the_version_that_the_protocol_was_read_from() -> None:
