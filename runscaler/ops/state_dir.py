@@ -14,7 +14,7 @@ from runscaler.findings import Finding, Level
 from runscaler.ops.bounded_files import BoundedFiles, newest_first
 from runscaler.ops.lock import StateLock
 from runscaler.ops.owner import load_or_create_owner
-from runscaler.ops.records import Registrations, SavedSessions
+from runscaler.ops.records import CreatedScaleSets, Registrations, SavedSessions
 from runscaler.ops.state_path import candidates
 from runscaler.units import format_bytes
 
@@ -40,6 +40,7 @@ class StateDir:
         self.path = path
         self.owner = owner
         self.sessions = SavedSessions(path / "sessions")
+        self.created = CreatedScaleSets(path / "scale-sets")
         self.registrations = Registrations(path / "registrations")
         self._lock = lock
         self._logs = BoundedFiles(path / LOGS, clock, KEPT_OUTPUTS)

@@ -97,6 +97,7 @@ from runscaler.actors.messages.root import (
     ScaleSetStopped,
     SharedStopped,
     Shutdown,
+    UnconfiguredListed,
 )
 from runscaler.actors.messages.runner import (
     AdoptRunner,
@@ -275,6 +276,7 @@ __all__ = [
     "SweepDue",
     "Swept",
     "TakeTurn",
+    "UnconfiguredListed",
     "VmSlotMessage",
     "VmSlotsFull",
     "WarmBootFailed",

@@ -47,6 +47,17 @@ class SharedStopped:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class UnconfiguredListed:
+    """A keeper, by name, has listed runners of scale sets that have not joined it: the key of each runner.
+
+    Sent after its first list in any case, later only if there are any.
+    """
+
+    keeper: str
+    keys: tuple[ScaleSetKey, ...]
+
+
 RootMessage = (
     ChildCrashed
     | RestartChild
@@ -56,4 +67,5 @@ RootMessage = (
     | SharedStopped
     | HeartbeatDue
     | HeartbeatAnswered
+    | UnconfiguredListed
 )

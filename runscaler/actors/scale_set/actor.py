@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from runscaler.names import SlotNumber
 
 RECONCILE_SECONDS = 30.0
+NOT_CONFIGURED = "not configured any more"
 PUBLISH_SECONDS, PUBLISH_SLOTS = 0.05, 200
 """Snapshots of so many slots are taken at most this often, and of more slots the more seldom: at a
 thousand slots one costs a millisecond."""
@@ -60,6 +61,8 @@ class ScaleSetWiring:
     counters: Counters = field(default_factory=Counters)
     poisonous: frozenset[str] = frozenset()
     """Digests of batches whose handling has crashed this scale set three times."""
+    retired: bool = False
+    """It is not configured any more: it ends once its runners have."""
 
 
 class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
@@ -67,6 +70,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         super().__init__(f"scale-set {settings.name}", wiring.parent, actors.clock)
         self._keeper, self._health = wiring.keeper, wiring.health
         self._poisonous, self._restarts = wiring.poisonous, wiring.restarts
+        self._retired = wiring.retired
         self._last_poll: float | None = None
         self._polled_at: float | None = None
         self._publish_due = self._plan_queued = False
@@ -76,7 +80,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         service = actors.connect(settings, self._hear_trouble)
         has_vm_slots = isinstance(wiring.backend, PlacedBackend)
         book = self._book = SlotBook(settings.max_runners, self.clock, self._set_slot_timer)
-        conditions = self._conditions = Conditions(context)
+        conditions = self._conditions = Conditions(context, service.clock_skew)
         child_actors = self._child_actors = ChildActors(context, self.children, service, wiring.backend)
         claims = self._claims = Claims(context, book, wiring.host, wiring.keeper, has_vm_slots=has_vm_slots)
         ended = self._ended = EndedRunners(context, book, child_actors, conditions)
@@ -89,8 +93,12 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._shutdown = Shutdown(context, book, runners, child_actors, conditions, self._stopped)
 
     def started(self) -> None:
+        if self._retired:
+            created = self._context.actors.state_store.created_scale_set(self._context.key)
+            self._context.scale_set_id = created or self._context.scale_set_id
+            self.send_self(m.StopScaleSet(None, keep=False, reason=NOT_CONFIGURED))
         self._join_keeper()
-        self._child_actors.start_listener(self._takes_jobs)
+        self._child_actors.start_listener(self._takes_jobs, retired=self._retired)
         self.after(RECONCILE_SECONDS, m.Reconcile())
         self._publish_soon()
 
@@ -115,7 +123,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         elif isinstance(message, m.PeerReplaced):
             self._peer_replaced(message)
         elif isinstance(message, m.StopScaleSet):
-            self._conditions.draining()
+            self._conditions.draining(message.reason)
             self._claims.stop_warming(keep=message.keep)
             self._shutdown.begin(message)
         else:
@@ -235,7 +243,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._child_actors.tell_listener(m.FindOffers())
 
     def _takes_jobs(self) -> bool:
-        return not self._shutdown.begun
+        return not self._shutdown.begun and not self._retired
 
     # -- the runner actors' reports ---------------------------------------------------------------------
 
@@ -298,8 +306,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                     self._runners.claim_granted(slot, place)
             case m.Inventory():
                 self._compare(message)
-            case m.BackendDown(reason, fixes):
-                self._conditions.backend_down(reason, fixes)
+            case m.BackendDown():
+                self._conditions.backend_down(message)
             case m.BackendUp():
                 # For this set it is up when its list has come: until then it is not known what runs.
                 self._runners.retry_removals()
@@ -308,8 +316,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._conditions.vm_slots_full(holders)
             case m.ImagePrepared():
                 self._conditions.image_prepared()
-            case m.ImageAbsent(reason, fixes, failed):
-                self._conditions.image_absent(reason, fixes, failed)
+            case m.ImageAbsent():
+                self._conditions.image_absent(message)
             case _:
                 assert_never(message)
 
@@ -322,7 +330,9 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._shutdown.check()
 
     def _join_keeper(self) -> None:
-        join = m.JoinKeeper(self._context.key, self.actor_ref, self._context.settings)
+        context = self._context
+        starts = not self._retired
+        join = m.JoinKeeper(context.key, self.actor_ref, context.settings, starts_runners=starts)
         self.send(self._keeper, join)
         self._ask_for_inventory()
 
