@@ -141,6 +141,24 @@ def test_a_busy_runner_with_a_job_inside_stays_whatever_github_says() -> None:
     assert [one.runner for one in world.resources()] == [runner]
 
 
+def test_no_job_is_left_to_a_busy_runner_that_github_has_forgotten() -> None:
+    world = World(max_runners=2)
+    world.queue(1)
+    world.play()
+    (runner,) = world.working()
+    resource = world.running.pop(runner)
+    world.withheld = (JobCompleted,)
+    world.github.finish_job(resource.runner_id, "succeeded")
+    world.play()
+    world.withheld = ()
+    world.advance(300)
+    world.queue(1)
+    world.advance(30)
+
+    assert len(world.started) == 2
+    assert runner in [one.runner for one in world.resources()]
+
+
 # -- registrations that go by the dozen (F91) -------------------------------------------------------------
 
 

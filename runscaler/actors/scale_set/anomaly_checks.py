@@ -145,6 +145,7 @@ class AnomalyChecks:
             self._absent.pop(slot.number, None)
         elif report.known:
             self._absent.pop(slot.number, None)
+            self._book.note_forgotten(slot, False)
             self._check_connection(slot, report)
         elif (before := self._seen_absent(slot)) is None:
             now = self._context.clock.monotonic()
@@ -161,6 +162,7 @@ class AnomalyChecks:
             self._refresh_counts()
             return
         del self._absent[slot.number]
+        self._book.note_forgotten(slot, True)
         what = "runs, but" if slot.state is SlotState.BUSY else "is idle, but"
         self._context.log_of(slot).warning("{} {} GitHub has forgotten its registration", slot.runner, what)
         self._runners.apply(slot, SlotEvent.RETIRE, "GitHub has forgotten its registration")
