@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from runscaler.names import ScaleSetKey
+
 
 class SetState(StrEnum):
     """The state of a scale set. The `reason` beside it says why it is not `OK`, or what it waits for."""
@@ -133,10 +135,15 @@ class ScaleSetStatus:
     """Time of the last completed poll in wall-clock seconds; None before the first."""
     slots: tuple[SlotStatus, ...] = ()
 
+    @property
+    def key(self) -> ScaleSetKey:
+        return ScaleSetKey.of(self.url, self.runner_group, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The whole process. `scale_sets` are in the order of the configuration.
+    """The whole process. `scale_sets` are in the order of the configuration, followed by those that are not
+    configured any more and still have runners.
 
     `restarts` counts the restarts of each shared actor by name. `given_up` is empty unless a shared actor
     has given up; then it is the reason, and the process is about to end.

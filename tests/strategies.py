@@ -105,7 +105,7 @@ def conditions() -> st.SearchStrategy[Condition]:
         image_failed=st.booleans(),
         listed=st.booleans(),
         failures=failure_records(),
-        draining=st.booleans(),
+        draining=st.just("") | REASONS,
     )
 
 

@@ -30,6 +30,18 @@ class StateStore(Protocol):
 
     def clear_session(self, key: ScaleSetKey) -> None: ...
 
+    def save_created(self, key: ScaleSetKey, scale_set_id: ScaleSetId) -> None:
+        """Note that this daemon created the scale set at GitHub."""
+
+    def created_scale_set(self, key: ScaleSetKey) -> ScaleSetId | None:
+        """Its id, if this daemon created it."""
+
+    def clear_created(self, key: ScaleSetKey) -> None:
+        """It is deleted, or was never ours."""
+
+    def created_scale_sets(self) -> list[ScaleSetKey]:
+        """All that this daemon created and that are not known to be deleted, sorted."""
+
     def note_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
         """Note that the runner is, or is about to be, registered at GitHub. Idempotent."""
 

@@ -20,13 +20,17 @@ def report_crash(
     *,
     name: str,
     scale_set: str,
-    then: str,
+    restart_in: float | None,
     gave_up: bool,
 ) -> str:
     """Log the crash and emit `ActorRestarted` for the child `name`. Returns the reason as one line.
 
-    `then` says what happens next, for the log; `scale_set` is empty for an actor that all scale sets share.
+    `restart_in` is in seconds, None: it stays down. `gave_up`: it crashed too often for a quick restart.
+    `scale_set` is empty for an actor that all scale sets share.
     """
+    then = "giving up" if restart_in is None else f"restarting in {restart_in:g} s"
+    if gave_up and restart_in is not None:
+        then = f"too many crashes: {then}"
     reason = f"{first_line(crash.error)} while handling {crash.handling}"
     log.error("{} crashed: {}; {}", crash.name, reason, then)
     log.debug("{} crashed: {}", crash.name, crash.error)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, assert_never
 
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
+from runscaler.status import SetState
 
 if TYPE_CHECKING:
     from runscaler.actors.context import ActorContext
     from runscaler.backends.base import Stoppable
+    from runscaler.names import ScaleSetKey
+    from runscaler.status import ScaleSetStatus
 
 
 class HealthActor(SupervisedActor[m.HealthMessage]):
@@ -38,16 +41,21 @@ class HealthActor(SupervisedActor[m.HealthMessage]):
         board = self._context.board
         match message:
             case m.SnapshotTaken(key, status):
-                sets = tuple(
-                    status if settings.key == key else old
-                    for settings, old in zip(
-                        self._context.config.scale_sets, board.read().scale_sets, strict=True
-                    )
-                )
-                board.write(replace(board.read(), scale_sets=sets))
+                board.write(replace(board.read(), scale_sets=self._with(key, status)))
             case m.RestartsCounted(shared, given_up):
                 board.write(replace(board.read(), restarts=dict(shared), given_up=given_up))
             case m.StopHealth():
                 self.end(m.SharedStopped(self.name))
             case _:
                 assert_never(message)
+
+    def _with(self, key: ScaleSetKey, status: ScaleSetStatus) -> tuple[ScaleSetStatus, ...]:
+        """The statuses with this one in its place. One of a scale set that is not configured any more comes
+        last, and is left out when that has stopped."""
+        shown = {one.key: one for one in self._context.board.read().scale_sets}
+        configured = key in {one.key for one in self._context.config.scale_sets}
+        if configured or status.state is not SetState.STOPPED:
+            shown[key] = status
+        else:
+            shown.pop(key, None)
+        return tuple(shown.values())

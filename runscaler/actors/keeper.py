@@ -42,6 +42,8 @@ class AttachedSet:
 
     ref: m.Ref
     settings: ScaleSetSettings
+    starts_runners: bool = True
+    """False: the runners that it has may end, and nothing is prepared for others."""
     preparing: bool = False
     ready: bool = False
     failures: int = 0
@@ -60,7 +62,10 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._listing: set[ScaleSetKey] = set()
         """Who gets the result of the listing in progress."""
         self._list_failures = 0
+        self._list_reason: tuple[str, tuple[str, ...]] = "", ()
+        """Why the listing failed first, with possible fixes: what lasts keeps its first words."""
         self._list_turn = 0
+        self._has_listed = False
         self._down: m.BackendUnavailable | None = None
         self._interrupt = Interrupt()
         self._events: Stoppable | None = None
@@ -93,8 +98,8 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 self._backend_down(message)
             case m.BackendAvailable():
                 self._backend_up()
-            case m.JoinKeeper(key, ref, settings):
-                self._attach(key, AttachedSet(ref, settings))
+            case m.JoinKeeper(key, ref, settings, starts_runners):
+                self._attach(key, AttachedSet(ref, settings, starts_runners))
             case m.LeaveKeeper(key, keep):
                 self.scale_set_left(key, keep=keep)
                 self.scale_sets.pop(key, None)
@@ -160,8 +165,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self.scale_set_joined(key)
         if self._down is not None:
             self.send(attached.ref, m.BackendDown(self._down.reason, self._down.fixes))
-        self._prepare(key)
-        self._sweeping.plan([one.settings for one in self.scale_sets.values()])
+        if attached.starts_runners:
+            self._prepare(key)
+        self._sweeping.plan([one.settings for one in self.scale_sets.values() if one.starts_runners])
 
     # -- listing ------------------------------------------------------------------------------------
 
@@ -199,22 +205,33 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         for key in self._listing:
             if attached := self.scale_sets.get(key):
                 self.send(attached.ref, m.Inventory(as_of, tuple(by_key[key])))
+        self._report_unconfigured(resources)
         self._listing = set()
         if self._list_failures:
             self._list_failures = 0
             self.notify(m.BackendUp())  # the failure was told to all, not only to those who asked
         self._list()
 
+    def _report_unconfigured(self, resources: tuple[Resource, ...]) -> None:
+        """Tell of runners whose scale set has not joined; once also that there are none."""
+        keys = tuple(one.key for one in resources if one.key not in self.scale_sets)
+        if keys or not self._has_listed:
+            self._has_listed = True
+            self.report(m.UnconfiguredListed(self.name, keys))
+
     def _listing_failed(self, reason: str, fixes: tuple[str, ...]) -> None:
         """Those who asked get no answer until a later listing succeeds: never an empty inventory."""
         self._to_list |= self._listing
         self._listing = set()
         self._list_failures += 1
-        if self._list_failures == 1 and self._down is None:
+        wait = _BACKOFF.delay(self._list_failures)
+        if self._list_failures == 1:
+            self._list_reason = reason, fixes
             logger.debug("the runners on {} cannot be listed: {}", self.backend.name, reason)
-            self.notify(m.BackendDown(reason, fixes))
+        if self._down is None:
+            self.notify(m.BackendDown(*self._list_reason, self.clock.monotonic() + wait))
         self._list_turn += 1
-        self.after(_BACKOFF.delay(self._list_failures), m.RetryListing(self._list_turn))
+        self.after(wait, m.RetryListing(self._list_turn))
 
     # -- images -------------------------------------------------------------------------------------
 
@@ -233,8 +250,10 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             case m.PrepareFailed(key, reason, fixes):
                 attached.preparing = attached.ready = False
                 attached.failures += 1
-                self.send(attached.ref, m.ImageAbsent(reason, fixes))
-                self._prepare_after(_BACKOFF.delay(attached.failures), key, attached)
+                wait = _BACKOFF.delay(attached.failures)
+                absent = m.ImageAbsent(reason, fixes, retry_at=self.clock.monotonic() + wait)
+                self.send(attached.ref, absent)
+                self._prepare_after(wait, key, attached)
             case m.PrepareProgressed(what=what, percent=percent):
                 share = "" if percent is None else f" ({percent} %)"
                 if not attached.ready and not attached.failures:  # else the last failure stays shown

@@ -70,11 +70,12 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         interrupt: Interrupt,
         capacity: int,
         takes_jobs: bool = True,
+        retired: bool = False,
     ) -> None:
         super().__init__(name, parent, context.clock)
         self._settings, self._service, self._interrupt = settings, service, interrupt
         self._state_store, self._host_name = context.state_store, context.host_name
-        self._capacity, self._takes_jobs = capacity, takes_jobs
+        self._capacity, self._takes_jobs, self._retired = capacity, takes_jobs, retired
         self._registration = Registration(settings, service, interrupt, context.clock)
         self._turn = 0
         """The number of the latest turn that was scheduled; earlier ones are void."""
@@ -117,6 +118,10 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
             case m.LeaveSession():
                 self._interrupt.clear()
                 self._leave_session()
+            case m.EnterSession():
+                self._interrupt.clear()
+                self._takes_jobs = True
+                self._schedule_turn()
             case m.Reconnect():
                 self._interrupt.clear()
                 self._drop_session()
@@ -213,6 +218,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
     def _connect(self) -> Session:
         saved = self._state_store.load_session(self._settings.key)
         scale_set_id = ScaleSetId(self._registration.find(None if saved is None else saved[0]).id)
+        self._record_creation(scale_set_id)
         self.report(m.ScaleSetFound(scale_set_id))
         self._close_saved_session()
         session = self._service.open_session(scale_set_id, self._host_name, self._interrupt)
@@ -221,6 +227,14 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self._registration.apply_settings()
         self._cursor, self._unacknowledged, self._to_acquire = Cursor(), [], ()
         return session
+
+    def _record_creation(self, scale_set_id: ScaleSetId) -> None:
+        """One that this daemon created is deleted when it is not configured any more."""
+        key = self._settings.key
+        if scale_set_id == self._registration.created_id:
+            self._state_store.save_created(key, scale_set_id)
+        elif self._state_store.created_scale_set(key) not in (None, scale_set_id):
+            self._state_store.clear_created(key)  # somebody deleted it, and another one has its name
 
     def _close_saved_session(self) -> None:
         """Close the last session of ours, perhaps of an earlier process.
@@ -381,12 +395,33 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
             self._acknowledge_before_stop(self._session)
         saved = self._state_store.load_session(self._settings.key)
         self._close_saved_session()
-        ours = self._registration.id if self._had_session else None
-        scale_set_id = saved[0] if saved is not None else ours
-        if not delete_scale_set or scale_set_id is None:
+        if not delete_scale_set:
+            return False
+        scale_set_id = saved[0] if saved is not None else self._known_to_be_ours()
+        if scale_set_id is None or (saved is None and self._is_held_by_another(scale_set_id)):
             return False
         self._service.delete_scale_set(scale_set_id, self._interrupt)
+        self._state_store.clear_created(self._settings.key)
         return True
+
+    def _known_to_be_ours(self) -> ScaleSetId | None:
+        """The id of the scale set, if its session was ours; if it is not configured any more, if this daemon
+        created it."""
+        if self._retired:
+            return self._state_store.created_scale_set(self._settings.key)
+        return self._registration.id if self._had_session else None
+
+    def _is_held_by_another(self, scale_set_id: ScaleSetId) -> bool:
+        """Does another listener serve it since our session was closed? Then no session can be opened."""
+        try:
+            session = self._service.open_session(scale_set_id, self._host_name, self._interrupt)
+            self._service.close_session(scale_set_id, session.id, self._interrupt)
+        except ScaleSetGone:
+            return False
+        except SessionConflict as error:
+            self._log.info("the scale set stays, as another listener serves it now: {}", error)
+            return True
+        return False
 
     def _acknowledge_before_stop(self, session: Session) -> None:
         """A batch that cannot be acknowledged comes again in the next session, where it changes nothing."""

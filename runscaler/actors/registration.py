@@ -67,6 +67,11 @@ class Registration:
         """The scale set's id at GitHub; None until it was found."""
         return None if self._known is None else ScaleSetId(self._known.id)
 
+    @property
+    def created_id(self) -> ScaleSetId | None:
+        """The id of the scale set that was created here; None until one was."""
+        return None if self._created is None else ScaleSetId(self._created)
+
     def find(self, saved_id: ScaleSetId | None) -> RunnerScaleSet:
         """Find the scale set, or create it if there is none. `saved_id` is its id from an earlier process.
 

@@ -22,8 +22,9 @@ from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.scale_set import ScaleSetActor, ScaleSetWiring
 from runscaler.actors.tart_slots import TartSlotActor
+from runscaler.actors.unconfigured import UnconfiguredScaleSets
 from runscaler.backends.base import PlacedBackend
-from runscaler.status import SetState
+from runscaler.status import ScaleSetStatus, SetState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Backend
     from runscaler.config.model import ScaleSetSettings
     from runscaler.names import ScaleSetKey
-    from runscaler.status import ScaleSetStatus
 
 FAILED_SET_SECONDS = 60.0
 """How long a scale set that keeps crashing stays down before it gets a new series of restarts."""
@@ -43,6 +43,7 @@ POISON_AFTER = 3
 """Crashes by the same batch after which it is set aside (docs/behaviour.md § 8.4)."""
 ORPHAN_CHECK_SECONDS = 0.1
 """How often a restart checks whether the dead actor's children have ended."""
+_KEEPER = "keeper "
 
 
 class RootActor(SupervisedActor[m.RootMessage]):
@@ -52,6 +53,10 @@ class RootActor(SupervisedActor[m.RootMessage]):
         super().__init__("root", None, context.clock)
         self._context, self._ended = context, ended
         self._backends: dict[str, Backend] = {}
+        self._scale_sets = {one.key: one for one in context.config.scale_sets}
+        """Those configured, then those that are retired because they are not configured any more."""
+        self._unconfigured: UnconfiguredScaleSets
+        self._drained: set[ScaleSetKey] = set()
         self._unanswered: dict[str, float] = {}
         """When each heartbeat that has no answer yet was sent (monotonic), by child."""
         self._hanging: set[str] = set()
@@ -66,6 +71,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self._launch(m.HOST, lambda: self._context.launch(HostActor, self.actor_ref, self._context))
         for settings in self._context.config.scale_sets:
             self._start_keeper(settings)
+        self._unconfigured = UnconfiguredScaleSets(self._context, self._scale_sets.keys(), self._backends)
         for settings in self._context.config.scale_sets:
             self._start_scale_set(settings)
         self._check_heartbeats()
@@ -90,6 +96,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
         match message:
             case m.Ping():
                 return self._all_responsive()
+            case m.SetDrain(keys, drain):
+                return self._set_drain(keys, drain=drain)
             case m.HeartbeatDue():
                 self._check_heartbeats()
             case m.HeartbeatAnswered(name):
@@ -100,8 +108,10 @@ class RootActor(SupervisedActor[m.RootMessage]):
                 self._restart(name, orphans)
             case m.Shutdown():
                 self._shut_down()
+            case m.UnconfiguredListed(keeper, keys):
+                self._retire(keeper, keys)
             case m.ScaleSetStopped(key):
-                self._child_ended(_set_name(key))
+                self._scale_set_ended(key)
             case m.SharedStopped(name):
                 self._child_ended(name)
             case _:
@@ -147,6 +157,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
             restarts=self._count_restart(settings.key, last.restarts),
             poisonous=self._poisonous_batches(_set_name(settings.key)),
             counters=last.counters,
+            drained=settings.key in self._drained,
+            retired=self._is_retired(settings.key),
         )
         return self._context.launch(ScaleSetActor, self._context, settings, wiring)
 
@@ -166,8 +178,30 @@ class RootActor(SupervisedActor[m.RootMessage]):
         return frozenset(digest for (who, digest), n in counted if who == name and n >= POISON_AFTER)
 
     def _last_snapshot(self, key: ScaleSetKey) -> ScaleSetStatus:
-        position = [settings.key for settings in self._context.config.scale_sets].index(key)
-        return self._context.board.read().scale_sets[position]
+        shown = self._context.board.read().scale_sets
+        settings = self._scale_sets[key]
+        blank = ScaleSetStatus(
+            settings.name, settings.url, settings.runner_group, settings.backend, SetState.STARTING
+        )
+        return next((one for one in shown if one.key == key), blank)
+
+    # -- scale sets that are not configured any more (docs/behaviour.md § 6.5) -----------------------
+
+    def _is_retired(self, key: ScaleSetKey) -> bool:
+        return key not in {one.key for one in self._context.config.scale_sets}
+
+    def _retire(self, keeper: str, keys: tuple[ScaleSetKey, ...]) -> None:
+        if self._stopping:
+            return
+        for settings in self._unconfigured.listed(keeper.removeprefix(_KEEPER), keys):
+            self._scale_sets[settings.key] = settings
+            self._start_scale_set(settings)
+
+    def _scale_set_ended(self, key: ScaleSetKey) -> None:
+        self._child_ended(_set_name(key))
+        if self._is_retired(key):
+            self._restarts.pop(key, None)
+            del self._scale_sets[key]
 
     # -- crashes ------------------------------------------------------------------------------------
 
@@ -180,13 +214,14 @@ class RootActor(SupervisedActor[m.RootMessage]):
         if crash.handling.startswith(m.BATCH):
             self._batch_crashes[name, crash.handling.removeprefix(m.BATCH).strip()] += 1
         settings = self._settings_of(name)
+        after_giving_up = None if settings is None else FAILED_SET_SECONDS
         reason = report_crash(
             self._context,
             logger,
             crash,
             name=name,
             scale_set="" if settings is None else settings.name,
-            then="giving up" if delay is None else f"restarting in {delay:g} s",
+            restart_in=after_giving_up if delay is None else delay,
             gave_up=delay is None,
         )
         if not self._is_needed(name):
@@ -225,7 +260,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def _announce_replacement(self, name: str, ref: m.Ref) -> None:
         """Give the ref of a restarted shared actor to the scale sets that had the old one."""
         self._publish_restarts()
-        for settings in self._context.config.scale_sets:
+        for settings in self._scale_sets.values():
             keeper = _keeper_name(self._context.backend_id_of(settings))
             kind = m.KEEPER if name == keeper else name
             if kind in (m.HOST, m.HEALTH, m.KEEPER):
@@ -237,7 +272,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self.send(self.children.ref(m.HEALTH), m.RestartsCounted(counts, given_up))
 
     def _settings_of(self, name: str) -> ScaleSetSettings | None:
-        return next((one for one in self._context.config.scale_sets if _set_name(one.key) == name), None)
+        return next((one for one in self._scale_sets.values() if _set_name(one.key) == name), None)
 
     # -- heartbeats --------------------------------------------------------------------------------------
 
@@ -267,6 +302,17 @@ class RootActor(SupervisedActor[m.RootMessage]):
         late = self.clock.monotonic() - HANGS_SECONDS
         return all(at > late for at in self._unanswered.values())
 
+    # -- draining by hand -------------------------------------------------------------------------------
+
+    def _set_drain(self, keys: tuple[ScaleSetKey, ...], *, drain: bool) -> bool:
+        """Remembered for a scale set that crashes; a new process begins undrained."""
+        if self._stopping:
+            return False
+        self._drained = self._drained | set(keys) if drain else self._drained - set(keys)
+        for key in keys:
+            self.children.tell(_set_name(key), m.DrainScaleSet() if drain else m.ResumeScaleSet())
+        return True
+
     # -- stopping -------------------------------------------------------------------------------------
 
     def _give_up(self, reason: str) -> None:
@@ -281,8 +327,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
             return
         self._stopping = True
         order = m.StopScaleSet(self._context.config.drain_timeout, self._context.config.on_exit == "keep")
-        for settings in self._context.config.scale_sets:
-            name = _set_name(settings.key)
+        for key in self._scale_sets:
+            name = _set_name(key)
             if not self.children.tell(name, order):
                 self.children.forget(name)
         self._continue_stop()
@@ -330,4 +376,4 @@ def _set_name(key: ScaleSetKey) -> str:
 
 
 def _keeper_name(backend_id: str) -> str:
-    return f"keeper {backend_id}"
+    return f"{_KEEPER}{backend_id}"

@@ -182,6 +182,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
                 rate_limited=isinstance(error, RateLimited),
                 image_missing=isinstance(error, ImageMissing),
                 vm_limit_reached=isinstance(error, VmLimitReached),
+                scale_set_gone=isinstance(error, ScaleSetGone),
             )
         )
         if may_be_registered:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NewType, Protocol, Self
 
-from runscaler.errors import RateLimited
+from runscaler.errors import RateLimited, ServerError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,10 +84,13 @@ class Trouble:
 
     @classmethod
     def of(cls, error: GitHubError, retry_at: float) -> Self:
-        """The kind of a reply is its error and status, because request ids and names differ each time. For a
-        rate limit the reason counts, as it says how long the wait is."""
+        """The kind of a reply is its error and status, because request ids and names differ each time; all
+        errors of the server are one kind, as an outage shows several in turn. For a rate limit the reason
+        counts, as it says how long the wait is."""
         limited = isinstance(error, RateLimited)
         kind = f"{type(error).__name__} {error.status}" if error.status and not limited else ""
+        if isinstance(error, ServerError):
+            kind = ServerError.__name__
         return cls(str(error), retry_at, error.fixes, limited, kind)
 
 

@@ -1,7 +1,8 @@
 """Records of what this daemon has open at GitHub, so that the next one can clean up after a crash.
 
-They are message sessions and registered runners (docs/behaviour.md § 5.3, 8.2). Each scale set has its own
-file or directory, so that scale sets never wait for each other. Failures are logged and never raised.
+They are message sessions, registered runners and scale sets (docs/behaviour.md § 5.3, 6.5, 8.2). Each scale
+set has its own file or directory, so that scale sets never wait for each other. Failures are logged and never
+raised.
 """
 
 from __future__ import annotations
@@ -15,12 +16,10 @@ from loguru import logger
 
 from runscaler.files import replace_file
 from runscaler.github.base import ScaleSetId, SessionId
-from runscaler.names import RUNNER_NAME, RunnerName
+from runscaler.names import RUNNER_NAME, RunnerName, ScaleSetKey
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from runscaler.names import ScaleSetKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +70,60 @@ class SavedSessions:
 
     def _path(self, key: ScaleSetKey) -> Path:
         return self._directory / f"{_digest(key)}.json"
+
+
+class CreatedScaleSets:
+    """The scale sets that this daemon created at GitHub. Thread-safe for different scale sets.
+
+    One that is not configured any more is deleted there if it is on record.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def save(self, key: ScaleSetKey, scale_set_id: ScaleSetId) -> None:
+        content = {"url": key.url, "group": key.group, "name": key.name, "scale_set_id": scale_set_id}
+        try:
+            self._directory.mkdir(mode=0o700, exist_ok=True)
+            replace_file(self._path(key), json.dumps(content).encode())
+        except OSError as error:
+            logger.warning("cannot record that {} was created: {}", key, error)
+
+    def load(self, key: ScaleSetKey) -> ScaleSetId | None:
+        """None if there is no record, or an invalid one (logged)."""
+        found = _read_created(self._path(key))
+        return found[1] if found is not None and found[0] == key else None
+
+    def clear(self, key: ScaleSetKey) -> None:
+        try:
+            self._path(key).unlink(missing_ok=True)
+        except OSError as error:
+            logger.warning("cannot delete the record that {} was created: {}", key, error)
+
+    def keys(self) -> list[ScaleSetKey]:
+        """Of all on record, sorted."""
+        try:
+            paths = list(self._directory.glob("*.json"))
+        except OSError as error:
+            logger.warning("cannot read which scale sets were created: {}", error)
+            return []
+        read = [_read_created(path) for path in paths]
+        return sorted(found[0] for found in read if found is not None)
+
+    def _path(self, key: ScaleSetKey) -> Path:
+        return self._directory / f"{_digest(key)}.json"
+
+
+def _read_created(path: Path) -> tuple[ScaleSetKey, ScaleSetId] | None:
+    try:
+        content = json.loads(path.read_bytes())
+        key = ScaleSetKey.of(str(content["url"]), str(content["group"]), str(content["name"]))
+        return key, ScaleSetId(int(content["scale_set_id"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        logger.warning("the record of a created scale set in {} cannot be read: {!r}", path, error)
+        return None
 
 
 class Registrations:

@@ -14,7 +14,7 @@ from runscaler.findings import Finding, Level
 from runscaler.ops.bounded_files import BoundedFiles, newest_first
 from runscaler.ops.lock import StateLock
 from runscaler.ops.owner import load_or_create_owner
-from runscaler.ops.records import Registrations, SavedSessions
+from runscaler.ops.records import CreatedScaleSets, Registrations, SavedSessions
 from runscaler.ops.state_path import candidates
 from runscaler.units import format_bytes
 
@@ -40,6 +40,7 @@ class StateDir:
         self.path = path
         self.owner = owner
         self.sessions = SavedSessions(path / "sessions")
+        self.created = CreatedScaleSets(path / "scale-sets")
         self.registrations = Registrations(path / "registrations")
         self._lock = lock
         self._logs = BoundedFiles(path / LOGS, clock, KEPT_OUTPUTS)
@@ -113,6 +114,12 @@ def kept_output(state_dir: Path, runner: str) -> bytes | None:
         if path.name.endswith(f"-{runner}.log"):
             return path.read_bytes()
     return None
+
+
+def kept_runners(state_dir: Path) -> list[str]:
+    """The runners whose output is kept, newest first. Needs no lock."""
+    names = [path.stem.partition("-")[2] for path in newest_first(state_dir / LOGS)]
+    return [name for name in names if name]
 
 
 def describe_ending(ending: Ending | None) -> str:

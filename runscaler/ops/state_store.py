@@ -24,7 +24,8 @@ class StateStore:
         self._state_dir = state_dir
         self._sessions: dict[ScaleSetKey, SavedSession] = {}
         self._registrations: defaultdict[ScaleSetKey, set[RunnerName]] = defaultdict(set)
-        """Used only without a state directory."""
+        """Used only without a state directory, like `_created`."""
+        self._created: dict[ScaleSetKey, ScaleSetId] = {}
 
     def load_session(self, key: ScaleSetKey) -> tuple[ScaleSetId, SessionId] | None:
         saved = self._sessions.get(key)
@@ -41,6 +42,28 @@ class StateStore:
         self._sessions.pop(key, None)
         if self._state_dir is not None:
             self._state_dir.sessions.clear(key)
+
+    def save_created(self, key: ScaleSetKey, scale_set_id: ScaleSetId) -> None:
+        if self._state_dir is None:
+            self._created[key] = scale_set_id
+        else:
+            self._state_dir.created.save(key, scale_set_id)
+
+    def created_scale_set(self, key: ScaleSetKey) -> ScaleSetId | None:
+        if self._state_dir is None:
+            return self._created.get(key)
+        return self._state_dir.created.load(key)
+
+    def clear_created(self, key: ScaleSetKey) -> None:
+        if self._state_dir is None:
+            self._created.pop(key, None)
+        else:
+            self._state_dir.created.clear(key)
+
+    def created_scale_sets(self) -> list[ScaleSetKey]:
+        if self._state_dir is None:
+            return sorted(self._created)
+        return self._state_dir.created.keys()
 
     def note_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
         if self._state_dir is None:

@@ -98,7 +98,11 @@ class Condition:
     offline: str = ""
     """Runners run that GitHub does not see, in these words."""
     failures: FailureRecord = field(default_factory=FailureRecord)
-    draining: bool = False
+    draining: str = ""
+    """Why it is stopping."""
+    clock: str = ""
+    """How far this host's clock is from GitHub's, if that is far: said beside other trouble, which it may
+    cause (fault F96)."""
 
     @property
     def may_plan(self) -> bool:
@@ -142,16 +146,19 @@ class Condition:
     def state(self) -> tuple[SetState, str]:
         """The state that people see, with its reason."""
         if self.draining:
-            return SetState.DRAINING, "stopping: no new jobs"
+            return SetState.DRAINING, self.draining
         if self.listener_failed:
             return SetState.FAILED, self.listener_failed
         if (worst := self._worst()) is not None:
-            return SetState.DEGRADED, worst.reason
+            return SetState.DEGRADED, self._with_clock(worst.reason)
         if self.standby is not None:
             return SetState.STANDBY, self.standby.reason
         if not self.session or not self.listed:
             return SetState.STARTING, "connecting"
         return SetState.OK, "" if self.image is None else self.image.reason
+
+    def _with_clock(self, reason: str) -> str:
+        return f"{reason} ({self.clock})" if self.clock and self.clock not in reason else reason
 
     def _worst(self) -> Hold | None:
         if self.backend is not None:

@@ -37,6 +37,8 @@ DECOYS: Mapping[str, Mapping[str, str]] = {
     "somebody's container": {},
 }
 """The labels of each decoy, by a description of it."""
+RUNNING = ("running", "paused")
+"""The states of a container whose main process lives."""
 RECONNECT_SECONDS = 0.2
 NANOSECONDS = 1_000_000_000
 EVENT_DELAY = 0.1
@@ -44,7 +46,11 @@ EVENT_DELAY = 0.1
 
 
 class DockerTarget:
-    """Watches by the engine's events; by its list if the engine may be restarted, which ends the events."""
+    """Watches by the engine's events; by its list if the engine may be restarted, which ends the events.
+
+    A container counts while its main process runs: one that has ended, and that the engine would not remove
+    yet, holds no slot (docs/behaviour.md § 6.5a).
+    """
 
     def __init__(self, daemon: Daemon, url: str, image: str, clock: Clock, *, exclusive: bool) -> None:
         """`exclusive`: nobody else uses the engine, and it may be restarted."""
@@ -178,21 +184,24 @@ class DockerTarget:
                 self._stop.wait(pause)
 
     def _sample(self) -> None:
-        self.snapshots.add(frozenset(resource_of(one["Labels"]) for one in self._listed(self._ours)))
+        self.snapshots.add(frozenset(self._running()))
+
+    def _running(self) -> set[Resource]:
+        return {resource_of(one["Labels"]) for one in self._listed(self._ours) if one["State"] in RUNNING}
 
     def _follow(self) -> None:
         """The events overlap the list: those from before it was complete can only repeat what it says."""
         began = self._clock.wall()
-        here = {resource_of(one["Labels"]) for one in self._listed(self._ours)}
+        here = self._running()
         since = self._clock.wall()
-        wanted = query_filters(type=["container"], event=["create", "destroy"], label=[self._ours])
+        wanted = query_filters(type=["container"], event=["start", "die", "destroy"], label=[self._ours])
         stream = BareEngine(self._url, 1).stream(f"/events?since={began:.9f}&filters={wanted}")
         with self._stop.cancelling(stream.shutdown):
             for event in event_lines(stream.stream(1 << 16)):
                 at = event["timeNano"] / NANOSECONDS
                 self._note(here, at - since)
                 resource = resource_of(event["Actor"]["Attributes"])
-                (here.add if event["Action"] == "create" else here.discard)(resource)
+                (here.add if event["Action"] == "start" else here.discard)(resource)
                 since = max(since, at)
         self._note(here, self._clock.wall() - since)
 

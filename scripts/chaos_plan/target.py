@@ -24,7 +24,7 @@ class Target(Protocol):
     """A context: inside it decoys exist and the resources are watched. `runner` is a runner's name."""
 
     snapshots: set[frozenset[Resource]]
-    """Every set of resources that existed at the same time."""
+    """Every set of resources that ran at the same time."""
 
     def __enter__(self) -> Self: ...
     def __exit__(

@@ -193,3 +193,20 @@ def test_a_burst_in_the_counts_is_no_thrashing() -> None:
     assert (len(world.started), len(world.resources())) == (4, 4)
     world.advance(30)
     assert world.resources() == []
+
+
+def test_young_idle_runners_of_a_scale_set_that_somebody_deleted_are_no_failures() -> None:
+    """Fault F98: their registrations went with it."""
+    world = World(max_runners=6, min_runners=6)
+    world.play()
+    world.advance(5)
+    idle = list(world.running)
+    world.github.delete_scale_set("linux")
+    for runner in idle:
+        world.end(runner, 0)
+    world.advance(30)
+
+    status = world.status()
+    assert (status.state, status.counters.runners_failed) == (SetState.OK, 0)
+    assert sorted(world.states()) == ["idle"] * 6
+    assert not set(world.running) & set(idle)

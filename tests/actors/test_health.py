@@ -15,7 +15,6 @@ from runscaler.actors.messages import (
     SnapshotTaken,
     StopHealth,
 )
-from runscaler.names import ScaleSetKey
 from runscaler.status import SetState
 
 
@@ -45,14 +44,17 @@ def test_a_snapshot_replaces_the_last_one_of_its_scale_set() -> None:
     assert solo.board.read().scale_sets == (before[0], taken)
 
 
-def test_a_snapshot_of_an_unknown_scale_set_changes_nothing() -> None:
+def test_a_scale_set_that_is_not_configured_any_more_comes_last_until_it_has_stopped() -> None:
     solo = Solo()
     health = start(solo)
-    before = solo.board.read()
+    before = solo.board.read().scale_sets
+    old = replace(before[0], name="old", state=SetState.DRAINING)
 
-    solo.tell(health, SnapshotTaken(ScaleSetKey.of("x", "y", "z"), before.scale_sets[0]))
+    solo.tell(health, SnapshotTaken(old.key, old))
+    assert solo.board.read().scale_sets == (*before, old)
 
-    assert solo.board.read().scale_sets == before.scale_sets
+    solo.tell(health, SnapshotTaken(old.key, replace(old, state=SetState.STOPPED)))
+    assert solo.board.read().scale_sets == before
 
 
 def test_restarts_and_the_reason_for_giving_up_are_shown() -> None:

@@ -202,13 +202,14 @@ def test_a_failed_listing_is_not_an_empty_inventory_and_is_retried(engine: Engin
         engine.backend.fail_next("inventory", BackendError("the list is broken", fixes=("mend it",)))
     engine.tell(ListResources(engine.key()))
     assert linux.of(Inventory) == []
-    assert linux.of(BackendDown) == [BackendDown("the list is broken", ("mend it",))]
+    now = engine.solo.clock.monotonic()
+    assert linux.of(BackendDown) == [BackendDown("the list is broken", ("mend it",), now + 2)]
 
     engine.solo.advance(2)
     assert linux.of(Inventory) == []
     engine.solo.advance(4)
     assert len(linux.of(Inventory)) == 1
-    assert len(linux.of(BackendDown)) == 1
+    assert [one.retry_at for one in linux.of(BackendDown)] == [now + 2, now + 6]
 
 
 def test_all_scale_sets_are_told_when_listings_succeed_again(engine: Engine) -> None:
@@ -292,11 +293,12 @@ def test_an_image_that_cannot_be_prepared_is_retried_with_growing_delays(engine:
     for _ in range(2):
         engine.backend.fail_next("prepare", ImageMissing("no such image", fixes=("look at runner-image",)))
     linux = engine.join()
-    failed = ImageAbsent("no such image", ("look at runner-image",))
+    now = engine.solo.clock.monotonic()
+    failed = ImageAbsent("no such image", ("look at runner-image",), retry_at=now + 2)
     assert linux.received[-1] == failed
 
     engine.solo.advance(2)
-    assert linux.received[-1] == failed
+    assert linux.received[-1] == replace(failed, retry_at=now + 6)
     engine.solo.advance(3)
     assert ImagePrepared() not in linux.received
     engine.solo.advance(1)

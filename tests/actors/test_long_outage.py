@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.world import World
 
-from runscaler.errors import GitHubError, ServerError, Unreachable
+from runscaler.errors import GitHubError, Refused, ServerError, Unreachable
 from runscaler.github.base import Trouble
 from runscaler.status import SetState
 
@@ -69,9 +69,39 @@ def test_the_same_trouble_keeps_the_words_in_which_it_was_said() -> None:
         world.deliver()
         assert world.status().reason == "503 (request 0)"
 
-    world.github.report("linux", Trouble.of(ServerError("502", status=502), world.clock.monotonic() + 10))
+    world.github.report("linux", Trouble.of(Refused("400", status=400), world.clock.monotonic() + 10))
     world.deliver()
-    assert world.status().reason == "502"
+    assert world.status().reason == "400"
+
+
+def test_an_outage_that_answers_with_several_errors_of_the_server_is_said_once(log_lines) -> None:
+    world = World(max_runners=1)
+    world.play()
+    for status in (503, 502, 500, 504):
+        world.github.fail_next("poll", ServerError(f"GitHub answers {status}", status=status))
+    world.play()
+    world.advance(120)
+
+    assert [line for line in log_lines if "degraded" in line and "GitHub answers" in line] == [
+        line for line in log_lines if "GitHub answers 503" in line
+    ]
+    assert world.status().state is SetState.OK
+
+
+def test_a_wrong_clock_is_said_beside_what_degrades_the_scale_set() -> None:
+    """Fault F96: it may be the cause of anything."""
+    world = World(max_runners=1)
+    world.play()
+    world.github.clock_skew = -900.0
+    world.github.fail_next("poll", ServerError("GitHub answers 503", status=503), times=10_000)
+    world.play()
+    world.advance(5)
+
+    clock = "this host's clock is 15 min behind GitHub's"
+    assert (world.status().state, world.status().reason) == (
+        SetState.DEGRADED,
+        f"GitHub answers 503 ({clock})",
+    )
 
 
 def test_a_call_that_was_given_up_does_not_make_a_listener_well_that_gets_no_answer() -> None:

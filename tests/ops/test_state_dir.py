@@ -226,6 +226,33 @@ def test_an_invalid_session_record_counts_as_none(state, path, warnings, broken)
     assert len(warnings) == 1
 
 
+# created scale sets
+
+
+def test_what_was_created_is_known_to_the_next_daemon(path, clock):
+    with StateDir.open(path, clock) as first:
+        first.created.save(OTHER, ScaleSetId(8))
+        first.created.save(KEY, ScaleSetId(6))
+        first.created.save(KEY, ScaleSetId(7))
+
+    with StateDir.open(path, clock) as second:
+        assert (second.created.load(KEY), second.created.load(OTHER)) == (7, 8)
+        assert second.created.keys() == sorted([KEY, OTHER])
+        second.created.clear(KEY)
+        second.created.clear(KEY)
+        assert (second.created.load(KEY), second.created.keys()) == (None, [OTHER])
+
+
+@pytest.mark.parametrize("broken", ["", "[]", "{}", '{"url": "x"}', "\x00"])
+def test_an_invalid_record_of_a_creation_counts_as_none(state, path, warnings, broken):
+    state.created.save(KEY, ScaleSetId(7))
+    (file,) = (path / "scale-sets").iterdir()
+    file.write_text(broken)
+
+    assert (state.created.load(KEY), state.created.keys()) == (None, [])
+    assert len(warnings) == 2
+
+
 # kept output
 
 

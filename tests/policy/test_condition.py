@@ -203,7 +203,7 @@ SESSIONLESS = replace(WELL, session=False)
             "no space left",
         ),
         (replace(WELL, listener_failed="six crashes"), SetState.FAILED, "six crashes"),
-        (replace(WELL, draining=True), SetState.DRAINING, "stopping: no new jobs"),
+        (replace(WELL, draining="no new jobs"), SetState.DRAINING, "no new jobs"),
     ],
 )
 def test_each_condition_has_its_state_and_reason(condition: Condition, state: SetState, reason: str) -> None:
@@ -212,7 +212,7 @@ def test_each_condition_has_its_state_and_reason(condition: Condition, state: Se
 
 @given(conditions())
 def test_a_draining_set_is_shown_as_draining_whatever_else_is_wrong(condition: Condition) -> None:
-    assert replace(condition, draining=True).state()[0] is SetState.DRAINING
+    assert replace(condition, draining="no new jobs").state()[0] is SetState.DRAINING
 
 
 @given(conditions())
@@ -246,7 +246,7 @@ def test_a_set_that_is_well_plans_and_starts_runners_unless_it_says_what_it_wait
         (replace(WELL, standby=Hold("another listener", NOW + 30)), NOW + 30),
         (replace(WELL, failures=FAILED), FAILED.until),
         (replace(WELL, failures=replace(FAILED, starts=1)), None),
-        (replace(WELL, github=Hold("away", NOW + 8), draining=True), None),
+        (replace(WELL, github=Hold("away", NOW + 8), draining="no new jobs"), None),
         (replace(WELL, github=Hold("away", NOW + 8), listener_failed="gave up"), None),
     ],
 )

@@ -76,6 +76,7 @@ class MemoryStateStore:
     def __init__(self) -> None:
         self.sessions: dict[ScaleSetKey, tuple[ScaleSetId, SessionId]] = {}
         self.registrations: defaultdict[ScaleSetKey, set[RunnerName]] = defaultdict(set)
+        self.created: dict[ScaleSetKey, ScaleSetId] = {}
         self.outputs: dict[str, bytes] = {}
         self.aside: list[str] = []
 
@@ -87,6 +88,18 @@ class MemoryStateStore:
 
     def clear_session(self, key: ScaleSetKey) -> None:
         self.sessions.pop(key, None)
+
+    def save_created(self, key: ScaleSetKey, scale_set_id: ScaleSetId) -> None:
+        self.created[key] = scale_set_id
+
+    def created_scale_set(self, key: ScaleSetKey) -> ScaleSetId | None:
+        return self.created.get(key)
+
+    def clear_created(self, key: ScaleSetKey) -> None:
+        self.created.pop(key, None)
+
+    def created_scale_sets(self) -> list[ScaleSetKey]:
+        return sorted(self.created)
 
     def note_registration(self, key: ScaleSetKey, runner: RunnerName) -> None:
         self.registrations[key].add(runner)

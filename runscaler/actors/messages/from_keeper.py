@@ -22,10 +22,14 @@ class Inventory:
 
 @dataclass(frozen=True, slots=True)
 class BackendDown:
-    """The backend does not answer, or cannot list its resources."""
+    """The backend does not answer, or cannot list its resources.
+
+    `retry_at` is when it is tried again, in monotonic seconds; None: all the time, a few seconds apart.
+    """
 
     reason: str
     fixes: tuple[str, ...] = ()
+    retry_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +44,13 @@ class ImagePrepared:
 
 @dataclass(frozen=True, slots=True)
 class ImageAbsent:
-    """The opposite of `ImagePrepared`: the image is being fetched, or that has `failed` and is retried."""
+    """The opposite of `ImagePrepared`: the image is being fetched, or that has `failed` and is retried, at
+    `retry_at` in monotonic seconds."""
 
     reason: str
     fixes: tuple[str, ...] = ()
     failed: bool = True
+    retry_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class RunnerStartFailed:
     rate_limited: bool = False
     image_missing: bool = False
     vm_limit_reached: bool = False
+    scale_set_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JoinKeeper:
-    """A scale set uses this backend: prepare its image, and tell it what happens."""
+    """A scale set uses this backend: tell it what happens, and unless it starts no runners any more, prepare
+    its image."""
 
     key: ScaleSetKey
     ref: Ref
     settings: ScaleSetSettings
+    starts_runners: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,15 @@ class Shutdown:
 
 
 @dataclass(frozen=True, slots=True)
+class SetDrain:
+    """An ask from outside the actors: drain the scale sets of these keys, or resume them. The answer is True
+    unless a stop has begun."""
+
+    keys: tuple[ScaleSetKey, ...]
+    drain: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ScaleSetStopped:
     """The scale set has ended as ordered."""
 
@@ -47,13 +56,26 @@ class SharedStopped:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class UnconfiguredListed:
+    """A keeper, by name, has listed runners of scale sets that have not joined it: the key of each runner.
+
+    Sent after its first list in any case, later only if there are any.
+    """
+
+    keeper: str
+    keys: tuple[ScaleSetKey, ...]
+
+
 RootMessage = (
     ChildCrashed
     | RestartChild
     | Ping
     | Shutdown
+    | SetDrain
     | ScaleSetStopped
     | SharedStopped
     | HeartbeatDue
     | HeartbeatAnswered
+    | UnconfiguredListed
 )

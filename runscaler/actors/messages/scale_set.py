@@ -24,10 +24,25 @@ class PeerReplaced:
 
 @dataclass(frozen=True, slots=True)
 class StopScaleSet:
-    """End in order. `keep`: leave the runners and the scale set as they are (`on-exit = "keep"`)."""
+    """End in order. `keep`: leave the runners and the scale set as they are (`on-exit = "keep"`).
 
-    drain_timeout: float
+    `drain_timeout` in seconds, None: busy runners are waited for. A second order may shorten that or say
+    `keep`. `reason` is shown.
+    """
+
+    drain_timeout: float | None
     keep: bool
+    reason: str = "no new jobs"
+
+
+@dataclass(frozen=True, slots=True)
+class DrainScaleSet:
+    """Take no new jobs, and let the busy runners finish, until `ResumeScaleSet`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeScaleSet:
+    """Take jobs again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,4 +97,5 @@ OwnDeadline = (
 )  # fmt: skip
 ScaleSetMessage = (
     ListenerReport | RunnerReport | KeeperReport | OwnDeadline | ChildCrashed | PeerReplaced | StopScaleSet
-)
+    | DrainScaleSet | ResumeScaleSet
+)  # fmt: skip

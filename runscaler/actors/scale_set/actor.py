@@ -15,6 +15,7 @@ from runscaler.actors.scale_set.context import ScaleSetContext
 from runscaler.actors.scale_set.ended_runners import EndedRunners
 from runscaler.actors.scale_set.job_tracking import JobTracking
 from runscaler.actors.scale_set.leftovers import Leftovers
+from runscaler.actors.scale_set.manual_drain import ManualDrain
 from runscaler.actors.scale_set.planning import Planning
 from runscaler.actors.scale_set.reconciliation import Reconciliation
 from runscaler.actors.scale_set.runners import Runners
@@ -33,11 +34,12 @@ if TYPE_CHECKING:
     from runscaler.actors.scale_set.child_actors import Child
     from runscaler.backends.base import Backend
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.github.base import Trouble
+    from runscaler.github.base import ScaleSetId, Trouble
     from runscaler.github.messages import JobAvailable, Statistics
     from runscaler.names import SlotNumber
 
 RECONCILE_SECONDS = 30.0
+NOT_CONFIGURED = "not configured any more"
 PUBLISH_SECONDS, PUBLISH_SLOTS = 0.05, 200
 """Snapshots of so many slots are taken at most this often, and of more slots the more seldom: at a
 thousand slots one costs a millisecond."""
@@ -60,6 +62,10 @@ class ScaleSetWiring:
     counters: Counters = field(default_factory=Counters)
     poisonous: frozenset[str] = frozenset()
     """Digests of batches whose handling has crashed this scale set three times."""
+    drained: bool = False
+    """It was drained by hand before it was restarted."""
+    retired: bool = False
+    """It is not configured any more: it ends once its runners have."""
 
 
 class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
@@ -67,6 +73,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         super().__init__(f"scale-set {settings.name}", wiring.parent, actors.clock)
         self._keeper, self._health = wiring.keeper, wiring.health
         self._poisonous, self._restarts = wiring.poisonous, wiring.restarts
+        self._retired, self._begins_drained = wiring.retired, wiring.drained
         self._last_poll: float | None = None
         self._polled_at: float | None = None
         self._publish_due = self._plan_queued = False
@@ -76,7 +83,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         service = actors.connect(settings, self._hear_trouble)
         has_vm_slots = isinstance(wiring.backend, PlacedBackend)
         book = self._book = SlotBook(settings.max_runners, self.clock, self._set_slot_timer)
-        conditions = self._conditions = Conditions(context)
+        conditions = self._conditions = Conditions(context, service.clock_skew)
         child_actors = self._child_actors = ChildActors(context, self.children, service, wiring.backend)
         claims = self._claims = Claims(context, book, wiring.host, wiring.keeper, has_vm_slots=has_vm_slots)
         ended = self._ended = EndedRunners(context, book, child_actors, conditions)
@@ -87,10 +94,17 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._job_tracking = JobTracking(context, book, runners, ended, conditions, checks)
         self._reconciliation = Reconciliation(context, book, runners, child_actors, claims, leftovers)
         self._shutdown = Shutdown(context, book, runners, child_actors, conditions, self._stopped)
+        self._drain = ManualDrain(runners, child_actors, claims, conditions)
 
     def started(self) -> None:
+        if self._retired:
+            created = self._context.actors.state_store.created_scale_set(self._context.key)
+            self._context.scale_set_id = created or self._context.scale_set_id
+            self.send_self(m.StopScaleSet(None, keep=False, reason=NOT_CONFIGURED))
+        if self._begins_drained:
+            self._drain.begin()
         self._join_keeper()
-        self._child_actors.start_listener(self._takes_jobs)
+        self._child_actors.start_listener(self._takes_jobs, retired=self._retired)
         self.after(RECONCILE_SECONDS, m.Reconcile())
         self._publish_soon()
 
@@ -114,8 +128,10 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._child_crashed(self._child_actors.crashed(message))
         elif isinstance(message, m.PeerReplaced):
             self._peer_replaced(message)
+        elif isinstance(message, m.DrainScaleSet | m.ResumeScaleSet):
+            self._drain_or_resume(message)
         elif isinstance(message, m.StopScaleSet):
-            self._conditions.draining()
+            self._conditions.draining(message.reason)
             self._claims.stop_warming(keep=message.keep)
             self._shutdown.begin(message)
         else:
@@ -131,10 +147,20 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._planning.due = True
         self._publish_soon()
 
+    def _drain_or_resume(self, order: m.DrainScaleSet | m.ResumeScaleSet) -> None:
+        if self._shutdown.begun:
+            return
+        if isinstance(order, m.DrainScaleSet):
+            self._drain.begin()
+        else:
+            self._drain.end()
+            self._polled()
+        self._changed()
+
     # -- planning ---------------------------------------------------------------------------------------
 
     def _make_plan(self) -> None:
-        self._planning.make(stopping=self._shutdown.begun)
+        self._planning.make(stopping=self._shutdown.begun, draining=self._drain.active)
         if self._shutdown.begun:
             self._shutdown.check()
 
@@ -152,7 +178,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def _hear_listener(self, message: m.ListenerReport) -> None:
         match message:
             case m.ScaleSetFound(scale_set_id):
-                self._context.scale_set_id = scale_set_id
+                self._found(scale_set_id)
             case m.SessionOpened():
                 self._session_opened(message)
             case m.BatchReceived():
@@ -178,8 +204,13 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case _:
                 assert_never(message)
 
+    def _found(self, scale_set_id: ScaleSetId) -> None:
+        if self._context.scale_set_id not in (0, scale_set_id):
+            self._conditions.scale_set_replaced()
+        self._context.scale_set_id = scale_set_id
+
     def _session_opened(self, opened: m.SessionOpened) -> None:
-        self._context.scale_set_id = opened.scale_set_id
+        self._found(opened.scale_set_id)
         self._polled()
         self._count(opened.statistics)
         self._planning.forget_offers()
@@ -230,7 +261,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._child_actors.tell_listener(m.FindOffers())
 
     def _takes_jobs(self) -> bool:
-        return not self._shutdown.begun
+        return not (self._shutdown.begun or self._retired or self._drain.active)
 
     # -- the runner actors' reports ---------------------------------------------------------------------
 
@@ -293,8 +324,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                     self._runners.claim_granted(slot, place)
             case m.Inventory():
                 self._compare(message)
-            case m.BackendDown(reason, fixes):
-                self._conditions.backend_down(reason, fixes)
+            case m.BackendDown():
+                self._conditions.backend_down(message)
             case m.BackendUp():
                 # For this set it is up when its list has come: until then it is not known what runs.
                 self._runners.retry_removals()
@@ -303,8 +334,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._conditions.vm_slots_full(holders)
             case m.ImagePrepared():
                 self._conditions.image_prepared()
-            case m.ImageAbsent(reason, fixes, failed):
-                self._conditions.image_absent(reason, fixes, failed)
+            case m.ImageAbsent():
+                self._conditions.image_absent(message)
             case _:
                 assert_never(message)
 
@@ -317,7 +348,9 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._shutdown.check()
 
     def _join_keeper(self) -> None:
-        join = m.JoinKeeper(self._context.key, self.actor_ref, self._context.settings)
+        context = self._context
+        starts = not self._retired
+        join = m.JoinKeeper(context.key, self.actor_ref, context.settings, starts_runners=starts)
         self.send(self._keeper, join)
         self._ask_for_inventory()
 
@@ -369,7 +402,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         """Every 30 s: the backend's list, and a look for anomalies."""
         self._ask_for_inventory()
         self.after(RECONCILE_SECONDS, m.Reconcile())
-        serving = self._conditions.condition.is_serving and not self._shutdown.begun
+        serving = self._conditions.condition.is_serving and self._takes_jobs()
         if serving and self._checks.look(self._polled_at):
             self._polled_at = self.clock.monotonic()
 

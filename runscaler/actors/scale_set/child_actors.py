@@ -46,7 +46,7 @@ class ChildActors:
 
     # -- the listener ---------------------------------------------------------------------------------
 
-    def start_listener(self, takes_jobs: Callable[[], bool]) -> None:
+    def start_listener(self, takes_jobs: Callable[[], bool], *, retired: bool) -> None:
         """`takes_jobs` is asked whenever one is made, also after a crash: does it open a session?"""
         interrupt = Interrupt()
 
@@ -61,6 +61,7 @@ class ChildActors:
                 interrupt,
                 self._context.settings.max_runners,
                 takes_jobs(),
+                retired,
             )
 
         self._report(self._children.start(LISTENER, make, interrupt))
@@ -145,7 +146,7 @@ class ChildActors:
             crash,
             name=crash.name,
             scale_set=self._context.settings.name,
-            then=f"given up for {delay:g} s" if gave_up else f"back in {delay:g} s",
+            restart_in=delay,
             gave_up=gave_up,
         )
         if gave_up:

@@ -10,22 +10,27 @@ from typing import TYPE_CHECKING
 
 from runscaler import events
 from runscaler.findings import with_fixes
+from runscaler.github.clock_skew import clock_words
 from runscaler.policy.condition import Condition, FailureRecord, Hold
 from runscaler.status import SetState, state_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from runscaler.actors.messages import BackendDown, ImageAbsent
     from runscaler.actors.scale_set.context import ScaleSetContext
     from runscaler.github.base import Trouble
 
 
 class Conditions:
     """`condition` is the current one. `vm_holders` says who holds the host's VM slots while this scale set
-    waits for one, else None."""
+    waits for one, else None.
 
-    def __init__(self, context: ScaleSetContext) -> None:
-        self._context = context
+    `clock_skew` tells how many seconds this host's clock is ahead of GitHub's; it does not block.
+    """
+
+    def __init__(self, context: ScaleSetContext, clock_skew: Callable[[], float]) -> None:
+        self._context, self._clock_skew = context, clock_skew
         self.condition = Condition(max_runners=context.settings.max_runners)
         self.vm_holders: str | None = None
         self._announced = _announcement(self.condition)
@@ -100,15 +105,16 @@ class Conditions:
         if not self.condition.listed or self.condition.backend is not None:
             self._set(replace(self.condition, listed=True, backend=None))
 
-    def backend_down(self, reason: str, fixes: Sequence[str]) -> None:
-        self._set(replace(self.condition, backend=Hold(with_fixes(reason, fixes))))
+    def backend_down(self, down: BackendDown) -> None:
+        backend = Hold(with_fixes(down.reason, down.fixes), down.retry_at)
+        self._set(replace(self.condition, backend=backend))
 
     def image_prepared(self) -> None:
         self._set(replace(self.condition, image=None, image_failed=False))
 
-    def image_absent(self, reason: str, fixes: Sequence[str], failed: bool) -> None:
-        image = Hold(with_fixes(reason, fixes))
-        self._set(replace(self.condition, image=image, image_failed=failed))
+    def image_absent(self, absent: ImageAbsent) -> None:
+        image = Hold(with_fixes(absent.reason, absent.fixes), absent.retry_at)
+        self._set(replace(self.condition, image=image, image_failed=absent.failed))
 
     def vm_slots_full(self, holders: str | None) -> None:
         """The host runs as many VMs as it may; None: no VM slot is waited for."""
@@ -127,6 +133,16 @@ class Conditions:
             wait = max(0.0, record.until - now)
             self._context.log.log(level, "{}; next try in {:.0f} s", why, wait)
         self._set_failures(record)
+
+    def scale_set_gone(self, ordered_at: float, reason: str) -> None:
+        """A start found out that the scale set is gone, before the listener did. Starts wait for that one to
+        create it again, and no runner has failed."""
+        now, jitter = self._context.clock.monotonic(), self._context.clock.jitter(1.0)
+        self._set_failures(self.condition.failures.start_failed(ordered_at, now, jitter, reason))
+
+    def scale_set_replaced(self) -> None:
+        """It was created again: what failed in a row belonged to the one that is gone."""
+        self._set_failures(FailureRecord())
 
     def ended_early(self, ordered_at: float, reason: str) -> None:
         """A runner ended without a job."""
@@ -165,11 +181,12 @@ class Conditions:
 
     # -- the state ----------------------------------------------------------------------------------
 
-    def draining(self) -> None:
-        self._set(replace(self.condition, draining=True))
+    def draining(self, reason: str) -> None:
+        self._set(replace(self.condition, draining=reason))
 
     def _set(self, condition: Condition) -> None:
-        self.condition = condition
+        clock = clock_words(self._clock_skew())
+        self.condition = condition = replace(condition, clock=clock)
         if (announcement := _announcement(condition)) != self._announced:
             self._announced = announcement
             self._announce(*condition.state())
@@ -177,7 +194,7 @@ class Conditions:
 
     def _announce(self, state: SetState, reason: str) -> None:
         bad = state in (SetState.DEGRADED, SetState.FAILED)
-        then = self._next_try() if bad else ""
+        then = self._next_try() if state is SetState.DEGRADED else ""
         level, text = "WARNING" if bad else "INFO", state_in_words(state, reason)
         self._context.log.log(level, "scale set is {}{}", text, then)
         self._context.actors.emit(
@@ -193,14 +210,14 @@ class Conditions:
         """When what is in the way is tried again, as the end of a line."""
         at, now = self.condition.retry_at, self._context.clock.monotonic()
         if at is None or at <= now:
-            return "; trying again by itself"
+            return "; trying again every few seconds"
         return f"; next try in {max(1.0, at - now):.0f} s"
 
 
 def _announcement(condition: Condition) -> tuple[SetState, str]:
     """What is announced when it changes. Runners that fail, and those that cannot be removed, log their own
     reasons, each with another name and number; that they degrade the scale set is announced once."""
-    state, reason = condition.state()
+    state, reason = replace(condition, clock="").state()
     if reason == condition.failures.reason:
         return state, ""
     return state, "leftovers" if condition.leftovers and reason == condition.leftovers_words() else reason

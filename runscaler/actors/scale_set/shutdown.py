@@ -70,6 +70,7 @@ class Shutdown:
 
     def begin(self, order: StopScaleSet) -> None:
         if self.begun:
+            self._shorten(order)
             return
         self.begun, self.phase, self.keep = True, Phase.DRAIN, order.keep
         self._child_actors.interrupt_listener(LeaveSession())
@@ -86,15 +87,31 @@ class Shutdown:
             self._drain(order.drain_timeout)
         self.check()
 
-    def _drain(self, drain_timeout: float) -> None:
+    def _shorten(self, order: StopScaleSet) -> None:
+        """The program stops while busy runners are waited for without an end."""
+        if self.phase is not Phase.DRAIN:
+            return
+        if order.keep:
+            self.keep = True
+            self._context.after(FORCE_SECONDS, ShutdownStepTimedOut(Phase.DRAIN.name))
+        else:
+            self._limit_drain(order.drain_timeout)
+        self.check()
+
+    def _drain(self, drain_timeout: float | None) -> None:
         for slot in self._book.in_state(SlotState.IDLE, SlotState.ADOPTED):
             self._runners.apply(slot, SlotEvent.RETIRE, "the daemon stops")
         for slot in self._book.in_state(SlotState.RETIRING, SlotState.FINISHING):
             if slot.deadline_event is SlotEvent.GRACE_OVER and slot.deadline is not None:
                 self._runners.apply(slot, SlotEvent.GRACE_OVER)
-        counts = self._book.counts()
-        if counts.busy:
-            self._context.log.info("waiting up to {:g} s for {} busy runners", drain_timeout, counts.busy)
+        self._limit_drain(drain_timeout)
+
+    def _limit_drain(self, drain_timeout: float | None) -> None:
+        if drain_timeout is None:
+            return
+        if busy := self._book.counts().busy:
+            runners = "the busy runner" if busy == 1 else f"{busy} busy runners"
+            self._context.log.info("waiting up to {:g} s for {}", drain_timeout, runners)
         self._context.after(drain_timeout, DrainTimedOut())
 
     def drain_timed_out(self) -> None:
