@@ -118,6 +118,10 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
             case m.LeaveSession():
                 self._interrupt.clear()
                 self._leave_session()
+            case m.EnterSession():
+                self._interrupt.clear()
+                self._takes_jobs = True
+                self._schedule_turn()
             case m.Reconnect():
                 self._interrupt.clear()
                 self._drop_session()

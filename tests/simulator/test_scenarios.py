@@ -47,6 +47,11 @@ REQUIRED = {
     "assigned-but-ignored",
     "capacity-trap",
     "token-expiry-storm",
+    "silent-minutes",
+    "lost-completions",
+    "never-online",
+    "mass-deregistration",
+    "undeletable",
 }
 COLUMNS = 80
 MADE_UP = Scenario(
