@@ -129,6 +129,19 @@ def test_a_busy_runner_whose_completion_was_lost_and_whose_process_lingers_is_re
     assert len(world.started) == 4
 
 
+def test_a_busy_runner_is_removed_though_no_message_ever_brings_other_counts() -> None:
+    world = World(max_runners=2)
+    jobs = world.queue(2)
+    world.play()
+    for job in jobs:
+        job.lingers = True
+    for runner in world.working():
+        world.finish(runner, ends=False)
+    world.advance(180)
+
+    assert (world.states(), world.resources()) == ([], [])
+
+
 def test_a_busy_runner_with_a_job_inside_stays_whatever_github_says() -> None:
     world = World(max_runners=1)
     world.queue(1)
