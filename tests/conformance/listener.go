@@ -42,7 +42,7 @@ func (s *scaler) listen(ctx context.Context) (err error) {
 		return err
 	}
 	config := listener.Config{ScaleSetID: s.scaleSet.ID, MaxRunners: s.suite.runners}
-	ears, err := listener.New(session, config, listener.WithMetricsRecorder(s))
+	ears, err := newListener(session, config, s)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 // Conformance checks our simulator of GitHub with GitHub's own client library: every call of the client, then
 // the library's listener from start to end, with our agent as the runner. Instead, -arc checks it with calls as
 // an older client made them, which must acquire its jobs. The simulator must be newly started, with fast timers.
+// With -modfile=older.mod -tags older, go build takes the first version of the library.
 package main
 
 import (

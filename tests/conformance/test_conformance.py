@@ -1,5 +1,5 @@
-"""GitHub's own client library checks the simulator, and an older client of GitHub's does, rebuilt after its
-requests; see `main.go`, which prints a line for each check."""
+"""GitHub's own client library checks the simulator, in its latest and its first version; so do calls as an
+older client of GitHub's made them. See `main.go`, which prints a line for each check."""
 
 from __future__ import annotations
 
@@ -43,15 +43,20 @@ def go() -> str:
     return found
 
 
-@pytest.fixture(scope="module")
-def program(go: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    built = tmp_path_factory.mktemp("conformance") / "conformance"
+def build(go: str, folder: Path, *options: str) -> Path:
+    """Build the program and return its path."""
+    built = folder / "conformance"
     environment = {**os.environ, "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local"}
     done = subprocess.run(
-        [go, "build", "-o", built, "."], cwd=HERE, env=environment, capture_output=True, text=True
+        [go, "build", *options, "-o", built, "."], cwd=HERE, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return built
+
+
+@pytest.fixture(scope="module")
+def program(go: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(go, tmp_path_factory.mktemp("conformance"))
 
 
 @pytest.fixture
@@ -102,5 +107,16 @@ def test_an_older_client_and_its_listener_find_nothing_wrong(
     check(program, "-arc", "-url", simulator, "-flavour", flavour, "-jobs", "10", "-runners", "3")
 
 
+@pytest.mark.parametrize("flavour", ["assign"])
+def test_the_first_version_of_githubs_library_finds_nothing_wrong(
+    go: str, tmp_path: Path, simulator: str, flavour: str
+) -> None:
+    """It knows no offers, so that GitHub must assign the jobs itself."""
+    older = build(go, tmp_path, "-modfile=older.mod", "-tags", "older")
+
+    check(older, "-url", simulator, "-flavour", flavour, "-jobs", "10", "-runners", "3")
+
+
 def test_the_library_is_exactly_the_version_that_the_protocol_was_read_from() -> None:
     assert "github.com/actions/scaleset v0.4.0\n" in (HERE / "go.mod").read_text()
+    assert "github.com/actions/scaleset v0.1.0\n" in (HERE / "older.mod").read_text()
