@@ -31,7 +31,8 @@ _EITHER = st.booleans()
 def counts(draw: st.DrawFn) -> Counts:
     """Often with few slots held, so that there is room to grow."""
     some = st.integers(0, draw(st.sampled_from([0, 1, 2, 5])))
-    return Counts(**{state: draw(some) for state in map(str, SlotState) if state != SlotState.EMPTY})
+    made = Counts(**{state: draw(some) for state in map(str, SlotState) if state != SlotState.EMPTY})
+    return replace(made, forgotten=draw(st.integers(0, made.busy)))
 
 
 @st.composite

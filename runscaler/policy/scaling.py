@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Slots by state. `counted` are those that count towards the target, `held` all but empty ones."""
+    """Slots by state. `counted` are those that count towards the target, `held` all but empty ones.
+
+    `forgotten` are those of the busy ones whose registration is gone: none of GitHub's jobs is theirs.
+    """
 
     waiting: int = 0
     starting: int = 0
@@ -30,14 +33,16 @@ class Counts:
     adopted: int = 0
     finishing: int = 0
     removing: int = 0
+    forgotten: int = 0
 
     @property
     def counted(self) -> int:
-        return self.waiting + self.starting + self.idle + self.busy + self.retiring + self.adopted
+        serving = self.busy - self.forgotten
+        return self.waiting + self.starting + self.idle + serving + self.retiring + self.adopted
 
     @property
     def held(self) -> int:
-        return self.counted + self.finishing + self.removing
+        return self.counted + self.forgotten + self.finishing + self.removing
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +118,8 @@ class View:
     @property
     def wanted(self) -> int:
         """What there would be without a maximum."""
-        return self.min_runners + self.demand.jobs(self.counts.busy + self.counts.adopted)
+        serving = self.counts.busy - self.counts.forgotten
+        return self.min_runners + self.demand.jobs(serving + self.counts.adopted)
 
     @property
     def surplus(self) -> int:

@@ -269,3 +269,17 @@ def test_offers_beyond_free_capacity_are_acquired_when_there_is_some() -> None:
     planning.acquire(3, ())
     planning.count(Statistics(available=1))
     assert planning.acquire(3, ()) == ()
+
+
+@pytest.mark.parametrize(("assigned", "asked"), [(1, True), (2, False)])
+def test_offers_that_are_counted_and_not_known_are_asked_for_where_there_is_room(
+    assigned: int, asked: bool
+) -> None:
+    """Fault F89."""
+    world = World(max_runners=2)
+    world.play()
+    world.github.believe("linux", Statistics(available=1, assigned=assigned))
+    world.github.say("linux", JobCompleted("j"))
+    world.advance(60)
+
+    assert (world.github.calls["acquirable_jobs"] > 0) is asked

@@ -129,6 +129,19 @@ def test_a_busy_runner_whose_completion_was_lost_and_whose_process_lingers_is_re
     assert len(world.started) == 4
 
 
+def test_a_busy_runner_is_removed_though_no_message_ever_brings_other_counts() -> None:
+    world = World(max_runners=2)
+    jobs = world.queue(2)
+    world.play()
+    for job in jobs:
+        job.lingers = True
+    for runner in world.working():
+        world.finish(runner, ends=False)
+    world.advance(180)
+
+    assert (world.states(), world.resources()) == ([], [])
+
+
 def test_a_busy_runner_with_a_job_inside_stays_whatever_github_says() -> None:
     world = World(max_runners=1)
     world.queue(1)
@@ -139,6 +152,24 @@ def test_a_busy_runner_with_a_job_inside_stays_whatever_github_says() -> None:
     world.advance(600)
     assert world.cut_down == []
     assert [one.runner for one in world.resources()] == [runner]
+
+
+def test_no_job_is_left_to_a_busy_runner_that_github_has_forgotten() -> None:
+    world = World(max_runners=2)
+    world.queue(1)
+    world.play()
+    (runner,) = world.working()
+    resource = world.running.pop(runner)
+    world.withheld = (JobCompleted,)
+    world.github.finish_job(resource.runner_id, "succeeded")
+    world.play()
+    world.withheld = ()
+    world.advance(300)
+    world.queue(1)
+    world.advance(30)
+
+    assert len(world.started) == 2
+    assert runner in [one.runner for one in world.resources()]
 
 
 # -- registrations that go by the dozen (F91) -------------------------------------------------------------

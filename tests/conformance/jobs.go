@@ -81,11 +81,11 @@ func checkOffer(ctx context.Context, s *suite, messages *queue) {
 			return err
 		}
 		id := messages.available[0].RunnerRequestID
-		acquired, err := messages.session.AcquireJobs(ctx, []int64{id})
+		acquired, err := acquire(ctx, messages.session, id)
 		if err != nil {
 			return err
 		}
-		again, err := messages.session.AcquireJobs(ctx, []int64{id})
+		again, err := acquire(ctx, messages.session, id)
 		if err != nil {
 			return err
 		}

@@ -12,7 +12,7 @@ type queue struct {
 	session   *scaleset.MessageSessionClient
 	capacity  int
 	last      int
-	available []*scaleset.JobAvailable
+	available []offer
 	assigned  []*scaleset.JobAssigned
 	started   []*scaleset.JobStarted
 	completed []*scaleset.JobCompleted
@@ -42,7 +42,7 @@ func (q *queue) until(ctx context.Context, enough func() bool) error {
 
 func (q *queue) take(message *scaleset.RunnerScaleSetMessage) {
 	q.last = message.MessageID
-	q.available = append(q.available, message.JobAvailableMessages...)
+	q.available = append(q.available, offersIn(message)...)
 	q.assigned = append(q.assigned, message.JobAssignedMessages...)
 	q.started = append(q.started, message.JobStartedMessages...)
 	q.completed = append(q.completed, message.JobCompletedMessages...)
@@ -56,7 +56,7 @@ func (q *queue) untilAssigned(ctx context.Context, count int) error {
 	acquired := 0
 	return q.until(ctx, func() bool {
 		for ; acquired < len(q.available); acquired++ {
-			if _, err := q.session.AcquireJobs(ctx, []int64{q.available[acquired].RunnerRequestID}); err != nil {
+			if _, err := acquire(ctx, q.session, q.available[acquired].RunnerRequestID); err != nil {
 				panic(err)
 			}
 		}

@@ -65,8 +65,11 @@ func checkTokenRenewal(ctx context.Context, s *suite, session *scaleset.MessageS
 		_, err := session.GetMessage(ctx, 0, 0)
 		return err
 	}))
+	if !acquires {
+		return
+	}
 	s.check("a queue token that ends is renewed by acquiring", renewed(func() error {
-		acquired, err := session.AcquireJobs(ctx, []int64{424242})
+		acquired, err := acquire(ctx, session, 424242)
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ const organisation = "my-org"
 type options struct {
 	url     string
 	flavour string
+	arc     bool
 	python  string
 	agent   string
 	jobs    int
@@ -80,14 +81,18 @@ func (s *suite) summary() int {
 }
 
 // client makes a client for a path below the simulator: an organisation, a repository or an enterprise.
-// Each has a token of its own, because repeated logins with one token would violate a rule (docs/protocol.md § 9.2).
 func (s *suite) client(path string, options ...scaleset.HTTPOption) (*scaleset.Client, error) {
-	s.clients++
 	return scaleset.NewClientWithPersonalAccessToken(scaleset.NewClientWithPersonalAccessTokenConfig{
 		GitHubConfigURL:     s.url + "/" + path,
-		PersonalAccessToken: fmt.Sprintf("ghp_conformance%d", s.clients),
+		PersonalAccessToken: s.freshToken(),
 		SystemInfo:          system,
 	}, options...)
+}
+
+// freshToken returns a token that no client has: repeated logins with one would violate a rule (docs/protocol.md § 9.2).
+func (s *suite) freshToken() string {
+	s.clients++
+	return fmt.Sprintf("ghp_conformance%d", s.clients)
 }
 
 // system is what the client sends in its User-Agent.

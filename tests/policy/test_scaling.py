@@ -60,8 +60,14 @@ def test_a_slot_counts_towards_the_target_as_the_lifecycle_says_and_is_held_in_a
 
 
 @given(counts())
-def test_only_finishing_and_removing_slots_are_held_without_counting(held: Counts) -> None:
-    assert held.held - held.counted == held.finishing + held.removing
+def test_only_finishing_removing_and_forgotten_slots_are_held_without_counting(held: Counts) -> None:
+    assert held.held - held.counted == held.finishing + held.removing + held.forgotten
+
+
+def test_a_busy_runner_that_github_has_forgotten_is_given_no_job_and_holds_its_slot() -> None:
+    two_jobs = quiet(max_runners=2, assigned=2, counts=Counts(busy=1, forgotten=1))
+
+    assert (plan(two_jobs).target, plan(two_jobs).start) == (2, 1)
 
 
 # -- demand ---------------------------------------------------------------------------------------
@@ -167,7 +173,7 @@ def test_everything_missing_is_started_or_has_its_reason(view: View) -> None:
 
 @given(views(SERVING))
 def test_all_that_is_missing_starts_at_once_where_nothing_is_in_the_way(view: View) -> None:
-    held = replace(view.counts, finishing=0, removing=0)
+    held = replace(view.counts, finishing=0, removing=0, forgotten=0)
     free = replace(view, gates=(), blocked=0, counts=held)
 
     assert plan(free).start == max(0, free.target - held.counted)

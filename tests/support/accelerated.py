@@ -57,9 +57,9 @@ class AcceleratedInbox(Inbox):
         super().__init__(clock)
         self._accelerated = clock
 
-    def _wait(self) -> float | None:
-        wait = super()._wait()
-        return None if wait is None else self._accelerated.real(wait)
+    def _seconds_left(self) -> float | None:
+        left = super()._seconds_left()
+        return None if left is None else self._accelerated.real(left)
 
 
 class AcceleratedAutoscaler(Autoscaler):

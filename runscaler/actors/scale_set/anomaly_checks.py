@@ -70,6 +70,8 @@ class AnomalyChecks:
         self._all_online_at = float("-inf")
         """When they last showed all our runners connected."""
         self._refreshed_at = float("-inf")
+        self._second_opinion = False
+        """A refresh was asked for because a batch contradicts itself (fault F66)."""
 
     # -- messages and their statistics --------------------------------------------------------------
 
@@ -99,11 +101,16 @@ class AnomalyChecks:
         newly_assigned = sum(isinstance(one, JobAssigned) for one in events)
         if statistics and contradicts(statistics.assigned, statistics.running, newly_assigned):
             self._context.log.warning("GitHub assigned jobs and counts none: asking again")
+            self._second_opinion = True
             self._child_actors.tell_listener(RefreshStatistics())
 
     def statistics_refreshed(self, statistics: Statistics | None) -> None:
-        """The larger of the two counts holds until the next batch."""
-        if statistics is not None and statistics.assigned > self._planning.statistics.assigned:
+        """Of two opinions the larger count holds until the next batch. Counts that are refreshed because they
+        are old take their place: no batch may ever come that says that a job is over (fault F88)."""
+        is_second_opinion, self._second_opinion = self._second_opinion, False
+        if statistics is None:
+            return
+        if not is_second_opinion or statistics.assigned > self._planning.statistics.assigned:
             self._planning.count(statistics)
 
     # -- rounds -------------------------------------------------------------------------------------
@@ -145,6 +152,7 @@ class AnomalyChecks:
             self._absent.pop(slot.number, None)
         elif report.known:
             self._absent.pop(slot.number, None)
+            self._book.note_forgotten(slot, False)
             self._check_connection(slot, report)
         elif (before := self._seen_absent(slot)) is None:
             now = self._context.clock.monotonic()
@@ -161,6 +169,7 @@ class AnomalyChecks:
             self._refresh_counts()
             return
         del self._absent[slot.number]
+        self._book.note_forgotten(slot, True)
         what = "runs, but" if slot.state is SlotState.BUSY else "is idle, but"
         self._context.log_of(slot).warning("{} {} GitHub has forgotten its registration", slot.runner, what)
         self._runners.apply(slot, SlotEvent.RETIRE, "GitHub has forgotten its registration")

@@ -51,6 +51,8 @@ class Slot:
     started_at: float = 0.0
     online: bool = False
     """GitHub has been seen to know it as connected."""
+    forgotten: bool = False
+    """GitHub has been proved to know it no more, though it lives."""
     job_id: str = ""
     job: str = ""
     origin: JobOrigin = NOT_KNOWN
@@ -105,6 +107,8 @@ class SlotBook:
         self._counts = dict.fromkeys(SlotState, 0)
         self._retirable: OrderedDict[SlotNumber, float] = OrderedDict()
         self._waiting: OrderedDict[SlotNumber, None] = OrderedDict()
+        self._forgotten: set[SlotNumber] = set()
+        """Busy slots whose runner GitHub has forgotten."""
         self._by_runner: dict[RunnerName, Slot] = {}
         self._by_resource: dict[str, Slot] = {}
         self._down_empty = 0
@@ -140,7 +144,8 @@ class SlotBook:
     # -- counting -----------------------------------------------------------------------------
 
     def counts(self) -> Counts:
-        return Counts(**{str(state): n for state, n in self._counts.items() if state is not SlotState.EMPTY})
+        by_state = {str(state): n for state, n in self._counts.items() if state is not SlotState.EMPTY}
+        return Counts(**by_state, forgotten=len(self._forgotten))
 
     @property
     def blocked(self) -> int:
@@ -180,7 +185,7 @@ class SlotBook:
         slot.origin, slot.loss = NOT_KNOWN, None
         slot.ordered_at, slot.started_at = self._clock.monotonic(), 0.0
         slot.place, slot.vm_limit_reached, slot.has_ended = Place(), False, False
-        slot.wants_output = slot.wants_proof = slot.end_said = slot.online = False
+        slot.wants_output = slot.wants_proof = slot.end_said = slot.online = slot.forgotten = False
         slot.termination_seconds = 0.0
         self._by_runner[runner] = slot
 
@@ -198,6 +203,7 @@ class SlotBook:
     def start_job(self, slot: Slot, job_id: str, name: str, origin: JobOrigin) -> None:
         """The job it runs from now on. A deadline that it had as an idle runner is void."""
         slot.job_id, slot.job, slot.origin, slot.deadline, slot.online = job_id, name, origin, None, True
+        self.note_forgotten(slot, False)
 
     def note_job(self, slot: Slot, job_id: str) -> None:
         """The job that it ran: its JobStarted came when it was over."""
@@ -215,6 +221,17 @@ class SlotBook:
     def note_online(self, slot: Slot) -> None:
         """GitHub sees it connected."""
         slot.online = True
+
+    def note_forgotten(self, slot: Slot, forgotten: bool) -> None:
+        """Whether GitHub has forgotten its registration."""
+        slot.forgotten = forgotten
+        self._count_forgotten(slot)
+
+    def _count_forgotten(self, slot: Slot) -> None:
+        if slot.forgotten and slot.state is SlotState.BUSY:
+            self._forgotten.add(slot.number)
+        else:
+            self._forgotten.discard(slot.number)
 
     def note_end_said(self, slot: Slot) -> None:
         slot.end_said = True
@@ -247,6 +264,7 @@ class SlotBook:
         slot.changed_at, slot.since = self._clock.monotonic(), self._clock.wall()
         slot.deadline = None
         self._counts[state] += 1
+        self._count_forgotten(slot)
         if state in _RETIRABLE:
             self._retirable[slot.number] = slot.changed_at
         elif state is SlotState.WAITING:
