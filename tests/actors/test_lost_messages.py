@@ -179,6 +179,19 @@ def test_runners_that_never_connect_are_said_within_two_minutes_and_replaced_slo
     assert world.states() == ["idle", "idle"]
 
 
+def test_one_that_was_taken_over_and_never_connects_is_replaced() -> None:
+    world = World(max_runners=1, min_runners=1)
+    world.deaf_next = 1
+    world.play()
+    world.kill()
+    world.start()
+    world.queue(1)
+    world.advance(180)
+
+    assert world.working() == world.started[1:]
+    assert world.cut_down == []
+
+
 def test_a_runner_that_is_connected_is_not_doubted() -> None:
     world = World(max_runners=2, min_runners=2)
     world.play()

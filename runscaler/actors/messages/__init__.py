@@ -56,6 +56,7 @@ from runscaler.actors.messages.health import (
 )
 from runscaler.actors.messages.host import (
     ClaimCapacity,
+    ExpectReports,
     HoldCapacity,
     HostMessage,
     ReleaseCapacity,
@@ -185,6 +186,7 @@ __all__ = [
     "DrainTimedOut",
     "EndProved",
     "EndedRunnerDue",
+    "ExpectReports",
     "FindOffers",
     "GrantingDue",
     "HealthMessage",
