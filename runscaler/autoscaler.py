@@ -9,6 +9,7 @@ from __future__ import annotations
 import socket
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import pykka
@@ -16,7 +17,7 @@ from loguru import logger
 
 from runscaler import __version__
 from runscaler.actors.context import ActorContext
-from runscaler.actors.messages import Abandon, Ping, Ref, Shutdown
+from runscaler.actors.messages import Abandon, Ping, Ref, SetDrain, Shutdown
 from runscaler.actors.root import RootActor
 from runscaler.actors.workers import WorkerPool
 from runscaler.backends.base import BackendContext
@@ -26,17 +27,20 @@ from runscaler.feed import EventFeed
 from runscaler.github.client import connect
 from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
+from runscaler.interrupt import Interrupt
 from runscaler.ops.owner import machine_id, owner_without_state_dir
 from runscaler.ops.state_dir import open_state_dir
-from runscaler.ops.state_path import config_identity
+from runscaler.ops.state_path import ADMIN_SOCKET, config_identity
 from runscaler.ops.state_store import StateStore
 from runscaler.status import ScaleSetStatus, SetState, Status
+from runscaler.web.admin import AdminApp
 from runscaler.web.app import WebApp
-from runscaler.web.server import HealthServer, bind, is_loopback
+from runscaler.web.server import Servers, bind, bind_admin, is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+    from wsgiref.types import WSGIApplication
 
     from runscaler.backends.base import Backend
     from runscaler.clock import Clock
@@ -90,6 +94,7 @@ class Autoscaler:
         self._reason = ""
         self._releases: list[Callable[[], None]] = []
         """Release what `start` acquired; run in reverse order."""
+        self._backends: list[Backend] = []
         self._listener: socket.socket | None = None
         self._release_lock = threading.Lock()
 
@@ -131,7 +136,7 @@ class Autoscaler:
         state_dir = self._open_state_dir()
         owner = state_dir.owner if state_dir else self._owner_without_state_dir()
         context = BackendContext(owner, state_dir.path if state_dir else None, self._clock)
-        serve = self._bind_port()
+        serve = self._bind(state_dir)
         return ActorContext(
             config=self._config,
             clock=self._clock,
@@ -148,8 +153,11 @@ class Autoscaler:
 
     def _open(self, settings: ScaleSetSettings, context: BackendContext) -> Backend:
         if self._open_backend is not None:
-            return self._open_backend(settings, context)
-        return factory_for(settings.backend).create(settings, context)
+            made = self._open_backend(settings, context)
+        else:
+            made = factory_for(settings.backend).create(settings, context)
+        self._backends.append(made)
+        return made
 
     def _open_state_dir(self) -> StateDir | None:
         state_dir, findings = open_state_dir(self._config, self._clock)
@@ -162,19 +170,21 @@ class Autoscaler:
     def _owner_without_state_dir(self) -> OwnerId:
         return owner_without_state_dir(machine_id(), config_identity(self._config))
 
-    def _bind_port(self) -> Callable[[], HealthServer] | None:
-        if not self._config.health_port:
-            return None
-        listener = self._listener = bind(self._config.health_host, self._config.health_port)
-        self._releases.append(listener.close)
-        app = WebApp(self.status, self.alive, self._clock, loopback_only=is_loopback(listener))
-
-        def serve() -> HealthServer:
-            server = HealthServer(listener, app)
-            server.start()
-            return server
-
-        return serve
+    def _bind(self, state_dir: StateDir | None) -> Callable[[], Servers] | None:
+        """Bind the health port and the admin socket; the result starts their servers."""
+        apps: list[tuple[socket.socket, WSGIApplication]] = []
+        if self._config.health_port:
+            listener = self._listener = bind(self._config.health_host, self._config.health_port)
+            local = is_loopback(listener)
+            apps.append((listener, WebApp(self.status, self.alive, self._clock, loopback_only=local)))
+        path = None if state_dir is None else state_dir.path / ADMIN_SOCKET
+        admin = None if path is None else bind_admin(path)
+        if path is not None and admin is not None:
+            self._releases.append(partial(path.unlink, missing_ok=True))
+            apps.append((admin, AdminApp(self, self._clock.wall)))
+        for listener, _ in apps:
+            self._releases.append(listener.close)
+        return (lambda: Servers(apps)) if apps else None
 
     def _github(self) -> Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]:
         pool = TransportPool(self._clock)
@@ -248,6 +258,47 @@ class Autoscaler:
         sets = self.status().scale_sets
         return all(one.state not in (SetState.STARTING, SetState.STOPPED) for one in sets)
 
+    # -- changing -----------------------------------------------------------------------------------
+
+    def drain(self, scale_set: str = "") -> tuple[str, ...]:
+        """Take no new jobs in the scale sets of that name, all of them without one, until `resume`: their
+        sessions are closed, idle runners go, busy ones finish.
+
+        Returns their names. Raises `LookupError` if there is none, or nothing runs.
+        """
+        return self._set_drain(scale_set, drain=True)
+
+    def resume(self, scale_set: str = "") -> tuple[str, ...]:
+        """Take jobs again; the opposite of `drain`."""
+        return self._set_drain(scale_set, drain=False)
+
+    def _set_drain(self, scale_set: str, *, drain: bool) -> tuple[str, ...]:
+        sets = self._config.scale_sets
+        meant = [one for one in sets if not scale_set or one.name.lower() == scale_set.lower()]
+        if not meant:
+            there = ", ".join(one.name for one in sets)
+            raise LookupError(f"there is no scale set {scale_set!r}; there are: {there}")
+        root = self._root
+        try:
+            keys = tuple(one.key for one in meant)
+            accepted = root is not None and root.ask(SetDrain(keys, drain), timeout=ALIVE_SECONDS)
+        except (pykka.ActorDeadError, pykka.Timeout):
+            accepted = False
+        if not accepted:
+            raise LookupError("the daemon is stopping, or does not answer")
+        return tuple(one.name for one in meant)
+
+    def runner_output(self, runner: str, tail: int) -> bytes | None:
+        """The last `tail` bytes of a runner's output; None if no backend has such a runner of ours.
+
+        Blocks for some seconds. Raises `BackendError` if the engine cannot be asked.
+        """
+        for backend in tuple(self._backends):
+            for one in backend.inventory():
+                if one.runner == runner:
+                    return backend.logs(one, tail, Interrupt())
+        return None
+
     # -- ending -------------------------------------------------------------------------------------
 
     def request_stop(self) -> None:
@@ -295,5 +346,6 @@ class Autoscaler:
             self._root = None
             while self._releases:
                 self._releases.pop()()
+            self._backends.clear()
             self._listener = None
             self._feed.close()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from loguru import logger
 from support.missing import missing
 
 if TYPE_CHECKING:
@@ -46,6 +47,17 @@ def engine_url() -> str:
     """The address of a real Docker engine for tests; skips the test if there is none."""
     url = os.environ.get("RUNSCALER_TEST_DOCKER_HOST", "")
     return url or missing("a Docker engine: RUNSCALER_TEST_DOCKER_HOST is not set")
+
+
+@pytest.fixture
+def log_lines() -> Iterator[list[str]]:
+    """What is logged at info and above, a line each."""
+    lines: list[str] = []
+    logger.enable("runscaler")
+    sink = logger.add(lambda line: lines.append(str(line)), level="INFO", format="{message}")
+    yield lines
+    logger.remove(sink)
+    logger.disable("runscaler")
 
 
 @pytest.fixture(scope="module", autouse=True)

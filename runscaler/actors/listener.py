@@ -118,6 +118,10 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
             case m.LeaveSession():
                 self._interrupt.clear()
                 self._leave_session()
+            case m.EnterSession():
+                self._interrupt.clear()
+                self._takes_jobs = True
+                self._schedule_turn()
             case m.Reconnect():
                 self._interrupt.clear()
                 self._drop_session()
@@ -391,32 +395,33 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
             self._acknowledge_before_stop(self._session)
         saved = self._state_store.load_session(self._settings.key)
         self._close_saved_session()
-        ours = self._registration.id if self._had_session else None
-        scale_set_id = saved[0] if saved is not None else ours
-        if self._retired and scale_set_id is None:
-            scale_set_id = self._created_and_not_held()
-        if not delete_scale_set or scale_set_id is None:
+        if not delete_scale_set:
+            return False
+        scale_set_id = saved[0] if saved is not None else self._known_to_be_ours()
+        if scale_set_id is None or (saved is None and self._is_held_by_another(scale_set_id)):
             return False
         self._service.delete_scale_set(scale_set_id, self._interrupt)
         self._state_store.clear_created(self._settings.key)
         return True
 
-    def _created_and_not_held(self) -> ScaleSetId | None:
-        """The id of a scale set that is not configured any more, if this daemon created it and no other
-        listener serves it: then a session can be opened."""
-        scale_set_id = self._state_store.created_scale_set(self._settings.key)
-        if scale_set_id is None:
-            return None
+    def _known_to_be_ours(self) -> ScaleSetId | None:
+        """The id of the scale set, if its session was ours; if it is not configured any more, if this daemon
+        created it."""
+        if self._retired:
+            return self._state_store.created_scale_set(self._settings.key)
+        return self._registration.id if self._had_session else None
+
+    def _is_held_by_another(self, scale_set_id: ScaleSetId) -> bool:
+        """Does another listener serve it since our session was closed? Then no session can be opened."""
         try:
             session = self._service.open_session(scale_set_id, self._host_name, self._interrupt)
             self._service.close_session(scale_set_id, session.id, self._interrupt)
         except ScaleSetGone:
-            self._state_store.clear_created(self._settings.key)
-            return None
+            return False
         except SessionConflict as error:
-            self._log.warning("the scale set stays at GitHub, as another listener serves it: {}", error)
-            return None
-        return scale_set_id
+            self._log.info("the scale set stays, as another listener serves it now: {}", error)
+            return True
+        return False
 
     def _acknowledge_before_stop(self, session: Session) -> None:
         """A batch that cannot be acknowledged comes again in the next session, where it changes nothing."""

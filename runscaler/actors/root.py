@@ -56,6 +56,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self._scale_sets = {one.key: one for one in context.config.scale_sets}
         """Those configured, then those that are retired because they are not configured any more."""
         self._unconfigured: UnconfiguredScaleSets
+        self._drained: set[ScaleSetKey] = set()
         self._unanswered: dict[str, float] = {}
         """When each heartbeat that has no answer yet was sent (monotonic), by child."""
         self._hanging: set[str] = set()
@@ -95,6 +96,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
         match message:
             case m.Ping():
                 return self._all_responsive()
+            case m.SetDrain(keys, drain):
+                return self._set_drain(keys, drain=drain)
             case m.HeartbeatDue():
                 self._check_heartbeats()
             case m.HeartbeatAnswered(name):
@@ -154,6 +157,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
             restarts=self._count_restart(settings.key, last.restarts),
             poisonous=self._poisonous_batches(_set_name(settings.key)),
             counters=last.counters,
+            drained=settings.key in self._drained,
             retired=self._is_retired(settings.key),
         )
         return self._context.launch(ScaleSetActor, self._context, settings, wiring)
@@ -305,6 +309,17 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def _all_responsive(self) -> bool:
         late = self.clock.monotonic() - HANGS_SECONDS
         return all(at > late for at in self._unanswered.values())
+
+    # -- draining by hand -------------------------------------------------------------------------------
+
+    def _set_drain(self, keys: tuple[ScaleSetKey, ...], *, drain: bool) -> bool:
+        """Remembered for a scale set that crashes; a new process begins undrained."""
+        if self._stopping:
+            return False
+        self._drained = self._drained | set(keys) if drain else self._drained - set(keys)
+        for key in keys:
+            self.children.tell(_set_name(key), m.DrainScaleSet() if drain else m.ResumeScaleSet())
+        return True
 
     # -- stopping -------------------------------------------------------------------------------------
 

@@ -143,6 +143,8 @@ class TartSlotActor(KeeperActor):
             case m.StopWarming(key, keep):
                 self._stopping_sets.add(key)
                 self._keeping = self._keeping or keep
+            case m.ResumeWarming(key):
+                self._stopping_sets.discard(key)
             case m.HoldReportsOverdue():
                 self._unreported.clear()
             case m.GrantingDue():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 NOT_COMMANDS = frozenset(
     {
+        "admin",
         "console",
         "demo_session",
         "demo_setup",

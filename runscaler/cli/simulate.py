@@ -84,9 +84,13 @@ def web_address(_ctx: click.Context, _parameter: click.Parameter, value: str) ->
 )
 @click.option("--spread", is_flag=True, help="Give jobs to the scale set with the fewest, not to the oldest.")
 @click.option(
-    "--capacity-trap",
-    is_flag=True,
+    "--capacity-trap/--no-capacity-trap",
+    default=True,
+    show_default=True,
     help="A scale set never gets jobs that were queued while its capacity was 0.",
+)
+@click.option(
+    "--labels-mutable", is_flag=True, help="Let clients change the labels of a scale set that is there."
 )
 @click.option(
     "--token", "tokens", multiple=True, metavar="TOKEN", help="Accept only this access token (repeatable)."
@@ -230,6 +234,7 @@ def read_options(chosen: dict[str, object]) -> Options:
         jit_reuse=bool(chosen["jit_reuse"]),
         spread=bool(chosen["spread"]),
         capacity_trap=bool(chosen["capacity_trap"]),
+        labels_mutable=bool(chosen["labels_mutable"]),
         groups=tuple(name.strip() for name in str(chosen["groups"]).split(",") if name.strip()),
         tokens=tuple(map(str, tokens)) if isinstance(tokens, tuple) else (),
         public_url=str(chosen["public_url"]),

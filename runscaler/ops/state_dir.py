@@ -116,6 +116,12 @@ def kept_output(state_dir: Path, runner: str) -> bytes | None:
     return None
 
 
+def kept_runners(state_dir: Path) -> list[str]:
+    """The runners whose output is kept, newest first. Needs no lock."""
+    names = [path.stem.partition("-")[2] for path in newest_first(state_dir / LOGS)]
+    return [name for name in names if name]
+
+
 def describe_ending(ending: Ending | None) -> str:
     """A text for people: "exit code 7", "signal 9, out of memory"."""
     if ending is None:

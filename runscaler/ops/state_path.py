@@ -5,22 +5,49 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from platformdirs import user_state_path
 
 from runscaler.ops.owner import OWNER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from runscaler.config.model import Config
+    from runscaler.config.model import ScaleSetSettings
 
 SYSTEM = Path("/var/lib/runscaler")
 
 
-def config_identity(config: Config) -> str:
+ADMIN_SOCKET = "admin.sock"
+
+
+class Placed(Protocol):
+    """What of a configuration tells where its state directory is; a `Config` is one."""
+
+    @property
+    def path(self) -> Path | None: ...
+
+    @property
+    def state_dir(self) -> Path | None: ...
+
+    @property
+    def scale_sets(self) -> Sequence[ScaleSetSettings]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigFile:
+    """The part of a configuration file that tells where its state directory is."""
+
+    path: Path
+    state_dir: Path | None
+    scale_sets: tuple[ScaleSetSettings, ...] = ()
+
+
+def config_identity(config: Placed) -> str:
     """A text that identifies a configuration: its path, or its URLs and names if it has no file."""
     if config.path is not None:
         return str(config.path.absolute())
@@ -28,7 +55,7 @@ def config_identity(config: Config) -> str:
 
 
 def candidates(
-    config: Config, environ: Mapping[str, str] = os.environ, *, is_root: bool | None = None
+    config: Placed, environ: Mapping[str, str] = os.environ, *, is_root: bool | None = None
 ) -> list[Path]:
     """The directories to try, in order; a single one if the configuration sets state-dir."""
     if config.state_dir is not None:
@@ -40,9 +67,19 @@ def candidates(
     return paths
 
 
-def existing_state_dir(config: Config, environ: Mapping[str, str] = os.environ) -> Path | None:
+def existing_state_dir(config: Placed, environ: Mapping[str, str] = os.environ) -> Path | None:
     """The state directory that a daemon with this configuration has created, or None."""
     return next((path for path in candidates(config, environ) if (path / OWNER).exists()), None)
+
+
+def state_directories(environ: Mapping[str, str] = os.environ) -> list[Path]:
+    """All state directories at the default places, for this user."""
+    parents = {_standard_parent(environ, is_root) for is_root in (True, os.geteuid() == 0)}
+    found: list[Path] = []
+    for parent in sorted(parents):
+        with suppress(OSError):  # another user's, or none
+            found += sorted(path.parent for path in parent.glob(f"*/{OWNER}"))
+    return found
 
 
 def _standard_parent(environ: Mapping[str, str], is_root: bool) -> Path:
@@ -53,7 +90,7 @@ def _standard_parent(environ: Mapping[str, str], is_root: bool) -> Path:
     return SYSTEM if is_root else user_state_path("runscaler")
 
 
-def _name(config: Config) -> str:
+def _name(config: Placed) -> str:
     """A readable name, unique for each configuration, so that several daemons can share a host."""
     named = config.path.stem if config.path else next((each.name for each in config.scale_sets), "")
     readable = re.sub(r"[^a-z0-9]+", "-", named.lower()).strip("-")[:20] or "runner"

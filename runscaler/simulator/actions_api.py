@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from runscaler.simulator.machine_lock import MachineLock
 
 PREFIX = "/_sim/actions/"
-TENANT = re.compile(r"/_sim/actions/([^/~]+)(?:~[^/]*)?/_apis/(.*)")
+TENANT = re.compile(r"/_sim/actions/([^/~]+)(?:~[^/]*)?//?_apis/(.*)")
+"""With the doubled slash of clients that add a path to a base URL with a final slash: ARC up to 0.13."""
 ACQUIRE_JOBS = "/acquirejobs"
 
 

@@ -16,7 +16,8 @@ OTHER_CLIENT = "another-host"
 
 
 def change_scale_set(machine: Machine, scale_set: ScaleSet, action: str, value: str) -> None:
-    """`value` is the new name, the name of the new group, or the new labels separated by commas."""
+    """`value` is the new name, the name of the new group, or the new labels separated by commas; after a `+`
+    they are added to the old ones."""
     if action == "delete":
         machine.scale_sets.end(scale_set)
     elif action == "rename":
@@ -24,8 +25,10 @@ def change_scale_set(machine: Machine, scale_set: ScaleSet, action: str, value: 
     elif action == "move":
         machine.scale_sets.update(scale_set, ScaleSetSpec(group_id=group_id(machine, value)))
     elif action == "relabel":
-        labels = tuple((label.strip(), "System") for label in value.split(",") if label.strip())
-        machine.scale_sets.update(scale_set, ScaleSetSpec(labels=labels))
+        names = value.removeprefix("+").split(",")
+        labels = tuple((label.strip(), "System") for label in names if label.strip())
+        kept = scale_set.labels if value.startswith("+") else ()
+        machine.scale_sets.update(scale_set, ScaleSetSpec(labels=(*kept, *labels)))
     else:
         raise BadBody(f"action {action} is none of delete, rename, move, relabel")
 

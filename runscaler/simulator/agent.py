@@ -292,7 +292,15 @@ class Listener:
             worker.send_signal(signal.SIGTERM)
         if worker.wait() != 0:
             self._report_crash(job)
+        if job.get("lingers"):
+            self._linger()
         return 0
+
+    def _linger(self) -> None:
+        """Wait for a signal, as an agent does that hangs after its job (fault F88)."""
+        self._waiting = True
+        while self._stop is None:
+            signal.pause()
 
     def _report_crash(self, job: Json) -> None:
         say_at("The worker process ended unexpectedly")

@@ -112,11 +112,11 @@ class AgentApi:
         if state not in STEP_STATES:
             raise BadBody(f"state {state} is none of {', '.join(STEP_STATES)}")
         with self._lock:
-            step = self._step_record(call)
+            job, step = self._step_record(call)
             step.state = state
             step.exit_code = body.integer("exitCode") if body.has("exitCode") else None
             step.seconds = body.number("seconds", 0.0)
-            self._store.note("step", job=call.args[0], step=int(call.args[1]), state=state)
+            self._store.note("step", job=job.id, step=int(call.args[1]), state=state)
         return NO_CONTENT
 
     def _log(self, call: Call) -> Reply:
@@ -125,10 +125,10 @@ class AgentApi:
         body = call.request.json()
         offset, lines = body.integer("offset"), body.texts("lines")
         with self._lock:
-            step = self._step_record(call)
+            job, step = self._step_record(call)
             if 0 <= offset <= len(step.lines) and offset + len(lines) <= MOST_LOG_LINES:
                 step.lines[offset:] = lines
-                self._store.note("log", job=call.args[0], step=int(call.args[1]), lines=len(step.lines))
+                self._store.note("log", job=job.id, step=int(call.args[1]), lines=len(step.lines))
         return NO_CONTENT
 
     def _complete(self, call: Call) -> Reply:
@@ -137,12 +137,12 @@ class AgentApi:
             self._machine.leases.complete(self._by_token(call).runner, call.args[0], result)
         return NO_CONTENT
 
-    def _step_record(self, call: Call) -> StepRecord:
+    def _step_record(self, call: Call) -> tuple[Job, StepRecord]:
         job = self._machine.leases.held(self._by_token(call).runner, call.args[0])
         index = int(call.args[1])
         if index >= len(job.steps):
             raise AgentRefusal(404, "NotFound", f"The job has no step {index}.")
-        return job.steps[index]
+        return job, job.steps[index]
 
     def _session(self, call: Call) -> AgentSession:
         session = self._machine.agents.session(call.args[0])
@@ -161,7 +161,7 @@ class AgentApi:
     def _job_body(self, job: Job) -> dict[str, object]:
         spec = job.spec
         return {
-            "jobId": job.id,
+            "jobId": job.job_id,
             "displayName": spec.display_name,
             "repository": spec.repository,
             "runId": job.run_id,
@@ -180,4 +180,5 @@ class AgentApi:
                 for step in spec.steps
             ],
             "renewSeconds": self._store.timers.renew,
+            "lingers": job.lingers,
         }

@@ -29,6 +29,8 @@ class Agents:
             raise runner_not_found(number)
         if secret != (runner.client_id, runner.secret):
             raise AgentRefusal(401, "BadSecret", "The client id or secret is wrong.")
+        if runner.unreachable:
+            raise AgentRefusal(503, "Unreachable", f"Runner {runner.name} has no way to GitHub.")
         self._check_unused(runner)
         session = AgentSession(self._store.uuid(), self._store.random.randbytes(24).hex(), runner)
         self._sessions[session.id] = session
@@ -68,7 +70,9 @@ class Agents:
         runner = session.runner
         if runner.state is RunnerState.GONE and not runner.ghost:
             raise runner_not_found(runner.id)
-        return runner.job if runner.job is not None and runner.job.state is JobState.ASSIGNED else None
+        job = runner.job
+        offered = job is not None and job.state is JobState.ASSIGNED and not job.never_begins
+        return job if offered else None
 
     def poll_ends(self, session: AgentSession, *, lost: bool) -> None:
         """`lost`: the client has hung up, so a job offered meanwhile goes to another runner."""

@@ -11,6 +11,7 @@ from runscaler.simulator.faults.broken_reply import BrokenReply, send_broken
 from runscaler.simulator.faults.registry import FaultRegistry
 from runscaler.simulator.http_messages import LARGEST_BODY, NoConnection, Reply, Request, parse_query, refused
 from runscaler.simulator.http_server import CONNECTION
+from runscaler.simulator.rate_rule import caller_of
 from runscaler.simulator.refusals import PlainRefusal, Refusal
 
 if TYPE_CHECKING:
@@ -55,15 +56,15 @@ class App:
 
     def _outcome(self, request: Request) -> Outcome:
         api = next((prefix for prefix, _ in self._apis if request.path.startswith(prefix)), "")
-        client = f"{api} {request.header('authorization')}"
+        caller = caller_of(request, f"{api} {request.header('authorization')}")
         with self.lock:
-            self._store.rate_rule.request_received(client, f"{request.method} {request.path}")
+            self._store.rate_rule.request_received(caller, f"{request.method} {request.path}")
         is_jit_call = request.path.endswith(JIT_CONFIG)
         outcome = self._jit_call(request) if is_jit_call else self._answer_with_faults(request)
         retry_after = dict(outcome.headers).get("Retry-After") if isinstance(outcome, Reply) else None
         if retry_after is not None:
             with self.lock:
-                self._store.rate_rule.retry_after_sent(client, retry_after)
+                self._store.rate_rule.retry_after_sent(caller, retry_after)
         return outcome
 
     def _jit_call(self, request: Request) -> Outcome:

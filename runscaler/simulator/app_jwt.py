@@ -45,7 +45,7 @@ def _part(text: str) -> Fields:
 
 
 def _problem(header: Fields, claims: Fields, now: float) -> str:
-    if header.text("alg") != "RS256" or not claims.text("iss"):
+    if header.text("alg") != "RS256" or not _has_issuer(claims):
         return NOT_DECODED
     if claims.integer("iat") > now:
         text = "must be an Integer representing the time that the assertion was issued"
@@ -54,6 +54,12 @@ def _problem(header: Fields, claims: Fields, now: float) -> str:
         return "'Expiration time' claim ('exp') must be a numeric value representing the future time"
     too_far = claims.integer("exp") > now + LONGEST_LIFETIME
     return "'Expiration time' claim ('exp') is too far in the future" if too_far else ""
+
+
+def _has_issuer(claims: Fields) -> bool:
+    """`iss` is the client id as a string, or the application id as a string or number."""
+    value = claims.values.get("iss")
+    return bool(value) and isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def _signed_by(text: str, key: str) -> bool:

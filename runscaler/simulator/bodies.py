@@ -91,6 +91,20 @@ def listed_runner_body(runner: Runner) -> Json:
     }
 
 
+def rest_runner_body(runner: Runner) -> Json:
+    """A runner as the REST API lists it."""
+    names = runner.scale_set.label_names
+    return {
+        "id": runner.id,
+        "name": runner.name,
+        "os": "unknown",
+        "status": "online" if runner.online else "offline",
+        "busy": runner.busy,
+        "ephemeral": True,
+        "labels": [{"id": number, "name": name, "type": "read-only"} for number, name in enumerate(names, 1)],
+    }
+
+
 def listing(values: Sequence[object]) -> Json:
     return {"count": len(values), "value": list(values)}
 
@@ -100,13 +114,15 @@ def group_body(number: int, name: str, size: int) -> Json:
 
 
 def message_body(message: Message, scale_set: ScaleSet) -> Json:
-    """The events are as they were when they happened, the statistics as they are now."""
+    """The events are as they were when they happened, the statistics as they are now, and missing while the
+    set announces capacity 0."""
     acquire_url = f"/_apis/runtime/runnerscalesets/{scale_set.id}/acquirejobs"
     events = [job_message(event, acquire_url) for event in message.events]
+    counts = {} if scale_set.deaf else {"statistics": statistics(scale_set)}
     return {
         "messageId": message.id,
         "messageType": "RunnerScaleSetJobMessages",
-        "statistics": statistics(scale_set),
+        **counts,
         "body": json.dumps(events, separators=(",", ":")),
     }
 

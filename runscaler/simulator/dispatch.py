@@ -71,6 +71,8 @@ class Dispatch:
         del runner.scale_set.ready[runner.id]
         job.runner, runner.job = runner, job
         job.version += 1
+        if job.never_begins:
+            return
         version = job.version
         self._store.deadlines.after(self._store.timers.pick_up, lambda: self._not_picked_up(job, version))
         self._store.wake_runner(runner)
@@ -134,23 +136,25 @@ class Dispatch:
             self.finish(job, "failed")
             return
         scale_set = self._release_runner(job)
+        if scale_set is None:
+            return
         job.assigned_at = 0.0
+        self._message_queue.add_event(scale_set, JobCompleted, job, result="canceled")
+        self.requeue(job)
+        self.fill(scale_set)
+
+    def requeue(self, job: Job) -> None:
+        """Queue a job again whose offer or assignment is void: the next one has a new jobId."""
+        job.assigned_at, job.never_begins = 0.0, False
         self._store.move_job(job, JobState.QUEUED, None)
-        if scale_set is not None:
-            self._message_queue.add_event(scale_set, JobCompleted, job, result="canceled")
+        self._store.renew_job_id(job)
         self.queue(job)
-        if scale_set is not None:
-            self.fill(scale_set)
 
     def queue(self, job: Job) -> None:
         """A job has become queued: apply the capacity trap, then look for a scale set."""
         if self._store.options.capacity_trap:
-            announcing_zero = [
-                one.id
-                for one in self._store.live_sets(job.spec.scope)
-                if one.session and one.announced and one.capacity == 0 and one.matches(job)
-            ]
-            job.refused_by.update(announcing_zero)
+            live = self._store.live_sets(job.spec.scope)
+            job.refused_by.update(one.id for one in live if one.deaf and one.matches(job))
         self.place(job)
 
     def finish(self, job: Job, result: str) -> None:
@@ -162,8 +166,9 @@ class Dispatch:
         self._store.move_job(job, JobState.COMPLETED, scale_set)
         if scale_set is None:
             return
-        named = {"runner_id": runner.id, "runner_name": runner.name} if runner else {}
-        self._message_queue.add_event(scale_set, JobCompleted, job, **named, result=result)
+        if not job.lingers:
+            named = {"runner_id": runner.id, "runner_name": runner.name} if runner else {}
+            self._message_queue.add_event(scale_set, JobCompleted, job, **named, result=result)
         self.fill(scale_set)
 
     def _release_runner(self, job: Job) -> ScaleSet | None:

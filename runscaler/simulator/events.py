@@ -17,7 +17,7 @@ def job_event(kind: Callable[..., E], job: Job, *, numbered: bool, **more: objec
     """An event about the job as it is now. `numbered`: with its request id, which is 0 in flavour A."""
     owner, _, repository = job.spec.repository.partition("/")
     return kind(
-        job_id=job.id,
+        job_id=job.job_id,
         request_id=job.number if numbered else 0,
         repository=repository,
         owner=owner,

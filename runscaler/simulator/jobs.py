@@ -41,9 +41,7 @@ class Jobs:
         for job in waiting:
             if job.state in (JobState.AVAILABLE, JobState.ACQUIRED, JobState.ASSIGNED):
                 self._forget_runner(job)
-                job.assigned_at = 0.0
-                self._store.move_job(job, JobState.QUEUED, None)
-                self._dispatch.queue(job)
+                self._dispatch.requeue(job)
 
     def _forget_runner(self, job: Job) -> None:
         if job.runner is not None:
@@ -56,8 +54,10 @@ class Jobs:
         self._dispatch.queue(job)
 
     def _new(self, spec: JobSpec, run_id: int, index: int) -> Job:
+        identity = self._store.uuid()
         return Job(
-            id=self._store.uuid(),
+            id=identity,
+            job_id=identity,
             number=FIRST_NUMBER + len(self._store.jobs) + index,
             spec=spec,
             labels=frozenset(label.lower() for label in spec.labels),

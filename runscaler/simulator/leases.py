@@ -24,7 +24,7 @@ class Leases:
 
     def start(self, runner: Runner, job_id: str) -> Job:
         """Start the job that the runner was offered; the same runner may repeat the call."""
-        job = self._store.jobs.get(job_id)
+        job = self._store.job_ids.get(job_id)
         if job is None or job.state not in (JobState.ASSIGNED, JobState.RUNNING):
             raise AgentRefusal(404, "JobCancelled", f"Job {job_id} is no longer available.")
         if job.runner is not runner:
@@ -40,14 +40,14 @@ class Leases:
 
     def held(self, runner: Runner, job_id: str) -> Job:
         """The job, which this runner must be running."""
-        job = self._store.jobs.get(job_id)
+        job = self._store.job_ids.get(job_id)
         if job is None or job.runner is not runner or job.state is not JobState.RUNNING:
             raise AgentRefusal(404, "LeaseLost", f"Job {job_id} no longer belongs to this runner.")
         return job
 
     def complete(self, runner: Runner, job_id: str, result: str) -> None:
         """Complete the job, which also ends the registration. Repeating the same result is fine."""
-        job = self._store.jobs.get(job_id)
+        job = self._store.job_ids.get(job_id)
         if job is None or job.runner is not runner:
             raise AgentRefusal(404, "LeaseLost", f"Job {job_id} does not belong to this runner.")
         if job.state is JobState.COMPLETED:

@@ -28,9 +28,12 @@ class Options:
     """Follow GitHub's real rule instead of V10: a runner that had no job may register again."""
     spread: bool = False
     """Assign new jobs to the matching scale set with the fewest jobs instead of the oldest."""
-    capacity_trap: bool = False
+    capacity_trap: bool = True
     """Never offer a job to a scale set that announced capacity 0 when it was queued
     (docs/protocol.md § 9.3)."""
+    labels_mutable: bool = False
+    """A client may change the labels of a scale set; otherwise it is answered 200 and they stay
+    (docs/protocol.md § 4.3)."""
     groups: tuple[str, ...] = ()
     """Runner groups besides `Default`, whose id is 1; their ids count up from 2."""
     tokens: tuple[str, ...] = ()

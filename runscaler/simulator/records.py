@@ -80,6 +80,7 @@ class StepRecord:
 @dataclass(slots=True, eq=False)
 class Job:
     id: str
+    """Names the job in the control API, whatever its assignments."""
     number: int
     """Jobs are numbered as they arrive; flavour B sends this as the runnerRequestId."""
     spec: JobSpec
@@ -87,6 +88,9 @@ class Job:
     """In lower case."""
     run_id: int
     queued_at: float
+    job_id: str
+    """The jobId of its messages and agent: `id` at first, another one after each withdrawn offer or
+    assignment (docs/protocol.md § 6)."""
     state: JobState = JobState.QUEUED
     scale_set: ScaleSet | None = None
     runner: Runner | None = None
@@ -102,6 +106,10 @@ class Job:
     leased_until: float = 0.0
     """On the monotonic clock."""
     refused_by: set[int] = field(default_factory=set)
+    lingers: bool = False
+    """Its JobCompleted is lost, and its agent goes on living (fault F88)."""
+    never_begins: bool = False
+    """The runner that it is offered to never hears of it, until it is withdrawn (fault `bound`)."""
     steps: list[StepRecord] = field(default_factory=list)
 
     @property
@@ -121,6 +129,8 @@ class Runner:
     created_at: float
     state: RunnerState = RunnerState.REGISTERED
     used: bool = False
+    unreachable: bool = False
+    """Its agent cannot connect (fault F76)."""
     ghost: bool = False
     """The registration is gone, but the agent's polls are still answered (docs/protocol.md § 8.4)."""
     version: str = ""
@@ -199,7 +209,7 @@ class ScaleSet:
     name: str
     group_id: int
     labels: tuple[tuple[str, str], ...]
-    """(name, type) as the client sent them."""
+    """(name, type) as the client sent them when it created the set; without any, the set's name."""
     disable_update: bool
     created_at: float
     live: bool = True
@@ -251,13 +261,17 @@ class ScaleSet:
         return tuple(name for name, _ in self.labels)
 
     @property
+    def deaf(self) -> bool:
+        """It announces capacity 0: it gets no statistics and is offered nothing (docs/protocol.md § 5.1)."""
+        return self.session is not None and self.announced and self.capacity == 0
+
+    @property
     def room(self) -> int:
         return self.capacity - self.assigned
 
     def serves(self, labels: frozenset[str]) -> bool:
-        """Whether each of these labels (in lower case) is the set's name or one of its labels
-        (docs/protocol.md § 9.3)."""
-        return labels <= {self.name.lower(), *(label.lower() for label, _ in self.labels)}
+        """Whether each of these labels (in lower case) is one of the set's (docs/protocol.md § 9.3)."""
+        return labels <= {label.lower() for label, _ in self.labels}
 
     def matches(self, job: Job) -> bool:
         return self.scope == job.spec.scope and self.id not in job.refused_by and self.serves(job.labels)

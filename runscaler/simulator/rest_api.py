@@ -1,4 +1,5 @@
-"""The REST API: installation, registration and admin tokens (docs/protocol.md § 2, 3)."""
+"""The REST API: installation, registration and admin tokens (docs/protocol.md § 2, 3), and the list of
+runners."""
 
 from __future__ import annotations
 
@@ -7,9 +8,10 @@ import re
 from typing import TYPE_CHECKING
 
 from runscaler.simulator.app_jwt import check_app_jwt
-from runscaler.simulator.bodies import timestamp
+from runscaler.simulator.bodies import rest_runner_body, timestamp
 from runscaler.simulator.checks import bearer, check_no_body, check_user_agent
 from runscaler.simulator.http_messages import BadBody, json_reply
+from runscaler.simulator.rate_rule import caller_of
 from runscaler.simulator.refusals import RestRefusal
 from runscaler.simulator.scopes import scope_of, tenant_of
 from runscaler.simulator.tokens import TokenKind, TokenStatus
@@ -21,10 +23,11 @@ if TYPE_CHECKING:
 
 PREFIX = "/api/v3/"
 INSTALLATION = re.compile(r"/api/v3/app/installations/(\d+)/access_tokens")
-REGISTRATION = re.compile(
-    r"/api/v3/(?:orgs/([^/]+)|repos/([^/]+/[^/]+)|(enterprises/[^/]+))/actions/runners/registration-token"
-)
+RUNNERS = r"/api/v3/(?:orgs/([^/]+)|repos/([^/]+/[^/]+)|(enterprises/[^/]+))/actions/runners"
+LISTING = re.compile(RUNNERS)
+REGISTRATION = re.compile(f"{RUNNERS}/registration-token")
 ADMIN = "/api/v3/actions/runner-registration"
+PAGE_SIZE, LARGEST_PAGE = 30, 100
 
 
 class RestApi:
@@ -37,11 +40,13 @@ class RestApi:
             check_user_agent(self._store, request)
             if request.method == "POST":
                 return self._post(request)
+            if request.method == "GET" and (match := LISTING.fullmatch(request.path)):
+                return self._list_runners(request, scope_in(match))
             raise RestRefusal(404, "Not Found")
 
     def _post(self, request: Request) -> Reply:
         if match := REGISTRATION.fullmatch(request.path):
-            return self._registration_token(request, next(part for part in match.groups() if part))
+            return self._registration_token(request, scope_in(match))
         if request.path == ADMIN:
             return self._admin_token(request)
         if match := INSTALLATION.fullmatch(request.path):
@@ -57,12 +62,22 @@ class RestApi:
         return self._issue(TokenKind.INSTALLATION, str(installation))
 
     def _registration_token(self, request: Request, scope: str) -> Reply:
-        credential, scope = bearer(request), scope.lower()
+        credential = bearer(request)
         self._check_credential(request, credential)
         check_no_body(self._store, request, RestRefusal)
         hashed = hashlib.sha256(credential.encode()).hexdigest()
-        self._store.rate_rule.token_refreshed(f"{hashed} {scope}")
+        self._store.rate_rule.token_refreshed(caller_of(request, f"{hashed} {scope}"))
         return self._issue(TokenKind.REGISTRATION, scope)
+
+    def _list_runners(self, request: Request, scope: str) -> Reply:
+        """A page of the registered runners."""
+        self._check_credential(request, bearer(request))
+        check_no_body(self._store, request, RestRefusal)
+        runners = [one for (of, _), one in self._store.names.items() if of == scope]
+        size = min(max(1, page_number(request, "per_page", PAGE_SIZE)), LARGEST_PAGE)
+        first = size * (max(1, page_number(request, "page", 1)) - 1)
+        page = [rest_runner_body(one) for one in runners[first : first + size]]
+        return json_reply({"total_count": len(runners), "runners": page})
 
     def _issue(self, kind: TokenKind, subject: str) -> Reply:
         token = self._store.tokens.issue(kind, subject, self._store.timers.rest_token)
@@ -73,7 +88,8 @@ class RestApi:
         known = self._store.tokens.find(credential)
         if not credential or (known is not None and known.kind is not TokenKind.INSTALLATION):
             what = f"a {known.kind.value}" if known else "no bearer token"
-            text = f"POST {request.path} needs a PAT or an installation token and came with {what}"
+            call = f"{request.method} {request.path}"
+            text = f"{call} needs a PAT or an installation token and came with {what}"
             self._store.violations.record(1, text)
         elif known is not None:
             if self._store.tokens.status(credential, TokenKind.INSTALLATION) is TokenStatus.VALID:
@@ -115,3 +131,13 @@ class RestApi:
         if runner_event != "register":
             self._store.violations.refuse(2, RestRefusal(403, f"runner_event {runner_event} is not register"))
         return scope_of(url)
+
+
+def scope_in(match: re.Match[str]) -> str:
+    """The scope that a path of `RUNNERS` names."""
+    return next(part for part in match.groups() if part).lower()
+
+
+def page_number(request: Request, name: str, default: int) -> int:
+    text = request.query.get(name, "")
+    return int(text) if text.isdecimal() else default

@@ -58,7 +58,7 @@ class ScaleSetCalls:
 
     def _update(self, call: Call) -> Reply:
         scale_set = self._machine.scale_sets.get(call.scope, call.number())
-        self._machine.scale_sets.update(scale_set, read_scale_set_spec(call.request.json()))
+        self._machine.scale_sets.update(scale_set, read_scale_set_spec(call.request.json()), by_client=True)
         return json_reply(self._body(call, scale_set))
 
     def _delete(self, call: Call) -> Reply:

@@ -43,7 +43,7 @@ class ScaleSets:
             scope,
             name,
             group,
-            spec.labels or (),
+            spec.labels or ((name, "System"),),
             bool(spec.disable_update),
             self._store.clock.wall(),
             last_session_at=self._store.clock.monotonic(),
@@ -70,13 +70,15 @@ class ScaleSets:
             raise scale_set_gone(number)
         return scale_set
 
-    def update(self, scale_set: ScaleSet, spec: ScaleSetSpec) -> None:
+    def update(self, scale_set: ScaleSet, spec: ScaleSetSpec, *, by_client: bool = False) -> None:
+        """Change the fields that are given. Labels that a client sends stay without effect unless the options
+        let it change them."""
         name, group = spec.name or scale_set.name, spec.group_id or scale_set.group_id
         self._check_group(group)
         if (name.lower(), group) != (scale_set.name.lower(), scale_set.group_id):
             self._check_free(scale_set.scope, group, name, repeated=True)
         scale_set.name, scale_set.group_id = name, group
-        if spec.labels is not None:
+        if spec.labels is not None and (self._store.options.labels_mutable or not by_client):
             scale_set.labels = spec.labels
         if spec.disable_update is not None:
             scale_set.disable_update = spec.disable_update

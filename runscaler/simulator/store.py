@@ -41,6 +41,8 @@ class Store:
         self.scale_sets: dict[int, ScaleSet] = {}
         self.sessions: dict[str, Session] = {}
         self.jobs: dict[str, Job] = {}
+        self.job_ids: dict[str, Job] = {}
+        """The jobs by their present jobId."""
         self.runners: dict[int, Runner] = {}
         self.names: dict[tuple[str, str], Runner] = {}
         self.queued: dict[str, dict[frozenset[str], dict[str, Job]]] = {}
@@ -103,9 +105,15 @@ class Store:
         self.note("job", job=job.id, state=state.value, scaleSet=scale_set.id if scale_set else None)
 
     def add_job(self, job: Job) -> None:
-        self.jobs[job.id] = job
+        self.jobs[job.id] = self.job_ids[job.job_id] = job
         self._index(job)
         self.note("job", job=job.id, state=job.state.value, scaleSet=None)
+
+    def renew_job_id(self, job: Job) -> None:
+        """Give the job another jobId; nothing is known by the old one any more."""
+        del self.job_ids[job.job_id]
+        job.job_id = self.uuid()
+        self.job_ids[job.job_id] = job
 
     def _unindex(self, job: Job) -> None:
         self.job_counts[job.state] -= 1

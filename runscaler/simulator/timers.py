@@ -13,7 +13,7 @@ class Timers:
     admin_token: float = 3600.0
     queue_token: float = 3000.0
     rest_token: float = 3600.0
-    session: float = 120.0
+    session: float = 50.0
     """A session expires after this time without a poll or refresh."""
     agent_silence: float = 60.0
     """An idle runner is offline after this time without a poll."""

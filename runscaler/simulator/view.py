@@ -29,6 +29,8 @@ class JobView:
     """Times are seconds since the epoch, 0 for "not yet"; `scale_set` and `runner` are names, or empty."""
 
     id: str
+    job_id: str
+    """What messages call it now; `id` stays the same."""
     state: JobState
     scale_set: str
     runner: str
@@ -134,6 +136,7 @@ class State:
 def job_view(job: Job) -> JobView:
     return JobView(
         id=job.id,
+        job_id=job.job_id,
         state=job.state,
         scale_set=job.scale_set.name if job.scale_set else "",
         runner=job.runner_name,

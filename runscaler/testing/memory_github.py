@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
 from contextlib import contextmanager
+from dataclasses import replace
 from math import inf
 from random import Random
 from typing import TYPE_CHECKING
@@ -167,14 +168,14 @@ class MemoryGitHub:
         """The agent starts the job that it got (JobStarted)."""
         with self._registration(runner_id) as runner:
             if runner.job is not None:
-                self.lock.machine.leases.start(runner, runner.job.id)
+                self.lock.machine.leases.start(runner, runner.job.job_id)
 
     def finish_job(self, runner_id: int, result: str = "succeeded") -> None:
         """The agent completes its job (JobCompleted), which ends the registration, if that is still there."""
         with self.lock as machine:
             runner = self._store.runners[runner_id]
             assert runner.job is not None, f"{runner.name} has no job"
-            machine.leases.complete(runner, runner.job.id, result)
+            machine.leases.complete(runner, runner.job.job_id, result)
 
     def runner_gone(self, runner_id: int) -> None:
         """The agent is gone: the runner is offline, or with a running job busy until `lease_over`."""
@@ -232,6 +233,11 @@ class MemoryGitHub:
         with self._changing(set_name) as scale_set:
             self._store.groups.setdefault(group_id or 1, f"group {group_id}")
             self.lock.machine.scale_sets.update(scale_set, ScaleSetSpec(name, group_id, changed))
+
+    def let_clients_change_labels(self) -> None:
+        """From now on labels are not fixed when a scale set is created (docs/protocol.md § 4.3)."""
+        with self.lock:
+            self._store.options = replace(self._store.options, labels_mutable=True)
 
     def restart_ids(self, set_name: str, first: int = 1) -> None:
         """Let the ids of new batches start at `first` (fault F55)."""

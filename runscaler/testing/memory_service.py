@@ -92,7 +92,7 @@ class MemoryService:
             name = change.name or scale_set.name
             group_id = change.runner_group_id or scale_set.group_id
             labels = change.labels or scale_set.label_names
-            machine.scale_sets.update(scale_set, spec(name, group_id, labels))
+            machine.scale_sets.update(scale_set, spec(name, group_id, labels), by_client=True)
             return self._described(scale_set)
 
     def delete_scale_set(
@@ -260,7 +260,7 @@ class MemoryService:
     def _batch(self, message: Message, scale_set: ScaleSet) -> Batch:
         return Batch(
             id=message.id,
-            statistics=self._github.statistics(scale_set),
+            statistics=None if scale_set.deaf else self._github.statistics(scale_set),
             events=tuple(event for event in message.events if not isinstance(event, UnknownEvent)),
             problems=tuple(event.kind for event in message.events if isinstance(event, UnknownEvent)),
         )

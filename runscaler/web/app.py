@@ -6,12 +6,11 @@ A route is a method without arguments that returns a `Reply`; add new ones to `_
 from __future__ import annotations
 
 import ipaddress
-import json
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from runscaler.web.health import health, not_ready
+from runscaler.web.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,18 +18,6 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
     from runscaler.status import Status
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    status: HTTPStatus
-    body: bytes
-    content_type: str = "application/json"
-    headers: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def json(cls, value: dict[str, object], status: HTTPStatus = HTTPStatus.OK) -> Reply:
-        return cls(status, json.dumps(value).encode() + b"\n")
 
 
 class WebApp:
@@ -59,18 +46,7 @@ class WebApp:
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        reply = self._reply(environ)
-        start_response(
-            f"{reply.status.value} {reply.status.phrase}",
-            [
-                ("Content-Type", reply.content_type),
-                ("Content-Length", str(len(reply.body))),
-                ("Cache-Control", "no-store"),
-                ("X-Content-Type-Options", "nosniff"),
-                *reply.headers,
-            ],
-        )
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [reply.body]
+        return self._reply(environ).send(start_response, head=environ["REQUEST_METHOD"] == "HEAD")
 
     def _reply(self, environ: WSGIEnvironment) -> Reply:
         if self._loopback_only and not names_loopback(environ.get("HTTP_HOST", "")):

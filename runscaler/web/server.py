@@ -8,12 +8,14 @@ import socket
 import threading
 from typing import TYPE_CHECKING, Protocol, cast
 
-from waitress.server import TcpWSGIServer, create_server
+from loguru import logger
+from waitress.server import BaseWSGIServer, create_server
 
 from runscaler.errors import HostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
     from wsgiref.types import WSGIApplication
 
     from waitress.channel import HTTPChannel
@@ -47,13 +49,31 @@ def is_loopback(listener: socket.socket) -> bool:
     return ipaddress.ip_address(str(listener.getsockname()[0])).is_loopback
 
 
+def bind_admin(path: Path) -> socket.socket | None:
+    """A listening Unix socket that only this user and root may open; None if there can be none (logged).
+
+    Its directory must be ours alone, and locked: what another process left there is replaced.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        path.unlink(missing_ok=True)
+        listener.bind(str(path))
+        path.chmod(0o600)
+        listener.listen(16)
+    except OSError as error:
+        listener.close()
+        logger.warning("no admin socket, so no `runner drain` and `runner logs`: {}: {}", path, error)
+        return None
+    return listener
+
+
 class HealthServer:
     """Serves `app` on a duplicate of `listener`: the port stays bound, and another server can follow."""
 
     def __init__(self, listener: socket.socket, app: WSGIApplication) -> None:
         self._listener = listener
         self._app = app
-        self._server: TcpWSGIServer | None = None
+        self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -71,7 +91,7 @@ class HealthServer:
             channel_timeout=IDLE_SECONDS,
             asyncore_use_poll=True,
         )
-        assert isinstance(server, TcpWSGIServer), "one socket makes one server"
+        assert isinstance(server, BaseWSGIServer), "one socket makes one server"
         self._server = server
         self._thread = threading.Thread(target=server.run, name="health-server", daemon=True)
         self._thread.start()
@@ -90,6 +110,19 @@ class HealthServer:
             server.close()
 
 
+class Servers:
+    """A running server for each listening socket and its application."""
+
+    def __init__(self, apps: Sequence[tuple[socket.socket, WSGIApplication]]) -> None:
+        self._servers = [HealthServer(listener, app) for listener, app in apps]
+        for server in self._servers:
+            server.start()
+
+    def stop(self) -> None:
+        for server in self._servers:
+            server.stop()
+
+
 class Trigger(Protocol):
     """How to run a function on waitress's thread; missing in its type stubs."""
 
@@ -98,7 +131,7 @@ class Trigger(Protocol):
     def del_channel(self) -> None: ...
 
 
-def _end_loop(server: TcpWSGIServer) -> None:
+def _end_loop(server: BaseWSGIServer) -> None:
     """Close all channels. Runs on the loop's thread, and the loop ends when it has no channel left.
 
     `pull_trigger` writes to the trigger's pipe. If the pipe were closed too early, its file descriptor could

@@ -17,7 +17,7 @@ from chaos_plan.run_context import RunContext
 from chaos_plan.timeline import Timeline
 from runscaler.clock import SystemClock
 from runscaler.ops.demo_image import ensure_demo_image
-from runscaler.testing.simulator import FAST, Flavour, SimulatedGitHub
+from runscaler.testing.simulator import FAST, Flavour, Options, SimulatedGitHub
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -39,7 +39,8 @@ def set_up(plan: Plan, kind: TargetKind, folder: Path, undo: ExitStack) -> RunCo
     """Start everything but the daemon; `undo` ends it, the daemon included."""
     clock = SystemClock()
     flavour = Flavour.ACQUIRE if plan.settings.offers else Flavour.ASSIGN
-    github = undo.enter_context(SimulatedGitHub(timers=TIMERS, flavour=flavour, seed=plan.seed))
+    options = Options(timers=TIMERS, flavour=flavour, labels_mutable=True)
+    github = undo.enter_context(SimulatedGitHub(options, seed=plan.seed))
     url = github.config_url()
     engine: PrivateEngine | None = None
     proxy: EngineProxy | None = None

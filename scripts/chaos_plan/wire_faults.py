@@ -93,7 +93,7 @@ FAULTS: Mapping[str, WireFault] = {
     "F54": WireFault(1, once=True),
     "F56": WireFault(2, {"kind": ("409", "500", "slow"), "seconds": (1.0,)}, offers=True),
     "F58": WireFault(1, needs_scale_set=True, once=True, lossy=True),
-    "F59": WireFault(1, {"action": ("relabel",), "value": ("other",)}, needs_scale_set=True),
+    "F59": WireFault(1, {"action": ("relabel",), "value": ("+other",)}, needs_scale_set=True),
     "F60": WireFault(1),
     "F63": WireFault(1, once=True),
     "F64": WireFault(1),

@@ -85,6 +85,7 @@ def test_a_scale_set_that_exists_as_configured_is_not_changed() -> None:
 
 def test_a_scale_set_with_other_labels_is_updated() -> None:
     solo = Solo(labels=("linux", "gpu"))
+    solo.github.let_clients_change_labels()
     there = solo.github.add_scale_set(solo.settings.url, "linux", 1, ("linux",))
     solo.listener()
     solo.play()

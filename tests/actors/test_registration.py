@@ -23,6 +23,7 @@ OTHER_GROUP = 3
 
 def serving_world() -> tuple[World, ScaleSet]:
     world = World(max_runners=2, min_runners=1, labels=("linux", "gpu"))
+    world.github.let_clients_change_labels()
     world.play()
     found = world.github.scale_set("linux")
     assert found is not None
@@ -210,6 +211,7 @@ def test_a_refused_change_is_said_once_with_its_cure_and_the_session_polls(
 
 def test_a_change_that_fails_for_a_while_is_made_later_and_the_session_polls_meanwhile(log_lines) -> None:
     solo = adopting()
+    solo.github.let_clients_change_labels()
     solo.github.fail_next("update_scale_set", ServerError("answered 503", status=503), times=2)
     listener = serve(solo)
     assert solo.service.names().count("poll") == 1

@@ -89,6 +89,21 @@ def test_busy_ones_are_removed_by_force_when_their_time_is_up(drain_timeout: flo
     assert set(world.backend.engine.terminated.values()) == {TERMINATE_SECONDS}
 
 
+def test_what_another_listener_took_over_during_the_drain_stays_at_github() -> None:
+    """docs/behaviour.md § 8.3: the session is free from the beginning of the stop."""
+    world = World(max_runners=2)
+    world.queue(1)
+    world.play()
+    world.shut_down()
+    world.play()
+    world.github.hold_session("linux")
+    world.finish_all()
+    world.advance(5)
+
+    assert world.ended == [""]
+    assert world.github.scale_set("linux") is not None
+
+
 def test_a_refusal_because_a_job_runs_is_no_failure() -> None:
     world = World(max_runners=2)
     world.play()

@@ -95,6 +95,7 @@ def test_violations_are_listed_and_cleared(client: ScaleSetClient) -> None:
     [
         ({"action": "rename", "value": "other"}, {"name": "other"}),
         ({"action": "relabel", "value": "a, b"}, {"labels": ("a", "b")}),
+        ({"action": "relabel", "value": "+a"}, {"labels": ("my-runners", "a")}),
         ({"action": "delete"}, {"deleted": True}),
     ],
 )

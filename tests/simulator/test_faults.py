@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import threading
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +17,7 @@ from support.scale_set_client import SETS, VERSION, ScaleSetClient
 
 from runscaler.simulator.faults.registry import UnknownFault
 from runscaler.simulator.faults.table import TABLE
-from runscaler.testing.simulator import Flavour, Match, SimulatedGitHub
+from runscaler.testing.simulator import FAST, Flavour, JobState, Match, RunnerState, SimulatedGitHub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -190,6 +192,19 @@ def offered(client: ScaleSetClient) -> int:
     return agent.poll(1).status_code
 
 
+def change_set_and_refresh(client: ScaleSetClient) -> tuple[int, int]:
+    return client.on_set("PATCH", "", {"name": "renamed"}).status_code, client.refresh().status_code
+
+
+def follow_to_new_name(client: ScaleSetClient) -> tuple[int, str, int]:
+    """The status and the new path of the redirect, and the status at the end of it."""
+    moved = client.registration_token("pat-2", allow_redirects=False)
+    where = moved.headers["Location"].removeprefix(client.github.url)
+    headers = {"Authorization": "Bearer pat-2", "User-Agent": "x"}
+    end = client.http.post(moved.headers["Location"], headers=headers, timeout=20)
+    return moved.status_code, where.removesuffix("/actions/runners/registration-token"), end.status_code
+
+
 def status(number: int) -> Callable[[Any], bool]:
     return lambda reply: bool(reply.status_code == number)
 
@@ -316,6 +331,24 @@ CASES: list[tuple[str, dict[str, object], Callable[[ScaleSetClient], Any], Calla
     ("F83", {}, offered, lambda r: r == 202),
     ("F84", {}, register_agent, status(403)),
     ("F85", {}, complete_impatiently, raises(ReadTimeout)),
+    ("F87", {"seconds": 0.0}, run_a_job, lambda r: kinds(r) == ["JobAssigned", "JobStarted", "JobCompleted"]),
+    ("F87", {"lost": True}, run_a_job, lambda r: kinds(r) == ["JobAssigned"]),
+    ("F90", {}, events, lambda r: (r[0]["workflowRunId"], r[0]["requestLabels"]) == ("nine", "linux")),
+    (
+        "F90",
+        {"field": "eventName"},
+        events,
+        lambda r: (r[0]["eventName"], r[0]["workflowRunId"]) == (["push"], 991),
+    ),
+    ("F92", {}, change_set_and_refresh, lambda r: r == (403, 200)),
+    ("F92", {"status": 503}, change_set_and_refresh, lambda r: r == (503, 200)),
+    ("F94", {}, ask_for_token, lambda r: r.status_code == 403 and "are disabled" in r.json()["message"]),
+    ("F94", {"kind": "archived"}, ask_for_token, lambda r: "archived" in r.json()["message"]),
+    ("F94", {"kind": "classic"}, ask_for_token, lambda r: "(classic)" in r.json()["message"]),
+    ("F94", {"kind": "lifetime"}, ask_for_token, lambda r: "lifetime" in r.json()["message"]),
+    ("F95", {}, follow_to_new_name, lambda r: r == (301, "/api/v3/orgs/renamed", 404)),
+    ("F95", {"status": 0}, follow_to_new_name, lambda r: r == (301, "/api/v3/orgs/renamed", 201)),
+    ("F98", {}, get_set, status(404)),
 ]
 
 
@@ -340,7 +373,7 @@ def test_a_fault_is_applied(
     assert client.github.hits(injected) >= 1
 
 
-ELSEWHERE = {"F2", "F56", "F57", "F78", "F79"}
+ELSEWHERE = {"F2", "F91", "F56", "F57", "F78", "F79", "F88", "F89", "bound"}
 
 
 def test_every_fault_of_the_table_is_tested() -> None:
@@ -430,6 +463,74 @@ def test_f78_and_f79_remove_the_registration_of_an_idle_runner(client: ScaleSetC
     assert deregistered.poll(1).status_code == 404
     assert ghost.poll(1).status_code == 202
     assert client.call("GET", f"{AGENTS}/1025").status_code == 404
+
+
+def test_f88_loses_the_completion_of_a_job_whose_agent_lives_on(
+    client: ScaleSetClient, tmp_path: Path
+) -> None:
+    announce(client)
+    client.github.inject("F88")
+    agent = start_agent(client.jit("runner-1").json()["encodedJITConfig"], tmp_path)
+    ids = client.github.queue_jobs("my-runners", steps=["true"])
+    client.github.wait_for_jobs(ids)
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        agent.process.wait(1)
+    agent.signal(signal.SIGTERM)
+
+    assert agent.end()[0] == 143
+    assert kinds(client.drain()) == ["JobAssigned", "JobStarted"]
+
+
+def test_f89_loses_an_offer_which_can_be_asked_for(offering: ScaleSetClient) -> None:
+    injected = offering.github.inject("F89")
+    offering.github.queue_jobs("my-runners", 2)
+
+    assert kinds(offering.drain(2)) == ["JobAvailable"]
+    assert offering.on_set("GET", "/acquirablejobs").json()["count"] == 6
+    assert offering.github.hits(injected) == 1
+
+
+def test_f91_lets_a_share_of_all_registrations_vanish_at_once(client: ScaleSetClient) -> None:
+    agents = [HandMadeAgent(client.jit(f"runner-{n}").json()["encodedJITConfig"]) for n in range(4)]
+    for agent in agents:
+        agent.register()
+
+    client.github.inject("F91", share=0.5, match=Match(scale_set="other"))
+    before = len(client.github.state().runners_in(RunnerState.IDLE))
+    client.github.inject("F91", share=0.6)
+
+    assert (before, len(client.github.state().runners_in(RunnerState.IDLE))) == (4, 1)
+    assert {agent.poll(1).status_code for agent in agents} == {202}
+
+
+def test_a_bound_job_is_held_by_a_runner_that_never_hears_of_it(client: ScaleSetClient) -> None:
+    announce(client)
+    agent = HandMadeAgent(client.jit("runner-1").json()["encodedJITConfig"])
+    agent.register()
+    client.github.inject("bound")
+    client.github.queue_jobs("my-runners")
+
+    waited = []
+    for _ in range(3):
+        waited.append(agent.poll(1).status_code)
+        client.github.pass_time(FAST.pick_up / 2)
+    refused = client.call("DELETE", f"{AGENTS}/1024").status_code
+    client.github.pass_time(FAST.start)
+
+    assert (waited, refused) == ([202, 202, 202], 400)
+    state = client.github.state()
+    assert (state.jobs[-1].state, state.runners[0].job) == (JobState.QUEUED, "")
+
+
+def test_a_number_in_the_path_of_a_match_is_any_number() -> None:
+    match = Match(path="/sets/#$")
+
+    assert [match.fits_path(path) for path in ("/sets/42", "/sets/", "/sets/42/sessions")] == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_a_fault_is_applied_count_times_after_skipping_some_requests(client: ScaleSetClient) -> None:

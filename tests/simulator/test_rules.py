@@ -13,6 +13,10 @@ from support.demo_agent import HandMadeAgent
 from support.scale_set_client import NEW, SETS, USER_AGENT, VERSION, ScaleSetClient
 from urllib3.util import SKIP_HEADER
 
+from runscaler.simulator.http_messages import NoConnection
+from runscaler.simulator.rate_rule import Caller, RateRule
+from runscaler.simulator.violations import Violations
+from runscaler.testing.clock import FakeClock
 from runscaler.testing.simulator import Flavour, Match, Options, SimulatedGitHub
 
 if TYPE_CHECKING:
@@ -323,6 +327,56 @@ def test_a_second_refresh_within_ten_seconds_is_recorded_unless_a_token_was_refu
     assert broken(github) == [11]
 
 
+class FakeConnection(NoConnection):
+    closed = False
+
+    def gone(self) -> bool:
+        return self.closed
+
+
+def two_refreshes(earlier: Caller, later: Caller, *, closed: bool = False) -> list[int]:
+    """The rules that two refreshes break of which the second comes a moment after the first."""
+    clock = FakeClock()
+    violations = Violations(clock, lambda _: None, lenient=False)
+    rule = RateRule(clock, violations)
+    rule.token_refreshed(earlier)
+    rule.retry_after_sent(earlier, "30")
+    clock.advance(5)
+    if closed:
+        earlier.connection.closed = True  # type: ignore[attr-defined]
+    rule.token_refreshed(later)
+    rule.request_received(later, "GET /")
+    return [one.rule for one in violations.all()]
+
+
+@pytest.mark.parametrize("user_agent", ["one", "another"])
+def test_the_same_connection_is_the_same_process_whatever_its_user_agent(user_agent: str) -> None:
+    connection = FakeConnection()
+
+    broke = two_refreshes(Caller("pat", "one", connection), Caller("pat", user_agent, connection))
+
+    assert broke == [11, 11]
+
+
+def test_a_second_connection_with_the_same_user_agent_is_the_same_process() -> None:
+    first, second = (Caller("pat", "one", FakeConnection()) for _ in range(2))
+
+    assert two_refreshes(first, second) == [11, 11]
+
+
+def test_a_process_that_has_ended_binds_no_later_one() -> None:
+    """As `validate` does before `run`, with the same token and User-Agent."""
+    first, second = (Caller("pat", "one", FakeConnection()) for _ in range(2))
+
+    assert two_refreshes(first, second, closed=True) == []
+
+
+def test_two_programs_with_the_same_credential_are_two_processes() -> None:
+    first, second = (Caller("pat", program, FakeConnection()) for program in ("one", "another"))
+
+    assert two_refreshes(first, second) == []
+
+
 def test_more_than_eight_jit_calls_at_once_are_recorded(client: ScaleSetClient) -> None:
     github = client.github
     github.inject("delay", match=Match(path="generatejitconfig"), seconds=20)
@@ -384,6 +438,19 @@ def test_the_times_of_an_app_jwt_are_checked(
     assert reply.status_code == (401 if text else 201)
     assert text in reply.json().get("message", "")
     assert not github.violations()
+
+
+@pytest.mark.parametrize(
+    ("issuer", "status"), [("Iv1.1", 201), ("123", 201), (123, 201), ("", 401), (True, 401)]
+)
+def test_the_issuer_of_an_app_jwt_is_a_string_or_a_number(
+    github: SimulatedGitHub, issuer: object, status: int
+) -> None:
+    now = int(github.clock.wall())
+    token = jwt(iat=now - 60, exp=now + 480, iss=issuer)
+    url = f"{github.url}/api/v3/app/installations/7/access_tokens"
+
+    assert requests.post(url, headers=bearer(token), timeout=20).status_code == status
 
 
 def test_an_installation_token_is_accepted_like_a_pat_and_an_unknown_installation_is_404() -> None:

@@ -219,8 +219,8 @@ def test_a_job_that_no_runner_starts_is_withdrawn_twice_and_fails_the_third_time
 
     for attempt in range(1, 4):
         assert (job.state, job.attempts) == (JobState.ASSIGNED, attempt)
-        for _ in range(3):
-            rig.pass_time(rig.machine.store.timers.start / 3)
+        for _ in range(10):
+            rig.pass_time(rig.machine.store.timers.start / 10)
             rig.poll(1)
 
     assert (job.state, job.result, job.attempts) == (JobState.COMPLETED, "failed", 3)
@@ -433,7 +433,7 @@ def test_a_job_that_is_queued_too_long_fails() -> None:
 
 
 def test_with_the_capacity_trap_a_job_queued_at_capacity_0_is_never_offered() -> None:
-    rig = Rig(capacity_trap=True)
+    rig = Rig()
     rig.poll(0)
     (lost,) = rig.queue()
     rig.poll(5)
@@ -445,7 +445,7 @@ def test_with_the_capacity_trap_a_job_queued_at_capacity_0_is_never_offered() ->
 
 
 def test_without_the_capacity_trap_a_job_queued_at_capacity_0_is_assigned_later() -> None:
-    rig = Rig()
+    rig = Rig(capacity_trap=False)
     rig.poll(0)
     (job,) = rig.queue()
 
@@ -513,3 +513,62 @@ def test_a_second_agent_beside_a_live_one_is_a_conflict() -> None:
         rig.machine.agents.register(runner.id, (runner.client_id, runner.secret), "1")
 
     assert refused.value.kind == "SessionConflict"
+
+
+def test_a_job_that_is_assigned_again_has_another_job_id_and_the_same_run_id() -> None:
+    rig = Rig()
+    rig.poll(1)
+    (job,) = rig.queue()
+    first, run_id = job.job_id, job.run_id
+
+    rig.machine.dispatch.withdraw(job)
+
+    assigned, withdrawn, again = rig.scale_set.events
+    assert (assigned.job_id, withdrawn.job_id, again.job_id) == (first, first, job.job_id)
+    assert (job.job_id != first, job.id) == (True, first)
+    assert {one.run_id for one in rig.scale_set.events} == {run_id}
+
+
+def test_a_job_that_is_offered_again_after_its_set_was_deleted_has_another_job_id() -> None:
+    rig = Rig(flavour=Flavour.ACQUIRE)
+    rig.poll(1)
+    (job,) = rig.queue()
+    first = job.job_id
+
+    rig.machine.scale_sets.end(rig.scale_set)
+
+    assert (job.state, job.job_id != first, job.id) == (JobState.QUEUED, True, first)
+
+
+def test_an_agent_knows_a_job_by_its_present_job_id_only() -> None:
+    rig = Rig()
+    rig.poll(1)
+    (job,) = rig.queue()
+    former = job.job_id
+    rig.machine.dispatch.withdraw(job)
+    agent = rig.agent()
+
+    with pytest.raises(AgentRefusal, match="no longer available"):
+        rig.machine.leases.start(agent.runner, former)
+    assert rig.machine.leases.start(agent.runner, job.job_id) is job
+
+
+def test_the_name_of_a_set_is_no_label_of_it_unless_it_has_no_others() -> None:
+    rig = Rig()
+    gpu = ScaleSetSpec(name="builders", group_id=1, labels=(("gpu", "System"),))
+    labelled = rig.machine.scale_sets.create(SCOPE, gpu)
+
+    assert rig.scale_set.serves(frozenset({"my-runners"}))
+    assert labelled.serves(frozenset({"gpu"}))
+    assert not labelled.serves(frozenset({"builders"}))
+
+
+def test_a_session_ends_fifty_seconds_after_its_client_was_last_heard() -> None:
+    rig = Rig()
+    rig.poll(1)
+
+    rig.pass_time(49)
+    assert rig.session.live
+
+    rig.pass_time(1)
+    assert not rig.session.live

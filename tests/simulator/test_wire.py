@@ -8,7 +8,7 @@ import threading
 import pytest
 import requests
 from support.demo_agent import HandMadeAgent, unpack
-from support.scale_set_client import SETS, VERSION, ScaleSetClient
+from support.scale_set_client import SETS, USER_AGENT, VERSION, ScaleSetClient
 
 from runscaler.testing.simulator import Flavour, Options, RunnerState, SimulatedGitHub, Timers
 
@@ -138,8 +138,14 @@ def test_the_empty_values_of_go_clients_are_accepted(client: ScaleSetClient) -> 
     nobody = "00000000-0000-0000-0000-000000000000"
     session = client.on_set("POST", "/sessions", {"ownerName": "x", "sessionId": nobody})
     jit = client.on_set("POST", "/generatejitconfig", {"name": "runner-1", "workFolder": ""})
+    changed = client.on_set("PATCH", "", {"RunnerSetting": {}, "createdOn": "0001-01-01T00:00:00Z"})
+    client.close_session()
+    client.open_session()
+    client.github.queue_jobs("my-runners")
+    polled = client.poll(2147483647)
 
-    assert (made.status_code, session.status_code, jit.status_code) == (200, 200, 200)
+    assert {one.status_code for one in (made, session, jit, changed, polled)} == {200}
+    assert (changed.json()["name"], changed.json()["RunnerSetting"]) == ("other", {"disableUpdate": False})
     assert not client.github.violations()
 
 
@@ -167,7 +173,7 @@ def test_a_poll_that_is_broken_off_loses_no_message_and_is_no_violation(
     github: SimulatedGitHub, client: ScaleSetClient
 ) -> None:
     with pytest.raises(requests.exceptions.ReadTimeout):
-        client.poll(0, timeout=0.2)
+        client.poll(1, timeout=0.2)
     github.queue_jobs("my-runners")
 
     assert [event["messageType"] for event in client.take(1)] == ["JobAssigned"]
@@ -319,3 +325,74 @@ def test_a_hundred_polls_at_once_are_all_answered() -> None:
 
     assert results == [1] * 100
     assert not github.violations()
+
+
+def test_a_doubled_slash_after_the_tenant_is_taken(client: ScaleSetClient) -> None:
+    found = client.call("GET", f"/{SETS}")
+
+    assert (client.service[-1], found.json()["count"]) == ("/", 1)
+    assert not client.github.violations()
+
+
+def test_a_client_s_change_of_labels_is_answered_200_and_has_no_effect(client: ScaleSetClient) -> None:
+    other = {"labels": [{"name": "other", "type": "System"}], "name": "renamed"}
+
+    changed = client.on_set("PATCH", "", other)
+
+    assert (changed.status_code, changed.json()["name"]) == (200, "renamed")
+    assert [label["name"] for label in changed.json()["labels"]] == ["my-runners"]
+    assert client.github.state().scale_sets[0].labels == ("my-runners",)
+
+
+def test_labels_can_be_made_mutable() -> None:
+    with SimulatedGitHub(Options(labels_mutable=True), threads=8) as github:
+        client = ScaleSetClient(github).ready()
+        changed = client.on_set("PATCH", "", {"labels": [{"name": "other", "type": "System"}]})
+
+    assert [label["name"] for label in changed.json()["labels"]] == ["other"]
+
+
+def test_a_message_has_no_statistics_while_the_announced_capacity_is_0(client: ScaleSetClient) -> None:
+    client.github.queue_jobs("my-runners", 2)
+    number = client.poll(1).json()["messageId"]
+
+    again = client.poll(0).json()
+
+    assert (again["messageId"], "statistics" in again) == (number, False)
+    assert "statistics" in client.poll(1).json()
+
+
+def listed(client: ScaleSetClient, **params: int) -> tuple[int, list[str]]:
+    headers = {**USER_AGENT, "Authorization": "Bearer pat"}
+    url = f"{client.github.url}/api/v3/orgs/My-Org/actions/runners"
+    page = requests.get(url, headers=headers, params=params, timeout=20).json()
+    return page["total_count"], [one["name"] for one in page["runners"]]
+
+
+def test_the_rest_api_lists_the_runners_in_pages(client: ScaleSetClient) -> None:
+    names = [f"runner-{number:02}" for number in range(32)]
+    for name in names:
+        client.jit(name)
+
+    assert listed(client) == (32, names[:30])
+    assert listed(client, page=2) == (32, names[30:])
+    assert listed(client, per_page=5, page=2) == (32, names[5:10])
+    assert listed(client, page=9) == (32, [])
+
+
+def test_a_listed_runner_has_its_state_and_labels_and_needs_a_credential(client: ScaleSetClient) -> None:
+    HandMadeAgent(client.jit("runner-1").json()["encodedJITConfig"]).register()
+    url = f"{client.github.url}/api/v3/orgs/my-org/actions/runners"
+    headers = {**USER_AGENT, "Authorization": "Bearer pat"}
+
+    (runner,) = requests.get(url, headers=headers, timeout=20).json()["runners"]
+    refused = requests.get(url, headers=USER_AGENT, timeout=20)
+
+    assert (runner["id"], runner["name"], runner["status"], runner["busy"]) == (
+        1024,
+        "runner-1",
+        "online",
+        False,
+    )
+    assert [label["name"] for label in runner["labels"]] == ["my-runners"]
+    assert refused.status_code == 401

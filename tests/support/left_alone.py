@@ -32,7 +32,7 @@ def by_hand(number: int) -> str:
 
 
 class LeftAlone(RuleBasedStateMachine):
-    """`lost`: jobs whose runner the rules killed. `orphaned`: ids of the runners of those whose lease runs on.
+    """`lost`: jobs whose runner the rules killed. `orphaned`: ids of their runners, whose lease runs on.
     `failed`: some runner or start did fail. `crashed`: what an actor knew may be lost."""
 
     world: World

@@ -114,7 +114,7 @@ CASES: dict[str, tuple[Fault, ...]] = {
 
 @pytest.fixture(scope="module")
 def embedded(tmp_path_factory) -> Iterator[EmbeddedDaemon]:
-    with SimulatedGitHub(Options(timers=TIMERS, groups=(OTHER_GROUP,))) as github:
+    with SimulatedGitHub(Options(timers=TIMERS, groups=(OTHER_GROUP,), labels_mutable=True)) as github:
         keys = configured(github, NAME, max_runners=3, idle_timeout="2s", labels=[NAME, "gpu"])
         made = EmbeddedDaemon(github, Daemon(tmp_path_factory.mktemp("embedded"), keys))
         with made:

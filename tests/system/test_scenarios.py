@@ -2,7 +2,8 @@
 left.
 
 Each scenario has its own simulated GitHub and daemon. All run at the same time, as some of them wait for half
-a minute. Timers are short, so that a scenario of an hour takes seconds.
+a minute. Timers are short, so that a scenario of an hour takes seconds. Where the daemon itself waits for
+minutes, its clock runs faster.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from loguru import logger
+from support.accelerated import AcceleratedAutoscaler, AcceleratedClock
 from support.daemon import RUNNER, Daemon, wait_until
 from support.embedded import TOKEN, EmbeddedDaemon, configured
 
@@ -23,7 +25,7 @@ from runscaler.clock import SystemClock
 from runscaler.ops.demo import free_port
 from runscaler.simulator.offset_clock import OffsetClock
 from runscaler.simulator.scenarios.catalogue import BY_NAME
-from runscaler.testing.simulator import FAST, JobState, SimulatedGitHub
+from runscaler.testing.simulator import FAST, GITHUB, JobState, SimulatedGitHub
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +42,15 @@ TIMERS = replace(
 )
 SLOWER = replace(TIMERS, long_poll=2.5)
 """Makes faults last for seconds, long enough to have an effect."""
+PATIENT = replace(GITHUB, long_poll=2.5, session=60.0, agent_silence=600.0, registration=600.0, pick_up=600.0)
+"""For a daemon whose clock is faster than GitHub's."""
+FACTOR = 20.0
+ACCELERATED = ("lost-completions", "never-online", "mass-deregistration", "undeletable")
+IDLE_TIMEOUTS = {"mass-deregistration": "300s"}
+"""So long that the runners whose registrations have vanished are found before it ends."""
 OTHER_TIMERS = {
+    **dict.fromkeys(ACCELERATED, PATIENT),
+    "silent-minutes": SLOWER,
     "session-stolen": replace(TIMERS, session=10.0),
     "github-away": SLOWER,
     "capacity-trap": SLOWER,
@@ -49,12 +59,15 @@ OTHER_TIMERS = {
 LONGER_THAN_GRACE = "sleep 13"
 """A runner may be removed if GitHub has not reported for 10 s that its job runs."""
 FIRST_JOBS = {
+    **dict.fromkeys(("mass-deregistration", "undeletable"), (0, "")),
     "early-completed": (2, LONGER_THAN_GRACE),
     "registration-race": (0, ""),
     "github-away": (2, "sleep 8"),
 }
 """How many jobs are queued after the first event, and their step; 3 short ones in the other scenarios."""
 LONGER_THAN_THREE_POLLS = 200.0
+CANCELLED = {"registration-race": 1, "mass-deregistration": 3, "undeletable": 3}
+"""How many jobs the scenario itself cancels."""
 
 
 @dataclass
@@ -129,9 +142,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Scenari
 def new_run(name: str, folder: Path, stack: ExitStack) -> ScenarioRun:
     timers = OTHER_TIMERS.get(name, TIMERS)
     github = stack.enter_context(SimulatedGitHub(timers=timers, threads=48, scenario=name))
-    keys = configured(github, name, max_runners=MAX_RUNNERS, idle_timeout="2s")
+    idle_timeout = IDLE_TIMEOUTS.get(name, "2s")
+    files = Daemon(folder, configured(github, name, max_runners=MAX_RUNNERS, idle_timeout=idle_timeout))
     clock = OffsetClock(SystemClock())
-    return ScenarioRun(name, EmbeddedDaemon(github, Daemon(folder, keys), clock), clock)
+    if name in ACCELERATED:
+        embedded = EmbeddedDaemon(github, files, AcceleratedClock(FACTOR), AcceleratedAutoscaler)
+    else:
+        embedded = EmbeddedDaemon(github, files, clock)
+    return ScenarioRun(name, embedded, clock)
 
 
 @contextmanager
@@ -270,6 +288,54 @@ def test_a_daemon_whose_session_was_stolen_stands_by_and_takes_over_again(
     assert run.status.state == "ok"
 
 
+def test_jobs_whose_messages_come_late_or_never_are_no_failures(runs: dict[str, ScenarioRun]) -> None:
+    """GitHub's counts come with messages: those of the last job bring the true ones."""
+    run = runs["silent-minutes"]
+    run.work_until_over()
+    run.work_until_hit("F87", 6)
+    run.embedded.jobs(run.name, 1)
+    jobs = run.all_jobs()
+
+    assert run.status.counters.runners_failed == 0
+    assert len({one.runner for one in jobs}) == len(jobs)
+
+
+def test_runners_that_hang_after_a_job_whose_end_is_lost_are_removed(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["lost-completions"]
+    run.work_until_over()
+    run.work_until_hit("F88", 2)
+    run.embedded.wait_until_clear(run.name)
+
+    assert run.status.counters.runners_lost == 0
+
+
+def test_runners_that_cannot_connect_are_named_and_replaced(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["never-online"]
+    run.work_until_over()
+    run.work_until_hit("F76", 2)
+    run.all_jobs()
+
+    assert run.logged("GitHub does not see it")
+
+
+def test_registrations_that_vanish_at_once_cost_no_job(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["mass-deregistration"]
+    run.work_until_over()
+    later = run.embedded.jobs(run.name, MAX_RUNNERS)
+
+    assert {one.result for one in later} == {"succeeded"}
+    assert len({one.runner for one in later}) == MAX_RUNNERS
+
+
+def test_registrations_that_cannot_be_removed_are_removed_later(runs: dict[str, ScenarioRun]) -> None:
+    run = runs["undeletable"]
+    run.github.wait_for_scenario()
+    run.embedded.wait_until_clear(run.name)
+
+    assert run.hits("F12") > 0
+    assert {one.result for one in run.embedded.jobs(run.name, MAX_RUNNERS)} == {"succeeded"}
+
+
 @pytest.mark.parametrize("name", BY_NAME)
 def test_after_a_scenario_every_job_has_run_once_and_no_rule_was_broken(
     runs: dict[str, ScenarioRun], name: str
@@ -282,7 +348,7 @@ def test_after_a_scenario_every_job_has_run_once_and_no_rule_was_broken(
 
     assert {one.result for one in others} == {"succeeded"}
     assert name == "version-refused" or {one.attempts for one in others} == {1}
-    assert len(cancelled) == (name == "registration-race")
+    assert len(cancelled) == CANCELLED.get(name, 0)
     assert run.github.violations() == ()
     assert (run.status.restarts, run.github.scenario.finished) == (0, True)
 

@@ -54,6 +54,11 @@ class LeaveSession:
 
 
 @dataclass(frozen=True, slots=True)
+class EnterSession:
+    """The opposite of `LeaveSession`: take jobs again. Sent with the interrupt."""
+
+
+@dataclass(frozen=True, slots=True)
 class CloseSession:
     """End: close the session, delete the scale set if told to. Sent along with the listener's interrupt."""
 
@@ -62,5 +67,5 @@ class CloseSession:
 
 ListenerMessage = (
     TakeTurn | BatchHandled | AnnounceCapacity | Reconnect | RefreshStatistics | FindOffers
-    | LeaveSession | CloseSession
+    | LeaveSession | EnterSession | CloseSession
 )  # fmt: skip

@@ -22,6 +22,15 @@ class Shutdown:
 
 
 @dataclass(frozen=True, slots=True)
+class SetDrain:
+    """An ask from outside the actors: drain the scale sets of these keys, or resume them. The answer is True
+    unless a stop has begun."""
+
+    keys: tuple[ScaleSetKey, ...]
+    drain: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ScaleSetStopped:
     """The scale set has ended as ordered."""
 
@@ -63,6 +72,7 @@ RootMessage = (
     | RestartChild
     | Ping
     | Shutdown
+    | SetDrain
     | ScaleSetStopped
     | SharedStopped
     | HeartbeatDue

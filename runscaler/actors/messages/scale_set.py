@@ -36,6 +36,16 @@ class StopScaleSet:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainScaleSet:
+    """Take no new jobs, and let the busy runners finish, until `ResumeScaleSet`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeScaleSet:
+    """Take jobs again."""
+
+
+@dataclass(frozen=True, slots=True)
 class MakePlan:
     """Sent to itself when something has changed. At most one is queued."""
 
@@ -87,4 +97,5 @@ OwnDeadline = (
 )  # fmt: skip
 ScaleSetMessage = (
     ListenerReport | RunnerReport | KeeperReport | OwnDeadline | ChildCrashed | PeerReplaced | StopScaleSet
-)
+    | DrainScaleSet | ResumeScaleSet
+)  # fmt: skip

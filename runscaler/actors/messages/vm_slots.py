@@ -115,7 +115,15 @@ class StopWarming:
     keep: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ResumeWarming:
+    """The opposite of `StopWarming`."""
+
+    key: ScaleSetKey
+
+
 VmSlotMessage = (
     ClaimVmSlot | ReleaseVmSlot | HoldVmSlots | WarmVmsFound | WarmVmReady | WarmBootFailed | WarmVmRemoved
     | WarmRemovalFailed | GrantingDue | RetryWarmRemoval | HoldReportsOverdue | StopTimedOut | StopWarming
+    | ResumeWarming
 )  # fmt: skip

@@ -15,6 +15,7 @@ from runscaler.actors.scale_set.context import ScaleSetContext
 from runscaler.actors.scale_set.ended_runners import EndedRunners
 from runscaler.actors.scale_set.job_tracking import JobTracking
 from runscaler.actors.scale_set.leftovers import Leftovers
+from runscaler.actors.scale_set.manual_drain import ManualDrain
 from runscaler.actors.scale_set.planning import Planning
 from runscaler.actors.scale_set.reconciliation import Reconciliation
 from runscaler.actors.scale_set.runners import Runners
@@ -61,6 +62,8 @@ class ScaleSetWiring:
     counters: Counters = field(default_factory=Counters)
     poisonous: frozenset[str] = frozenset()
     """Digests of batches whose handling has crashed this scale set three times."""
+    drained: bool = False
+    """It was drained by hand before it was restarted."""
     retired: bool = False
     """It is not configured any more: it ends once its runners have."""
 
@@ -70,7 +73,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         super().__init__(f"scale-set {settings.name}", wiring.parent, actors.clock)
         self._keeper, self._health = wiring.keeper, wiring.health
         self._poisonous, self._restarts = wiring.poisonous, wiring.restarts
-        self._retired = wiring.retired
+        self._retired, self._begins_drained = wiring.retired, wiring.drained
         self._last_poll: float | None = None
         self._polled_at: float | None = None
         self._publish_due = self._plan_queued = False
@@ -91,12 +94,15 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._job_tracking = JobTracking(context, book, runners, ended, conditions, checks)
         self._reconciliation = Reconciliation(context, book, runners, child_actors, claims, leftovers)
         self._shutdown = Shutdown(context, book, runners, child_actors, conditions, self._stopped)
+        self._drain = ManualDrain(runners, child_actors, claims, conditions)
 
     def started(self) -> None:
         if self._retired:
             created = self._context.actors.state_store.created_scale_set(self._context.key)
             self._context.scale_set_id = created or self._context.scale_set_id
             self.send_self(m.StopScaleSet(None, keep=False, reason=NOT_CONFIGURED))
+        if self._begins_drained:
+            self._drain.begin()
         self._join_keeper()
         self._child_actors.start_listener(self._takes_jobs, retired=self._retired)
         self.after(RECONCILE_SECONDS, m.Reconcile())
@@ -122,6 +128,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._child_crashed(self._child_actors.crashed(message))
         elif isinstance(message, m.PeerReplaced):
             self._peer_replaced(message)
+        elif isinstance(message, m.DrainScaleSet | m.ResumeScaleSet):
+            self._drain_or_resume(message)
         elif isinstance(message, m.StopScaleSet):
             self._conditions.draining(message.reason)
             self._claims.stop_warming(keep=message.keep)
@@ -139,10 +147,20 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._planning.due = True
         self._publish_soon()
 
+    def _drain_or_resume(self, order: m.DrainScaleSet | m.ResumeScaleSet) -> None:
+        if self._shutdown.begun:
+            return
+        if isinstance(order, m.DrainScaleSet):
+            self._drain.begin()
+        else:
+            self._drain.end()
+            self._polled()
+        self._changed()
+
     # -- planning ---------------------------------------------------------------------------------------
 
     def _make_plan(self) -> None:
-        self._planning.make(stopping=self._shutdown.begun)
+        self._planning.make(stopping=self._shutdown.begun, draining=self._drain.active)
         if self._shutdown.begun:
             self._shutdown.check()
 
@@ -243,7 +261,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._child_actors.tell_listener(m.FindOffers())
 
     def _takes_jobs(self) -> bool:
-        return not self._shutdown.begun and not self._retired
+        return not (self._shutdown.begun or self._retired or self._drain.active)
 
     # -- the runner actors' reports ---------------------------------------------------------------------
 
@@ -384,7 +402,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         """Every 30 s: the backend's list, and a look for anomalies."""
         self._ask_for_inventory()
         self.after(RECONCILE_SECONDS, m.Reconcile())
-        serving = self._conditions.condition.is_serving and not self._shutdown.begun
+        serving = self._conditions.condition.is_serving and self._takes_jobs()
         if serving and self._checks.look(self._polled_at):
             self._polled_at = self.clock.monotonic()
 

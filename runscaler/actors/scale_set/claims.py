@@ -75,6 +75,12 @@ class Claims:
             self._stop = m.StopWarming(self._context.key, keep)
             self._context.send(self._keeper, self._stop)
 
+    def resume_warming(self) -> None:
+        """The opposite: it takes jobs again."""
+        if self._has_vm_slots:
+            self._stop = None
+            self._context.send(self._keeper, m.ResumeWarming(self._context.key))
+
     # -- what is held already -----------------------------------------------------------------------
 
     def hold(self, slot: Slot) -> None:

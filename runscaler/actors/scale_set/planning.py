@@ -85,8 +85,9 @@ class Planning:
         self._next_look = None
         self.due = True
 
-    def make(self, *, stopping: bool) -> None:
-        """Plan on what is known now, and carry it out."""
+    def make(self, *, stopping: bool, draining: bool) -> None:
+        """Plan on what is known now, and carry it out. `stopping`: nothing is planned any more. `draining`:
+        idle runners go, and none is started."""
         self.due = False
         if stopping:
             self.last = Plan(target=0)
@@ -94,7 +95,7 @@ class Planning:
         if not self._conditions.condition.may_plan:
             return
         now = self._context.clock.monotonic()
-        made = self.last = plan(self._view(now))
+        made = self.last = plan(self._view(now, draining=draining))
         if made.start:
             self._log_start(made)
             self._conditions.start_ordered()
@@ -105,7 +106,7 @@ class Planning:
             self._next_look = made.next_look
             self._context.after(max(0.0, made.next_look - now), PlanDue())
 
-    def _view(self, now: float) -> View:
+    def _view(self, now: float, *, draining: bool) -> View:
         settings, known = self._context.settings, self.statistics
         waits_for, detail = self._waits_for()
         demand = Demand(known.assigned, known.running, self._ended.had_job, self._ended.probably_had_job)
@@ -120,6 +121,7 @@ class Planning:
             blocked=self._book.blocked,
             waits_for=waits_for,
             waits_detail=detail,
+            draining=draining,
         )
         if view.surplus <= 0:
             return view

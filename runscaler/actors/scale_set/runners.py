@@ -50,7 +50,7 @@ _OVERDUE_REASONS = {
 
 class Runners:
     """`draining`: whatever is idle or found is retired. `stopping`: an orderly stop is on, and no time is
-    granted after GitHub's agreement (docs/behaviour.md § 6.2)."""
+    granted after GitHub's agreement (docs/behaviour.md § 6.2). `without_session`: it was left."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Runners:
         self._context, self._book = context, book
         self._child_actors, self._claims = child_actors, claims
         self._conditions, self._ended, self._leftovers = conditions, ended, leftovers
-        self.draining = self.stopping = False
+        self.draining = self.stopping = self.without_session = False
         self._early_ends: dict[str, Ending | None] = {}
         """Ends of resources that no slot knows: the answer of their start may be on its way."""
 
@@ -90,6 +90,11 @@ class Runners:
     def stop(self) -> None:
         """An orderly stop begins, and the session is left."""
         self.stopping = True
+        self.leave_session()
+
+    def leave_session(self) -> None:
+        """No message comes any more: jobs that end without one are counted by their end."""
+        self.without_session = True
         self._ended.expect_no_messages()
 
     # -- steps of a slot --------------------------------------------------------------------------
@@ -262,7 +267,7 @@ class Runners:
                 self._early_ends[resource_id] = ending
         elif slot.state is not SlotState.REMOVING:
             self._ended.ended_by_itself(slot, ending)
-            if self.stopping:
+            if self.without_session:
                 self._ended.expect_no_messages()
             self.apply(slot, SlotEvent.ENDED)
 

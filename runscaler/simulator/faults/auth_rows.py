@@ -7,18 +7,26 @@ from typing import TYPE_CHECKING
 from runscaler.simulator.checks import bearer
 from runscaler.simulator.faults import replies
 from runscaler.simulator.faults.row import Match, Row
+from runscaler.simulator.http_messages import Reply
 from runscaler.simulator.refusals import unauthorised
 from runscaler.simulator.tokens import TokenKind, base64url
 
 if TYPE_CHECKING:
     from runscaler.simulator.bodies import Json
     from runscaler.simulator.faults.row import FaultContext, Outcome
-    from runscaler.simulator.http_messages import Reply
 
 ACTIONS = "/_sim/actions/"
 REGISTRATION = Match("POST", "/registration-token")
 ADMIN = Match("POST", "/actions/runner-registration")
 INSTALLATION = Match("POST", "/access_tokens")
+POLICIES = {
+    "disabled": "Repository level self-hosted runners are disabled on this repository.",
+    "archived": "Repository was archived so is read-only.",
+    "classic": "`my-org` forbids access via a personal access token (classic). Please use a GitHub App, "
+    "OAuth App, or a personal access token with fine-grained permissions.",
+    "lifetime": "The 'my-org' organization forbids access via a fine-grained personal access tokens if the "
+    "token's lifetime is greater than 366 days.",
+}
 SSO_URL = "https://github.com/orgs/my-org/sso?authorization_request=AAAA"
 
 
@@ -97,6 +105,25 @@ def app_refused(context: FaultContext) -> Outcome:
     return replies.rest(401, "A JSON web token could not be decoded")
 
 
+def forbidden_by_policy(context: FaultContext) -> Outcome:
+    """`kind` is disabled, archived, classic or lifetime."""
+    return replies.rest(403, POLICIES[context.params.text("kind", "disabled")])
+
+
+def renamed(context: FaultContext) -> Outcome | None:
+    """The organisation or repository is called `name` now: a 301 to that on the same host, where the call is
+    answered with `status` (404), or by the API if that is 0."""
+    request = context.request
+    assert request is not None
+    name, status = context.params.text("name", "renamed"), context.params.integer("status", 404)
+    before, _, after = request.path.rpartition("/actions/runners/")
+    parent, _, called = before.rpartition("/")
+    if called != name:
+        where = f"{request.base_url}{parent}/{name}/actions/runners/{after}"
+        return Reply(301, headers=(("Location", where),))
+    return replies.rest(status, "Not Found" if status == 404 else "Forbidden") if status else None
+
+
 def other_address(context: FaultContext, reply: Reply) -> Outcome:
     address = context.fault.hits + 1
     return replies.altered(reply, lambda body: {**body, "url": f"{str(body['url']).rstrip('/')}~{address}/"})
@@ -137,4 +164,12 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("F32", "the actions service has another URL", ADMIN, None, after=other_address),
     Row("F33", "runner-registration without its `field`", ADMIN, after=without_field),
+    Row(
+        "F94",
+        "403 by policy: `kind` disabled, archived, classic, lifetime",
+        REGISTRATION,
+        None,
+        forbidden_by_policy,
+    ),
+    Row("F95", "renamed to `name`: a 301, then `status`", REGISTRATION, None, renamed),
 )

@@ -25,6 +25,16 @@ ACQUIRE = Match("POST", "/acquirejobs")
 UGLY = "two\nlines \x1b[31mred\x1b[0m <script>alert(1)</script> 🚀 " + "x" * 10_000
 REQUEST_IDS = re.compile(rb"\d+")
 
+WRONG_TYPES: Json = {
+    **dict.fromkeys(("repositoryName", "ownerName", "jobWorkflowRef", "jobDisplayName"), 7),
+    **dict.fromkeys(("queueTime", "scaleSetAssignTime", "runnerAssignTime", "finishTime"), 1767323045),
+    "workflowRunId": "nine",
+    "eventName": ["push"],
+    "requestLabels": "linux",
+    "acquireJobUrl": False,
+    "runnerId": "many",
+    "result": 3,
+}
 YEAR_1 = "0001-01-01T00:00:00Z"
 ODD: dict[str, Json] = {
     "zero": {"runnerRequestId": 0},
@@ -108,6 +118,17 @@ def more_jobs(context: FaultContext) -> None:
         )
 
 
+def wrong_types(context: FaultContext, reply: Reply) -> Outcome:
+    """Let the informative `field` be of another type; all of them, if it is empty."""
+    chosen = context.params.text("field", "")
+    wrong = {key: value for key, value in WRONG_TYPES.items() if chosen in ("", key)}
+
+    def change(event: Json) -> Json:
+        return {key: wrong.get(key, value) for key, value in event.items()}
+
+    return changed(reply, lambda events: [change(one) for one in events])
+
+
 def restart_ids(context: FaultContext) -> None:
     """Give the next message the id `first` (1)."""
     with context.lock as machine:
@@ -187,5 +208,12 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("F55", "message ids start again at `first`", begin=restart_ids),
     Row("F56", "acquirejobs: `kind` fewer, none, 409, 500, slow", ACQUIRE, before=acquire_fails),
+    Row(
+        "F90",
+        "an informative `field`, or all of them, of another type",
+        POLL,
+        after=wrong_types,
+        fits=replies.is_message,
+    ),
     Row("F57", "`jobs` (10) more offers than the capacity", begin=more_jobs),
 )

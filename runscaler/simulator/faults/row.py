@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,7 +20,7 @@ Outcome: TypeAlias = "Reply | BrokenReply"
 @dataclass(frozen=True, slots=True)
 class Match:
     """The requests that a fault applies to; an empty field matches all. `path` is a part of the path, or
-    with a final `$` its end. `runner` is a shell pattern for runner names."""
+    with a final `$` its end; `#` stands for a number. `runner` is a shell pattern for runner names."""
 
     method: str = ""
     path: str = ""
@@ -27,7 +28,8 @@ class Match:
     runner: str = ""
 
     def fits_path(self, path: str) -> bool:
-        return path.endswith(self.path[:-1]) if self.path.endswith("$") else self.path in path
+        pattern = re.escape(self.path.removesuffix("$")).replace(r"\#", r"\d+")
+        return bool(re.search(f"{pattern}$" if self.path.endswith("$") else pattern, path))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,18 @@
 """Faults of JIT configurations and runners (docs/protocol.md § 10.7).
 
-F75, F77 and F86 need no rows: break the backend, kill the agent, queue a job with such steps.
+F75, F77, F86 and F97 need no rows: break the backend, kill the agent, queue a job with such steps.
 """
 
 from __future__ import annotations
 
 import fnmatch
+from math import ceil
 from typing import TYPE_CHECKING
 
 from runscaler.simulator.admin_actions import change_runner
 from runscaler.simulator.faults import replies
 from runscaler.simulator.faults.row import Match, Row, always
+from runscaler.simulator.faults.target import registering_runner
 from runscaler.simulator.faults.wire_rows import broken
 from runscaler.simulator.http_messages import NO_CONTENT, Reply, refused
 from runscaler.simulator.records import RunnerState
@@ -50,6 +52,21 @@ def without_id(body: Json) -> Json:
     return {**body, "runner": named}
 
 
+def cannot_connect(context: FaultContext) -> Outcome:
+    """Let the call hang, and fail its repetitions until the fault is removed."""
+    assert context.request is not None
+    runner = registering_runner(context.lock, context.request)
+    if runner is not None:
+        runner.unreachable = True
+    return broken(context, "silent")
+
+
+def can_connect(context: FaultContext) -> None:
+    with context.lock as machine:
+        for runner in machine.store.runners.values():
+            runner.unreachable = False
+
+
 def used_already(_: FaultContext) -> Outcome:
     return refused(AgentRefusal(409, "AlreadyUsed", "The JIT configuration was used already."))
 
@@ -67,6 +84,15 @@ def to_idle_runner(context: FaultContext, action: str) -> None:
             if runner.state is RunnerState.IDLE and fnmatch.fnmatch(runner.name, pattern):
                 change_runner(machine, runner, action)
                 return
+
+
+def registrations_vanish(context: FaultContext) -> None:
+    """Remove a `share` (0.5) of the registrations, of busy runners too. Their agents are not told."""
+    share, wanted = context.params.number("share", 0.5), context.fault.match.scale_set.lower()
+    with context.lock as machine:
+        there = [one for one in machine.store.names.values() if wanted in ("", one.scale_set.name.lower())]
+        for runner in machine.store.random.sample(there, min(len(there), ceil(share * len(there)))):
+            change_runner(machine, runner, "vanish")
 
 
 def runner_gone(_: FaultContext) -> Outcome:
@@ -90,7 +116,7 @@ ROWS: tuple[Row, ...] = (
     Row("F72", "JIT calls fail with `status`, or take `seconds`", JIT, before=jit_fails),
     Row("F73", "the JIT reply is useless: `kind` id, garbage", JIT, after=jit_useless),
     Row("F74", "the JIT configuration is refused by register", REGISTER, before=used_already),
-    Row("F76", "agents never connect", REGISTER, None, lambda context: broken(context, "silent")),
+    Row("F76", "agents never connect", REGISTER, None, cannot_connect, end=can_connect),
     Row("F78", "an idle runner's registration is removed", begin=lambda s: to_idle_runner(s, "deregister")),
     Row("F79", "an idle runner becomes a ghost", begin=lambda s: to_idle_runner(s, "vanish")),
     Row("F80", "get runner answers 404", Match("GET", f"{RUNNERS}/"), before=runner_gone),
@@ -116,4 +142,5 @@ ROWS: tuple[Row, ...] = (
         after=lambda context, reply: broken(context, "silent", reply),
         fits=always,
     ),
+    Row("F91", "a `share` of all registrations vanishes at once", begin=registrations_vanish),
 )

@@ -77,6 +77,14 @@ def in_use(_: FaultContext) -> Outcome:
     return replies.service(400, "RunnerScaleSetInUseException", "The runner scale set has runners with jobs.")
 
 
+def update_refused(context: FaultContext) -> Outcome:
+    """`status` (403)."""
+    status = context.params.integer("status", 403)
+    if status >= 500:
+        return replies.page(status)
+    return replies.service(status, "AccessDeniedException", "The runner scale set cannot be changed.")
+
+
 def not_found(context: FaultContext) -> Outcome:
     refusal = scale_set_gone(context.scale_set.id if context.scale_set else 0)
     return replies.service(refusal.status, refusal.kind, refusal.message)
@@ -159,4 +167,12 @@ ROWS: tuple[Row, ...] = (
     Row("F68", "statistics: `kind` negative, huge, missing, strings", after=nonsense, fits=COUNTED),
     Row("F69", "totalAssignedJobs jumps: 0, `assigned`, 0", count=3, after=jump, fits=replies.is_message),
     Row("F70", "statistics that contradict themselves", after=inconsistent, fits=COUNTED),
+    Row(
+        "F92",
+        "changing the set is refused with `status`",
+        Match("PATCH", f"{SETS}/#$"),
+        None,
+        update_refused,
+    ),
+    Row("F98", "the set is deleted beside idle runners", begin=delete),
 )

@@ -10,7 +10,7 @@ from runscaler.simulator.http_messages import BadBody
 if TYPE_CHECKING:
     from runscaler.simulator.http_messages import Request
     from runscaler.simulator.machine_lock import MachineLock
-    from runscaler.simulator.records import ScaleSet
+    from runscaler.simulator.records import Runner, ScaleSet
 
 SET = re.compile(r"/(?:runnerscalesets|queue)/(\d+)")
 RUNNER = re.compile(r"/agents/(\d+)$")
@@ -39,14 +39,18 @@ def runner_of(lock: MachineLock, request: Request) -> str:
     return request.query.get("agentName", "") or _runner_of_agent(lock, request)
 
 
+def registering_runner(lock: MachineLock, request: Request) -> Runner | None:
+    """The runner whose agent makes this call to register."""
+    try:
+        return lock.machine.store.runners.get(request.json().integer("agentId", 0))
+    except BadBody:
+        return None
+
+
 def _runner_of_agent(lock: MachineLock, request: Request) -> str:
     """For calls of agents: `register` holds the runner's id, the others the token of the session."""
     if request.path.endswith("/v1/register"):
-        try:
-            number = request.json().integer("agentId", 0)
-        except BadBody:
-            return ""
-        runner = lock.machine.store.runners.get(number)
+        runner = registering_runner(lock, request)
         return runner.name if runner else ""
     token = request.header("authorization").partition(" ")[2]
     for runner in list(lock.machine.store.runners.values()):

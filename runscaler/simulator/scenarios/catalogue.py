@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from runscaler.simulator.faults.row import Match
 from runscaler.simulator.scenarios.plan import (
@@ -17,9 +18,15 @@ from runscaler.simulator.scenarios.plan import (
     Trigger,
 )
 
+if TYPE_CHECKING:
+    from runscaler.simulator.scenarios.plan import Action
+
 POLL = Match("GET", "/_sim/queue/")
 ACKNOWLEDGE = Match("DELETE", "/_sim/queue/")
 JIT = Match("POST", "/generatejitconfig")
+REMOVE_RUNNER = Match("DELETE", "/pools/0/agents/")
+SURPLUS: tuple[Action, ...] = (SetFault("F83", each_set=True), *[QueueJob("cancelled", "true")] * 3)
+"""Jobs for which runners start that have nothing to do once the jobs are cancelled."""
 EXPIRE_ALL_TOKENS = (ChangeSessions("expire-token"), ExpireAdminTokens(), SetFault("F31", count=1))
 
 
@@ -210,6 +217,88 @@ SCENARIOS: tuple[Scenario, ...] = (
             ScenarioStep("all tokens expire once more", EXPIRE_ALL_TOKENS, 25.0, Trigger.LISTENING),
         ),
         length=90.0,
+    ),
+    Scenario(
+        name="silent-minutes",
+        about="JobStarted and JobCompleted come minutes late, or never.",
+        story="Runners that had done their job counted as failures; starts slowed to a crawl.",
+        look_for="no failure is counted, no pause: the next runner starts at once",
+        seed=13,
+        steps=(
+            ScenarioStep(
+                "both messages of 3 jobs come minutes late",
+                (SetFault("F87", count=3, params={"seconds": 360.0}),),
+                5.0,
+            ),
+            ScenarioStep(
+                "both messages of 3 jobs never come",
+                (SetFault("F87", count=3, params={"lost": True}),),
+                10.0,
+                Trigger.EXHAUSTED,
+            ),
+        ),
+        length=120.0,
+    ),
+    Scenario(
+        name="lost-completions",
+        about="JobCompleted is lost, and the runner's process lives on.",
+        story="Runners that GitHub had long forgotten held every slot, busy for days.",
+        look_for="within 3 min the slots are free; no running job is touched",
+        seed=14,
+        steps=(
+            ScenarioStep("2 runners hang after jobs whose end is lost", (SetFault("F88", count=2),), 5.0),
+        ),
+        length=150.0,
+    ),
+    Scenario(
+        name="never-online",
+        about="Some runners start, but never find their way to GitHub.",
+        story="A proxy was missing inside the image; runners looked ready, and jobs waited.",
+        look_for="after 90 s: degraded, with the runner's last line; replaced",
+        seed=15,
+        steps=(ScenarioStep("2 runners cannot connect", (SetFault("F76", count=2),), 5.0),),
+        length=150.0,
+    ),
+    Scenario(
+        name="mass-deregistration",
+        about="Most registrations vanish at once; their runners are not told.",
+        story="GitHub removed most of a fleet's registrations; its runners listened on in vain.",
+        look_for="ghosts are found and replaced; no running job is touched",
+        seed=16,
+        steps=(
+            ScenarioStep("3 jobs are queued and offered to no runner", SURPLUS, 5.0),
+            ScenarioStep(
+                "cancelled; most registrations vanish",
+                (CancelJobs(), RemoveFault("F83"), SetFault("F91", params={"share": 0.7})),
+                trigger=Trigger.IDLE,
+            ),
+            ScenarioStep("most registrations vanish again", (SetFault("F91", params={"share": 0.7}),), 60.0),
+        ),
+        length=150.0,
+    ),
+    Scenario(
+        name="undeletable",
+        about="GitHub refuses to remove registrations, then answers 5xx.",
+        story="Registrations piled up by the thousand, until no new runner could be made.",
+        look_for="removals are tried until they succeed; nothing is left behind",
+        seed=17,
+        steps=(
+            ScenarioStep("3 jobs are queued and offered to no runner", SURPLUS, 5.0),
+            ScenarioStep(
+                "cancelled; removing runners is refused",
+                (
+                    SetFault("F12", REMOVE_RUNNER, None, {"status": 403, "text": "Not now."}, lasts=100.0),
+                    SetFault("F64", lasts=150.0),
+                    CancelJobs(),
+                    RemoveFault("F83"),
+                ),
+                trigger=Trigger.IDLE,
+            ),
+            ScenarioStep(
+                "removing runners is answered 5xx", (SetFault("F13", REMOVE_RUNNER, None, lasts=50.0),), 100.0
+            ),
+        ),
+        length=150.0,
     ),
 )
 BY_NAME = {one.name: one for one in SCENARIOS}

@@ -1,0 +1,84 @@
+"""What the commands that use the admin socket share: how they find the daemon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def daemon_options(command: Callable[..., None]) -> Callable[..., None]:
+    """`--config` and `--state-dir`, to be given to `admin_socket`."""
+    command = click.option(
+        "--state-dir",
+        type=click.Path(file_okay=False),
+        metavar="PATH",
+        help="State directory of the daemon, if the configuration does not tell.",
+    )(command)
+    return click.option(
+        "--config", type=click.Path(readable=False), metavar="PATH", help="Configuration of the daemon."
+    )(command)
+
+
+def admin_socket(ctx: click.Context, config: str | None, state_dir: str | None) -> Path:
+    """The socket of the daemon that is meant. Raises `HostError` if none answers, or several do."""
+    from runscaler.ops.admin_client import choose
+
+    return choose(state_directories(ctx, config, state_dir))
+
+
+def state_directories(ctx: click.Context, config: str | None, state_dir: str | None) -> list[Path]:
+    """Where the state of the daemon may be: that directory, those of that configuration, or all there are."""
+    from pathlib import Path
+
+    from runscaler.ops.state_path import state_directories
+
+    if state_dir is not None:
+        return [Path(state_dir)]
+    given = config or ctx.find_root().params.get("config")
+    return _of_config(Path(given)) if given else state_directories()
+
+
+def _of_config(path: Path) -> list[Path]:
+    """Raises `ConfigError` if the configuration cannot be read."""
+    import os
+    from pathlib import Path
+
+    from runscaler.config.problems import Problems
+    from runscaler.config.sources import Locations, read_document
+    from runscaler.errors import ConfigError
+    from runscaler.ops.state_path import ConfigFile, candidates
+
+    found = Problems()
+    document = read_document(path, Locations.of(os.environ), found)
+    if document is None:
+        raise ConfigError(found.errors)
+    named = document.data.get("state-dir")
+    return candidates(ConfigFile(path, Path(named) if isinstance(named, str) else None))
+
+
+def change(socket: Path, what: str, scale_set: str) -> list[str]:
+    """Drain or resume; returns the names of the scale sets. Raises `HostError` with the daemon's reason."""
+    names = _asked(socket, what, {"scale_set": scale_set})
+    return [str(name) for name in names]
+
+
+def scale_sets(socket: Path) -> list[dict[str, object]]:
+    """All scale sets, as the health report shows them."""
+    return [one for one in _asked(socket, "status", {}) if isinstance(one, dict)]
+
+
+def _asked(socket: Path, what: str, body: dict[str, object]) -> list[object]:
+    """The `scale_sets` of the daemon's answer."""
+    from runscaler.errors import HostError
+    from runscaler.ops.admin_client import ask
+
+    answer = ask(socket, f"/v1/{what}", body)
+    found = answer.value("scale_sets")
+    if not answer.ok or not isinstance(found, list):
+        raise HostError(str(answer.value("error") or f"the daemon answers {answer.status}"))
+    return found

@@ -1,0 +1,85 @@
+"""`runner why`: one sentence a scale set about what waits, and for what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from runscaler.cli.admin import daemon_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WORDS = {
+    "max_runners": "max-runners is reached",
+    "host_guard": "this host is short of something",
+    "host_cap": "the host's runners are all in use",
+    "backoff": "starts failed, and the next one waits",
+    "rate_limit": "GitHub limits the rate",
+    "backend_down": "the backend does not answer",
+    "vm_limit": "this host runs as many VMs as it may",
+    "paused": "starts are paused",
+}
+"""What each reason of docs/behaviour.md § 6.6 means, for people."""
+
+
+@click.command(epilog="Example: runner why linux")
+@click.argument("scale_set", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@daemon_options
+@click.pass_context
+def why(
+    ctx: click.Context, scale_set: str | None, as_json: bool, config: str | None, state_dir: str | None
+) -> None:
+    """Say why runners are wanted and not started, in SCALE_SET or in all."""
+    from runscaler.cli.admin import admin_socket, scale_sets
+    from runscaler.cli.console import printable, say, show_json
+    from runscaler.errors import HostError
+
+    sets = scale_sets(admin_socket(ctx, config, state_dir))
+    meant = [one for one in sets if scale_set is None or str(one["name"]).lower() == scale_set.lower()]
+    if not meant:
+        there = ", ".join(str(one["name"]) for one in sets)
+        raise HostError(f"there is no scale set {scale_set!r}; there are: {there}")
+    if as_json:
+        show_json({"scale_sets": [{"name": one["name"], "why": explanation(one)} for one in meant]})
+        return
+    for one in meant:
+        say(printable(f"{one['name']}: {explanation(one)}"))
+
+
+def explanation(one: Mapping[str, object]) -> str:
+    """A sentence about a scale set, as the health report shows it."""
+    parts = [_state(one), *map(_unmet, _objects(one.get("unmet")))]
+    return "; ".join(part for part in parts if part) or _well(one)
+
+
+def _state(one: Mapping[str, object]) -> str:
+    """The state, unless it is well, with its reason and when what is in the way is tried again."""
+    state, reason, seconds = str(one.get("state")), one.get("reason"), one.get("retry_seconds")
+    if not reason:
+        return "" if state == "ok" else state
+    then = f", next try in {max(1.0, seconds):.0f} s" if isinstance(seconds, int | float) else ""
+    return f"{reason}{then}" if state == "ok" else f"{state}: {reason}{then}"
+
+
+def _unmet(unmet: Mapping[str, object]) -> str:
+    count, reason, detail = unmet.get("count"), str(unmet.get("reason")), str(unmet.get("detail") or "")
+    runners = "1 more runner is" if count == 1 else f"{count} more runners are"
+    words = WORDS.get(reason, reason)
+    return f"{runners} wanted and not started, as {words}{f' ({detail})' if detail else ''}"
+
+
+def _well(one: Mapping[str, object]) -> str:
+    metrics = one.get("metrics")
+    jobs = metrics.get("assigned_jobs", 0) if isinstance(metrics, dict) else 0
+    assigned = "no job is assigned" if not jobs else f"{jobs} job{'s are' if jobs != 1 else ' is'} assigned"
+    counts = ", ".join(
+        f"{one.get(state)} {state}" for state in ("busy", "idle", "starting") if one.get(state)
+    )
+    return f"nothing waits: {assigned}, {counts or 'no runner is needed'}"
+
+
+def _objects(value: object) -> list[Mapping[str, object]]:
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
