@@ -188,8 +188,7 @@ def test_one_that_was_taken_over_and_never_connects_is_replaced() -> None:
     world.queue(1)
     world.advance(180)
 
-    assert world.working() == world.started[1:]
-    assert world.cut_down == []
+    assert (len(world.started), world.working()) == (2, world.started[1:])
 
 
 def test_a_runner_that_is_connected_is_not_doubted() -> None:

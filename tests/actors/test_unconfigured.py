@@ -15,7 +15,9 @@ OLD = ScaleSetKey.of(URL, "default", "linux")
 def reconfigured(world: World, **changed: object) -> World:
     """The process is killed and started again with another scale set in place of "linux"."""
     world.kill()
-    settings = world.config.scale_sets[0].model_copy(update={"name": "other", **changed})
+    settings = world.config.scale_sets[0].model_copy(
+        update={"name": "other", "labels": ("other",), **changed}
+    )
     world.config = world.config.model_copy(update={"scale_sets": (settings,)})
     world.start()
     world.play()
