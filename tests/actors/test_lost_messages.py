@@ -10,6 +10,7 @@ from support.world import World
 
 from runscaler import events
 from runscaler.github.messages import JobCompleted, JobStarted
+from runscaler.simulator.options import Flavour
 from runscaler.status import SetState
 
 BOTH = (JobStarted, JobCompleted)
@@ -139,6 +140,28 @@ def test_a_busy_runner_with_a_job_inside_stays_whatever_github_says() -> None:
     world.advance(600)
     assert world.cut_down == []
     assert [one.runner for one in world.resources()] == [runner]
+
+
+# -- offers (F89) -------------------------------------------------------------------------------------------
+
+
+def test_an_offer_that_is_over_does_not_hide_one_that_was_not_acquired() -> None:
+    """The first job is offered twice, with the session and in a message; the second one takes its place only
+    when GitHub is asked."""
+    world = World(max_runners=1, flavour=Flavour.ACQUIRE)
+    world.play()
+    world.backend.engine.down("the engine is away")
+    world.kill()
+    world.start()
+    world.queue(1)
+    world.play()
+    world.queue(1)
+    world.backend.engine.up()
+    world.play()
+    world.finish_all()
+    world.advance(60)
+
+    assert len(world.started) == 2
 
 
 # -- registrations that go by the dozen (F91) -------------------------------------------------------------
