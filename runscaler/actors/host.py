@@ -27,8 +27,11 @@ class HostActor(SupervisedActor[m.HostMessage]):
         self._held: defaultdict[ScaleSetKey, set[SlotNumber]] = defaultdict(set)
         self._claims: dict[tuple[ScaleSetKey, SlotNumber], m.ClaimCapacity] = {}
         """Those that wait, oldest first."""
-        self._unreported = {one.key for one in context.config.scale_sets} if self._cap else set()
-        """Scale sets that have not reported what they hold."""
+        self._expected: frozenset[ScaleSetKey] | None = None
+        """Scale sets that will report what they hold; None while that is not known."""
+        self._reported: set[ScaleSetKey] = set()
+        self._waits = self._cap > 0
+        """Nothing is granted yet, because not all have reported."""
 
     def started(self) -> None:
         self.after(HOLD_REPORT_SECONDS, m.HoldReportsOverdue())
@@ -42,8 +45,10 @@ class HostActor(SupervisedActor[m.HostMessage]):
                 self._held[key].discard(slot)
             case m.HoldCapacity():
                 self._hold(message)
+            case m.ExpectReports(keys):
+                self._expected = keys
             case m.HoldReportsOverdue():
-                self._unreported.clear()
+                self._waits = False
             case m.StopHost():
                 self.end(m.SharedStopped(self.name))
             case _:
@@ -57,10 +62,12 @@ class HostActor(SupervisedActor[m.HostMessage]):
             return
         self._held[key] = set(report.slots)
         self._claims = {of: claim for of, claim in self._claims.items() if of[0] != key}
-        self._unreported.discard(key)
+        self._reported.add(key)
 
     def _grant_claims(self) -> None:
-        if self._unreported:
+        if self._expected is not None and self._expected <= self._reported:
+            self._waits = False
+        if self._waits:
             return
         claims = list(self._claims.values())
         held = {key: len(slots) for key, slots in self._held.items()}

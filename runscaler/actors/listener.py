@@ -216,13 +216,15 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
     # -- connecting ---------------------------------------------------------------------------------
 
     def _connect(self) -> Session:
-        saved = self._state_store.load_session(self._settings.key)
-        scale_set_id = ScaleSetId(self._registration.find(None if saved is None else saved[0]).id)
+        key = self._settings.key
+        saved = self._state_store.load_session(key)
+        known = self._state_store.created_scale_set(key) if saved is None else saved[0]
+        scale_set_id = ScaleSetId(self._registration.find(known).id)
         self._record_creation(scale_set_id)
         self.report(m.ScaleSetFound(scale_set_id))
         self._close_saved_session()
         session = self._service.open_session(scale_set_id, self._host_name, self._interrupt)
-        self._state_store.save_session(self._settings.key, scale_set_id, session.id)
+        self._state_store.save_session(key, scale_set_id, session.id)
         self._had_session, self._announced = True, False
         self._registration.apply_settings()
         self._cursor, self._unacknowledged, self._to_acquire = Cursor(), [], ()

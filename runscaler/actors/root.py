@@ -196,6 +196,12 @@ class RootActor(SupervisedActor[m.RootMessage]):
         for settings in self._unconfigured.listed(keeper.removeprefix(_KEEPER), keys):
             self._scale_sets[settings.key] = settings
             self._start_scale_set(settings)
+        self._expect_reports()
+
+    def _expect_reports(self) -> None:
+        """Once all runners are listed: nothing is granted before all scale sets have said what they hold."""
+        if self._unconfigured.all_listed:
+            self.children.tell(m.HOST, m.ExpectReports(frozenset(self._scale_sets)))
 
     def _scale_set_ended(self, key: ScaleSetKey) -> None:
         self._child_ended(_set_name(key))
@@ -260,6 +266,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def _announce_replacement(self, name: str, ref: m.Ref) -> None:
         """Give the ref of a restarted shared actor to the scale sets that had the old one."""
         self._publish_restarts()
+        if name == m.HOST:
+            self._expect_reports()
         for settings in self._scale_sets.values():
             keeper = _keeper_name(self._context.backend_id_of(settings))
             kind = m.KEEPER if name == keeper else name

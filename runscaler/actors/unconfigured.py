@@ -45,6 +45,11 @@ class UnconfiguredScaleSets:
         self._awaited = set(backends)
         self._left_alone: set[ScaleSetKey] = set()
 
+    @property
+    def all_listed(self) -> bool:
+        """Has every backend listed its runners?"""
+        return not self._awaited
+
     def listed(self, backend_id: str, keys: Iterable[ScaleSetKey]) -> Iterator[ScaleSetSettings]:
         """A backend has listed runners of these scale sets: those to retire now.
 

@@ -25,7 +25,7 @@ from runscaler.simulator.admin_actions import steal
 from runscaler.simulator.machine import Machine
 from runscaler.simulator.machine_lock import MachineLock
 from runscaler.simulator.options import Options
-from runscaler.simulator.records import JobSpec, RunnerState, SessionState, UnknownEvent
+from runscaler.simulator.records import JobSpec, JobState, RunnerState, SessionState, UnknownEvent
 from runscaler.simulator.refusals import AgentRefusal
 from runscaler.simulator.scale_sets import ScaleSetSpec
 from runscaler.simulator.scopes import default_repository, scope_of
@@ -171,10 +171,11 @@ class MemoryGitHub:
                 self.lock.machine.leases.start(runner, runner.job.job_id)
 
     def finish_job(self, runner_id: int, result: str = "succeeded") -> None:
-        """The agent completes its job (JobCompleted), which ends the registration."""
-        with self._registration(runner_id) as runner:
+        """The agent completes its job (JobCompleted), which ends the registration, if that is still there."""
+        with self.lock as machine:
+            runner = self._store.runners[runner_id]
             assert runner.job is not None, f"{runner.name} has no job"
-            self.lock.machine.leases.complete(runner, runner.job.job_id, result)
+            machine.leases.complete(runner, runner.job.job_id, result)
 
     def runner_gone(self, runner_id: int) -> None:
         """The agent is gone: the runner is offline, or with a running job busy until `lease_over`."""
@@ -190,8 +191,9 @@ class MemoryGitHub:
         """The lease of the runner's job expires: the job has failed and the registration ends."""
         with self.lock as machine:
             runner = self._store.runners.get(runner_id)
-            if runner is not None and runner.state is RunnerState.BUSY and runner.job is not None:
-                machine.leases.end(runner.job, "failed")
+            job = None if runner is None else runner.job
+            if job is not None and job.state is JobState.RUNNING:
+                machine.leases.end(job, "failed")
 
     # Changes from outside, and faults (docs/protocol.md § 10)
 

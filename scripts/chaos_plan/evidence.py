@@ -52,6 +52,8 @@ class Evidence:
     leftovers: tuple[str, ...] = ()
     orphaned_registrations: tuple[str, ...] = ()
     """Runners that were registered without a resource even after everything had settled."""
+    unregistered_runners: tuple[str, ...] = ()
+    """Runners that still lived without a registration, long after everything had settled."""
     changed_decoys: tuple[str, ...] = ()
     crashes: tuple[str, ...] = ()
     """Log lines that tell of a bug."""

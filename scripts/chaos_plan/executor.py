@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 DELETION_RULE = 8
 """The number of the rule that a delivered message must be deleted."""
-DELETES_SCALE_SET = "F58"
+DELETE_SCALE_SET = ("F58", "F98")
 EXIT_AT_SECOND_SIGNAL = 128 + SIGTERM
 BETWEEN_SIGNALS = 0.1
 """Seconds."""
@@ -127,7 +127,7 @@ class Executor:
         except BadBody as error:
             self._timeline.note(f"no {what}: {error}")
             return
-        if action.fault == DELETES_SCALE_SET:
+        if action.fault in DELETE_SCALE_SET:
             self.excused |= unacknowledged(self._github, action.scale_set)
         self._note("faults", what)
 

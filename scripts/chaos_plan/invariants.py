@@ -75,6 +75,8 @@ def nothing_is_left(evidence: Evidence) -> Iterator[str]:
     yield from (f"left behind: {what}" for what in evidence.leftovers)
     orphaned = evidence.orphaned_registrations
     yield from (f"the registration of {name} has outlived its runner" for name in orphaned)
+    useless = evidence.unregistered_runners
+    yield from (f"{name} has outlived its registration and still holds a slot" for name in useless)
     for one in evidence.github.scale_sets:
         if not one.deleted:
             yield f"scale set {one.name} ({one.id}) is still registered"

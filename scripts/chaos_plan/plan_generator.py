@@ -27,7 +27,7 @@ from chaos_plan.plan import (
     StartDaemon,
     StartEngine,
 )
-from chaos_plan.wire_faults import FAULTS
+from chaos_plan.wire_faults import FAULTS, SLOW_AT_MOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -127,9 +127,12 @@ def _jobs(random: Random, seconds: float, scale_sets: Sequence[str]) -> Iterator
 
 
 def _kinds(random: Random, settings: RunSettings, *, comparable: bool) -> list[str]:
-    always = [name for name, fault in FAULTS.items() if not (comparable and fault.lossy) and not fault.offers]
-    for_offers = [name for name, fault in FAULTS.items() if fault.offers and settings.offers]
-    return random.sample(sorted(always), FAULT_KINDS) + for_offers
+    fitting = {name: fault for name, fault in FAULTS.items() if not (comparable and fault.lossy)}
+    slow = sorted(name for name, fault in fitting.items() if fault.slow)
+    always = sorted(name for name, fault in fitting.items() if not fault.slow and not fault.offers)
+    for_offers = [name for name, fault in fitting.items() if fault.offers and settings.offers]
+    chosen = random.sample(slow, random.randint(0, SLOW_AT_MOST))
+    return random.sample(always, FAULT_KINDS) + chosen + for_offers
 
 
 def _faults(

@@ -23,12 +23,17 @@ if TYPE_CHECKING:
     from chaos_plan.plan_generator import TargetKind
     from runscaler.testing.simulator import State, Violation
 
-SETTLE_SECONDS = 180.0
-"""For all jobs to complete after the last action: longer than the effect of any fault of a plan."""
-DELAYED_MESSAGE_SECONDS = 3.0
-"""For messages about jobs that fault F44 delays."""
+SETTLE_SECONDS = 360.0
+"""For all jobs to complete after the last action: longer than the effect of any fault of a plan. The longest:
+3 min until a runner is replaced whose registration is gone or that lingers after its job, and after that the
+backoff's pace, where others have failed."""
+DELAYED_MESSAGE_SECONDS = 10.0
+"""For the messages about jobs that faults F44 and F87 delay."""
 DEREGISTER_SECONDS = 90.0
 """For the daemon to remove registrations that have no runner: it tries again every 30 s."""
+UNREGISTERED_SECONDS = 240.0
+"""For the daemon to remove runners whose registration is gone though no message told: two signs, a minute
+apart, in rounds of 30 s, then the 10 s of grace."""
 COUNTER_SECONDS = 15.0
 """For the daemon's counters to reach GitHub's."""
 POLL_SECONDS = 0.1
@@ -71,6 +76,7 @@ class Run:
         self._undo = ExitStack()
         self._violations_seen = 0
         self._orphaned_registrations: tuple[str, ...] = ()
+        self._unregistered_runners: tuple[str, ...] = ()
 
     def __enter__(self) -> Run:
         with ExitStack() as undo:
@@ -119,12 +125,17 @@ class Run:
             return f"it did not settle: {error}"
         self._timeline.note("all jobs have completed, all messages are deleted")
         self._wait_until(self._no_registration_is_orphaned, DEREGISTER_SECONDS)
+        self._wait_until(self._no_runner_is_unregistered, UNREGISTERED_SECONDS)
         return ""
 
     def _no_registration_is_orphaned(self) -> bool:
         """Looked at now, because in the end GitHub itself deletes registrations with their scale set."""
         self._orphaned_registrations = tuple(sorted(self._context.orphaned_registrations()))
         return not self._orphaned_registrations
+
+    def _no_runner_is_unregistered(self) -> bool:
+        self._unregistered_runners = tuple(sorted(self._context.unregistered_runners()))
+        return not self._unregistered_runners
 
     def _gather(self, unsettled: str) -> Evidence:
         """Stop the daemon and collect what is left."""
@@ -144,6 +155,7 @@ class Run:
             unexpected_exits=tuple(self._executor.unexpected_exits),
             leftovers=tuple(self._target.leftovers()) + tuple(self._daemon.leftovers()),
             orphaned_registrations=self._orphaned_registrations,
+            unregistered_runners=self._unregistered_runners,
             changed_decoys=tuple(self._target.changed_decoys()),
             crashes=tuple(self._daemon.crashes()),
             logs=(*self._daemon.logs(), health),

@@ -40,5 +40,10 @@ class RunContext:
         registered = {runner.name for runner in self.github.state().runners_in(*REGISTERED)}
         return frozenset(registered - self.target.runners())
 
+    def unregistered_runners(self) -> frozenset[str]:
+        """Names of runners that have a resource but no registration at GitHub: they get no job any more."""
+        there = self.target.runners()
+        return there - {runner.name for runner in self.github.state().runners_in(*REGISTERED)}
+
     def pause(self, seconds: float) -> None:
         self.clock.pause(seconds, Interrupt())

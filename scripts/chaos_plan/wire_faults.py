@@ -3,9 +3,9 @@
 Left out are faults that a run of a few minutes cannot judge:
 
 - Those that last until somebody repairs them, or for which the daemon rightly waits a minute or more: F1,
-  F20, F27 to F29, F62, F83 (it is withdrawn by hand), F79 (a registration counts as gone only if it is
-  missing twice, a minute apart) and F76 (a runner that never connects is replaced after jobs have waited for
-  3 min).
+  F20, F27 to F29, F62, F83 (it is withdrawn by hand), F94 and F95 (a refused credential is tried again after
+  a minute).
+- F93, which is how the simulator behaves without `labels_mutable`; F79, of which F91 is the worse kind.
 - Those that rightly lose jobs: F22 (leases end while the host sleeps), two kinds of F56 (the jobs go to
   another scale set that is always faster) and F82 (GitHub agrees to remove a runner and still gives it a job;
   if the start of the job is reported late, the job ends with its runner).
@@ -13,7 +13,10 @@ Left out are faults that a run of a few minutes cannot judge:
 - F55: if the message ids start again and the delivery is lost too, only the next session gets the message.
 - F61, which drops labels: the scale sets have only one. F86, which the job itself causes.
 - Those that are actions of their own: F35 and F54 (kill the daemon), F36 (a session expires), F52 and F57
-  (bursts of jobs), F75 (the engine refuses), F77 (kill a runner).
+  (bursts of jobs), F75 (the engine refuses), F77 and F97 (kill a runner, whose job's lease runs on).
+
+Of the slow ones a plan has at most `SLOW_AT_MOST` kinds, each once: the daemon needs two signs and up to
+3 min to be sure, and their slots are missing meanwhile. When all faults are over, the run waits for that.
 """
 
 from __future__ import annotations
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 JIT = "/generatejitconfig"
+SLOW_AT_MOST = 2
+"""So many kinds of slow faults has a plan at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,8 @@ class WireFault:
     """It acts at once, on one scale set, instead of on later calls."""
     once: bool = False
     """The daemon rightly takes half a minute or more to recover, so a plan has it only once."""
+    slow: bool = False
+    """The daemon rightly takes minutes to recover. Such a fault is `once` as well."""
     offers: bool = False
     """It needs a GitHub that offers jobs instead of assigning them."""
     lossy: bool = False
@@ -107,9 +114,18 @@ FAULTS: Mapping[str, WireFault] = {
     "F72": WireFault(4, {"status": (0, 500), "seconds": (0.0, 0.5)}),
     "F73": WireFault(1, {"kind": ("id", "garbage")}),
     "F74": WireFault(2),
+    "F76": WireFault(1, once=True, slow=True),
     "F78": WireFault(1, needs_scale_set=True),
     "F80": WireFault(1),
     "F81": WireFault(2),
     "F84": WireFault(2),
     "F85": WireFault(1, once=True),
+    "F87": WireFault(2, {"seconds": (1.0, 10.0), "lost": (False, True)}, lossy=True),
+    "F88": WireFault(1, once=True, slow=True, lossy=True),
+    "F89": WireFault(2, offers=True),
+    "F90": WireFault(2, {"field": ("", "runnerId", "result")}),
+    "F91": WireFault(1, {"share": (0.3, 0.6)}, once=True, slow=True),
+    "F92": WireFault(1, {"status": (403, 500)}),
+    "F98": WireFault(1, needs_scale_set=True, once=True, lossy=True),
+    "bound": WireFault(1, once=True, slow=True),
 }

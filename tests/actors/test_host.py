@@ -11,6 +11,7 @@ from runscaler.actors.host import HostActor
 from runscaler.actors.messages import (
     ClaimCapacity,
     ClaimGranted,
+    ExpectReports,
     HoldCapacity,
     ReleaseCapacity,
     SharedStopped,
@@ -26,14 +27,17 @@ LINUX, WINDOWS = 0, 1
 
 
 class Harness:
-    """A host actor with a cap, and two probes as scale sets; `reported` are those that have reported."""
+    """A host actor with a cap, and two probes as scale sets; `reported` are those that have reported.
+    `listed`: it is known which scale sets there are."""
 
-    def __init__(self, cap: int, reported: tuple[int, ...] = (0, 1)) -> None:
+    def __init__(self, cap: int, reported: tuple[int, ...] = (0, 1), *, listed: bool = True) -> None:
         self.sets = (scale_set("linux"), scale_set("windows"))
         self.solo = Solo(scale_sets=self.sets, host_cap=cap)
         self.actor = self.solo.harness.add(HostActor(self.solo.parent.actor_ref, self.solo.context))
         self.actor.on_start()
         self.probes = [self.solo.probe(one.name) for one in self.sets]
+        if listed:
+            self.tell(ExpectReports(frozenset(one.key for one in self.sets)))
         for number in reported:
             self.tell(HoldCapacity(self.key(number), (), all_of_them=True))
 
@@ -159,6 +163,16 @@ def test_nothing_is_granted_before_every_scale_set_has_reported_what_it_holds() 
 
     harness.tell(HoldCapacity(harness.key(LINUX), (SlotNumber(3),), all_of_them=True))
     assert harness.granted(WINDOWS) == [0]
+
+
+def test_nothing_is_granted_before_it_is_known_who_will_report() -> None:
+    """Runners of scale sets that are not configured any more may be there, too."""
+    harness = Harness(cap=2, listed=False)
+    harness.claim(WINDOWS, 0, 1)
+    assert harness.granted(WINDOWS) == []
+
+    harness.tell(ExpectReports(frozenset(one.key for one in harness.sets)))
+    assert harness.granted(WINDOWS) == [0, 1]
 
 
 def test_a_scale_set_that_does_not_report_delays_the_others_by_30_seconds_at_most() -> None:

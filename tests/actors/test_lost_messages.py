@@ -10,6 +10,7 @@ from support.world import World
 
 from runscaler import events
 from runscaler.github.messages import JobCompleted, JobStarted
+from runscaler.simulator.options import Flavour
 from runscaler.status import SetState
 
 BOTH = (JobStarted, JobCompleted)
@@ -172,6 +173,28 @@ def test_no_job_is_left_to_a_busy_runner_that_github_has_forgotten() -> None:
     assert runner in [one.runner for one in world.resources()]
 
 
+# -- offers (F89) -------------------------------------------------------------------------------------------
+
+
+def test_an_offer_that_is_over_does_not_hide_one_that_was_not_acquired() -> None:
+    """The first job is offered twice, with the session and in a message; the second one takes its place only
+    when GitHub is asked."""
+    world = World(max_runners=1, flavour=Flavour.ACQUIRE)
+    world.play()
+    world.backend.engine.down("the engine is away")
+    world.kill()
+    world.start()
+    world.queue(1)
+    world.play()
+    world.queue(1)
+    world.backend.engine.up()
+    world.play()
+    world.finish_all()
+    world.advance(60)
+
+    assert len(world.started) == 2
+
+
 # -- registrations that go by the dozen (F91) -------------------------------------------------------------
 
 
@@ -208,6 +231,18 @@ def test_runners_that_never_connect_are_said_within_two_minutes_and_replaced_slo
     world.advance(300)
     assert world.status().state is SetState.OK
     assert world.states() == ["idle", "idle"]
+
+
+def test_one_that_was_taken_over_and_never_connects_is_replaced() -> None:
+    world = World(max_runners=1, min_runners=1)
+    world.deaf_next = 1
+    world.play()
+    world.kill()
+    world.start()
+    world.queue(1)
+    world.advance(180)
+
+    assert (len(world.started), world.working()) == (2, world.started[1:])
 
 
 def test_a_runner_that_is_connected_is_not_doubted() -> None:

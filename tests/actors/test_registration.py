@@ -86,6 +86,22 @@ def test_a_standby_does_not_change_the_scale_set() -> None:
     assert world.github.calls["update_scale_set"] == 0
 
 
+def test_a_standby_that_dies_finds_the_scale_set_that_it_created_by_another_name() -> None:
+    """It has no session that would tell the id."""
+    world, scale_set = serving_world()
+    world.queue(1)
+    world.github.hold_session("linux")
+    world.play()
+    world.github.change_scale_set("linux", name="renamed")
+    world.kill()
+    world.github.end_session("renamed")
+    world.start()
+    world.play()
+
+    assert world.github.scale_set("linux") is scale_set
+    assert len(world.working()) == 1
+
+
 def test_a_deleted_scale_set_is_looked_up_by_its_id_only_once() -> None:
     world, _ = serving_world()
     world.github.delete_scale_set("linux")

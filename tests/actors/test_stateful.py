@@ -1,7 +1,8 @@
 """Whatever happens, in whatever order: nothing leaks, no runner too many, every job is done once.
 
-Hypothesis plays GitHub, the engine, the crashes and the clock, and also decides which actor handles
-its next message when, as threads would.
+Hypothesis plays GitHub, the engine, the crashes and the clock, loses and delays messages, and also decides
+which actor handles its next message when, as threads would. What must hold once the world is left alone:
+`support.left_alone`. `--hypothesis-profile=long` lives 2,000 lives instead of 100.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 from loguru import logger
+from support.left_alone import LeftAlone, by_hand
 from support.world import World
 
 from runscaler.actors.health import HealthActor
@@ -22,14 +24,16 @@ from runscaler.actors.listener import ListenerActor
 from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
 from runscaler.errors import BackendError, RateLimited, ServerError, StartFailed, Unreachable
-from runscaler.github.messages import JobCompleted, JobStarted
-from runscaler.simulator.records import Job, JobState
+from runscaler.github.messages import JobAvailable, JobCompleted, JobStarted
+from runscaler.simulator.options import Flavour
 from runscaler.testing.probe import deliver_one
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 T = TypeVar("T")
+BOTH = (JobStarted, JobCompleted)
+LOST = ((JobStarted,), (JobCompleted,), BOTH, (JobAvailable,), (*BOTH, JobAvailable))
 KINDS = (RunnerActor, ListenerActor, ScaleSetActor, KeeperActor, HostActor, HealthActor)
 BACKEND_CALLS = ("start", "remove", "inventory", "prepare", "logs", "runs_a_job")
 GITHUB_CALLS = (
@@ -40,7 +44,11 @@ GITHUB_CALLS = (
     "find_runner",
     "refresh_session",
     "find_scale_set",
+    "open_session",
     "close_session",
+    "runner",
+    "acquire_jobs",
+    "acquirable_jobs",
 )
 GITHUB_ERRORS = (
     Unreachable("no answer"),
@@ -57,76 +65,138 @@ def silence() -> Iterator[None]:
     logger.enable("runscaler")
 
 
-class Life(RuleBasedStateMachine):
-    """`self.lost`: jobs whose runner the test killed under them."""
-
+class Life(LeftAlone):
     @initialize(
         max_runners=st.integers(1, 4),
         min_runners=st.integers(0, 2),
         host_cap=st.sampled_from([0, 0, 2]),
         idle_timeout=st.sampled_from([5.0, 60.0]),
+        flavour=st.sampled_from(Flavour),
     )
-    def begin(self, max_runners: int, min_runners: int, host_cap: int, idle_timeout: float) -> None:
+    def begin(
+        self, max_runners: int, min_runners: int, host_cap: int, idle_timeout: float, flavour: Flavour
+    ) -> None:
         self.max_runners = max_runners
         self.world = World(
             max_runners=max_runners,
             min_runners=min(min_runners, max_runners),
             idle_timeout=idle_timeout,
             host_cap=host_cap,
+            flavour=flavour,
         )
-        self.jobs: list[Job] = []
-        self.lost: set[str] = set()
-        self.orphaned: list[int] = []
-        self.lingering: list[str] = []
-        self.crashed = False
 
     # -- GitHub -----------------------------------------------------------------------------------
 
     @rule(count=st.integers(1, 3))
     def queue(self, count: int) -> None:
-        self.jobs += self.world.queue(count)
+        self.jobs += self.world.queue(count, self.name)
 
     @rule()
     def poll(self) -> None:
         self.world.poll()
 
+    @precondition(lambda self: self.is_there())
     @rule()
     def redeliver(self) -> None:
-        if self.world.github.scale_set("linux"):
-            self.world.github.say_again("linux")
+        self.world.github.say_again(self.name)
 
+    @precondition(lambda self: self.is_there())
     @rule(name=st.sampled_from(["", "nobody", "line\nbreak \x1b[31m", "x" * 300]))
     def talk_of_strangers(self, name: str) -> None:
-        if self.world.github.scale_set("linux"):
-            self.world.github.say(
-                "linux",
-                JobStarted("no-such-job", runner_name=name, display_name=name),
-                JobCompleted("no-such-job", runner_name=name, display_name=name),
-            )
+        self.world.github.say(
+            self.name,
+            JobStarted("no-such-job", runner_name=name, display_name=name),
+            JobCompleted("no-such-job", runner_name=name, display_name=name),
+        )
 
+    @precondition(lambda self: self.is_there())
     @rule(what=st.sampled_from(["token", "session", "steal"]))
     def trouble_the_session(self, what: str) -> None:
         github = self.world.github
-        if not github.scale_set("linux"):
-            return
         if what == "token":
-            github.expire_queue_token("linux")
+            github.expire_queue_token(self.name)
         elif what == "session":
-            github.end_session("linux")
+            github.end_session(self.name)
         else:
-            github.hold_session("linux")
+            github.hold_session(self.name)
+
+    @precondition(lambda self: self.is_there())
+    @rule(ends=st.booleans())
+    def delete_the_scale_set(self, ends: bool) -> None:
+        """`ends`: idle agents notice that their registration is gone."""
+        self.world.github.delete_scale_set(self.name)
+        if ends:
+            self.world.end_unregistered()
+
+    @precondition(lambda self: self.is_there())
+    @rule(relabel=st.booleans())
+    def change_the_scale_set_by_hand(self, relabel: bool) -> None:
+        """It gets one more label, or another name."""
+        self.changed_by_hand += 1
+        labels = (self.name, "other-label") if relabel else ()
+        name = "" if relabel else by_hand(self.changed_by_hand)
+        self.world.github.change_scale_set(self.name, name=name, labels=labels)
+
+    @rule()
+    def rename_in_the_configuration(self) -> None:
+        """The process is killed, and the next one has another name for its scale set."""
+        self.name = "other" if self.name == "linux" else "linux"
+        world = self.world
+        world.kill()
+        renamed = world.config.scale_sets[0].model_copy(update={"name": self.name, "labels": (self.name,)})
+        world.config = world.config.model_copy(update={"scale_sets": (renamed,)})
+        world.start()
+        self.crashed = True
+
+    # -- messages ---------------------------------------------------------------------------------
+
+    @rule(kinds=st.sampled_from(LOST))
+    def lose_messages(self, kinds: tuple[Any, ...]) -> None:
+        self.world.withheld = kinds
+
+    @precondition(lambda self: self.world.withheld)
+    @rule()
+    def lose_no_more(self) -> None:
+        self.world.withheld = ()
+
+    @rule(kinds=st.sampled_from(LOST))
+    def delay_messages(self, kinds: tuple[Any, ...]) -> None:
+        self.world.delayed = kinds
+
+    @precondition(lambda self: self.world.late and self.is_there())
+    @rule()
+    def deliver_late(self) -> None:
+        self.world.deliver_late(self.name)
+
+    @rule(count=st.integers(1, 3))
+    def garble_messages(self, count: int) -> None:
+        self.world.unreadable = count
 
     @rule(call=st.sampled_from(GITHUB_CALLS), error=st.sampled_from(GITHUB_ERRORS), after=st.booleans())
     def fail_at_github(self, call: str, error: Any, after: bool) -> None:
         """`after`: it took effect, and only the answer was lost."""
         unclear = after and call != "poll" and not isinstance(error, RateLimited)
         self.world.github.fail_next(call, error, after=unclear)
+        self.failed |= call == "jit_config"
 
     # -- runners ----------------------------------------------------------------------------------
 
     @rule()
     def agents_go_on(self) -> None:
         self.world.live_agents()
+
+    @rule(count=st.integers(1, 3))
+    def the_next_ones_never_connect(self, count: int) -> None:
+        self.world.deaf_next, self.failed = count, True
+
+    @rule(every=st.integers(1, 3), first=st.integers(0, 2), ends=st.booleans())
+    def registrations_vanish(self, every: int, first: int, ends: bool) -> None:
+        """A share of all, whatever the runners do. `ends`: idle agents notice."""
+        github = self.world.github
+        for number in list(github.runners)[first::every]:
+            github.deregister(number)
+        if ends:
+            self.world.end_unregistered()
 
     @precondition(lambda self: self.world.working())
     @rule(number=st.integers(0, 3), ends=st.booleans())
@@ -144,7 +214,8 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.world.running)
     @rule(number=st.integers(0, 3), how=st.sampled_from(["gone", 0, 1, 137]))
     def die(self, number: int, how: str | int) -> None:
-        world = self.world
+        """In its job, its lease runs on (fault F97)."""
+        world, self.failed = self.world, True
         runner = one_of(list(world.running), number)
         if job := world.begun.get(runner):
             self.lost.add(job)
@@ -173,6 +244,12 @@ class Life(RuleBasedStateMachine):
     def fail_at_the_backend(self, call: Any) -> None:
         error = StartFailed("no space") if call == "start" else BackendError("broken")
         self.world.backend.fail_next(call, error)
+        self.failed |= call == "start"
+
+    @rule(times=st.integers(2, 8))
+    def refuse_removals(self, times: int) -> None:
+        for _ in range(times):
+            self.world.backend.fail_next("remove", BackendError("device or resource busy"))
 
     # -- actors -----------------------------------------------------------------------------------
 
@@ -193,12 +270,12 @@ class Life(RuleBasedStateMachine):
         for choice in choices:
             if due := self.world.due():
                 deliver_one(due[choice % len(due)])
-        self._revive()
+        self.revive()
 
     @rule()
     def play(self) -> None:
         self.world.play()
-        self._revive()
+        self.revive()
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 10.0, 31.0]))
     def let_time_pass(self, seconds: float) -> None:
@@ -209,14 +286,7 @@ class Life(RuleBasedStateMachine):
         for _ in range(4):
             self.world.clock.advance(seconds / 4)
             self.world.play()
-        self._revive()
-
-    def _revive(self) -> None:
-        """A program that gave up is started again, as systemd would."""
-        if self.world.ended:
-            self.world.ended.clear()
-            self.world.kill()
-            self.world.start()
+        self.revive()
 
     # -- what always holds --------------------------------------------------------------------------
 
@@ -240,75 +310,6 @@ class Life(RuleBasedStateMachine):
     def no_name_is_used_twice(self) -> None:
         if hasattr(self, "world"):
             assert len(set(self.world.started)) == len(self.world.started)
-
-    # -- in the end -----------------------------------------------------------------------------------
-
-    def teardown(self) -> None:
-        if hasattr(self, "world"):
-            self._heal()
-            self._let_all_jobs_run()
-            self._settle_down()
-            self._stop()
-
-    def _heal(self) -> None:
-        world = self.world
-        world.backend.engine.up()
-        world.backend._failures.clear()
-        world.github.failures.clear()
-        scale_set = world.github.scale_set("linux")
-        if scale_set is not None and scale_set.session and scale_set.session.owner == "another-host":
-            world.github.end_session("linux")
-        while self.orphaned:
-            world.github.lease_over(self.orphaned.pop())
-
-    def _let_all_jobs_run(self) -> None:
-        for _ in range(100):
-            self.world.play()
-            self._revive()
-            self.world.finish_all()
-            if all(job.state is JobState.COMPLETED for job in self.jobs):
-                break
-            self.world.clock.advance(5.0)
-        done = {job.id: job.result for job in self.jobs}
-        assert done == {job.id: "failed" if job.id in self.lost else "succeeded" for job in self.jobs}
-        begun = list(self.world.begun.values())
-        assert len(begun) == len(set(begun))
-
-    def _settle_down(self) -> None:
-        """Only the warm ones are left, and everybody agrees about them."""
-        for _ in range(60):
-            self.world.clock.advance(5.0)
-            self.world.play()
-            self._revive()
-        world, status = self.world, self.world.status()
-        cap = world.config.host.max_runners or 99
-        warm = min(world.config.scale_sets[0].min_runners, cap)
-        running = [one for one in world.resources() if one.ending is None]
-        assert status.total >= warm
-        assert {slot.state for slot in status.slots} <= {"idle", "adopted", "waiting"}, status
-        assert len(world.resources()) == len(running) == warm, (world.resources(), status)
-        assert {slot.runner for slot in status.slots if slot.state != "waiting"} == {
-            r.runner for r in running
-        }
-        self._check_registrations({one.runner for one in running})
-
-    def _check_registrations(self, runners: set[str]) -> None:
-        """One whose runner ended unseen, or of which a crashed actor knew, is GitHub's to remove."""
-        registered = {one.name for one in self.world.github.runners.values()}
-        assert runners <= registered
-        assert self.crashed or registered == runners
-
-    def _stop(self) -> None:
-        world = self.world
-        world.shut_down()
-        for _ in range(40):
-            world.play()
-            world.clock.advance(5.0)
-        assert world.ended == [""]
-        assert not world.resources()
-        self._check_registrations(set())
-        assert world.github.scale_set("linux") is None
-        assert all(actor.actor_stopped.is_set() for actor in world.harness.actors)
 
 
 def one_of(choices: Sequence[T], number: int) -> T:

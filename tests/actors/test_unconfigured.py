@@ -64,6 +64,18 @@ def test_busy_ones_are_waited_for_however_long_and_counted_in_the_host_s_cap() -
     assert world.cut_down == []
 
 
+def test_idle_ones_count_under_the_host_s_cap_from_the_start() -> None:
+    """The new scale set wants runners before the old one has said what it holds."""
+    world = World(max_runners=2, min_runners=2, host_cap=2)
+    world.play()
+    reconfigured(world)
+    assert world.backend.engine.peak == 2
+
+    world.advance(30)
+    assert {one.key.name for one in world.resources()} == {"other"}
+    assert (len(world.resources()), world.backend.engine.peak) == (2, 2)
+
+
 def test_a_scale_set_without_runners_is_deleted_too() -> None:
     world = World(max_runners=2)
     world.play()

@@ -50,6 +50,7 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"usage": Usage(20, MAX_OPEN_FILES + 1)}, "open files"),
     ({"leftovers": ("a file",)}, "left behind: a file"),
     ({"orphaned_registrations": ("runner-1",)}, "registration of runner-1 has outlived its runner"),
+    ({"unregistered_runners": ("runner-1",)}, "runner-1 has outlived its registration"),
     (
         {"changed_decoys": ("another's runner",)},
         "changed, though it only looks like a runner: another's runner",

@@ -21,7 +21,7 @@ from chaos_plan.plan import (
 )
 from chaos_plan.plan_generator import TargetKind, make_plan
 from chaos_plan.run_setup import MAX_RUNNERS
-from chaos_plan.wire_faults import FAULTS
+from chaos_plan.wire_faults import FAULTS, SLOW_AT_MOST
 
 from runscaler.simulator.faults.table import TABLE
 
@@ -68,6 +68,12 @@ def test_faults_that_take_the_daemon_long_occur_at_most_once():
         assert len(slow) == len(set(slow))
 
 
+def test_a_plan_has_few_kinds_of_faults_that_take_minutes():
+    for plan in plans():
+        slow = [action.fault for action in of(plan, BreakWire) if FAULTS[action.fault].slow]
+        assert len(slow) == len(set(slow)) <= SLOW_AT_MOST
+
+
 def test_a_fault_that_acts_at_once_names_its_scale_set():
     for plan in plans():
         for action in of(plan, BreakWire):
@@ -76,7 +82,8 @@ def test_a_fault_that_acts_at_once_names_its_scale_set():
 
 def test_faults_of_offers_occur_only_where_github_offers_jobs():
     for plan in plans():
-        assert plan.settings.offers or "F56" not in {action.fault for action in of(plan, BreakWire)}
+        planned = {action.fault for action in of(plan, BreakWire)}
+        assert plan.settings.offers or not any(FAULTS[one].offers for one in planned)
 
 
 @pytest.mark.parametrize(("begins", "ends"), [(EndDaemon, StartDaemon), (EndEngine, StartEngine)])

@@ -23,9 +23,10 @@ from runscaler.backends.memory import MemoryBackend
 from runscaler.config.model import Config, ScaleSetSettings
 from runscaler.config.secrets import Secret
 from runscaler.errors import Interrupted
+from runscaler.simulator.options import Flavour
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.testing.clock import FakeClock
-from runscaler.testing.memory_github import MemoryGitHub
+from runscaler.testing.memory_github import UNTIMED, MemoryGitHub
 from runscaler.testing.probe import MOST_MESSAGES, ActorHarness, InlineWorkerPool, deliver_one, is_due
 
 if TYPE_CHECKING:
@@ -64,10 +65,7 @@ class PatientService:
         if batch is None and now - since < POLL_SECONDS:
             self.quiet, self._since = True, since
             raise Interrupted
-        if batch is None:
-            return None
-        kept = tuple(one for one in batch.events if not isinstance(one, self._world.withheld))
-        return replace(batch, events=kept)
+        return None if batch is None else self._world.what_arrives(batch)
 
 
 class MemoryStateStore:
@@ -139,14 +137,23 @@ class World:
         scale_sets: tuple[ScaleSetSettings, ...] = (),
         host_cap: int = 0,
         backend: type[MemoryBackend] = MemoryBackend,
+        flavour: Flavour = Flavour.ASSIGN,
         **settings: Any,
     ) -> None:
         self.clock = FakeClock()
-        self.github = MemoryGitHub(self.clock, blocking=False)
+        self.github = MemoryGitHub(self.clock, replace(UNTIMED, flavour=flavour), blocking=False)
         self.backend = backend(self.clock, on_start=self._agent_starts)
         self.agents_connect = True
         self.withheld: tuple[type[JobEvent], ...] = ()
         """Kinds of job messages that get lost on their way; the statistics beside them do not."""
+        self.delayed: tuple[type[JobEvent], ...] = ()
+        """Kinds of job messages that are kept back until `deliver_late`; they wait in `late`."""
+        self.late: list[JobEvent] = []
+        self.unreadable = 0
+        """So many more batches arrive with job messages that nobody can read (fault F51)."""
+        self.deaf_next = 0
+        """So many more agents start and never connect (fault F76): they are in `deaf`."""
+        self.deaf: set[str] = set()
         self.running: dict[str, Resource] = {}
         """Agents that live, by runner."""
         self.connected: set[str] = set()
@@ -204,11 +211,28 @@ class World:
     def _agent_starts(self, resource: Resource) -> None:
         self.started.append(resource.runner)
         self.running[resource.runner] = resource
+        if self.deaf_next:
+            self.deaf_next -= 1
+            self.deaf.add(resource.runner)
+
+    def what_arrives(self, batch: Batch) -> Batch:
+        """The batch, without the job messages that are lost or late."""
+        events = [one for one in batch.events if not isinstance(one, self.withheld)]
+        if self.unreadable:
+            self.unreadable -= 1
+            return replace(batch, events=(), problems=("a message that nobody can read",))
+        self.late += [one for one in events if isinstance(one, self.delayed)]
+        return replace(batch, events=tuple(one for one in events if not isinstance(one, self.delayed)))
 
     # -- what the test does --------------------------------------------------------------------------
 
     def queue(self, count: int = 1, name: str = "linux") -> list[Job]:
         return self.github.queue(name, count)
+
+    def deliver_late(self, name: str = "linux") -> None:
+        """The job messages that were kept back come now."""
+        self.delayed, late, self.late = (), self.late, []
+        self.github.say(name, *late)
 
     def play(self) -> None:
         """Deliver everything; listeners poll until GitHub has no more to say."""
@@ -259,7 +283,7 @@ class World:
     def unconnected(self) -> list[Resource]:
         if not self.agents_connect:
             return []
-        return [one for one in self.running.values() if one.runner not in self.connected]
+        return [one for one in self.running.values() if one.runner not in self.connected | self.deaf]
 
     def live_agents(self) -> None:
         """What happens to the agents by itself: the removed die, the started connect, jobs begin."""
@@ -311,6 +335,12 @@ class World:
         resource = self.running.pop(runner)
         self.backend.engine.vanish(resource.id)
         self.github.runner_gone(resource.runner_id)
+
+    def end_unregistered(self) -> None:
+        """Idle agents whose registration is gone notice that, and end (fault F78)."""
+        for runner in list(self.running):
+            if runner not in self.begun and runner not in self.github.runner_names:
+                self.end(runner, 0)
 
     def finish(self, runner: str, *, ends: bool = True, result: str = "succeeded") -> None:
         """The runner's job is over; `ends`: and its process too, else that lingers."""

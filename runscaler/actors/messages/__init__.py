@@ -56,6 +56,7 @@ from runscaler.actors.messages.health import (
 )
 from runscaler.actors.messages.host import (
     ClaimCapacity,
+    ExpectReports,
     HoldCapacity,
     HostMessage,
     ReleaseCapacity,
@@ -192,6 +193,7 @@ __all__ = [
     "EndProved",
     "EndedRunnerDue",
     "EnterSession",
+    "ExpectReports",
     "FindOffers",
     "GrantingDue",
     "HealthMessage",

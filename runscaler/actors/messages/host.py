@@ -44,8 +44,16 @@ class HoldCapacity:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectReports:
+    """The scale sets that have runners or may have some, those not configured any more included: each will
+    report what it holds already."""
+
+    keys: frozenset[ScaleSetKey]
+
+
+@dataclass(frozen=True, slots=True)
 class StopHost:
     """End: all scale sets have stopped."""
 
 
-HostMessage = ClaimCapacity | ReleaseCapacity | HoldCapacity | HoldReportsOverdue | StopHost
+HostMessage = ClaimCapacity | ReleaseCapacity | HoldCapacity | ExpectReports | HoldReportsOverdue | StopHost

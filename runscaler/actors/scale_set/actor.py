@@ -185,9 +185,10 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._batch_received(message)
             case m.NoMessageReceived():
                 self._polled()
-                self._look_for_offers()
+                self._look_for_offers(in_vain=True)
                 self._changed()
             case m.OffersFound(offers):
+                self._planning.forget_offers()  # these are all
                 self._answer(None, offers)
             case m.StatisticsRefreshed(statistics):
                 self._checks.statistics_refreshed(statistics)
@@ -226,7 +227,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._checks.compare_counts(batch.statistics, batch.events)
         events = () if self._is_set_aside(batch) else batch.events
         self._answer(batch.batch_id, self._job_tracking.apply(events))
-        self._look_for_offers()
+        self._look_for_offers(in_vain=False)
         self._changed()
 
     def _count(self, statistics: Statistics | None) -> None:
@@ -256,8 +257,9 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         acquire = self._planning.acquire(capacity, offers) if self._takes_jobs() else ()
         self._child_actors.tell_listener(m.BatchHandled(batch_id, acquire))
 
-    def _look_for_offers(self) -> None:
-        if self._takes_jobs() and self._planning.misses_offers(self._context.settings.max_runners):
+    def _look_for_offers(self, *, in_vain: bool) -> None:
+        capacity = self._context.settings.max_runners
+        if self._takes_jobs() and self._planning.misses_offers(capacity, in_vain=in_vain):
             self._child_actors.tell_listener(m.FindOffers())
 
     def _takes_jobs(self) -> bool:

@@ -180,7 +180,8 @@ class AnomalyChecks:
         """Has it been up for long without any proof that it is connected?"""
         now = self._context.clock.monotonic()
         unproven = not slot.online and slot.started_at > self._all_online_at
-        return slot.state is SlotState.IDLE and unproven and now - slot.started_at >= ONLINE_SECONDS
+        waits = slot.state in (SlotState.IDLE, SlotState.ADOPTED)
+        return waits and unproven and now - slot.started_at >= ONLINE_SECONDS
 
     def _check_connection(self, slot: Slot, report: RegistrationChecked) -> None:
         if report.online:

@@ -67,12 +67,13 @@ class Planning:
             del self._offers[request_id]
         return taken
 
-    def misses_offers(self, capacity: int) -> bool:
+    def misses_offers(self, capacity: int, *, in_vain: bool) -> bool:
         """Does GitHub count offered jobs that there is room for, and that no message has told of? An offer
-        may be lost (fault F89)."""
+        may be lost (fault F89). `in_vain`: a poll ended without a message, so that none is being acquired,
+        and those that are remembered may be over."""
         known = self.statistics
         free = capacity - known.acquired - known.assigned
-        return known.available > 0 and free > 0 and not self._offers
+        return known.available > 0 and free > 0 and (in_vain or not self._offers)
 
     def forget_offers(self) -> None:
         """A new session tells all offers anew."""
