@@ -293,7 +293,9 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         return self._service.poll(self._session, self._cursor.last, self._capacity, self._interrupt)
 
     def _refresh(self, session: Session) -> None:
+        """A refreshed session brings fresh counts, too."""
         self._session = self._service.refresh_session(session, self._interrupt)
+        self.report(m.StatisticsRefreshed(self._session.statistics))
 
     def _refresh_statistics(self) -> None:
         if self._session is None:
@@ -302,7 +304,6 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
             self._refresh(self._session)
         except (GitHubError, Interrupted):
             return  # the next poll fails in the same way and reports it
-        self.report(m.StatisticsRefreshed(self._session.statistics))
 
     def _find_offers(self) -> None:
         """Nothing is polled until the scale set has said which of them to acquire."""

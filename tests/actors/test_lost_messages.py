@@ -173,7 +173,37 @@ def test_no_job_is_left_to_a_busy_runner_that_github_has_forgotten() -> None:
     assert runner in [one.runner for one in world.resources()]
 
 
+def test_counts_that_no_message_corrects_are_asked_for_once_all_jobs_are_over() -> None:
+    world = World(max_runners=2, idle_timeout=10)
+    world.queue(2)
+    world.play()
+    world.withheld = BOTH
+    world.counts_are_lost = True
+    ran_and_ended(world)
+    world.advance(120)
+
+    status = world.status()
+    assert (status.assigned_jobs, world.resources(), status.total) == (0, [], 0)
+    started = len(world.started)
+    world.advance(600)
+    assert len(world.started) == started
+
+
 # -- offers (F89) -------------------------------------------------------------------------------------------
+
+
+def test_an_offer_that_no_message_told_of_is_found_when_the_session_is_refreshed() -> None:
+    world = World(max_runners=1, flavour=Flavour.ACQUIRE)
+    world.play()
+    world.lose_messages = True
+    world.queue(1)
+    world.advance(60)
+    world.lose_messages = False
+    assert world.started == []
+
+    world.github.expire_queue_token("linux")
+    world.advance(60)
+    assert len(world.started) == 1
 
 
 def test_an_offer_that_is_over_does_not_hide_one_that_was_not_acquired() -> None:

@@ -144,6 +144,10 @@ class World:
         self.github = MemoryGitHub(self.clock, replace(UNTIMED, flavour=flavour), blocking=False)
         self.backend = backend(self.clock, on_start=self._agent_starts)
         self.agents_connect = True
+        self.lose_messages = False
+        """Whether all job messages and statistics get lost."""
+        self.counts_are_lost = False
+        """Whether the statistics of messages get lost on their way."""
         self.withheld: tuple[type[JobEvent], ...] = ()
         """Kinds of job messages that get lost on their way; the statistics beside them do not."""
         self.delayed: tuple[type[JobEvent], ...] = ()
@@ -216,7 +220,11 @@ class World:
             self.deaf.add(resource.runner)
 
     def what_arrives(self, batch: Batch) -> Batch:
-        """The batch, without the job messages that are lost or late."""
+        """The batch, without the job messages that are lost or late, and perhaps without its counts."""
+        if self.counts_are_lost or self.lose_messages:
+            batch = replace(batch, statistics=None)
+        if self.lose_messages:
+            batch = replace(batch, events=())
         events = [one for one in batch.events if not isinstance(one, self.withheld)]
         if self.unreadable:
             self.unreadable -= 1

@@ -191,9 +191,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._planning.forget_offers()  # these are all
                 self._answer(None, offers)
             case m.StatisticsRefreshed(statistics):
-                self._checks.statistics_refreshed(statistics)
-                self._checks.counted(statistics)
-                self._changed()
+                self._statistics_refreshed(statistics)
             case m.StandbyEntered(reason, retry_at):
                 self._conditions.standby_entered(reason, retry_at)
             case m.ListenerTroubled(trouble):
@@ -227,6 +225,14 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._checks.compare_counts(batch.statistics, batch.events)
         events = () if self._is_set_aside(batch) else batch.events
         self._answer(batch.batch_id, self._job_tracking.apply(events))
+        self._look_for_offers(in_vain=False)
+        self._changed()
+
+    def _statistics_refreshed(self, statistics: Statistics | None) -> None:
+        self._checks.statistics_refreshed(statistics)
+        self._checks.counted(statistics)
+        if statistics is not None:
+            self._ended.counts_came()
         self._look_for_offers(in_vain=False)
         self._changed()
 
@@ -391,6 +397,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._runners.due(number)
             case m.EndedRunnerDue(runner):
                 self._ended.due(runner)
+                self._refresh_old_counts()
             case m.DrainTimedOut():
                 self._shutdown.drain_timed_out()
             case m.ShutdownStepTimedOut(what):
@@ -404,9 +411,17 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         """Every 30 s: the backend's list, and a look for anomalies."""
         self._ask_for_inventory()
         self.after(RECONCILE_SECONDS, m.Reconcile())
-        serving = self._conditions.condition.is_serving and self._takes_jobs()
-        if serving and self._checks.look(self._polled_at):
+        if self._serves() and self._checks.look(self._polled_at):
             self._polled_at = self.clock.monotonic()
+        self._refresh_old_counts()
+
+    def _refresh_old_counts(self) -> None:
+        """Jobs are proved to be over, and no message may ever come with counts that say so (fault F87)."""
+        if self._ended.counts_are_old and self._serves():
+            self._checks.refresh_counts()
+
+    def _serves(self) -> bool:
+        return self._conditions.condition.is_serving and self._takes_jobs()
 
     # -- its children -----------------------------------------------------------------------------------
 

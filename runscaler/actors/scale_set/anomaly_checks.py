@@ -158,7 +158,7 @@ class AnomalyChecks:
             now = self._context.clock.monotonic()
             self._absent[slot.number] = Absence(slot.number, slot.generation, now)
             if slot.state is SlotState.BUSY:
-                self._refresh_counts()
+                self.refresh_counts()
         elif before.confirmed(self._context.clock.monotonic()):
             self._registration_gone(slot)
 
@@ -166,7 +166,7 @@ class AnomalyChecks:
         """A busy runner is doubted only where GitHub's counts miss a running job, too."""
         counts = self._book.counts()
         if slot.state is SlotState.BUSY and self._planning.statistics.running >= counts.busy:
-            self._refresh_counts()
+            self.refresh_counts()
             return
         del self._absent[slot.number]
         self._book.note_forgotten(slot, True)
@@ -193,13 +193,13 @@ class AnomalyChecks:
     def _counts_show_it_offline(self) -> bool:
         """Where GitHub does not tell of single runners, its counts do, if they are fresh."""
         if self._context.clock.monotonic() - self._counted_at > FRESH_SECONDS:
-            self._refresh_counts()
+            self.refresh_counts()
             return False
         known, counts = self._planning.statistics, self._book.counts()
         connected, live = known.busy + known.idle, counts.idle + counts.busy + counts.adopted
         return known.registered > connected and connected < live
 
-    def _refresh_counts(self) -> None:
+    def refresh_counts(self) -> None:
         """At most once a minute: a refreshed session brings fresh counts."""
         now = self._context.clock.monotonic()
         if now - self._refreshed_at >= FRESH_SECONDS:

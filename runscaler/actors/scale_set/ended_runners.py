@@ -81,6 +81,8 @@ class EndedRunners:
         self.probably_had_job = 0
         """Runners whose job may be over without GitHub's counts showing it yet."""
         self._proven: dict[RunnerName, EndedRunner] = {}
+        self.counts_are_old = False
+        """Whether GitHub's latest counts are older than a proof that a job is over."""
 
     def get(self, runner: str) -> EndedRunner | None:
         return self._runners.get(RunnerName(runner))
@@ -208,6 +210,7 @@ class EndedRunners:
 
     def counts_came(self) -> None:
         """New statistics include no job any more that was proved to be over."""
+        self.counts_are_old = False
         for runner, ended in list(self._proven.items()):
             self._hear(runner, ended, Evidence.NEW_COUNTS)
 
@@ -218,6 +221,8 @@ class EndedRunners:
         self._count(before, -1)
         self._count(after, +1)
         ended.outcome = after
+        if before is Outcome.PROVEN and evidence in (Evidence.TIME_UP, Evidence.TIME_UP_UNSERVED):
+            self.counts_are_old = True
         if after is Outcome.PROVEN:
             self._proven[runner] = ended
         else:
