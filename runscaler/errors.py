@@ -4,6 +4,7 @@
     ├── ConfigError           the configuration file or the environment is wrong (holds all findings)
     │   └── UsageError        a flag is wrong
     ├── HostError             this host cannot run the daemon: lock held, port taken, no state directory
+    ├── UpdateFailed          this program could not be updated: the old executable is in its place
     ├── GitHubError           a call to GitHub failed
     │   ├── Unreachable       no usable reply: DNS, connection, timeout, TLS (retryable)
     │   │   └── MalformedReply  the reply cannot be parsed (retryable)
@@ -65,6 +66,10 @@ class UsageError(ConfigError):
 
 class HostError(RunscalerError):
     """A problem of this host that will not go away by waiting."""
+
+
+class UpdateFailed(RunscalerError):
+    """The program could not be updated. The executable that was there still is, unchanged."""
 
 
 class GitHubError(RunscalerError):

@@ -27,6 +27,7 @@ NOT_COMMANDS = frozenset(
         "demo_setup",
         "demo_view",
         "exit_codes",
+        "frozen",
         "logging",
         "options",
         "signals",

@@ -101,6 +101,8 @@ def _serve(config: Config) -> None:
             notifier.stopping()
 
     def on_started() -> None:
+        if config.update_check:
+            threading.Thread(target=_look_for_release, name="update-check", daemon=True).start()
         if notifier.wanted:
             threading.Thread(
                 target=report_to_systemd, args=(notifier, system), name="systemd", daemon=True
@@ -110,6 +112,14 @@ def _serve(config: Config) -> None:
     if reason:
         raise HostError(reason)
     logger.info("runner stopped")
+
+
+def _look_for_release() -> None:
+    """On a thread of its own, so that nothing waits for it, not even for its imports."""
+    from runscaler import __version__
+    from runscaler.ops.update.announcement import announce_newer_release
+
+    announce_newer_release(__version__)
 
 
 def _health_address(config: Config) -> str:

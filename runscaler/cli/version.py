@@ -34,16 +34,16 @@ def build_facts() -> dict[str, str]:
     import platform
 
     from runscaler import __version__
+    from runscaler.platform_names import architecture, system
 
     commit, date = _build()
-    machine = platform.machine().lower()
     return {
         "version": __version__,
         "commit": commit,
         "date": date,
         "python": platform.python_version(),
-        "os": platform.system().lower(),
-        "arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine),
+        "os": system(),
+        "arch": architecture(),
     }
 
 

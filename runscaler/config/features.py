@@ -49,7 +49,6 @@ NOTES: Mapping[TomlPath, str] = {
     ("backend",): "swarm and orchard: not in this version",
     ("docker", "dind"): f'"{REFUSED_DIND}": not in this version',
     ("docker", "sidecar-image"): "Not in this version",
-    ("update-check",): "No effect in this version",
 }
 """Marks in the reference for keys whose values are checked elsewhere, or need no check."""
 

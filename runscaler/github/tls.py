@@ -10,12 +10,23 @@ from typing import TYPE_CHECKING
 import certifi
 
 from runscaler.errors import HostError
+from runscaler.interpreter import is_frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """Variables that replace certifi's roots. OpenSSL itself reads SSL_CERT_FILE and SSL_CERT_DIR."""
+
+
+SYSTEM_ROOTS = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Alpine
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # macOS
+)
+"""Where systems keep their roots, with those that an administrator added. The OpenSSL of a single-file
+executable looks only where the system that it was built on has them."""
 
 
 def tls_context(ca: str = "", environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
@@ -29,6 +40,9 @@ def tls_context(ca: str = "", environ: Mapping[str, str] = os.environ) -> ssl.SS
     context = ssl.create_default_context()
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if is_frozen():
+        for path in [Path(name) for name in SYSTEM_ROOTS if os.access(name, os.R_OK)][:1]:
+            _load(context, path)
     bundle = next((environ[name] for name in BUNDLES if environ.get(name)), certifi.where())
     _load(context, Path(bundle))
     if ca:

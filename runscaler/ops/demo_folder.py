@@ -37,7 +37,7 @@ TARGET = "target.json"
 @contextmanager
 def demo_folder(target: DemoTarget) -> Iterator[Path]:
     """Create the directory of a demo; it is removed at the end of the block."""
-    path = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
+    path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=_temporary_directory()))
     lock = StateLock(path)
     try:
         lock.acquire()
@@ -57,7 +57,7 @@ def remove_earlier_demos(stop_fake_mac: Callable[[Path], None]) -> tuple[list[st
     """
     removed: list[str] = []
     left: list[str] = []
-    for path in sorted(Path(tempfile.gettempdir()).resolve().glob(f"{PREFIX}*")):
+    for path in sorted(_temporary_directory().glob(f"{PREFIX}*")):
         lock = _lock_of_dead(path)
         if lock is None:
             continue
@@ -112,3 +112,14 @@ def _settings(path: Path) -> ScaleSetSettings | None:
         return None
     docker = DockerSettings(docker_host=host)
     return ScaleSetSettings(url="https://demo.example/demo", name="demo", backend=backend, docker=docker)
+
+
+def _temporary_directory() -> Path:
+    """Raises `HostError` if this host has none that can be written to."""
+    try:
+        return Path(tempfile.gettempdir()).resolve()
+    except FileNotFoundError as error:
+        raise HostError(
+            "the demo needs a directory for temporary files, and none can be written to",
+            fixes=("set TMPDIR to a directory that can, or run the demo in one",),
+        ) from error

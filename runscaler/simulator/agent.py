@@ -48,10 +48,12 @@ STOP_SECONDS = 25.0
 REPORT_SECONDS = 300.0
 PIPE_SECONDS = 5.0
 LOG_BYTES, LOG_LINES, LOG_SECONDS, LOG_KEPT = 48 * 1024, 500, 0.5, 10000
+PYTHON = [sys.executable, "_python"] if getattr(sys, "frozen", False) else [sys.executable]
+"""In the single-file executable of `runner` there is no other Python (`runscaler.cli.frozen`)."""
 SHELLS = {
     "sh": "sh -e {0}",
     "bash": "bash --noprofile --norc -eo pipefail {0}",
-    "python": f"{shlex.quote(sys.executable)} {{0}}",
+    "python": f"{shlex.join(PYTHON)} {{0}}",
 }
 
 
@@ -285,7 +287,7 @@ class Listener:
             "runner": self._config.name,
             "secrets": [self._config.secret, self._session["token"]],
         }
-        command = [sys.executable, "-u", str(Path(__file__).absolute()), WORKER]
+        command = [*PYTHON, "-u", str(Path(__file__).absolute()), WORKER]
         worker = self._worker = subprocess.Popen(command, stdin=subprocess.PIPE)
         send_task(worker, task)
         if self._stop is not None:

@@ -16,11 +16,11 @@ import json
 import os
 import shlex
 import subprocess
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from runscaler.interpreter import interpreter_command
 from runscaler.testing.fake_tart.knobs import LATENCY, STATE
 from runscaler.testing.fake_tart_guest import agent_answers, order_guest
 from runscaler.testing.fake_tart_images import IMAGE, demo_runner, image_path, runner_script, write_image
@@ -100,9 +100,10 @@ class FakeTart:
     def _install(self) -> None:
         for path in (self.bin, self.home, self.host):
             path.mkdir(parents=True, exist_ok=True)
-        paths = {"host": self.host, "knobs": self._knobs_path, "program": PROGRAM, "python": sys.executable}
+        paths = {"host": self.host, "knobs": self._knobs_path, "program": PROGRAM}
+        words = {key: shlex.quote(str(path)) for key, path in paths.items()}
         wrapper = self.bin / "tart"
-        wrapper.write_text(_WRAPPER.format_map({key: shlex.quote(str(path)) for key, path in paths.items()}))
+        wrapper.write_text(_WRAPPER.format_map(words | {"python": interpreter_command()}))
         wrapper.chmod(0o755)
         self._save()
 

@@ -6,8 +6,9 @@ import hashlib
 import json
 import shlex
 import shutil
-import sys
 from typing import TYPE_CHECKING
+
+from runscaler.interpreter import interpreter_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,7 +34,7 @@ def runner_script(shell: str) -> dict[str, str]:
 
 def demo_runner(agent: Path) -> dict[str, str]:
     """Guest files whose `run.sh` runs the simulator's agent (`SimulatedGitHub.agent_path`)."""
-    script = _DEMO_RUN_SH.format(python=shlex.quote(sys.executable), agent=shlex.quote(str(agent)))
+    script = _DEMO_RUN_SH.format(python=interpreter_command(), agent=shlex.quote(str(agent)))
     return {"actions-runner/run.sh": script}
 
 

@@ -67,7 +67,7 @@ class Processes:
                 ours = environment.get("FAKE_TART_HOST") == self._host
                 if not ours or process.status() == psutil.STATUS_ZOMBIE:
                     continue
-                if self._program in words[:3]:
+                if self._program in words[:4]:
                     own = tuple(words[words.index(self._program) + 1 :])
                     yield HostProcess(process, environment.get("TART_HOME", ""), own)
                 elif "FAKE_TART_GUEST" in environment:

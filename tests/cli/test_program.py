@@ -75,7 +75,11 @@ def test_modules_that_are_not_commands_cannot_be_run(runner, name):
 
 def test_texts_and_docs_mention_only_existing_commands():
     root = Path(runscaler.__file__).parents[1]
-    pages = [root / "README.md", *root.glob("docs/*.md"), *root.glob("conf/*")]
+    pages = [
+        root / "README.md",
+        *root.glob("docs/*.md"),
+        *(path for path in root.glob("conf/**/*") if path.is_file()),
+    ]
     known = "|".join(program.list_commands(click.Context(program)))
     order = re.compile(rf"(?:`|run: |with: )runner (?!(?:{known}|help|COMMAND)\b)([a-z]+)\b")
 

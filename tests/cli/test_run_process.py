@@ -7,10 +7,12 @@ import shlex
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from urllib.request import urlopen
 
 import psutil
 import pytest
+from support.releases import ReleaseServer
 from support.terminal import OnTerminal
 
 from runscaler.ops.demo import free_port
@@ -106,6 +108,33 @@ def test_status_shows_the_daemon_of_the_configuration(config, daemon):
     lines = shown.stdout.splitlines()
     assert lines[0].startswith("runner ")
     assert "linux" in lines[2]
+
+
+def test_a_newer_release_is_said_while_everything_goes_on(config, daemon, monkeypatch):
+    with ReleaseServer() as releases:
+        releases.publish("99.0.0")
+        monkeypatch.setenv("RUNNER_RELEASES", releases.address)
+        process = daemon("--config", config(free_port()))
+        releases.wire.wait_for("GET", "/api/v3/")
+
+        line = next(line for line in process.stdout if "99.0.0" in line)
+
+        assert "WARN" in line
+        assert "is newer than this" in line
+
+
+def test_without_update_check_nobody_is_asked(config, daemon, monkeypatch):
+    with ReleaseServer() as releases:
+        monkeypatch.setenv("RUNNER_RELEASES", releases.address)
+        path = config(free_port())
+        text = Path(path).read_text()
+        Path(path).write_text(f"update-check = false\n{text}")
+
+        process = daemon("--config", path)
+        process.send_signal(signal.SIGTERM)
+
+        assert ended(process)[0] == 0
+        assert releases.wire.seen == []
 
 
 def test_the_health_port_answers_while_it_runs(config, daemon):

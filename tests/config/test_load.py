@@ -555,6 +555,14 @@ def test_the_shipped_examples_load() -> None:
     assert single.warnings == ()
 
 
+@pytest.mark.parametrize("name", ["ghes.example.toml", "docker/config.example.toml"])
+def test_the_other_shipped_examples_load_and_are_not_ahead_of_this_version(name: str) -> None:
+    config = load_config(Path(__file__).parents[2] / "conf" / name, environ={**TOKEN})
+
+    assert config.warnings == ()
+    assert missing_features(config) == []
+
+
 def test_the_shipped_tart_example_loads() -> None:
     path = Path(__file__).parents[2] / "conf/tart.example.toml"
 

@@ -24,7 +24,6 @@ def test_what_this_version_lacks_is_marked() -> None:
 
     assert all(marked(path[-1], "Not in this version") for path in (*REFUSED[1:], *REFUSED_GLOBALLY))
     assert all(marked(path[-1], "No effect in this version") for path in WITHOUT_EFFECT)
-    assert marked("update-check", "No effect in this version")
     assert marked("backend", "swarm and orchard: not in this version")
     assert not marked("max-runners", "Not in this version")
     for table in ("app", "swarm", "orchard"):

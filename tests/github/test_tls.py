@@ -84,6 +84,18 @@ def test_another_intermediate_of_the_same_root_is_not_trusted(connector: Connect
         reach(connector, other, trusted.pem)
 
 
+def test_the_single_file_executable_trusts_what_the_administrator_of_the_system_trusts(
+    connector: Connector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company, one, two = (Authority(tmp_path, name) for name in ("company", "one", "two"))
+    monkeypatch.setattr("runscaler.github.tls.SYSTEM_ROOTS", (str(tmp_path / "absent"), str(company.pem)))
+
+    with pytest.raises(Unreachable, match="not signed by an authority that this host trusts"):
+        reach(connector, company, one.pem)
+    monkeypatch.setattr("sys.frozen", True, raising=False)
+    reach(connector, company, two.pem)
+
+
 def test_what_is_trusted_is_the_same_on_every_python() -> None:
     context = tls_context(environ={})
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +18,7 @@ from support.missing import missing
 from support.private_engine import PrivateEngine
 from support.watched_daemon import NAME, WatchedDaemon
 
+import runscaler
 from runscaler.backends.docker.local import route_to_host
 from runscaler.ops.demo_image import ensure_demo_image
 from runscaler.testing.simulator import FAST, SimulatedGitHub
@@ -29,6 +33,22 @@ TOKEN = "ghp_" + "s3cr3t" * 6
 
 TIMERS = replace(FAST, session=60.0, agent_silence=60.0, registration=600.0, lease=60.0, pick_up=60.0)
 """Short polls, but long timeouts for runners, which a busy machine may delay."""
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the files of a release that was built here."""
+    for tool in ("cc", "objdump", "ldd"):
+        if shutil.which(tool) is None:
+            missing(f"the program {tool}")
+    folder = tmp_path_factory.mktemp("release")
+    command = ["scripts/build-release", "--output", str(folder)]
+    root = Path(runscaler.__file__).parents[1]
+    built = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if "no shared library" in built.stderr:
+        missing("a Python with a shared library")
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runscaler.backends.process.process_table import MARK
 from runscaler.errors import StartFailed
+from runscaler.interpreter import interpreter_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +48,7 @@ def command_of(settings: ScaleSetSettings) -> list[str]:
     """The program and its arguments, relative to the work directory. Raises `StartFailed`."""
     process = settings.process
     if not process.run_command and not process.runner_dir:
-        return [_python(), "-I", "-S", "-B", AGENT]
+        return [*interpreter_words(), "-I", "-S", "-B", AGENT]
     try:
         return shlex.split(process.run_command or DEFAULT_COMMAND)
     except ValueError as error:
@@ -124,13 +124,6 @@ def require_program(settings: ScaleSetSettings) -> None:
             f"[process] {program} is missing or cannot be executed",
             fixes=("correct run-command or runner-dir in [process]",),
         )
-
-
-def _python() -> str:
-    """A frozen executable is not an interpreter: the agent then needs the host's python3."""
-    if getattr(sys, "frozen", False):
-        return shutil.which("python3") or "python3"
-    return sys.executable
 
 
 def _copy(template: Path, work: Path, before_file: Callable[[], None]) -> None:

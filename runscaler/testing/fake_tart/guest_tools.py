@@ -41,7 +41,9 @@ def tool_script(name: str) -> str:
         return '#!/bin/sh\nkill -USR2 "${FAKE_TART_GUEST%%.*}"\n'
     if name == "sudo":
         return '#!/bin/sh\nwhile case "$1" in -*) true;; *) false;; esac do shift; done\nexec "$@"\n'
-    return f"#!/bin/sh\nexec '{sys.executable}' -IS '{PROGRAM}' {name} \"$@\"\n"
+    # As `runscaler.interpreter`, which this program, standing alone, does not import.
+    python = f"'{sys.executable}' _python" if getattr(sys, "frozen", False) else f"'{sys.executable}'"
+    return f"#!/bin/sh\nexec {python} -IS '{PROGRAM}' {name} \"$@\"\n"
 
 
 def grep_processes(name: str, words: list[str]) -> int:

@@ -1,0 +1,1 @@
+"""`runner update`: finds a release, downloads and verifies it, and replaces this executable with it."""
