@@ -29,13 +29,14 @@ settings.load_profile("quick")
 def pytest_configure() -> None:
     """Let SIGTERM tear the fixtures down as Ctrl-C does.
 
-    Both signals get a handler because a shell that runs the tests in the background ignores them, and the
-    programs that the tests start would inherit that.
+    The signals get a handler because a shell that runs the tests in the background ignores some of them, as
+    `nohup` does; the programs that the tests start would inherit that.
     """
     # No daemon of a test asks the real one for a newer release.
     os.environ["RUNNER_RELEASES"] = "http://127.0.0.1:9/o/r/releases"
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
