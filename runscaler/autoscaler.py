@@ -23,6 +23,7 @@ from runscaler.actors.workers import WorkerPool
 from runscaler.backends.base import BackendContext
 from runscaler.backends.registry import factory_for
 from runscaler.clock import SystemClock
+from runscaler.config.secrets import masked_output
 from runscaler.feed import EventFeed
 from runscaler.github.client import connect
 from runscaler.github.identity import Identity
@@ -291,12 +292,13 @@ class Autoscaler:
     def runner_output(self, runner: str, tail: int) -> bytes | None:
         """The last `tail` bytes of a runner's output; None if no backend has such a runner of ours.
 
-        Blocks for some seconds. Raises `BackendError` if the engine cannot be asked.
+        JIT configurations and tokens in it are masked. Blocks for some seconds. Raises
+        `BackendError` if the engine cannot be asked.
         """
         for backend in tuple(self._backends):
             for one in backend.inventory():
                 if one.runner == runner:
-                    return backend.logs(one, tail, Interrupt())
+                    return masked_output(backend.logs(one, tail, Interrupt()))
         return None
 
     # -- ending -------------------------------------------------------------------------------------

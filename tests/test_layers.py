@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 import tomllib
 from functools import cache
@@ -173,3 +174,18 @@ def test_nobody_imports_the_stand_alone_programs() -> None:
     assert {
         name for name in importers if not within(name, ("testing.fake_tart", "testing.fake_tart_host"))
     } == set()
+
+
+OUTSIDE_THE_DAEMON = ("simulator", "testing")
+
+
+def test_every_program_is_started_without_the_variables_that_held_secrets() -> None:
+    starting = [
+        path
+        for path in ROOT.rglob("*.py")
+        if re.search(r"subprocess\.(run|Popen|check_output|check_call)\(", path.read_text("utf-8"))
+        and path.relative_to(ROOT).parts[0] not in OUTSIDE_THE_DAEMON
+    ]
+
+    assert starting
+    assert [str(path) for path in starting if "child_environment(" not in path.read_text("utf-8")] == []

@@ -16,6 +16,7 @@ from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
 from runscaler.actors.unused_registrations import UnusedRegistrations
 from runscaler.backends.base import RunnerOrder
+from runscaler.config.secrets import masked_output
 from runscaler.errors import (
     AccessDenied,
     BackendError,
@@ -254,7 +255,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
             output = self._backend.logs(current.resource, LAST_LINE_BYTES, self._interrupt)
         except (BackendError, Interrupted):
             return ""
-        lines = output.decode(errors="replace").strip().splitlines()
+        lines = masked_output(output).decode(errors="replace").strip().splitlines()
         return lines[-1].strip() if lines else ""
 
     # -- removing: tried until the resource is gone -----------------------------------------------------

@@ -31,11 +31,15 @@ NOT_COMMANDS = frozenset(
         "logging",
         "options",
         "signals",
+        "status_page",
+        "suggestions",
     }
 )
 """Modules of this package that are not commands."""
 ORDER = ("run", "init", "validate", "status", "why", "logs", "drain", "resume", "reload", "demo", "simulate")
 """Commands in the order of the help page; all others follow in alphabetical order."""
+LATER = frozenset({"clean", "doctor", "migrate", "reload", "report", "service"})
+"""Commands that come with a later version."""
 
 
 class Program(click.Group):
@@ -71,6 +75,8 @@ class Program(click.Group):
         command = self.get_command(ctx, args[0])
         if command is not None:
             _accept_log_level(command, ctx)
+        elif args[0] in LATER:
+            raise click.UsageError(f"{args[0]} comes with a later version of this program.", ctx)
         elif not args[0].startswith("-"):
             raise click.UsageError(exit_codes.unknown_command(args[0], self.list_commands(ctx)), ctx)
         return super().resolve_command(ctx, args)

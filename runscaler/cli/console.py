@@ -106,12 +106,14 @@ def console(stream: TextIO | None = None, *, least: int = 0) -> Console:
         emoji=False,
         soft_wrap=not terminal,
     )
-    made.width = max(made.width, least)
+    if made.width < least:
+        made.width = least  # only then, as a width that is set does not follow the terminal's
     return made
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Table:
-    """A table without borders. Numbers are right-aligned and never cut; long texts are wrapped."""
+def table(headers: Sequence[str], rows: Iterable[Sequence[str | int]], *, one_line: bool = False) -> Table:
+    """A table without borders. Numbers are right-aligned and never cut; long texts are wrapped. With
+    `one_line` each row is one line, which the caller must have made to fit."""
     from rich.table import Table
     from rich.text import Text
 
@@ -120,7 +122,9 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str | int]]) -> Table:
     for position, header in enumerate(headers):
         numeric = bool(cells) and all(isinstance(row[position], int) for row in cells)
         widest = max(len(word) for word in (*header.split(), *(str(row[position]) for row in cells)))
-        if numeric:
+        if one_line:
+            made.add_column(header, justify="right" if numeric else "left", no_wrap=True)
+        elif numeric:
             made.add_column(header, justify="right", min_width=widest, overflow="fold")
         else:
             made.add_column(header, min_width=min(widest, MIN_TEXT_WIDTH), overflow="fold")

@@ -155,6 +155,8 @@ def _print_intro(target: DemoTarget, session: DemoSession) -> None:
     say(f"GitHub is simulated; runners are {RUNNER_KINDS[target.backend]}")
     if target.listen == ALL_INTERFACES:
         say(f"the simulated GitHub listens on all interfaces; VMs reach it at {target.agent_host}")
+    kept = " but the image" if target.backend == "docker" else ""
+    say(f"nothing is installed; Ctrl-C ends the demo, and removes everything{kept}")
     say(f"health: http://127.0.0.1:{session.port}/healthz")
 
 
@@ -199,6 +201,8 @@ def _summarize(
         say("✓ no violation of GitHub's protocol")
     if not left:
         say("✓ nothing is left: no runner, no registration, no session, no file")
+    if target.backend == "docker":
+        say(f"· the image {target.image} stays for the next demo; to remove it: docker rmi {target.image}")
     return int(bad)
 
 

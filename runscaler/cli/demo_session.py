@@ -14,6 +14,7 @@ from runscaler.cli.demo_view import DemoSnapshot
 from runscaler.clock import SystemClock
 from runscaler.errors import HostError
 from runscaler.events import Event, RunnerStarted
+from runscaler.interrupt import Interrupt
 from runscaler.ops.demo import ORGANISATION, SCALE_SET, demo_config, free_port, leftovers
 from runscaler.ops.demo_folder import STATE, demo_folder
 from runscaler.simulator.options import Options
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 GONE = RunnerState.GONE
 SNAPSHOT_INTERVAL = 0.1
+LAST_LOOK_SECONDS = 3.0
 READY_TIMEOUT = 30.0
 STUCK_SECONDS = 60.0
 """The demo gives up if no job ended for this long."""
@@ -187,8 +189,17 @@ class DemoSession:
             self.first_job_seconds = min(good) - self._began_wall
 
     def _inspect_host(self) -> None:
+        """What is about to go when its daemon had to stop at once is not left behind: look again for it."""
+        left = self._leftovers()
+        until = self.clock.monotonic() + LAST_LOOK_SECONDS
+        while left and self.clock.monotonic() < until:
+            self.clock.pause(SNAPSHOT_INTERVAL, Interrupt())
+            left = self._leftovers()
+        self.left_on_host = left
+
+    def _leftovers(self) -> list[str]:
         left = leftovers(self._prepared.target, self._state_dir)
-        self.left_on_host = [*left, *self._prepared.leftovers()]
+        return [*left, *self._prepared.leftovers()]
 
 
 def _order(job: DemoJob) -> JobSpec:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 BAR_WIDTH = 40
 EVENT_LINES = 5
 """Number of event lines below the table."""
+OTHER_LINES = 4
+"""Counts, bar, headers, and the cursor's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +82,13 @@ class _LiveTable:
         self._live.update(self._page(snapshot), refresh=True)
 
     def _page(self, snapshot: DemoSnapshot) -> RenderableType:
-        events = [Text(printable(line), style="dim") for line in self._last_events]
-        return Group(Text(_counts(snapshot)), Text(_bar(snapshot), style="green"), _slots(snapshot), *events)
+        events = [
+            Text(printable(line), style="dim", no_wrap=True, overflow="ellipsis")
+            for line in self._last_events
+        ]
+        counts, bar = Text(_counts(snapshot)), Text(_bar(snapshot), style="green")
+        room = self._live.console.size.height - OTHER_LINES - EVENT_LINES
+        return Group(counts, bar, *_slots(snapshot, room), *events)
 
 
 def _counts(snapshot: DemoSnapshot) -> str:
@@ -99,10 +106,13 @@ def _bar(snapshot: DemoSnapshot) -> str:
     return ("━" * done + "╍" * running).ljust(BAR_WIDTH, "·")[:BAR_WIDTH]
 
 
-def _slots(snapshot: DemoSnapshot) -> RenderableType:
+def _slots(snapshot: DemoSnapshot, room: int) -> list[RenderableType]:
+    """The table of at most `room` slots; a line counts the others."""
     slots = [slot for one in snapshot.status.scale_sets for slot in one.slots]
     rows = [(slot.slot, slot.state, slot.runner, slot.job) for slot in slots]
-    return table(("SLOT", "STATE", "RUNNER", "JOB"), rows)
+    most = len(rows) if len(rows) <= room else max(room - 1, 1)
+    shown = table(("SLOT", "STATE", "RUNNER", "JOB"), rows[:most])
+    return [shown, Text(f"… {len(rows) - most} more")] if most < len(rows) else [shown]
 
 
 def _say_events(snapshot: DemoSnapshot) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runscaler.cli.admin import daemon_options
+from runscaler.cli.suggestions import suggest_scale_sets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 1.0
 
 
-@click.command(epilog="Example: runner drain linux --wait && reboot")
-@click.argument("scale_set", required=False, default="")
+@click.command(
+    short_help="Take no new jobs; busy runners finish.", epilog="Example: runner drain linux --wait && reboot"
+)
+@click.argument("scale_set", shell_complete=suggest_scale_sets, required=False, default="")
 @click.option("--wait", is_flag=True, help="Return when no runner is left.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @daemon_options

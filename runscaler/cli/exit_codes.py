@@ -37,7 +37,8 @@ def unknown_command(name: str, known: Iterable[str]) -> str:
 
 def wants_debug(words: Sequence[str]) -> bool:
     """Whether the command line contains `--log-level debug`. Errors may occur before click parses it."""
-    return "--log-level=debug" in words or ("--log-level", "debug") in pairwise(words)
+    lower = [word.lower() for word in words]
+    return "--log-level=debug" in lower or ("--log-level", "debug") in pairwise(lower)
 
 
 def after_abort(error: click.Abort) -> int:

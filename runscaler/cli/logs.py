@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 DEFAULT_BYTES = 64 * 1024
 
 
-@click.command(epilog="Example: runner logs runner-0a1b2c3d")
+@click.command(short_help="Print the output of a runner.", epilog="Example: runner logs runner-0a1b2c3d")
 @click.argument("name", required=False)
 @click.option(
     "--bytes",

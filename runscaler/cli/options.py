@@ -82,7 +82,9 @@ class FlagOption(click.Option):
         return f"{self.opts[0]}{values}, {self.negation}", record[1]
 
 
-def load_configuration(ctx: click.Context, given: Mapping[str, object]) -> Config:
+def load_configuration(
+    ctx: click.Context, given: Mapping[str, object], *, unset_is_error: bool = True
+) -> Config:
     """Load the configuration for this command line. Raises `ConfigError` with all problems.
 
     `given` are the command's parameters; those that are not configuration flags are ignored.
@@ -94,7 +96,7 @@ def load_configuration(ctx: click.Context, given: Mapping[str, object]) -> Confi
     path = given.get("config") or ctx.find_root().params.get("config")
     names = {option.name for option in command.flag_options}
     flags = {name: value for name, value in given.items() if name in names and value is not None}
-    return load_config(str(path) if path else None, flags=flags)
+    return load_config(str(path) if path else None, flags=flags, unset_is_error=unset_is_error)
 
 
 def _option_arguments(flag: Flag) -> dict[str, Any]:  # click's own keywords
@@ -102,7 +104,11 @@ def _option_arguments(flag: Flag) -> dict[str, Any]:  # click's own keywords
         choices = flag.choices or ("true", "false")
         return {"is_flag": False, "flag_value": "true", "type": click.Choice(choices)}
     if flag.choices:
-        return {"type": click.Choice(flag.choices)}
+        return {"type": click.Choice(flag.choices, case_sensitive=flag.name != "log-level")}
+    if flag.name == "backend":
+        from runscaler.cli.suggestions import suggest_backends
+
+        return {"type": str, "shell_complete": suggest_backends}
     return {"multiple": True, "default": None} if flag.is_list else {"type": str}
 
 
@@ -114,6 +120,19 @@ def _metavar(flag: Flag) -> str | None:
     return "TIME" if flag.kind == "duration" else flag.name.rpartition("-")[2].upper()
 
 
+def _values(flag: Flag) -> str:
+    """What the name of the flag does not tell about its values."""
+    if flag.is_list:
+        return "; separated by commas, and repeatable"
+    if flag.secret:
+        return ", best as env:NAME or file:PATH: every user of this host sees the command line"
+    if flag.name == "backend":
+        from runscaler.cli.suggestions import backends
+
+        return f": {', '.join(backends())}"
+    return ""
+
+
 def _help(flag: Flag) -> str:
     from runscaler.units import format_duration
 
@@ -123,4 +142,4 @@ def _help(flag: Flag) -> str:
     if default is True:
         default = "true"
     shown = isinstance(default, str | int) and default not in {"", 0}
-    return f"{flag.help}." + (f"  [default: {default}]" if shown else "")
+    return f"{flag.help}{_values(flag)}." + (f"  [default: {default}]" if shown else "")

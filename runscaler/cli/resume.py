@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from runscaler.cli.admin import daemon_options
+from runscaler.cli.suggestions import suggest_scale_sets
 
 
-@click.command(epilog="Example: runner resume linux")
-@click.argument("scale_set", required=False, default="")
+@click.command(short_help="Take jobs again after a drain.", epilog="Example: runner resume linux")
+@click.argument("scale_set", shell_complete=suggest_scale_sets, required=False, default="")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @daemon_options
 @click.pass_context

@@ -33,9 +33,15 @@ class System(Protocol):
 
 @click.command(
     cls=ConfigCommand,
-    epilog="SIGTERM or Ctrl-C stops it gracefully, and so does closing its terminal: busy runners get "
-    "--drain-timeout to finish. A second signal ends it at once; the next start adopts the runners that "
-    "still run.",
+    epilog="""SIGTERM or Ctrl-C stops it gracefully, and so does closing its terminal: busy runners get
+    --drain-timeout to finish. A second signal ends it at once; the next start adopts the runners that
+    still run.
+
+    \b
+    Examples:
+      runner run
+      runner run --url https://github.com/my-org --name linux --token file:token
+      runner run --backend process --labels linux,big --labels gpu""",
 )
 @click.option(
     "--config", type=click.Path(readable=False), metavar="PATH", help="Configuration file; flags override it."
@@ -73,9 +79,9 @@ def _dry_run(config: Config) -> int:
 
 def _start_log(config: Config) -> None:
     from runscaler.cli.logging import configure
+    from runscaler.config.masked import secrets_of
 
-    tokens = [one.token for one in config.scale_sets if one.token is not None]
-    configure(config.log_level, config.log_format, secrets=tokens)
+    configure(config.log_level, config.log_format, secrets=secrets_of(config))
 
 
 def _serve(config: Config) -> None:
@@ -89,7 +95,8 @@ def _serve(config: Config) -> None:
 
     _start_log(config)
     sets = ", ".join(f"{one.name} ({one.backend})" for one in config.scale_sets)
-    logger.info("runner {} starts: {}; {}", __version__, sets, _health_address(config))
+    file = f"configuration {config.path}" if config.path else "no configuration file"
+    logger.info("runner {} starts: {}; {}; {}", __version__, sets, file, _health_address(config))
     for warning in start_warnings(config):
         logger.warning("{}", warning)
     system, notifier = Autoscaler(config), Notifier()

@@ -11,6 +11,7 @@ import click
 from runscaler.cli.exit_codes import drop_lost_terminal
 from runscaler.cli.options import is_web_address
 from runscaler.cli.signals import SignalQueue, all_stop_signals, signal_handler
+from runscaler.cli.suggestions import suggest_scenarios
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -105,7 +106,11 @@ def web_address(_ctx: click.Context, _parameter: click.Parameter, value: str) ->
     help="Parallel requests; each waiting session and runner needs one.",
 )
 @click.option(
-    "--scenario", default="", metavar="NAME", help="Play this scenario once a client has connected."
+    "--scenario",
+    default="",
+    metavar="NAME",
+    shell_complete=suggest_scenarios,
+    help="Play this scenario once a client has connected.",
 )
 @click.option(
     "--jobs",
@@ -202,11 +207,39 @@ def play_scenario(
 
 
 def print_addresses(server: SimulatorServer, day: Scenario | None) -> None:
-    click.echo(f"config url   {server.url}/my-org")
-    click.echo(f"control url  {server.url}/_sim/control/v1  (header X-Sim-Control: 1)")
+    url, elsewhere = usable_urls(server.url)
+    click.echo(f"config url   {url}/my-org")
+    if elsewhere:
+        click.echo(f"elsewhere    {elsewhere}/my-org  (containers, other hosts)")
+    click.echo(f"control url  {url}/_sim/control/v1  (header X-Sim-Control: 1)")
     if day is not None:
         click.echo(f"scenario     {day.about}")
         click.echo(f"look for     {day.look_for}")
+
+
+def usable_urls(url: str) -> tuple[str, str]:
+    """The URL for this host, and the one for containers and other hosts: it is empty unless the simulator
+    listens on all interfaces, where the address that it listens on is none to connect to."""
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    if parts.hostname not in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return url, ""
+    loopback = "127.0.0.1" if parts.hostname == "0.0.0.0" else "[::1]"  # noqa: S104
+    own = own_address()
+    return f"http://{loopback}:{parts.port}", f"http://{own}:{parts.port}" if own else ""
+
+
+def own_address() -> str:
+    """The IPv4 address that this host has towards its default route; empty if it has none."""
+    import socket
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing: the address is for documentation only
+        except OSError:
+            return ""
+        return str(probe.getsockname()[0])
 
 
 def print_result(results: list[ScenarioResult], result: ScenarioResult) -> None:

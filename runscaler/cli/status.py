@@ -10,9 +10,7 @@ import click
 from runscaler.cli.options import is_web_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
 REFRESH_SECONDS = 1.0
 """Time between two requests with `--watch`."""
@@ -21,7 +19,6 @@ DEFAULT_PORT = 8080
 MAX_REPLY_BYTES = 16 * 2**20
 MIN_WIDTH = 80
 """Width of the table in columns; a narrower terminal wraps its lines, so nothing is cut off."""
-HEADERS = ("SCALE SET", "IDLE", "BUSY", "STARTING", "TOTAL", "MAX", "ASSIGNED", "JOBS DONE", "STATE")
 
 Json = dict[str, object]
 
@@ -147,17 +144,19 @@ def _reason(error: Exception) -> str:
 
 def _show(answer: Json, *, as_json: bool) -> None:
     from runscaler.cli.console import console, show_json
+    from runscaler.cli.status_page import page
 
     if as_json:
         show_json(answer)
     else:
-        console(least=MIN_WIDTH).print(_page(answer))
+        console(least=MIN_WIDTH).print(page(answer))
 
 
 def _watch(address: str, *, as_json: bool) -> None:
     from rich.live import Live
 
     from runscaler.cli.console import console
+    from runscaler.cli.status_page import page
     from runscaler.clock import SystemClock
     from runscaler.interrupt import Interrupt
 
@@ -165,84 +164,21 @@ def _watch(address: str, *, as_json: bool) -> None:
     if as_json or not screen.is_terminal:
         while True:
             answer = _ask(address)
-            screen.print(json.dumps(answer) if as_json else _page(answer))
+            screen.print(json.dumps(answer) if as_json else page(answer))
             clock.pause(REFRESH_SECONDS, never)
     with Live(console=screen, auto_refresh=False) as live:
         while True:
-            live.update(_page_or_error(address), refresh=True)
+            live.update(_page_or_error(address, screen), refresh=True)
             clock.pause(REFRESH_SECONDS, never)
 
 
-def _page_or_error(address: str) -> RenderableType:
-    """The page, or the error: `--watch` continues while a daemon restarts."""
+def _page_or_error(address: str, screen: Console) -> RenderableType:
+    """The page, fitted to the screen, or the error: `--watch` continues while a daemon restarts."""
     from runscaler.cli.console import printable
+    from runscaler.cli.status_page import fitted_page
     from runscaler.errors import HostError
 
     try:
-        return _page(_ask(address))
+        return fitted_page(_ask(address), screen.size.width, screen.size.height - 1)
     except HostError as error:
         return printable(f"✗ {error}; trying again")
-
-
-def _page(answer: Json) -> RenderableType:
-    from rich.console import Group
-    from rich.text import Text
-
-    from runscaler.cli.console import printable, table
-
-    sets = [one for one in _list(answer.get("scale_sets")) if isinstance(one, dict)]
-    head = f"runner {answer.get('version', '?')} (uptime: {answer.get('uptime', '?')})"
-    names = [one.get("name") for one in sets]
-    ambiguous = len(set(map(str, names))) < len(names)
-    rows = [_row(one, with_url=ambiguous) for one in sets]
-    notes = [Text(printable(note)) for note in _notes(answer, sets)]
-    return Group(Text(printable(head)), table(HEADERS, rows), *notes)
-
-
-def _row(one: Mapping[str, object], *, with_url: bool) -> list[str | int]:
-    """A row of the table. The Go tool's answer has fewer keys; missing values are shown as dashes."""
-    metrics = one.get("metrics")
-    jobs: Mapping[str, object] = metrics if isinstance(metrics, dict) else {}
-    numbers = [one.get(key) for key in ("idle", "busy", "starting", "total", "max")]
-    numbers += [jobs.get("assigned_jobs"), jobs.get("jobs_completed")]
-    cells: list[str | int] = [number if isinstance(number, int) else "-" for number in numbers]
-    name = f"{one.get('name', '?')} {one.get('url', '') if with_url else ''}".rstrip()
-    return [name, *cells, str(one.get("state", "-"))]
-
-
-def _notes(answer: Json, sets: Iterable[Json]) -> Iterable[str]:
-    """The lines below the table: problems and their reasons."""
-    if answer.get("reason"):
-        yield f"✗ {answer['reason']}"
-    for one in sets:
-        if one.get("reason"):
-            yield _state_note(one)
-        for unmet in _list(one.get("unmet")):
-            if isinstance(unmet, dict):
-                detail = f": {unmet['detail']}" if unmet.get("detail") else ""
-                yield f"⚠ [{one.get('name')}] {unmet.get('count')} not started, {unmet.get('reason')}{detail}"
-        lost, failed = _count(one, "runners_lost"), _count(one, "runners_failed")
-        if lost or failed:
-            counts = f"{lost} died in a job, {failed} did not start or had no job"
-            yield f"⚠ [{one.get('name')}] runners since the start: {counts}"
-
-
-def _state_note(one: Json) -> str:
-    """The reason for the state, and when the next try is."""
-    from runscaler.status import SetState, state_in_words
-
-    name, reason, seconds = one.get("name"), str(one["reason"]), one.get("retry_seconds")
-    if one.get("state") == SetState.OK:
-        return f"· [{name}] {state_in_words(SetState.OK, reason)}"
-    if not isinstance(seconds, int | float):
-        return f"⚠ [{name}] {reason}"
-    return f"⚠ [{name}] {reason}; next try in {max(1.0, seconds):.0f} s"
-
-
-def _count(one: Json, key: str) -> int:
-    value = one.get(key)
-    return value if isinstance(value, int) else 0
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from runscaler.config.model import Config
     from runscaler.findings import Finding
 
+NO_FILE = "configuration: flags alone, no file"
+
 
 @click.command(cls=ConfigCommand)
 @click.option("--config", type=click.Path(readable=False), metavar="PATH", help="Configuration file.")
-@click.option("--offline", is_flag=True, help="Check only the configuration.")
+@click.option("--offline", is_flag=True, help="Check only the configuration; an unset env:NAME is a warning.")
+@click.option("--strict", is_flag=True, help="With --offline: an unset env:NAME is an error.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def validate(ctx: click.Context, /, offline: bool, as_json: bool, **given: object) -> None:
+def validate(ctx: click.Context, /, offline: bool, strict: bool, as_json: bool, **given: object) -> None:
     """Check configuration, backends and GitHub.
 
     Changes nothing and pulls no image. Accepts the flags of `run`. Shows all problems, with possible fixes.
@@ -28,7 +31,7 @@ def validate(ctx: click.Context, /, offline: bool, as_json: bool, **given: objec
     from runscaler.errors import ConfigError
 
     try:
-        config = load_configuration(ctx, given)
+        config = load_configuration(ctx, given, unset_is_error=strict or not offline)
     except ConfigError as error:
         report(None, error.findings, as_json=as_json)
         ctx.exit(error.exit_code)
@@ -42,9 +45,11 @@ def examine(config: Config, *, offline: bool) -> list[Finding]:
     from runscaler.cli.logging import silence
     from runscaler.clock import SystemClock
     from runscaler.config.features import missing_features
+    from runscaler.findings import Finding, Level
     from runscaler.ops.validate import check_all, open_checks, summary
 
-    findings = [*config.warnings, *missing_features(config), *map(summary, config.scale_sets)]
+    file = Finding(Level.OK, f"configuration {config.path}" if config.path else NO_FILE)
+    findings = [file, *config.warnings, *missing_features(config), *map(summary, config.scale_sets)]
     if offline:
         return findings
     silence()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runscaler.cli.admin import daemon_options
+from runscaler.cli.suggestions import suggest_scale_sets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +25,8 @@ WORDS = {
 """What each reason of docs/behaviour.md § 6.6 means, for people."""
 
 
-@click.command(epilog="Example: runner why linux")
-@click.argument("scale_set", required=False)
+@click.command(short_help="Say why wanted runners do not start.", epilog="Example: runner why linux")
+@click.argument("scale_set", shell_complete=suggest_scale_sets, required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @daemon_options
 @click.pass_context

@@ -30,8 +30,10 @@ from runscaler.config.values import (
     PathString,
     Positive,
     PositiveDuration,
+    SecretText,
     SocketPath,
     Strings,
+    VariableName,
     WebUrl,
     WholeDays,
     not_zero,
@@ -45,8 +47,9 @@ class RegistryCredential(Settings):
     """The entry of one registry in `registry-auth`."""
 
     user: Annotated[
-        str, Key(help="User name at the registry", accepts=STRING_OR_REFERENCE, indirect=True)
-    ] = ""
+        OptionalSecret,
+        Key(help="User name at the registry", accepts=STRING_OR_REFERENCE, secret=True, indirect=True),
+    ] = None
     password: Annotated[
         OptionalSecret, Key(help="Password or token", accepts=STRING_OR_REFERENCE, secret=True, indirect=True)
     ] = None
@@ -85,9 +88,15 @@ class ContainerSettings(Settings):
             accepts="a table of registries, each with user and password",
         ),
     ] = Field(default_factory=dict)
-    env: Annotated[Mapping[str, str], Key(help="Environment variables of the runner", accepts=A_TABLE)] = (
-        Field(default_factory=dict)
-    )
+    env: Annotated[
+        Mapping[VariableName, SecretText],
+        Key(
+            help="Environment variables of the runner",
+            accepts="a table of strings, env:NAME or file:PATH",
+            secret=True,
+            indirect=True,
+        ),
+    ] = Field(default_factory=dict)
     volumes: Annotated[
         Strings, Key(help="Mounts, each SOURCE:TARGET or SOURCE:TARGET:ro", accepts=STRINGS)
     ] = ()

@@ -6,8 +6,9 @@ import stat
 from typing import TYPE_CHECKING
 
 from runscaler.config.problems import ConfigValue, Origin, Problems
-from runscaler.config.schema import concerns_backend, key_spec_of
-from runscaler.config.secrets import Secret, Unresolved, file_of, is_reference, resolve
+from runscaler.config.schema import concerns_backend, is_open_table, key_spec_of
+from runscaler.config.secret_variables import DEPRECATED_VARIABLE, VARIABLE, hide_from_children
+from runscaler.config.secrets import Secret, Unresolved, Unset, file_of, is_reference, resolve, variable_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,21 +16,30 @@ if TYPE_CHECKING:
 
     from runscaler.config.layers import Layer
 
-VARIABLE = "RUNNER_TOKEN"
-DEPRECATED_VARIABLE = "RUNSCALER_TOKEN"
 _TOKEN = ("token",)
+_EXPORT = ("export it; sudo and service managers do not pass it on", "use file:PATH")
 
 
 class Credentials:
-    """Credentials for one call of `load_config`. Relative paths start in `folder`, the configuration's."""
+    """Credentials for one call of `load_config`. Relative paths start in `folder`, the configuration's.
+
+    With `unset_is_error=False` an unset variable of `env:NAME` is only a warning, and the secret unusable.
+    """
 
     def __init__(
-        self, environ: Mapping[str, str], folder: Path, problems: Problems, *, is_multi: bool
+        self,
+        environ: Mapping[str, str],
+        folder: Path,
+        problems: Problems,
+        *,
+        is_multi: bool,
+        unset_is_error: bool = True,
     ) -> None:
         self._environ = environ
         self._folder = folder
         self._problems = problems
         self._is_multi = is_multi
+        self._unset_is_error = unset_is_error
         self._with_own_token: list[str] = []
         self._with_variable: list[str] = []
 
@@ -69,6 +79,7 @@ class Credentials:
         """--token, else RUNNER_TOKEN, else the token in the configuration, else RUNSCALER_TOKEN."""
         variable = self._variable(VARIABLE)
         if own is not None and own.origin.is_flag:
+            self._warn_of_process_list(own)
             self._warn_if_different(own, variable)
             return own
         if variable is not None:
@@ -102,6 +113,12 @@ class Credentials:
         if other is not None and self._is_different(used, other):
             self._problems.warn(Origin(""), f"using the token of {used.origin}, not that of {other.origin}")
 
+    def _warn_of_process_list(self, token: ConfigValue) -> None:
+        if not is_reference(_text(token)):
+            text = "every user of this host can read the token in the list of processes"
+            fixes = [f"use the variable {VARIABLE}, --token env:NAME or --token file:PATH"]
+            self._problems.warn(token.origin, text, fixes=fixes)
+
     def _is_different(self, one: ConfigValue, other: ConfigValue) -> bool:
         try:
             return self._resolve(_text(one)) != self._resolve(_text(other))
@@ -120,24 +137,41 @@ class Credentials:
         if not self._is_multi:
             fixes.append("use --token")
         subject = f"the scale set {name} has no token" if name else "there is no token"
-        self._problems.error(start, f"{subject}, and {VARIABLE} is not set", fixes=fixes, scale_set=name)
+        state = "empty" if VARIABLE in self._environ else "not set"
+        self._problems.error(start, f"{subject}, and {VARIABLE} is {state}", fixes=fixes, scale_set=name)
 
     def _resolved(self, path: tuple[str, ...], given: ConfigValue, name: str) -> ConfigValue:
         spec = key_spec_of(path)
         if spec is None or not spec.key.indirect or not isinstance(given.value, str):
             return given
-        file = None
+        written, variable, file = given.value, variable_of(given.value), None
         try:
-            text = self._resolve(given.value)
-            file = file_of(given.value, self._folder)
+            text = self._resolve(written)
+            file = file_of(written, self._folder)
         except Unresolved as error:
             label = spec.label if path in (_TOKEN, spec.path) else ".".join(path)
-            self._problems.error(given.origin, f"{label} = {error}", scale_set=name)
+            self._report_unresolved(given.origin, label, error, name)
             text = "unresolved"
-        if path == _TOKEN and not (text.isascii() and _is_one_word(text)):
+        if is_open_table(spec):
+            text = text if is_reference(written) else written  # its white space may matter
+        elif variable:
+            hide_from_children(variable)
+        if path == _TOKEN:
+            self._check_token(text, given.origin, name)
+        return ConfigValue(Secret(text, file, variable) if spec.key.secret else text, given.origin)
+
+    def _report_unresolved(self, origin: Origin, label: str, error: Unresolved, name: str) -> None:
+        if isinstance(error, Unset) and not self._unset_is_error:
+            there = ["set it where the daemon runs"]
+            self._problems.warn(origin, f"{label} = {error}", fixes=there, scale_set=name)
+        else:
+            fixes = _EXPORT if isinstance(error, Unset) else ()
+            self._problems.error(origin, f"{label} = {error}", fixes=fixes, scale_set=name)
+
+    def _check_token(self, text: str, origin: Origin, name: str) -> None:
+        if not (text.isascii() and _is_one_word(text)):
             problem = "the token contains spaces, line breaks or other characters that no token has"
-            self._problems.error(given.origin, problem, scale_set=name)
-        return ConfigValue(Secret(text, file) if spec.key.secret else text, given.origin)
+            self._problems.error(origin, problem, scale_set=name)
 
     def _resolve(self, text: str) -> str:
         return resolve(text, self._environ, self._folder)
@@ -152,7 +186,8 @@ def warn_if_readable_by_others(layers: Iterable[Layer], mode: int, problems: Pro
             spec, value = key_spec_of(path), _text(given)
             if spec is not None and spec.key.secret and value and not is_reference(value):
                 file = given.origin.source
-                text = f"the {path[-1]} is written here in plain text, and other users can read this file"
+                what = path[-1] if path == spec.path else f"{path[-1]} of [{'.'.join(path[:-1])}]"
+                text = f"the {what} is written here in plain text, and other users can read this file"
                 fixes = [f"chmod 600 {file}", f'set {path[-1]} = "env:NAME" or "file:PATH"']
                 problems.warn(given.origin, text, fixes=fixes)
                 return

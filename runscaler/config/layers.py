@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 from runscaler.config import legacy
 from runscaler.config.problems import ConfigValue, Problems, invalid, nearest, shown
-from runscaler.config.schema import SETS, KeySpec, Kind, TomlPath, global_keys, scale_set_keys, top_level_keys
+from runscaler.config.schema import (
+    MISSPELT_SETS,
+    SETS,
+    KeySpec,
+    Kind,
+    TomlPath,
+    global_keys,
+    scale_set_keys,
+    top_level_keys,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,6 +31,7 @@ if TYPE_CHECKING:
 Layer = dict[TomlPath, ConfigValue]
 """TOML path → value. Each key of an open table such as [docker.env] has a path of its own."""
 
+_REQUIRED = (("url",), ("name",), ("token",))
 _EMPTY_IS_ABSENT = frozenset({("docker", "socket"), ("runner-group",), ("runner-image",), ("backend",)})
 
 
@@ -38,7 +48,7 @@ class Layers:
 def read_layers(document: Document, problems: Problems) -> Layers:
     layers = Layers()
     data = dict(document.data)
-    name = next((name for name in data if name.lower() == SETS), "")
+    name = _name_of_sets(data)
     entries = _entries(document, name, data.pop(name, []), problems)
     layers.is_multi = bool(entries)
     layers.top = _Table(document, problems, (), top_level_keys()).read(data)
@@ -50,11 +60,19 @@ def read_layers(document: Document, problems: Problems) -> Layers:
     return layers
 
 
+def _name_of_sets(data: Mapping[str, object]) -> str:
+    """How the file spells [[scaleset]]; empty if it has none."""
+    right = (name for name in data if name.lower() == SETS)
+    return next(right, "") or next((name for name in data if name.lower() in MISSPELT_SETS), "")
+
+
 def _entries(
     document: Document, name: str, value: object, problems: Problems
 ) -> list[tuple[KeyPath, Mapping[str, object]]]:
     origin = document.origin(name)
-    if name and name != SETS:
+    if name.lower() in MISSPELT_SETS:
+        problems.error(origin, f"[[{name}]] is not a table of runscaler", fixes=[f"write [[{SETS}]]"])
+    elif name and name != SETS:
         problems.warn(origin, f"[[{name}]] is read as [[{SETS}]]")
     if isinstance(value, dict):
         problems.warn(origin, f"[{SETS}] is read as one scale set", fixes=[f"write [[{SETS}]]"])
@@ -97,6 +115,7 @@ class _Table:
             path = (*table, name)
             if name not in known:
                 self._unknown(table, written, origin)
+                self._take_misplaced(table, name, ConfigValue(value, origin))
                 continue
             if name != written:
                 self._problems.warn(origin, f"{written} is read as {name}", fixes=[f"write {name}"])
@@ -177,8 +196,16 @@ class _Table:
         else:
             self._problems.error(origin, text)
 
+    def _take_misplaced(self, table: TomlPath, name: str, given: ConfigValue) -> None:
+        """A url, name or token below a [table] is an error, but is not missing too."""
+        if table and (name,) in _REQUIRED and (name,) in self._specs:
+            self._layer.setdefault((name,), given)
+
     def _advice(self, table: TomlPath, name: str) -> str:
         """What the user probably meant: a similar key here, or the same key in another table."""
+        if table and (name,) in _REQUIRED and (name,) in self._specs:
+            above = f"[{'.'.join(table)}]"
+            return f": what stands below {above} belongs to it; move {name} above {above}"
         if (*table, name) not in self._specs and (name,) in global_keys():
             return f": {name} belongs at the top of the file, above the first [table]"
         if guess := _guess(

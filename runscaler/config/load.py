@@ -31,11 +31,13 @@ def load_config(
     environ: Mapping[str, str] | None = None,
     search: bool = True,
     locations: Locations | None = None,
+    unset_is_error: bool = True,
 ) -> Config:
     """Load the configuration from `path`, else from the first default location with a file.
 
     `flags` override the file: those of `runscaler.config.flags`, by name, as text or typed; None means not
     given. `environ` defaults to the process's environment. With `search=False` no file but `path` is read.
+    With `unset_is_error=False` the unset variable of an `env:NAME` is a warning, for checks on another host.
     Raises `ConfigError` with all errors (`UsageError` if one is about a flag). Warnings are in
     `Config.warnings`.
     """
@@ -46,7 +48,8 @@ def load_config(
     document = _document(path, given, locations, problems, search=search)
     if document is None and problems.any_error:
         problems.raise_errors()
-    config = _Loading(document, given, environ, locations, problems).run()
+    loading = _Loading(document, given, environ, locations, problems, unset_is_error=unset_is_error)
+    config = loading.run()
     problems.raise_errors()
     return config.model_copy(update={"warnings": problems.warnings})
 
@@ -77,6 +80,8 @@ class _Loading:
         environ: Mapping[str, str],
         locations: Locations,
         problems: Problems,
+        *,
+        unset_is_error: bool,
     ) -> None:
         self._document = document
         self._environ = environ
@@ -89,7 +94,9 @@ class _Loading:
             refuse_identity(given, f"[[{SETS}]]", problems)
         self._layers.top = override(self._layers.top, given)
         folder = Path() if document is None else document.path.parent
-        self._credentials = Credentials(environ, folder, problems, is_multi=self._layers.is_multi)
+        self._credentials = Credentials(
+            environ, folder, problems, is_multi=self._layers.is_multi, unset_is_error=unset_is_error
+        )
 
     def run(self) -> Config:
         sets = [self._scale_set(layer, start) for layer, start in self._set_layers()]
@@ -107,9 +114,11 @@ class _Loading:
 
     def _scale_set(self, layer: Layer, start: Origin) -> Checked:
         problems = self._problems
+        is_nothing = not layer and self._document is None  # then a missing token is not worth a line
         name = self._check_required(layer, start)
         layer = with_docker_host(layer, self._environ, problems)
-        layer = self._credentials.resolve_all(layer, start, name)
+        if not is_nothing:
+            layer = self._credentials.resolve_all(layer, start, name)
         placeholders: Layer = {("url",): ConfigValue("", start), ("name",): ConfigValue(_NAMELESS, start)}
         settings, refused = build(
             ScaleSetSettings, layer, problems, placeholders=placeholders, scale_set=name
@@ -140,6 +149,7 @@ class _Loading:
     def _report_no_configuration(self, start: Origin) -> None:
         text = f"there is no configuration: neither flags nor any of {self._locations}"
         fixes = [
+            "write one: runner init",
             "write url, name and token into ./config.toml",
             "use --url and --name, and put the token into the variable RUNNER_TOKEN",
         ]

@@ -40,6 +40,29 @@ def masked_globals(config: Config) -> dict[str, object]:
     return _plain(config, global_keys())
 
 
+def secrets_of(config: Config) -> list[Secret]:
+    """The secrets to mask wherever they turn up: of open tables such as [docker.env] only references, as
+    their other values may be words like "docker"."""
+    found: list[Secret] = []
+    for settings in config.scale_sets:
+        for path, spec in scale_set_keys().items():
+            if concerns_backend(path, settings.backend):
+                found += _secrets_in(spec, value_at(settings, path))
+    return found
+
+
+def _secrets_in(spec: KeySpec, value: object) -> list[Secret]:
+    if isinstance(value, Secret):
+        return [value]
+    if spec.kind is not Kind.TABLE or not hasattr(value, "values"):
+        return []
+    if spec.entry is None:
+        return [one for one in value.values() if isinstance(one, Secret) and (one.variable or one.file)]
+    keys = spec.entry
+    entries = [getattr(entry, attribute(name)) for entry in value.values() for name in keys]
+    return [one for one in entries if isinstance(one, Secret)]
+
+
 def _plain(settings: Settings, specs: Mapping[TomlPath, KeySpec]) -> dict[str, object]:
     plain: dict[str, object] = {}
     for path, spec in specs.items():
@@ -57,7 +80,7 @@ def _shown(spec: KeySpec, value: object) -> object:
     if spec.kind is Kind.TABLE and spec.entry is not None and hasattr(value, "items"):
         return {name: _entry(spec.entry, entry) for name, entry in value.items()}
     if spec.kind is Kind.TABLE and hasattr(value, "items"):
-        return dict(value.items())
+        return {name: Secret.MASK if isinstance(entry, Secret) else entry for name, entry in value.items()}
     if spec.kind is Kind.TABLES and spec.entry is not None and isinstance(value, tuple):
         return [_entry(spec.entry, entry) for entry in value]
     if isinstance(value, tuple):

@@ -30,6 +30,7 @@ from runscaler.config.values import (
     A_DURATION,
     A_POSITIVE_DURATION,
     A_STRING,
+    IN_ANY_CASE,
     STRINGS,
     Count,
     Cron,
@@ -248,6 +249,7 @@ class Config(Settings):
     scale_sets: tuple[ScaleSetSettings, ...] = ()
     log_level: Annotated[
         Literal["debug", "info", "warn", "error"],
+        IN_ANY_CASE,
         Key(
             help="Least severe level that is logged",
             accepts="debug, info, warn or error",

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from runscaler.config.schema import KeySpec
 
 _LONGEST = 60
-_USER_INFO = re.compile(r"(^|//)[^/@\s]*@")
+_USER_INFO = re.compile(r"(?<!/)//(?!/)[^\n]*@|^[^/@\s]*@|^[^/@:\s]+:(?!//)[^\n]*@(?!sha\d+:)")
+"""A password may contain "@", "/" and spaces: everything up to the last "@" is masked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,15 @@ def shown(value: object, spec: KeySpec | None = None) -> str:
 
 def mask_user_info(text: str) -> str:
     """A URL with its user name and password, if any, replaced by a mask."""
-    return _USER_INFO.sub(rf"\1{Secret.MASK}@", text)
+    return _USER_INFO.sub(
+        lambda found: f"{'//' if found[0].startswith('//') else ''}{Secret.MASK}@", text, count=1
+    )
+
+
+def mask_password(url: str) -> str:
+    """A URL whose user name and password are masked if it has a password; "ssh://me@host" stays."""
+    user_info, at, _ = url.partition("://")[2].rpartition("@")
+    return mask_user_info(url) if at and ":" in user_info else url
 
 
 def _refers(value: object) -> bool:

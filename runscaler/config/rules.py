@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from runscaler.config.model import BACKENDS
+from runscaler.config.naming_rules import NAMING_RULES
 from runscaler.config.problems import invalid, mask_user_info, nearest, shown
 from runscaler.config.urls import InvalidUrl, Kind, parse_config_url
 
@@ -41,7 +42,7 @@ class Checked:
 
 
 def check_set(checked: Checked, problems: Problems) -> None:
-    for rule in (_url, _backend, _image, _limits, _schedule, _labels, _vm_limits, _tls):
+    for rule in (_url, _backend, _image, _limits, _schedule, *NAMING_RULES, _vm_limits, _tls):
         rule(checked, problems)
 
 
@@ -110,17 +111,6 @@ def _schedule(checked: Checked, problems: Problems) -> None:
         if least > most:
             text = f"schedule, entry {number}: min-runners ({least}) is above max-runners ({most})"
             problems.error(checked.origin("schedule"), text, scale_set=settings.name)
-
-
-def _labels(checked: Checked, problems: Problems) -> None:
-    settings = checked.settings
-    if not checked.has("labels") or not checked.has("name"):
-        return
-    labels = [label.lower() for label in settings.labels]
-    if settings.name.lower() not in labels:
-        wanted = ", ".join(settings.labels)
-        text = f"labels does not contain the name: jobs must use runs-on [{wanted}], not {settings.name}"
-        problems.warn(checked.origin("labels"), text, scale_set=settings.name)
 
 
 def _vm_limits(checked: Checked, problems: Problems) -> None:

@@ -30,6 +30,7 @@ TomlPath = tuple[str, ...]
 """TOML keys below the top of the file, or below a scale set: ("docker", "shared-volume")."""
 SETS = "scaleset"
 """Name of the array of scale sets in the file."""
+MISSPELT_SETS = frozenset({"scalesets", "scale-set", "scale-sets", "scale_set", "scale_sets"})
 
 
 class Kind(StrEnum):
@@ -194,6 +195,11 @@ def key_spec_of(path: TomlPath) -> KeySpec | None:
         if spec is not None:
             return spec
     return None
+
+
+def is_open_table(spec: KeySpec) -> bool:
+    """Whether the key is a table of strings or numbers whose keys the user chooses."""
+    return spec.kind is Kind.TABLE and spec.entry is None
 
 
 def value_at(settings: Settings, path: TomlPath) -> object:

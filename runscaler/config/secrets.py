@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
@@ -13,16 +14,17 @@ if TYPE_CHECKING:
 class Secret:
     """A text whose `str`, `repr` and `format` are masked. Use `reveal()` only to send it.
 
-    `file` is where it was read from, None if it was written down elsewhere. Copies and pickles contain the
-    value. Secrets compare by value.
+    `file` is the file and `variable` the environment variable that it was read from; None and empty if it was
+    written down elsewhere. Copies and pickles contain the value. Secrets compare by value.
     """
 
-    __slots__ = ("_value", "file")
+    __slots__ = ("_value", "file", "variable")
     MASK = "********"
 
-    def __init__(self, value: str, file: Path | None = None) -> None:
+    def __init__(self, value: str, file: Path | None = None, variable: str = "") -> None:
         self._value = value
         self.file = file
+        self.variable = variable
 
     def reveal(self) -> str:
         return self._value
@@ -46,8 +48,33 @@ class Secret:
         return bool(self._value)
 
 
+_SHELL_VARIABLE = re.compile(r"\$([A-Za-z_]\w*|\{\w+\})")
+_MISWRITTEN = re.compile(r"\s*(env|file)\s*:\s*(.*)", re.IGNORECASE | re.DOTALL)
+_TOKEN = re.compile(r"gh[a-z]_|github_pat_")
+
+
+_PRINTED = re.compile(
+    rb"(?<![A-Za-z0-9+/])e[wy][A-Za-z0-9+/_-]{40,}={0,2}|\bgh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}"
+)
+_CUT_AT_START = re.compile(rb"\A(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9])[A-Za-z0-9+/]{40,}={0,2}(?=\s|\Z)")
+
+
+def masked_output(output: bytes) -> bytes:
+    """The output of a runner, with what looks like a JIT configuration or a token of GitHub masked.
+
+    A JIT configuration is the base64 of a JSON object (docs/protocol.md § 8.1). One at the very start may be
+    the end of a longer one that was cut off.
+    """
+    mask = Secret.MASK.encode()
+    return _PRINTED.sub(mask, _CUT_AT_START.sub(mask, output))
+
+
 class Unresolved(ValueError):
     """The target of `env:NAME` or `file:PATH` does not exist. The message contains no secret."""
+
+
+class Unset(Unresolved):
+    """The variable of `env:NAME` is not set: perhaps it is where the daemon will run."""
 
 
 def is_reference(text: str) -> bool:
@@ -55,21 +82,55 @@ def is_reference(text: str) -> bool:
     return text.startswith(("env:", "file:"))
 
 
+def intended_reference(text: str) -> str:
+    """The reference that a text such as "$NAME" or "ENV: NAME" was meant to be; empty if it is none."""
+    if _SHELL_VARIABLE.fullmatch(text.strip()):
+        return f"env:{text.strip().strip('${}')}"
+    found = _MISWRITTEN.fullmatch(text)
+    if found is None or not found[2]:
+        return ""
+    reference = f"{found[1].lower()}:{found[2].strip()}"
+    return "" if reference == text else reference
+
+
+def variable_of(text: str) -> str:
+    """The name of the variable that `env:NAME` refers to; empty for any other text."""
+    scheme, _, name = text.partition(":")
+    return name if scheme == "env" else ""
+
+
 def resolve(text: str, environ: Mapping[str, str], folder: Path) -> str:
     """The text that `env:NAME` or `file:PATH` refers to, or the text itself; white space is stripped.
 
     A relative path starts in `folder`, the configuration's. Raises `Unresolved`.
     """
+    if meant := intended_reference(text):
+        shown = "it" if _TOKEN.search(text) else text.strip()
+        raise Unresolved(f"{shown} is not a reference: write {_without_token(meant)}")
     scheme, _, rest = text.partition(":")
     if scheme == "env":
-        if not rest:
-            raise Unresolved("env: names no variable")
-        if not environ.get(rest):
-            raise Unresolved(f"{text}: the variable {rest} is not set")
-        return environ[rest].strip()
+        return _of_variable(rest, environ)
     if scheme == "file":
-        return _content(text, folder, rest)
+        return _content(_without_token(text), folder, rest)
     return text.strip()
+
+
+def _of_variable(name: str, environ: Mapping[str, str]) -> str:
+    if not name:
+        raise Unresolved("env: names no variable")
+    shown = _without_token(name)
+    if name not in environ:
+        raise Unset(f"env:{shown}: the variable {shown} is not set")
+    value = environ[name].strip()
+    if not value:
+        raise Unresolved(f"env:{shown}: the variable {shown} is empty")
+    return value
+
+
+def _without_token(reference: str) -> str:
+    """A reference for a message: a token that was written in place of a name is masked."""
+    found = _TOKEN.search(reference)
+    return reference if found is None else f"{reference[: found.start()]}{Secret.MASK}"
 
 
 def file_of(text: str, folder: Path) -> Path | None:
@@ -89,8 +150,10 @@ def expanded(path: str) -> Path:
 
 
 def _content(text: str, folder: Path, path: str) -> str:
+    if not path:
+        raise Unresolved("file: names no file")
     try:
-        content = (folder / expanded(path)).read_text("utf-8").strip()
+        content = (folder / expanded(path)).read_text("utf-8-sig").strip()
     except OSError as error:
         raise Unresolved(f"{text}: the file cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -11,18 +11,13 @@ from typing import TYPE_CHECKING, Self
 from runscaler.config import legacy
 from runscaler.config.positions import Positions, find_positions
 from runscaler.config.problems import Origin, Problems
-from runscaler.config.schema import SETS, top_level_keys
+from runscaler.config.schema import MISSPELT_SETS, SETS, top_level_keys
+from runscaler.config.toml_mistakes import mistake_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
-
-_CLEARER_REASONS = {
-    "Cannot overwrite a value": "this key is set twice",
-    "Cannot declare ('scaleset',) twice": "[scaleset] appears twice: write [[scaleset]]",
-}
-"""Replacements for error messages of `tomllib`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +109,7 @@ def _exists(path: Path) -> bool:
 
 
 def _is_ours(data: Mapping[str, object]) -> bool:
-    known = {path[0] for path in top_level_keys()} | {SETS} | set(legacy.flat_keys())
+    known = {path[0] for path in top_level_keys()} | {SETS, *MISSPELT_SETS} | set(legacy.flat_keys())
     return any(name.lower() in known for name in data)
 
 
@@ -147,8 +142,12 @@ def _malformed(path: Path, content: bytes, text: str, problems: Problems) -> Non
     reason = text[: found.start()] if found else text
     if found and found[1]:
         origin = Origin(f"{path}:{found[1]}:{found[2]}")
+        mistake = mistake_at(content.decode("utf-8-sig"), int(found[1]), int(found[2]), reason)
+        if mistake is not None:
+            fixes = [mistake.fix] if mistake.fix else []
+            problems.error(origin, f"this is not TOML: {mistake.what}", fixes=fixes)
+            return
     else:
         origin = _origin_of(path, content, len(content))
         reason = f"{reason} (unexpected end of file)"
-    reason = _CLEARER_REASONS.get(reason, reason[:1].lower() + reason[1:])
-    problems.error(origin, f"this is not TOML: {reason}")
+    problems.error(origin, f"this is not TOML: {reason[:1].lower()}{reason[1:]}")

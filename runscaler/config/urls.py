@@ -6,6 +6,7 @@ Both the configuration's checks and the client in `github` use these rules.
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 FORCE_GHES = "GITHUB_ACTIONS_FORCE_GHES"
 _HOSTED = ("github.com", "www.github.com")
+_GIT_OVER_SSH = re.compile(r"(?:ssh://)?git@([\w.-]+)(?::\d+/|[:/])/*([\w./-]+)")
 _EXPECTED = "it must be the URL of an organisation, repository or enterprise"
 
 
@@ -105,7 +107,10 @@ def parse_config_url(text: str) -> ConfigUrl:
 
 
 def _split(text: str) -> SplitResult:
-    if "@" in text.split("/")[2 if "://" in text else 0]:
+    if found := _GIT_OVER_SSH.fullmatch(text):
+        hint = f"https://{found[1]}/{found[2].removesuffix('.git')}"
+        raise InvalidUrl("it is the address of a Git repository over SSH", hint)
+    if "@" in text:
         raise InvalidUrl("it contains a user name or password", "give the credential as token")
     if "://" not in text:
         raise InvalidUrl("it has no scheme", _with_scheme(text))
@@ -127,12 +132,34 @@ def _split(text: str) -> SplitResult:
 
 
 def _with_scheme(text: str) -> str:
-    return f"https://{text}" if "." in text else f"https://github.com/{text or 'my-org'}"
+    """The URL that a text without a scheme was meant to be, with its other mistakes corrected too."""
+    url = f"https://{text}" if "." in text.split("/")[0] else f"https://github.com/{text or 'my-org'}"
+    try:
+        parse_config_url(url)
+    except InvalidUrl as error:
+        return error.hint or url
+    return url
+
+
+def _check_api(base: str, segments: list[str]) -> None:
+    host = base.partition("://")[2].lower()
+    if host == "api.github.com" or (host.startswith("api.") and host.endswith(".ghe.com")):
+        web, rest = base.replace("api.", "", 1), segments
+    elif [part.lower() for part in segments[:2]] == ["api", "v3"]:
+        web, rest = base, segments[2:]
+    else:
+        return
+    names = rest[1:] if rest and rest[0].lower() in ("orgs", "repos", "users") else rest
+    wanted = names[:1] if rest and rest[0].lower() == "orgs" else names[:2]
+    raise InvalidUrl(
+        f"it is an address of GitHub's API: {_EXPECTED}", "/".join([web, *(wanted or ["my-org"])])
+    )
 
 
 def _check_segments(text: str, segments: list[str]) -> None:
     root = text.split("/", 3)
     base = "/".join(root[:3])
+    _check_api(base, segments)
     if not segments:
         raise InvalidUrl(f"it has no path: {_EXPECTED}", f"{base}/my-org")
     if "" in segments:

@@ -146,6 +146,24 @@ def _printable(value: str) -> str:
     return value
 
 
+def _secret(value: object) -> object:
+    return Secret(value) if isinstance(value, str) else value
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+IN_ANY_CASE = BeforeValidator(_lower)
+"""For a choice whose words may be written in any case."""
+
+
+def _variable_name(value: str) -> str:
+    if not value or "=" in value or "\0" in value:
+        raise ValueError("it is not the name of a variable")
+    return value
+
+
 Duration = Annotated[float, Unit.SECONDS, BeforeValidator(_seconds), AfterValidator(_finite), Field(ge=0)]
 """Seconds; 0 has a special meaning."""
 PositiveDuration = Annotated[
@@ -178,6 +196,9 @@ PrintableString = Annotated[str, AfterValidator(_printable)]
 """Not empty and printable."""
 PrintableStrings = Annotated[tuple[PrintableString, ...], BeforeValidator(_tuple)]
 OptionalSecret = Secret | None
+SecretText = Annotated[Secret, BeforeValidator(_secret)]
+"""A string, which becomes a `Secret`."""
+VariableName = Annotated[str, AfterValidator(_variable_name)]
 
 A_DURATION = 'a duration such as "90s", "10m" or "6h30m", or whole seconds'
 A_SIZE = 'a size such as "10GiB" or "512MiB", or whole megabytes; 0: off'

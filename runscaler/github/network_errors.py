@@ -132,9 +132,10 @@ def _diagnose_proxy(causes: tuple[BaseException, ...], proxy: str) -> _Diagnosis
 
 
 def _proxy_name(proxy: str) -> str:
-    """Its host and port, without user and password."""
+    """Its host and port, without user and password: these may contain any character, also "@" and "/"."""
+    rest = proxy.rpartition("@")[2]
     try:
-        name = urlsplit(proxy if "://" in proxy else f"//{proxy}").netloc.rpartition("@")[2]
+        name = urlsplit(rest if "://" in rest else f"//{rest}").netloc
     except ValueError:
         name = ""
     return name or "(malformed)"

@@ -7,6 +7,7 @@ from typing import IO, TYPE_CHECKING
 
 from runscaler.backends.docker.local import has_image, import_image
 from runscaler.ops.demo_rootfs import PYTHON_HOME, entries, fingerprint, write_archive
+from runscaler.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,5 +39,6 @@ def _chunks(archive: IO[bytes], name: str, progress: Progress) -> Iterator[bytes
     total = archive.tell()
     archive.seek(0)
     while chunk := archive.read(CHUNK_BYTES):
-        progress(f"building image {name}", archive.tell(), total)
+        what = f"building image {name} of {format_bytes(total)} from this host's Python, some seconds"
+        progress(what, archive.tell(), total)
         yield chunk

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from runscaler.config.secret_variables import child_environment
 from runscaler.errors import BackendError
 
 if TYPE_CHECKING:
@@ -207,7 +209,8 @@ def _parents(paths: Iterable[str]) -> list[Entry]:
 def _output(command: list[str], *accepted: int) -> str:
     """What the command prints. `ldd` exits with 1 if one of its files is statically linked."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        environ = child_environment(os.environ)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
     except OSError as error:
         raise BackendError(f"the demo image needs {command[0]}, which cannot be run: {error}") from error
     if done.returncode not in (accepted or (0,)):

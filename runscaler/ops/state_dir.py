@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Self
 
+from runscaler.config.secrets import masked_output
 from runscaler.errors import HostError
 from runscaler.findings import Finding, Level
 from runscaler.ops.bounded_files import BoundedFiles, newest_first
@@ -76,8 +77,11 @@ class StateDir:
     ) -> Path | None:
         """Keep the last 64 KiB of a failed runner's output, with a header line that names the runner.
 
+        JIT configurations and tokens in it are masked.
+
         Returns None if that failed (logged). The newest 50 outputs are kept (docs/behaviour.md § 5.4).
         """
+        output = masked_output(output)
         cut = f", the last {format_bytes(KEPT_BYTES)}" if len(output) > KEPT_BYTES else ""
         head = f"# {runner} of {json.dumps(str(scale_set))}: {describe_ending(ending)}{cut}\n"
         return self._logs.add(f"{runner}.log", head.encode() + output[-KEPT_BYTES:])

@@ -89,6 +89,21 @@ def test_with_containers_all_jobs_are_done_and_nothing_is_left(home, engine_url)
     assert_all_went_well(got, 6)
 
 
+@pytest.mark.engine
+def test_with_containers_it_says_which_image_stays_and_how_to_remove_it(home, engine_url):
+    words = [*DEMO, "--backend", "docker", "--jobs", "1"]
+    env = {**home, "DOCKER_HOST": engine_url}
+
+    ended = subprocess.run(words, env=env, capture_output=True, text=True, timeout=100, check=False)
+
+    assert "nothing is installed; Ctrl-C ends the demo, and removes everything but the image" in ended.stdout
+    (line,) = [line for line in ended.stdout.splitlines() if "docker rmi" in line]
+    image = line.rpartition(" ")[2]
+    assert line == f"· the image {image} stays for the next demo; to remove it: docker rmi {image}"
+    with connect(engine_url) as api:
+        assert api.inspect_image(image)
+
+
 def test_without_a_terminal_it_prints_each_event_and_a_summary(home):
     words = [*DEMO, "--backend", "process", "--jobs", "2"]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
+from runscaler.cli import demo_session
 from runscaler.cli.demo_session import DemoSession
 from runscaler.config.model import TartSettings
 from runscaler.ops.demo import ALL_INTERFACES, DemoTarget
 from runscaler.ops.demo_jobs import make_jobs
 from runscaler.ops.demo_tart import AGENT_DIR
+from runscaler.testing.clock import FakeClock
 from runscaler.testing.fake_tart_host import IMAGE, FakeTart
 
 
@@ -36,3 +40,15 @@ def test_jobs_run_in_clones_of_the_given_image_and_only_the_image_stays(mac):
 
     assert (last.done, session.left_on_host, session.left_at_github, session.violations) == (2, [], [], [])
     mac.assert_nothing_left()
+
+
+@pytest.mark.parametrize(("looks", "named"), [(2, []), (None, ["process 7"])])
+def test_what_goes_a_moment_later_is_not_left_behind(monkeypatch, looks, named):
+    session = DemoSession(DemoTarget("process"), [], no_progress, max_runners=1, seed=1)
+    session.clock = FakeClock()
+    seen = iter([["process 7"]] * looks) if looks else itertools.repeat(["process 7"])
+    monkeypatch.setattr(demo_session, "leftovers", lambda *_: next(seen, []))
+
+    session._inspect_host()
+
+    assert session.left_on_host == named

@@ -3,8 +3,8 @@ from __future__ import annotations
 import io
 
 import pytest
+from rich.console import Console
 
-from runscaler.cli.console import console
 from runscaler.cli.demo_view import DemoSnapshot, _bar, _LiveTable, display, sentence
 from runscaler.events import (
     JobCompleted,
@@ -78,11 +78,12 @@ class Screen:
 
     def __init__(self) -> None:
         self.text = ""
+        self.console = Console(file=io.StringIO(), width=80, height=24)
 
     def update(self, page, *, refresh: bool) -> None:
-        out = io.StringIO()
-        console(out).print(page)
-        self.text = out.getvalue()
+        with self.console.capture() as shown:
+            self.console.print(page)
+        self.text = shown.get()
 
 
 def test_the_live_table_has_counts_slots_and_the_last_events():
@@ -97,6 +98,17 @@ def test_the_live_table_has_counts_slots_and_the_last_events():
     assert "runner-0000000b" in screen.text
     assert "lint 3" in screen.text
     assert screen.text.count("started in") == 5
+
+
+def test_the_live_table_fits_the_terminal_and_counts_the_slots_it_leaves_out():
+    screen = Screen()
+    slots = [SlotStatus(number, "busy", "runner-0000000b", "lint 3", 0.0) for number in range(30)]
+    failed = RunnerFailed(**RUNNER, reason="its last output is kept in " + "/a-long-path" * 20)
+
+    _LiveTable(screen).show(snapshot([failed] * 9, slots=slots))
+
+    assert len(screen.text.splitlines()) == 23
+    assert "… 16 more" in screen.text
 
 
 @pytest.mark.parametrize(("running", "done"), [(0, 0), (20, 0), (0, 20), (1, 19), (3, 7)])

@@ -252,3 +252,28 @@ def test_a_full_output_device_is_one_line():
         1,
         "error: no space left on the device that standard output writes to\n",
     )
+
+
+def test_a_command_of_a_later_version_is_told_from_an_unknown_one(runner, monkeypatch):
+    monkeypatch.setattr(runscaler.cli, "LATER", {"mend"})
+
+    for words in (("mend",), ("mend", "--json"), ("help", "mend")):
+        ended = runner(*words)
+
+        assert ended.code == 2
+        assert "mend comes with a later version of this program." in ended.err
+
+
+def test_no_command_that_exists_is_said_to_come_later():
+    existing = set(runscaler.cli.program.list_commands(None))
+
+    assert not existing & runscaler.cli.LATER
+
+
+def test_the_help_of_run_names_backends_repeated_labels_and_examples(runner):
+    text = " ".join(runner("run", "--help").out.split())
+
+    assert "Where the runners live: docker, tart, process." in text
+    assert "separated by commas, and repeatable" in text
+    assert "runner run --url https://github.com/my-org --name linux --token file:token" in text
+    assert "every user of this host sees the command line" in text

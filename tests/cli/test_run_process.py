@@ -97,6 +97,13 @@ def test_a_graceful_stop_is_a_success_and_leaves_nothing(github, config, daemon,
         assert not any(one.live for one in machine.store.scale_sets.values())
 
 
+def test_the_first_line_of_the_log_names_the_file_in_use(config, daemon):
+    path = config(free_port())
+    process = daemon("--config", path)
+
+    assert f"starts: linux (process); configuration {path}; health on" in process.stdout.readline()
+
+
 def test_status_shows_the_daemon_of_the_configuration(config, daemon):
     path = config(free_port())
     daemon("--config", path)

@@ -11,6 +11,7 @@ import pytest
 import requests
 from support.terminal import OnTerminal
 
+from runscaler.cli.simulate import own_address, usable_urls
 from runscaler.simulator.scenarios.catalogue import SCENARIOS
 
 
@@ -128,3 +129,28 @@ def test_a_scenario_without_a_client_is_reported_and_exits_with_1() -> None:
         "✗ mute-session: 0 jobs done, 0 failed, 0 waiting; no rule broken",
         "  not reached: the session goes mute",
     ]
+
+
+@pytest.mark.parametrize(("listens", "local"), [("0.0.0.0", "127.0.0.1"), ("[::]", "[::1]")])
+def test_on_all_interfaces_the_urls_are_ones_to_connect_to(listens: str, local: str) -> None:
+    here, elsewhere = usable_urls(f"http://{listens}:9001")
+
+    assert here == f"http://{local}:9001"
+    assert elsewhere in ("", f"http://{own_address()}:9001")
+
+
+def test_on_one_address_that_is_the_url() -> None:
+    assert usable_urls("http://192.0.2.7:9001") == ("http://192.0.2.7:9001", "")
+
+
+def test_listening_on_all_interfaces_prints_them() -> None:
+    command = [sys.executable, "-m", "runscaler", "simulate", "--port", "0", "--host", "0.0.0.0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+
+        process.send_signal(signal.SIGTERM)
+
+        rest = process.stdout.read()
+    assert re.fullmatch(r"config url   http://127\.0\.0\.1:\d+/my-org\n", first)
+    assert "0.0.0.0" not in first + rest

@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from runscaler.cli.status import HEADERS, _address
+from runscaler.cli.status import _address
+from runscaler.cli.status_page import HEADERS
 from runscaler.status import (
     Counters,
     JobOrigin,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 TOKEN = "ghp_" + "a" * 36
@@ -27,11 +29,41 @@ def no_token(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_valid_configuration_is_one_line_per_scale_set(runner, good):
+def test_a_valid_configuration_is_its_file_and_one_line_per_scale_set(runner, good):
     ended = runner("validate", "--offline", "--config", good)
 
     assert ended.code == 0
-    assert ended.out == ("✓ [linux] https://github.com/my-org: 0 to 10 runners on docker, runs-on: linux\n")
+    assert ended.out.splitlines() == [
+        f"✓ configuration {good}",
+        "✓ [linux] https://github.com/my-org: 0 to 10 runners on docker, runs-on: linux",
+    ]
+
+
+@pytest.mark.parametrize("name", ["config", "multi", "tart"])
+def test_the_examples_can_be_checked_where_their_variables_are_not_set(runner, name):
+    path = Path(__file__).parents[2] / f"conf/{name}.example.toml"
+
+    lenient = runner("validate", "--offline", "--config", str(path))
+    strict = runner("validate", "--offline", "--strict", "--config", str(path))
+
+    assert (lenient.code, strict.code) == (0, 1)
+    for ended in (lenient, strict):
+        assert "the variable " in ended.out
+        assert " is not set" in ended.out
+
+
+def test_flags_alone_are_named_as_such(runner, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RUNNER_TOKEN", TOKEN)
+
+    ended = runner("validate", "--offline", "--url", "https://github.com/my-org", "--name", "linux")
+
+    assert ended.out.startswith("✓ configuration: flags alone, no file\n")
+
+
+def test_a_level_in_capitals_is_taken(runner, good):
+    assert runner("validate", "--offline", "--log-level", "INFO", "--config", good).code == 0
 
 
 @pytest.mark.parametrize("order", ["before", "behind"])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from runscaler.config.load import load_config
+from runscaler.config.secret_variables import child_environment
 from runscaler.config.secrets import Secret
 from runscaler.errors import ConfigError, UsageError
 
@@ -38,7 +39,7 @@ def test_the_flag_overrides_the_variable_with_a_warning(load: Load) -> None:
     config = load(f'{SINGLE}token = "own"', flags={"token": "flag"}, environ={"RUNNER_TOKEN": "variable"})
 
     assert tokens(config) == ["flag"]
-    assert config.warnings[0].message == "using the token of --token, not that of RUNNER_TOKEN"
+    assert config.warnings[1].message == "using the token of --token, not that of RUNNER_TOKEN"
 
 
 def test_the_variable_overrides_the_file_with_a_warning(load: Load, tmp_path: Path) -> None:
@@ -57,12 +58,88 @@ def test_equal_sources_cause_no_warning(load: Load) -> None:
     ("token", "why"),
     [
         ("env:", "env: names no variable"),
+        ("file:", "file: names no file"),
+        ("$MINE", "$MINE is not a reference: write env:MINE"),
+        ("${MINE}", "${MINE} is not a reference: write env:MINE"),
+        ("ENV:MINE", "ENV:MINE is not a reference: write env:MINE"),
+        ("env: MINE", "env: MINE is not a reference: write env:MINE"),
+        ("File:/run/token", "File:/run/token is not a reference: write file:/run/token"),
+        ("env:EMPTY", "env:EMPTY: the variable EMPTY is empty"),
+        ("env:BLANK", "env:BLANK: the variable BLANK is empty"),
+        ("env:ghp_abcdef", "env:********: the variable ******** is not set"),
+        ("file:ghp_abcdef", "file:********: the file cannot be read: No such file or directory"),
+        ("ENV: ghp_abcdef", "it is not a reference: write env:********"),
         ("file:~nobody-here/x", "file:~nobody-here/x: the home directory of ~nobody-here is unknown"),
         ("file:a\\u0000b", "file:a\0b: it contains a NUL character"),
     ],
 )
 def test_a_reference_that_cannot_be_resolved_says_why(error_lines: Lines, token: str, why: str) -> None:
-    assert error_lines(f'{SINGLE}token = "{token}"\n', environ={}) == [f"config.toml:3: token = {why}"]
+    lines = error_lines(f'{SINGLE}token = "{token}"\n', environ={"EMPTY": "", "BLANK": " \n"})
+
+    assert lines == [f"config.toml:3: token = {why}"]
+
+
+def test_an_empty_runner_token_is_told_from_an_unset_one(error_lines: Lines) -> None:
+    assert error_lines(SINGLE, environ={"RUNNER_TOKEN": " "}) == [
+        "config.toml: the scale set linux has no token, and RUNNER_TOKEN is empty"
+    ]
+
+
+def test_a_token_file_may_have_a_byte_order_mark_and_blank_lines(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(b"\xef\xbb\xbf\n\nghp_x\r\n\n")
+
+    assert tokens(load(f'{SINGLE}token = "file:token"', environ={})) == ["ghp_x"]
+
+
+def test_an_unset_variable_can_be_a_warning_but_an_empty_one_cannot(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'{SINGLE}token = "env:MINE"\n[docker]\nenv = {{ A = "env:OTHER" }}\n')
+
+    config = load_config(path, environ={}, unset_is_error=False)
+    with pytest.raises(ConfigError, match="the variable MINE is empty"):
+        load_config(path, environ={"MINE": ""}, unset_is_error=False)
+
+    assert [one.message.partition(": ")[2] for one in config.warnings] == [
+        "token = env:MINE: the variable MINE is not set",
+        "docker.env.A = env:OTHER: the variable OTHER is not set",
+    ]
+
+
+def test_variables_of_the_container_may_be_references(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "npm").write_text("from-file\n")
+    text = f'{SINGLE}[docker.env]\nA = "env:MINE"\nB = "file:npm"\nC = " as written "\nD = ""\n'
+
+    env = load(text, environ={"RUNNER_TOKEN": "x", "MINE": "mine"}).scale_sets[0].docker.env
+
+    revealed = {name: value.reveal() for name, value in env.items()}
+    assert revealed == {"A": "mine", "B": "from-file", "C": " as written ", "D": ""}
+
+
+@pytest.mark.parametrize("name", ["", "A=B", "A\\u0000"])
+def test_a_variable_of_the_container_must_have_a_name(error_lines: Lines, name: str) -> None:
+    (line,) = error_lines(f'{SINGLE}[docker.env]\n"{name}" = "hunter2"\n', environ={"RUNNER_TOKEN": "x"})
+
+    assert "it is not the name of a variable" in line
+    assert "hunter2" not in line
+
+
+def test_a_token_on_the_command_line_is_warned_about(load: Load) -> None:
+    plain = load(SINGLE, flags={"token": "ghp_secret"}, environ={})
+    reference = load(SINGLE, flags={"token": "env:MINE"}, environ={"MINE": "x"})
+
+    assert [one.message for one in plain.warnings] == [
+        "--token: every user of this host can read the token in the list of processes"
+    ]
+    assert reference.warnings == ()
+
+
+def test_variables_that_held_tokens_are_kept_from_children(load: Load) -> None:
+    text = f'{SINGLE}token = "env:OF_CHILD_TEST"\n[docker.env]\nA = "env:HOME"\n'
+    environ = {"OF_CHILD_TEST": "x", "HOME": "/h", "RUNSCALER_TOKEN": "y", "RUNNER_TOKEN": "", "PATH": "/bin"}
+
+    load(text, environ=environ)
+
+    assert child_environment(environ) == {"HOME": "/h", "PATH": "/bin"}
 
 
 def test_a_value_may_name_a_variable_or_a_file(load: Load, tmp_path: Path) -> None:
@@ -162,6 +239,17 @@ def test_a_token_that_others_can_read_is_warned_about(tmp_path: Path) -> None:
     assert load_config(path, environ={}).warnings == ()
 
 
+def test_variables_of_the_container_that_others_can_read_are_warned_about(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'{SINGLE}[docker.env]\nNPM_TOKEN = "hunter2"\n')
+    path.chmod(0o644)
+
+    (warning,) = load_config(path, environ={"RUNNER_TOKEN": "x"}).warnings
+
+    assert "the NPM_TOKEN of [docker.env] is written here in plain text" in warning.message
+    assert "hunter2" not in str(warning)
+
+
 def test_a_reference_that_others_can_read_is_not_warned_about(tmp_path: Path) -> None:
     path = tmp_path / "config.toml"
     path.write_text(f'{SINGLE}token = "env:MINE"\n')
@@ -195,7 +283,7 @@ def test_token_and_app_exclude_each_other(error_lines: Lines) -> None:
 def test_the_flag_replaces_the_app_and_the_variable_does_not(load: Load) -> None:
     app = '[app]\nclient-id = "x"\ninstallation-id = 1\nprivate-key = "env:UNSET"\n'
 
-    by_flag = load(f"{SINGLE}{app}", flags={"token": "flag"}, environ={})
+    by_flag = load(f"{SINGLE}{app}", flags={"token": "env:FLAG"}, environ={"FLAG": "flag"})
     by_app = load(f"{SINGLE}{app}", environ={"RUNNER_TOKEN": "x", "UNSET": "key"})
 
     assert (tokens(by_flag), by_flag.scale_sets[0].app) == (["flag"], None)
@@ -210,16 +298,18 @@ def test_registry_credentials_are_resolved_where_the_backend_uses_them(load: Loa
     docker = load(text, environ={"RUNNER_TOKEN": "x", "WHO": "me", "PASS": "word"}).scale_sets[0].docker
     credential = docker.registry_auth["ghcr.io"]
 
-    assert credential.user == "me"
-    assert credential.password is not None
-    assert credential.password.reveal() == "word"
+    assert (credential.user, credential.password) == (Secret("me"), Secret("word"))
     load(f'backend = "process"\n{text}', environ={"RUNNER_TOKEN": "x"})
 
 
 def test_no_message_contains_a_secret(load: Load) -> None:
     text = f"""\
 {SINGLE}token = "hunter2 hunter2"
-proxy = "ftp://me:hunter2@proxy"
+proxy = "ftp://me:hunter2@hunter2/hunter2@proxy"
+[docker]
+host = "http://me:hunter2/hunter2@engine:2375"
+[docker.env]
+A = ["hunter2"]
 [docker.registry-auth."ghcr.io"]
 user = "me"
 password = 5
@@ -228,5 +318,5 @@ tokn = "hunter2"
     with pytest.raises(ConfigError) as caught:
         load(text, environ={})
 
-    assert len(caught.value.findings) == 4
+    assert len(caught.value.findings) == 6
     assert "hunter2" not in str(caught.value) + repr(caught.value.findings)

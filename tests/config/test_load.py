@@ -106,7 +106,10 @@ dind = "maybe"
             "docker.cpu = nan",
             "[docker] cpu: nan is not valid (it is not a finite number): expected a number of at least 0",
         ),
-        ("docker.env = { A = 5 }", "[docker.env] A: 5 is not valid: expected strings"),
+        (
+            "docker.env = { A = 5 }",
+            "[docker.env] A: ******** is not valid: expected strings, env:NAME or file:PATH",
+        ),
         (
             'docker.host = "http://x"',
             (
@@ -205,7 +208,7 @@ def test_sizes_are_bytes_inside(load: Load) -> None:
         ('name = "a"\nname = "b"\n', "config.toml:2:11: this is not TOML: this key is set twice"),
         (
             '[scaleset]\nname = "a"\n[scaleset]\n',
-            "config.toml:3:10: this is not TOML: [scaleset] appears twice: write [[scaleset]]",
+            "config.toml:3:10: this is not TOML: [scaleset] appears twice",
         ),
         (
             f"a = {'[' * 5000}{']' * 5000}\n",
@@ -295,6 +298,8 @@ def test_a_missing_configuration_is_an_error_with_the_locations_and_fixes(locati
         load_config(environ={}, locations=locations)
 
     assert str(locations.user) in caught.value.findings[0].message
+    assert caught.value.findings[0].fixes[0] == "write one: runner init"
+    assert len(caught.value.findings) == 1
     assert "write url, name and token into ./config.toml" in caught.value.findings[0].fixes
 
 
@@ -380,13 +385,43 @@ def test_an_unknown_flag_is_a_bug_of_the_caller() -> None:
             ],
         ),
         ("[docker]\nzzzzzz = 1\n", ["config.toml:2: unknown key [docker] zzzzzz"]),
-        ("[[scale-set]]\nx = 1\n", ["config.toml:1: unknown key scale-set; did you mean scaleset?"]),
+        ("[[scalset]]\nx = 1\n", ["config.toml:1: unknown key scalset; did you mean scaleset?"]),
     ],
 )
 def test_for_an_unknown_key_a_similar_one_is_suggested(
     error_lines: Lines, text: str, lines: list[str]
 ) -> None:
     assert error_lines(f"{text}", flags={"url": "https://github.com/o", "name": "n"}) == lines
+
+
+@pytest.mark.parametrize("written", ["scalesets", "scale-set", "scale_sets"])
+def test_misspelt_scale_sets_are_one_error_and_read_all_the_same(error_lines: Lines, written: str) -> None:
+    assert error_lines(f"[[{written}]]\n{MINIMAL}") == [
+        f"config.toml:1: [[{written}]] is not a table of runscaler"
+    ]
+
+
+def test_a_local_file_with_misspelt_scale_sets_is_not_skipped(locations: Locations) -> None:
+    locations.local.parent.mkdir()
+    locations.local.write_text("[[scale-sets]]\n" + MINIMAL)
+
+    with pytest.raises(ConfigError, match=r"\[\[scale-sets\]\] is not a table"):
+        load_config(environ=TOKEN, locations=locations)
+
+
+def test_required_keys_below_a_table_are_misplaced_not_missing(error_lines: Lines) -> None:
+    (first, second) = error_lines(f"[docker]\nmemory = 1\n{MINIMAL}")
+
+    assert first == (
+        "config.toml:3: unknown key [docker] url: what stands below [docker] belongs to it; "
+        "move url above [docker]"
+    )
+    assert second.startswith("config.toml:4: unknown key [docker] name: ")
+
+
+def test_levels_ignore_case(load: Load) -> None:
+    assert load(f'log-level = "INFO"\n{MINIMAL}').log_level == "info"
+    assert load(MINIMAL, flags={"log-level": "Warn"}).log_level == "warn"
 
 
 def test_url_and_name_are_required(error_lines: Lines) -> None:

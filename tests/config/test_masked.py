@@ -4,7 +4,10 @@ import json
 import tomllib
 from typing import TYPE_CHECKING
 
-from runscaler.config.masked import masked_globals, masked_settings
+import pytest
+
+from runscaler.config.masked import masked_globals, masked_settings, secrets_of
+from runscaler.config.problems import mask_user_info
 
 if TYPE_CHECKING:
     from conftest import Load
@@ -14,14 +17,15 @@ url = "https://github.com/o"
 name = "n"
 token = "hunter2"
 idle-timeout = "90s"
-proxy = "http://me:hunter2@proxy:3128"
+proxy = "http://me:hunter2@hunter2/hunter2@proxy:3128"
 schedule = [{ cron = "0 8 * * *", duration = "10h", min-runners = 2 }]
 [docker]
+host = "tcp://me:hunter2/hunter2@engine:2375"
 shared-volume = "/s"
 [docker.env]
-My_Var = "x"
+My_Var = "a hunter2 in it"
 [docker.registry-auth."ghcr.io"]
-user = "me"
+user = "me-and-hunter2"
 password = "hunter2"
 """
 
@@ -34,7 +38,7 @@ def test_settings_are_shown_with_the_keys_of_the_configuration(load: Load) -> No
     assert (plain["idle-timeout"], plain["max-runners"], plain["labels"]) == ("1m30s", 10, ["n"])
     docker = plain["docker"]
     assert isinstance(docker, dict)
-    assert (docker["shared-volume"], docker["env"], docker["dind"]) == ("/s", {"My_Var": "x"}, True)
+    assert (docker["shared-volume"], docker["env"], docker["dind"]) == ("/s", {"My_Var": "********"}, True)
     assert plain["schedule"] == [
         {"cron": "0 8 * * *", "duration": "10h", "timezone": "UTC", "min-runners": 2}
     ]
@@ -49,6 +53,32 @@ def test_no_secret_gets_through(load: Load) -> None:
     assert "hunter2" not in text
     assert '"token": "********"' in text
     assert '"http://********@proxy:3128"' in text
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("http://me:p@ss/w@h:1/x", "http://********@h:1/x"),
+        ("http://me:p ss@h", "http://********@h"),
+        ("me:p/ss@h", "********@h"),
+        ("ghcr.io:443/a/b@sha256:0123", "ghcr.io:443/a/b@sha256:0123"),
+        ("unix:///run/a@b.sock", "unix:///run/a@b.sock"),
+        ("/srv/a@b/c", "/srv/a@b/c"),
+    ],
+)
+def test_a_password_in_a_url_is_masked_whole(text: str, masked: str) -> None:
+    assert mask_user_info(text) == masked
+
+
+def test_the_secrets_to_mask_in_a_log_are_all_but_the_words_of_the_container(load: Load) -> None:
+    text = STRING + '[docker.registry-auth.other]\nuser = "name"\n'
+    config = load(
+        text.replace("[docker.env]", '[docker.env]\nRef = "env:REF"'), environ={"REF": "secret-ref"}
+    )
+
+    revealed = {secret.reveal() for secret in secrets_of(config)}
+
+    assert revealed == {"hunter2", "me-and-hunter2", "name", "secret-ref"}
 
 
 def test_shown_settings_can_be_loaded_again(load: Load) -> None:

@@ -12,6 +12,7 @@ from runscaler.config.base import Scope
 from runscaler.config.precedence import inherit
 from runscaler.config.problems import ConfigValue, Origin
 from runscaler.config.schema import key_spec_of, top_level_keys
+from runscaler.config.secrets import Secret
 
 if TYPE_CHECKING:
     from conftest import Lines, Load
@@ -44,7 +45,7 @@ B = "own"
 
     assert (settings.max_runners, settings.runner_group) == (5, "big")
     assert (settings.docker.memory, settings.docker.cpu, settings.docker.shared_volume) == (1, 2, "/shared")
-    assert settings.docker.env == {"A": "top", "B": "own"}
+    assert settings.docker.env == {"A": Secret("top"), "B": Secret("own")}
 
 
 def test_each_tart_key_is_inherited_or_a_sets_own(load: Load) -> None:

@@ -91,6 +91,15 @@ def test_the_names_keep_their_spelling() -> None:
         ("https://github.com/my org", "a space", ""),
         ("https://github.com:port/o", "not a URL", ""),
         ("https://[::1/o", "not a URL", ""),
+        ("git@github.com:o/r.git", "a Git repository over SSH", "https://github.com/o/r"),
+        ("ssh://git@ghe.example:2222/o/r.git", "a Git repository over SSH", "https://ghe.example/o/r"),
+        ("https://api.github.com/orgs/o", "GitHub's API", "https://github.com/o"),
+        ("https://api.github.com/repos/o/r/actions", "GitHub's API", "https://github.com/o/r"),
+        ("https://api.github.com", "GitHub's API", "https://github.com/my-org"),
+        ("https://api.big.ghe.com/orgs/o", "GitHub's API", "https://big.ghe.com/o"),
+        ("https://ghe.example/api/v3/orgs/o", "GitHub's API", "https://ghe.example/o"),
+        ("api.github.com/orgs/o", "no scheme", "https://github.com/o"),
+        ("github.com/o/r.git", "no scheme", "https://github.com/o/r"),
     ],
 )
 def test_an_invalid_config_url_is_an_error_with_a_hint(text: str, reason: str, hint: str) -> None:
@@ -102,7 +111,14 @@ def test_an_invalid_config_url_is_an_error_with_a_hint(text: str, reason: str, h
 
 
 @pytest.mark.parametrize(
-    "text", ["https://me:hunter2@github.com/o", "me:hunter2@github.com/o", "https://me:hunter2@x:y/o"]
+    "text",
+    [
+        "https://me:hunter2@github.com/o",
+        "me:hunter2@github.com/o",
+        "https://me:hunter2@x:y/o",
+        "https://me:hunter2/hunter2@github.com/o",
+        "https://me:hunter2@hunter2@github.com/o",
+    ],
 )
 def test_a_credential_in_the_url_is_not_repeated(text: str) -> None:
     with pytest.raises(InvalidUrl) as caught:

@@ -532,7 +532,14 @@ def test_a_proxy_whose_name_is_unknown_is_named(connector: Connector) -> None:
 
 
 @pytest.mark.parametrize(
-    "proxy", ["http://me:hunter2@h:99999", "socks5://me:hunter2@h:1", "http://me:hunter2@[h"]
+    "proxy",
+    [
+        "http://me:hunter2@h:99999",
+        "socks5://me:hunter2@h:1",
+        "http://me:hunter2@[h",
+        "http://me:hunter2/hunter2@h:1",
+        "socks5://me:hunter2@hunter2@h:1",
+    ],
 )
 def test_a_proxy_of_the_environment_that_cannot_be_used_is_named_without_its_password(
     connector: Connector, monkeypatch: pytest.MonkeyPatch, proxy: str

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import json
 import os
 import re
 import subprocess
@@ -26,6 +28,13 @@ from runscaler.testing.clock import FakeClock
 KEY = ScaleSetKey.of("https://github.com/my-org", "default", 'set "x"\n')
 OTHER = ScaleSetKey.of("https://github.com/my-org", "default", "other")
 RUNNER = RunnerName("runner-0123abcd")
+
+
+def encoded_jit(indent=None):
+    """The shape of docs/protocol.md § 8.1."""
+    content = base64.b64encode(b'{"AgentId": 7, "AgentName": "runner-0123abcd"}').decode()
+    files = dict.fromkeys((".runner", ".credentials", ".credentials_rsaparams"), content)
+    return base64.b64encode(json.dumps(files, indent=indent).encode()).decode()
 
 
 @pytest.fixture
@@ -85,6 +94,22 @@ def holder(path):
         assert process.stdout.readline()
         yield process
         process.kill()
+
+
+@pytest.mark.parametrize("jit", [encoded_jit(), encoded_jit(indent=2), "ghs_" + "A1b2" * 9])
+def test_a_printed_jit_configuration_is_masked_in_kept_output(state, jit):
+    kept = state.keep_output(KEY, RUNNER, f"run.sh --jitconfig={jit} now\n'{jit}'\nbye".encode(), None)
+
+    assert kept is not None
+    text = kept.read_text()
+    assert text.endswith("run.sh --jitconfig=******** now\n'********'\nbye")
+
+
+def test_the_end_of_a_printed_jit_configuration_is_masked_too(state):
+    kept = state.keep_output(KEY, RUNNER, f"{encoded_jit()[9:]}\nbye".encode(), None)
+
+    assert kept is not None
+    assert kept.read_text().endswith("\n********\nbye")
 
 
 def test_a_second_daemon_is_told_which_process_holds_the_directory(path, clock, holder):

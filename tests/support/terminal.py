@@ -59,6 +59,10 @@ class OnTerminal:
             watchdog.cancel()
             watchdog.join()
 
+    def type(self, text: str) -> None:
+        """Send keys to the program."""
+        os.write(self._master, text.encode())
+
     def close(self) -> None:
         """Close the terminal. The kernel sends SIGHUP, and what the program writes from now on fails."""
         if self._master >= 0:

@@ -58,9 +58,10 @@ def test_five_mistakes_are_reported_as_five(bad):
 
 
 def test_a_token_from_a_variable_that_is_not_set_names_it(bad):
-    (line,) = lines_of(bad(GOOD.replace('"t"', '"env:NOT_SET_ANYWHERE"')))
+    line, *fixes = lines_of(bad(GOOD.replace('"t"', '"env:NOT_SET_ANYWHERE"')))
 
     assert "the variable NOT_SET_ANYWHERE is not set" in line
+    assert fixes == ["  → export it; sudo and service managers do not pass it on", "  → use file:PATH"]
 
 
 def test_no_configuration_at_all_says_what_is_missing(bad):

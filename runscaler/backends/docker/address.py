@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import SplitResult, urlsplit
 
+from runscaler.config.problems import mask_password
 from runscaler.errors import BackendError
 
 if TYPE_CHECKING:
@@ -58,13 +59,15 @@ class EngineAddress:
         try:
             host, port = self.parts.hostname, self.parts.port
         except ValueError as error:
-            raise _unusable(self.url, str(error)) from error
+            why = "its port is not a number" if "Port" in str(error) else "it is not a URL"
+            raise _unusable(str(self), why) from error
         if not host:
-            raise _unusable(self.url, "it names no host")
+            raise _unusable(str(self), "it names no host")
         return host, port or (TLS_PORT if self.tls else TCP_PORT)
 
     def __str__(self) -> str:
-        return self.url
+        """For messages: without the password, if there is one."""
+        return mask_password(self.url)
 
 
 def _configured_tls(settings: DockerSettings) -> Certificates | None:

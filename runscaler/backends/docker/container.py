@@ -52,7 +52,7 @@ def _environment(settings: ScaleSetSettings, encoded_jit: Secret) -> dict[str, s
         **({"SHARED_DIR": docker.shared_volume} if docker.shared_volume else {}),
         **_proxy_variables(settings.proxy),
         **(_CA_VARIABLES if settings.ca else {}),
-        **docker.env,
+        **{name: value.reveal() for name, value in docker.env.items()},
         "ACTIONS_RUNNER_INPUT_JITCONFIG": encoded_jit.reveal(),
     }
 

@@ -43,7 +43,8 @@ class Engine:
 
     @property
     def url(self) -> str:
-        return self.address.url
+        """For messages."""
+        return str(self.address)
 
     @contextmanager
     def call(

@@ -6,6 +6,7 @@ docker-py's own adapter for Unix sockets makes a pool for each URL, so it hardly
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import subprocess
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 
+from runscaler.config.secret_variables import child_environment
 from runscaler.errors import BackendError
 from runscaler.net.cancellable import CancellableCall, current_call
 from runscaler.net.connections import CancellableConnection, CancellablePool, CancellableTlsPool
@@ -88,7 +90,12 @@ class SshConnection(CancellableConnection):
 def _started(command: list[str], stdio: int) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(
-            command, stdin=stdio, stdout=stdio, stderr=subprocess.DEVNULL, start_new_session=True
+            command,
+            stdin=stdio,
+            stdout=stdio,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env=child_environment(os.environ),
         )
     except OSError as error:
         # Without its error number, which would be taken for that of the engine's socket.

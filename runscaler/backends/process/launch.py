@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runscaler.backends.process.process_table import MARK
+from runscaler.config.secret_variables import child_environment
 from runscaler.errors import StartFailed
 from runscaler.interpreter import interpreter_words
 
@@ -73,7 +74,7 @@ def environment(settings: ScaleSetSettings, mark: str, daemon: Mapping[str, str]
     """The runner's variables without its JIT configuration (docs/protocol.md § 8.1)."""
     chosen = {
         name: value
-        for name, value in daemon.items()
+        for name, value in child_environment(daemon).items()
         if name in INHERITED or name.startswith(INHERITED_PREFIXES)
     }
     chosen |= {

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from loguru import logger
 
+from runscaler.config.secret_variables import child_environment
 from runscaler.errors import BackendDown, BackendError
 from runscaler.interrupt import Interrupt
 from runscaler.units import format_duration
@@ -32,8 +33,6 @@ SEARCH_PATH = ("/opt/homebrew/bin", "/usr/local/bin", "/Applications/tart.app/Co
 DROPPED_VARIABLES = (
     "TRACEPARENT",  # with it tart exports its arguments as telemetry (docs/tart.md § 4)
     "TRACESTATE",
-    "RUNNER_TOKEN",
-    "RUNSCALER_TOKEN",
 )
 INSTALL = (
     "install tart: `brew install cirruslabs/cli/tart`",
@@ -87,7 +86,9 @@ class Tart:
         return found
 
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in self.environ.items() if name not in DROPPED_VARIABLES}
+        kept = child_environment(self.environ)
+        for name in DROPPED_VARIABLES:
+            kept.pop(name, None)
         ours = {"TART_HOME": str(self.home), "TART_NO_AUTO_PRUNE": "", "CI": "true", "PATH": self._path()}
         return kept | ours
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runscaler.clock import SystemClock
+from runscaler.config.secret_variables import child_environment
 from runscaler.errors import UpdateFailed
 from runscaler.ops.update.archive import archive_name, checksum_of, extract_executable
 from runscaler.ops.update.versions import parse_version
@@ -68,7 +69,12 @@ def require_answer(executable: Path, release: Release) -> None:
     command = [str(executable), "version", "--json"]
     try:
         ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=ANSWER_SECONDS, check=False
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=ANSWER_SECONDS,
+            check=False,
+            env=child_environment(os.environ),
         )
     except subprocess.TimeoutExpired:
         raise UpdateFailed(f"{release.tag} does not answer `version` here; the old one stays") from None

@@ -1,0 +1,138 @@
+"""A secret of each kind is planted, and looked for in everything that others can see."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.daemon import RUNNER, all_ok, run, wait_until
+from support.engine import connect
+from support.missing import missing
+from support.secret_watch import SecretWatch, files_below, found_in
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+OWN_TOKEN, COMMON_TOKEN, OLD_TOKEN = (f"ghp_{kind * 6}" for kind in ("planted0", "planted1", "planted2"))
+LITERAL, BY_VARIABLE, BY_FILE = (f"planted-{kind}-of-the-container" for kind in ("text", "variable", "file"))
+PASSWORD = "planted@password/with@signs"
+ALL = (OWN_TOKEN, COMMON_TOKEN, OLD_TOKEN, LITERAL, BY_VARIABLE, BY_FILE)
+JIT = re.compile(rb"ey[A-Za-z0-9+/=]{40,}")
+PRINTS_JIT = "sh -c 'echo printed=$ACTIONS_RUNNER_INPUT_JITCONFIG; exit 3'"
+NO_TOKENS = "! env | grep ghp_planted"
+HAS_VARIABLES = 'test "$A $B $C" = ' + f"'{LITERAL} {BY_VARIABLE} {BY_FILE}'"
+
+
+@pytest.fixture
+def watch():
+    if not Path("/proc/self/environ").exists():
+        missing("/proc, to look into all processes")
+    return SecretWatch()
+
+
+def assert_hidden(secrets: Iterable[str], *texts: bytes | str) -> None:
+    seen = [text.encode() if isinstance(text, str) else text for text in texts]
+    assert found_in(secrets, seen) == []
+    assert [match for text in seen for match in JIT.findall(text)] == []
+
+
+def settings_of(backend: dict[str, Any], secret_file: Path, **docker: Any) -> dict[str, Any]:
+    env = {"A": LITERAL, "B": "env:PLANTED_VARIABLE", "C": f"file:{secret_file}"}
+    if backend["backend"] == "docker":
+        return {**backend, "docker": {**backend["docker"], "env": env, **docker}}
+    return {**backend, "process": docker}
+
+
+@pytest.mark.timeout(200)
+def test_a_running_daemon_shows_none(backend, daemon, scale_set, github, watch, tmp_path):
+    secret_file = tmp_path / "secret"
+    secret_file.write_text(BY_FILE)
+    works = scale_set("works", settings_of(backend, secret_file), token="env:PLANTED_TOKEN", max_runners=1)
+    leaks = settings_of(backend, secret_file, **{"run-command": PRINTS_JIT})
+    leaky = scale_set("leaky", leaks, max_runners=1)
+    del leaky["token"]
+    program = daemon({"log-level": "debug", "log-format": "json", "scaleset": [works, leaky]})
+    program.env = {
+        "PLANTED_TOKEN": OWN_TOKEN,
+        "RUNNER_TOKEN": COMMON_TOKEN,
+        "RUNSCALER_TOKEN": OLD_TOKEN,
+        "PLANTED_VARIABLE": BY_VARIABLE,
+    }
+    steps = [NO_TOKENS, *([HAS_VARIABLES] if backend["backend"] == "docker" else [])]
+
+    with watch:
+        program.start()
+        program.wait_for(all_ok)
+        (job,) = github.wait_for_jobs(github.queue_jobs("works", steps=steps))
+        github.queue_jobs("leaky")
+        (kept, *_) = wait_until(lambda: list((program.state_dir / "logs").glob("*")), "kept output")
+        inspected = [json.dumps(one["Labels"]) for one in containers(program)]
+        commands = [
+            program.command(*words) for words in (("status", "--json"), ("validate",), ("validate", "--json"))
+        ]
+        name = kept.stem.partition("-")[2]
+        printed = run("logs", name, "--state-dir", str(program.state_dir), env=program.env)
+        program.stop()
+
+    assert job.result == "succeeded"
+    assert b"printed=********" in kept.read_bytes()
+    assert "printed=********" in printed.out
+    outputs = [text for one in (*commands, printed) for text in (one.out, one.err)]
+    assert_hidden(ALL, program.log, program.errors, *outputs, *inspected, *watch.words)
+    assert_hidden([one for one in ALL if one != BY_FILE], *files_below(program.state_dir))
+
+
+def containers(program: Any) -> list[dict[str, Any]]:
+    if not program.engine_url:
+        return []
+    with connect(program.engine_url) as api:
+        label = f"io.runscaler.state-dir={program.state_dir}"
+        return list(api.containers(all=True, filters={"label": [label]}))
+
+
+MISTAKES = f"""\
+url = "https://me:{PASSWORD}@github.com/my-org"
+name = "linux"
+token = "{OWN_TOKEN} {OWN_TOKEN}"
+proxy = "http://me:{PASSWORD}@proxy:3128"
+ca = 5
+[docker]
+host = "tcp://me:{PASSWORD}@engine:2375"
+registry-mirror = "ftp://me:{PASSWORD}@mirror"
+[docker.env]
+A = ["{LITERAL}"]
+[docker.registry-auth."ghcr.io"]
+user = "{BY_VARIABLE}"
+password = 5
+other = "{BY_FILE}"
+"""
+NOT_TOML = f'token = {OWN_TOKEN}\npassword = "{LITERAL}\n'
+REFUSED = f"""\
+url = "https://github.invalid/my-org"
+name = "linux"
+token = "{OWN_TOKEN}"
+proxy = "http://me:{PASSWORD}@127.0.0.1:1"
+[docker]
+host = "tcp://me:{PASSWORD}@127.0.0.1:1"
+[docker.registry-auth."ghcr.io"]
+user = "{BY_VARIABLE}"
+password = "{BY_FILE}"
+"""
+
+
+@pytest.mark.parametrize("text", [MISTAKES, NOT_TOML, REFUSED], ids=["mistakes", "not-toml", "refused"])
+@pytest.mark.parametrize("mode", [0o600, 0o644])
+def test_no_command_shows_one_in_its_errors(tmp_path, text, mode):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    path.chmod(mode)
+    words = ("validate", "--json"), ("validate",), ("run",), ("run", "--dry-run"), ("status",), ("drain",)
+
+    ended = [run(*one, "--log-level", "debug", "--config", str(path)) for one in words]
+
+    secrets = (*ALL, "planted@", "password/", "with@signs")
+    assert_hidden(secrets, *(text for one in ended for text in (one.out, one.err)))
+    assert all(one.code for one in ended), RUNNER
