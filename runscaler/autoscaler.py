@@ -171,7 +171,7 @@ class Autoscaler:
     def _owner_without_state_dir(self) -> OwnerId:
         return owner_without_state_dir(machine_id(), config_identity(self._config))
 
-    def _bind(self, state_dir: StateDir | None) -> Callable[[], Servers] | None:
+    def _bind(self, state_dir: StateDir | None) -> Callable[[Callable[[str], None]], Servers] | None:
         """Bind the health port and the admin socket; the result starts their servers."""
         apps: list[tuple[socket.socket, WSGIApplication]] = []
         if self._config.health_port:
@@ -185,7 +185,7 @@ class Autoscaler:
             apps.append((admin, AdminApp(self, self._clock.wall)))
         for listener, _ in apps:
             self._releases.append(listener.close)
-        return (lambda: Servers(apps)) if apps else None
+        return (lambda crashed: Servers(apps, crashed)) if apps else None
 
     def _github(self) -> Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]:
         pool = TransportPool(self._clock)

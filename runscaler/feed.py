@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from runscaler.threads import keep_running
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -42,8 +44,7 @@ class EventFeed:
     def _start_thread(self) -> None:
         with self._lock:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._deliver, name="events", daemon=True)
-                self._thread.start()
+                self._thread = keep_running(self._deliver, "events")
 
     def close(self) -> None:
         """Deliver the queued events, then end the thread."""
@@ -64,5 +65,5 @@ class EventFeed:
             for callback in self._subscribers:
                 try:
                     callback(event)
-                except Exception as error:  # foreign code: its errors must not end this thread
+                except BaseException as error:  # foreign code: nothing it raises may end this thread
                     logger.warning("an event subscriber failed on {}: {!r}", type(event).__name__, error)

@@ -6,10 +6,14 @@ import re
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
+LONGEST = 40
+"""Characters of a duration or size: no longer text is one."""
 
 
 def parse_duration(text: str) -> float:
     """Seconds of a Go-style duration ("90s", "6h30m", "1.5h", "0"). Raises ValueError."""
+    if len(text) > LONGEST:
+        raise ValueError(f"{text[:LONGEST]!r}… is too long for a duration")
     stripped = text.strip().removeprefix("+")
     if stripped == "0":
         return 0.0
@@ -63,6 +67,8 @@ _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)")
 
 def parse_size(text: str) -> int:
     """Bytes of "10GiB", "512 MB", "1.5G" (binary) or a bare number of megabytes. Raises ValueError."""
+    if len(text) > LONGEST:
+        raise ValueError(f"{text[:LONGEST]!r}… is too long for a size")
     match = _SIZE.fullmatch(text.strip())
     units = {unit.lower(): size for unit, size in _SIZES.items()}
     if match is None or match[2].lower() not in units:

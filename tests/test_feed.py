@@ -157,3 +157,18 @@ def test_a_subscription_survives_a_close(feed: EventFeed) -> None:
 
     assert received_one.is_set()
     assert received_other.wait(LIMIT)
+
+
+def test_a_subscriber_that_raises_system_exit_ends_nothing(feed: EventFeed, log: list[str]) -> None:
+    def leave(_: Event) -> NoReturn:
+        raise SystemExit(3)
+
+    hear, received = waiting_for(2)
+    feed.subscribe(leave)
+    feed.subscribe(hear)
+
+    feed.emit(event(1))
+    feed.emit(event(2))
+
+    assert received.wait(LIMIT)
+    assert any("SystemExit(3)" in line for line in log)

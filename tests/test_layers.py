@@ -23,11 +23,22 @@ LIBRARIES = {
     "docker": ("backends.docker", "backends.swarm"),
     "filelock": ("ops", "backends"),
     "jwt": ("github", "simulator"),
-    "loguru": ("actors", "autoscaler", "backends", "cli", "config", "feed", "github", "ops", "web"),
+    "loguru": (
+        "actors",
+        "autoscaler",
+        "backends",
+        "cli",
+        "config",
+        "feed",
+        "github",
+        "ops",
+        "threads",
+        "web",
+    ),
     "platformdirs": ("config", "ops"),
     "prometheus_client": ("web",),
     "psutil": ("actors", "backends", "cli", "ops", "testing", "web"),
-    "pydantic": ("config", "backends.process", "backends.tart"),
+    "pydantic": ("config", "backends.marks", "backends.process", "backends.tart"),
     "pydantic_core": ("config",),
     "pykka": ("actors", "autoscaler", "testing"),
     "pytest": ("testing",),
@@ -46,9 +57,9 @@ NOT_DECLARED = {"pytest", "pydantic_core"}
 # Each restricted package, and the only modules outside of it that it may import.
 RESTRICTED = {
     "policy": ("clock", "config", "errors", "events", "names", "status", "units"),
-    "simulator": ("clock", "errors", "github.messages", "interrupt", "names", "units"),
+    "simulator": ("clock", "errors", "github.messages", "interrupt", "names", "threads", "units"),
     "simulator.agent": (),
-    "net": ("clock", "errors", "interrupt"),
+    "net": ("clock", "errors", "interrupt", "threads"),
     "testing.fake_tart": (),
     "backends": (
         "clock",
@@ -62,8 +73,11 @@ RESTRICTED = {
         "interrupt",
         "names",
         "net",
+        "private_files",
         "status",
+        "threads",
         "units",
+        "untrusted",
     ),
     "errors": ("findings",),
 }
@@ -189,3 +203,21 @@ def test_every_program_is_started_without_the_variables_that_held_secrets() -> N
 
     assert starting
     assert [str(path) for path in starting if "child_environment(" not in path.read_text("utf-8")] == []
+
+
+# Threads that end with the call that they are for, and programs that stand alone.
+SHORT_LIVED = {"net.cancellable", "simulator.faults.wire_rows", "simulator.agent"}
+
+
+def test_threads_that_live_long_are_made_in_one_place() -> None:
+    """So that none of them dies without a word (docs/architecture.md § Supervision)."""
+    made = {
+        name
+        for name, tree in modules().items()
+        if any(
+            isinstance(node, ast.Call) and ast.unparse(node.func) in ("threading.Thread", "Thread")
+            for node in ast.walk(tree)
+        )
+    }
+
+    assert made - {name for name in made if within(name, ("testing",))} - SHORT_LIVED == {"threads"}

@@ -82,3 +82,11 @@ def test_invalid_sizes_are_refused(text: str) -> None:
 )
 def test_bytes_are_written_in_binary_units(count: int, text: str) -> None:
     assert format_bytes(count) == text
+
+
+@pytest.mark.parametrize("text", ["1" * 5000, "1" * 5000 + "h", "9" * 400 + "GiB", "1h" * 3000, " " * 5000])
+def test_a_text_that_is_too_long_is_none_and_is_not_repeated_in_full(text):
+    for parse in (parse_duration, parse_size):
+        with pytest.raises(ValueError, match="is too long") as caught:
+            parse(text)
+        assert len(str(caught.value)) < 100

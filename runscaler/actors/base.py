@@ -10,7 +10,6 @@ secrets.
 from __future__ import annotations
 
 import threading
-import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -19,6 +18,7 @@ import pykka
 from runscaler.actors.children import Children
 from runscaler.actors.inbox import Inbox
 from runscaler.actors.messages import Abandon, ChildCrashed, Heartbeat, HeartbeatAnswered, Ref
+from runscaler.threads import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,17 +162,3 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         with suppress(BaseException):
             self.clean_up()
         self.report(crash)
-
-
-def error_text(error: BaseException) -> str:
-    """The error and its stack as text, without source lines and without the value of any variable."""
-    frames = traceback.extract_tb(error.__traceback__)
-    stack = "".join(f"\n  {frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
-    return f"{type(error).__name__}: {_message_of(error)}{stack}"
-
-
-def _message_of(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # `__str__` is third-party code
-        return "(its message cannot be shown)"

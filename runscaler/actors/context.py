@@ -90,7 +90,7 @@ class ActorContext:
     make_worker_pool: Callable[[str, int, Callable[[object], None]], WorkerPool]
     """Makes a pool with a name, a number of threads, and the function that gets each result.
     Tests replace it with one that works on the caller's thread."""
-    serve: Callable[[], Stoppable] | None = None
-    """Starts the health server; None if it is switched off."""
+    serve: Callable[[Callable[[str], None]], Stoppable] | None = None
+    """Starts the health server, which tells if its thread crashes; None if it is switched off."""
     launch: Callable[..., pykka.ActorRef[Any]] = start_actor
     """Starts an actor of a class with these arguments. Tests replace it to run actors without threads."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from runscaler.status import ScaleSetStatus
 
 
+class HealthServerCrashed(Exception):
+    """The thread of the server has ended with an error."""
+
+
 class HealthActor(SupervisedActor[m.HealthMessage]):
     """The only writer of the board; the server's threads read it.
 
@@ -30,7 +34,9 @@ class HealthActor(SupervisedActor[m.HealthMessage]):
 
     def started(self) -> None:
         if self._context.serve is not None:
-            self._server = self._context.serve()
+            self._server = self._context.serve(
+                lambda error: self.send(self.actor_ref, m.ServerCrashed(error))
+            )
 
     def clean_up(self) -> None:
         server, self._server = self._server, None
@@ -44,6 +50,8 @@ class HealthActor(SupervisedActor[m.HealthMessage]):
                 board.write(replace(board.read(), scale_sets=self._with(key, status)))
             case m.RestartsCounted(shared, given_up):
                 board.write(replace(board.read(), restarts=dict(shared), given_up=given_up))
+            case m.ServerCrashed(error):
+                raise HealthServerCrashed(error)
             case m.StopHealth():
                 self.end(m.SharedStopped(self.name))
             case _:

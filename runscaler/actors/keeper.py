@@ -33,7 +33,7 @@ REFRESH_SECONDS = 3600.0
 
 
 class KeeperCrashed(Exception):
-    """A worker raised something that no backend may raise."""
+    """A worker or a thread that watches raised something that no backend may raise."""
 
 
 @dataclass(slots=True)
@@ -105,7 +105,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 self.scale_sets.pop(key, None)
             case m.StopKeeper(keep):
                 self.stop_in_order(keep=keep)
-            case m.WorkerCrashed(error):
+            case m.WorkerCrashed(error) | m.WatchCrashed(error):
                 raise KeeperCrashed(error)
             case m.ListResources() | m.Listed() | m.ListingFailed() | m.RetryListing():
                 self._receive_listing(message)

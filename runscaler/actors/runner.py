@@ -147,6 +147,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
             self._state_store.note_registration(self._settings.key, order.runner)
             jit = self._service.jit_config(order.scale_set_id, order.runner, self._interrupt)
             current.runner_id = jit.runner_id
+            self._registrations.registered(order.runner, jit.runner_id)
             return jit
 
         runner_order = RunnerOrder(

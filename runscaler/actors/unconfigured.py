@@ -25,6 +25,9 @@ WHY = (
 )
 
 
+MOST_AT_ONCE = 100
+
+
 class UnconfiguredScaleSets:
     """Decides which of them are retired, and with which settings.
 
@@ -44,6 +47,7 @@ class UnconfiguredScaleSets:
         self._context, self._served = context, served
         self._awaited = set(backends)
         self._left_alone: set[ScaleSetKey] = set()
+        self._too_many_told = False
 
     @property
     def all_listed(self) -> bool:
@@ -55,7 +59,7 @@ class UnconfiguredScaleSets:
 
         Once all backends have listed theirs, recorded scale sets without runners are retired, too.
         """
-        for key, count in Counter(keys).items():
+        for key, count in self._bounded(Counter(keys)).items():
             runners = f"{count} runner{'s' * (count > 1)}"
             yield from self._to_retire(key, backend_id, runners)
         if backend_id in self._awaited:
@@ -63,6 +67,21 @@ class UnconfiguredScaleSets:
             if not self._awaited:
                 for key in self._context.state_store.created_scale_sets():
                     yield from self._to_retire(key, None, "no runner")
+
+    def _bounded(self, counts: Counter[ScaleSetKey]) -> dict[ScaleSetKey, int]:
+        """Whoever reaches an engine can label containers with any number of keys: no more of them than
+        `MOST_AT_ONCE` are looked at, or remembered; the others have their turn when these have ended."""
+        configured = len(self._context.config.scale_sets)
+        room = MOST_AT_ONCE - (len(self._served) - configured) - len(self._left_alone)
+        new = [key for key in counts if key not in self._served and key not in self._left_alone]
+        if len(new) > room and not self._too_many_told:
+            self._too_many_told = True
+            logger.warning(
+                "there are runners here of more than {} scale sets that are not configured: "
+                "somebody else may have labelled them",
+                MOST_AT_ONCE,
+            )
+        return {key: counts[key] for key in new[: max(0, room)]}
 
     def _to_retire(
         self, key: ScaleSetKey, backend_id: str | None, runners: str

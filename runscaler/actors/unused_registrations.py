@@ -6,6 +6,7 @@ removes it when the runner's job is over, so that one which is still there after
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from runscaler.actors import messages as m
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from runscaler.actors.context import StateStore
     from runscaler.github.base import ScaleSetService
+    from runscaler.github.messages import RegisteredRunner
     from runscaler.interrupt import Interrupt
     from runscaler.names import RunnerName, ScaleSetKey, SlotNumber
 
@@ -33,6 +35,7 @@ DEREGISTER_SECONDS = 30.0
 """Between attempts to deregister a runner that GitHub refuses to remove (docs/protocol.md § 7)."""
 PROOF_SECONDS = 3.0
 """Between two looks at a registration that may go a moment after its runner (docs/protocol.md § 8.4)."""
+KNOWN_IDS = 64
 GITHUB_AWAY = (Unreachable, ServerError, RateLimited)
 """GitHub does not answer, whatever is asked."""
 
@@ -55,6 +58,8 @@ class UnusedRegistrations:
         self._state_store, self._interrupt = state_store, interrupt
         self._report, self._after, self._log = report, after, log
         self.scale_set_id = ScaleSetId(0)
+        self._known: deque[tuple[RunnerName, int]] = deque(maxlen=KNOWN_IDS)
+        """Runners that GitHub registered for this actor, with the ids that it gave them."""
         self._pending: dict[RunnerName, int] = {}
         """The pending deregistrations, in the order to try them: runner ids by name, 0 where unknown."""
         self._unproven: dict[RunnerName, tuple[int, bool]] = {}
@@ -62,6 +67,11 @@ class UnusedRegistrations:
         self._logged_pending: set[RunnerName] = set()
         """Those of which a log line at info says that GitHub refuses."""
         self._retry_planned = False
+
+    def registered(self, runner: RunnerName, runner_id: int) -> None:
+        """GitHub has just registered it under that id, which is believed from now on. An id from anywhere
+        else is a claim of whoever wrote the label: the runner is then looked up by its name."""
+        self._known.append((runner, runner_id))
 
     # -- proving --------------------------------------------------------------------------------------
 
@@ -96,9 +106,23 @@ class UnusedRegistrations:
             self._state_store.clear_registration(self._key, runner)
 
     def _is_registered(self, runner: RunnerName, runner_id: int) -> bool:
-        if runner_id:
+        if (runner, runner_id) in self._known:
             return self._service.runner(runner_id, self._interrupt, retry_for=5.0) is not None
-        return self._service.find_runner(runner, self._interrupt, retry_for=5.0) is not None
+        return self._find_ours(runner) is not None
+
+    def _find_ours(self, runner: RunnerName) -> RegisteredRunner | None:
+        """The runner of that name, if GitHub says that it is of this scale set. Where GitHub does not say of
+        which it is, our own note that we registered it decides (docs/protocol.md § 4.6)."""
+        found = self._service.find_runner(runner, self._interrupt, retry_for=5.0)
+        if found is None or found.scale_set_id == self.scale_set_id != 0:
+            return found
+        if 0 in (found.scale_set_id, self.scale_set_id) and self._is_noted(runner):
+            return found
+        self._log.warning("{} at GitHub is not known to be a runner of this scale set: left alone", runner)
+        return None
+
+    def _is_noted(self, runner: RunnerName) -> bool:
+        return runner in self._state_store.noted_registrations(self._key)
 
     # -- deregistering --------------------------------------------------------------------------------
 
@@ -108,9 +132,8 @@ class UnusedRegistrations:
         self.try_again(runner)
 
     def note(self, runner: RunnerName, runner_id: int) -> None:
-        """It is to be deregistered; `try_again` does."""
+        """It is to be deregistered; `try_again` does. It was noted when it was registered."""
         self._pending[runner] = runner_id
-        self._state_store.note_registration(self._key, runner)
         self._report(m.DeregistrationPending(self._slot, runner, runner_id))
 
     def try_all(self) -> None:
@@ -144,12 +167,12 @@ class UnusedRegistrations:
     def deregister(self, runner: RunnerName, runner_id: int) -> None:
         """Remove one registration. Raises `JobStillRunning` where GitHub refuses.
 
-        Without an id (0) the runner is looked up by name, and removed only if it is of this scale set
-        (docs/protocol.md § 4.6).
+        Unless GitHub gave its id to this actor, the runner is looked up by name, and removed only if it is of
+        this scale set.
         """
-        if not runner_id:
-            found = self._service.find_runner(runner, self._interrupt, retry_for=5.0)
-            if found is None or found.scale_set_id not in (0, self.scale_set_id):
+        if (runner, runner_id) not in self._known:
+            found = self._find_ours(runner)
+            if found is None:
                 return
             runner_id = found.id
         self._service.remove_runner(runner_id, self._interrupt, retry_for=5.0)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from loguru import logger
 
-from runscaler.actors.base import error_text
 from runscaler.actors.messages import WorkerCrashed
 from runscaler.errors import RunscalerError
+from runscaler.threads import error_text, start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,17 +43,19 @@ class WorkerPool:
         """
         self._tasks.put(lambda: self.run(call, done, failed))
         if len(self._threads) < self._width and not self._closed:
-            thread = threading.Thread(
-                target=self._work, name=f"{self._name} {len(self._threads)}", daemon=True
-            )
-            self._threads.append(thread)
-            thread.start()
+            name = f"{self._name} {len(self._threads)}"
+            self._threads.append(start_thread(self._work, name, self._tell_crash))
 
     def close(self) -> None:
         """Let each thread end after its current call, whose result is not told any more. Does not wait."""
         self._closed = True
         for _ in self._threads:
             self._tasks.put(None)
+
+    def _tell_crash(self, error: str) -> None:
+        """What `run` does not catch came from telling a result: the owner ends, and makes a new pool."""
+        if not self._closed:
+            self._tell(WorkerCrashed(error))
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None and not self._closed:

@@ -120,7 +120,15 @@ class BackendAvailable:
     """Observed: the engine or tool answers, for the first time or again."""
 
 
-Observation = ResourceEnded | BackendUnavailable | BackendAvailable
+@dataclass(frozen=True, slots=True)
+class WatchCrashed:
+    """Observed: the thread that watches has died of an error of ours, and reports nothing any more. The
+    receiver ends in its turn; its successor watches anew."""
+
+    error: str
+
+
+Observation = ResourceEnded | BackendUnavailable | BackendAvailable | WatchCrashed
 
 
 class Progress(Protocol):

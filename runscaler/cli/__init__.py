@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import re
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
@@ -40,6 +41,8 @@ ORDER = ("run", "init", "validate", "status", "why", "logs", "drain", "resume", 
 """Commands in the order of the help page; all others follow in alphabetical order."""
 LATER = frozenset({"clean", "doctor", "migrate", "reload", "report", "service"})
 """Commands that come with a later version."""
+
+_LONG_WORD = re.compile(r"(\S{60})\S{140,}")
 
 
 class Program(click.Group):
@@ -141,6 +144,8 @@ def execute(words: Sequence[str], prog_name: str | None = None) -> int:
             lost_terminal = exit_codes.drop_lost_terminal()
         sys.stdout.flush()
     except click.ClickException as error:
+        # It repeats the value, of whatever length.
+        error.message = _LONG_WORD.sub(r"\1…'", error.message)  # type: ignore[misc]
         error.show()
         return error.exit_code
     except click.Abort as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from typing import TYPE_CHECKING, Protocol
 
 import click
@@ -92,6 +91,7 @@ def _serve(config: Config) -> None:
     from runscaler.autoscaler import Autoscaler  # disables the log, so it is imported first
     from runscaler.errors import HostError
     from runscaler.ops.notify import Notifier, report_to_systemd
+    from runscaler.threads import keep_running, start_thread
 
     _start_log(config)
     sets = ", ".join(f"{one.name} ({one.backend})" for one in config.scale_sets)
@@ -109,11 +109,9 @@ def _serve(config: Config) -> None:
 
     def on_started() -> None:
         if config.update_check:
-            threading.Thread(target=_look_for_release, name="update-check", daemon=True).start()
+            start_thread(_look_for_release, "update-check", lambda _: None)  # it is logged
         if notifier.wanted:
-            threading.Thread(
-                target=report_to_systemd, args=(notifier, system), name="systemd", daemon=True
-            ).start()
+            keep_running(lambda: report_to_systemd(notifier, system), "systemd")
 
     reason = run_to_end(system, on_signal, on_started, stops)
     if reason:
@@ -164,11 +162,15 @@ def run_to_end(
     The first signal of `stops` starts a graceful stop; before that, `on_signal` is called with each signal.
     `on_started` is called once the state directory is locked and the health port is bound.
     """
+    from runscaler.threads import first_line, start_thread
+
     queue = SignalQueue()
     with queue_signals(queue, stops, clock):
         system.start()
         on_started()
-        threading.Thread(target=lambda: queue.put(system.wait() or ""), name="end", daemon=True).start()
+        start_thread(
+            lambda: queue.put(system.wait() or ""), "end", lambda error: queue.put(first_line(error))
+        )
         while isinstance(item := queue.get(), signal.Signals):
             on_signal(item)
             if item in stops:

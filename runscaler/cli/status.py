@@ -10,6 +10,8 @@ import click
 from runscaler.cli.options import is_web_address
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.console import Console, RenderableType
 
 REFRESH_SECONDS = 1.0
@@ -112,20 +114,13 @@ def _address(host: str, port: int) -> str:
 def _ask(address: str) -> Json:
     """Request `/healthz`. Raises `HostError` if no daemon answers."""
     from http.client import HTTPException
-    from urllib.error import HTTPError
-    from urllib.request import ProxyHandler, build_opener
 
     from runscaler.errors import HostError
 
     fixes = ("start the daemon: runner run", "give its port: runner status --health-port PORT")
     try:
         url = address.rstrip("/").removesuffix("/healthz") + "/healthz"
-        try:
-            reply = build_opener(ProxyHandler({})).open(url, timeout=TIMEOUT)
-        except HTTPError as error:  # 503 has the same body
-            reply = error
-        with reply:
-            answer = json.loads(reply.read(MAX_REPLY_BYTES))
+        answer = _parsed(_within(TIMEOUT, lambda: _reply(url)))
     except (OSError, HTTPException) as error:
         raise HostError(f"no runner daemon answers at {address}: {_reason(error)}", fixes=fixes) from error
     except ValueError as error:
@@ -135,6 +130,50 @@ def _ask(address: str) -> Json:
     if not isinstance(answer, dict) or not isinstance(answer.get("scale_sets"), list):
         raise HostError(f"the program that answers at {address} is not a runner daemon", fixes=fixes[1:])
     return answer
+
+
+def _reply(url: str) -> bytes:
+    """The body, whatever its status. Raises OSError and HTTPException."""
+    from urllib.error import HTTPError
+    from urllib.request import ProxyHandler, build_opener
+
+    try:
+        reply = build_opener(ProxyHandler({})).open(url, timeout=TIMEOUT)
+    except HTTPError as error:  # 503 has the same body
+        reply = error
+    with reply:
+        return bytes(reply.read(MAX_REPLY_BYTES))
+
+
+def _parsed(body: bytes) -> object:
+    from runscaler.untrusted import parse_json
+
+    return parse_json(body)
+
+
+def _within(seconds: float, call: Callable[[], bytes]) -> bytes:
+    """What `call` returns or raises; TimeoutError if that takes longer, wherever it hangs: in the name, the
+    connection or a reply that drips. Its thread is left to the end of the program."""
+    import queue
+
+    from runscaler.threads import start_thread
+
+    done: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            done.put(call())
+        except Exception as error:
+            done.put(error)
+
+    start_thread(run, "status", lambda error: done.put(OSError(error)))
+    try:
+        result = done.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no complete answer within {seconds:.0f} s") from None
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def _reason(error: Exception) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Json = dict[str, object]
 
+LONGEST_WAIT = 1e9
+"""Seconds; another program's answer may hold any number."""
 HEADERS = ("SCALE SET", "IDLE", "BUSY", "STARTING", "TOTAL", "MAX", "ASSIGNED", "JOBS DONE", "STATE")
 LEFT_OUT_FIRST = ("JOBS DONE", "TOTAL", "MAX", "STARTING", "ASSIGNED", "IDLE")
 """Columns that a narrow terminal loses, in this order."""
@@ -188,7 +190,7 @@ def _state_note(one: Json) -> str:
     name, reason, seconds = one.get("name"), str(one["reason"]), one.get("retry_seconds")
     if one.get("state") == SetState.OK:
         return f"· [{name}] {state_in_words(SetState.OK, reason)}"
-    if not isinstance(seconds, int | float):
+    if not isinstance(seconds, int | float) or not 0 <= seconds < LONGEST_WAIT:
         return f"⚠ [{name}] {reason}"
     return f"⚠ [{name}] {reason}; next try in {max(1.0, seconds):.0f} s"
 

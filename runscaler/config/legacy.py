@@ -45,10 +45,16 @@ def present_path(table: TomlPath, name: str) -> TomlPath | None:
     return ("runner-image",) if (*table, name.lower()) == ("tart", "image") else None
 
 
+MOST_DIGITS = 20
+"""Of a number that is written as a string, with its sign: it has 64 bits, as those of TOML have."""
+
+
 def from_text(spec: KeySpec, text: str) -> object:
     """The value of a string for this key's type; the string itself if it cannot be converted."""
     if spec.kind is Kind.BOOLEAN or "true" in spec.choices:
         return _boolean(text)
+    if len(text) > MOST_DIGITS and spec.kind not in (Kind.STRING, Kind.STRINGS):
+        return text
     if spec.kind is Kind.INTEGER and _INTEGER.fullmatch(text):
         return int(text)
     if spec.kind is Kind.NUMBER and _NUMBER.fullmatch(text):

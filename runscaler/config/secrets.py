@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+from runscaler.config.inputs import read_input
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -153,7 +155,7 @@ def _content(text: str, folder: Path, path: str) -> str:
     if not path:
         raise Unresolved("file: names no file")
     try:
-        content = (folder / expanded(path)).read_text("utf-8-sig").strip()
+        content = read_input(folder / expanded(path))[0].decode("utf-8-sig").strip()
     except OSError as error:
         raise Unresolved(f"{text}: the file cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

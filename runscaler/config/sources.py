@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from runscaler.config import legacy
+from runscaler.config.inputs import read_input
 from runscaler.config.positions import Positions, find_positions
 from runscaler.config.problems import Origin, Problems
 from runscaler.config.schema import MISSPELT_SETS, SETS, top_level_keys
@@ -17,6 +18,9 @@ from runscaler.config.toml_mistakes import mistake_at
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from runscaler.config.positions import KeyPath
+
+_TOO_LARGE = "a whole number has more than 64 bits"
 _AT = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 
 
@@ -72,14 +76,15 @@ def read_document(path: Path, locations: Locations, problems: Problems) -> Docum
     """Read a file. If that fails, report the reason and return None."""
     origin = Origin(str(path))
     try:
-        content = path.read_bytes()
-        mode = path.stat().st_mode
+        content, mode = read_input(path)
     except OSError as error:
         problems.error(origin, _reason(error), fixes=_fixes(error, path))
         return None
     try:
         text = content.decode("utf-8-sig")
         data = tomllib.loads(text)
+        positions = find_positions(text.replace("\r\n", "\n"))
+        too_large = _too_large((), data)
     except UnicodeDecodeError as error:
         problems.error(
             _origin_of(path, content, error.start), "this is not UTF-8 text", fixes=["save it as UTF-8"]
@@ -88,8 +93,14 @@ def read_document(path: Path, locations: Locations, problems: Problems) -> Docum
     except tomllib.TOMLDecodeError as error:
         _malformed(path, content, str(error), problems)
         return None
+    except ValueError:  # Python's own limit for the digits of a number
+        problems.error(origin, f"this is not TOML: {_TOO_LARGE}")
+        return None
     except RecursionError:
         problems.error(origin, "this is not a configuration: its values are nested too deeply")
+        return None
+    if too_large is not None:
+        problems.error(Origin(str(path), positions.line(too_large)), f"this is not TOML: {_TOO_LARGE}")
         return None
     is_legacy = path.resolve() == locations.legacy.resolve()
     if is_legacy:
@@ -98,7 +109,16 @@ def read_document(path: Path, locations: Locations, problems: Problems) -> Docum
             "this is the location of the Go tool's configuration",
             fixes=[f"move it to {locations.system}"],
         )
-    return Document(path, data, find_positions(text.replace("\r\n", "\n")), is_legacy, mode)
+    return Document(path, data, positions, is_legacy, mode)
+
+
+def _too_large(path: KeyPath, value: object) -> KeyPath | None:
+    """The place of an integer that has more than the 64 bits of TOML's; `tomllib` takes any."""
+    if isinstance(value, dict | list):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        found = (_too_large((*path, key), each) for key, each in parts)
+        return next((one for one in found if one is not None), None)
+    return path if isinstance(value, int) and not -(2**63) <= value < 2**63 else None
 
 
 def _exists(path: Path) -> bool:

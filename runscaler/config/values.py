@@ -17,8 +17,11 @@ from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from runscaler.config.secrets import Secret, expanded
-from runscaler.units import parse_duration, parse_size
+from runscaler.units import LONGEST, parse_duration, parse_size
 
+LONGEST_SECONDS = 100 * 365.25 * 86400
+"""No thread waits longer than 292 years, which Python holds to be an error."""
+LARGEST_SIZE = 2**63 - 1
 RUNNER_LIMIT = 100_000
 """Limit for max-runners. A larger number is a typing error, and would need too much memory for slots."""
 
@@ -35,7 +38,7 @@ def _seconds(value: object) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return float(value) if value.isdecimal() else parse_duration(value)
+        return float(value) if value.isdecimal() and len(value) <= LONGEST else parse_duration(value)
     except ValueError as error:
         raise ValueError("it is negative" if value.strip().startswith("-") else "") from error
 
@@ -55,6 +58,12 @@ def _bytes(value: object) -> object:
 def _finite(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError("it is not a finite number")
+    return value
+
+
+def _bounded_seconds(value: float) -> float:
+    if _finite(value) > LONGEST_SECONDS:
+        raise ValueError("it is longer than 100 years")
     return value
 
 
@@ -164,15 +173,17 @@ def _variable_name(value: str) -> str:
     return value
 
 
-Duration = Annotated[float, Unit.SECONDS, BeforeValidator(_seconds), AfterValidator(_finite), Field(ge=0)]
+Duration = Annotated[
+    float, Unit.SECONDS, BeforeValidator(_seconds), AfterValidator(_bounded_seconds), Field(ge=0)
+]
 """Seconds; 0 has a special meaning."""
 PositiveDuration = Annotated[
-    float, Unit.SECONDS, BeforeValidator(_seconds), AfterValidator(_finite), Field(gt=0)
+    float, Unit.SECONDS, BeforeValidator(_seconds), AfterValidator(_bounded_seconds), Field(gt=0)
 ]
 """Seconds, above 0."""
 WholeDays = Annotated[Duration, AfterValidator(_whole_days)]
 """Seconds; a whole number of days."""
-Size = Annotated[int, Unit.BYTES, BeforeValidator(_bytes), Field(ge=0)]
+Size = Annotated[int, Unit.BYTES, BeforeValidator(_bytes), Field(ge=0, le=LARGEST_SIZE)]
 """Bytes."""
 NonNegativeNumber = Annotated[float, AfterValidator(_finite), Field(ge=0)]
 """A number of at least 0, fractions allowed."""

@@ -140,7 +140,7 @@ def current_call() -> CancellableCall | None:
 def _open(open_socket: Callable[[], socket.socket], opened: Future[socket.socket]) -> None:
     try:
         made = open_socket()
-    except Exception as error:
+    except BaseException as error:  # the caller waits for it
         with suppress(InvalidStateError):
             opened.set_exception(error)
         return

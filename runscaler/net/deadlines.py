@@ -10,6 +10,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from runscaler.threads import keep_running
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -51,8 +53,7 @@ class Deadlines:
         with self._changed:
             self._pending[key] = (deadline, cancel)
             if self._thread is None and not self._closed:
-                self._thread = threading.Thread(target=self._run, name="http-deadlines", daemon=True)
-                self._thread.start()
+                self._thread = keep_running(self._run, "http-deadlines")
             elif deadline <= min(at for at, _ in self._pending.values()):
                 self._changed.notify()
 
@@ -62,7 +63,7 @@ class Deadlines:
                 self._changed.wait(self._cancel_overdue())
 
     def _cancel_overdue(self) -> float | None:
-        """Seconds until the next deadline, None if there is none."""
+        """Seconds until the next deadline, None if there is none. One that cannot be cancelled is dropped."""
         now = self._clock.monotonic()
         for key, (deadline, cancel) in tuple(self._pending.items()):
             if deadline <= now:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
 from runscaler.files import replace_file
+from runscaler.private_files import private_directory
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from runscaler.clock import Clock
 
 
@@ -26,12 +26,14 @@ class BoundedFiles:
     def add(self, name: str, content: bytes) -> Path | None:
         """Write a file and delete the oldest surplus ones. Returns its path; None if that failed (logged).
 
-        `name` must be safe to use in a file name.
+        `name` is one file name: what is none raises ValueError.
         """
+        if Path(name).name != name:
+            raise ValueError(f"{name!r} is no file name")
         at = datetime.fromtimestamp(self._clock.wall(), UTC)
         path = self._directory / f"{at:%Y%m%dT%H%M%S.%fZ}-{name}"
         try:
-            self._directory.mkdir(mode=0o700, exist_ok=True)
+            private_directory(self._directory)
             replace_file(path, content)
             for old in self._others(path)[self._most - 1 :]:
                 old.unlink(missing_ok=True)

@@ -22,6 +22,8 @@ from runscaler.errors import HostError, RunscalerError
 from runscaler.interrupt import Interrupt
 from runscaler.ops.lock import LOCK, StateLock
 from runscaler.ops.owner import read_owner
+from runscaler.private_files import read_private
+from runscaler.untrusted import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -104,7 +106,9 @@ def _remove_runners(path: Path) -> list[str]:
 def _settings(path: Path) -> ScaleSetSettings | None:
     """The settings that lead to the demo's runners; None if it had written none yet, or used a fake tart."""
     try:
-        where = json.loads((path / TARGET).read_bytes())
+        where = parse_json(read_private(path / TARGET))
+        if not isinstance(where, dict):
+            return None
         backend, host = str(where["backend"]), str(where["docker-host"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

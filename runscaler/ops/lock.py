@@ -17,6 +17,8 @@ from filelock import FileLock, Timeout
 
 from runscaler.errors import HostError
 from runscaler.files import replace_file
+from runscaler.private_files import check_lock_file, read_private
+from runscaler.untrusted import in_one_line, is_number, parse_json
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -36,6 +38,7 @@ class StateLock:
 
     def acquire(self) -> None:
         """Take the lock without waiting. Raises `HostError` that names the process holding it."""
+        check_lock_file(self._directory / LOCK)
         if not _try_acquire(self._lock):
             raise _in_use(self._directory)
         try:
@@ -70,6 +73,7 @@ def is_held(directory: Path) -> bool:
     """Whether a living process holds this state directory. Raises OSError if that cannot be determined."""
     if not (directory / LOCK).exists():
         return False
+    check_lock_file(directory / LOCK)
     lock = _lock_in(directory)
     if not _try_acquire(lock):
         return True
@@ -94,10 +98,11 @@ def _lock_in(directory: Path) -> BaseFileLock:
 
 def _in_use(directory: Path) -> HostError:
     try:
-        holder = json.loads((directory / HOLDER).read_bytes())
-        whom = f"pid {int(holder['pid'])} ({holder['program']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        whom = "another process"
+        holder = parse_json(read_private(directory / HOLDER))
+    except (OSError, ValueError):
+        holder = None
+    pid, program = (holder.get("pid"), holder.get("program")) if isinstance(holder, dict) else (None, None)
+    whom = f"pid {pid} ({in_one_line(program, 100)})" if is_number(pid) else "another process"
     return HostError(
         f"state-dir {directory} is in use by {whom}",
         fixes=("stop that process first", "set a different state-dir for this one"),

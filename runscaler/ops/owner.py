@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import uuid
 from pathlib import Path
@@ -12,11 +13,13 @@ from loguru import logger
 
 from runscaler.files import replace_file
 from runscaler.names import OWNER_ID, OwnerId, new_owner_id
+from runscaler.private_files import read_private
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 OWNER = "owner"
+MOST_BYTES = 4096
 MACHINE_ID_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
 
 
@@ -30,7 +33,7 @@ def load_or_create_owner(directory: Path) -> OwnerId:
     if found is not None:
         return found
     owner = new_owner_id()
-    if path.exists():
+    if os.path.lexists(path):
         aside = path.with_name(f"{OWNER}.broken-{owner[:8]}")
         path.rename(aside)
         logger.warning(
@@ -47,7 +50,7 @@ def load_or_create_owner(directory: Path) -> OwnerId:
 def read_owner(directory: Path) -> OwnerId | None:
     """The owner id of a state directory; None if there is no valid one."""
     try:
-        text = (directory / OWNER).read_bytes().decode("ascii", "replace").strip()
+        text = read_private(directory / OWNER, MOST_BYTES).decode("ascii", "replace").strip()
     except OSError:
         return None
     return OwnerId(text) if OWNER_ID.match(text) else None

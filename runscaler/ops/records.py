@@ -9,17 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from runscaler.backends.marks import scale_set_key
 from runscaler.files import replace_file
 from runscaler.github.base import ScaleSetId, SessionId
 from runscaler.names import RUNNER_NAME, RunnerName, ScaleSetKey
+from runscaler.private_files import NotPrivate, private_directory, read_private, touch_private
+from runscaler.untrusted import in_one_line, is_number, parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+MOST_BYTES = 64 * 1024
+SESSION_ID = re.compile(r"[A-Za-z0-9-]{1,100}\Z")
+"""A UUID, which becomes a part of the path of a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ class SavedSessions:
             "session_id": session.session_id,
         }
         try:
-            self._directory.mkdir(mode=0o700, exist_ok=True)
+            private_directory(self._directory)
             replace_file(self._path(key), json.dumps(content).encode())
         except OSError as error:
             logger.warning("cannot save the session of {}: {}", key, error)
@@ -53,14 +62,16 @@ class SavedSessions:
         """None if there is no record, or an invalid one (logged)."""
         path = self._path(key)
         try:
-            content = json.loads(path.read_bytes())
-            scale_set_id, session_id = int(content["scale_set_id"]), str(content["session_id"])
+            content = _read(path)
+            session_id = _text(content, "session_id")
+            if not SESSION_ID.match(session_id):
+                raise ValueError(f"{in_one_line(session_id, 80)!r} is no id of a session")
+            return SavedSession(_scale_set_id(content), SessionId(session_id))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            logger.warning("the saved session in {} cannot be read: {!r}", path, error)
+        except (OSError, ValueError) as error:
+            logger.warning("the saved session in {} cannot be read: {}", path, in_one_line(error))
             return None
-        return SavedSession(ScaleSetId(scale_set_id), SessionId(session_id))
 
     def clear(self, key: ScaleSetKey) -> None:
         try:
@@ -84,7 +95,7 @@ class CreatedScaleSets:
     def save(self, key: ScaleSetKey, scale_set_id: ScaleSetId) -> None:
         content = {"url": key.url, "group": key.group, "name": key.name, "scale_set_id": scale_set_id}
         try:
-            self._directory.mkdir(mode=0o700, exist_ok=True)
+            private_directory(self._directory)
             replace_file(self._path(key), json.dumps(content).encode())
         except OSError as error:
             logger.warning("cannot record that {} was created: {}", key, error)
@@ -116,14 +127,36 @@ class CreatedScaleSets:
 
 def _read_created(path: Path) -> tuple[ScaleSetKey, ScaleSetId] | None:
     try:
-        content = json.loads(path.read_bytes())
-        key = ScaleSetKey.of(str(content["url"]), str(content["group"]), str(content["name"]))
-        return key, ScaleSetId(int(content["scale_set_id"]))
+        content = _read(path)
+        key = scale_set_key(*(_text(content, name) for name in ("url", "group", "name")))
+        return key, _scale_set_id(content)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        logger.warning("the record of a created scale set in {} cannot be read: {!r}", path, error)
+    except (OSError, ValueError) as error:
+        logger.warning("the record of a created scale set in {} cannot be read: {}", path, in_one_line(error))
         return None
+
+
+def _read(path: Path) -> dict[str, object]:
+    """A record. Raises OSError, and ValueError for what is none."""
+    content = parse_json(read_private(path, MOST_BYTES))
+    if not isinstance(content, dict):
+        raise ValueError("it is no record")
+    return content
+
+
+def _text(content: dict[str, object], name: str) -> str:
+    value = content.get(name)
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is no text")
+    return value
+
+
+def _scale_set_id(content: dict[str, object]) -> ScaleSetId:
+    value = content.get("scale_set_id")
+    if not isinstance(value, int) or not is_number(value):
+        raise ValueError("scale_set_id is no id")
+    return ScaleSetId(value)
 
 
 class Registrations:
@@ -140,14 +173,14 @@ class Registrations:
     def note(self, key: ScaleSetKey, runner: RunnerName) -> None:
         folder = self._folder(key)
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            (folder / runner).touch(mode=0o600)
+            private_directory(self._directory, folder.name)
+            touch_private(folder / _file_name(runner))
         except OSError as error:
             logger.warning("cannot record that {} is registered: {}", runner, error)
 
     def clear(self, key: ScaleSetKey, runner: RunnerName) -> None:
         try:
-            (self._folder(key) / runner).unlink(missing_ok=True)
+            (self._folder(key) / _file_name(runner)).unlink(missing_ok=True)
         except OSError as error:
             logger.warning("cannot delete the record that {} is registered: {}", runner, error)
 
@@ -164,6 +197,15 @@ class Registrations:
 
     def _folder(self, key: ScaleSetKey) -> Path:
         return self._directory / _digest(key)
+
+
+def _file_name(runner: RunnerName) -> str:
+    """The runner's name, if it is one of ours: what comes from a label never leads out of the folder."""
+    if not RUNNER_NAME.match(runner):
+        raise NotPrivate(
+            f"{in_one_line(runner, 80)!r} is no name that we give", "remove its container by hand"
+        )
+    return runner
 
 
 def _digest(key: ScaleSetKey) -> str:

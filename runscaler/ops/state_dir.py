@@ -17,6 +17,7 @@ from runscaler.ops.lock import StateLock
 from runscaler.ops.owner import load_or_create_owner
 from runscaler.ops.records import CreatedScaleSets, Registrations, SavedSessions
 from runscaler.ops.state_path import candidates
+from runscaler.private_files import NotPrivate, check_tree, private_directory, read_private
 from runscaler.units import format_bytes
 
 if TYPE_CHECKING:
@@ -51,9 +52,11 @@ class StateDir:
     def open(cls, path: Path, clock: Clock) -> Self:
         """Create the directory if necessary (mode 0700) and lock it.
 
-        Raises `HostError` if another process holds it, OSError if it cannot be created or written to.
+        Raises `HostError` if another process holds it, `NotPrivate` if somebody else has a hand in it, and
+        OSError if it cannot be created or written to.
         """
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_directory(path)
+        check_tree(path)
         lock = StateLock(path)
         lock.acquire()
         try:
@@ -102,6 +105,8 @@ def open_state_dir(config: Config, clock: Clock) -> tuple[StateDir | None, list[
     for path in candidates(config):
         try:
             return StateDir.open(path, clock), _fallback_warning(path, failures)
+        except NotPrivate as error:
+            raise HostError(f"state-dir cannot be used: {error}", fixes=(error.cure,)) from error
         except OSError as error:
             failures.append(f"{path}: {error.strerror or error}")
     if config.state_dir is not None:
@@ -116,7 +121,7 @@ def kept_output(state_dir: Path, runner: str) -> bytes | None:
     """The kept output of a failed runner, or None. Needs no lock."""
     for path in newest_first(state_dir / LOGS):
         if path.name.endswith(f"-{runner}.log"):
-            return path.read_bytes()
+            return read_private(path)
     return None
 
 

@@ -16,6 +16,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 
 from runscaler.errors import HostError
+from runscaler.threads import keep_running
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -86,8 +87,7 @@ class HttpServer:
         self.port = int(acceptor.getsockname()[1])
         self._trigger = cast("Trigger", acceptor.trigger)
         self._dispatcher.set_thread_count(self._threads)
-        self._loop = threading.Thread(target=acceptor.run, name="simulator-server", daemon=True)
-        self._loop.start()
+        self._loop = keep_running(acceptor.run, "simulator-server")
 
     def stop(self) -> None:
         """Stop the server and wait for its threads; requests in progress must end by themselves."""

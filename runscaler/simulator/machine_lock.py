@@ -15,6 +15,8 @@ import threading
 from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from runscaler.threads import keep_running
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
@@ -56,8 +58,7 @@ class MachineLock:
         self._seen_changes = 0
 
     def start(self) -> None:
-        self._ticking = threading.Thread(target=self._tick, name="simulator-clock", daemon=True)
-        self._ticking.start()
+        self._ticking = keep_running(self._tick, "simulator-clock")
 
     def close(self) -> None:
         """End all waits, now and later, and join the clock's thread. May be called twice."""

@@ -5,20 +5,25 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
-import threading
 from typing import TYPE_CHECKING, Protocol, cast
 
 from loguru import logger
-from waitress.server import BaseWSGIServer, create_server
+from waitress.adjustments import Adjustments
+from waitress.task import ThreadedTaskDispatcher
 
 from runscaler.errors import HostError
+from runscaler.threads import error_text, start_thread
+from runscaler.web.connections import OPTIONS, SILENT, TcpAcceptor, UnixAcceptor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    import threading
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
-    from wsgiref.types import WSGIApplication
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from waitress.channel import HTTPChannel
+
+    from runscaler.web.connections import Acceptor
 
 THREADS = 8
 """Waitress needs one thread for each reply in progress; with 8 a few slow clients block nobody."""
@@ -68,12 +73,21 @@ def bind_admin(path: Path) -> socket.socket | None:
 
 
 class HealthServer:
-    """Serves `app` on a duplicate of `listener`: the port stays bound, and another server can follow."""
+    """Serves `app` on a duplicate of `listener`: the port stays bound, and another server can follow.
 
-    def __init__(self, listener: socket.socket, app: WSGIApplication) -> None:
+    `crashed` is called, on the server's own thread, if that ends with an error.
+    """
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        app: WSGIApplication,
+        crashed: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._listener = listener
-        self._app = app
-        self._server: BaseWSGIServer | None = None
+        self._app = _said(app)
+        self._crashed = crashed
+        self._server: Acceptor | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -82,24 +96,49 @@ class HealthServer:
 
     def start(self) -> None:
         """Start serving; returns at once."""
-        server = create_server(
-            self._app,
-            sockets=[self._listener.dup()],
+        server = self._server = self._accepting(self._listener.dup())
+        self._thread = start_thread(lambda: self._run(server), "health-server", self._crashed)
+
+    def _accepting(self, listener: socket.socket) -> Acceptor:
+        """As `waitress.create_server` makes one, with our own class."""
+        settings = Adjustments(
+            sockets=[listener],
             threads=THREADS,
             ident="runner",
             clear_untrusted_proxy_headers=True,
             channel_timeout=IDLE_SECONDS,
             asyncore_use_poll=True,
+            **OPTIONS,
         )
-        assert isinstance(server, BaseWSGIServer), "one socket makes one server"
-        self._server = server
-        self._thread = threading.Thread(target=server.run, name="health-server", daemon=True)
-        self._thread.start()
+        dispatcher = ThreadedTaskDispatcher()
+        dispatcher.logger = dispatcher.queue_logger = SILENT
+        dispatcher.set_thread_count(THREADS)
+        kind = UnixAcceptor if listener.family == socket.AF_UNIX else TcpAcceptor
+        return kind(
+            self._app,
+            {},
+            True,
+            listener,
+            dispatcher=dispatcher,
+            adj=settings,
+            bind_socket=False,
+            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
+        )
+
+    def _run(self, server: Acceptor) -> None:
+        server.run()
+        if self._server is server:
+            raise RuntimeError("the loop of the health server has ended by itself")
 
     def stop(self) -> None:
-        """Finish the replies in progress, then stop. Harmless if repeated or not started."""
+        """Finish the replies in progress, then stop. Harmless if repeated, not started or crashed."""
         server, self._server = self._server, None
         if server is None or self._thread is None:
+            return
+        if not self.serving:
+            server.task_dispatcher.shutdown(timeout=STOP_SECONDS)
+            _end_loop(server)
+            server.close()
             return
         on_loop = cast("Trigger", server.trigger).pull_trigger
         on_loop(lambda: setattr(server, "accepting", False))
@@ -110,11 +149,26 @@ class HealthServer:
             server.close()
 
 
-class Servers:
-    """A running server for each listening socket and its application."""
+def _said(app: WSGIApplication) -> WSGIApplication:
+    """The application; what it raises is ours to mend, and logged."""
 
-    def __init__(self, apps: Sequence[tuple[socket.socket, WSGIApplication]]) -> None:
-        self._servers = [HealthServer(listener, app) for listener, app in apps]
+    def served(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            return app(environ, start_response)
+        except Exception as error:
+            logger.error("the health server cannot answer a request: {}", error_text(error))
+            raise
+
+    return served
+
+
+class Servers:
+    """A running server for each listening socket and its application; `crashed` as for each of them."""
+
+    def __init__(
+        self, apps: Sequence[tuple[socket.socket, WSGIApplication]], crashed: Callable[[str], None]
+    ) -> None:
+        self._servers = [HealthServer(listener, app, crashed) for listener, app in apps]
         for server in self._servers:
             server.start()
 
@@ -131,7 +185,7 @@ class Trigger(Protocol):
     def del_channel(self) -> None: ...
 
 
-def _end_loop(server: BaseWSGIServer) -> None:
+def _end_loop(server: Acceptor) -> None:
     """Close all channels. Runs on the loop's thread, and the loop ends when it has no channel left.
 
     `pull_trigger` writes to the trigger's pipe. If the pipe were closed too early, its file descriptor could

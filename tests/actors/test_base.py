@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pykka
 import pytest
 
-from runscaler.actors.base import ActorCrashed, SupervisedActor, error_text
+from runscaler.actors.base import ActorCrashed, SupervisedActor
 from runscaler.actors.messages import Abandon, ChildCrashed
 from runscaler.clock import SystemClock
 from runscaler.interrupt import Interrupt
+from runscaler.threads import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from support.solo import Solo
 from support.world import scale_set
@@ -67,7 +68,7 @@ def test_restarts_and_the_reason_for_giving_up_are_shown() -> None:
 
 def test_the_server_runs_as_long_as_the_actor() -> None:
     server = Server()
-    solo = Solo(serve=lambda: server)
+    solo = Solo(serve=lambda _: server)
     health = start(solo)
     assert server.stops == 0
 
@@ -79,7 +80,7 @@ def test_the_server_runs_as_long_as_the_actor() -> None:
 
 def test_a_crash_stops_the_server_so_that_the_next_actor_can_serve() -> None:
     server = Server()
-    solo = Solo(serve=lambda: server)
+    solo = Solo(serve=lambda _: server)
     solo.tell(start(solo), object())
 
     assert server.stops == 1
@@ -87,7 +88,7 @@ def test_a_crash_stops_the_server_so_that_the_next_actor_can_serve() -> None:
 
 
 def test_a_server_that_cannot_be_started_is_a_crash() -> None:
-    def refuse() -> Server:
+    def refuse(_: object) -> Server:
         raise OSError("too many open files")
 
     solo = Solo(serve=refuse)
@@ -121,8 +122,28 @@ def test_the_server_has_stopped_before_the_actor_reports_its_end() -> None:
     """Else `Autoscaler.stop()` would return while the port is in use, and the next start would fail."""
     solo = Solo()
     server = Stoppable(solo)
-    solo.context = replace(solo.context, serve=lambda: server)
+    solo.context = replace(solo.context, serve=lambda _: server)
     solo.harness.launch(HealthActor, solo.parent.actor_ref, solo.context)
     solo.tell(solo.harness.alive(HealthActor)[0], StopHealth())
 
     assert server.reported[0] is False
+
+
+def test_a_server_whose_thread_crashed_takes_the_actor_down_which_closes_it() -> None:
+    """Its successor starts another on the same port."""
+    crashed: list[Any] = []
+    server = Server()
+
+    def serve(tell: Any) -> Server:
+        crashed.append(tell)
+        return server
+
+    solo = Solo(serve=serve)
+    start(solo)
+
+    crashed[0]("ValueError: a bug")
+    solo.play()
+
+    (crash,) = solo.heard(ChildCrashed)
+    assert (crash.handling, server.stops) == ("ServerCrashed", 1)
+    assert "ValueError: a bug" in crash.error

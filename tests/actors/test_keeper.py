@@ -25,7 +25,7 @@ from runscaler.actors.messages import (
     SharedStopped,
     StopKeeper,
 )
-from runscaler.backends.base import Ending, Resource, ResourceEnded
+from runscaler.backends.base import Ending, Resource, ResourceEnded, WatchCrashed
 from runscaler.backends.memory import TEST_OWNER, MemoryBackend
 from runscaler.errors import BackendError, ImageMissing, Interrupted
 from runscaler.names import RunnerName, SlotNumber
@@ -462,3 +462,12 @@ def test_the_event_stream_has_stopped_before_the_keeper_reports_its_end() -> Non
     solo.tell(solo.keeper(), StopKeeper())
 
     assert stream.reported[0] is False
+
+
+def test_a_watch_that_crashed_takes_its_keeper_down(engine: Engine) -> None:
+    """Its successor watches anew."""
+    engine.tell(WatchCrashed("ZeroDivisionError: a bug"))
+
+    (crash,) = engine.solo.heard(ChildCrashed)
+    assert crash.handling == "WatchCrashed"
+    assert "ZeroDivisionError: a bug" in crash.error

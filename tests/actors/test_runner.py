@@ -535,6 +535,36 @@ def test_a_registration_is_removed_by_its_id_if_that_is_known(slot: Slot) -> Non
     assert "find_runner" not in slot.solo.service.names()
 
 
+def test_an_id_that_github_did_not_give_is_not_believed(slot: Slot) -> None:
+    """Whoever reaches the engine can label a container of ours with another runner's id."""
+    victim = slot.solo.github.connect(slot.solo.settings).jit_config(
+        ScaleSetId(slot.solo.github.add_scale_set(slot.solo.settings.url, "other", 1, ("other",)).id),
+        RunnerName("runner-00000bad"),
+        Interrupt(),
+    )
+    up = slot.start()
+
+    slot.tell(DeregisterRunner(NAME, victim.runner_id, slot.scale_set_id))
+
+    assert slot.registered() == ["runner-00000bad"]
+    assert slot.solo.service.args("remove_runner") == [(up.resource.runner_id,)]
+
+
+def test_a_name_of_another_scale_set_is_not_removed_though_github_does_not_say_whose_it_is(
+    slot: Slot, log_lines: list[str]
+) -> None:
+    """Only our own note that we registered it would tell."""
+    slot.solo.github.connect(slot.solo.settings).jit_config(slot.scale_set_id, NAME, Interrupt())
+    slot.solo.service.answers["find_runner"] = lambda found: replace(found, scale_set_id=0)
+
+    slot.tell(DeregisterRunner(NAME, 7, slot.scale_set_id))
+    slot.solo.advance(60)
+
+    assert slot.registered() == [NAME]
+    assert slot.solo.state_store.registrations[slot.solo.settings.key] == set()
+    assert len([line for line in log_lines if "left alone" in line]) == 1
+
+
 def test_by_name_only_a_runner_of_the_same_scale_set_is_removed(slot: Slot) -> None:
     other = slot.solo.github.add_scale_set(slot.solo.settings.url, "other", 1, ("other",))
     service = slot.solo.github.connect(slot.solo.settings)
@@ -581,6 +611,7 @@ def test_a_deregistration_that_was_cut_is_repeated_though_no_message_follows(slo
 def test_pending_deregistrations_are_reported_and_noted_for_the_next_process_until_they_are_done(
     slot: Slot,
 ) -> None:
+    slot.start()
     noted = slot.solo.state_store.registrations[slot.solo.settings.key]
     slot.solo.github.fail_next("find_runner", STILL)
     slot.tell(DeregisterRunner(NAME, 0, slot.scale_set_id))

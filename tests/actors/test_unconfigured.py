@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from support.solo import Solo
 from support.world import URL, ScaleSetActor, World
 
+from runscaler.actors.unconfigured import MOST_AT_ONCE, UnconfiguredScaleSets
 from runscaler.errors import JobStillRunning
 from runscaler.names import ScaleSetKey
 from runscaler.status import SetState
@@ -194,3 +196,21 @@ def test_its_actor_goes_on_after_a_crash() -> None:
     world.advance(30)
     assert (shown(world), world.resources()) == (["other"], [])
     assert world.github.scale_set("linux") is None
+
+
+def test_labels_of_any_number_of_scale_sets_make_no_more_than_100_actors(log_lines) -> None:
+    """Whoever reaches the engine can write them."""
+    unconfigured = UnconfiguredScaleSets(Solo(max_runners=1).context, {OLD}, ["memory"])
+    keys = [ScaleSetKey.of(URL, "default", f"made-up-{number}") for number in range(1000)]
+
+    assert len(list(unconfigured.listed("memory", keys))) == MOST_AT_ONCE
+    assert len([line for line in log_lines if "somebody else may have labelled them" in line]) == 1
+
+
+def test_those_that_are_left_alone_are_remembered_up_to_100(log_lines) -> None:
+    unconfigured = UnconfiguredScaleSets(Solo(max_runners=1).context, {OLD}, ["memory"])
+    for round_ in range(3):
+        keys = [ScaleSetKey.of("https://evil.example/x", "default", f"{round_}-{n}") for n in range(80)]
+        assert list(unconfigured.listed("memory", keys)) == []
+
+    assert len([line for line in log_lines if "left alone" in line]) == MOST_AT_ONCE

@@ -156,3 +156,20 @@ def test_closing_twice_is_harmless() -> None:
         it.submit(lambda: 1)
         assert it.result() == ("done", 1)
         it.workers.close()
+
+
+def test_a_result_that_cannot_be_told_is_a_crash() -> None:
+    told: queue.Queue[object] = queue.Queue()
+
+    def tell(message: object) -> None:
+        if message == "result":
+            raise SystemExit("a bug of ours")
+        told.put(message)
+
+    workers = WorkerPool("harness", 1, tell)
+    workers.submit(lambda: "result", done=lambda it: it, failed=str)
+
+    crash = told.get(timeout=TIMEOUT)
+    assert isinstance(crash, WorkerCrashed)
+    assert crash.error.startswith("SystemExit: a bug of ours")
+    wait_for_end()

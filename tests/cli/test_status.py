@@ -8,9 +8,11 @@ import subprocess
 import sys
 
 import pytest
+from support.wire_server import WireServer
 
-from runscaler.cli.status import _address
+from runscaler.cli.status import _address, _ask
 from runscaler.cli.status_page import HEADERS
+from runscaler.errors import HostError
 from runscaler.status import (
     Counters,
     JobOrigin,
@@ -294,3 +296,53 @@ def test_colour_only_on_a_terminal_without_no_color(daemon):
 
     assert "\x1b[" in on_terminal(words, env)
     assert "\x1b[3" not in on_terminal(words, {**env, "NO_COLOR": "1"})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 100_000,
+        b'{"scale_sets": [{"idle": ' + b"9" * 5000 + b"}]}",
+        b'{"scale_sets": ' * 50_000,
+    ],
+    ids=["nested", "digits", "objects"],
+)
+def test_an_answer_that_is_absurd_is_no_daemon(runner, daemon, body):
+    def app(environ, start):
+        start("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    ended = runner("status", "--health-port", str(daemon(app=app)))
+
+    assert ended.code == 1
+    assert "is not a runner daemon" in ended.err
+    assert "Traceback" not in ended.err
+
+
+def test_a_number_of_seconds_that_no_clock_has_is_left_out(runner, daemon):
+    """Another program's answer; found by fuzzing."""
+    answer = {"scale_sets": [{"name": "linux", "state": "degraded", "reason": "x", "retry_seconds": 10**400}]}
+
+    def app(environ, start):
+        start("200 OK", [])
+        return [json.dumps(answer).encode()]
+
+    ended = runner("status", "--health-port", str(daemon(app=app)))
+
+    assert "⚠ [linux] x\n" in ended.out
+
+
+@pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\nX: "], ids=["silent", "dripping"])
+def test_one_deadline_holds_for_all_of_an_answer(sent, monkeypatch):
+    monkeypatch.setattr("runscaler.cli.status.TIMEOUT", 0.3)
+
+    def answer_slowly(conversation):
+        while not conversation.ended.wait(0.02):
+            conversation.send(sent or b"")
+            conversation.send(b"x" if sent else b"")
+
+    with WireServer() as server:
+        server.on("GET", "/healthz", answer_slowly)
+
+        with pytest.raises(HostError, match=r"no runner daemon answers at .*"):
+            _ask(server.url)

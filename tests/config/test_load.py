@@ -609,3 +609,50 @@ def test_the_shipped_tart_example_loads() -> None:
     assert (macos.tart.pool_size, large.tart.pool_size) == (1, 0)
     assert (macos.tart.cpu, large.tart.cpu, large.tart.memory) == (4, 8, 16384)
     assert {one.tart.max_vms for one in config.scale_sets} == {2}
+
+
+TOO_LARGE = "a whole number has more than 64 bits"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "max-runners = " + "9" * 5000,
+            "config.toml: this is not TOML: a whole number has more than 64 bits",
+        ),
+        (
+            f"{MINIMAL}max-runners = " + "9" * 400,
+            f"config.toml:3: this is not TOML: {TOO_LARGE}",
+        ),
+        (
+            f"{MINIMAL}[docker]\nmemory = [1, -9223372036854775809]",
+            f"config.toml:4: this is not TOML: {TOO_LARGE}",
+        ),
+        ("# " + "x" * 2**20, "config.toml: it cannot be read: it is larger than 1 MiB"),
+    ],
+    ids=["digits", "integer", "nested", "comments"],
+)
+def test_what_is_too_large_is_refused_in_one_line(error_lines: Lines, text: str, message: str) -> None:
+    assert error_lines(text) == [message]
+
+
+def test_a_key_that_leads_too_deep_is_refused(error_lines: Lines) -> None:
+    assert error_lines(".".join("a" * 20_000) + " = 1") == [
+        "config.toml: this is not a configuration: its values are nested too deeply"
+    ]
+
+
+@pytest.mark.parametrize("size", ["9" * 400 + "GiB", "9" * 35])
+def test_a_size_that_no_disk_has_is_refused(error_lines: Lines, size: str) -> None:
+    (line,) = error_lines(f'{MINIMAL}[host]\nmin-free-disk = "{size}"')
+
+    assert "min-free-disk" in line
+    assert len(line) < 250
+
+
+@pytest.mark.parametrize("timeout", ['"9999999999999999h"', "9" * 15])
+def test_a_time_that_nobody_waits_is_refused(error_lines: Lines, timeout: str) -> None:
+    (line,) = error_lines(f"{MINIMAL}drain-timeout = {timeout}")
+
+    assert "longer than 100 years" in line

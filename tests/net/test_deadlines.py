@@ -79,3 +79,13 @@ def test_closing_ends_the_thread_and_every_deadline() -> None:
     with deadlines.limit(0.0, never):
         started = set(threading.enumerate()) - before
         assert not any(thread.name == "http-deadlines" for thread in started)
+
+
+def test_a_deadline_that_cannot_be_cancelled_costs_the_others_nothing(deadlines: Deadlines) -> None:
+    cancelled = threading.Event()
+
+    def fail() -> None:
+        raise SystemExit("a bug of ours")
+
+    with deadlines.limit(0.0, fail), deadlines.limit(0.01, cancelled.set):
+        assert cancelled.wait(30.0)

@@ -23,9 +23,10 @@ from runscaler.ops.owner import machine_id, owner_without_state_dir, read_owner
 from runscaler.ops.records import Registrations, SavedSession
 from runscaler.ops.state_dir import StateDir, describe_ending, kept_output, open_state_dir
 from runscaler.ops.state_path import candidates, config_identity, existing_state_dir
+from runscaler.private_files import NotPrivate
 from runscaler.testing.clock import FakeClock
 
-KEY = ScaleSetKey.of("https://github.com/my-org", "default", 'set "x"\n')
+KEY = ScaleSetKey.of("https://github.com/my-org", "default", 'set "x"')
 OTHER = ScaleSetKey.of("https://github.com/my-org", "default", "other")
 RUNNER = RunnerName("runner-0123abcd")
 
@@ -445,3 +446,106 @@ def test_registrations_that_cannot_be_noted_cause_only_a_warning(tmp_path):
     registrations.note(KEY, RUNNER)
     registrations.clear(KEY, RUNNER)
     assert registrations.noted(KEY) == []
+
+
+# what somebody else had a hand in
+
+
+def test_a_directory_that_is_not_ours_alone_is_refused_with_the_cure(tmp_path, clock):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+
+    with pytest.raises(HostError, match="state-dir cannot be used: others may write to") as caught:
+        open_state_dir(config_of(state_dir=shared), clock)
+
+    assert caught.value.fixes == (f"chmod go-w {shared}",)
+
+
+def test_it_is_no_reason_for_a_fallback_which_would_have_another_owner(tmp_path, clock, monkeypatch):
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path / "var"))
+    config = config_of(path=tmp_path / "config.toml")
+    (first, _) = candidates(config)
+    first.mkdir(parents=True)
+    first.chmod(0o777)
+
+    with pytest.raises(HostError, match="others may write to"):
+        open_state_dir(config, clock)
+
+
+def test_planted_logs_are_neither_written_nor_pruned(path, clock, tmp_path):
+    with StateDir.open(path, clock):
+        pass
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "1-precious").touch()
+    (path / "logs").symlink_to(outside)
+
+    with pytest.raises(NotPrivate, match="logs is a symbolic link"):
+        StateDir.open(path, clock)
+
+    assert [one.name for one in outside.iterdir()] == ["1-precious"]
+
+
+def test_a_lock_that_is_a_link_to_another_file_empties_nothing(path, clock, tmp_path):
+    with StateDir.open(path, clock):
+        pass
+    precious = tmp_path / "precious"
+    precious.write_text("content")
+    (path / "lock").unlink(missing_ok=True)
+    (path / "lock").hardlink_to(precious)
+
+    with pytest.raises(NotPrivate, match="hard link"):
+        StateDir.open(path, clock)
+
+    assert precious.read_text() == "content"
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../owner", "a/b", "runner-xyz"])
+def test_a_name_from_a_label_is_never_a_path(state, path, tmp_path, warnings, name):
+    """Of a container that somebody else has labelled as ours."""
+    victim = tmp_path / "victim"
+    victim.touch()
+    runner = RunnerName(str(victim) if name == "/etc/passwd" else name)
+    (path / "registrations").mkdir()
+
+    state.registrations.note(KEY, runner)
+    state.registrations.clear(KEY, runner)
+
+    assert victim.exists()
+    assert state.registrations.noted(KEY) == []
+    assert all("is no name that we give" in line for line in warnings)
+    assert len(warnings) == 2
+
+
+ABSURD = [
+    b"",
+    b"[]",
+    b"9" * 5000,
+    b"[" * 100_000,
+    b'{"scale_set_id": ' + b"9" * 5000 + b"}",
+    b"\xff",
+    b"null",
+    b" " * 70_000,
+]
+
+
+@pytest.mark.parametrize("content", ABSURD, ids=lambda it: repr(it[:12]))
+def test_files_with_absurd_content_count_as_none(state, path, clock, warnings, content):
+    state.sessions.save(KEY, SavedSession(ScaleSetId(7), SessionId("s-1")))
+    state.created.save(KEY, ScaleSetId(7))
+    for folder in ("sessions", "scale-sets"):
+        (file,) = (path / folder).iterdir()
+        file.write_bytes(content)
+
+    assert state.sessions.load(KEY) is None
+    assert state.created.load(KEY) is None
+    assert state.created.keys() == []
+    assert all(len(line) < 500 for line in warnings)
+
+
+@pytest.mark.parametrize("session", ["../../x", "a/b", "", "x" * 200, "a?b"])
+def test_a_session_id_that_is_none_reaches_no_url(state, path, session):
+    state.sessions.save(KEY, SavedSession(ScaleSetId(7), SessionId(session)))
+
+    assert state.sessions.load(KEY) is None

@@ -199,6 +199,27 @@ def test_any_other_host_header_is_rejected(world, host):
     assert world.get("/healthz", host=host).code == 403
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(
+            "[::1]x",
+            "[::1]:8080x",
+            "[127.0.0.1]",
+            "::1",
+            "[::1",
+            "localhost:8080:1",
+            "local host",
+            "localhost/",
+        ),
+        *("127.0.0.1@evil.example", "127.0.0.1.evil.example", "[::1%lo]", "localhost\n", "[localhost]"),
+        "[::1]:123456",
+    ],
+)
+def test_a_host_header_of_another_form_is_refused(world, host):
+    assert world.get("/healthz", host=host).code == 403
+
+
 def test_any_host_header_is_accepted_if_the_port_is_open_to_others(world):
     world.loopback_only = False
 

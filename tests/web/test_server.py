@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import http.client
 import os
+import queue
 import socket
 import threading
+from contextlib import suppress
 
 import pytest
 
 from runscaler.errors import HostError
+from runscaler.web.connections import MAX_CONNECTIONS, REQUEST_SECONDS
 from runscaler.web.server import HealthServer, bind, is_loopback
 
 
@@ -166,3 +169,135 @@ def test_loopback_is_told_from_an_open_port(listener):
     assert is_loopback(listener)
     assert not is_loopback(everywhere)
     everywhere.close()
+
+
+def connected(listener: socket.socket) -> socket.socket:
+    return socket.create_connection(listener.getsockname(), timeout=20)
+
+
+def said_to(listener: socket.socket, request: bytes) -> bytes:
+    """The whole answer, up to the end of the connection."""
+    with connected(listener) as client:
+        client.sendall(request)
+        pieces = []
+        while piece := client.recv(4096):
+            pieces.append(piece)
+        return b"".join(pieces)
+
+
+def test_silent_connections_give_way_to_new_ones_and_a_probe_is_answered(listener):
+    server = HealthServer(listener, ok)
+    server.start()
+    silent = [connected(listener) for _ in range(MAX_CONNECTIONS + 20)]
+
+    assert ask(listener) == b"ok"
+
+    assert all(one.recv(1) == b"" for one in silent[:20]), "the oldest are closed"
+    assert len(server._server.active_channels) <= MAX_CONNECTIONS
+    for one in silent:
+        one.close()
+    server.stop()
+
+
+def test_a_request_that_drips_is_given_up(listener):
+    server = HealthServer(listener, ok)
+    server.start()
+    with connected(listener) as client:
+        client.sendall(b"GET /")
+        assert ask(listener) == b"ok", "the other connection has been read by now"
+        acceptor = server._server
+        (channel,) = [one for one in acceptor.active_channels.values() if one.request is not None]
+
+        acceptor.maintenance(channel.request_began + REQUEST_SECONDS + 1)
+        acceptor.pull_trigger()
+
+        assert client.recv(1) == b""
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 300000000\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+         b"20000\r\n" + b"x" * 0x20000 + b"\r\n",
+    ],
+)  # fmt: skip
+def test_a_body_of_more_than_64_kib_is_refused_unread(listener, request_):
+    asked: list[object] = []
+    server = HealthServer(listener, lambda environ, start: asked.append(environ) or ok(environ, start))
+    server.start()
+
+    with connected(listener) as client:
+        client.sendall(request_)
+        answer = client.recv(4096)
+
+    server.stop()
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"GET",
+        b"GET / HTTP/9.9",
+        b"\xff\xfe\x00",
+        b"GET http://[x HTTP/1.1",
+        b"GET /\xff HTTP/1.1",
+        b"G\x01T / HTTP/1.1",
+        b"GET / HTTP/1.1\r\nContent-Length: x",
+        b"GET / HTTP/1.1\r\nTransfer-Encoding: y",
+        b"GET / HTTP/1.1\r\n: z",
+        b"GET / HTTP/1.1\r\nX: " + b"y" * 20_000,
+    ],
+    ids=lambda it: repr(it)[:40],
+)
+def test_what_is_no_request_is_refused_without_a_word_in_the_log(listener, line, log_lines, capsys, caplog):
+    server = HealthServer(listener, ok)
+    server.start()
+
+    with connected(listener) as client:
+        client.sendall(line + b"\r\n\r\n")
+        client.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionResetError):
+            client.recv(4096)
+    assert ask(listener) == b"ok"
+
+    server.stop()
+    assert (log_lines, caplog.records) == ([], [])
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_thread_that_crashes_is_told_and_a_new_server_takes_over(listener, monkeypatch):
+    crashed: queue.Queue[str] = queue.Queue()
+    first, second = HealthServer(listener, ok, crashed.put), HealthServer(listener, ok)
+    first.start()
+    assert ask(listener) == b"ok"
+
+    def fail(_: object) -> None:
+        raise ZeroDivisionError("a bug of ours")
+
+    monkeypatch.setattr(first._server, "_make_room", fail)
+    with connected(listener):
+        assert crashed.get(timeout=20).startswith("ZeroDivisionError: a bug of ours\n")
+    first.stop()
+    second.start()
+
+    assert ask(listener) == b"ok"
+    second.stop()
+
+
+def test_a_loop_that_ends_by_itself_is_a_crash(listener, monkeypatch):
+    crashed: queue.Queue[str] = queue.Queue()
+    server = HealthServer(listener, ok, crashed.put)
+    server.start()
+
+    def leave() -> bool:
+        raise SystemExit(3)
+
+    monkeypatch.setattr(server._server, "readable", leave)
+    server._server.pull_trigger()
+
+    assert "has ended by itself" in crashed.get(timeout=20)
+    server.stop()

@@ -51,6 +51,7 @@ from runscaler.actors.messages.from_runner import (
 from runscaler.actors.messages.health import (
     HealthMessage,
     RestartsCounted,
+    ServerCrashed,
     SnapshotTaken,
     StopHealth,
 )
@@ -160,7 +161,7 @@ from runscaler.actors.messages.vm_slots import (
     WarmVmRemoved,
     WarmVmsFound,
 )
-from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded, WatchCrashed
 
 __all__ = [
     "BATCH",
@@ -267,6 +268,7 @@ __all__ = [
     "ScaleSetFound",
     "ScaleSetMessage",
     "ScaleSetStopped",
+    "ServerCrashed",
     "SessionOpened",
     "SetDrain",
     "SharedStopped",
@@ -296,5 +298,6 @@ __all__ = [
     "WarmVmReady",
     "WarmVmRemoved",
     "WarmVmsFound",
+    "WatchCrashed",
     "WorkerCrashed",
 ]

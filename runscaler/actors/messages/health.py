@@ -27,8 +27,15 @@ class RestartsCounted:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerCrashed:
+    """From the health server's thread, which has ended."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopHealth:
     """End, as the last actor of a stop."""
 
 
-HealthMessage = SnapshotTaken | RestartsCounted | StopHealth
+HealthMessage = SnapshotTaken | RestartsCounted | ServerCrashed | StopHealth

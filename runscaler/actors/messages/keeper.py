@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runscaler.actors.messages.vm_slots import VmSlotMessage
-from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded, WatchCrashed
 
 if TYPE_CHECKING:
     from runscaler.actors.messages.shared import Ref
@@ -130,5 +130,5 @@ class Swept:
 KeeperMessage = (
     JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing | Prepared
     | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
-    | BackendUnavailable | BackendAvailable | SweepDue | Swept | VmSlotMessage
+    | BackendUnavailable | BackendAvailable | WatchCrashed | SweepDue | Swept | VmSlotMessage
 )  # fmt: skip

@@ -16,7 +16,7 @@ def seconds_of(text: str) -> float:
     """A time of the engine in wall-clock seconds; 0 for the year 1, with which it means "never"."""
     try:
         return max(0.0, datetime.fromisoformat(text).timestamp())
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
 
 

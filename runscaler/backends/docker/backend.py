@@ -10,6 +10,7 @@ from docker.errors import APIError, NotFound
 from loguru import logger
 
 from runscaler.backends.base import BackendAvailable, ResourceEnded
+from runscaler.backends.docker import answers
 from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.container import CA_FILE, create_body
 from runscaler.backends.docker.engine import CALL_SECONDS
@@ -21,6 +22,8 @@ from runscaler.backends.docker.socket_mounts import SocketMounts
 from runscaler.backends.docker.termination import terminate
 from runscaler.backends.docker.volume import SharedVolume, file_archive
 from runscaler.backends.docker.watch import Watch
+from runscaler.backends.marks import UnreadableResources
+from runscaler.config.inputs import read_input
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ class DockerBackend:
         self._volume = SharedVolume(engine, context.owner)
         self._socket_mounts = SocketMounts(engine.address.socket_path)
         self._reported_ended: set[str] = set()
+        self._unreadable = UnreadableResources()
 
     @property
     def name(self) -> str:
@@ -99,7 +103,9 @@ class DockerBackend:
 
     def inventory(self) -> list[Resource]:
         with self._engine.call("list containers") as api:
-            found = own_resources(api, self._context.owner, self._reported_ended, self._socket_mounts)
+            found = own_resources(
+                api, self._context.owner, self._reported_ended, self._socket_mounts, self._unreadable
+            )
         self._reported_ended.intersection_update(resource.id for resource in found)
         return found
 
@@ -117,11 +123,11 @@ class DockerBackend:
     def runs_a_job(self, resource: Resource, interrupt: Interrupt) -> bool | None:
         with self._engine.call(f"look into container {resource.runner}", interrupt) as api:
             try:
-                processes = api.top(resource.id)["Processes"]
+                processes = answers.strings(api.top(resource.id)["Processes"], "the list of processes")
             except APIError as error:
                 # Gone or not running: no job runs in it. With any other error the engine cannot tell.
                 return False if status(error) in (404, CONFLICT) else None
-        return any(WORKER in field for process in processes or () for field in process)
+        return any(WORKER in field for field in processes)
 
     def watch(self, since: float, report: Callable[[Observation], None]) -> Watch:
         def heard(observation: Observation) -> None:
@@ -147,10 +153,12 @@ class DockerBackend:
         doing = f"create {_description(order)}"
         try:
             with self._starting(order, doing, interrupt, grace=CREATE_GRACE) as api:
-                return api.create_container_from_config(body, order.runner, platform)["Id"]
-        except (BackendDown, Interrupted):
-            # The engine did not answer, but may have created it.
-            self._discard(order)
+                created = api.create_container_from_config(body, order.runner, platform)
+                return answers.identifier(created["Id"], "the id of a new container")
+        except (BackendError, Interrupted) as error:
+            # Unless the engine refused, it may have created it.
+            if not status(error):
+                self._discard(order)
             raise
 
     @contextmanager
@@ -175,7 +183,7 @@ class DockerBackend:
         if not order.settings.ca:
             return
         try:
-            content = Path(order.settings.ca).read_bytes()
+            content = read_input(Path(order.settings.ca))[0]
         except OSError as error:
             raise StartFailed(
                 f"cannot start {_description(order)}: ca {order.settings.ca}: {error}"
@@ -189,8 +197,9 @@ class DockerBackend:
         doing = f"remove container {order.runner}, whose start failed"
         try:
             with self._engine.call(doing, seconds=UNDO_SECONDS) as api:
-                for listed in api.containers(all=True, filters=filters):
-                    _is_gone_after_removal(api, str(listed["Id"]), force=True)
+                for listed in answers.tables(api.containers(all=True, filters=filters), "the list"):
+                    container = answers.identifier(listed.get("Id"), "the id of a container")
+                    _is_gone_after_removal(api, container, force=True)
         except BackendError as error:
             logger.warning("{}; the next inventory finds it", error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runscaler.backends.docker import answers
 from runscaler.backends.docker.images import OLD_DAYS, ImageRequest
 from runscaler.errors import BackendDown, BackendError
 from runscaler.findings import Finding, Level
@@ -31,7 +32,8 @@ def findings(engine: Engine, images: Images, settings: ScaleSetSettings) -> list
 
 def _engine_finding(engine: Engine, settings: ScaleSetSettings) -> Finding:
     with engine.call("check the engine", seconds=10.0) as api:
-        version, api_version = api.version(api_version=False), api.api_version
+        version = answers.table(api.version(api_version=False), "the version")
+        api_version = api.api_version
     text = f"Docker engine {engine.url}: version {version.get('Version', 'unknown')}, API {api_version}"
     numbers = tuple(int(part) for part in api_version.split(".") if part.isdecimal())
     if settings.docker.platform and numbers < OLDEST_PLATFORM_API:

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, cast
 from docker import APIClient
 from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.errors import InvalidConfigFile
+from loguru import logger
 
-from runscaler.backends.docker.errors import ENGINE_ERRORS, translated
+from runscaler.backends.docker.answers import SHAPE_ERRORS
+from runscaler.backends.docker.errors import ENGINE_ERRORS, nonsense, translated
 from runscaler.backends.docker.transport import EngineAdapter, EngineCall, pool_for
 from runscaler.errors import BackendDown, BackendError
 from runscaler.interrupt import Interrupt
 from runscaler.net.semaphore import InterruptibleSemaphore
+from runscaler.threads import error_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +75,9 @@ class Engine:
                 yield self._connected(doing)
         except ENGINE_ERRORS as error:
             raise translated(error, doing, self.url, handled) from error
+        except SHAPE_ERRORS as error:
+            logger.debug("an answer of {} cannot be read: {}", self.url, error_text(error))
+            raise nonsense(error, doing, self.url) from error
 
     def disconnect(self) -> None:
         """Close idle connections. The next call asks for the API version again: it may have changed."""
@@ -129,4 +135,4 @@ def _users_docker_config() -> Iterator[None]:
 def _api_version(answer: object) -> str:
     """Empty if an engine does not answer like that."""
     version = answer.get("ApiVersion") if isinstance(answer, dict) else None
-    return version if isinstance(version, str) and re.fullmatch(r"\d+\.\d+", version) else ""
+    return version if isinstance(version, str) and re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", version) else ""

@@ -6,11 +6,12 @@ import errno
 import ssl
 
 from docker.errors import APIError, DockerException, InvalidVersion, StreamParseError
-from requests.exceptions import RequestException
+from requests.exceptions import InvalidJSONError, RequestException
 from urllib3.exceptions import HTTPError
 
 from runscaler.errors import BackendDown, BackendError, ImageMissing
 from runscaler.net.causes import causes_of
+from runscaler.untrusted import in_one_line
 
 ENGINE_ERRORS = (DockerException, RequestException, HTTPError, StreamParseError, OSError)
 """What a call through docker-py may raise."""
@@ -37,7 +38,18 @@ def translated(
         return BackendError(
             f"cannot {doing}: {words}", fixes=CREDENTIAL_HELPER_FIXES if "redentials" in words else ()
         )
+    if isinstance(error, InvalidJSONError):
+        return nonsense(error, doing, engine)
     return _unreachable(error, doing, engine, handled)
+
+
+def nonsense(error: BaseException, doing: str, engine: str) -> BackendError:
+    """For an answer of another shape than an engine's."""
+    kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+    why = f"{kind}{in_one_line(error)}"
+    return BackendError(
+        f"cannot {doing}: the engine answers nonsense: {why}", fixes=(f"look at what answers at {engine}",)
+    )
 
 
 def explanation(error: BaseException) -> str:

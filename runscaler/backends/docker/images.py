@@ -11,6 +11,7 @@ from docker.errors import ImageNotFound
 from docker.utils import parse_repository_tag
 from loguru import logger
 
+from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.engine import read_logins
 from runscaler.backends.docker.errors import registry_error
@@ -114,7 +115,7 @@ class Images:
         """When it was built, in wall-clock seconds; None if the engine does not have it for that platform."""
         with self._engine.call(f"look for {wanted}", interrupt) as api:
             try:
-                found = api.inspect_image(wanted.image)
+                found = answers.table(api.inspect_image(wanted.image), "the image")
             except ImageNotFound:
                 return None
         return seconds_of(str(found.get("Created", ""))) if fits(wanted.platform, found) else None
@@ -139,7 +140,7 @@ class Images:
         with _registry_errors(), self._engine.call(doing, interrupt, seconds=PULL_SILENCE) as api:
             read_logins(api)
             for line in _pull_lines(api, wanted):
-                if "error" in line:
+                if "error" in answers.table(line, "the progress of a pull"):
                     words = " ".join(str(line["error"]).split())
                     raise BackendError(f"cannot {doing}: the engine {self._engine.url} says: {words}")
                 if self._clock.monotonic() > limit:

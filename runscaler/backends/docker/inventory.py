@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 from docker.errors import NotFound
 
 from runscaler.backends.base import ResourceState
+from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.labels import own_filter, resource_of
 from runscaler.backends.docker.socket_mounts import DEAD_MOUNT
 from runscaler.backends.docker.watch import ending_of
+from runscaler.backends.marks import UnreadableMarks
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,21 +21,28 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Ending, Resource
     from runscaler.backends.docker.api import EngineApi, Inspection
     from runscaler.backends.docker.socket_mounts import SocketMounts
+    from runscaler.backends.marks import UnreadableResources
     from runscaler.names import OwnerId
 
 LIVE = ("running", "paused", "restarting")
 
 
 def own_resources(
-    api: EngineApi, owner: OwnerId, reported_ended: Collection[str], socket_mounts: SocketMounts
+    api: EngineApi,
+    owner: OwnerId,
+    reported_ended: Collection[str],
+    socket_mounts: SocketMounts,
+    unreadable: UnreadableResources,
 ) -> list[Resource]:
     """One call for all, and one more for each that has ended, because the list does not say how it ended.
 
     `reported_ended` are those with an event of their end. It comes a moment before the list shows it, so
-    they are looked at one by one too.
+    they are looked at one by one too. Containers with labels that cannot be read are left out.
     """
-    listed = api.containers(all=True, filters={"label": own_filter(owner)})
-    found = [_resource(api, container, reported_ended) for container in listed]
+    listed = answers.tables(api.containers(all=True, filters={"label": own_filter(owner)}), "the list")
+    left_out: list[tuple[str, str]] = []
+    found = [_resource(api, container, reported_ended, left_out) for container in listed]
+    unreadable.warn(left_out)
     dead = socket_mounts.dead(api, listed)
     return [
         replace(resource, unfit=DEAD_MOUNT) if resource.id in dead else resource
@@ -42,18 +51,25 @@ def own_resources(
     ]
 
 
-def _resource(api: EngineApi, listed: Inspection, reported_ended: Collection[str]) -> Resource | None:
-    labels, created = listed.get("Labels"), listed.get("Created")
-    if not isinstance(labels, dict) or not isinstance(created, int):
+def _resource(
+    api: EngineApi, listed: Inspection, reported_ended: Collection[str], left_out: list[tuple[str, str]]
+) -> Resource | None:
+    labels = listed.get("Labels")
+    if not answers.is_table(labels):
         return None
-    resource = resource_of(str(listed["Id"]), float(created), labels)
+    container = answers.identifier(listed.get("Id"), "the id of a container")
+    try:
+        resource = resource_of(container, answers.seconds(listed.get("Created")), labels)
+    except UnreadableMarks as error:
+        left_out.append((f"container {container[:12]}", str(error)))
+        return None
     if resource is None or (listed.get("State") in LIVE and resource.id not in reported_ended):
         return resource
     try:
-        state = api.inspect_container(resource.id)["State"]
+        state = answers.table(api.inspect_container(resource.id)["State"], "the state of a container")
     except NotFound:
         return None
-    return resource if state.get("Running") else ended(resource, state)
+    return resource if answers.boolean(state.get("Running"), "Running") else ended(resource, state)
 
 
 def ended(resource: Resource, state: Inspection) -> Resource:
@@ -64,7 +80,7 @@ def _ending(state: Inspection) -> Ending:
     """From an inspected container. One that never started has no exit code."""
     code = state.get("ExitCode") if state.get("Status") != "created" else None
     return ending_of(
-        code if isinstance(code, int) else None,
+        answers.exit_code(code),
         bool(state.get("OOMKilled")),
         seconds_of(str(state.get("FinishedAt", ""))),
     )

@@ -9,13 +9,15 @@ import json
 from typing import TYPE_CHECKING
 
 from runscaler.backends.base import Resource
-from runscaler.names import OwnerId, RunnerName, ScaleSetKey, SlotNumber
+from runscaler.backends.marks import UnreadableMarks, runner_id, runner_name, scale_set_key, slot_number
+from runscaler.names import OwnerId
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runscaler.backends.base import BackendContext, RunnerOrder
     from runscaler.github.base import JitConfig
+    from runscaler.names import ScaleSetKey
 
 MANAGED_BY, RUNNER = "managed-by", "runner"
 PREFIX = "io.runscaler"
@@ -45,30 +47,35 @@ def own_filter(owner: OwnerId) -> list[str]:
     return [f"{MANAGED_BY}={RUNNER}", f"{OWNER}={owner}"]
 
 
-def resource_of(container_id: str, created_at: float, labels: Mapping[str, str]) -> Resource | None:
-    """The resource with these labels, as one that runs; None if they are not a runner's."""
+def resource_of(container_id: str, created_at: float, labels: Mapping[str, object]) -> Resource | None:
+    """The resource with these labels, as one that runs; None if they are not a runner's.
+
+    Raises `UnreadableMarks` for a runner's labels that we have not written.
+    """
     values = {
-        name.removeprefix(f"{PREFIX}."): value for name, value in labels.items() if name.startswith(PREFIX)
+        name.removeprefix(f"{PREFIX}."): value
+        for name, value in labels.items()
+        if name.startswith(PREFIX) and isinstance(value, str)
     }
-    slot = values.get("slot", "")
-    if "helper" in values or "runner" not in values or not slot.isdecimal():
+    if "helper" in values or "runner" not in values:
         return None
     return Resource(
         id=container_id,
         owner=OwnerId(values.get("owner", "")),
-        key=ScaleSetKey.of(
-            values.get("url", ""), values.get("runner-group", ""), values.get("scale-set", "")
-        ),
-        slot=SlotNumber(int(slot)),
-        runner=RunnerName(values["runner"]),
-        runner_id=_number(values.get("runner-id", "")),
+        key=scale_set_key(values.get("url", ""), values.get("runner-group", ""), values.get("scale-set", "")),
+        slot=slot_number(values.get("slot", "")),
+        runner=runner_name(values["runner"]),
+        runner_id=runner_id(values.get("runner-id", "")),
         created_at=created_at,
     )
 
 
-def key_of(labels: Mapping[str, str]) -> ScaleSetKey | None:
-    """The scale set that the labels name; None if they are not a runner's."""
-    resource = resource_of("", 0.0, labels)
+def key_of(labels: Mapping[str, object]) -> ScaleSetKey | None:
+    """The scale set that the labels name; None if they are not a runner's, or cannot be read."""
+    try:
+        resource = resource_of("", 0.0, labels)
+    except UnreadableMarks:
+        return None
     return resource.key if resource is not None else None
 
 
@@ -80,10 +87,6 @@ def job_label(jit: JitConfig) -> str:
     try:
         files = json.loads(base64.b64decode(jit.encoded.reveal(), validate=True))
         text = base64.b64decode(files[".runner"], validate=True).decode("utf-8-sig")
-    except (binascii.Error, UnicodeDecodeError, ValueError, KeyError, TypeError):
+    except (binascii.Error, ValueError, KeyError, TypeError, RecursionError):
         return ""
     return hashlib.sha256(text.lower().encode()).hexdigest()[:6]
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isdecimal() else 0

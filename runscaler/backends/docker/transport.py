@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 
+from runscaler.backends.docker.answers import Nonsense
 from runscaler.config.secret_variables import child_environment
 from runscaler.errors import BackendError
 from runscaler.net.cancellable import CancellableCall, current_call
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from runscaler.backends.docker.address import EngineAddress
 
 CONNECT_SECONDS = 10.0
+MAX_ANSWER = 64 * 1024 * 1024
+"""Bytes of an answer that is no stream: a list of 20,000 containers, or none of an engine."""
 DIAL = ("docker", "system", "dial-stdio")
 
 
@@ -173,9 +176,11 @@ class EngineAdapter(HTTPAdapter):
     ) -> Response:
         call = current_call()
         read_timeout = call.read_timeout if isinstance(call, EngineCall) else None
-        if read_timeout is None:
-            return super().send(request, stream, (CONNECT_SECONDS, None), verify)
-        return super().send(request, stream, (CONNECT_SECONDS, read_timeout), verify)
+        timeouts = (CONNECT_SECONDS, None) if read_timeout is None else (CONNECT_SECONDS, read_timeout)
+        response = super().send(request, stream, timeouts, verify)
+        if not stream:
+            _read(response)
+        return response
 
     def cert_verify(self, conn: object, url: str, verify: object, cert: object) -> None:
         """Nothing to do: the pool has its certificates, and requests would take the URL's scheme for
@@ -192,3 +197,15 @@ class EngineAdapter(HTTPAdapter):
     def close(self) -> None:
         super().close()
         self._pool.close()
+
+
+def _read(response: Response) -> None:
+    """The whole body, as requests itself would, but no more than `MAX_ANSWER` of it."""
+    pieces, size = [], 0
+    for piece in response.iter_content(64 * 1024):
+        size += len(piece)
+        if size > MAX_ANSWER:
+            response.close()
+            raise Nonsense(f"more than {MAX_ANSWER // 2**20} MiB")
+        pieces.append(piece)
+    response._content = b"".join(pieces)

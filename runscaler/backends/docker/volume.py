@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from docker.errors import NotFound
 
+from runscaler.backends.docker import answers
 from runscaler.backends.docker.container import SHARED_VOLUME, shared_volume_mount
 from runscaler.backends.docker.labels import HELPER, MANAGED_BY, OWNER, PREFIX, RUNNER
 from runscaler.net.semaphore import InterruptibleSemaphore
@@ -62,7 +63,8 @@ class SharedVolume:
             "Labels": {MANAGED_BY: RUNNER, OWNER: self._owner, HELPER: "shared-volume"},
             "HostConfig": {"Mounts": [shared_volume_mount(f"/{TARGET}")], "NetworkMode": "none"},
         }
-        container = api.create_container_from_config(body, name, platform or None)["Id"]
+        created = api.create_container_from_config(body, name, platform or None)
+        container = answers.identifier(created["Id"], "the id of a new container")
         try:
             api.put_archive(container, "/", directory_archive(TARGET, RUNNER_UID, RUNNER_GID))
         finally:

@@ -6,17 +6,20 @@ pinged: it may hang, or a router may have dropped the connection.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
+from threading import current_thread
 from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from runscaler.backends.base import BackendAvailable, BackendUnavailable, Ending, ResourceEnded
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, Ending, ResourceEnded, WatchCrashed
+from runscaler.backends.docker import answers
 from runscaler.backends.docker.errors import is_read_timeout
 from runscaler.backends.docker.labels import key_of, own_filter
 from runscaler.errors import BackendError, Interrupted
 from runscaler.interrupt import Interrupt
+from runscaler.threads import start_thread
+from runscaler.untrusted import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -33,6 +36,7 @@ REPEATED_EVENTS = 256
 """How many events the engine keeps, and may send again when the stream is resumed."""
 NANOSECONDS = 1_000_000_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+HIGHEST_EXIT_CODE = 2**32 - 1
 SIGNALS = range(129, 193)
 """Exit codes that stand for a signal: 128 + its number."""
 
@@ -62,12 +66,14 @@ class Watch:
         self._pause = 0.0
         self._stop = Interrupt()
         self._endings = Endings()
-        self._thread = threading.Thread(target=self._run, name=f"events {engine.url}", daemon=True)
-        self._thread.start()
+        self._nonsense_at: float | None = None
+        self._thread = start_thread(
+            self._run, f"events {engine.url}", lambda error: report(WatchCrashed(error))
+        )
 
     def stop(self) -> None:
         self._stop.set()
-        if threading.current_thread() is not self._thread:
+        if current_thread() is not self._thread:
             self._thread.join()
 
     def _run(self) -> None:
@@ -133,16 +139,32 @@ class Watch:
             for event in api.events(since=engine_time(self._since), filters=filters, decode=True):
                 self._handle(event)
 
-    def _handle(self, event: Mapping[str, object]) -> None:
-        at = event.get("timeNano")
-        if not isinstance(at, int) or event in self._handled:
+    def _handle(self, event: object) -> None:
+        try:
+            fields = answers.table(event, "an event")
+            if fields in self._handled:
+                return
+            at = answers.nanoseconds(fields.get("timeNano"))
+            if at is None:
+                raise answers.Nonsense(f"the time of an event is {answers.shown(fields.get('timeNano'))}")
+            self._handled.append(fields)
+            ended = self._endings.observe(fields, at / NANOSECONDS)
+        except answers.Nonsense as error:
+            self._skip(error)
             return
-        self._handled.append(event)
         # From now on by the engine's clock, which may differ from ours.
         self._since = at
-        ended = self._endings.observe(event, at / NANOSECONDS)
         if ended is not None:
             self._report(ended)
+
+    def _skip(self, nonsense: answers.Nonsense) -> None:
+        """An event that cannot be read may have been an end: the receiver takes an inventory."""
+        if self._nonsense_at is None:
+            logger.warning("the engine {} answers nonsense, which is skipped: {}", self._engine.url, nonsense)
+        now = self._clock.monotonic()
+        if self._nonsense_at is None or now - self._nonsense_at >= self._silence_seconds:
+            self._nonsense_at = now
+            self._report(BackendAvailable())
 
 
 def engine_time(nanoseconds: int) -> str:
@@ -158,16 +180,16 @@ class Endings:
         self._ended: set[str] = set()
 
     def observe(self, event: Mapping[str, object], at: float) -> ResourceEnded | None:
-        actor = event.get("Actor")
-        if not isinstance(actor, dict) or not (container := str(actor.get("ID", ""))):
-            return None
-        attributes = actor.get("Attributes") or {}
+        """Raises `answers.Nonsense`."""
+        actor = answers.table(event.get("Actor"), "the actor of an event")
+        container = answers.identifier(actor.get("ID"), "the id in an event")
+        attributes = answers.table(actor.get("Attributes") or {}, "the labels in an event")
         match event.get("Action"):
             case "oom":
                 self._out_of_memory.add(container)
             case "die":
                 self._ended.add(container)
-                code = str(attributes.get("exitCode", ""))
+                code = str(attributes.get("exitCode", ""))[:20]
                 return ResourceEnded(container, self._ending(container, code, at), key_of(attributes))
             case "destroy":
                 return self._destroyed(container, key_of(attributes))
@@ -176,7 +198,7 @@ class Endings:
     def _ending(self, container: str, code: str, at: float) -> Ending:
         out_of_memory = container in self._out_of_memory
         self._out_of_memory.discard(container)
-        return ending_of(int(code) if code.isdecimal() else None, out_of_memory, at)
+        return ending_of(whole_number(code, HIGHEST_EXIT_CODE), out_of_memory, at)
 
     def _destroyed(self, container: str, key: ScaleSetKey | None) -> ResourceEnded | None:
         """Observed only if there was no "die": it was removed before it ran, or that event was missed."""

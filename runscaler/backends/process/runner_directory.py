@@ -12,17 +12,19 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loguru import logger
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runscaler.backends.base import Ending, Resource, ResourceState
+from runscaler.backends.marks import IdMark, NameMark, PidMark, RunnerMark, SlotMark, TimeMark, UrlMark
 from runscaler.files import replace_file
 from runscaler.names import OwnerId, RunnerName, ScaleSetKey, SlotNumber
+from runscaler.private_files import NotPrivate, TooLarge, read_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MARKS = "marks.json"
+MOST_BYTES = 64 * 1024
 
 
 class Marks(BaseModel):
@@ -30,16 +32,16 @@ class Marks(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    owner: str
-    url: str
-    group: str
-    scale_set: str
-    slot: int
-    runner: str
-    runner_id: int = 0
-    created_at: float
-    pid: int = 0
-    process_created: float = 0.0
+    owner: NameMark
+    url: UrlMark
+    group: NameMark
+    scale_set: NameMark
+    slot: SlotMark
+    runner: RunnerMark
+    runner_id: IdMark = 0
+    created_at: TimeMark
+    pid: PidMark = 0
+    process_created: TimeMark = 0.0
     ending: Ending | None = None
 
     def with_process(self, pid: int, created: float) -> Marks:
@@ -84,18 +86,24 @@ class RunnerDirectory:
         replace_file(self.path / MARKS, marks.model_dump_json().encode())
 
     def marks(self) -> Marks | None:
-        """None if there are none that can be read: then no process was ever started here."""
+        """None if there are none that can be read; `has_marks` tells whether there are any."""
         try:
-            return Marks.model_validate_json((self.path / MARKS).read_bytes())
-        except FileNotFoundError:
+            marks = Marks.model_validate_json(read_private(self.path / MARKS, MOST_BYTES))
+        except (FileNotFoundError, NotPrivate, TooLarge, ValidationError):
             return None
-        except ValidationError:
-            logger.warning("the marks in {} cannot be read", self.path)
-            return None
+        return marks if marks.runner == self.id else None
+
+    @property
+    def has_marks(self) -> bool:
+        """Without any, no process was ever started here. An empty file is what a lost disk cache leaves."""
+        try:
+            return (self.path / MARKS).lstat().st_size > 0
+        except (FileNotFoundError, NotADirectoryError):
+            return False
 
     def tail(self, count: int) -> bytes:
         """The last bytes of the output; reads no more than that."""
-        if count <= 0 or not self.output.exists():
+        if count <= 0 or not self.output.is_file() or self.output.is_symlink():
             return b""
         with self.output.open("rb") as file:
             file.seek(max(0, self.output.stat().st_size - count))

@@ -20,10 +20,12 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler.backends.base import Ending
+from runscaler.backends.marks import UnreadableResources
 from runscaler.backends.process.process_tree import RUNNER_PROCESSES, ProcessTree
 from runscaler.backends.process.runner_directory import RunnerDirectory
 from runscaler.errors import BackendError
 from runscaler.names import RUNNER_NAME
+from runscaler.private_files import NotPrivate, private_directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +40,11 @@ class RunnerInventory:
 
     def __init__(self, context: BackendContext) -> None:
         self._owner = context.owner
+        self._names = ("process", context.owner)
         self._clock = context.clock
         self._state_dir = context.state_dir
         self._starting: set[str] = set()
+        self._unreadable = UnreadableResources()
         self._lock = threading.Lock()
 
     def directory(self, runner: str) -> RunnerDirectory | None:
@@ -50,8 +54,7 @@ class RunnerInventory:
     @contextmanager
     def starting(self, runner: str) -> Iterator[RunnerDirectory]:
         """The directory for a new runner, which is not listed before the block ends."""
-        root = self._root()
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root = private_directory(self._base(), *self._names)
         with self._lock:
             self._starting.add(runner)
         try:
@@ -72,9 +75,10 @@ class RunnerInventory:
         root = self._root()
         names = sorted(entry.name for entry in root.iterdir()) if root.is_dir() else []
         with self._lock:
-            complete = [RunnerDirectory(root / name) for name in names if name not in self._starting]
+            complete = [name for name in names if RUNNER_NAME.match(name) and name not in self._starting]
         self._reap_deleted(root)
-        return [marks for marks in map(self._marks_or_delete, complete) if marks is not None]
+        found = [self._marks_or_delete(RunnerDirectory(root / name)) for name in complete]
+        return [marks for marks in found if marks is not None]
 
     def current_marks(self, directory: RunnerDirectory) -> Marks | None:
         """Its marks, with its ending if its main process is gone."""
@@ -102,9 +106,11 @@ class RunnerInventory:
             for directory in (root, root.parent):
                 directory.rmdir()
 
+    def _base(self) -> Path:
+        return self._state_dir if self._state_dir is not None else _temporary_base()
+
     def _root(self) -> Path:
-        base = self._state_dir if self._state_dir is not None else _temporary_base()
-        return base / "process" / self._owner
+        return self._base().joinpath(*self._names)
 
     def _reap_deleted(self, root: Path) -> None:
         """Ended runners whose directories somebody deleted by hand."""
@@ -115,7 +121,9 @@ class RunnerInventory:
 
     def _marks_or_delete(self, directory: RunnerDirectory) -> Marks | None:
         marks = self.current_marks(directory)
-        if marks is None and directory.path.is_dir():
+        if marks is None and directory.has_marks:
+            self._unreadable.warn([(str(directory.path), "its marks.json is none of ours")])
+        elif marks is None and directory.path.is_dir():
             if self.process_tree(directory).oldest_marked() is None:
                 self._delete(directory)
             else:
@@ -156,11 +164,13 @@ class RunnerInventory:
 def _temporary_base() -> Path:
     """Below a directory where anyone may write: used only if it is ours alone."""
     base = Path(tempfile.gettempdir()) / f"runscaler-{os.getuid()}"
-    base.mkdir(mode=0o700, exist_ok=True)
-    found = base.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
+    try:
+        private_directory(base)
+        if base.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise NotPrivate("others may look into it", f"chmod 700 {base}")
+    except NotPrivate as error:
         raise BackendError(
-            f"{base} is not a directory of this user alone: somebody else made it or may write to it",
+            f"{base} is not a directory of this user alone: {error}",
             fixes=("remove it", "set state-dir to a directory that only this user may write to"),
-        )
+        ) from error
     return base

@@ -9,9 +9,16 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
-from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded, ResourceState
+from runscaler.backends.base import (
+    BackendAvailable,
+    BackendUnavailable,
+    ResourceEnded,
+    ResourceState,
+    WatchCrashed,
+)
 from runscaler.backends.wakeable_selector import WakeableSelector
 from runscaler.errors import BackendError
+from runscaler.threads import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,11 +53,13 @@ class ProcessWatch:
         self._followed: dict[str, ExitDescriptor | None] = {}
         self._new: deque[tuple[str, int]] = deque()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="process-watch", daemon=True)
+        self._thread: threading.Thread | None = None
         self._selector = WakeableSelector()
 
     def start(self) -> None:
-        self._thread.start()
+        self._thread = start_thread(
+            self._run, "process-watch", lambda error: self._report(WatchCrashed(error))
+        )
 
     def follow(self, resource_id: str, pid: int) -> None:
         """Report its end, at once if it has ended. From any thread."""
@@ -64,7 +73,7 @@ class ProcessWatch:
     def stop(self) -> None:
         self._stopping.set()
         self._selector.wake()
-        if threading.current_thread() is not self._thread:
+        if self._thread is not None and threading.current_thread() is not self._thread:
             self._thread.join()
 
     def _run(self) -> None:

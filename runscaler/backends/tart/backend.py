@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from runscaler.backends.base import Ending, ResourceEnded
+from runscaler.backends.base import Ending, ResourceEnded, WatchCrashed
 from runscaler.backends.process_exit import open_exit_descriptor
 from runscaler.backends.tart.cache_pruning import sweeps_for
 from runscaler.backends.tart.check import Checks, findings
@@ -76,7 +76,12 @@ class TartBackend:
         tart = self._host.tart_in(TartHome.default(environ))
         self._watches = TartWatches(context.clock, self._timings.tool_check_interval, tart.program)
         self._monitor = VmMonitor(
-            context.clock, self._timings, exit_descriptor, self._on_end, self._watches.check_tart
+            context.clock,
+            self._timings,
+            exit_descriptor,
+            self._on_end,
+            self._watches.check_tart,
+            lambda error: self._watches.report_to_all(WatchCrashed(error)),
         )
         self._starter = VmStarter(self._host, self._monitor)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from runscaler.backends.tart.guest import Guest
 
 _READ_SIZE = 4096
+_MOST_BYTES = 4096
+"""Kept of what the guest prints: an exit code has ten."""
 _EXIT_GRACE = 1.0
 
 
@@ -35,7 +37,7 @@ class BackgroundExec:
     def read(self) -> None:
         """Call it when readable."""
         piece = os.read(self.fileno(), _READ_SIZE)
-        self.output += piece
+        self.output = (self.output + piece)[:_MOST_BYTES]
         if piece:
             return
         with suppress(subprocess.TimeoutExpired):

@@ -29,7 +29,7 @@ LOW_DISK = 20 * 2**30
 """Bytes; with less free space a job may well fill the disk."""
 MANY_LEASES = 230
 """Of the about 253 that macOS' DHCP server has for guests (docs/tart.md § 7)."""
-_LEASE = re.compile(r"lease=0x([0-9a-f]+)", re.IGNORECASE)
+_LEASE = re.compile(r"lease=0x([0-9a-f]{1,16})", re.IGNORECASE)
 _UPDATE = "update tart: `brew upgrade tart`"
 
 

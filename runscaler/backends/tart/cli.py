@@ -39,6 +39,8 @@ INSTALL = (
     "add the directory of tart to the PATH of this program's service",
 )
 _LISTEN_INTERVAL = 0.5
+_MOST_OUTPUT = 16 * 1024 * 1024
+"""Bytes. A guest, whose jobs may be root in it, has no end to what it can print."""
 _KILL_GRACE = 2.0
 
 
@@ -153,10 +155,11 @@ class Tart:
         while True:
             left = limit - self.clock.monotonic()
             try:
-                wait = min(left, _LISTEN_INTERVAL) if listener else left
-                out, err = popen.communicate(stdin or None, wait)
+                out, err = popen.communicate(stdin or None, min(left, _LISTEN_INTERVAL))
             except subprocess.TimeoutExpired as expired:
                 stdin, out = b"", expired.output or b""
+                if len(out) + len(expired.stderr or b"") > _MOST_OUTPUT:
+                    raise _too_talkative(popen, arguments) from None
                 if listener is not None and len(out) > heard:
                     limit, heard = self.clock.monotonic() + listener.on_output(out), len(out)
                 if self.clock.monotonic() >= limit:
@@ -176,6 +179,14 @@ def end_group(popen: subprocess.Popen[bytes]) -> None:
     if popen.returncode is None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(popen.pid, signal.SIGKILL)
+
+
+def _too_talkative(popen: subprocess.Popen[bytes], arguments: tuple[str, ...]) -> BackendError:
+    end_group(popen)
+    return BackendError(
+        f"`tart {arguments[0]}` printed more than {_MOST_OUTPUT // 2**20} MiB and was killed",
+        fixes=("look into the VM: a job may have replaced its guest agent",),
+    )
 
 
 def _timed_out(popen: subprocess.Popen[bytes], arguments: tuple[str, ...], seconds: float) -> TartTimedOut:

@@ -12,9 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.backends.marks import HIGHEST_PID
 from runscaler.backends.tart.cli import TartTimedOut
 from runscaler.backends.tart.output_errors import command_error
 from runscaler.errors import BackendError, StartFailed
+from runscaler.untrusted import whole_number
 
 if TYPE_CHECKING:
     import subprocess
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from runscaler.config.secrets import Secret
     from runscaler.interrupt import Interrupt
 
+HIGHEST_EXIT_CODE = 2**32 - 1
 _FRAME_HEADER = 9
 _SETTINGS = 0x04
 _STARTED = re.compile(rb"^started (\d+)\s*$", re.MULTILINE)
@@ -62,7 +65,7 @@ if [ -p "$box/lives" ]; then
 else
     while [ ! -e "$box/exit" ] && kill -0 "$1" 2>/dev/null; do sleep 0.5; done
 fi
-cat "$box/exit" 2>/dev/null
+head -c 32 "$box/exit" 2>/dev/null
 exit 0
 """
 """Ends when the runner does and prints its exit code, or nothing if it was killed. Descriptor 8 is needed
@@ -75,7 +78,7 @@ kill -s TERM -- "-$1" 2>/dev/null || exit 0
 
 STATE_SCRIPT = """\
 box=$HOME/.runscaler
-if [ -e "$box/exit" ]; then cat "$box/exit"
+if [ -e "$box/exit" ]; then head -c 32 "$box/exit"
 elif kill -0 "$1" 2>/dev/null; then echo running
 else echo killed
 fi
@@ -134,8 +137,9 @@ class Guest:
             stdin=encoded.reveal().encode() + b"\n",
         )
         started = _STARTED.search(output.out)
-        if output.code == 0 and started:
-            return int(started[1])
+        pid = whole_number(started[1], HIGHEST_PID) if output.code == 0 and started else None
+        if pid is not None:
+            return pid
         raise self._not_started(output)
 
     def runner_state(self, pid: int) -> GuestRunnerState:
@@ -144,7 +148,7 @@ class Guest:
         if output.code != 0:
             raise command_error(f"look at the runner in {self.name}", output)
         word = output.out.strip().decode(errors="replace")
-        return GuestRunnerState(word == "running", int(word) if word.isdecimal() else None)
+        return GuestRunnerState(word == "running", whole_number(word, HIGHEST_EXIT_CODE))
 
     def terminate_runner(self, pid: int, seconds: float, interrupt: Interrupt) -> None:
         """Send SIGTERM to the runner and return when it has ended, after `seconds` at most, or at once if the
@@ -188,8 +192,7 @@ class Guest:
 
 def runner_exit_code(output: bytes) -> int | None:
     """What `WAIT_SCRIPT` printed; None if the runner was killed."""
-    word = output.strip()
-    return int(word) if word.isdigit() else None
+    return whole_number(output.strip(), HIGHEST_EXIT_CODE)
 
 
 def agent_answers_on(path: Path, seconds: float) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections import defaultdict
 from contextlib import suppress
@@ -17,6 +16,7 @@ from runscaler.backends.tart.pull_listener import PullListener
 from runscaler.backends.tart.vm import Vm
 from runscaler.errors import BackendError, ImageMissing
 from runscaler.units import format_duration
+from runscaler.untrusted import parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,7 +140,7 @@ def _split(full_name: str) -> tuple[str, str]:
 
 def _names_in(output: Output) -> set[str] | None:
     try:
-        found = json.loads(output.out)
+        found = parse_json(output.out)
     except ValueError:
         return None
     if not isinstance(found, list):

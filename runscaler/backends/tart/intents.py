@@ -11,25 +11,28 @@ from typing import TYPE_CHECKING
 
 from runscaler.backends.tart.record import VM_NAME, read_record
 from runscaler.files import replace_file
+from runscaler.private_files import private_directory
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.backends.tart.record import VmRecord
+    from runscaler.names import OwnerId
 
 
 class Intents:
-    """Without a `directory`, as nothing is writable, only the records in the VMs' directories are left."""
+    """Without a `state_dir`, as nothing is writable, only the records in the VMs' directories are left."""
 
-    def __init__(self, directory: Path | None) -> None:
-        self._directory = directory
+    def __init__(self, state_dir: Path | None, owner: OwnerId) -> None:
+        self._state_dir, self._names = state_dir, ("tart", owner)
+        self._directory = None if state_dir is None else state_dir.joinpath(*self._names)
 
     def write(self, record: VmRecord) -> None:
         """Durably. Raises OSError."""
-        if self._directory is not None:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self._state_dir is not None:
+            directory = private_directory(self._state_dir, *self._names)
             content = record.model_dump_json().encode()
-            replace_file(self._directory / f"{record.name}.json", content, durable=True)
+            replace_file(directory / f"{record.name}.json", content, durable=True)
 
     def delete(self, name: str) -> None:
         """Harmless if there is none. Raises OSError."""
@@ -37,7 +40,9 @@ class Intents:
             (self._directory / f"{name}.json").unlink(missing_ok=True)
 
     def read(self, name: str) -> VmRecord | None:
-        return read_record(self._directory / f"{name}.json") if self._directory is not None else None
+        """None also for the record of another VM under that name."""
+        found = read_record(self._directory / f"{name}.json") if self._directory is not None else None
+        return found if found is not None and found.name == name else None
 
     def all(self) -> list[VmRecord]:
         if self._directory is None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from runscaler.backends.tart.home import TartHome
 
 _PERCENT = re.compile(rb"^\s*(\d{1,3})%", re.MULTILINE)
-_SIZE = re.compile(rb"\(([\d.]+) GB compressed\)")
+_SIZE = re.compile(rb"\((\d{1,9}(?:\.\d{1,9})?) GB compressed\)")
 _WAITING = b"waiting for lock"
 _PULLING = b"pulling "
 

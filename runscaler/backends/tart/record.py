@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from loguru import logger
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from runscaler.backends.base import Ending, Place, Resource, ResourceState, WarmResource
+from runscaler.backends.marks import (
+    IdMark,
+    NameMark,
+    PidMark,
+    RunnerMark,
+    SlotMark,
+    TimeMark,
+    UnreadableResources,
+    UrlMark,
+)
 from runscaler.files import replace_file
 from runscaler.names import OwnerId, RunnerName, ScaleSetKey, SlotNumber
+from runscaler.private_files import read_private
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +34,18 @@ if TYPE_CHECKING:
 
 VM_NAME = re.compile(r"^(runner|pool)-[0-9a-f]{8}\Z")
 RECORD_FILE = "runscaler.json"
+MOST_BYTES = 64 * 1024
+LONGEST_PATH = 4096
+_UNREADABLE = UnreadableResources()
+
+
+def _checked_path(path: str) -> str:
+    if not path.startswith("/") or "\0" in path or len(path) > LONGEST_PATH:
+        raise ValueError("it is no absolute path")
+    return path
+
+
+_PathMark = Annotated[str, AfterValidator(_checked_path)]
 
 
 class Phase(StrEnum):
@@ -43,24 +65,24 @@ class VmRecord(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     version: int = 1
-    owner: str
-    home: str
+    owner: NameMark
+    home: _PathMark
     name: str
-    url: str = ""
-    group: str = ""
-    scale_set: str = ""
-    slot: int = 0
-    host_slot: int | None = None
-    mac: str = ""
+    url: UrlMark = ""
+    group: NameMark = ""
+    scale_set: NameMark = ""
+    slot: SlotMark = 0
+    host_slot: SlotMark | None = None
+    mac: NameMark = ""
     image: str = ""
     image_fqn: str = ""
     kind: str = ""
-    runner_name: str = ""
-    runner_id: int = 0
-    guest_pid: int = 0
+    runner_name: RunnerMark = ""
+    runner_id: IdMark = 0
+    guest_pid: PidMark = 0
     phase: Phase = Phase.CLONED
-    created: float = 0.0
-    ready_at: float = 0.0
+    created: TimeMark = 0.0
+    ready_at: TimeMark = 0.0
     ending: Ending | None = None
 
     @property
@@ -101,9 +123,10 @@ def write_record(vm: Vm, record: VmRecord) -> None:
 def read_record(path: Path) -> VmRecord | None:
     """None if there is none that can be read."""
     try:
-        return VmRecord.model_validate_json(path.read_bytes())
-    except OSError:
+        return VmRecord.model_validate_json(read_private(path, MOST_BYTES))
+    except FileNotFoundError:
         return None
-    except ValidationError:
-        logger.warning("the VM record {} cannot be read", path)
+    except (OSError, ValidationError) as error:
+        why = str(error) if isinstance(error, OSError) else "it is no record of ours"
+        _UNREADABLE.warn([(str(path), why)])
         return None

@@ -16,7 +16,10 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.backends.marks import HIGHEST_PID
 from runscaler.errors import BackendError
+from runscaler.private_files import check_single_name
+from runscaler.untrusted import in_one_line, is_number, parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +109,7 @@ class SlotLocks:
         if number in self._claims:
             return _read(self._claims[number].descriptor)
         try:
-            descriptor = os.open(self._path(number), os.O_RDWR | os.O_NOFOLLOW)
+            descriptor = _open_existing(self._path(number))
         except FileNotFoundError:
             return None
         except OSError:
@@ -148,12 +151,12 @@ class SlotLocks:
         """First without O_CREAT: Linux refuses that for another user's file in a world-writable directory."""
         path = self._path(number)
         with suppress(FileNotFoundError):
-            return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+            return _open_existing(path)
         self._make_directory()
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
         except FileExistsError:
-            return os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+            return _open_existing(path)
         os.fchmod(descriptor, 0o666)
         return descriptor
 
@@ -174,6 +177,17 @@ class SlotLocks:
         )
 
 
+def _open_existing(path: Path) -> int:
+    """Any user may have made it: no link is followed, no FIFO waited for, and no other file written to."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        check_single_name(path, descriptor)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def _write(descriptor: int, holder: SlotHolder) -> None:
     content = json.dumps(asdict(holder))
     with suppress(OSError):  # a full disk must not keep a slot from being used
@@ -182,8 +196,11 @@ def _write(descriptor: int, holder: SlotHolder) -> None:
 
 def _read(descriptor: int) -> SlotHolder:
     try:
-        found = json.loads(os.pread(descriptor, _SIZE, 0))
-        owner, vm, home, mac = (str(found.get(name, "")) for name in ("owner", "vm", "home", "mac"))
-        return SlotHolder(owner, vm, home, mac, int(found.get("pid", 0)))
-    except (OSError, ValueError, TypeError, AttributeError):
+        found = parse_json(os.pread(descriptor, _SIZE, 0))
+    except (OSError, ValueError):
         return SlotHolder()
+    if not isinstance(found, dict):
+        return SlotHolder()
+    owner, vm, home, mac = (in_one_line(found.get(name, "")) for name in ("owner", "vm", "home", "mac"))
+    pid = found.get("pid", 0)
+    return SlotHolder(owner, vm, home, mac, pid if is_number(pid, HIGHEST_PID) else 0)

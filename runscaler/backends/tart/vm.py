@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runscaler.files import replace_file
+from runscaler.untrusted import parse_json
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+MOST_BYTES = 1024 * 1024
+"""Of a config.json, which comes with the image."""
 _SOCKET_PATH_BYTES = 103
 """macOS cannot connect to a socket with a longer path."""
 
@@ -64,7 +67,8 @@ class Vm:
 
     def read_config(self) -> dict[str, object]:
         """Raises OSError, or ValueError if config.json is not a JSON object."""
-        found = json.loads(self.config.read_bytes())
+        with self.config.open("rb") as file:
+            found = parse_json(file.read(MOST_BYTES))
         if not isinstance(found, dict):
             raise ValueError("it is not a JSON object")
         return found

@@ -27,9 +27,8 @@ class VmInventory:
     """Thread-safe."""
 
     def __init__(self, context: BackendContext) -> None:
-        directory = context.state_dir / "tart" / context.owner if context.state_dir else None
         self._owner = context.owner
-        self.intents = Intents(directory)
+        self.intents = Intents(context.state_dir, context.owner)
         self._lock = threading.Lock()
         self._homes: dict[TartHome, None] = {}
         self._starting: set[str] = set()

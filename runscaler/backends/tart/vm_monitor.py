@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runscaler.backends.base import Ending
 from runscaler.backends.tart.monitored_vm import MonitoredVm
 from runscaler.backends.wakeable_selector import WakeableSelector
+from runscaler.threads import start_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,9 +26,19 @@ if TYPE_CHECKING:
     from runscaler.clock import Clock
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """To monitor a VM, or without a record to stop that."""
+
+    name: str
+    record: VmRecord | None = None
+    tart: Tart | None = None
+
+
 class VmMonitor:
     """Thread-safe. On its own thread it calls `ended` once for each VM that ended (None: somebody removed
-    it), and `tick` every `Timings.tool_check_interval` seconds or more often."""
+    it), and `tick` every `Timings.tool_check_interval` seconds or more often; and `crashed` with an error of
+    ours that ended the thread."""
 
     def __init__(
         self,
@@ -35,11 +47,12 @@ class VmMonitor:
         exit_descriptor: Callable[[int], ExitDescriptor | None],
         ended: Callable[[VmRecord, Ending | None], None],
         tick: Callable[[], None],
+        crashed: Callable[[str], None],
     ) -> None:
         self._clock, self._timings, self._exit_descriptor = clock, timings, exit_descriptor
-        self._ended, self._tick = ended, tick
+        self._ended, self._tick, self._crashed = ended, tick, crashed
         self._selector = WakeableSelector()
-        self._requests: deque[tuple[str, MonitoredVm | None]] = deque()
+        self._requests: deque[_Request] = deque()
         self._vms: dict[str, MonitoredVm] = {}  # for the monitor's thread
         self._lock = threading.Lock()
         self._names: set[str] = set()
@@ -49,11 +62,10 @@ class VmMonitor:
 
     def add(self, record: VmRecord, tart: Tart) -> None:
         """Monitor it until it ends or is discarded. A VM added again is monitored by the new record."""
-        monitored = MonitoredVm(record, tart, self._timings, self._selector)
         with self._lock:
             self._names.add(record.name)
             self._endings.pop(record.name, None)
-        self._requests.append((record.name, monitored))
+            self._requests.append(_Request(record.name, record, tart))
         self.wake()
 
     def discard(self, name: str) -> None:
@@ -61,7 +73,7 @@ class VmMonitor:
         with self._lock:
             self._names.discard(name)
             self._endings.pop(name, None)
-        self._requests.append((name, None))
+            self._requests.append(_Request(name))
         self.wake()
 
     def __contains__(self, name: str) -> bool:
@@ -78,9 +90,9 @@ class VmMonitor:
         """Have `tick` called soon."""
         with self._lock:
             if self._thread is None and not self._stopping.is_set():
-                self._thread = threading.Thread(target=self._run, name="tart-vm-monitor", daemon=True)
-                self._thread.start()
-        self._selector.wake()
+                self._thread = start_thread(self._run, "tart-vm-monitor", self._give_up)
+            selector = self._selector
+        selector.wake()
 
     def stop(self) -> None:
         """Returns when no report can follow any more. Harmless when repeated."""
@@ -108,12 +120,25 @@ class VmMonitor:
                 self._drop(name)
             self._selector.close()
 
+    def _give_up(self, error: str) -> None:
+        """The thread has crashed: whatever it monitored is forgotten, and a new thread starts with the next
+        request. `crashed` is called last, so that its receiver can add everything anew."""
+        with self._lock:
+            self._selector = WakeableSelector()
+            self._names = {request.name for request in self._requests if request.record is not None}
+            self._endings.clear()
+            self._thread = None
+            if self._stopping.is_set():
+                self._selector.close()
+        self._crashed(error)
+
     def _handle_requests(self) -> None:
         while self._requests:
-            name, monitored = self._requests.popleft()
-            self._drop(name)
-            if monitored is not None:
-                self._vms[name] = monitored
+            request = self._requests.popleft()
+            self._drop(request.name)
+            if request.record is not None and request.tart is not None:
+                monitored = MonitoredVm(request.record, request.tart, self._timings, self._selector)
+                self._vms[request.name] = monitored
                 monitored.open(self._exit_descriptor)
 
     def _check(self, monitored: MonitoredVm) -> None:

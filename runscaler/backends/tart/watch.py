@@ -59,6 +59,11 @@ class TartWatches:
             if watch.knows_state:
                 watch.report(observation)
 
+    def report_to_all(self, observation: Observation) -> None:
+        """Also to those that do not know the state yet."""
+        for watch in self._all():
+            watch.report(observation)
+
     def check_tart(self) -> None:
         """Is tart still there? Tells those that do not know yet, and all if that changed."""
         watches = self._all()

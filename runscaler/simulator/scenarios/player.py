@@ -6,7 +6,6 @@ because faults take the machine's lock themselves.
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +15,10 @@ from runscaler.simulator.scenarios.executor import ActionExecutor, listening
 from runscaler.simulator.scenarios.plan import SetFault, Trigger, arrivals, scaled_steps, time_scale
 from runscaler.simulator.scenarios.result import evaluate, unfinished
 from runscaler.simulator.scenarios.workload import Workload
+from runscaler.threads import keep_running
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from runscaler.simulator.faults.registry import FaultRegistry
@@ -78,16 +79,16 @@ class Player:
         self._lasting = 0
         self._due: deque[Callable[[], None]] = deque()
         self._events: list[ScenarioEvent] = []
-        self._thread = threading.Thread(target=self._play, name="simulator-scenario", daemon=True)
+        self._thread: threading.Thread | None = None
 
     # -- from outside -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        self._thread.start()
+        self._thread = keep_running(self._play, "simulator-scenario")
 
     def join(self) -> None:
         """Wait for the thread, which ends when the machine's lock is closed."""
-        if self._thread.is_alive():
+        if self._thread is not None:
             self._thread.join()
 
     @property

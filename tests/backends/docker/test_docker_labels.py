@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from runscaler.backends.base import BackendContext, RunnerOrder
-from runscaler.backends.docker.labels import job_label, labels_for, resource_of
+from runscaler.backends.docker.labels import job_label, key_of, labels_for, resource_of
+from runscaler.backends.marks import UnreadableMarks
 from runscaler.config.model import ScaleSetSettings
 from runscaler.config.secrets import Secret
 from runscaler.github.base import JitConfig
@@ -60,13 +61,49 @@ def test_what_is_written_is_read_back():
     assert (resource.runner, resource.runner_id, resource.created_at) == (RUNNER, 1024, 12.0)
 
 
-@pytest.mark.parametrize("broken", [{"io.runscaler.slot": "x"}, {"io.runscaler.helper": "shared-volume"}])
-def test_containers_that_hold_no_runner_are_no_resources(broken):
+def test_containers_that_hold_no_runner_are_no_resources():
     order, jit = order_and_jit()
     marks = labels_for(order, jit, BackendContext(new_owner_id(), None, FakeClock()))
 
-    assert resource_of("id", 0.0, {**marks, **broken}) is None
+    assert resource_of("id", 0.0, {**marks, "io.runscaler.helper": "shared-volume"}) is None
     assert resource_of("id", 0.0, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("slot", "x"),
+        ("slot", "-1"),
+        ("slot", "9" * 5000),
+        ("slot", "1000000"),
+        ("slot", "\u0663"),
+        ("runner", ""),
+        ("runner", "/etc/passwd"),
+        ("runner", "../owner"),
+        ("runner", "a/b"),
+        ("runner", "a" * 65),
+        ("runner", "a\n"),
+        ("runner-id", "9" * 5000),
+        ("runner-id", "9223372036854775808"),
+        ("runner-id", "1.5"),
+        ("url", "https://[x"),
+        ("url", "https://github.com/" + "a" * 3000),
+        ("url", "https://github.com/a\x1b[2J"),
+        ("scale-set", "a" * 600),
+        ("runner-group", "a\nb"),
+    ],
+)
+def test_labels_that_we_cannot_have_written_are_unreadable(name, value):
+    order, jit = order_and_jit()
+    marks = labels_for(order, jit, BackendContext(new_owner_id(), None, FakeClock()))
+    marks[f"io.runscaler.{name}"] = value
+
+    with pytest.raises(UnreadableMarks) as caught:
+        resource_of("id", 0.0, marks)
+
+    assert len(str(caught.value)) < 200
+    assert str(caught.value).isprintable()
+    assert key_of(marks) is None
 
 
 def test_a_missing_runner_id_is_0():

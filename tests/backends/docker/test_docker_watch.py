@@ -9,8 +9,9 @@ from support.engine_proxy import EngineProxy
 from support.relay import ShortFolder
 from support.wire_server import WireServer, answer, head
 
-from runscaler.backends.base import BackendAvailable, BackendUnavailable, Ending, ResourceEnded
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, Ending, ResourceEnded, WatchCrashed
 from runscaler.backends.docker.address import EngineAddress
+from runscaler.backends.docker.answers import Nonsense
 from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.watch import LONGEST_PAUSE, Endings, Watch, engine_time
 from runscaler.clock import SystemClock
@@ -106,9 +107,26 @@ def test_the_engine_is_asked_from_a_time_that_is_finer_than_seconds():
     assert engine_time(1_800_000_000_000_000_005) == "1800000000.000000005"
 
 
-@pytest.mark.parametrize("garbage", [{}, {"Actor": None}, {"Actor": {}, "Action": "die"}, event("rename")])
-def test_other_events_say_nothing(garbage):
-    assert Endings().observe(garbage, 1.0) is None
+@pytest.mark.parametrize("action", ["rename", "", None, 7, ["die"]])
+def test_other_events_say_nothing(action):
+    assert Endings().observe(event(action), 1.0) is None
+
+
+@pytest.mark.parametrize(
+    "actor",
+    [None, [], {}, {"ID": 7}, {"ID": "../x"}, {"ID": "c" * 300}, {"ID": "c", "Attributes": ["x"]}],
+    ids=str,
+)
+def test_what_is_no_event_is_nonsense(actor):
+    with pytest.raises(Nonsense):
+        Endings().observe({"Action": "die", "Actor": actor}, 1.0)
+
+
+@pytest.mark.parametrize(
+    "code", ["9" * 5000, "-1", "", "x", "\u00b2", None, {"a": 1}], ids=lambda it: str(it)[:5]
+)
+def test_an_exit_code_that_is_none_is_not_known(code):
+    assert Endings().observe(event("die", exitCode=code), 1.0).ending.exit_code is None
 
 
 @pytest.mark.engine
@@ -238,6 +256,49 @@ def test_each_end_is_reported_once_even_if_the_engine_s_clock_is_set_back(seen):
     ends = [one.resource_id for one in seen.all if isinstance(one, ResourceEnded)]
     assert ends == ["a", "b", "c"]
     assert "since=5.000000000" in asked[1]
+
+
+def test_events_that_are_none_are_skipped_and_named_once(seen, log_lines):
+    def act(conversation):
+        conversation.send(head(200, {"Transfer-Encoding": "chunked"}))
+        nonsense = [[], {}, {"timeNano": "7"}, {"timeNano": 10**30}, {"timeNano": 7, "Actor": None}]
+        for one in (*nonsense, event("die", "a", exitCode="0") | {"timeNano": 7_000_000_000}):
+            line = json.dumps(one).encode() + b"\n"
+            conversation.send(b"%x\r\n%b\r\n" % (len(line), line))
+        conversation.ended.wait(PATIENCE)
+
+    with WireServer() as server:
+        server.on("GET", "/version", answer({"ApiVersion": "1.43"}), times=9)
+        server.on("GET", "/_ping", answer(b"OK"), times=9)
+        server.on("GET", "/events", act)
+        engine = Engine(EngineAddress(server.url))
+
+        watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen)
+        seen.await_last(ResourceEnded)
+
+        watch.stop()
+        engine.disconnect()
+    assert [type(one) for one in seen.all] == [BackendAvailable, BackendAvailable, ResourceEnded]
+    assert len([line for line in log_lines if "nonsense" in line]) == 1
+
+
+def test_a_watch_that_crashes_says_so(seen):
+    def crash(observation):
+        seen(observation)
+        if isinstance(observation, BackendAvailable):
+            raise ZeroDivisionError("a bug of ours")
+
+    with WireServer() as server:
+        server.on("GET", "/version", answer({"ApiVersion": "1.43"}))
+        server.on("GET", "/_ping", answer(b"OK"))
+        engine = Engine(EngineAddress(server.url))
+
+        watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, crash)
+        crashed = seen.await_last(WatchCrashed)
+
+        watch.stop()
+        engine.disconnect()
+    assert crashed.error.startswith("ZeroDivisionError: a bug of ours\n")
 
 
 @pytest.mark.engine

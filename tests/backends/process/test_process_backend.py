@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -268,10 +269,56 @@ def test_a_directory_without_marks_is_deleted(rig, backend, start):
     home = rig.home(resource)
     rig.destroy(resource)
     home.mkdir()
-    (home / "marks.json").write_text("{")
+    (home / "marks.json").touch()
 
     assert backend.inventory() == []
     assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"slot": int("9" * 4000)},
+        {"slot": -1},
+        {"runner": "/etc/passwd"},
+        {"runner": "runner-00000000"},
+        {"runner_id": 2**63},
+        {"pid": 2**31},
+        {"created_at": 1e300},
+        {"url": "https://[x"},
+        {"scale_set": "a" * 600},
+        {"group": "a\nb"},
+    ],
+    ids=lambda it: next(iter(it)),
+)
+def test_a_directory_with_marks_that_cannot_be_read_is_left_alone_and_named_once(
+    rig, backend, start, log_lines, change
+):
+    resource = start()
+    home = rig.home(resource)
+    rig.destroy(resource)
+    home.mkdir()
+    (home / "marks.json").write_text(json.dumps({**_bare_marks(resource), **change}))
+
+    assert backend.inventory() == []
+    assert backend.inventory() == []
+
+    assert home.exists()
+    assert len([line for line in log_lines if "left alone" in line and str(home) in line]) == 1
+    shutil.rmtree(home)
+
+
+@pytest.mark.parametrize("content", ["{", "[" * 100_000, "9" * 70_000])
+def test_marks_that_are_no_json_are_left_alone(rig, backend, start, content):
+    resource = start()
+    home = rig.home(resource)
+    rig.destroy(resource)
+    home.mkdir()
+    (home / "marks.json").write_text(content)
+
+    assert backend.inventory() == []
+    assert home.exists()
+    shutil.rmtree(home)
 
 
 def test_a_runner_that_lost_its_marks_is_not_touched(rig, backend, start):
@@ -494,8 +541,8 @@ def test_a_temporary_directory_with_access_for_others_is_refused(rig, tmp_path, 
 
 def test_a_temporary_directory_of_another_user_is_refused(rig, tmp_path, monkeypatch, owner):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(os, "getuid", lambda: 4711)
-    if os.geteuid() == 4711:
+    monkeypatch.setattr(os, "geteuid", lambda: 4711)
+    if os.getuid() == 4711:
         pytest.skip("this is that other user")
     backend = ProcessBackend(BackendContext(owner, None, SystemClock()))
 

@@ -4,7 +4,7 @@ import queue
 
 import pytest
 
-from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded
+from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded, WatchCrashed
 from runscaler.backends.process import watch
 from runscaler.backends.process.watch import ProcessWatch
 from runscaler.errors import BackendError
@@ -86,3 +86,14 @@ def test_a_report_may_stop_its_own_watch(seen):
     watch.stop()
     watch.follow("runner-00000001", 1)
     assert seen.empty()
+
+
+def test_a_watch_that_crashes_says_so(watched, seen):
+    def crash():
+        raise ZeroDivisionError("a bug of ours")
+
+    watched(crash, lambda resource_id: None)
+
+    crashed = seen.get(timeout=PATIENCE)
+    assert isinstance(crashed, WatchCrashed)
+    assert crashed.error.startswith("ZeroDivisionError: a bug of ours\n")

@@ -201,3 +201,40 @@ def test_a_symbolic_link_in_place_of_the_directory_is_refused(rig, backend):
         backend.claim_place(1)
 
     assert list(elsewhere.iterdir()) == []
+
+
+@pytest.mark.parametrize("plant", ["hard link", "link", "fifo"])
+def test_what_somebody_planted_as_a_lock_file_is_not_written_to(folder, plant):
+    """Any user of the host may make files there."""
+    slots, precious = folder / "slots", folder / "precious"
+    slots.mkdir()
+    precious.write_text("content")
+    lock = slots / "slot-0.lock"
+    if plant == "hard link":
+        lock.hardlink_to(precious)
+    elif plant == "link":
+        lock.symlink_to(precious)
+    else:
+        os.mkfifo(lock)
+    locks = SlotLocks(slots)
+
+    with pytest.raises(BackendError, match="cannot be used"):
+        locks.claim(0, SlotHolder(owner="us"))
+
+    assert precious.read_text() == "content"
+    assert locks.taken() == {0: SlotHolder()}, "it counts as taken"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[" * 2000, b"9" * 1900, b"[]", b'{"pid": Infinity}', b'{"pid": -1, "vm": "a\\nb"}']
+)
+def test_a_holder_with_absurd_content_is_somebody(folder, content):
+    locks, others = SlotLocks(folder / "slots"), SlotLocks(folder / "slots")
+    locks.claim(0, SlotHolder())
+    (folder / "slots" / "slot-0.lock").write_bytes(content)
+
+    (holder,) = others.taken().values()
+
+    assert holder.pid == 0
+    assert "\n" not in holder.vm
+    locks.close()

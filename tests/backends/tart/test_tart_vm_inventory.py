@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import ExitStack
 
 import pytest
@@ -9,7 +10,7 @@ from support.tart import OWNER
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.tart.home import TartHome
-from runscaler.backends.tart.record import Phase, VmRecord, write_record
+from runscaler.backends.tart.record import RECORD_FILE, Phase, VmRecord, write_record
 from runscaler.backends.tart.vm_inventory import VmInventory
 from runscaler.clock import SystemClock
 
@@ -90,3 +91,38 @@ def test_a_vm_that_is_removed_during_the_listing_is_not_listed(inventory, vm):
     inventory.meanwhile = remove
 
     assert inventory.records() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"slot": 10**400},
+        {"runner_name": "../x"},
+        {"home": "relative"},
+        {"guest_pid": 2**40},
+        {"created": -1.0},
+        {"url": "https://[x"},
+        {"phase": "flying"},
+    ],
+    ids=lambda it: next(iter(it)),
+)
+def test_a_record_that_cannot_be_read_is_left_alone_and_named_once(inventory, vm, log_lines, change):
+    record = VmRecord(owner=OWNER, home=str(vm.path.parents[1]), name=vm.name)
+    content = json.loads(record.model_dump_json()) | change
+    (vm.path / RECORD_FILE).write_text(json.dumps(content))
+
+    assert inventory.records() == []
+    assert inventory.records() == []
+
+    assert vm.path.exists()
+    assert len([line for line in log_lines if "left alone" in line and str(vm.path) in line]) == 1
+
+
+def test_an_intent_under_another_vms_name_leads_nowhere(inventory, vm, folder):
+    """Its name would be a path."""
+    intents = inventory.intents
+    intents.write(VmRecord(owner=OWNER, home=str(folder), name="pool-00000001"))
+    (path,) = (folder / "state" / "tart" / OWNER).iterdir()
+    path.write_text(path.read_text().replace("pool-00000001", "../../precious"))
+
+    assert intents.all() == []

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from support.tart import QUICK, TartRig, order_of, wait_until
 
-from runscaler.backends.base import ResourceState
+from runscaler.backends.base import ResourceState, WatchCrashed
 from runscaler.backends.tart.vm_monitor import VmMonitor
 from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_rig import Observed
@@ -241,15 +241,21 @@ def test_a_reported_ending_is_recorded_for_the_next_daemon(rig, backend):
 def monitor(rig, backend):
     """A function that makes a monitor of one VM, without exit descriptors. It is given what the monitor
     calls now and then, and returns the monitor, the VM's record and tart, and the list of reported ends."""
-    made = []
+    made, crashes = [], []
 
     def make(name, tick=lambda: None):
         record = backend._host.inventory.find(name)
         ends = []
         monitor = VmMonitor(
-            backend._host.clock, QUICK, lambda _pid: None, lambda *end: ends.append(end), lambda: tick()
+            backend._host.clock,
+            QUICK,
+            lambda _pid: None,
+            lambda *end: ends.append(end),
+            lambda: tick(),
+            crashes.append,
         )
         made.append(monitor)
+        monitor.crashes = crashes
         return monitor, record, backend._host.tart_at(record), ends
 
     yield make
@@ -291,3 +297,52 @@ def test_a_vm_that_is_added_again_after_its_end_runs(rig, backend, monitor):
         assert len(ends) == 1
         monitoring.stop()
         rig.tart.kill_vm(warm.id)
+
+
+def test_a_monitor_that_crashes_says_so_and_starts_anew(rig, backend, monitor):
+    resource = backend.start(order_of(rig), Interrupt())
+    steps = iter([ZeroDivisionError("a bug of ours")])
+
+    def tick():
+        if (error := next(steps, None)) is not None:
+            raise error
+
+    monitoring, record, tart, ends = monitor(resource.id, tick)
+    monitoring.wake()
+    wait_until(lambda: monitoring.crashes)
+    assert monitoring.crashes[0].startswith("ZeroDivisionError: a bug of ours\n")
+    assert resource.id not in monitoring
+
+    monitoring.add(record, tart)
+    rig.tart.kill_vm(resource.id)
+
+    wait_until(lambda: ends)
+    assert [end[0].name for end in ends] == [resource.id]
+
+
+def test_the_crash_of_the_monitor_is_told_to_every_watch(rig, backend, monkeypatch):
+    observed = []
+
+    def crash():
+        raise ZeroDivisionError("a bug of ours")
+
+    monkeypatch.setattr(backend._monitor, "_tick", crash)
+    watch = backend.watch(0.0, observed.append)
+
+    wait_until(lambda: observed)
+    assert isinstance(observed[0], WatchCrashed)
+    watch.stop()
+
+
+@pytest.mark.parametrize("written", ["9" * 5000, "-3", "", "x" * 100_000])
+def test_an_exit_file_with_absurd_content_is_an_end_without_a_code(rig, backend, written):
+    """A job can write whatever it likes into its guest."""
+    resource = backend.start(order_of(rig, WAITS), Interrupt())
+    observed = Observed(backend)
+    home = rig.tart.guest_home(resource.id)
+    (home / ".runscaler" / "exit.new").mkdir()
+    (home / ".runscaler" / "exit").write_text(written)
+    (home / "go").touch()
+
+    assert observed.end_of(resource).ending.exit_code is None
+    observed.stop()
