@@ -190,21 +190,6 @@ def test_nobody_imports_the_stand_alone_programs() -> None:
     } == set()
 
 
-OUTSIDE_THE_DAEMON = ("simulator", "testing")
-
-
-def test_every_program_is_started_without_the_variables_that_held_secrets() -> None:
-    starting = [
-        path
-        for path in ROOT.rglob("*.py")
-        if re.search(r"subprocess\.(run|Popen|check_output|check_call)\(", path.read_text("utf-8"))
-        and path.relative_to(ROOT).parts[0] not in OUTSIDE_THE_DAEMON
-    ]
-
-    assert starting
-    assert [str(path) for path in starting if "child_environment(" not in path.read_text("utf-8")] == []
-
-
 # Threads that end with the call that they are for, and programs that stand alone.
 SHORT_LIVED = {"net.cancellable", "simulator.faults.wire_rows", "simulator.agent"}
 
@@ -221,3 +206,18 @@ def test_threads_that_live_long_are_made_in_one_place() -> None:
     }
 
     assert made - {name for name in made if within(name, ("testing",))} - SHORT_LIVED == {"threads"}
+
+
+OUTSIDE_THE_DAEMON = ("simulator", "testing")
+
+
+def test_every_program_is_started_without_the_variables_that_held_secrets() -> None:
+    starting = [
+        path
+        for path in ROOT.rglob("*.py")
+        if re.search(r"subprocess\.(run|Popen|check_output|check_call)\(", path.read_text("utf-8"))
+        and path.relative_to(ROOT).parts[0] not in OUTSIDE_THE_DAEMON
+    ]
+
+    assert starting
+    assert [str(path) for path in starting if "child_environment(" not in path.read_text("utf-8")] == []

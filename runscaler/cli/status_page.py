@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 Json = dict[str, object]
 
-LONGEST_WAIT = 1e9
-"""Seconds; another program's answer may hold any number."""
 HEADERS = ("SCALE SET", "IDLE", "BUSY", "STARTING", "TOTAL", "MAX", "ASSIGNED", "JOBS DONE", "STATE")
 LEFT_OUT_FIRST = ("JOBS DONE", "TOTAL", "MAX", "STARTING", "ASSIGNED", "IDLE")
 """Columns that a narrow terminal loses, in this order."""
@@ -25,6 +23,8 @@ GAP = 2
 MIN_NAME = len(HEADERS[0])
 LONGEST_NOTE = 3
 """Rows of the screen that one problem may take on a fitted page."""
+LONGEST_WAIT = 1e9
+"""Seconds; another program's answer may hold any number."""
 
 
 def page(answer: Json) -> RenderableType:

@@ -25,7 +25,7 @@ from runscaler.backends.tart.slot_locks import SlotHolder, SlotLocks
 from runscaler.backends.tart.timings import Timings
 from runscaler.backends.tart.version import TartVersion
 from runscaler.backends.tart.vm import Vm
-from runscaler.cli.status import _page
+from runscaler.cli.status_page import fitted_page, page
 from runscaler.config.load import load_config
 from runscaler.config.secrets import Secret, Unresolved, resolve
 from runscaler.config.sources import Locations
@@ -200,7 +200,7 @@ def status(data: bytes) -> None:
     with suppress(ValueError):
         answer = parse_json(data)
         if isinstance(answer, dict):
-            Console(file=io.StringIO(), width=80).print(_page(answer))
+            Console(file=io.StringIO(), width=80).print(page(answer), fitted_page(answer, 80, 24))
 
 
 _LABELS = {

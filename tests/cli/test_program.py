@@ -254,6 +254,25 @@ def test_a_full_output_device_is_one_line():
     )
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", "--url", "https://github.com/x", "--name", "n", "--token", "t", "--max-runners"],
+        ["run", "--url", "https://github.com/x", "--name", "n", "--token", "t", "--drain-timeout"],
+        ["validate", "--offline", "--url", "https://github.com/x", "--name", "n", "--health-port"],
+        ["status", "--health-port"],
+        ["simulate", "--port"],
+    ],
+    ids=lambda words: " ".join(words[::8]),
+)
+def test_a_number_of_any_length_is_wrong_usage_in_a_few_words(runner, words):
+    ended = runner(*words, "9" * 5000)
+
+    assert ended.code == 2
+    assert "is not" in ended.err + ended.out
+    assert len(ended.err + ended.out) < 2000
+
+
 def test_a_command_of_a_later_version_is_told_from_an_unknown_one(runner, monkeypatch):
     monkeypatch.setattr(runscaler.cli, "LATER", {"mend"})
 
@@ -277,22 +296,3 @@ def test_the_help_of_run_names_backends_repeated_labels_and_examples(runner):
     assert "separated by commas, and repeatable" in text
     assert "runner run --url https://github.com/my-org --name linux --token file:token" in text
     assert "every user of this host sees the command line" in text
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["run", "--url", "https://github.com/x", "--name", "n", "--token", "t", "--max-runners"],
-        ["run", "--url", "https://github.com/x", "--name", "n", "--token", "t", "--drain-timeout"],
-        ["validate", "--offline", "--url", "https://github.com/x", "--name", "n", "--health-port"],
-        ["status", "--health-port"],
-        ["simulate", "--port"],
-    ],
-    ids=lambda words: " ".join(words[::8]),
-)
-def test_a_number_of_any_length_is_wrong_usage_in_a_few_words(runner, words):
-    ended = runner(*words, "9" * 5000)
-
-    assert ended.code == 2
-    assert "is not" in ended.err + ended.out
-    assert len(ended.err + ended.out) < 2000
