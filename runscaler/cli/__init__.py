@@ -37,9 +37,22 @@ NOT_COMMANDS = frozenset(
     }
 )
 """Modules of this package that are not commands."""
-ORDER = ("run", "init", "validate", "status", "why", "logs", "drain", "resume", "reload", "demo", "simulate")
+ORDER = (
+    "run",
+    "init",
+    "validate",
+    "status",
+    "why",
+    "logs",
+    "doctor",
+    "drain",
+    "resume",
+    "reload",
+    "demo",
+    "simulate",
+)
 """Commands in the order of the help page; all others follow in alphabetical order."""
-LATER = frozenset({"clean", "doctor", "migrate", "reload", "report", "service"})
+LATER = frozenset({"clean", "migrate", "reload", "report", "service"})
 """Commands that come with a later version."""
 
 _LONG_WORD = re.compile(r"(\S{60})\S{140,}")

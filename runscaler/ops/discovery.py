@@ -30,7 +30,7 @@ class Discovery:
 
 def discover(environ: Mapping[str, str]) -> Discovery:
     """Takes up to 2 s for each engine that hangs."""
-    answering = [url for url in dict.fromkeys(_engine_urls(environ)) if _answers(url)]
+    answering = [url for url in dict.fromkeys(engine_urls(environ)) if _answers(url)]
     variable = next((name for name in TOKEN_VARIABLES if environ.get(name)), "")
     return Discovery(
         engines=tuple(answering),
@@ -39,8 +39,8 @@ def discover(environ: Mapping[str, str]) -> Discovery:
     )
 
 
-def _engine_urls(environ: Mapping[str, str]) -> Iterator[str]:
-    """Where a Docker engine of this host or user usually listens."""
+def engine_urls(environ: Mapping[str, str]) -> Iterator[str]:
+    """Where a Docker engine of this host or user usually listens; may name one twice."""
     if environ.get("DOCKER_HOST", "").startswith("unix://"):
         yield environ["DOCKER_HOST"]
     yield f"unix://{DEFAULT_SOCKET}"

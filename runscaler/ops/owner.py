@@ -38,7 +38,7 @@ def load_or_create_owner(directory: Path) -> OwnerId:
         path.rename(aside)
         logger.warning(
             "{} held no valid owner id; the new one is {}. Resources of earlier runs now count as another "
-            "daemon's and are not touched: remove them by hand. The old file is kept as {}",
+            "daemon's and are not touched: `runner doctor` lists them. The old file is kept as {}",
             path,
             owner,
             aside,

@@ -186,14 +186,19 @@ class Registrations:
 
     def noted(self, key: ScaleSetKey) -> list[RunnerName]:
         """The recorded names, in no particular order. Files with other names are ignored."""
-        try:
-            found = [entry.name for entry in self._folder(key).iterdir()]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            logger.warning("cannot read which runners an earlier process registered: {}", error)
-            return []
-        return [RunnerName(name) for name in found if RUNNER_NAME.match(name)]
+        return self.in_folder(self._folder(key))
+
+    def folders(self) -> list[Path]:
+        """One for each scale set that has records, sorted."""
+        return sorted(self._directory / name for name in _names_in(self._directory))
+
+    def is_of(self, folder: Path, key: ScaleSetKey) -> bool:
+        """Whether the records in that folder are this scale set's."""
+        return folder == self._folder(key)
+
+    def in_folder(self, folder: Path) -> list[RunnerName]:
+        """The recorded names, as of `noted`."""
+        return [RunnerName(name) for name in _names_in(folder) if RUNNER_NAME.match(name)]
 
     def _folder(self, key: ScaleSetKey) -> Path:
         return self._directory / _digest(key)
@@ -211,3 +216,13 @@ def _file_name(runner: RunnerName) -> str:
 def _digest(key: ScaleSetKey) -> str:
     """A file name for a scale set."""
     return hashlib.sha256(str(key).encode()).hexdigest()[:16]
+
+
+def _names_in(directory: Path) -> list[str]:
+    try:
+        return [entry.name for entry in directory.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        logger.warning("cannot read which runners an earlier process registered: {}", error)
+        return []

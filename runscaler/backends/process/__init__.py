@@ -8,8 +8,7 @@ themselves first, `watch` reports its end.
 
 from __future__ import annotations
 
-from runscaler.backends.process.backend import ProcessBackend, ProcessBackendFactory
+from runscaler.backends.process.backend import ProcessBackend
+from runscaler.backends.process.factory import ProcessBackendFactory, factory
 
 __all__ = ["ProcessBackend", "ProcessBackendFactory", "factory"]
-
-factory = ProcessBackendFactory()

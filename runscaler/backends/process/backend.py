@@ -31,16 +31,6 @@ if TYPE_CHECKING:
     from runscaler.github.base import JitConfig
 
 
-class ProcessBackendFactory:
-    """All scale sets that use processes share one backend, as there is one host."""
-
-    def location(self, settings: ScaleSetSettings) -> str:
-        return "process"
-
-    def create(self, settings: ScaleSetSettings, context: BackendContext) -> ProcessBackend:
-        return ProcessBackend(context)
-
-
 class ProcessBackend:
     """Runners as processes; see `Backend`. Those without an `exit_descriptor` are polled for their end."""
 
