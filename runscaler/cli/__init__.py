@@ -52,7 +52,7 @@ ORDER = (
     "simulate",
 )
 """Commands in the order of the help page; all others follow in alphabetical order."""
-LATER = frozenset({"clean", "migrate", "reload", "report", "service"})
+LATER = frozenset({"clean", "reload", "report"})
 """Commands that come with a later version."""
 
 _LONG_WORD = re.compile(r"(\S{60})\S{140,}")

@@ -52,7 +52,7 @@ def status(
     if url is not None:
         address = _given_address(url)
     elif health_port:
-        address = _address("", health_port)
+        address = f"http://127.0.0.1:{health_port}"
     else:
         address = _configured_address(config or ctx.find_root().params.get("config"))
     if watch:
@@ -83,6 +83,7 @@ def _configured_address(config: str | None) -> str:
     from runscaler.config.sources import Locations, find_document, read_document
     from runscaler.errors import HostError
     from runscaler.findings import Finding, Level
+    from runscaler.ops.service.health import health_address
 
     where, found = Locations.of(os.environ), Problems()
     document = read_document(Path(config), where, found) if config else find_document(where, found)
@@ -95,20 +96,8 @@ def _configured_address(config: str | None) -> str:
         fixes = ("give its port: runner status --health-port PORT",)
         raise HostError(f"{document.path} has health-port = 0: its daemon has no health server", fixes=fixes)
     host, port = str(data.get("health-host", "")), str(data.get("health-port", ""))
-    return _address(host, int(port) if port.isdecimal() and 0 < int(port) < 65536 else DEFAULT_PORT)
-
-
-def _address(host: str, port: int) -> str:
-    """The URL of a health server. One that listens on all addresses is reached over loopback."""
-    import ipaddress
-
-    try:
-        address = ipaddress.ip_address(host or "127.0.0.1")
-    except ValueError:
-        return f"http://{host}:{port}"
-    if address.version == 6:
-        return f"http://[{'::1' if address.is_unspecified else address}]:{port}"
-    return f"http://{'127.0.0.1' if address.is_unspecified else address}:{port}"
+    usable = port.isdecimal() and 0 < int(port) < 65536
+    return health_address(host, int(port) if usable else DEFAULT_PORT)
 
 
 def _ask(address: str) -> Json:

@@ -107,7 +107,7 @@ def read_document(path: Path, locations: Locations, problems: Problems) -> Docum
         problems.warn(
             origin,
             "this is the location of the Go tool's configuration",
-            fixes=[f"move it to {locations.system}"],
+            fixes=["runner migrate", f"move it to {locations.system}"],
         )
     return Document(path, data, positions, is_legacy, mode)
 

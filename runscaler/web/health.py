@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,14 @@ Json = dict[str, object]
 
 
 def health(status: Status, now: float) -> Json:
-    """The body of `/healthz`. `now` is in wall-clock seconds. All keys are always present."""
+    """The body of `/healthz`, with the pid of this process. All keys are always present.
+
+    `now` is in wall-clock seconds.
+    """
     return {
         "status": _overall(status),
         "version": status.version,
+        "pid": os.getpid(),
         "uptime": format_uptime(max(0.0, now - status.started_at)),
         "reason": status.given_up,
         "restarts": dict(status.restarts),

@@ -10,9 +10,10 @@ import sys
 import pytest
 from support.wire_server import WireServer
 
-from runscaler.cli.status import _address, _ask
+from runscaler.cli.status import _ask
 from runscaler.cli.status_page import HEADERS
 from runscaler.errors import HostError
+from runscaler.ops.service.health import health_address
 from runscaler.status import (
     Counters,
     JobOrigin,
@@ -218,7 +219,7 @@ def test_an_address_is_accepted_with_and_without_scheme_and_path(runner, daemon)
     [("", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("10.0.0.1", "10.0.0.1"), ("box", "box")],
 )
 def test_a_daemon_on_all_addresses_is_reached_over_loopback(host, address):
-    assert _address(host, 1) == f"http://{address}:1"
+    assert health_address(host, 1) == f"http://{address}:1"
 
 
 @pytest.mark.parametrize(

@@ -309,7 +309,7 @@ def test_unknown_keys_in_the_legacy_file_are_only_warned_about(locations: Locati
     config = load_config(environ=TOKEN, locations=locations)
 
     lines = [finding.message.removeprefix(str(locations.legacy)) for finding in config.warnings]
-    assert config.warnings[0].fixes == (f"move it to {locations.system}",)
+    assert config.warnings[0].fixes == ("runner migrate", f"move it to {locations.system}")
     assert [line.split(":")[1] for line in lines[1:]] == ["3", "4", "6", "8"]
 
 
