@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from docker.errors import NotFound
 
 from runscaler.backends.base import BackendContext
+from runscaler.backends.docker import answers
 from runscaler.backends.docker.backend import DockerBackend
 from runscaler.backends.docker.container import SHARED_VOLUME
 from runscaler.backends.docker.labels import MANAGED_BY, OWNER, PREFIX, RUNNER
@@ -41,7 +42,7 @@ class DockerSurvey:
 
     def leftovers(self) -> list[Leftover]:
         with self._engine.call("list the containers of all daemons", seconds=SECONDS) as api:
-            listed = api.containers(all=True, filters={})
+            listed = answers.tables(api.containers(all=True, filters={}), "the list")
             volumes = []
             for name in (SHARED_VOLUME, LEGACY_VOLUME):
                 with suppress(NotFound):

@@ -103,10 +103,12 @@ def _intended_vms(state_dirs: Sequence[Path]) -> dict[Path, Leftover]:
         for folder in sorted((state_dir / "tart").glob("*")):
             if not OWNER_ID.match(folder.name):
                 continue
-            for record in Intents(state_dir, OwnerId(folder.name)).all():
+            owner = OwnerId(folder.name)
+            for record in Intents(state_dir, owner).all():
                 path = TartHome.at(record.home).vm(record.name).path
-                owner, runner = OwnerId(folder.name), record.runner_name
-                found[path] = Leftover(Kind.VM, str(path), record.name, owner, str(state_dir), runner)
+                found[path] = Leftover(
+                    Kind.VM, str(path), record.name, owner, str(state_dir), record.runner_name
+                )
     return found
 
 

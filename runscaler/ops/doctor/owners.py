@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -12,6 +10,7 @@ from runscaler.errors import HostError
 from runscaler.ops.doctor.verdicts import Owner, OwnerState
 from runscaler.ops.lock import StateLock, is_held
 from runscaler.ops.owner import read_owner
+from runscaler.private_files import NotPrivate, check_tree
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from runscaler.names import OwnerId
 
     State = tuple[OwnerState, str]
-
-OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 class Owners:
@@ -110,13 +107,9 @@ def _problem_of(path: Path) -> str:
     where others may write, a lock proves nothing.
     """
     try:
-        found = path.stat()
+        check_tree(path)
+    except NotPrivate as error:
+        return f"its state directory tells nothing: {error}"
     except OSError as error:
-        return f"its state directory {path} cannot be seen from here: {error.strerror}"
-    if not stat.S_ISDIR(found.st_mode):
-        return f"its state directory {path} is no directory"
-    if found.st_uid != os.geteuid():
-        return f"its state directory {path} belongs to another user: look as that user"
-    if found.st_mode & OTHERS_MAY_WRITE:
-        return f"others may write to its state directory {path}"
+        return f"its state directory {path} cannot be seen from here: {error.strerror or error}"
     return ""
