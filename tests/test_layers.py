@@ -57,7 +57,16 @@ NOT_DECLARED = {"pytest", "pydantic_core"}
 # Each restricted package, and the only modules outside of it that it may import.
 RESTRICTED = {
     "policy": ("clock", "config", "errors", "events", "names", "status", "units"),
-    "simulator": ("clock", "errors", "github.messages", "interrupt", "names", "threads", "units"),
+    "simulator": (
+        "clock",
+        "errors",
+        "github.messages",
+        "interrupt",
+        "names",
+        "net.host_header",
+        "threads",
+        "units",
+    ),
     "simulator.agent": (),
     "net": ("clock", "errors", "interrupt", "threads"),
     "testing.fake_tart": (),

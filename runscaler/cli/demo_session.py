@@ -75,7 +75,9 @@ class DemoSession:
         self._events: SimpleQueue[Event] = SimpleQueue()
         port = free_port(target.listen)
         options = Options(timers=FAST, agent_url=f"http://{target.agent_host}:{port}")
-        self._github = SimulatorServer(options, host=target.listen, port=port, seed=seed)
+        self._github = SimulatorServer(
+            options, host=target.listen, port=port, seed=seed, networks=target.networks
+        )
         self.port = free_port()
         self._uninterrupted = uninterrupted
         self._state_dir = Path()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -44,6 +45,13 @@ def web_address(_ctx: click.Context, _parameter: click.Parameter, value: str) ->
     """Callback that validates a URL which the simulator hands out to its clients."""
     if value and not is_web_address(value):
         raise click.BadParameter(f"{value!r} is not a URL such as http://192.0.2.1:9001")
+    return value
+
+
+def header_value(_ctx: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """Callback that validates a word which clients send as the value of a header."""
+    if value and not re.fullmatch(r"[!-~]+", value):
+        raise click.BadParameter("it must be printable ASCII without spaces")
     return value
 
 
@@ -96,6 +104,13 @@ def web_address(_ctx: click.Context, _parameter: click.Parameter, value: str) ->
 @click.option(
     "--token", "tokens", multiple=True, metavar="TOKEN", help="Accept only this access token (repeatable)."
 )
+@click.option(
+    "--control-token",
+    default="",
+    metavar="TOKEN",
+    callback=header_value,
+    help="Token that calls of the control API must bring; default: one made at random.",
+)
 @click.option("--groups", default="", metavar="NAME,…", help="Runner groups in addition to Default.")
 @click.option(
     "--threads",
@@ -138,12 +153,13 @@ def simulate(
     scenario: str,
     jobs: int,
     seed: int | None,
+    control_token: str,
     **chosen: object,
 ) -> None:
     """Simulate GitHub, as a server for any client.
 
-    Use the control API to queue jobs and to inject faults. It needs the header "X-Sim-Control: 1"; see
-    docs/simulator.md.
+    Use the control API to queue jobs and to inject faults. It needs the header "X-Sim-Control: TOKEN"
+    with the token that is printed at the start, as jobs run shell commands; see docs/simulator.md.
 
     A scenario is a series of faults to test a fleet with. Each fault is printed, then what became of
     the jobs. The exit code is 1 if a job failed or still waits, or if a client violated the protocol.
@@ -154,7 +170,9 @@ def simulate(
     day = read_scenario(scenario, jobs, seed)
     if day is not None:
         options = day.adapt(options)
-    server = SimulatorServer(options, host=host, port=port, threads=threads, seed=seed or 0)
+    server = SimulatorServer(
+        options, host=host, port=port, threads=threads, seed=seed or 0, control_token=control_token
+    )
     results = play_scenario(server, day, jobs, seed) if day is not None else []
     serve(server, day)
     if server.player is not None:
@@ -211,7 +229,7 @@ def print_addresses(server: SimulatorServer, day: Scenario | None) -> None:
     click.echo(f"config url   {url}/my-org")
     if elsewhere:
         click.echo(f"elsewhere    {elsewhere}/my-org  (containers, other hosts)")
-    click.echo(f"control url  {url}/_sim/control/v1  (header X-Sim-Control: 1)")
+    click.echo(f"control url  {url}/_sim/control/v1  (header X-Sim-Control: {server.control_token})")
     if day is not None:
         click.echo(f"scenario     {day.about}")
         click.echo(f"look for     {day.look_for}")

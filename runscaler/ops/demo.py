@@ -18,7 +18,7 @@ from runscaler.config.model import DEFAULT_IMAGE, Config, DockerSettings, ScaleS
 from runscaler.config.secrets import Secret
 from runscaler.errors import BackendError
 from runscaler.ops.demo_image import ensure_demo_image
-from runscaler.ops.demo_tart import AGENT_DIR, GATEWAY, missing_tart, tart_leftovers
+from runscaler.ops.demo_tart import AGENT_DIR, GATEWAY, GUESTS, missing_tart, tart_leftovers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,6 +49,8 @@ class DemoTarget:
     tart: TartSettings = field(default_factory=TartSettings)
     listen: str = LOOPBACK
     agent_host: str = LOOPBACK
+    networks: tuple[str, ...] = ()
+    """Where clients of the simulator may come from; empty: from wherever `listen` can be reached."""
     fallback_reason: str = ""
     """Why "auto" did not choose Docker, or why there is no real tart; else empty."""
     is_fake_tart: bool = False
@@ -120,7 +122,7 @@ def _tart(image: str, *, fake_tart: bool) -> DemoTarget:
             ),
         )
     real = settings.model_copy(update={"runner_dir": AGENT_DIR})
-    return DemoTarget("tart", image, tart=real, listen=ALL_INTERFACES, agent_host=GATEWAY)
+    return DemoTarget("tart", image, tart=real, listen=ALL_INTERFACES, agent_host=GATEWAY, networks=GUESTS)
 
 
 def demo_config(

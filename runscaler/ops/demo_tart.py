@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 AGENT_DIR = "/Users/admin/runscaler-demo"
 """The demo's runner-dir. The runner program of the image is not touched."""
 GATEWAY = "192.168.64.1"
+GUESTS = ("192.168.64.0/24", "127.0.0.0/8")
+"""The guests, and this host itself: the demo's daemon."""
 """The address at which VMs reach this host (docs/tart.md § 7)."""
 BOOT_SECONDS = 180.0
 PULL_SECONDS = 3600.0

@@ -31,11 +31,11 @@ class App:
     """`faults` are the faults that are set. They do not affect the control API, and affect agents only
     where their match names an agent's path."""
 
-    def __init__(self, lock: MachineLock) -> None:
+    def __init__(self, lock: MachineLock, control_token: str, *, loopback_only: bool) -> None:
         self.lock = lock
         self.faults = FaultRegistry(lock)
         self._store = lock.machine.store
-        self.control = control.ControlApi(lock, self.faults)
+        self.control = control.ControlApi(lock, self.faults, control_token, loopback_only=loopback_only)
         self._apis: tuple[tuple[str, Callable[[Request], Reply]], ...] = (
             (queue_api.PREFIX, queue_api.QueueApi(lock).handle),
             (agent_api.PREFIX, agent_api.AgentApi(lock).handle),

@@ -1,13 +1,16 @@
 """The control API: queue jobs, inspect the state, set faults (docs/protocol.md § 9.6).
 
-Calls need the header X-Sim-Control: 1, so that no web page can make them.
+Calls need the header X-Sim-Control with the token of the run: jobs run shell commands, and neither another
+user of this host nor a web page may queue them.
 """
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from runscaler.net.host_header import names_loopback
 from runscaler.simulator.admin_actions import change_runner, change_scale_set, change_session
 from runscaler.simulator.faults.registry import FaultRegistry, UnknownFault
 from runscaler.simulator.faults.row import Fault, Match
@@ -24,6 +27,12 @@ if TYPE_CHECKING:
     from runscaler.simulator.violations import Violation
 
 PREFIX = "/_sim/control/v1/"
+HEADER = "X-Sim-Control"
+NEEDS_TOKEN = (
+    f"The control API needs the header {HEADER} with the token of this run, which runner simulate prints "
+    "behind its control url, or takes as --control-token."
+)
+OTHER_HOST = "The Host header of a call to the control API must name this machine, such as 127.0.0.1."
 
 
 def is_control(request: Request) -> bool:
@@ -31,7 +40,11 @@ def is_control(request: Request) -> bool:
 
 
 class ControlApi:
-    def __init__(self, lock: MachineLock, faults: FaultRegistry) -> None:
+    """Refuses calls without `token`. With `loopback_only` their Host header must name the loopback
+    interface, too."""
+
+    def __init__(self, lock: MachineLock, faults: FaultRegistry, token: str, *, loopback_only: bool) -> None:
+        self._token, self._loopback_only = token.encode(), loopback_only
         self._lock = lock
         self._machine = lock.machine
         self._store = lock.machine.store
@@ -65,12 +78,17 @@ class ControlApi:
             return refused(refusal)
 
     def _answer(self, request: Request) -> Reply:
-        if request.header("x-sim-control") != "1":
-            raise RestRefusal(403, "The control API needs the header X-Sim-Control: 1.")
+        self._check_caller(request)
         found = find_route(self._routes, request.method, request.path[len(PREFIX) :])
         if found is None:
             raise RestRefusal(404, f"There is no {request.method} {request.path}.")
         return found[0].answer(Call(request, "", found[1]))
+
+    def _check_caller(self, request: Request) -> None:
+        if self._loopback_only and not names_loopback(request.header("host")):
+            raise RestRefusal(403, OTHER_HOST)
+        if not hmac.compare_digest(request.header(HEADER.lower()).encode(), self._token):
+            raise RestRefusal(403, NEEDS_TOKEN)
 
     def _state(self, call: Call) -> Reply:
         with self._lock:

@@ -7,6 +7,7 @@ import logging
 import socket
 import struct
 import threading
+from ipaddress import IPv4Network, ip_address
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from waitress import wasyncore
@@ -19,7 +20,7 @@ from runscaler.errors import HostError
 from runscaler.threads import keep_running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 CONNECTION = "runscaler.simulator.connection"
@@ -60,16 +61,36 @@ class WatchedChannel(HTTPChannel):
 
 
 class Acceptor(TcpWSGIServer):
+    """`networks` are those whose clients are served; empty: all. Others are hung up on."""
+
     channel_class = WatchedChannel
+    networks: tuple[IPv4Network, ...] = ()
+
+    def accept(self) -> tuple[socket.socket, Any] | None:
+        accepted: tuple[socket.socket, Any] | None = super().accept()
+        if accepted is None or not self.networks:
+            return accepted
+        connection, peer = accepted
+        if any(ip_address(peer[0]) in network for network in self.networks):
+            return accepted
+        connection.close()
+        return None
 
 
 class HttpServer:
     """A WSGI application on a TCP port. `keeps_open` tells for which paths `stop_listening` leaves the
-    connection open."""
+    connection open. Only clients in one of `networks` (IPv4) are served; without any, all are."""
 
     def __init__(
-        self, app: WSGIApplication, host: str, port: int, threads: int, keeps_open: Callable[[str], bool]
+        self,
+        app: WSGIApplication,
+        host: str,
+        port: int,
+        threads: int,
+        keeps_open: Callable[[str], bool],
+        networks: Sequence[str] = (),
     ) -> None:
+        self._networks = tuple(map(IPv4Network, networks))
         self.host, self.port = host, port
         self._app = app
         self._threads = threads
@@ -153,7 +174,7 @@ class HttpServer:
             clear_untrusted_proxy_headers=False,
             ident="",
         )
-        return Acceptor(
+        acceptor = Acceptor(
             self._serve,
             self._map,
             _sock=sock,
@@ -162,6 +183,8 @@ class HttpServer:
             sockinfo=(sock.family, sock.type, sock.proto, sock.getsockname()),
             bind_socket=False,
         )
+        acceptor.networks = self._networks
+        return acceptor
 
     def _serve(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         channel: WatchedChannel = environ["waitress.client_disconnected"].__self__

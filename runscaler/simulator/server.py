@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import secrets
 from random import Random
 from typing import TYPE_CHECKING
 
 from runscaler.clock import SystemClock
+from runscaler.net.host_header import names_loopback
 from runscaler.simulator.app import App
 from runscaler.simulator.control import PREFIX as CONTROL
 from runscaler.simulator.http_server import HttpServer
@@ -16,7 +18,7 @@ from runscaler.simulator.options import Options
 from runscaler.simulator.scenarios.player import Player
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from runscaler.clock import Clock
     from runscaler.simulator.scenarios.plan import Scenario
@@ -24,12 +26,15 @@ if TYPE_CHECKING:
     from runscaler.simulator.scenarios.result import ScenarioResult
 
 THREADS = 256
+TOKEN_BYTES = 18
 
 
 class SimulatorServer:
     """The simulated GitHub on a TCP port; port 0 takes a free one.
 
     Each long poll blocks a thread, so `threads` must exceed the number of sessions and agents by 8.
+    `control_token` is what calls of the control API must bring; without one it is made at random.
+    `networks`, such as 192.0.2.0/24, are those whose clients are served; without any, all are.
     """
 
     def __init__(
@@ -41,14 +46,19 @@ class SimulatorServer:
         threads: int = THREADS,
         clock: Clock | None = None,
         seed: int = 0,
+        control_token: str = "",
+        networks: Sequence[str] = (),
     ) -> None:
+        self.control_token = control_token or secrets.token_urlsafe(TOKEN_BYTES)
         self.clock = OffsetClock(clock or SystemClock())
         self.machine = Machine(self.clock, Random(seed), options or Options())
         self.lock = MachineLock(self.machine)
-        self.app = App(self.lock)
+        self.app = App(self.lock, self.control_token, loopback_only=is_loopback(host))
         self.lock.environment = self
         self.player: Player | None = None
-        self._server = HttpServer(self.app, host, port, threads, lambda path: path.startswith(CONTROL))
+        self._server = HttpServer(
+            self.app, host, port, threads, lambda path: path.startswith(CONTROL), networks
+        )
 
     @property
     def url(self) -> str:
@@ -95,3 +105,8 @@ class SimulatorServer:
     def resume_listening(self) -> None:
         """Listen on the same port again."""
         self._server.resume_listening()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server that listens on this address can be reached from this machine only."""
+    return bool(host) and names_loopback(f"[{host}]" if ":" in host else host)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from runscaler import simulator
 from runscaler.simulator.admin_actions import change_runner, change_scale_set, change_session
+from runscaler.simulator.control import HEADER
 from runscaler.simulator.faults.row import Match
 from runscaler.simulator.options import Flavour, Options
 from runscaler.simulator.records import JobSpec, JobState, RunnerState, Step
@@ -61,7 +62,8 @@ class SimulatedGitHub:
     """A simulator that runs while the context is open. All methods may be called from any thread.
 
     `options`, if given, replace `fast`, `flavour` and `timers`. `scenario` is the name of a scenario, which
-    begins when the first client polls; `ValueError` lists the known names.
+    begins when the first client polls; `ValueError` lists the known names. `control_token` is
+    made at random unless it is given.
     """
 
     agent_path = Path(simulator.__file__).parent / "agent.py"
@@ -81,11 +83,20 @@ class SimulatedGitHub:
         clock: Clock | None = None,
         seed: int = 0,
         scenario: str = "",
+        control_token: str = "",
     ) -> None:
         chosen = options or Options(timers=timers or (FAST if fast else GITHUB), flavour=flavour)
         found = find_scenario(scenario) if scenario else None
         chosen = found.adapt(chosen) if found else chosen
-        self._server = SimulatorServer(chosen, host=host, port=port, threads=threads, clock=clock, seed=seed)
+        self._server = SimulatorServer(
+            chosen,
+            host=host,
+            port=port,
+            threads=threads,
+            clock=clock,
+            seed=seed,
+            control_token=control_token,
+        )
         self._player = self._server.load_scenario(found) if found else None
         self._machine = self._server.machine
         self._lock = self._server.lock
@@ -118,6 +129,11 @@ class SimulatedGitHub:
     @property
     def control_url(self) -> str:
         return f"{self.url}/_sim/control/v1"
+
+    @property
+    def control_headers(self) -> dict[str, str]:
+        """What a call of the control API needs: the token of this simulator."""
+        return {HEADER: self._server.control_token}
 
     def config_url(self, scope: str = "my-org") -> str:
         """The config URL of an organisation, of `owner/repo` or of `enterprises/name`."""

@@ -5,11 +5,10 @@ A route is a method without arguments that returns a `Reply`; add new ones to `_
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from runscaler.net.host_header import names_loopback
 from runscaler.web.health import health, not_ready
 from runscaler.web.reply import Reply
 
@@ -77,23 +76,3 @@ class WebApp:
         if self._alive():
             return Reply.json({"status": "ok"})
         return Reply.json({"status": "not answering"}, HTTPStatus.SERVICE_UNAVAILABLE)
-
-
-_HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]{2,45})\]|(?P<name>[A-Za-z0-9.-]{1,253}))(?::[0-9]{0,5})?\Z")
-
-
-def names_loopback(host: str) -> bool:
-    """Whether a Host header names the loopback interface, with any port. A missing one (HTTP/1.0) passes."""
-    if not host:
-        return True
-    found = _HOST.match(host)
-    if found is None:
-        return False
-    name = found["six"] or found["name"]
-    if name.lower().rstrip(".") == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return address.is_loopback and (address.version == 6) == bool(found["six"])

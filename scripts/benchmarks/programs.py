@@ -100,9 +100,11 @@ class Simulator(Program):
     def __enter__(self) -> Self:
         super().__enter__()
         deadline = time.monotonic() + READY_SECONDS
-        while "control url" not in self.output():
+        while "X-Sim-Control: " not in self.output() or not self.output().endswith("\n"):
             self.wait_a_moment(deadline)
-        self.url = self.output().split()[2].rpartition("/")[0]
+        config, control = self.output().splitlines()[:2]
+        self.url = config.split()[-1].rpartition("/")[0]
+        self._token = control.split()[-1].rstrip(")")
         return self
 
     def queue(self, scale_set: str, count: int) -> None:
@@ -114,7 +116,7 @@ class Simulator(Program):
 
     def _post(self, what: str, body: Mapping[str, object]) -> None:
         url = f"{self.url}/_sim/control/v1/{what}"
-        reply = urllib3.request("POST", url, json=body, headers={"X-Sim-Control": "1"}, retries=False)
+        reply = urllib3.request("POST", url, json=body, headers={"X-Sim-Control": self._token}, retries=False)
         if reply.status >= 300:
             raise HostError(f"the simulator refused {what}: {reply.status} {reply.data.decode()[:200]}")
 

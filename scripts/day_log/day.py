@@ -69,7 +69,8 @@ class Day:
         words = ["simulate", "--port", "0", "--fast", "--token", TOKEN]
         self._github = subprocess.Popen([*RUNNER, *words], stdout=subprocess.PIPE, text=True)
         assert self._github.stdout is not None
-        config, _ = (self._github.stdout.readline() for _ in range(2))
+        config, control = (self._github.stdout.readline() for _ in range(2))
+        self._control_token = control.split()[-1].rstrip(")")
         self._url = config.split()[-1].removesuffix("/my-org")
         env = {**os.environ, "DOCKER_HOST": self._engine.url}
         made = subprocess.run(
@@ -199,7 +200,7 @@ class Day:
     # -- GitHub and the engine --------------------------------------------------------------------
 
     def _control(self, method: str, path: str, body: object = None) -> Any:
-        headers = {"X-Sim-Control": "1"}
+        headers = {"X-Sim-Control": self._control_token}
         url = f"{self._url}/_sim/control/v1/{path}"
         reply = requests.request(method, url, json=body, headers=headers, timeout=10)
         reply.raise_for_status()

@@ -21,15 +21,34 @@ def test_it_prints_its_urls_serves_and_exits_with_0_on_a_signal(number: signal.S
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         config, control = (process.stdout.readline() for _ in range(2))
-        url = re.search(r"http://\S+", control)
-        assert url is not None
-        state = requests.get(f"{url[0]}/state", headers={"X-Sim-Control": "1"}, timeout=20)
+        found = re.search(r"(http://\S+)  \(header X-Sim-Control: (\S+)\)", control)
+        assert found is not None
+        state = requests.get(f"{found[1]}/state", headers={"X-Sim-Control": found[2]}, timeout=20)
 
         process.send_signal(number)
 
         assert process.wait(30) == 0
     assert config.split()[-1].endswith("/my-org")
     assert state.json()["jobs"] == []
+
+
+def test_the_token_of_the_control_api_can_be_chosen() -> None:
+    command = [sys.executable, "-m", "runscaler", "simulate", "--port", "0", "--control-token", "chosen"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        control = [process.stdout.readline() for _ in range(2)][1]
+        process.terminate()
+
+    assert control.endswith("(header X-Sim-Control: chosen)\n")
+
+
+@pytest.mark.parametrize("token", ["two words", "wörter", "a\nb"])
+def test_a_token_that_is_no_value_of_a_header_is_refused(runner, token):
+    result = runner("simulate", "--control-token", token)
+
+    assert result.code == 2
+    assert "--control-token" in result.err
+    assert "printable ASCII" in result.err
 
 
 def test_it_ends_when_its_terminal_closes() -> None:

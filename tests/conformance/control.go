@@ -10,7 +10,7 @@ import (
 )
 
 // control is a client of the simulator's control API (docs/protocol.md § 9.6).
-type control struct{ url string }
+type control struct{ url, token string }
 
 // step is one shell step of a job.
 type step struct {
@@ -69,7 +69,7 @@ func (c control) call(ctx context.Context, method, path string, body, reply any)
 	if err != nil {
 		return err
 	}
-	request.Header.Set("X-Sim-Control", "1")
+	request.Header.Set("X-Sim-Control", c.token)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("User-Agent", "conformance")
 	response, err := http.DefaultClient.Do(request)

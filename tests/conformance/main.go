@@ -18,6 +18,7 @@ import (
 func main() {
 	var opts options
 	flag.StringVar(&opts.url, "url", "http://127.0.0.1:9001", "where the simulator listens")
+	flag.StringVar(&opts.controlToken, "control-token", "", "the token of the simulator's control API")
 	flag.StringVar(&opts.flavour, "flavour", "assign", "the simulator's flavour: assign or acquire")
 	flag.BoolVar(&opts.arc, "arc", false, "make calls as ARC 0.13 did; needs the flavour acquire")
 	flag.StringVar(&opts.python, "python", "python3", "the interpreter that runs the agent")
@@ -41,7 +42,7 @@ func run(opts options) int {
 	}
 	defer os.RemoveAll(folder)
 
-	checks := &suite{options: opts, folder: folder, control: control{url: opts.url}}
+	checks := &suite{options: opts, folder: folder, control: control{url: opts.url, token: opts.controlToken}}
 	if opts.arc {
 		runArc(ctx, checks)
 	} else {

@@ -15,13 +15,14 @@ const organisation = "my-org"
 
 // options are the flags of the program.
 type options struct {
-	url     string
-	flavour string
-	arc     bool
-	python  string
-	agent   string
-	jobs    int
-	runners int
+	url          string
+	controlToken string
+	flavour      string
+	arc          bool
+	python       string
+	agent        string
+	jobs         int
+	runners      int
 }
 
 // offers tells whether the simulator offers jobs that the client must acquire (docs/protocol.md § 6).

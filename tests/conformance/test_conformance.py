@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HERE = Path(__file__).parent
+CONTROL_TOKEN = "of-the-conformance-test"
 AGENT = Path(runscaler.__file__).parent / "simulator" / "agent.py"
 MODULE = re.search(r"^go (\d+)\.(\d+)", (HERE / "go.mod").read_text(), re.MULTILINE)
 
@@ -72,6 +73,8 @@ def simulator(flavour: str) -> Iterator[str]:
         "--fast",
         "--flavour",
         flavour,
+        "--control-token",
+        CONTROL_TOKEN,
     ]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -85,7 +88,7 @@ def simulator(flavour: str) -> Iterator[str]:
 
 def check(program: Path, *options: str) -> None:
     """Every check of the program must pass."""
-    command = [program, *options, "-python", sys.executable, "-agent", AGENT]
+    command = [program, *options, "-control-token", CONTROL_TOKEN, "-python", sys.executable, "-agent", AGENT]
 
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
 

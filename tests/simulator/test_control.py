@@ -16,11 +16,44 @@ if TYPE_CHECKING:
 
 def control(github: SimulatedGitHub, method: str, path: str, body: object = None) -> requests.Response:
     url = f"{github.control_url}/{path}"
-    return requests.request(method, url, headers={"X-Sim-Control": "1"}, json=body, timeout=20)
+    return requests.request(method, url, headers=github.control_headers, json=body, timeout=20)
 
 
-def test_the_control_api_refuses_calls_without_its_header(github: SimulatedGitHub) -> None:
-    assert requests.get(f"{github.control_url}/state", timeout=20).status_code == 403
+@pytest.mark.parametrize("headers", [{}, {"X-Sim-Control": "1"}, {"X-Sim-Control": "t\u00f6ken"}])
+def test_calls_without_the_token_of_the_run_are_refused_and_told_where_it_is(
+    github: SimulatedGitHub, headers: dict[str, str]
+) -> None:
+    sent = {name: value.encode("latin-1") for name, value in headers.items()}
+    refused = requests.get(f"{github.control_url}/state", headers=sent, timeout=20)
+
+    assert refused.status_code == 403
+    assert "which runner simulate prints behind its control url" in refused.json()["message"]
+
+
+def test_the_token_is_another_at_each_run_unless_it_is_given(github: SimulatedGitHub) -> None:
+    made = {tuple(SimulatedGitHub().control_headers.values()) for _ in range(3)}
+
+    assert len(made) == 3
+    assert all(len(token) >= 16 for (token,) in made)
+    assert SimulatedGitHub(control_token="chosen").control_headers == {"X-Sim-Control": "chosen"}
+
+
+def test_on_loopback_the_host_header_must_name_loopback(github: SimulatedGitHub) -> None:
+    headers = {**github.control_headers, "Host": "rebound.example"}
+    refused = requests.get(f"{github.control_url}/state", headers=headers, timeout=20)
+
+    assert (refused.status_code, "Host header" in refused.text) == (403, True)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", ""])
+def test_where_others_reach_it_any_host_header_is_taken_with_the_token(host: str) -> None:
+    with SimulatedGitHub(host=host, threads=16) as github:
+        url = f"http://127.0.0.1:{github.url.rpartition(':')[2]}/_sim/control/v1/state"
+        headers = {**github.control_headers, "Host": "github.example"}
+        taken = requests.get(url, headers=headers, timeout=20)
+        refused = requests.get(url, headers={"Host": "github.example"}, timeout=20)
+
+    assert (taken.status_code, refused.status_code) == (200, 403)
 
 
 def test_jobs_are_queued_for_a_scale_set_and_cancelled(client: ScaleSetClient) -> None:

@@ -394,7 +394,7 @@ def test_f2_by_the_control_api_is_answered_and_ends_by_itself(client: ScaleSetCl
     url = f"{client.github.control_url}/faults"
     body = {"fault": "F2", "params": {"seconds": 0.2}}
 
-    made = requests.post(url, headers={"X-Sim-Control": "1"}, json=body, timeout=20)
+    made = requests.post(url, headers=client.github.control_headers, json=body, timeout=20)
 
     assert made.status_code == 200
     while not answers(client):

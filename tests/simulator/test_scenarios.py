@@ -338,7 +338,7 @@ def github() -> Iterator[SimulatedGitHub]:
 
 
 def scenario_of(github: SimulatedGitHub) -> requests.Response:
-    return requests.get(f"{github.control_url}/scenario", headers={"X-Sim-Control": "1"}, timeout=20)
+    return requests.get(f"{github.control_url}/scenario", headers=github.control_headers, timeout=20)
 
 
 def test_the_control_api_shows_past_and_pending_steps(github: SimulatedGitHub) -> None:

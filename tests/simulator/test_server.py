@@ -50,6 +50,21 @@ def test_stop_succeeds_even_if_the_loop_ends_before_stop_has_woken_it() -> None:
     assert not loop.is_alive()
 
 
+@pytest.mark.parametrize(("network", "served"), [("127.0.0.0/8", True), ("192.0.2.0/24", False)])
+def test_only_clients_of_the_networks_that_were_named_are_served(network: str, *, served: bool) -> None:
+    server = SimulatorServer(host="0.0.0.0", threads=9, networks=("198.51.100.0/24", network))
+    server.start()
+    url = f"http://127.0.0.1:{server.url.rpartition(':')[2]}/"
+    try:
+        answer = requests.get(url, timeout=20).status_code
+    except requests.ConnectionError:
+        answer = 0
+    finally:
+        server.stop()
+
+    assert answer == (404 if served else 0)
+
+
 def test_a_simulator_that_never_started_can_be_stopped() -> None:
     SimulatedGitHub().stop()
 

@@ -107,7 +107,7 @@ class ScenarioRun:
 
     def events(self, kind: str) -> list[Mapping[str, object]]:
         """GitHub's events of that kind, oldest first."""
-        url, headers = f"{self.github.control_url}/events", {"X-Sim-Control": "1"}
+        url, headers = f"{self.github.control_url}/events", self.github.control_headers
         return [one for one in requests.get(url, headers=headers, timeout=30).json() if one["event"] == kind]
 
     def hits(self, fault: str) -> int:
