@@ -19,6 +19,8 @@ GHOST_SECONDS = 60.0
 """Between two checks that must both find a registration absent (docs/protocol.md § 8.4)."""
 ONLINE_SECONDS = 90.0
 """A runner that has been up for so long must be connected to GitHub (docs/behaviour.md § 5.1)."""
+COUNTS_AGE_SECONDS = 10.0
+"""GitHub's counts may be so old when they come: they prove nothing about a runner that is younger."""
 FRESH_SECONDS = 60.0
 """GitHub's counts are taken as proof for so long; then they are refreshed."""
 STARVED_SECONDS = 180.0

@@ -56,8 +56,10 @@ class FailureRecord:
         return replace(self, until=now + START_BACKOFF.delay(self.in_a_row, jitter))
 
     def start_succeeded(self) -> Self:
-        """A start succeeded."""
-        return replace(self, starts=0, until=self.until if self.early_ends else 0.0)
+        """A start succeeded. One that fails after that begins a new row, whenever it was ordered."""
+        if self.early_ends:
+            return replace(self, starts=0)
+        return replace(self, starts=0, until=0.0, counted_at=float("-inf"))
 
     def job_ran(self) -> Self:
         """A job ran: this scale set's runners work."""

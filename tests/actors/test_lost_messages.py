@@ -263,6 +263,22 @@ def test_runners_that_never_connect_are_said_within_two_minutes_and_replaced_slo
     assert world.states() == ["idle", "idle"]
 
 
+def test_counts_that_are_older_than_a_runner_do_not_prove_it_connected() -> None:
+    """They still count the runner whose place it took."""
+    world = World(max_runners=1, min_runners=1)
+    world.play()
+    world.github.expire_queue_token("linux")
+    world.play()
+    world.github.deregister(world.resources()[0].runner_id)
+    world.end_unregistered()
+    world.deaf_next = 1
+    world.play()
+    world.advance(150)
+
+    assert world.started[1] in world.deaf
+    assert len(world.started) == 3
+
+
 def test_one_that_was_taken_over_and_never_connects_is_replaced() -> None:
     world = World(max_runners=1, min_runners=1)
     world.deaf_next = 1

@@ -140,7 +140,7 @@ class Life(LeftAlone):
     @rule()
     def rename_in_the_configuration(self) -> None:
         """The process is killed, and the next one has another name for its scale set."""
-        self.name = "other" if self.name == "linux" else "linux"
+        self.name, self.renamed = "other" if self.name == "linux" else "linux", True
         world = self.world
         world.kill()
         renamed = world.config.scale_sets[0].model_copy(update={"name": self.name, "labels": (self.name,)})
@@ -234,6 +234,8 @@ class Life(LeftAlone):
 
     @rule()
     def backend_goes_down(self) -> None:
+        """A start that finds that out has failed."""
+        self.failed = True
         self.world.backend.engine.down("the engine is away")
 
     @rule()
@@ -279,6 +281,9 @@ class Life(LeftAlone):
 
     @rule(seconds=st.sampled_from([0.5, 1.0, 10.0, 31.0]))
     def let_time_pass(self, seconds: float) -> None:
+        """Nobody acts: an agent that has not connected yet may be late, and so may reports of what runs."""
+        self.failed |= bool(self.world.unconnected())
+        self.reports_late |= any(host._waits for host in self.world.harness.alive(HostActor))
         self.world.clock.advance(seconds)
 
     @rule(seconds=st.sampled_from([2.0, 12.0, 35.0, 70.0]))
@@ -298,7 +303,8 @@ class Life(LeftAlone):
 
     @invariant()
     def under_the_hosts_cap(self) -> None:
-        if hasattr(self, "world") and (cap := self.world.config.host.max_runners):
+        """But late reports of what is held hold nothing up for more than 30 s (docs/behaviour.md § 6.4)."""
+        if hasattr(self, "world") and not self.reports_late and (cap := self.world.config.host.max_runners):
             assert self.world.backend.engine.peak <= cap
 
     @invariant()

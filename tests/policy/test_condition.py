@@ -86,6 +86,13 @@ def test_a_start_that_succeeds_ends_a_row_of_failed_starts() -> None:
     assert (record.in_a_row, record.until) == (0, 0.0)
 
 
+def test_a_start_that_fails_after_one_succeeded_waits_whenever_it_was_ordered() -> None:
+    record = FailureRecord().start_failed(NOW, NOW + 1, 0.0, "no space left").start_succeeded()
+    again = record.start_failed(NOW, NOW + 2, 0.0, "no scale set")
+
+    assert (again.starts, again.until) == (1, NOW + 3)
+
+
 @pytest.mark.parametrize(("early_ends", "waits"), [(4, False), (5, True)])
 def test_each_try_of_a_set_whose_runners_end_early_waits_as_a_failure_would(
     early_ends: int, waits: bool

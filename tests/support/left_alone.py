@@ -21,8 +21,9 @@ JOBS_SECONDS = 1200.0
 CALM_SECONDS = 480.0
 """So long after the last job only what is wanted is left: lost registrations and lost ends of jobs are
 proved within 3 min, and what failed is replaced at the backoff's pace."""
-PUT_BACK_SECONDS = 660.0
-"""Within so long a change of the scale set by hand is undone."""
+RENAMED_SECONDS = 720.0
+"""The same where a scale set was renamed. At GitHub: that is undone within 10 min. In the configuration: the
+old one has no session that would tell of the end of a job, and its busy runners are asked about in 10 min."""
 STOP_SECONDS = 200.0
 
 
@@ -33,7 +34,8 @@ def by_hand(number: int) -> str:
 
 class LeftAlone(RuleBasedStateMachine):
     """`lost`: jobs whose runner the rules killed. `orphaned`: ids of their runners, whose lease runs on.
-    `failed`: some runner or start did fail. `crashed`: what an actor knew may be lost."""
+    `failed`: some runner or start did fail. `crashed`: what an actor knew may be lost. `reports_late`: the
+    host may have been shared out before all was known that runs."""
 
     world: World
     name: str
@@ -47,7 +49,7 @@ class LeftAlone(RuleBasedStateMachine):
         self.orphaned: list[int] = []
         self.lingering: list[str] = []
         self.changed_by_hand = 0
-        self.crashed = self.failed = False
+        self.crashed = self.failed = self.reports_late = self.renamed = False
 
     def is_there(self) -> bool:
         """Does GitHub have our scale set by its configured name?"""
@@ -122,7 +124,7 @@ class LeftAlone(RuleBasedStateMachine):
 
     def _calm_down(self) -> None:
         """Only the warm ones are left, and everybody agrees about them."""
-        seconds = PUT_BACK_SECONDS if self.changed_by_hand else CALM_SECONDS
+        seconds = RENAMED_SECONDS if self.changed_by_hand or self.renamed else CALM_SECONDS
         for _ in range(int(seconds / STEP_SECONDS)):
             self._pass(STEP_SECONDS)
         world, status = self.world, self.world.status()

@@ -14,6 +14,7 @@ from runscaler.actors.messages import CheckRegistration, Reconnect, RefreshStati
 from runscaler.actors.scale_set.job_texts import plain
 from runscaler.github.messages import JobAssigned
 from runscaler.policy.anomalies import (
+    COUNTS_AGE_SECONDS,
     FRESH_SECONDS,
     LASTING_SECONDS,
     ONLINE_SECONDS,
@@ -179,7 +180,7 @@ class AnomalyChecks:
     def _should_be_online(self, slot: Slot) -> bool:
         """Has it been up for long without any proof that it is connected?"""
         now = self._context.clock.monotonic()
-        unproven = not slot.online and slot.started_at > self._all_online_at
+        unproven = not slot.online and slot.started_at > self._all_online_at - COUNTS_AGE_SECONDS
         waits = slot.state in (SlotState.IDLE, SlotState.ADOPTED)
         return waits and unproven and now - slot.started_at >= ONLINE_SECONDS
 
