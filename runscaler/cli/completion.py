@@ -14,7 +14,9 @@ _FISH_SPLIT, _FISH_SPLIT_ONCE = 'string split ","', 'string split --max 1 ","'
 
 
 @click.command(
-    epilog="""To have it in every new shell, add one line to a file of yours:
+    epilog="""Example: source <(runner completion bash)
+
+    To have it in every new shell, add one line to a file of yours:
 
     \b
     ~/.bashrc                   source <(runner completion bash)

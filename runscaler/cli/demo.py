@@ -19,7 +19,7 @@ LOG_LINES = 20
 RUNNER_KINDS = {"docker": "containers", "process": "processes", "tart": "VMs, one for each job"}
 
 
-@click.command()
+@click.command(epilog="Example: runner demo --backend process --jobs 50")
 @click.option(
     "--jobs",
     type=click.IntRange(1, 10_000),

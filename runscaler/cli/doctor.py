@@ -10,7 +10,10 @@ if TYPE_CHECKING:
     from runscaler.config.model import Config
 
 
-@click.command(epilog="Example: runner doctor, and if all that it lists may go: runner doctor --fix")
+@click.command(
+    short_help="Find and remove what dead daemons left.",
+    epilog="Example: runner doctor, and if all that it lists may go: runner doctor --fix",
+)
 @click.option("--fix", is_flag=True, help="Remove the orphans.")
 @click.option("--force", is_flag=True, help="Also those that run a job, or may run one.")
 @click.option(

@@ -55,7 +55,7 @@ def header_value(_ctx: click.Context, _parameter: click.Parameter, value: str) -
     return value
 
 
-@click.command()
+@click.command(epilog="Example: runner simulate --fast --scenario session-stolen --jobs 10")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

@@ -25,7 +25,7 @@ MIN_WIDTH = 80
 Json = dict[str, object]
 
 
-@click.command()
+@click.command(epilog="Example: runner status --watch")
 @click.option("--config", metavar="PATH", help="Configuration file to read the port from.")
 @click.option(
     "--health-port",

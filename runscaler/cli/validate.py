@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NO_FILE = "configuration: flags alone, no file"
 
 
-@click.command(cls=ConfigCommand)
+@click.command(cls=ConfigCommand, epilog="Example: runner validate --config /etc/runner/config.toml")
 @click.option("--config", type=click.Path(readable=False), metavar="PATH", help="Configuration file.")
 @click.option("--offline", is_flag=True, help="Check only the configuration; an unset env:NAME is a warning.")
 @click.option("--strict", is_flag=True, help="With --offline: an unset env:NAME is an error.")

@@ -8,7 +8,7 @@ import json
 import click
 
 
-@click.command(short_help="Show version and platform.")
+@click.command(short_help="Show version and platform.", epilog="Example: runner version --json")
 @click.option("--short", is_flag=True, help="Print only the version number.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def version(short: bool, as_json: bool) -> None:

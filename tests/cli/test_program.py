@@ -296,3 +296,11 @@ def test_the_help_of_run_names_backends_repeated_labels_and_examples(runner):
     assert "separated by commas, and repeatable" in text
     assert "runner run --url https://github.com/my-org --name linux --token file:token" in text
     assert "every user of this host sees the command line" in text
+
+
+def test_the_help_of_every_command_fits_eighty_columns_and_has_an_example(runner):
+    for name in runscaler.cli.program.list_commands(None):
+        text = runner("help", name).out
+
+        assert "Example" in text, name
+        assert max(map(len, text.splitlines())) <= 80, name
