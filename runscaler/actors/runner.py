@@ -256,8 +256,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
             output = self._backend.logs(current.resource, LAST_LINE_BYTES, self._interrupt)
         except (BackendError, Interrupted):
             return ""
-        lines = masked_output(output).decode(errors="replace").strip().splitlines()
-        return lines[-1].strip() if lines else ""
+        return _last_line(masked_output(output))
 
     # -- removing: tried until the resource is gone -----------------------------------------------------
 
@@ -272,8 +271,8 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         self._current = None
         removal = self._removals[order.generation] = _Removal(current, order)
         if order.keep_output and current.resource is not None:
-            output = self._save_output(current.resource, order)
-            self.report(m.OutputKept(self._slot, order.generation, output))
+            output, last_line = self._save_output(current.resource, order)
+            self.report(m.OutputKept(self._slot, order.generation, output, last_line))
         self._remove(removal)
         self._clear_registration(removal)
 
@@ -315,18 +314,25 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         else:
             self._state_store.clear_registration(self._settings.key, runner.name)
 
-    def _save_output(self, resource: Resource, order: m.RemoveRunner) -> Path | None:
-        """If there is output and it can be read; the removal goes on in any case."""
+    def _save_output(self, resource: Resource, order: m.RemoveRunner) -> tuple[Path | None, str]:
+        """If there is output and it can be read: where it is, and its last line. The removal goes on in any
+        case."""
         try:
             output = self._backend.logs(resource, OUTPUT_BYTES, self._interrupt)
         except Interrupted:
-            return None
+            return None, ""
         except BackendError as error:
             self._log.info("the output of {} could not be saved: {}", resource.runner, error)
-            return None
+            return None, ""
         if not output:
-            return None
-        return self._state_store.keep_output(self._settings.key, resource.runner, output, order.ending)
+            return None, ""
+        kept = self._state_store.keep_output(self._settings.key, resource.runner, output, order.ending)
+        return kept, _last_line(output)
+
+
+def _last_line(output: bytes) -> str:
+    lines = output[-LAST_LINE_BYTES:].decode(errors="replace").strip().splitlines()
+    return lines[-1].strip() if lines else ""
 
 
 def _is_online(status: str) -> bool | None:

@@ -145,7 +145,7 @@ def _play(session: DemoSession, log: io.StringIO, *, as_json: bool) -> DemoSnaps
 
 def _print_intro(target: DemoTarget, session: DemoSession) -> None:
     from runscaler.cli.console import printable, say
-    from runscaler.ops.demo import ALL_INTERFACES
+    from runscaler.ops.demo import ALL_INTERFACES, LOOPBACK
 
     if target.is_fake_tart:
         why = f"no usable tart ({target.fallback_reason})" if target.fallback_reason else "as requested"
@@ -155,6 +155,8 @@ def _print_intro(target: DemoTarget, session: DemoSession) -> None:
     say(f"GitHub is simulated; runners are {RUNNER_KINDS[target.backend]}")
     if target.listen == ALL_INTERFACES:
         say(f"the simulated GitHub listens on all interfaces; VMs reach it at {target.agent_host}")
+    elif target.listen != LOOPBACK:
+        say(f"the simulated GitHub listens on {target.listen}, where the engine's containers reach it")
     kept = " but the image" if target.backend == "docker" else ""
     say(f"nothing is installed; Ctrl-C ends the demo, and removes everything{kept}")
     say(f"health: http://127.0.0.1:{session.port}/healthz")

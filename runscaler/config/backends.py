@@ -20,10 +20,13 @@ from runscaler.config.values import (
     AN_ENGINE,
     STRING_OR_REFERENCE,
     STRINGS,
+    Capabilities,
     Count,
     Duration,
     EngineUrl,
     EngineUrls,
+    GroupName,
+    LogSize,
     MountPath,
     NonNegativeNumber,
     OptionalSecret,
@@ -160,6 +163,14 @@ class DockerSettings(ContainerSettings):
             default="the engine's socket",
         ),
     ] = ""
+    dind_group: Annotated[
+        GroupName,
+        Key(
+            help="Group of the socket that dind = true mounts, as containers see it",
+            accepts="the number of a group, or its name in the image",
+            default="asked of the engine",
+        ),
+    ] = ""
     shared_volume_ttl: Annotated[
         Duration,
         Key(help="Delete files in the shared volume that are older than this; 0: never", accepts=A_DURATION),
@@ -212,6 +223,32 @@ class DockerSettings(ContainerSettings):
         str, Key(help='GPUs of the containers: "all" or a number', accepts='"all", or a number as a string')
     ] = ""
     privileged: Annotated[bool, Key(help="Run the containers privileged", accepts=A_BOOLEAN)] = False
+    pids_limit: Annotated[
+        Count, Key(help="Maximum number of processes and threads in a container; 0: none", accepts=A_COUNT)
+    ] = 16_384
+    log_max_size: Annotated[
+        LogSize,
+        Key(
+            help="How much of a container's output the engine keeps, for the logging drivers json-file and "
+            "local; empty: as the engine is configured",
+            accepts='a number with k, m or g, such as "50m", or an empty string',
+        ),
+    ] = "50m"
+    cap_drop: Annotated[
+        Capabilities,
+        Key(
+            help='Linux capabilities that the containers lack, or ["ALL"]; without SETUID, SETGID or '
+            "AUDIT_WRITE sudo fails",
+            accepts='a list of names of capabilities such as "NET_RAW", or "ALL"',
+        ),
+    ] = ("NET_RAW",)
+    no_new_privileges: Annotated[
+        bool,
+        Key(
+            help="Forbid programs to gain rights, as sudo does, which many workflows use",
+            accepts=A_BOOLEAN,
+        ),
+    ] = False
 
     @property
     def endpoint(self) -> str:

@@ -7,6 +7,7 @@ shown to the user as the reason.
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -133,6 +134,29 @@ def _mount_path(value: str) -> str:
     return value
 
 
+def _log_size(value: str) -> str:
+    if value and not re.fullmatch(r"[1-9][0-9]{0,8}[kmg]", value.lower()):
+        raise ValueError("it is not a size such as 50m")
+    return value.lower()
+
+
+def _group(value: object) -> object:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _group_name(value: str) -> str:
+    if value and not re.fullmatch(r"[0-9]{1,10}|[A-Za-z_][A-Za-z0-9_.-]{0,31}", value):
+        raise ValueError("it is neither the number of a group nor a name")
+    return value
+
+
+def _capability(value: str) -> str:
+    name = value.upper().removeprefix("CAP_")
+    if not re.fullmatch(r"[A-Z][A-Z_]{0,39}", name):
+        raise ValueError("it is not the name of a capability")
+    return name
+
+
 def _cron(value: str) -> str:
     try:
         CronSim(value, datetime(2000, 1, 1, tzinfo=UTC))
@@ -200,6 +224,9 @@ SocketPath = Annotated[str, AfterValidator(_socket)]
 EngineUrl = Annotated[str, AfterValidator(_engine)]
 EngineUrls = Annotated[tuple[EngineUrl, ...], BeforeValidator(_tuple)]
 WebUrl = Annotated[str, AfterValidator(_web)]
+LogSize = Annotated[str, AfterValidator(_log_size)]
+GroupName = Annotated[str, BeforeValidator(_group), AfterValidator(_group_name)]
+Capabilities = Annotated[tuple[Annotated[str, AfterValidator(_capability)], ...], BeforeValidator(_tuple)]
 MountPath = Annotated[str, AfterValidator(_mount_path)]
 Cron = Annotated[str, AfterValidator(_cron)]
 TimeZone = Annotated[str, AfterValidator(_zone)]

@@ -86,18 +86,18 @@ def engine_settings() -> DockerSettings:
 
 def make_image(progress: Progress) -> str:
     """The name of the demo image; built if the engine does not have it. Raises `BackendError`."""
-    return ensure_demo_image(engine_settings().endpoint, progress)
+    return ensure_demo_image(EngineAddress.of(engine_settings()), progress)
 
 
 def _docker(settings: DockerSettings, progress: Progress) -> DemoTarget:
-    url = settings.endpoint
-    way = route_to_host(url)
+    engine = EngineAddress.of(settings)
+    way = route_to_host(engine)
     if way is None:
         raise BackendError(
-            f"containers of the engine {url} cannot reach this host",
+            f"containers of the engine {engine} cannot reach this host",
             fixes=("use an engine on this host", "use processes: runner demo --backend process"),
         )
-    image = ensure_demo_image(url, progress)
+    image = ensure_demo_image(engine, progress)
     listen = way.address if _is_address(way.address) else LOOPBACK
     docker = settings.model_copy(update={"network": way.network})
     return DemoTarget("docker", image, docker, listen=listen, agent_host=way.address)

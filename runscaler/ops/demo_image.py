@@ -13,25 +13,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from runscaler.backends.base import Progress
+    from runscaler.backends.docker.address import EngineAddress
 
 REPOSITORY = "runscaler-demo"
 CHANGES = (
     "USER runner",
     "WORKDIR /home/runner",
-    f"ENV PYTHONHOME=/{PYTHON_HOME} PATH=/{PYTHON_HOME}/bin:/usr/bin:/bin HOME=/home/runner",
+    # One variable each, as Podman takes only one.
+    f"ENV PYTHONHOME=/{PYTHON_HOME}",
+    f"ENV PATH=/{PYTHON_HOME}/bin:/usr/bin:/bin",
+    "ENV HOME=/home/runner",
     'CMD ["/home/runner/run.sh"]',
 )
 CHUNK_BYTES = 1024 * 1024
 
 
-def ensure_demo_image(api_url: str, progress: Progress) -> str:
+def ensure_demo_image(engine: EngineAddress, progress: Progress) -> str:
     """The name of the image; built unless the engine has one with the same files. Raises `BackendError`."""
     content = entries()
     name = f"{REPOSITORY}:{fingerprint(content)}"
-    if not has_image(api_url, name):
+    if not has_image(engine, name):
         with tempfile.TemporaryFile() as archive:
             write_archive(content, archive)
-            import_image(api_url, name, _chunks(archive, name, progress), CHANGES)
+            import_image(engine, name, _chunks(archive, name, progress), CHANGES)
     return name
 
 

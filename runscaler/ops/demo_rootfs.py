@@ -25,8 +25,8 @@ from runscaler.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-FORMAT_VERSION = "1"
-"""Change this when this module produces other contents from the same source files."""
+FORMAT_VERSION = "2"
+"""Change this when other contents or another configuration are made from the same source files."""
 RUNNER_UID, RUNNER_GID = 1001, 123
 PYTHON_HOME = "usr/local"
 SKIPPED_FOLDERS = frozenset(

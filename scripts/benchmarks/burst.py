@@ -20,6 +20,7 @@ from benchmarks.counts import positive
 from benchmarks.programs import Daemon, Simulator
 from benchmarks.report import Figure, Goal, Report
 from runscaler.backends.base import BackendContext, RunnerOrder
+from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.container import create_body
 from runscaler.backends.docker.labels import labels_for
 from runscaler.clock import SystemClock
@@ -89,7 +90,7 @@ def run(arguments: argparse.Namespace) -> Report:
 @contextmanager
 def _bench(arguments: argparse.Namespace) -> Iterator[Bench]:
     url = engine_url()
-    image = ensure_demo_image(url, lambda _what, _done, _total: None)
+    image = ensure_demo_image(EngineAddress(url), lambda _what, _done, _total: None)
     with tempfile.TemporaryDirectory(prefix="runscaler-bench-") as folder:
         bench = Bench(url, image, Path(folder).resolve(), arguments)
         try:

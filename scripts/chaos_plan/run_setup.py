@@ -15,6 +15,7 @@ from chaos_plan.private_engine import PrivateEngine
 from chaos_plan.process_target import ProcessTarget
 from chaos_plan.run_context import RunContext
 from chaos_plan.timeline import Timeline
+from runscaler.backends.docker.address import EngineAddress
 from runscaler.clock import SystemClock
 from runscaler.ops.demo_image import ensure_demo_image
 from runscaler.testing.simulator import FAST, Flavour, Options, SimulatedGitHub
@@ -50,7 +51,7 @@ def set_up(plan: Plan, kind: TargetKind, folder: Path, undo: ExitStack) -> RunCo
     else:
         engine = undo.enter_context(PrivateEngine(clock)) if kind is TargetKind.OWN_ENGINE else None
         direct_url = engine.url if engine else engine_url()
-        image = ensure_demo_image(direct_url, lambda *_: None)
+        image = ensure_demo_image(EngineAddress(direct_url), lambda *_: None)
         proxy = undo.enter_context(EngineProxy(direct_url, clock))
         keys = {"url": url, **container_keys(proxy.url, image, folder)}
         daemon = Daemon(folder, configuration(plan.settings, keys))

@@ -9,6 +9,7 @@ from runscaler.backends.base import BackendContext, Resource, RunnerOrder, Watch
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.backend import DockerBackend
 from runscaler.backends.docker.engine import Engine
+from runscaler.backends.docker.missed_ends import MissedEnds
 from runscaler.backends.docker.watch import Watch
 from runscaler.clock import SystemClock
 from runscaler.config.model import ScaleSetSettings
@@ -85,7 +86,7 @@ def follow(events: object) -> None:
         if isinstance(observation, WatchCrashed):
             api.listened.set()
 
-    watch = Watch(engine, OWNER, CLOCK, 0.0, report)
+    watch = Watch(engine, OWNER, CLOCK, 0.0, report, MissedEnds(engine.url, CLOCK, list))
     api.listened.wait(30)
     watch._stop.set()
     api.over.set()

@@ -182,7 +182,22 @@ def test_where_the_output_is_kept_is_said_too_of_one_that_is_found_a_failure_lat
     world.advance(11)
 
     (line,) = [line for line in log_lines if f"{runner} ended before a job" in line]
-    assert "its last output is kept in" in line
+    assert "its last line of output: too old; its last output is kept in" in line
+
+
+def test_the_reason_of_a_runner_that_failed_at_once_holds_its_last_line_of_output(
+    log_lines: list[str],
+) -> None:
+    world = waiting_world()
+    for _ in range(5):
+        runner = world.status().slots[0].runner
+        world.backend.engine.write(world.running[runner].id, b"starting\nexec /bin/agent: format error\n")
+        fail_one(world, exit_code=1)
+        world.advance(20)
+
+    (line,) = [line for line in log_lines if line.startswith(f"{runner} ended before a job")]
+    assert "its last line of output: exec /bin/agent: format error" in line
+    assert "its last line of output: exec /bin/agent: format error" in world.status().reason
 
 
 def test_a_job_that_is_over_before_github_told_of_it_needs_no_second_runner() -> None:

@@ -79,7 +79,7 @@ def test_a_runner_that_is_killed_in_its_job_is_said_at_once_with_its_output(log_
     (line,) = [line for line in log_lines if "while it ran" in line]
     assert runner in line
     assert "signal 9" in line
-    assert "its last output is kept in" in line
+    assert "its last line of output: compiling; its last output is kept in" in line
     assert world.state_store.outputs[runner] == b"compiling\n"
     assert world.status().counters.runners_lost == 1
     assert [one.runner for one in world.events if isinstance(one, events.RunnerLost)] == [runner]

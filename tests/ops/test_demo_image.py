@@ -4,7 +4,7 @@ import io
 import tarfile
 
 import pytest
-from support.engine import connect
+from support.engine import connect, engine_address
 
 from runscaler.backends.docker.local import bridge_gateway, has_image, remove_image, route_to_host
 from runscaler.ops.demo_image import ensure_demo_image
@@ -13,7 +13,7 @@ from runscaler.ops.demo_rootfs import Entry, entries, fingerprint, write_archive
 
 @pytest.fixture(scope="module")
 def image(engine_url):
-    return ensure_demo_image(engine_url, lambda *_: None)
+    return ensure_demo_image(engine_address(engine_url), lambda *_: None)
 
 
 def output_of(engine_url, image, *command):
@@ -52,20 +52,20 @@ def test_steps_have_a_shell(engine_url, image):
 def test_an_existing_image_is_reused(engine_url, image):
     seen = []
 
-    assert ensure_demo_image(engine_url, lambda *step: seen.append(step)) == image
+    assert ensure_demo_image(engine_address(engine_url), lambda *step: seen.append(step)) == image
     assert seen == []
 
 
 @pytest.mark.engine
 def test_a_removed_image_is_built_again_with_progress(engine_url, image):
     seen = []
-    remove_image(engine_url, image)
-    remove_image(engine_url, image)
-    assert not has_image(engine_url, image)
+    remove_image(engine_address(engine_url), image)
+    remove_image(engine_address(engine_url), image)
+    assert not has_image(engine_address(engine_url), image)
 
-    assert ensure_demo_image(engine_url, lambda *step: seen.append(step)) == image
+    assert ensure_demo_image(engine_address(engine_url), lambda *step: seen.append(step)) == image
 
-    assert has_image(engine_url, image)
+    assert has_image(engine_address(engine_url), image)
     what, done, total = seen[-1]
     assert image in what
     assert done == total > 1_000_000
@@ -73,20 +73,20 @@ def test_a_removed_image_is_built_again_with_progress(engine_url, image):
 
 @pytest.mark.engine
 def test_containers_of_a_local_engine_reach_this_host(engine_url):
-    way = route_to_host(engine_url)
+    way = route_to_host(engine_address(engine_url))
 
     assert way is None or way.address
 
 
 @pytest.mark.engine
 def test_the_bridges_gateway_is_an_address_or_there_is_no_bridge(engine_url):
-    gateway = bridge_gateway(engine_url)
+    gateway = bridge_gateway(engine_address(engine_url))
 
     assert gateway is None or gateway.count(".") == 3
 
 
 def test_a_remote_engines_containers_do_not_reach_this_host():
-    assert route_to_host("tcp://there:2375") is None
+    assert route_to_host(engine_address("tcp://there:2375")) is None
 
 
 def test_only_what_an_agent_needs_is_copied():

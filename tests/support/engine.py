@@ -35,11 +35,16 @@ SHELL_TOOLS = ("sh", "sleep", "cat", "echo", "id", "stat", "kill", "ls", "env", 
 OLDEST_API = "1.41"
 
 
+def engine_address(url: str) -> EngineAddress:
+    """With the certificates that DOCKER_TLS_VERIFY and DOCKER_CERT_PATH name."""
+    return EngineAddress.of(DockerSettings(docker_host=url))
+
+
 @contextmanager
 def connect(url: str) -> Iterator[APIClient]:
     """A docker-py client on our transport, because its own one leaves sockets open."""
     client = APIClient("unix:///engine", version=OLDEST_API)
-    client.mount("http+docker://", EngineAdapter(pool_for(EngineAddress(url), 4)))
+    client.mount("http+docker://", EngineAdapter(pool_for(engine_address(url), 4)))
     with closing(client):
         yield client
 
@@ -52,7 +57,8 @@ def shell_image(url: str) -> str:
         try:
             api.inspect_image(name)
         except NotFound:
-            api.import_image_from_data(layer, *name.split(":"))
+            # Podman 4.3 takes no tag of its own.
+            api.import_image_from_data(layer, name)
     return name
 
 
@@ -63,6 +69,8 @@ def shell_layer() -> bytes:
     ).read_bytes()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as layer:
+        for folder in ("bin", "etc", "home"):
+            _add_folder(layer, folder)
         _add(layer, "bin/busybox", busybox, 0o755)
         for tool in SHELL_TOOLS:
             link = tarfile.TarInfo(f"bin/{tool}")
@@ -70,9 +78,7 @@ def shell_layer() -> bytes:
             layer.addfile(link)
         _add(layer, "etc/passwd", b"root:x:0:0::/:/bin/sh\nrunner:x:1001:123::/home/runner:/bin/sh\n")
         _add(layer, "etc/group", b"root:x:0:\ndocker:x:123:\n")
-        home = tarfile.TarInfo("home/runner")
-        home.type, home.mode, home.uid, home.gid = tarfile.DIRTYPE, 0o755, 1001, 123
-        layer.addfile(home)
+        _add_folder(layer, "home/runner", 1001, 123)
         _add(layer, "home/runner/run.sh", b"#!/bin/sh\nexec sleep 600\n", 0o755)
     return buffer.getvalue()
 
@@ -81,6 +87,13 @@ def _add(layer: tarfile.TarFile, path: str, content: bytes, mode: int = 0o644) -
     entry = tarfile.TarInfo(path)
     entry.mode, entry.size = mode, len(content)
     layer.addfile(entry, io.BytesIO(content))
+
+
+def _add_folder(layer: tarfile.TarFile, path: str, uid: int = 0, gid: int = 0) -> None:
+    """Named, because old engines make missing ones for themselves alone."""
+    entry = tarfile.TarInfo(path)
+    entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o755, uid, gid
+    layer.addfile(entry)
 
 
 class DockerRig:
@@ -100,7 +113,7 @@ class DockerRig:
 
     def settings(self, script: RunnerScript, **docker: object) -> ScaleSetSettings:
         keys: dict[str, object] = {
-            "host": self.url,
+            "docker_host": self.url,
             "dind": False,
             "pull": "never",
             "network": "none",
@@ -109,7 +122,9 @@ class DockerRig:
         return self._settings(self.image, {**keys, **docker})
 
     def unusable_settings(self) -> ScaleSetSettings:
-        return self._settings("runscaler-test-absent:1", {"host": self.url, "dind": False, "pull": "never"})
+        return self._settings(
+            "runscaler-test-absent:1", {"docker_host": self.url, "dind": False, "pull": "never"}
+        )
 
     def destroy(self, resource: Resource) -> None:
         with connect(self.url) as api:

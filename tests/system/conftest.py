@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.daemon import Daemon, Latch
-from support.engine import connect
+from support.engine import connect, engine_address
 from support.mac import Mac
 from support.missing import missing
 from support.private_engine import PrivateEngine
@@ -60,7 +60,7 @@ def github() -> Iterator[SimulatedGitHub]:
 @pytest.fixture(scope="session")
 def image(engine_url: str) -> Iterator[str]:
     """The demo's image under a name of its own, because another demo on this engine may replace the image."""
-    made = ensure_demo_image(engine_url, lambda _what, _done, _total: None)
+    made = ensure_demo_image(engine_address(engine_url), lambda _what, _done, _total: None)
     name, tag = "runscaler-test-system", str(os.getpid())
     with connect(engine_url) as api:
         api.tag(made, name, tag)
@@ -71,7 +71,7 @@ def image(engine_url: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def docker(engine_url: str, image: str) -> dict[str, Any]:
     """Keys of a docker scale set whose runners can reach the loopback interface of this host."""
-    way = route_to_host(engine_url)
+    way = route_to_host(engine_address(engine_url))
     if way is None or way.network != "host":
         missing("an engine whose containers can share this host's network")
     table = {"host": engine_url, "network": "host", "dind": False, "pull": "never", "prune-on-exit": False}
@@ -153,7 +153,7 @@ def watched_daemon(
                 "pull": "never",
                 "volumes": [latch.volume],
             }
-            image = ensure_demo_image(engine.url, lambda _what, _done, _total: None)
+            image = ensure_demo_image(engine_address(engine.url), lambda _what, _done, _total: None)
             made = scale_set(
                 NAME,
                 {"backend": "docker", "runner-image": image, "docker": table | (docker or {})},

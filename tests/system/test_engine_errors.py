@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.daemon import wait_until
-from support.engine import connect
+from support.engine import connect, engine_address
 from support.engine_proxy import EngineProxy
 from support.private_engine import PrivateEngine
 from support.relay import ShortFolder
@@ -77,7 +77,7 @@ def test_a_removed_image_is_reported_and_the_set_heals_when_it_is_back(
     ids = one.queue(3)
     health = one.wait_for("degraded", one.keys["runner-image"])
     wait_until(lambda: not one.registered(), "the end of all registrations")
-    ensure_demo_image(private_engine.url, lambda *_: None)
+    ensure_demo_image(engine_address(private_engine.url), lambda *_: None)
     jobs = github.wait_for_jobs(ids)
     one.wait_until_clear()
 

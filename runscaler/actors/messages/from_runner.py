@@ -119,11 +119,12 @@ class EndProved:
 
 @dataclass(frozen=True, slots=True)
 class OutputKept:
-    """Where the last output of a runner that is being removed was saved; None: nowhere."""
+    """Where the output of a runner that is being removed was saved (None: nowhere), and its last line."""
 
     slot: SlotNumber
     generation: Generation
     output: Path | None
+    last_line: str = ""
 
 
 @dataclass(frozen=True, slots=True)

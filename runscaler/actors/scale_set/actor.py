@@ -314,8 +314,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._runners.job_detected(slot)
             case m.RegistrationChecked():
                 self._checks.registration_checked(slot, message)
-            case m.OutputKept(output=output):
-                self._runners.output_kept(slot, output)
+            case m.OutputKept():
+                self._runners.output_kept(slot, message)
             case m.RemovalFailed(reason=reason):
                 self._runners.removal_failed(slot, reason)
             case _:

@@ -149,6 +149,12 @@ class Conditions:
         now, jitter = self._context.clock.monotonic(), self._context.clock.jitter(1.0)
         self._set_failures(self.condition.failures.ended_early(ordered_at, now, jitter, reason))
 
+    def explain_failure(self, reason: str, more: str) -> None:
+        """Add what its runner said to the failure with that reason, if it is the last one."""
+        failures = self.condition.failures
+        if failures.reason == reason:
+            self._set_failures(replace(failures, reason=reason + more))
+
     def start_ordered(self) -> None:
         now, jitter = self._context.clock.monotonic(), self._context.clock.jitter(1.0)
         self._set_failures(self.condition.failures.start_ordered(now, jitter))

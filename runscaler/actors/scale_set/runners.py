@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from runscaler import events
 from runscaler.actors import messages as m
-from runscaler.actors.scale_set.job_texts import described
+from runscaler.actors.scale_set.job_texts import described, plain
 from runscaler.names import new_runner_name
 from runscaler.policy.lifecycle import (
     FINISH_SECONDS,
@@ -25,7 +25,6 @@ from runscaler.policy.lifecycle import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from runscaler.actors.scale_set.child_actors import ChildActors
     from runscaler.actors.scale_set.claims import Claims
@@ -289,9 +288,12 @@ class Runners:
         )
         self._child_actors.tell_runner(slot.number, order)
 
-    def output_kept(self, slot: Slot, output: Path | None) -> None:
-        """Say what became of a runner that failed or was lost, with the place of its output."""
-        kept = f"; its last output is kept in {output}" if output else ""
+    def output_kept(self, slot: Slot, report: m.OutputKept) -> None:
+        """Say what became of a runner that failed or was lost, with its last line and where its output is."""
+        shown = f"; its last line of output: {plain(report.last_line)}" if report.last_line else ""
+        kept = shown + (f"; its last output is kept in {report.output}" if report.output else "")
+        if slot.failure and shown:
+            self._conditions.explain_failure(slot.failure, shown)
         if slot.loss is not None or slot.failure:
             self._say_end(slot, kept)
         elif kept and slot.runner is not None:

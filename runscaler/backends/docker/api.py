@@ -7,7 +7,7 @@ import binascii
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol, TypedDict
+from typing import NotRequired, Protocol, TypedDict
 
 Inspection = Mapping[str, object]
 
@@ -53,6 +53,7 @@ class Reply(Protocol):
 
 class Created(TypedDict):
     Id: str
+    Warnings: NotRequired[list[str] | None]
 
 
 class MadeVolume(TypedDict):
@@ -118,16 +119,25 @@ class EngineApi(Protocol):
 
     def inspect_image(self, image: str) -> Inspection: ...
 
-    def inspect_distribution(self, image: str) -> Inspection: ...
+    def inspect_distribution(
+        self, image: str, auth_config: Mapping[str, str] | None = None
+    ) -> Inspection: ...
 
     def pull(
-        self, repository: str, tag: str, *, stream: bool, decode: bool, platform: str | None
+        self,
+        repository: str,
+        tag: str,
+        *,
+        stream: bool,
+        decode: bool,
+        platform: str | None,
+        auth_config: Mapping[str, str] | None = None,
     ) -> Iterable[Inspection]: ...
 
     def images(self, name: str) -> list[Inspection]: ...
 
     def import_image_from_data(
-        self, data: Iterable[bytes], repository: str, tag: str, changes: Sequence[str]
+        self, data: Iterable[bytes], repository: str, tag: str | None, changes: Sequence[str]
     ) -> str: ...
 
     def remove_image(self, image: str) -> None: ...
@@ -135,6 +145,8 @@ class EngineApi(Protocol):
     def info(self) -> Inspection: ...
 
     def reload_config(self) -> None: ...
+
+    def inspect_network(self, net_id: str) -> Inspection: ...
 
     def networks(self, names: Sequence[str]) -> list[Inspection]: ...
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docker.errors import APIError, NotFound
 from loguru import logger
+from requests.exceptions import JSONDecodeError
 
 from runscaler.backends.base import BackendAvailable, ResourceEnded
 from runscaler.backends.docker import answers
@@ -15,9 +16,12 @@ from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.container import CA_FILE, create_body
 from runscaler.backends.docker.engine import CALL_SECONDS
 from runscaler.backends.docker.errors import status
+from runscaler.backends.docker.facts import EngineFacts
 from runscaler.backends.docker.images import ImageRequest, Images
 from runscaler.backends.docker.inventory import own_resources
 from runscaler.backends.docker.labels import labels_for, own_filter, resource_of
+from runscaler.backends.docker.missed_ends import MissedEnds
+from runscaler.backends.docker.socket_group import SocketGroups
 from runscaler.backends.docker.socket_mounts import SocketMounts
 from runscaler.backends.docker.termination import terminate
 from runscaler.backends.docker.volume import SharedVolume, file_archive
@@ -25,6 +29,7 @@ from runscaler.backends.docker.watch import Watch
 from runscaler.backends.marks import UnreadableResources
 from runscaler.config.inputs import read_input
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
+from runscaler.untrusted import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,7 +38,6 @@ if TYPE_CHECKING:
     from runscaler.backends.docker.api import EngineApi
     from runscaler.backends.docker.engine import Engine
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.config.secrets import Secret
     from runscaler.findings import Finding
     from runscaler.interrupt import Interrupt
 
@@ -45,6 +49,8 @@ REMOVAL_SECONDS = 30.0
 POLL_SECONDS = 0.05
 CONFLICT = 409
 WORKER = "Runner.Worker"
+MAX_WARNINGS = 20
+"""How many different warnings are logged, once each."""
 
 
 class DockerBackend:
@@ -56,7 +62,11 @@ class DockerBackend:
         self._images = Images(engine, context.clock)
         self._volume = SharedVolume(engine, context.owner)
         self._socket_mounts = SocketMounts(engine.address.socket_path)
+        self._socket_groups = SocketGroups(engine, context.owner)
+        self._facts: EngineFacts | None = None
+        self._warned: set[str] = set()
         self._reported_ended: set[str] = set()
+        self._missed_ends = MissedEnds(engine.url, context.clock, self._list)
         self._unreadable = UnreadableResources()
 
     @property
@@ -64,7 +74,7 @@ class DockerBackend:
         return f"docker {self._engine.url}"
 
     def check(self, settings: ScaleSetSettings) -> list[Finding]:
-        return findings(self._engine, self._images, settings)
+        return findings(self._engine, self._images, self._socket_groups, settings)
 
     def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
         self._images.ensure(ImageRequest.of(settings), progress, interrupt)
@@ -73,9 +83,11 @@ class DockerBackend:
 
     def start(self, order: RunnerOrder, interrupt: Interrupt) -> Resource:
         interrupt.wait(0)
+        group, facts = self._socket_group(order, interrupt), self._engine_facts(order, interrupt)
         jit = order.jit()
         labels = labels_for(order, jit, self._context)
-        container = self._create(order, jit.encoded, labels, interrupt)
+        body = create_body(order.settings, jit.encoded, labels, group, facts)
+        container = self._create(order, body, interrupt)
         with ExitStack() as undo:
             undo.callback(self._discard, order)
             self._add_certificates(container, order, interrupt)
@@ -84,6 +96,7 @@ class DockerBackend:
             undo.pop_all()
         resource = resource_of(container, self._context.clock.wall(), labels)
         assert resource is not None, "the labels of an order name its runner"
+        self._missed_ends.started(container)
         return resource
 
     def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt, grace: float = 0.0) -> None:
@@ -93,7 +106,7 @@ class DockerBackend:
         if force and grace:
             terminate(self._engine, resource.id, doing, grace, interrupt)
         with self._engine.call(doing, interrupt, limited=True) as api:
-            if _is_gone_after_removal(api, resource.id, force=force):
+            if self._is_gone_after_removal(api, resource.id, force=force):
                 return
         deadline = self._context.clock.monotonic() + REMOVAL_SECONDS
         while not self._is_gone(resource, interrupt):
@@ -102,6 +115,11 @@ class DockerBackend:
             self._context.clock.pause(POLL_SECONDS, interrupt)
 
     def inventory(self) -> list[Resource]:
+        found = self._list()
+        self._missed_ends.listed(found)
+        return found
+
+    def _list(self) -> list[Resource]:
         with self._engine.call("list containers") as api:
             found = own_resources(
                 api, self._context.owner, self._reported_ended, self._socket_mounts, self._unreadable
@@ -127,17 +145,23 @@ class DockerBackend:
             except APIError as error:
                 # Gone or not running: no job runs in it. With any other error the engine cannot tell.
                 return False if status(error) in (404, CONFLICT) else None
-        return any(WORKER in field for field in processes)
+            except JSONDecodeError:
+                return None  # Podman answers with nothing where it cannot tell
+        return any(WORKER in field for field in processes) if processes else None
 
     def watch(self, since: float, report: Callable[[Observation], None]) -> Watch:
         def heard(observation: Observation) -> None:
             if isinstance(observation, ResourceEnded):
                 self._reported_ended.add(observation.resource_id)
+                self._missed_ends.heard(observation.resource_id)
             if isinstance(observation, BackendAvailable):
                 self._socket_mounts.forget()
+                self._socket_groups.forget()
+                self._facts = None
             report(observation)
 
-        return Watch(self._engine, self._context.owner, self._context.clock, since, heard)
+        context = self._context
+        return Watch(self._engine, context.owner, context.clock, since, heard, self._missed_ends)
 
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
         return []
@@ -145,21 +169,27 @@ class DockerBackend:
     def close(self) -> None:
         self._engine.disconnect()
 
-    def _create(
-        self, order: RunnerOrder, encoded_jit: Secret, labels: Mapping[str, str], interrupt: Interrupt
-    ) -> str:
-        body = create_body(order.settings, encoded_jit, labels, self._socket_group(order.settings))
+    def _create(self, order: RunnerOrder, body: Mapping[str, object], interrupt: Interrupt) -> str:
         platform = order.settings.docker.platform or None
         doing = f"create {_description(order)}"
         try:
             with self._starting(order, doing, interrupt, grace=CREATE_GRACE) as api:
                 created = api.create_container_from_config(body, order.runner, platform)
-                return answers.identifier(created["Id"], "the id of a new container")
+                container = answers.identifier(created["Id"], "the id of a new container")
         except (BackendError, Interrupted) as error:
             # Unless the engine refused, it may have created it.
             if not status(error):
                 self._discard(order)
             raise
+        warnings = created.get("Warnings")
+        for warning in warnings if isinstance(warnings, list) else ():
+            self._warn_once(f"the engine {self._engine.url} says: {in_one_line(str(warning), 300)}")
+        return container
+
+    def _warn_once(self, text: str) -> None:
+        if text not in self._warned and len(self._warned) < MAX_WARNINGS:
+            self._warned.add(text)
+            logger.warning("{}", text)
 
     @contextmanager
     def _starting(
@@ -199,9 +229,25 @@ class DockerBackend:
             with self._engine.call(doing, seconds=UNDO_SECONDS) as api:
                 for listed in answers.tables(api.containers(all=True, filters=filters), "the list"):
                     container = answers.identifier(listed.get("Id"), "the id of a container")
-                    _is_gone_after_removal(api, container, force=True)
+                    self._is_gone_after_removal(api, container, force=True)
         except BackendError as error:
             logger.warning("{}; the next inventory finds it", error)
+
+    def _is_gone_after_removal(self, api: EngineApi, container: str, *, force: bool) -> bool:
+        """False if it is being removed already, by somebody else's call."""
+        if force and self._engine.is_podman:
+            # Its removal by force sends SIGTERM, and SIGKILL 10 s later.
+            with suppress(APIError):
+                api.kill(container, signal="SIGKILL")
+        try:
+            api.remove_container(container, v=True, force=force)
+        except NotFound:
+            return True
+        except APIError as error:
+            if status(error) == CONFLICT and "already in progress" in str(error.explanation):
+                return False
+            raise
+        return True
 
     def _is_gone(self, resource: Resource, interrupt: Interrupt) -> bool:
         with self._engine.call(f"look for container {resource.runner}", interrupt) as api:
@@ -211,28 +257,27 @@ class DockerBackend:
                 return True
         return False
 
-    def _socket_group(self, settings: ScaleSetSettings) -> int | None:
-        """The group of the mounted engine socket; None if the socket is on another host."""
-        if settings.docker.dind is not True or self._engine.address.socket_path is None:
-            return None
+    def _socket_group(self, order: RunnerOrder, interrupt: Interrupt) -> int | str | None:
+        """The group of the mounted engine socket as containers see it; None if that cannot be told."""
+        docker = order.settings.docker
+        if docker.dind is not True or docker.dind_group:
+            return docker.dind_group or None
         try:
-            return Path(settings.docker.dind_path).stat().st_gid
-        except OSError:
-            return None
+            seen = self._socket_groups.look(order.settings, interrupt)
+        except (BackendDown, ImageMissing):
+            raise
+        except BackendError as error:
+            raise StartFailed(str(error), fixes=error.fixes) from error
+        if seen.trouble:
+            self._warn_once(f"jobs cannot use the engine's socket {docker.dind_path}: {seen.trouble}")
+        return seen.usable_group
+
+    def _engine_facts(self, order: RunnerOrder, interrupt: Interrupt) -> EngineFacts:
+        if (facts := self._facts) is None:
+            with self._starting(order, "ask the engine what it can do", interrupt) as api:
+                facts = self._facts = EngineFacts.of(api.info())
+        return facts
 
 
 def _description(order: RunnerOrder) -> str:
     return f"container {order.runner} of image {order.settings.runner_image}"
-
-
-def _is_gone_after_removal(api: EngineApi, container: str, *, force: bool) -> bool:
-    """False if it is being removed already, by somebody else's call."""
-    try:
-        api.remove_container(container, v=True, force=force)
-    except NotFound:
-        return True
-    except APIError as error:
-        if status(error) == CONFLICT and "already in progress" in str(error.explanation):
-            return False
-        raise
-    return True

@@ -6,6 +6,8 @@ import os
 import shlex
 from typing import TYPE_CHECKING
 
+from runscaler.backends.docker.facts import EngineFacts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -19,18 +21,20 @@ SHARED_VOLUME = "runner-shared"
 CA_FILE = "/usr/local/share/ca-certificates/runscaler.crt"
 """Where the image looks for more certificates, so the set's `ca` goes there (docs/protocol.md § 8.1)."""
 MEGABYTE = 1024 * 1024
+UNKNOWN = EngineFacts()
 
 
 def create_body(
     settings: ScaleSetSettings,
     encoded_jit: Secret,
     labels: Mapping[str, str],
-    socket_group: int | None = None,
+    socket_group: int | str | None = None,
+    facts: EngineFacts = UNKNOWN,
 ) -> dict[str, object]:
     """What `POST /containers/create` takes for one runner (docs/behaviour.md § 7.1).
 
-    It holds the JIT configuration in clear. `socket_group` is the group of the mounted engine socket, None
-    if that is not on this host.
+    It holds the JIT configuration in clear. `socket_group` is the group of the mounted engine socket as the
+    container sees it, None if that cannot be told.
     """
     docker = settings.docker
     return {
@@ -39,7 +43,7 @@ def create_body(
         "Cmd": shlex.split(docker.run_command),
         "Env": [f"{name}={value}" for name, value in _environment(settings, encoded_jit).items()],
         "Labels": dict(labels),
-        "HostConfig": _host_config(docker, socket_group),
+        "HostConfig": _host_config(docker, socket_group, facts),
     }
 
 
@@ -74,9 +78,14 @@ def _proxy_variables(proxy: str) -> dict[str, str]:
     return {spelling: value for name, value in values.items() for spelling in (name, name.upper())}
 
 
-def _host_config(docker: DockerSettings, socket_group: int | None) -> dict[str, object]:
+def _host_config(
+    docker: DockerSettings, socket_group: int | str | None, facts: EngineFacts
+) -> dict[str, object]:
     config: dict[str, object] = {
-        "SecurityOpt": ["label:disable"],
+        "SecurityOpt": security_options(docker),
+        "CapDrop": list(docker.cap_drop),
+        "PidsLimit": docker.pids_limit if facts.limits_pids else 0,
+        "LogConfig": _log_config(docker, facts),
         "RestartPolicy": {"Name": "no"},
         "Memory": docker.memory * MEGABYTE,
         "NanoCpus": round(docker.cpu * 1e9),
@@ -90,6 +99,19 @@ def _host_config(docker: DockerSettings, socket_group: int | None) -> dict[str, 
         "Runtime": docker.runtime,
     }
     return {key: value for key, value in config.items() if value}
+
+
+def security_options(docker: DockerSettings) -> list[str]:
+    """SELinux forbids containers the engine's socket, so that with one they have no label."""
+    options = ["label:disable"] if docker.dind is True else []
+    return [*options, "no-new-privileges"] if docker.no_new_privileges else options
+
+
+def _log_config(docker: DockerSettings, facts: EngineFacts) -> dict[str, object]:
+    """Only of a driver that can do it: others refuse the container."""
+    if not docker.log_max_size or not facts.rotates_logs:
+        return {}
+    return {"Type": facts.logging_driver, "Config": {"max-size": docker.log_max_size}}
 
 
 def _mounts(docker: DockerSettings) -> list[dict[str, object]]:
@@ -111,7 +133,7 @@ def shared_volume_mount(target: str) -> dict[str, object]:
     }
 
 
-def _groups(docker: DockerSettings, socket_group: int | None) -> list[str]:
+def _groups(docker: DockerSettings, socket_group: int | str | None) -> list[str]:
     """The socket's group, and 0: that is its group in the container if the engine runs in a VM."""
     if docker.dind is not True:
         return []

@@ -22,12 +22,13 @@ from runscaler.net.semaphore import InterruptibleSemaphore
 from runscaler.threads import error_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from runscaler.backends.docker.address import EngineAddress
     from runscaler.backends.docker.api import EngineApi
 
 CALL_SECONDS = 60.0
+PODMAN = "Podman Engine"
 MAX_CONCURRENT_CHANGES = 12
 """How many calls may change containers at once. Measured with 50 create + start on two cores, in seconds
 for 1, 4, 8, 12, 16, 24 at once: host network 3.9, 1.8, 1.7, 1.7, 2.0, 1.8; bridge network (up to 16) -, 5.2,
@@ -43,6 +44,8 @@ class Engine:
         self._max_changes = max_changes
         self._lock = threading.Lock()
         self._client: EngineApi | None = None
+        self.is_podman = False
+        """Known from the first call on."""
 
     @property
     def url(self) -> str:
@@ -92,13 +95,15 @@ class Engine:
             return client
         first = self._new_client(MINIMUM_DOCKER_API_VERSION)
         with closing(first):
-            version = _api_version(first.version(api_version=False))
+            answer = first.version(api_version=False)
+            version = _api_version(answer)
         if not version:
             raise BackendDown(
                 f"cannot {doing}: what answers at {self.url} is no Docker engine",
                 fixes=("set [docker] socket, host or DOCKER_HOST to where the engine listens",),
             )
         with self._lock:
+            self.is_podman = _is_podman(answer)
             if self._client is None:
                 self._client = self._new_client(version)
             return self._client
@@ -130,6 +135,13 @@ def _users_docker_config() -> Iterator[None]:
                 "log in again: `docker login`",
             ),
         ) from error
+
+
+def _is_podman(answer: Mapping[str, object]) -> bool:
+    components = answer.get("Components")
+    return isinstance(components, list) and any(
+        isinstance(one, dict) and one.get("Name") == PODMAN for one in components
+    )
 
 
 def _api_version(answer: object) -> str:

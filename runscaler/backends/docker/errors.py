@@ -9,6 +9,8 @@ from docker.errors import APIError, DockerException, InvalidVersion, StreamParse
 from requests.exceptions import InvalidJSONError, RequestException
 from urllib3.exceptions import HTTPError
 
+from runscaler.backends.docker.docker_context import current_context
+from runscaler.config.backends import DEFAULT_SOCKET
 from runscaler.errors import BackendDown, BackendError, ImageMissing
 from runscaler.net.causes import causes_of
 from runscaler.untrusted import in_one_line
@@ -65,6 +67,11 @@ def status(error: BaseException | None) -> int:
     return status(error.__cause__) if isinstance(error, BackendError) else 0
 
 
+def lacks_credential_helper(error: BaseException) -> bool:
+    """Does the user's Docker configuration name a credential helper that is not there?"""
+    return not isinstance(error, APIError) and "not installed or not available in PATH" in str(error)
+
+
 def is_read_timeout(error: BaseException) -> bool:
     """Was the engine silent for longer than the call allows, on a connection that stands?"""
     return any(_is_timeout(cause) for cause in causes_of(error))
@@ -101,6 +108,12 @@ IMAGE_FIXES = (
     "check runner-image for a typing mistake",
 )
 USER_FIXES = ("use an image that has a user called runner, as GitHub's own actions-runner image does",)
+GROUP_FIXES = ("correct [docker] dind-group: the engine's containers have no such group", "set dind = false")
+FIXES_BY_WORDS = {
+    "unable to find user": USER_FIXES,
+    "setgroups": GROUP_FIXES,
+    "unable to find group": GROUP_FIXES,
+}
 DISK_FIXES = ("free space: `docker system df` shows what takes it, `docker system prune` frees it",)
 
 
@@ -111,7 +124,9 @@ def _refused(error: APIError, doing: str, engine: str) -> BackendError:
         return BackendError(f"cannot {doing}: the disk of the engine {engine} is full", fixes=DISK_FIXES)
     if "no such image" in lower or "does not match the specified platform" in lower:
         return ImageMissing(line, fixes=IMAGE_FIXES)
-    return BackendError(line, fixes=USER_FIXES if "unable to find user" in lower else ())
+    return BackendError(
+        line, fixes=next((fixes for sign, fixes in FIXES_BY_WORDS.items() if sign in lower), ())
+    )
 
 
 NOT_ALLOWED = (
@@ -119,6 +134,7 @@ NOT_ALLOWED = (
     "put this program's user into the docker group: `sudo usermod -aG docker USER`; log in again",
     "run it as root",
 )
+DEFAULT_ENGINE = f"unix://{DEFAULT_SOCKET}"
 START_IT = "start the engine: `sudo systemctl start docker`"
 NOT_REACHED = {
     errno.EACCES: NOT_ALLOWED,
@@ -150,12 +166,27 @@ def _reason(error: BaseException, engine: str, handled: BaseException | None) ->
             return f"TLS with the engine {{engine}} fails: {_braced(cause.reason or cause)}", CERTIFICATES
     numbers = (cause.errno for cause in causes if isinstance(cause, OSError))
     number = next((number for number in numbers if isinstance(number, int)), 0)
+    if number == errno.ENOENT and engine == DEFAULT_ENGINE and (context := current_context()):
+        return _context_named(*context)
     if number in NOT_REACHED:
         return NOT_REACHED[number]
     if any(_is_timeout(cause) for cause in causes):
         return SLOW
     text = f"the engine {{engine}} does not answer: {_braced(causes[-1]) or type(causes[-1]).__name__}"
     return (text, TRY_SSH) if engine.startswith("ssh://") else (text,)
+
+
+def _context_named(name: str, url: str) -> tuple[str, ...]:
+    where = f"whose engine is at {_braced(url)}" if url else "which this program does not read"
+    set_it = f'set [docker] host = "{url}"' if url else "set [docker] host to its engine's URL"
+    return (
+        (
+            f"the engine's socket {{engine}} does not exist, and the docker command uses the context "
+            f"{_braced(name)}, {where}"
+        ),
+        set_it,
+        START_IT,
+    )
 
 
 def _braced(words: object) -> str:

@@ -5,29 +5,30 @@ from __future__ import annotations
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from docker.errors import ImageNotFound
+from docker.errors import DockerException, ImageNotFound
 from docker.utils import parse_repository_tag
 from loguru import logger
 
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.engine import read_logins
-from runscaler.backends.docker.errors import registry_error
+from runscaler.backends.docker.errors import explanation, lacks_credential_helper, registry_error
 from runscaler.errors import BackendDown, BackendError, ImageMissing
 from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from runscaler.backends.base import Progress
-    from runscaler.backends.docker.api import EngineApi
+    from runscaler.backends.docker.api import EngineApi, Inspection
     from runscaler.backends.docker.engine import Engine
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
     from runscaler.interrupt import Interrupt
 
+Answer = TypeVar("Answer")
 PULL_SECONDS = 30 * 60.0
 OLD_DAYS = 25
 """An image of this age is warned about: GitHub refuses runners a month behind (docs/protocol.md § 8.5)."""
@@ -113,12 +114,17 @@ class Images:
 
     def find(self, wanted: ImageRequest, interrupt: Interrupt | None = None) -> float | None:
         """When it was built, in wall-clock seconds; None if the engine does not have it for that platform."""
+        found = self.inspect(wanted, interrupt)
+        return seconds_of(str(found.get("Created", ""))) if found is not None else None
+
+    def inspect(self, wanted: ImageRequest, interrupt: Interrupt | None = None) -> Inspection | None:
+        """What the engine says about it; None if it does not have it for that platform."""
         with self._engine.call(f"look for {wanted}", interrupt) as api:
             try:
                 found = answers.table(api.inspect_image(wanted.image), "the image")
             except ImageNotFound:
                 return None
-        return seconds_of(str(found.get("Created", ""))) if fits(wanted.platform, found) else None
+        return found if fits(wanted.platform, found) else None
 
     def age_in_days(self, wanted: ImageRequest, interrupt: Interrupt | None = None) -> int | None:
         """Whole days since it was built, 0 if unknown; None if the engine does not have it."""
@@ -131,7 +137,7 @@ class Images:
         """Let the engine look the image up at its registry. Raises `BackendError` if it does not get it."""
         with _registry_errors(), self._engine.call(f"find {wanted} at its registry", seconds=30.0) as api:
             read_logins(api)
-            api.inspect_distribution(wanted.image)
+            _with_logins(lambda **auth: api.inspect_distribution(wanted.image, **auth))
 
     def _pull(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
         limit = self._clock.monotonic() + PULL_SECONDS
@@ -153,7 +159,22 @@ class Images:
 def _pull_lines(api: EngineApi, wanted: ImageRequest) -> Iterable[Mapping[str, object]]:
     repository, tag = parse_repository_tag(wanted.image)
     platform = wanted.platform or None
-    return api.pull(repository, tag or "latest", stream=True, decode=True, platform=platform)
+    return _with_logins(
+        lambda **auth: api.pull(
+            repository, tag or "latest", stream=True, decode=True, platform=platform, **auth
+        )
+    )
+
+
+def _with_logins(call: Callable[..., Answer]) -> Answer:
+    """With the user's login at the registry; without one if that is kept where it cannot be read."""
+    try:
+        return call()
+    except DockerException as error:
+        if not lacks_credential_helper(error):
+            raise
+        logger.warning("{}: trying without a login", explanation(error))
+        return call(auth_config={})
 
 
 def record_layer(layers: dict[str, tuple[int, int]], line: Mapping[str, object]) -> None:

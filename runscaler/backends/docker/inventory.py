@@ -47,7 +47,7 @@ def own_resources(
     return [
         replace(resource, unfit=DEAD_MOUNT) if resource.id in dead else resource
         for resource in found
-        if resource is not None
+        if resource is not None and resource.owner == owner
     ]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -11,16 +12,21 @@ from typing import TYPE_CHECKING
 import psutil
 from docker.errors import APIError, ImageNotFound
 
-from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
+from runscaler.backends.docker.facts import EngineFacts
+from runscaler.backends.docker.image_names import familiar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from runscaler.backends.docker.address import EngineAddress
     from runscaler.backends.docker.api import EngineApi, Inspection
 
 IMPORT_SECONDS = 300.0
 BRIDGE = "bridge"
+LOOPBACK_NAMES = ("127.0.0.1", "::1", "localhost")
+ANYWHERE = ("203.0.113.1", 9)
+"""An address that nobody has (RFC 5737)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +41,8 @@ class RouteToHost:
     address: str
 
 
-def has_image(url: str, name: str) -> bool:
-    with _engine(url, f"look for image {name}") as api:
+def has_image(address: EngineAddress, name: str) -> bool:
+    with _engine(address, f"look for image {name}") as api:
         try:
             api.inspect_image(name)
         except ImageNotFound:
@@ -44,50 +50,71 @@ def has_image(url: str, name: str) -> bool:
     return True
 
 
-def import_image(url: str, name: str, archive: Iterable[bytes], changes: Sequence[str]) -> None:
+def import_image(address: EngineAddress, name: str, archive: Iterable[bytes], changes: Sequence[str]) -> None:
     """Make the image `name` ("repository:tag") from a root file system and Dockerfile instructions.
 
     Removes other tags of the repository, except those that containers use.
     """
-    repository, tag = name.split(":")
-    with _engine(url, f"make image {name}", IMPORT_SECONDS) as api:
-        api.import_image_from_data(archive, repository, tag, list(changes))
+    repository, _ = name.split(":")
+    with _engine(address, f"make image {name}", IMPORT_SECONDS) as api:
+        # With its tag, as Podman 4.3 takes none beside it.
+        api.import_image_from_data(archive, name, None, list(changes))
         for other in _tags(api.images(repository)):
-            if other != name:
+            if familiar(other).startswith(f"{repository}:") and familiar(other) != name:
                 _remove_if_unused(api, other)
 
 
-def remove_image(url: str, name: str) -> None:
+def remove_image(address: EngineAddress, name: str) -> None:
     """Remove it unless a container uses it. No error if it is gone already."""
-    with _engine(url, f"remove image {name}") as api:
+    with _engine(address, f"remove image {name}") as api:
         _remove_if_unused(api, name)
 
 
-def route_to_host(url: str) -> RouteToHost | None:
+def route_to_host(address: EngineAddress) -> RouteToHost | None:
     """The most reliable route from containers of this engine to this host; None if there is none.
 
     The host network of a local engine needs no bridge and no firewall rule, and its containers start several
-    times faster. Docker Desktop's host network is that of its VM, but it has a name for this host. From
-    containers of a rootless or remote engine there is no route.
+    times faster. Docker Desktop's host network is that of its VM, but it has a name for this host. A rootless
+    Docker engine has a network of its own, from which this host's loopback address cannot be reached. From
+    containers of a remote engine there is no route.
     """
-    if EngineAddress(url).socket_path is None:
+    if not _is_local(address):
         return None
-    with _engine(url, "look how containers reach this host") as api:
-        info = api.info()
-        options = " ".join(str(option) for option in _list(info.get("SecurityOptions")))
-        if "Docker Desktop" in str(info.get("OperatingSystem", "")):
+    with _engine(address, "look how containers reach this host") as api:
+        facts = EngineFacts.of(api.info())
+        if "Docker Desktop" in facts.operating_system:
             return RouteToHost("", "host.docker.internal")
-        if "name=rootless" in options:
+        if address.socket_path is None and facts.host_name != socket.gethostname():
+            return None  # a tunnel
+        if facts.is_rootless and not facts.is_podman:
+            return _through("host", own_address())
+        if facts.remaps_users:
+            return _through("", _gateway(api))
+        return RouteToHost("host", "127.0.0.1")
+
+
+def _is_local(address: EngineAddress) -> bool:
+    """May the engine be on this host?"""
+    return address.socket_path is not None or address.parts.hostname in LOOPBACK_NAMES
+
+
+def _through(network: str, address: str | None) -> RouteToHost | None:
+    return RouteToHost(network, address) if address else None
+
+
+def own_address() -> str | None:
+    """The address of this host on the network of its default route; None if it has none. Sends nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(ANYWHERE)
+        except OSError:
             return None
-        if "name=userns" not in options:
-            return RouteToHost("host", "127.0.0.1")
-        gateway = _gateway(api)
-    return RouteToHost("", gateway) if gateway else None
+        return str(probe.getsockname()[0])
 
 
-def bridge_gateway(url: str) -> str | None:
+def bridge_gateway(address: EngineAddress) -> str | None:
     """The address of the engine's host for containers on the default bridge; None without a bridge."""
-    with _engine(url, "look for the bridge's gateway") as api:
+    with _engine(address, "look for the bridge's gateway") as api:
         return _gateway(api)
 
 
@@ -108,8 +135,8 @@ def _gateway(api: EngineApi) -> str | None:
 
 
 @contextmanager
-def _engine(url: str, doing: str, seconds: float = 60.0) -> Iterator[EngineApi]:
-    engine = Engine(EngineAddress(url))
+def _engine(address: EngineAddress, doing: str, seconds: float = 60.0) -> Iterator[EngineApi]:
+    engine = Engine(address)
     try:
         with engine.call(doing, seconds=seconds) as api:
             yield api

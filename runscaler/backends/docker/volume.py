@@ -73,7 +73,7 @@ class SharedVolume:
 
 def _discard(api: EngineApi, container: str) -> None:
     with suppress(NotFound):
-        api.remove_container(container, force=True)
+        api.remove_container(container, v=True, force=True)
 
 
 def directory_archive(name: str, uid: int, gid: int) -> bytes:

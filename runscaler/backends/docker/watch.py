@@ -15,7 +15,7 @@ from loguru import logger
 from runscaler.backends.base import BackendAvailable, BackendUnavailable, Ending, ResourceEnded, WatchCrashed
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.errors import is_read_timeout
-from runscaler.backends.docker.labels import key_of, own_filter
+from runscaler.backends.docker.labels import HELPER, OWNER, key_of, own_filter
 from runscaler.errors import BackendError, Interrupted
 from runscaler.interrupt import Interrupt
 from runscaler.threads import start_thread
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from runscaler.backends.base import Observation
     from runscaler.backends.docker.engine import Engine
+    from runscaler.backends.docker.missed_ends import MissedEnds
     from runscaler.clock import Clock
     from runscaler.names import OwnerId, ScaleSetKey
 
@@ -36,6 +37,8 @@ REPEATED_EVENTS = 256
 """How many events the engine keeps, and may send again when the stream is resumed."""
 NANOSECONDS = 1_000_000_000
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 3.0
+MEANINGS = {"die": "die", "oom": "oom", "destroy": "destroy", "died": "die", "remove": "destroy"}
+"""The events to follow, and what they mean: the last two are Podman's."""
 HIGHEST_EXIT_CODE = 2**32 - 1
 SIGNALS = range(129, 193)
 """Exit codes that stand for a signal: 128 + its number."""
@@ -51,6 +54,7 @@ class Watch:
         clock: Clock,
         since: float,
         report: Callable[[Observation], None],
+        missed: MissedEnds,
         *,
         silence_seconds: float = SILENCE_SECONDS,
         ping_seconds: float = PING_SECONDS,
@@ -59,13 +63,14 @@ class Watch:
         self._owner = owner
         self._clock = clock
         self._report = report
+        self._missed = missed
         self._silence_seconds = silence_seconds
         self._ping_seconds = ping_seconds
         self._since = int(since * NANOSECONDS)
         self._handled: deque[Mapping[str, object]] = deque(maxlen=REPEATED_EVENTS)
         self._pause = 0.0
         self._stop = Interrupt()
-        self._endings = Endings()
+        self._endings = Endings(owner)
         self._nonsense_at: float | None = None
         self._thread = start_thread(
             self._run, f"events {engine.url}", lambda error: report(WatchCrashed(error))
@@ -84,9 +89,21 @@ class Watch:
                 broke = self._follow_until_it_ends()
                 was_down = self._await_engine()
                 if broke or was_down:
+                    self._missed.forget()
                     self._report(BackendAvailable())
+                elif self._missed.is_due():
+                    self._report_missed()
         except Interrupted:
             return
+
+    def _report_missed(self) -> None:
+        try:
+            ends = self._missed.ends()
+        except BackendError as error:
+            logger.debug("the runners cannot be listed in place of events: {}", error)
+            return
+        for end in ends:
+            self._report(end)
 
     def _await_engine(self) -> bool:
         """Return when the engine answers, and whether it was down. That is reported once."""
@@ -119,7 +136,8 @@ class Watch:
         """
         began = self._clock.monotonic()
         try:
-            self._follow()
+            if self._follow():
+                return False
         except BackendError as error:
             if is_read_timeout(error):
                 return False
@@ -129,15 +147,16 @@ class Watch:
         self._wait(self._pause)
         return True
 
-    def _follow(self) -> None:
-        filters = {
-            "type": ["container"],
-            "event": ["die", "oom", "destroy"],
-            "label": own_filter(self._owner),
-        }
-        with self._engine.call("follow events", self._stop, seconds=self._silence_seconds) as api:
+    def _follow(self) -> bool:
+        """Left because it is time to list? Else the stream has ended."""
+        filters = {"type": ["container"], "event": [*MEANINGS], "label": own_filter(self._owner)}
+        silence = min(self._silence_seconds, self._missed.silence)
+        with self._engine.call("follow events", self._stop, seconds=silence) as api:
             for event in api.events(since=engine_time(self._since), filters=filters, decode=True):
                 self._handle(event)
+                if self._missed.is_due():
+                    return True
+        return False
 
     def _handle(self, event: object) -> None:
         try:
@@ -175,7 +194,8 @@ def engine_time(nanoseconds: int) -> str:
 class Endings:
     """What a sequence of events says about ended containers. "oom" comes before the "die" of the same one."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: OwnerId) -> None:
+        self._owner = owner
         self._out_of_memory: set[str] = set()
         self._ended: set[str] = set()
 
@@ -184,12 +204,14 @@ class Endings:
         actor = answers.table(event.get("Actor"), "the actor of an event")
         container = answers.identifier(actor.get("ID"), "the id in an event")
         attributes = answers.table(actor.get("Attributes") or {}, "the labels in an event")
-        match event.get("Action"):
+        if attributes.get(OWNER) != self._owner or HELPER in attributes:
+            return None  # Podman takes one of the labels asked for as enough
+        match MEANINGS.get(str(event.get("Action"))):
             case "oom":
                 self._out_of_memory.add(container)
             case "die":
                 self._ended.add(container)
-                code = str(attributes.get("exitCode", ""))[:20]
+                code = str(attributes.get("exitCode", attributes.get("containerExitCode", "")))[:20]
                 return ResourceEnded(container, self._ending(container, code, at), key_of(attributes))
             case "destroy":
                 return self._destroyed(container, key_of(attributes))

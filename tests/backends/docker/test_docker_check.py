@@ -8,6 +8,7 @@ from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.images import ImageRequest, Images
+from runscaler.backends.docker.socket_group import SocketGroups
 from runscaler.findings import Level
 from runscaler.interrupt import Interrupt
 from runscaler.testing.clock import FakeClock
@@ -73,12 +74,12 @@ def test_a_missing_image_that_may_not_be_pulled_is_an_error(rig, backend):
     assert any("docker pull" in fix for fix in image.fixes)
 
 
-def test_an_old_image_is_a_warning(rig, registry, engine_url):
+def test_an_old_image_is_a_warning(rig, owner, registry, engine_url):
     engine, clock = Engine(EngineAddress(engine_url)), FakeClock()
     images, settings = Images(engine, clock), settings_of(rig, registry.image, pull="missing")
     images.ensure(ImageRequest.of(settings), lambda *_: None, Interrupt())
 
-    _, image = findings(engine, images, settings)
+    _, image = findings(engine, images, SocketGroups(engine, owner), settings)
 
     with connect(engine_url) as api:
         api.remove_image(registry.image)
@@ -92,6 +93,30 @@ def test_a_dind_socket_that_is_not_there_is_an_error(rig, backend):
 
     assert levels(findings) == [Level.OK, Level.OK, Level.ERROR]
     assert "/no/such.sock" in findings[2].message
+
+
+def test_a_network_that_is_not_there_is_an_error(rig, backend):
+    findings = backend.check(settings_of(rig, network="no-such-network"))
+
+    assert levels(findings) == [Level.OK, Level.OK, Level.ERROR]
+    assert "no network no-such-network" in findings[2].message
+
+
+@pytest.mark.parametrize("network", ["", "host", "none", "bridge"])
+def test_a_network_that_is_always_there_is_not_looked_for(rig, backend, network):
+    assert levels(backend.check(settings_of(rig, network=network))) == [Level.OK, Level.OK]
+
+
+def test_more_cores_than_the_engine_has_are_an_error(rig, backend):
+    findings = backend.check(settings_of(rig, cpu=4096))
+
+    assert levels(findings) == [Level.OK, Level.OK, Level.ERROR]
+
+
+def test_a_check_leaves_no_container(rig, backend):
+    backend.check(settings_of(rig, dind=True))
+
+    assert rig.leftovers() == []
 
 
 def test_a_ca_file_that_is_not_there_is_an_error(rig, backend):

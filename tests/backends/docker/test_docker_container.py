@@ -3,11 +3,14 @@ from __future__ import annotations
 import pytest
 
 from runscaler.backends.docker.container import CA_FILE, create_body
+from runscaler.backends.docker.facts import EngineFacts
 from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
 
+DOCKER = EngineFacts(logging_driver="json-file")
 
-def body(*, socket_group=None, proxy="", ca="", **docker):
+
+def body(*, socket_group=None, proxy="", ca="", facts=DOCKER, **docker):
     settings = ScaleSetSettings(
         url="https://github.com/my-org",
         name="linux",
@@ -17,7 +20,7 @@ def body(*, socket_group=None, proxy="", ca="", **docker):
         ca=ca,
         docker=DockerSettings(**{"dind": False, **docker}),
     )
-    return create_body(settings, Secret("the-jit"), {"a": "b"}, socket_group)
+    return create_body(settings, Secret("the-jit"), {"a": "b"}, socket_group, facts)
 
 
 def environment(made):
@@ -35,7 +38,12 @@ def test_a_plain_runner_gets_what_the_specification_lists_and_no_more():
             "ACTIONS_RUNNER_INPUT_JITCONFIG=the-jit",
         ],
         "Labels": {"a": "b"},
-        "HostConfig": {"SecurityOpt": ["label:disable"], "RestartPolicy": {"Name": "no"}},
+        "HostConfig": {
+            "RestartPolicy": {"Name": "no"},
+            "CapDrop": ["NET_RAW"],
+            "PidsLimit": 16_384,
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "50m"}},
+        },
     }
 
 
@@ -53,7 +61,34 @@ def test_the_engines_socket_is_mounted_with_its_group_and_group_0():
     assert made["GroupAdd"] == ["998", "0"]
 
 
-def test_the_group_of_a_socket_on_another_host_is_not_guessed():
+def test_selinux_is_told_to_let_a_container_be_only_where_it_has_the_engines_socket():
+    assert body(dind=True)["HostConfig"]["SecurityOpt"] == ["label:disable"]
+    assert "SecurityOpt" not in body(dind=False)["HostConfig"]
+
+
+def test_hardening_can_be_taken_further():
+    host = body(cap_drop=("ALL",), no_new_privileges=True, pids_limit=100)["HostConfig"]
+
+    assert (host["CapDrop"], host["SecurityOpt"]) == (["ALL"], ["no-new-privileges"])
+    assert host["PidsLimit"] == 100
+
+
+def test_hardening_can_be_turned_off():
+    host = body(cap_drop=(), pids_limit=0, log_max_size="")["HostConfig"]
+
+    assert not {"CapDrop", "PidsLimit", "LogConfig", "SecurityOpt"} & set(host)
+
+
+@pytest.mark.parametrize("driver", ["journald", "syslog", "awslogs", "none", ""])
+def test_a_logging_driver_that_takes_no_size_gets_none(driver):
+    assert "LogConfig" not in body(facts=EngineFacts(logging_driver=driver))["HostConfig"]
+
+
+def test_an_engine_that_cannot_limit_processes_is_not_asked_to():
+    assert "PidsLimit" not in body(facts=EngineFacts(limits_pids=False))["HostConfig"]
+
+
+def test_the_group_of_a_socket_that_nobody_can_tell_is_not_guessed():
     assert body(dind=True)["HostConfig"]["GroupAdd"] == ["0"]
     assert body(dind=True, socket_group=0)["HostConfig"]["GroupAdd"] == ["0"]
 

@@ -220,22 +220,19 @@ def test_a_pull_that_takes_longer_than_half_an_hour_fails(answers, answering, cl
 
 
 @pytest.mark.filterwarnings("ignore:docker-credential-missing")
-def test_a_credential_helper_that_is_missing_is_no_reason_not_to_start_with_a_present_image(
-    answers, clock, tmp_path
-):
+def test_without_its_credential_helper_a_pull_is_tried_without_a_login(answers, clock, tmp_path, log_lines):
     (tmp_path / "config.json").write_text('{"credHelpers": {"registry.invalid": "missing"}}')
-    answers.on("GET", "/json", answer({"Created": ""}), answer({"Created": ""}))
-    answers.on("GET", "/json", answer({"message": "No such image"}, 404))
+    answers.on("GET", "/json", GONE, THERE)
+    answers.on("POST", "/images/create", answer({"status": "done"}))
     engine = Engine(EngineAddress(answers.url))
-    images, wanted = Images(engine, clock), ImageRequest("registry.invalid/runner:1")
 
-    ensure(images, wanted)
-    clock.advance(wanted.pull_interval)
-    with pytest.raises(ImageMissing, match="docker-credential-missing") as caught:
-        ensure(images, wanted)
+    ensure(Images(engine, clock), ImageRequest("registry.invalid/runner:1"))
 
     engine.disconnect()
-    assert any("PATH" in fix for fix in caught.value.fixes)
+    (pull,) = answers.requests("POST", "/images/create")
+    assert json.loads(base64.urlsafe_b64decode(pull.headers["x-registry-auth"])) == {}
+    (line,) = [line for line in log_lines if "docker-credential-missing" in line]
+    assert "trying without a login" in line
 
 
 @pytest.mark.engine

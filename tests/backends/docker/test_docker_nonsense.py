@@ -10,7 +10,7 @@ from runscaler.backends.docker import transport
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.backend import DockerBackend
 from runscaler.backends.docker.engine import Engine
-from runscaler.config.model import ScaleSetSettings
+from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
 from runscaler.errors import BackendError, StartFailed
 from runscaler.findings import Level
@@ -67,6 +67,12 @@ class Settings:
 
     def settings(self, script=None):
         return ScaleSetSettings(url="https://github.com/my-org", name="linux", token=Secret("t"))
+
+
+class WithoutSocket:
+    def settings(self, script=None):
+        settings = Settings().settings(script)
+        return settings.model_copy(update={"docker": DockerSettings(dind=False)})
 
 
 def test_a_list_as_it_should_be_is_read(server, backend):
@@ -131,12 +137,13 @@ def test_a_container_with_labels_that_cannot_be_read_is_left_alone_and_named_onc
 
 @pytest.mark.parametrize("created", [[], {}, {"Id": 7}, {"Id": ""}, {"Id": "a/../b"}, DEEP], ids=short)
 def test_an_answer_to_create_that_is_none_fails_the_start_and_is_undone(server, backend, created):
+    server.on("GET", "/info", answer({}))
     server.on("POST", "/containers/create", answer(created, 201))
     server.on("GET", "/containers/json", answer([{"Id": "c9"}]))
     server.on("DELETE", "/containers/c9", answer(None, 204))
 
     with pytest.raises(StartFailed, match="the engine answers nonsense"):
-        backend.start(Orders(Settings()).make(), Interrupt())
+        backend.start(Orders(WithoutSocket()).make(), Interrupt())
 
     assert len(server.requests("DELETE", "/containers/c9")) == 1
 

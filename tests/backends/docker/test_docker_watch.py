@@ -13,6 +13,7 @@ from runscaler.backends.base import BackendAvailable, BackendUnavailable, Ending
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.answers import Nonsense
 from runscaler.backends.docker.engine import Engine
+from runscaler.backends.docker.missed_ends import MissedEnds
 from runscaler.backends.docker.watch import LONGEST_PAUSE, Endings, Watch, engine_time
 from runscaler.clock import SystemClock
 from runscaler.interrupt import Interrupt
@@ -63,6 +64,11 @@ class Seen:
         return end
 
 
+def watch_of(engine, owner, clock, since, report, **seconds):
+    """For tests in which the events tell all ends."""
+    return Watch(engine, owner, clock, since, report, MissedEnds(engine.url, clock, list), **seconds)
+
+
 @pytest.fixture
 def seen():
     return Seen()
@@ -74,12 +80,16 @@ def proxy(engine_url):
         yield proxy
 
 
-def event(action, container="c", **attributes):
-    return {"Action": action, "Actor": {"ID": container, "Attributes": attributes}}
+OURS = new_owner_id()
+
+
+def event(action, container="c", owner=OURS, **attributes):
+    labels = {"io.runscaler.owner": owner}
+    return {"Action": action, "Actor": {"ID": container, "Attributes": attributes | labels}}
 
 
 def test_an_end_tells_exit_code_and_signal():
-    endings = Endings()
+    endings = Endings(OURS)
 
     assert endings.observe(event("die", exitCode="7"), 5.0) == ResourceEnded("c", Ending(7, None, False, 5.0))
     assert endings.observe(event("die", exitCode="137"), 5.0) == ResourceEnded(
@@ -88,7 +98,7 @@ def test_an_end_tells_exit_code_and_signal():
 
 
 def test_memory_that_ran_out_is_reported_with_the_end():
-    endings = Endings()
+    endings = Endings(OURS)
 
     assert endings.observe(event("oom"), 4.0) is None
     assert endings.observe(event("die", exitCode="137"), 5.0).ending.out_of_memory
@@ -96,11 +106,34 @@ def test_memory_that_ran_out_is_reported_with_the_end():
 
 
 def test_a_destruction_is_reported_only_if_the_end_was_not():
-    endings = Endings()
+    endings = Endings(OURS)
     endings.observe(event("die", exitCode="0"), 5.0)
 
     assert endings.observe(event("destroy"), 6.0) is None
     assert endings.observe(event("destroy", "never-ran"), 6.0) == ResourceEnded("never-ran", None)
+
+
+def test_podmans_names_of_events_mean_the_same():
+    endings = Endings(OURS)
+
+    died = endings.observe(event("died", containerExitCode="3"), 5.0)
+
+    assert died == ResourceEnded("c", Ending(3, None, False, 5.0))
+    assert endings.observe(event("remove"), 6.0) is None
+    assert endings.observe(event("remove", "never-ran"), 6.0) == ResourceEnded("never-ran", None)
+
+
+def test_another_owners_events_say_nothing_even_if_the_engine_sends_them():
+    endings = Endings(OURS)
+
+    assert endings.observe(event("die", owner=new_owner_id(), exitCode="0"), 5.0) is None
+    assert endings.observe(event("destroy", owner=new_owner_id()), 6.0) is None
+
+
+def test_the_ends_of_helpers_say_nothing():
+    labels = {"io.runscaler.helper": "socket", "exitCode": "0"}
+
+    assert Endings(OURS).observe(event("die", **labels), 5.0) is None
 
 
 def test_the_engine_is_asked_from_a_time_that_is_finer_than_seconds():
@@ -109,7 +142,7 @@ def test_the_engine_is_asked_from_a_time_that_is_finer_than_seconds():
 
 @pytest.mark.parametrize("action", ["rename", "", None, 7, ["die"]])
 def test_other_events_say_nothing(action):
-    assert Endings().observe(event(action), 1.0) is None
+    assert Endings(OURS).observe(event(action), 1.0) is None
 
 
 @pytest.mark.parametrize(
@@ -119,14 +152,14 @@ def test_other_events_say_nothing(action):
 )
 def test_what_is_no_event_is_nonsense(actor):
     with pytest.raises(Nonsense):
-        Endings().observe({"Action": "die", "Actor": actor}, 1.0)
+        Endings(OURS).observe({"Action": "die", "Actor": actor}, 1.0)
 
 
 @pytest.mark.parametrize(
     "code", ["9" * 5000, "-1", "", "x", "\u00b2", None, {"a": 1}], ids=lambda it: str(it)[:5]
 )
 def test_an_exit_code_that_is_none_is_not_known(code):
-    assert Endings().observe(event("die", exitCode=code), 1.0).ending.exit_code is None
+    assert Endings(OURS).observe(event("die", exitCode=code), 1.0).ending.exit_code is None
 
 
 @pytest.mark.engine
@@ -173,7 +206,7 @@ def test_runners_outlive_a_killed_engine_and_their_ends_are_seen_afterwards(priv
 @pytest.mark.engine
 def test_an_engine_that_hangs_is_down_until_it_goes_on(private_engine, seen):
     engine = Engine(EngineAddress(private_engine.url))
-    watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen, silence_seconds=0.2, ping_seconds=0.2)
+    watch = watch_of(engine, new_owner_id(), SystemClock(), 0.0, seen, silence_seconds=0.2, ping_seconds=0.2)
     seen.await_last(BackendAvailable)
 
     private_engine.freeze()
@@ -189,7 +222,7 @@ def test_an_engine_that_hangs_is_down_until_it_goes_on(private_engine, seen):
 @pytest.mark.engine
 def test_a_silent_stream_is_resumed_without_a_report(rig, owner, engine_url, seen):
     engine = Engine(EngineAddress(engine_url))
-    watch = Watch(engine, owner, SystemClock(), SystemClock().wall(), seen, silence_seconds=0.05)
+    watch = watch_of(engine, owner, SystemClock(), SystemClock().wall(), seen, silence_seconds=0.05)
     seen.await_last(BackendAvailable)
     backend = rig.open(owner)
 
@@ -208,7 +241,7 @@ def test_an_engine_that_refuses_its_events_is_asked_ever_more_slowly(proxy, seen
     refused = proxy.refuse("GET", "/events", 500, "out of watchers", times=8)
     clock, engine = FakeClock(), Engine(EngineAddress(proxy.url))
 
-    watch = Watch(engine, new_owner_id(), clock, 0.0, seen)
+    watch = watch_of(engine, new_owner_id(), clock, 0.0, seen)
     seen.await_count(9)
 
     watch.stop()
@@ -247,7 +280,7 @@ def test_each_end_is_reported_once_even_if_the_engine_s_clock_is_set_back(seen):
         )
         engine = Engine(EngineAddress(server.url))
 
-        watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen)
+        watch = watch_of(engine, OURS, SystemClock(), 0.0, seen)
         seen.await_count(5)
 
         watch.stop()
@@ -273,7 +306,7 @@ def test_events_that_are_none_are_skipped_and_named_once(seen, log_lines):
         server.on("GET", "/events", act)
         engine = Engine(EngineAddress(server.url))
 
-        watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, seen)
+        watch = watch_of(engine, OURS, SystemClock(), 0.0, seen)
         seen.await_last(ResourceEnded)
 
         watch.stop()
@@ -293,7 +326,7 @@ def test_a_watch_that_crashes_says_so(seen):
         server.on("GET", "/_ping", answer(b"OK"))
         engine = Engine(EngineAddress(server.url))
 
-        watch = Watch(engine, new_owner_id(), SystemClock(), 0.0, crash)
+        watch = watch_of(engine, new_owner_id(), SystemClock(), 0.0, crash)
         crashed = seen.await_last(WatchCrashed)
 
         watch.stop()
@@ -306,7 +339,7 @@ def test_an_end_while_the_stream_is_broken_is_reported_when_it_is_back(proxy, ri
     backend = rig.open(owner)
     resource = backend.start(Orders(rig).make(), Interrupt())
     engine = Engine(EngineAddress(proxy.url))
-    watch = Watch(engine, owner, SystemClock(), SystemClock().wall(), seen)
+    watch = watch_of(engine, owner, SystemClock(), SystemClock().wall(), seen)
     seen.await_last(BackendAvailable)
     while not proxy.under_way("/events"):
         pass
@@ -326,7 +359,7 @@ def test_an_end_while_the_stream_is_broken_is_reported_when_it_is_back(proxy, ri
 @pytest.mark.engine
 def test_a_stream_that_a_proxy_would_end_with_its_connection_is_ended_by_a_stop(proxy, rig, owner, seen):
     engine, backend = Engine(EngineAddress(proxy.url)), rig.open(owner)
-    watch = Watch(engine, owner, SystemClock(), 0.0, seen, silence_seconds=2 * PATIENCE)
+    watch = watch_of(engine, owner, SystemClock(), 0.0, seen, silence_seconds=2 * PATIENCE)
     resource = backend.start(Orders(rig).make(), Interrupt())
     backend.remove(resource, force=True, interrupt=Interrupt())
     seen.await_end_of(resource)

@@ -1,0 +1,77 @@
+"""What differs from engine to engine; `scripts/engines` runs this on each kind (docs/behaviour.md § 7.1)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from support.engine import RunnerScript
+
+from runscaler.errors import BackendError
+from runscaler.findings import Level
+from runscaler.interrupt import Interrupt
+from runscaler.testing.backend_contract import Observed, Orders
+from runscaler.testing.backend_rig import wait_for_output
+
+pytestmark = pytest.mark.engine
+
+CONNECTS = "if test -w /var/run/docker.sock; then echo may use it; else echo may not; fi; exec sleep 600"
+
+
+@pytest.fixture
+def backend(rig, owner):
+    backend = rig.open(owner)
+    yield backend
+    backend.close()
+
+
+def levels(findings):
+    return {finding.level for finding in findings}
+
+
+def test_a_job_may_use_the_mounted_socket_unless_validate_says_that_it_may_not(rig, backend):
+    settings = rig.settings(RunnerScript(), dind=True, run_command=f'/bin/sh -c "{CONNECTS}"')
+    found = [one for one in backend.check(settings) if "socket" in one.message]
+    order = replace(Orders(rig).make(), settings=settings)
+
+    try:
+        resource = backend.start(order, Interrupt())
+    except BackendError:
+        assert levels(found) == {Level.ERROR}
+    else:
+        expected = b"may use it" if not found else b"may not"
+        wait_for_output(backend, resource, expected)
+
+
+def test_limits_bind_unless_validate_says_that_they_do_not(rig, backend):
+    look = (
+        "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max; echo seen; exec sleep 600"
+    )
+    settings = rig.settings(RunnerScript(), memory=64, run_command=f'/bin/sh -c "{look}"')
+    found = [one for one in backend.check(settings) if "has no effect" in one.message]
+
+    resource = backend.start(replace(Orders(rig).make(), settings=settings), Interrupt())
+
+    output = wait_for_output(backend, resource, b"seen")
+    assert (str(64 * 1024 * 1024).encode() in output) == (not found)
+
+
+def test_an_end_is_heard_without_asking(rig, backend, log_lines):
+    observed = Observed(backend)
+    observed.first()
+
+    resource = backend.start(Orders(rig).make(RunnerScript(exit_code=5)), Interrupt())
+
+    assert observed.end_of(resource).ending.exit_code == 5
+    observed.stop()
+    assert not any("does not report every end" in line for line in log_lines)
+
+
+def test_whether_a_job_runs_is_told_or_not_known_but_never_an_error(rig, backend):
+    resource = backend.start(Orders(rig).make(), Interrupt())
+
+    assert backend.runs_a_job(resource, Interrupt()) in (False, None)
+
+
+def test_a_plain_runner_on_it_is_no_cause_for_an_error(rig, backend):
+    assert Level.ERROR not in levels(backend.check(rig.settings(RunnerScript())))
