@@ -92,6 +92,13 @@ def read_private(path: Path, most: int = MOST_BYTES) -> bytes:
         return content
 
 
+def append_private(path: Path, content: bytes) -> int:
+    """Append to a file, which is made if it is not there (mode 0600); returns its size. Raises OSError."""
+    with _opened(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT) as descriptor:
+        os.write(descriptor, content)
+        return os.fstat(descriptor).st_size
+
+
 def touch_private(path: Path) -> None:
     """Make an empty file where there is none. Raises OSError."""
     with _opened(path, os.O_RDWR | os.O_CREAT):

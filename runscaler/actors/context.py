@@ -53,6 +53,9 @@ class StateStore(Protocol):
     def set_aside(self, key: ScaleSetKey, batch_id: int, content: str) -> Path | None:
         """Save a batch that keeps crashing its scale set; None if there is nowhere to save it."""
 
+    def journal(self, key: ScaleSetKey, kind: str, **content: object) -> None:
+        """Note what GitHub told or what was decided, for a bug report (docs/behaviour.md § 10.5)."""
+
     def keep_output(self, key: ScaleSetKey, runner: str, output: bytes, ending: Ending | None) -> Path | None:
         """Save the last output of a failed runner; None if there is nowhere to save it."""
 

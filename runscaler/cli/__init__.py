@@ -48,11 +48,12 @@ ORDER = (
     "drain",
     "resume",
     "reload",
+    "report",
     "demo",
     "simulate",
 )
 """Commands in the order of the help page; all others follow in alphabetical order."""
-LATER = frozenset({"clean", "reload", "report"})
+LATER = frozenset({"clean", "reload"})
 """Commands that come with a later version."""
 
 _LONG_WORD = re.compile(r"(\S{60})\S{140,}")

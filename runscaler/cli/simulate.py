@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from runscaler.simulator.options import Options
+    from runscaler.simulator.replay.player import ReplayResult
+    from runscaler.simulator.replay.recording import Recording
     from runscaler.simulator.scenarios.plan import Scenario
     from runscaler.simulator.scenarios.player import ScenarioEvent
     from runscaler.simulator.scenarios.result import ScenarioResult
@@ -136,6 +139,12 @@ def header_value(_ctx: click.Context, _parameter: click.Parameter, value: str) -
 )
 @click.option("--seed", type=int, metavar="N", help="With --scenario: seed for the times of its faults.")
 @click.option(
+    "--replay",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Play the messages of an archive of runner report, or of a journal, again.",
+)
+@click.option(
     "--list-scenarios",
     is_flag=True,
     is_eager=True,
@@ -154,6 +163,7 @@ def simulate(
     jobs: int,
     seed: int | None,
     control_token: str,
+    replay: str | None,
     **chosen: object,
 ) -> None:
     """Simulate GitHub, as a server for any client.
@@ -163,23 +173,34 @@ def simulate(
 
     A scenario is a series of faults to test a fleet with. Each fault is printed, then what became of
     the jobs. The exit code is 1 if a job failed or still waits, or if a client violated the protocol.
+
+    A replay sends recorded messages again, with their counts and with pauses of at most 1 s, to the
+    client that listens for the scale set of the recorded name. The exit code is 1 if the client did not
+    take all of them, or violated the protocol.
     """
+    from runscaler.simulator.options import Flavour
     from runscaler.simulator.server import SimulatorServer
 
     options = read_options(chosen)
     day = read_scenario(scenario, jobs, seed)
+    recordings = read_replay(replay, scenario)
     if day is not None:
         options = day.adapt(options)
+    if any(one.offers for one in recordings):
+        options = replace(options, flavour=Flavour.ACQUIRE)
     server = SimulatorServer(
         options, host=host, port=port, threads=threads, seed=seed or 0, control_token=control_token
     )
     results = play_scenario(server, day, jobs, seed) if day is not None else []
+    play_replays(server, recordings)
     serve(server, day)
     if server.player is not None:
         last = server.player.result()
         if last not in results:
             print_result(results, last)
         ctx.exit(0 if last.good else 1)
+    if recordings:
+        ctx.exit(end_replays(server))
 
 
 def serve(server: SimulatorServer, day: Scenario | None) -> None:
@@ -222,6 +243,54 @@ def play_scenario(
         day, jobs=jobs, seed=seed, on_event=told, on_result=lambda result: print_result(results, result)
     )
     return results
+
+
+def read_replay(file: str | None, scenario: str) -> tuple[Recording, ...]:
+    from pathlib import Path
+
+    from runscaler.simulator.replay.recording import BadRecording, read_recordings
+
+    if file is None:
+        return ()
+    if scenario:
+        raise click.UsageError("--replay cannot be used with --scenario")
+    try:
+        return read_recordings(Path(file))
+    except BadRecording as error:
+        raise click.BadParameter(str(error), param_hint="'--replay'") from None
+
+
+def play_replays(server: SimulatorServer, recordings: tuple[Recording, ...]) -> None:
+    """Let the server play the recordings; print where each begins, and its result."""
+    from runscaler.cli.console import printable, say
+
+    for one in recordings:
+        skipped = f" ({one.skipped} lines cannot be read)" if one.skipped else ""
+        name, count = printable(one.scale_set), len(one.messages)
+        say(f"replay       {count} messages, once a client listens for {name}{skipped}")
+    server.load_replays(
+        recordings,
+        on_begin=lambda one: say(f"{printable(one.scale_set)} is listening: the replay begins"),
+        on_result=print_replay,
+    )
+
+
+def end_replays(server: SimulatorServer) -> int:
+    """Print the results that have not been printed; returns the exit code."""
+    results = [one.result() for one in server.replays]
+    for replayed, result in zip(server.replays, results, strict=True):
+        if not replayed.finished:
+            print_replay(result)
+    return 0 if all(result.good for result in results) else 1
+
+
+def print_replay(result: ReplayResult) -> None:
+    from runscaler.cli.console import printable, say
+
+    sign, colour = ("✓", "green") if result.good else ("✗", "red")
+    say(f"{sign} {printable(str(result))}", colour=colour)
+    for one in result.violations[:SHOWN_VIOLATIONS]:
+        say(f"  {printable(str(one))}")
 
 
 def print_addresses(server: SimulatorServer, day: Scenario | None) -> None:

@@ -80,7 +80,7 @@ class SavedSessions:
             logger.warning("cannot delete the saved session of {}: {}", key, error)
 
     def _path(self, key: ScaleSetKey) -> Path:
-        return self._directory / f"{_digest(key)}.json"
+        return self._directory / f"{digest(key)}.json"
 
 
 class CreatedScaleSets:
@@ -122,7 +122,7 @@ class CreatedScaleSets:
         return sorted(found[0] for found in read if found is not None)
 
     def _path(self, key: ScaleSetKey) -> Path:
-        return self._directory / f"{_digest(key)}.json"
+        return self._directory / f"{digest(key)}.json"
 
 
 def _read_created(path: Path) -> tuple[ScaleSetKey, ScaleSetId] | None:
@@ -201,7 +201,7 @@ class Registrations:
         return [RunnerName(name) for name in _names_in(folder) if RUNNER_NAME.match(name)]
 
     def _folder(self, key: ScaleSetKey) -> Path:
-        return self._directory / _digest(key)
+        return self._directory / digest(key)
 
 
 def _file_name(runner: RunnerName) -> str:
@@ -213,7 +213,7 @@ def _file_name(runner: RunnerName) -> str:
     return runner
 
 
-def _digest(key: ScaleSetKey) -> str:
+def digest(key: ScaleSetKey) -> str:
     """A file name for a scale set."""
     return hashlib.sha256(str(key).encode()).hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""The state directory: lock, owner id, sessions, registrations, kept output, batches set aside.
+"""The state directory: lock, owner id, sessions, registrations, journals, kept output, batches set aside.
 
 It is not a database. If it is lost, the daemon recovers from GitHub and the engines. An unreadable file is
 replaced with a warning.
@@ -13,6 +13,7 @@ from runscaler.config.secrets import masked_output
 from runscaler.errors import HostError
 from runscaler.findings import Finding, Level
 from runscaler.ops.bounded_files import BoundedFiles, newest_first
+from runscaler.ops.journal import JOURNAL, Journal
 from runscaler.ops.lock import StateLock
 from runscaler.ops.owner import load_or_create_owner
 from runscaler.ops.records import CreatedScaleSets, Registrations, SavedSessions
@@ -44,6 +45,7 @@ class StateDir:
         self.sessions = SavedSessions(path / "sessions")
         self.created = CreatedScaleSets(path / "scale-sets")
         self.registrations = Registrations(path / "registrations")
+        self.journal = Journal(path / JOURNAL, clock)
         self._lock = lock
         self._logs = BoundedFiles(path / LOGS, clock, KEPT_OUTPUTS)
         self._batches = BoundedFiles(path / BATCHES, clock, KEPT_BATCHES)
@@ -66,7 +68,8 @@ class StateDir:
             raise
 
     def close(self) -> None:
-        """Release the lock. Harmless if repeated."""
+        """Write the journals to the end and release the lock. Harmless if repeated."""
+        self.journal.close()
         self._lock.release()
 
     def __enter__(self) -> Self:

@@ -87,6 +87,10 @@ class StateStore:
             return None
         return self._state_dir.set_aside(key, batch_id, content, "its handling crashed three times")
 
+    def journal(self, key: ScaleSetKey, kind: str, **content: object) -> None:
+        if self._state_dir is not None:
+            self._state_dir.journal.append(key, kind, content)
+
     def keep_output(self, key: ScaleSetKey, runner: str, output: bytes, ending: Ending | None) -> Path | None:
         if self._state_dir is None:
             return None

@@ -13,7 +13,7 @@ from runscaler.simulator.records import UnknownEvent
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runscaler.github.messages import JobEvent
+    from runscaler.github.messages import JobEvent, Statistics
     from runscaler.simulator.records import Event, Job, Message, Runner, ScaleSet, Session
 
 Json = dict[str, object]
@@ -29,8 +29,8 @@ def timestamp(seconds: float | None) -> str:
     return (text.rstrip("0") if "." in text else text) + "Z"
 
 
-def statistics(scale_set: ScaleSet) -> Json:
-    counts = scale_set.statistics
+def statistics(scale_set: ScaleSet, told: Statistics | None = None) -> Json:
+    counts = told or scale_set.statistics
     return {
         "totalAvailableJobs": counts.available,
         "totalAcquiredJobs": counts.acquired,
@@ -118,7 +118,7 @@ def message_body(message: Message, scale_set: ScaleSet) -> Json:
     set announces capacity 0."""
     acquire_url = f"/_apis/runtime/runnerscalesets/{scale_set.id}/acquirejobs"
     events = [job_message(event, acquire_url) for event in message.events]
-    counts = {} if scale_set.deaf else {"statistics": statistics(scale_set)}
+    counts = {} if scale_set.deaf else {"statistics": statistics(scale_set, message.statistics)}
     return {
         "messageId": message.id,
         "messageType": "RunnerScaleSetJobMessages",

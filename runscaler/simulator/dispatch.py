@@ -66,6 +66,15 @@ class Dispatch:
         while scale_set.waiting and scale_set.ready and not scale_set.ignored:
             self._pair(next(iter(scale_set.waiting.values())), scale_set.ready[min(scale_set.ready)])
 
+    def hand_over(self, job: Job) -> bool:
+        """Offer this waiting job to the oldest idle runner, also while others are offered to none; False if
+        no runner is idle."""
+        scale_set = job.scale_set
+        if scale_set is None or job.id not in scale_set.waiting or not scale_set.ready:
+            return False
+        self._pair(job, scale_set.ready[min(scale_set.ready)])
+        return True
+
     def _pair(self, job: Job, runner: Runner) -> None:
         del runner.scale_set.waiting[job.id]
         del runner.scale_set.ready[runner.id]

@@ -13,7 +13,7 @@ from runscaler.simulator.refusals import ServiceRefusal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runscaler.github.messages import JobEvent
+    from runscaler.github.messages import JobEvent, Statistics
     from runscaler.simulator.records import Event, Job, ScaleSet
     from runscaler.simulator.store import Store
 
@@ -77,7 +77,18 @@ class MessageQueue:
 
     def _form(self, scale_set: ScaleSet) -> Message:
         count = min(EVENTS_PER_MESSAGE, len(scale_set.events))
-        events = tuple(scale_set.events.popleft() for _ in range(count))
+        return self._new(scale_set, tuple(scale_set.events.popleft() for _ in range(count)))
+
+    def replay(self, scale_set: ScaleSet, events: tuple[JobEvent, ...], statistics: Statistics | None) -> int:
+        """Queue a recorded message, which may have no events; returns its id. Its statistics become the
+        scale set's; None: it tells those before it."""
+        scale_set.replayed = statistics or scale_set.replayed
+        message = self._new(scale_set, events)
+        message.statistics = scale_set.replayed
+        self._store.wake_session(scale_set)
+        return message.id
+
+    def _new(self, scale_set: ScaleSet, events: tuple[Event, ...]) -> Message:
         scale_set.last_message = scale_set.last_message + 1
         message = Message(scale_set.last_message, events)
         scale_set.undeleted[message.id] = message

@@ -200,6 +200,8 @@ class Message:
     deliveries: int = 0
     again: bool = False
     """It is delivered once more, whatever lastMessageId says."""
+    statistics: Statistics | None = None
+    """Those it tells, if they are not the scale set's own (a replay)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -228,7 +230,7 @@ class ScaleSet:
     waiting: dict[str, Job] = field(default_factory=dict)
     """Assigned jobs that have not been offered to a runner yet, oldest first."""
     ignored: bool = False
-    """Its jobs are offered to no runner (fault F83)."""
+    """Its jobs are offered to no runner (fault F83; a replay hands them over itself)."""
     ready: dict[int, Runner] = field(default_factory=dict)
     """Idle runners whose agent is polling now."""
     events: deque[Event] = field(default_factory=deque)
@@ -237,6 +239,8 @@ class ScaleSet:
     last_message: int = FIRST_MESSAGE - 1
     formed: set[int] = field(default_factory=set)
     """The ids of all messages that were ever formed."""
+    replayed: Statistics | None = None
+    """What a replay told last; it takes the place of what is counted."""
 
     @property
     def assigned(self) -> int:
@@ -245,6 +249,8 @@ class ScaleSet:
     @property
     def statistics(self) -> Statistics:
         """Counted from the states (docs/protocol.md § 9.3)."""
+        if self.replayed is not None:
+            return self.replayed
         jobs, runners = self.jobs, self.runners
         return Statistics(
             available=jobs[JobState.AVAILABLE],

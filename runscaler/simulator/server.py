@@ -15,12 +15,15 @@ from runscaler.simulator.machine import Machine
 from runscaler.simulator.machine_lock import MachineLock
 from runscaler.simulator.offset_clock import OffsetClock
 from runscaler.simulator.options import Options
+from runscaler.simulator.replay.player import Replay
 from runscaler.simulator.scenarios.player import Player
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from runscaler.clock import Clock
+    from runscaler.simulator.replay.player import ReplayResult
+    from runscaler.simulator.replay.recording import Recording
     from runscaler.simulator.scenarios.plan import Scenario
     from runscaler.simulator.scenarios.player import ScenarioEvent
     from runscaler.simulator.scenarios.result import ScenarioResult
@@ -56,6 +59,7 @@ class SimulatorServer:
         self.app = App(self.lock, self.control_token, loopback_only=is_loopback(host))
         self.lock.environment = self
         self.player: Player | None = None
+        self.replays: tuple[Replay, ...] = ()
         self._server = HttpServer(
             self.app, host, port, threads, lambda path: path.startswith(CONTROL), networks
         )
@@ -84,18 +88,36 @@ class SimulatorServer:
         self.app.control.player = self.player
         return self.player
 
+    def load_replays(
+        self,
+        recordings: Iterable[Recording],
+        *,
+        on_begin: Callable[[Recording], None] = lambda _: None,
+        on_result: Callable[[ReplayResult], None] = lambda _: None,
+    ) -> tuple[Replay, ...]:
+        """Load recordings before `start`; each begins when a client polls for the scale set of its name.
+
+        `on_begin` and `on_result` are called on threads of the simulator.
+        """
+        self.replays = tuple(
+            Replay(one, self.lock, on_begin=on_begin, on_result=on_result) for one in recordings
+        )
+        return self.replays
+
     def start(self) -> None:
         """Returns when the port is open; raises `HostError` if it cannot be opened."""
         self._server.start()
         self.lock.start()
-        if self.player is not None:
-            self.player.start()
+        for playing in (self.player, *self.replays):
+            if playing is not None:
+                playing.start()
 
     def stop(self) -> None:
         """End open polls and stop all threads. May be called twice, or without `start`."""
         self.lock.close()
-        if self.player is not None:
-            self.player.join()
+        for playing in (self.player, *self.replays):
+            if playing is not None:
+                playing.join()
         self._server.stop()
 
     def stop_listening(self) -> None:

@@ -10,6 +10,7 @@ assert not github.final_violations()
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +20,7 @@ from runscaler.simulator.control import HEADER
 from runscaler.simulator.faults.row import Match
 from runscaler.simulator.options import Flavour, Options
 from runscaler.simulator.records import JobSpec, JobState, RunnerState, Step
+from runscaler.simulator.replay.recording import read_recordings
 from runscaler.simulator.scenarios.catalogue import find_scenario
 from runscaler.simulator.scenarios.player import Progress
 from runscaler.simulator.scopes import default_repository
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from runscaler.clock import Clock
     from runscaler.simulator.faults.row import Fault
     from runscaler.simulator.records import ScaleSet
+    from runscaler.simulator.replay.player import ReplayResult
 
 __all__ = [
     "FAST",
@@ -63,7 +66,7 @@ class SimulatedGitHub:
 
     `options`, if given, replace `fast`, `flavour` and `timers`. `scenario` is the name of a scenario, which
     begins when the first client polls; `ValueError` lists the known names. `control_token` is
-    made at random unless it is given.
+    made at random unless it is given. `replay` is an archive of `runner report`, or a file of a journal.
     """
 
     agent_path = Path(simulator.__file__).parent / "agent.py"
@@ -84,10 +87,14 @@ class SimulatedGitHub:
         seed: int = 0,
         scenario: str = "",
         control_token: str = "",
+        replay: Path | None = None,
     ) -> None:
         chosen = options or Options(timers=timers or (FAST if fast else GITHUB), flavour=flavour)
         found = find_scenario(scenario) if scenario else None
         chosen = found.adapt(chosen) if found else chosen
+        recordings = read_recordings(replay) if replay else ()
+        if any(one.offers for one in recordings):
+            chosen = dataclasses.replace(chosen, flavour=Flavour.ACQUIRE)
         self._server = SimulatorServer(
             chosen,
             host=host,
@@ -98,6 +105,7 @@ class SimulatedGitHub:
             control_token=control_token,
         )
         self._player = self._server.load_scenario(found) if found else None
+        self._replays = self._server.load_replays(recordings)
         self._machine = self._server.machine
         self._lock = self._server.lock
         self.clock: Clock = self._server.clock
@@ -262,6 +270,13 @@ class SimulatedGitHub:
         assert player is not None, "there is no scenario"
         if not self._lock.watch(lambda: player.finished, timeout):
             raise TimeoutError(f"not within {timeout:g} s; to come: {', '.join(player.progress().pending)}")
+
+    def wait_for_replays(self, timeout: float = TIMEOUT) -> tuple[ReplayResult, ...]:
+        """Block until every recorded message has been taken; returns what became of each recording."""
+        replays = self._replays
+        if not self._lock.watch(lambda: all(one.finished for one in replays), timeout):
+            raise TimeoutError(f"not within {timeout:g} s; {'; '.join(str(one.result()) for one in replays)}")
+        return tuple(one.result() for one in replays)
 
     def violations(self) -> tuple[Violation, ...]:
         with self._lock as machine:

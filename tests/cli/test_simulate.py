@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from support.scale_set_client import ScaleSetClient
 from support.terminal import OnTerminal
 
 from runscaler.cli.simulate import own_address, usable_urls
 from runscaler.simulator.scenarios.catalogue import SCENARIOS
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -49,6 +56,80 @@ def test_a_token_that_is_no_value_of_a_header_is_refused(runner, token):
     assert result.code == 2
     assert "--control-token" in result.err
     assert "printable ASCII" in result.err
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A simulated GitHub that runs as another process, for `ScaleSetClient`."""
+
+    org: str
+
+    @property
+    def url(self) -> str:
+        return self.org.rpartition("/")[0]
+
+    def config_url(self, scope: str) -> str:
+        return f"{self.url}/{scope}"
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """A file of a journal with two messages, one line that is none, and a name that is not to be trusted."""
+    head = {"kind": "journal", "scale_set": "linux\x1b[31m"}
+    entries = [head, *({"kind": "message", "id": number, "at": 1.0} for number in (1, 2))]
+    path = tmp_path / "a.messages.jsonl"
+    path.write_text("".join(f"{json.dumps(one)}\n" for one in entries) + "{\n")
+    return path
+
+
+def test_a_replay_waits_for_its_client_and_fails_without_one(recording: Path) -> None:
+    command = [sys.executable, "-m", "runscaler", "simulate", "--port", "0", "--replay", str(recording)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.terminate()
+        rest = process.stdout.read()
+
+    waits = "2 messages, once a client listens for linux\\x1b[31m (1 lines cannot be read)\n"
+    assert lines[0] == f"replay       {waits}"
+    assert rest == "✗ linux\\x1b[31m: 0 of 2 recorded messages taken; 0 jobs started; no rule broken\n"
+    assert process.returncode == 1
+
+
+def test_a_replay_that_is_taken_ends_with_a_summary_and_exit_code_0(tmp_path: Path) -> None:
+    path = tmp_path / "recording"
+    path.write_text(
+        '{"kind":"journal","scale_set":"my-runners"}\n{"kind":"message","id":1,"statistics":{"assigned":1}}\n'
+    )
+    command = [sys.executable, "-m", "runscaler", "simulate", "--port", "0", "--replay", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        _, config, _ = (process.stdout.readline() for _ in range(3))
+        client = ScaleSetClient(Elsewhere(config.split()[-1])).ready()
+        client.take()
+        lines = [process.stdout.readline() for _ in range(2)]
+        client.close_session()
+        process.terminate()
+
+    assert lines == [
+        "my-runners is listening: the replay begins\n",
+        "✓ my-runners: 1 of 1 recorded messages taken; 0 jobs started; no rule broken\n",
+    ]
+    assert process.returncode == 0
+
+
+def test_a_file_that_is_no_recording_is_wrong_usage(runner, tmp_path):
+    (tmp_path / "x").write_text("nothing\n")
+    result = runner("simulate", "--replay", str(tmp_path / "x"))
+
+    assert result.code == 2
+    assert "x holds no recorded message" in result.err
+
+
+def test_a_replay_and_a_scenario_exclude_each_other(runner, recording):
+    result = runner("simulate", "--replay", str(recording), "--scenario", "lost-acks")
+
+    assert (result.code, "--replay cannot be used with --scenario" in result.err) == (2, True)
 
 
 def test_it_ends_when_its_terminal_closes() -> None:

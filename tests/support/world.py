@@ -77,6 +77,7 @@ class MemoryStateStore:
         self.created: dict[ScaleSetKey, ScaleSetId] = {}
         self.outputs: dict[str, bytes] = {}
         self.aside: list[str] = []
+        self.journal_entries: list[tuple[str, dict[str, object]]] = []
 
     def load_session(self, key: ScaleSetKey) -> tuple[ScaleSetId, SessionId] | None:
         return self.sessions.get(key)
@@ -111,6 +112,9 @@ class MemoryStateStore:
     def set_aside(self, key: ScaleSetKey, batch_id: int, content: str) -> Path | None:
         self.aside.append(content)
         return None
+
+    def journal(self, key: ScaleSetKey, kind: str, **content: object) -> None:
+        self.journal_entries.append((kind, content))
 
     def keep_output(self, key: ScaleSetKey, runner: str, output: bytes, ending: Ending | None) -> Path | None:
         self.outputs[runner] = output

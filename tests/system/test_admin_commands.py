@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import subprocess
+import tarfile
 
 import pytest
 from support.daemon import RUNNER, all_ok, of
@@ -53,6 +54,19 @@ def test_a_drain_lets_the_job_finish_and_a_resume_takes_the_next(github, busy, l
     program.wait_for(all_ok)
     assert (program.stop(), program.leftovers()) == (0, [])
     assert github.final_violations() == ()
+
+
+def test_a_report_holds_what_the_daemon_says_of_itself(busy, latch, tmp_path):
+    program, _ = busy
+    told = program.command("report", "--json", "-o", str(tmp_path / "r.tar.gz"))
+    latch.release()
+
+    with tarfile.open(tmp_path / "r.tar.gz") as archive:
+        (name,) = (one for one in archive.getnames() if one.endswith("/health.json"))
+        health = json.load(archive.extractfile(name))
+    assert "health.json" in [one["name"] for one in json.loads(told.out)["contents"]]
+    assert of(health, "linux")["busy"] == 1
+    assert program.stop() == 0
 
 
 def test_why_and_logs_tell_of_what_lives(busy, latch):

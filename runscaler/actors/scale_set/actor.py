@@ -209,6 +209,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._context.scale_set_id = scale_set_id
 
     def _session_opened(self, opened: m.SessionOpened) -> None:
+        self._context.journal("session", statistics=opened.statistics, events=opened.offers)
         self._found(opened.scale_set_id)
         self._polled()
         self._count(opened.statistics)
@@ -219,6 +220,13 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._answer(None, opened.offers)
 
     def _batch_received(self, batch: m.BatchReceived) -> None:
+        self._context.journal(
+            "message",
+            id=batch.batch_id,
+            statistics=batch.statistics,
+            events=batch.events,
+            problems=batch.problems,
+        )
         self._polled()
         self._checks.log_problems(batch.problems)
         self._count(batch.statistics)

@@ -199,6 +199,7 @@ class Conditions:
         self._context.changed()
 
     def _announce(self, state: SetState, reason: str) -> None:
+        self._context.journal("state", state=str(state), reason=reason)
         bad = state in (SetState.DEGRADED, SetState.FAILED)
         then = self._next_try() if state is SetState.DEGRADED else ""
         level, text = "WARNING" if bad else "INFO", state_in_words(state, reason)

@@ -62,6 +62,9 @@ class ScaleSetContext:
         """Increase the named counters."""
         self.counters = self.counters.plus(**more)
 
+    def journal(self, kind: str, **content: object) -> None:
+        self.actors.state_store.journal(self.key, kind, **content)
+
     def log_of(self, slot: Slot) -> Logger:
         """The log, bound to the slot and its runner."""
         return self.log.bind(slot=slot.number, runner=slot.runner)

@@ -97,6 +97,8 @@ class Planning:
             return
         now = self._context.clock.monotonic()
         made = self.last = plan(self._view(now, draining=draining))
+        if made.start or made.drop or made.retire:
+            self._journal(made)
         if made.start:
             self._log_start(made)
             self._conditions.start_ordered()
@@ -106,6 +108,18 @@ class Planning:
         if made.next_look is not None and (self._next_look is None or made.next_look < self._next_look):
             self._next_look = made.next_look
             self._context.after(max(0.0, made.next_look - now), PlanDue())
+
+    def _journal(self, made: Plan) -> None:
+        counts = self._book.counts()
+        self._context.journal(
+            "plan",
+            target=made.target,
+            start=made.start,
+            drop=made.drop,
+            retire=made.retire,
+            counted=counts.counted,
+            assigned=self.statistics.assigned,
+        )
 
     def _view(self, now: float, *, draining: bool) -> View:
         settings, known = self._context.settings, self.statistics

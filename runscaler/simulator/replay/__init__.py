@@ -1,0 +1,1 @@
+"""Replays: recorded messages of GitHub are sent again (docs/behaviour.md § 10.5)."""
