@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+from contextlib import suppress
 import struct
 import threading
 from ipaddress import IPv4Network, ip_address
@@ -51,7 +52,8 @@ class WatchedChannel(HTTPChannel):
 
     def reset_on_close(self) -> None:
         if self.socket is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            with suppress(OSError):  # the client has closed it meanwhile
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def handle_close(self) -> None:
         super().handle_close()

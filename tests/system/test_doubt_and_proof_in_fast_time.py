@@ -84,6 +84,8 @@ def test_jobs_are_not_left_to_runners_that_hang_in_a_job_whose_end_could_not_be_
 
     assert {(one.result, one.attempts) for one in jobs} == {("succeeded", 1)}
     assert embedded.of(NAME).counters.runners_failed == 0
+    for runner in embedded.files.resources():  # they ignore SIGTERM, and its 10 s do not pass faster
+        embedded.files.kill_runner(runner)
 
 
 def all_told(scale_set: ScaleSetView | None) -> bool:
