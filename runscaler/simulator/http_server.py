@@ -5,9 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from contextlib import suppress
 import struct
 import threading
+from contextlib import suppress
 from ipaddress import IPv4Network, ip_address
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
