@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import TYPE_CHECKING, Protocol
@@ -97,7 +98,7 @@ def _serve(config: Config) -> None:
     sets = ", ".join(f"{one.name} ({one.backend})" for one in config.scale_sets)
     file = f"configuration {config.path}" if config.path else "no configuration file"
     logger.info("runner {} starts: {}; {}; {}", __version__, sets, file, _health_address(config))
-    for warning in start_warnings(config):
+    for warning in start_warnings(config, is_launch_daemon=runs_as_launch_daemon()):
         logger.warning("{}", warning)
     system, notifier = Autoscaler(config), Notifier()
     stops = (*STOP_SIGNALS, signal.SIGHUP) if has_terminal() else STOP_SIGNALS
@@ -134,8 +135,14 @@ def _health_address(config: Config) -> str:
     return f"health on http://{host}:{config.health_port}/healthz"
 
 
-def start_warnings(config: Config) -> Iterator[str]:
-    """Warnings to log at the start: of the configuration, and about dind = true (docs/behaviour.md § 11)."""
+def runs_as_launch_daemon() -> bool:
+    """Did launchd start this process as a daemon of root (docs/behaviour.md § 14.4)?"""
+    return sys.platform == "darwin" and os.getppid() == 1 and os.geteuid() == 0
+
+
+def start_warnings(config: Config, *, is_launch_daemon: bool = False) -> Iterator[str]:
+    """Warnings to log at the start: of the configuration, about dind = true (docs/behaviour.md § 11), and
+    about Tart in a daemon of root."""
     from runscaler.config.features import missing_features
     from runscaler.findings import with_fixes
 
@@ -147,6 +154,12 @@ def start_warnings(config: Config) -> Iterator[str]:
         yield (
             f"dind = true: jobs of {', '.join(exposed)} can use this host's Docker engine, which gives them "
             "root access to this host (dind = false prevents that)"
+        )
+    tart = [one.name for one in config.scale_sets if one.backend == "tart"]
+    if tart and is_launch_daemon:
+        yield (
+            f"started by launchd as root: VMs of {', '.join(tart)} need the unlocked keychain of a user who "
+            "is logged in, so they may not start (runner migrate makes a LaunchAgent of this service)"
         )
 
 

@@ -116,6 +116,18 @@ def test_keys_without_effect_are_warned_about_at_the_start():
     assert line == "[a] [docker] prune-on-exit has no effect in this version"
 
 
+@pytest.mark.parametrize(
+    ("backend", "is_launch_daemon"), [("tart", True), ("tart", False), ("process", True)]
+)
+def test_a_daemon_of_root_under_launchd_is_told_what_tart_needs(backend, is_launch_daemon):
+    settings = ScaleSetSettings(url="https://github.com/o", name="mac", backend=backend, runner_image="image")
+
+    lines = list(start_warnings(config(settings), is_launch_daemon=is_launch_daemon))
+
+    assert bool(lines) == (backend == "tart" and is_launch_daemon)
+    assert all("VMs of mac need the unlocked keychain" in line and "runner migrate" in line for line in lines)
+
+
 def test_warnings_of_the_configuration_are_repeated_at_the_start():
     old = Finding(Level.WARNING, "labels is one text", ("write a list",), "a")
 
