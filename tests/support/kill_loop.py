@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from support.daemon import CLOCK, all_ok
 
 from runscaler.interrupt import Interrupt
+from runscaler.ops.journal import JOURNAL
 from runscaler.testing.simulator import JobState
 
 if TYPE_CHECKING:
@@ -133,6 +134,6 @@ def assert_nothing_is_left(program: Daemon, github: SimulatedGitHub) -> None:
 
 
 def files_left(state_dir: Path) -> list[str]:
-    """Files about runners, sessions or failures, relative to the state directory."""
-    files = [path for path in state_dir.rglob("*") if path.is_file()]
+    """Files about runners, sessions or failures, relative to the state directory. The journal stays."""
+    files = [path for path in state_dir.rglob("*") if path.is_file() and path.parent.name != JOURNAL]
     return sorted(str(path.relative_to(state_dir)) for path in files if path.name not in PERMANENT)
