@@ -256,7 +256,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
             output = self._backend.logs(current.resource, LAST_LINE_BYTES, self._interrupt)
         except (BackendError, Interrupted):
             return ""
-        return _last_line(masked_output(output))
+        return _last_line(output)
 
     # -- removing: tried until the resource is gone -----------------------------------------------------
 
@@ -331,7 +331,8 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
 
 
 def _last_line(output: bytes) -> str:
-    lines = output[-LAST_LINE_BYTES:].decode(errors="replace").strip().splitlines()
+    """With secrets masked, before anything is cut off."""
+    lines = masked_output(output)[-LAST_LINE_BYTES:].decode(errors="replace").strip().splitlines()
     return lines[-1].strip() if lines else ""
 
 
