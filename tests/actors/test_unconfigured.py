@@ -6,6 +6,7 @@ import pytest
 from support.solo import Solo
 from support.world import URL, ScaleSetActor, World
 
+from runscaler.actors.messages import Publish
 from runscaler.actors.unconfigured import MOST_AT_ONCE, UnconfiguredScaleSets
 from runscaler.errors import JobStillRunning
 from runscaler.names import ScaleSetKey
@@ -214,3 +215,19 @@ def test_those_that_are_left_alone_are_remembered_up_to_100(log_lines) -> None:
         assert list(unconfigured.listed("memory", keys)) == []
 
     assert len([line for line in log_lines if "left alone" in line]) == MOST_AT_ONCE
+
+
+def test_a_snapshot_that_was_due_at_its_end_does_not_show_it_again() -> None:
+    """An actor that ends still handles what is queued by then."""
+    world = World(max_runners=2)
+    world.queue(1)
+    world.play()
+    reconfigured(world)
+    retired = world.harness.alive(ScaleSetActor)[1]
+    world.finish_all()
+    world.advance(30)
+    assert shown(world) == ["other"]
+
+    retired.receive(Publish())
+    world.deliver()
+    assert shown(world) == ["other"]

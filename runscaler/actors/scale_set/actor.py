@@ -19,7 +19,7 @@ from runscaler.actors.scale_set.manual_drain import ManualDrain
 from runscaler.actors.scale_set.planning import Planning
 from runscaler.actors.scale_set.reconciliation import Reconciliation
 from runscaler.actors.scale_set.runners import Runners
-from runscaler.actors.scale_set.shutdown import Shutdown
+from runscaler.actors.scale_set.shutdown import Phase, Shutdown
 from runscaler.actors.scale_set.slots import SlotBook
 from runscaler.actors.scale_set.snapshot import snapshot
 from runscaler.backends.base import PlacedBackend
@@ -462,7 +462,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             scale = max(1.0, self._book.counts().held / PUBLISH_SLOTS)
             self.after(PUBLISH_SECONDS * scale, m.Publish())
 
-    def _publish(self, state: SetState | None = None) -> None:
+    def _publish(self) -> None:
+        """Also after the end, as messages that are queued by then are still handled."""
         self._publish_due = False
         taken = snapshot(
             self._context,
@@ -472,11 +473,11 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             last_poll=self._last_poll,
             restarts=self._restarts + self.children.total_restarts(),
         )
-        if state is not None:
-            taken = replace(taken, state=state, reason="")
+        if self._shutdown.phase is Phase.DONE:
+            taken = replace(taken, state=SetState.STOPPED, reason="")
         self.send(self._health, m.SnapshotTaken(self._context.key, taken))
 
     def _stopped(self) -> None:
-        self._publish(SetState.STOPPED)
+        self._publish()
         self.send(self._keeper, m.LeaveKeeper(self._context.key, self._shutdown.keep))
         self.end(m.ScaleSetStopped(self._context.key))
