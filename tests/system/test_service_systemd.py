@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.daemon import wait_until
+from support.engine import engine_address
 from support.fake_services.world import RUNNER, ServiceHost
 from support.private_systemd import PrivateSystemd, private_systemd
 
@@ -86,7 +87,7 @@ def test_the_service_lives_under_a_real_systemd(
 def test_the_hardened_unit_reaches_the_engine_and_its_state(
     host: ServiceHost, systemd: PrivateSystemd, engine_url: str
 ) -> None:
-    image = ensure_demo_image(engine_url, lambda _what, _done, _total: None)
+    image = ensure_demo_image(engine_address(engine_url), lambda _what, _done, _total: None)
     keys = f'token = "t"\nrunner-image = "{image}"\n[docker]\nhost = "{engine_url}"\npull = "never"\n'
     config = host.write_config(host.layout().etc_config, keys, backend="docker")
     config.write_text("\n".join(line for line in config.read_text().splitlines() if "state-dir" not in line))
