@@ -15,7 +15,7 @@ from runscaler import __version__
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendDown, HostError
 from runscaler.ops.service.launchd import LaunchdManager
-from runscaler.ops.service.migrate import Migration, Tools
+from runscaler.ops.service.migrate import READY_SECONDS, Migration, Tools
 from runscaler.ops.service.systemd import SystemdManager
 from runscaler.testing.simulator import SimulatedGitHub
 
@@ -41,17 +41,20 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, github: SimulatedGitHu
 
 
 class HastyClock(SystemClock):
-    """A minute is over with each pause."""
+    """A minute is over with each pause, until the new service has had its time. The way back takes real time."""
 
     def __init__(self) -> None:
         super().__init__()
         self._paused = 0.0
 
     def monotonic(self) -> float:
-        return self._paused
+        return super().monotonic() + self._paused
 
     def pause(self, seconds: float, interrupt: Interrupt) -> None:
-        self._paused += 60.0
+        if self._paused > READY_SECONDS:
+            super().pause(seconds, interrupt)
+        else:
+            self._paused += 60.0
 
 
 class Volumes:
