@@ -23,7 +23,7 @@ from runscaler.actors.workers import WorkerPool
 from runscaler.backends.base import BackendContext
 from runscaler.backends.registry import factory_for
 from runscaler.clock import SystemClock
-from runscaler.config.secrets import masked_output
+from runscaler.config.secret_forms import masked_output
 from runscaler.feed import EventFeed
 from runscaler.github.client import connect
 from runscaler.github.identity import Identity

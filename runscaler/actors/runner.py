@@ -16,7 +16,7 @@ from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
 from runscaler.actors.unused_registrations import UnusedRegistrations
 from runscaler.backends.base import RunnerOrder
-from runscaler.config.secrets import masked_output
+from runscaler.config.secret_forms import masked_output
 from runscaler.errors import (
     AccessDenied,
     BackendError,

@@ -55,22 +55,6 @@ _MISWRITTEN = re.compile(r"\s*(env|file)\s*:\s*(.*)", re.IGNORECASE | re.DOTALL)
 _TOKEN = re.compile(r"gh[a-z]_|github_pat_")
 
 
-_PRINTED = re.compile(
-    rb"(?<![A-Za-z0-9+/])e[wy][A-Za-z0-9+/_-]{40,}={0,2}|\bgh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}"
-)
-_CUT_AT_START = re.compile(rb"\A(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[0-9])[A-Za-z0-9+/]{40,}={0,2}(?=\s|\Z)")
-
-
-def masked_output(output: bytes) -> bytes:
-    """The output of a runner, with what looks like a JIT configuration or a token of GitHub masked.
-
-    A JIT configuration is the base64 of a JSON object (docs/protocol.md § 8.1). One at the very start may be
-    the end of a longer one that was cut off.
-    """
-    mask = Secret.MASK.encode()
-    return _PRINTED.sub(mask, _CUT_AT_START.sub(mask, output))
-
-
 class Unresolved(ValueError):
     """The target of `env:NAME` or `file:PATH` does not exist. The message contains no secret."""
 

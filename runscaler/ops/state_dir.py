@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Self
 
-from runscaler.config.secrets import masked_output
+from runscaler.config.secret_forms import masked_output
 from runscaler.errors import HostError
 from runscaler.findings import Finding, Level
 from runscaler.ops.bounded_files import BoundedFiles, newest_first

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from runscaler.config.secret_forms import mask_secret_forms
 
 JIT = "eyJ" + "Ab0" * 40
+REAL_JIT = b'{".runner": "e30=", ".credentials": "e30=", ".credentials_rsaparams": "e30="}'
 KIND = "RSA PRIVATE KEY-----"
 PEM = f"-----BEGIN {KIND}\nTUlJRXBBSUJBQUtDQVFFQQ==\nabc/+8765432109876\n-----END {KIND}"
 
@@ -20,6 +22,8 @@ PEM = f"-----BEGIN {KIND}\nTUlJRXBBSUJBQUtDQVFFQQ==\nabc/+8765432109876\n-----EN
         (f'{{"token":"github_pat_{"a1_" * 20}"}}', '{"token":"********"}'),
         ("ghs_0123456789abcdefXYZ and gho_0123456789abcdefXYZ", "******** and ********"),
         (f"--jitconfig {JIT}== next", "--jitconfig ******** next"),
+        (f"printed={base64.b64encode(REAL_JIT).decode()}", "printed=********"),
+        (f"printed={base64.b64encode(b'{ ' + REAL_JIT[1:]).decode()}", "printed=********"),
         ("eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiIxMjM0NTYifQ.sig-na_ture", "********"),
         ("Authorization: Bearer abc.def", "Authorization: Bearer ********"),
         ("RemoteAuth abc==", "RemoteAuth ********"),
