@@ -18,7 +18,6 @@ REFRESH_SECONDS = 1.0
 """Time between two requests with `--watch`."""
 TIMEOUT = 5.0
 DEFAULT_PORT = 8080
-MAX_REPLY_BYTES = 16 * 2**20
 MIN_WIDTH = 80
 """Width of the table in columns; a narrower terminal wraps its lines, so nothing is cut off."""
 
@@ -105,11 +104,13 @@ def _ask(address: str) -> Json:
     from http.client import HTTPException
 
     from runscaler.errors import HostError
+    from runscaler.ops.service.health import fetch
+    from runscaler.untrusted import parse_json
 
     fixes = ("start the daemon: runner run", "give its port: runner status --health-port PORT")
     try:
         url = address.rstrip("/").removesuffix("/healthz") + "/healthz"
-        answer = _parsed(_within(TIMEOUT, lambda: _reply(url)))
+        answer = parse_json(_within(TIMEOUT, lambda: fetch(url, TIMEOUT)[1]))  # 503 has the same body
     except (OSError, HTTPException) as error:
         raise HostError(f"no runner daemon answers at {address}: {_reason(error)}", fixes=fixes) from error
     except ValueError as error:
@@ -119,25 +120,6 @@ def _ask(address: str) -> Json:
     if not isinstance(answer, dict) or not isinstance(answer.get("scale_sets"), list):
         raise HostError(f"the program that answers at {address} is not a runner daemon", fixes=fixes[1:])
     return answer
-
-
-def _reply(url: str) -> bytes:
-    """The body, whatever its status. Raises OSError and HTTPException."""
-    from urllib.error import HTTPError
-    from urllib.request import ProxyHandler, build_opener
-
-    try:
-        reply = build_opener(ProxyHandler({})).open(url, timeout=TIMEOUT)
-    except HTTPError as error:  # 503 has the same body
-        reply = error
-    with reply:
-        return bytes(reply.read(MAX_REPLY_BYTES))
-
-
-def _parsed(body: bytes) -> object:
-    from runscaler.untrusted import parse_json
-
-    return parse_json(body)
 
 
 def _within(seconds: float, call: Callable[[], bytes]) -> bytes:

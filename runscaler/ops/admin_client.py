@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.errors import HostError
 from runscaler.ops.state_path import ADMIN_SOCKET
+from runscaler.untrusted import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,8 +34,8 @@ class Answer:
     def value(self, key: str) -> object:
         """A value of the JSON object in the body, None if there is none of that name."""
         try:
-            found = json.loads(self.body)
-        except (ValueError, RecursionError):
+            found = parse_json(self.body)
+        except ValueError:
             return None
         return found.get(key) if isinstance(found, dict) else None
 

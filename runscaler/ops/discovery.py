@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from runscaler.backends.docker.docker_context import all_engines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 TOKEN_VARIABLES = ("RUNNER_TOKEN", "GITHUB_TOKEN", "GH_TOKEN")
 """Environment variables that are known to hold a token, the most likely first."""
 ANSWER_SECONDS = 2.0
-MAX_CONTEXTS = 50
 DEFAULT_SOCKET = "/var/run/docker.sock"
 
 
@@ -48,23 +48,13 @@ def engine_urls(environ: Mapping[str, str]) -> Iterator[str]:
     if runtime:
         yield f"unix://{runtime}/docker.sock"
     if home:
-        yield from _contexts(Path(home) / ".docker/contexts/meta")
+        contexts = all_engines(Path(home) / ".docker")
+        yield from (url for url in contexts if url.startswith("unix://"))
         yield f"unix://{home}/.docker/run/docker.sock"
         yield f"unix://{home}/.colima/default/docker.sock"
     if runtime:
         yield f"unix://{runtime}/podman/podman.sock"
     yield "unix:///run/podman/podman.sock"
-
-
-def _contexts(folder: Path) -> Iterator[str]:
-    """The engines of the user's Docker contexts. Files that are not as Docker writes them are passed over."""
-    for path in sorted(folder.glob("*/meta.json"))[:MAX_CONTEXTS]:
-        try:
-            host = json.loads(path.read_bytes())["Endpoints"]["docker"]["Host"]
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
-            continue
-        if isinstance(host, str) and host.startswith("unix://"):
-            yield host
 
 
 def _answers(url: str) -> bool:

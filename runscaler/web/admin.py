@@ -5,11 +5,11 @@ Whoever may open the socket, which only its owner and root may, may do all of it
 
 from __future__ import annotations
 
-import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from runscaler.errors import BackendError
+from runscaler.untrusted import parse_json
 from runscaler.web.health import health
 from runscaler.web.reply import Reply
 
@@ -88,7 +88,7 @@ class AdminApp:
 def _body(environ: WSGIEnvironment) -> dict[str, object] | None:
     try:
         length = min(int(environ.get("CONTENT_LENGTH") or 0), MAX_BODY_BYTES)
-        found = json.loads(environ["wsgi.input"].read(length) or b"{}")
-    except (ValueError, RecursionError):
+        found = parse_json(environ["wsgi.input"].read(length) or b"{}")
+    except ValueError:
         return None
     return found if isinstance(found, dict) else None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NotRequired, Protocol, TypedDict
+
+from runscaler.untrusted import parse_json
 
 Inspection = Mapping[str, object]
 
@@ -35,7 +36,7 @@ def path_stat(api: EngineApi, container: str, path: str) -> tuple[Inspection | N
     if reply.status_code == 404:
         return None, date
     try:
-        found = json.loads(base64.b64decode(reply.headers.get(PATH_STAT, "")))
+        found = parse_json(base64.b64decode(reply.headers.get(PATH_STAT, "")))
     except (binascii.Error, ValueError):
         return {}, date
     return (found if isinstance(found, dict) else {}), date

@@ -1,17 +1,20 @@
-"""The docker command's current context, which this program does not use but names where that helps."""
+"""The docker command's contexts, which this program does not use, but names and looks at where that helps."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from runscaler.untrusted import parse_json
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+META = Path("contexts") / "meta"
 MOST_BYTES = 1024 * 1024
+MOST_CONTEXTS = 50
 DEFAULT = "default"
 
 
@@ -23,17 +26,29 @@ def current_context(environment: Mapping[str, str] | None = None) -> tuple[str, 
     if not isinstance(name, str) or name in ("", DEFAULT) or not name.isprintable():
         return None
     digest = hashlib.sha256(name.encode()).hexdigest()
-    value: object = _table(folder / "contexts" / "meta" / digest / "meta.json")
+    return name, _engine(folder / META / digest)
+
+
+def all_engines(folder: Path) -> Iterator[str]:
+    """The URLs of the engines of all contexts in the docker command's folder, as far as they can be read."""
+    for context in sorted((folder / META).glob("*"))[:MOST_CONTEXTS]:
+        if url := _engine(context):
+            yield url
+
+
+def _engine(context: Path) -> str:
+    """The URL in a context's folder; empty if it cannot be read."""
+    value: object = _table(context / "meta.json")
     for key in ("Endpoints", "docker", "Host"):
         value = value.get(key) if isinstance(value, dict) else None
-    return name, value if isinstance(value, str) and value.isprintable() else ""
+    return value if isinstance(value, str) and value.isprintable() else ""
 
 
 def _table(path: Path) -> Mapping[str, object]:
     """The JSON object in a file; empty if there is none."""
     try:
         with path.open("rb") as file:
-            found = json.loads(file.read(MOST_BYTES))
-    except (OSError, ValueError, RecursionError):
+            found = parse_json(file.read(MOST_BYTES))
+    except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

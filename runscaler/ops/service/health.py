@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 from dataclasses import dataclass
 from http.client import HTTPException
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 import psutil
+
+from runscaler.untrusted import parse_json
 
 SECONDS = 5.0
 MAX_BYTES = 16 * 2**20
@@ -58,14 +59,20 @@ def belongs_to(pid: int, main: int) -> bool:
         return False
 
 
+def fetch(url: str, seconds: float = SECONDS) -> tuple[int, bytes]:
+    """Status, whatever it is, and body, through no proxy. Raises OSError and HTTPException."""
+    try:
+        reply = build_opener(ProxyHandler({})).open(url, timeout=seconds)
+    except HTTPError as error:
+        reply = error
+    with reply:
+        return reply.status, bytes(reply.read(MAX_BYTES))
+
+
 def _get(url: str) -> tuple[int, object]:
     """Status and JSON body; 0 without a usable answer."""
     try:
-        try:
-            reply = build_opener(ProxyHandler({})).open(url, timeout=SECONDS)
-        except HTTPError as error:
-            reply = error
-        with reply:
-            return reply.status, json.loads(reply.read(MAX_BYTES))
+        status, body = fetch(url)
+        return status, parse_json(body)
     except (OSError, HTTPException, ValueError):
         return 0, None
