@@ -36,6 +36,7 @@ from runscaler.ops.state_store import StateStore
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.web.admin import AdminApp
 from runscaler.web.app import WebApp
+from runscaler.web.live import Live
 from runscaler.web.server import Servers, bind, bind_admin, is_loopback
 
 if TYPE_CHECKING:
@@ -177,7 +178,8 @@ class Autoscaler:
         if self._config.health_port:
             listener = self._listener = bind(self._config.health_host, self._config.health_port)
             local = is_loopback(listener)
-            apps.append((listener, WebApp(self.status, self.alive, self._clock, loopback_only=local)))
+            live = self._live(state_dir)
+            apps.append((listener, WebApp(self.status, self.alive, self._clock, live, loopback_only=local)))
         path = None if state_dir is None else state_dir.path / ADMIN_SOCKET
         admin = None if path is None else bind_admin(path)
         if path is not None and admin is not None:
@@ -186,6 +188,12 @@ class Autoscaler:
         for listener, _ in apps:
             self._releases.append(listener.close)
         return (lambda crashed: Servers(apps, crashed)) if apps else None
+
+    def _live(self, state_dir: StateDir | None) -> Live:
+        live = Live(self.status, self._clock, None if state_dir is None else state_dir.path)
+        self._releases += [live.close, self.subscribe(live.hear)]
+        live.start()
+        return live
 
     def _github(self) -> Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]:
         pool = TransportPool(self._clock)

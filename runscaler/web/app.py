@@ -1,15 +1,21 @@
 """The WSGI application on the health port. It is read-only; only `/livez` may block.
 
-A route is a method without arguments that returns a `Reply`; add new ones to `_routes`.
+A route is a method without arguments that returns a `Reply`; add new ones to `_routes`. The files of the
+dashboard are in `pages.py`; the stream of events is the one reply that is not finished when it is made.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from runscaler.net.host_header import names_loopback
 from runscaler.web.health import health, not_ready
+from runscaler.web.open_replies import KEEP_OPEN
+from runscaler.web.pages import PAGES, page
 from runscaler.web.reply import Reply
 
 if TYPE_CHECKING:
@@ -18,6 +24,15 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
     from runscaler.status import Status
+    from runscaler.web.live import Live
+
+EVENTS = "/api/v1/events"
+STREAM_HEADERS = [
+    ("Content-Type", "text/event-stream; charset=utf-8"),
+    ("Cache-Control", "no-store"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Accel-Buffering", "no"),  # nginx would hold it back
+]
 
 
 class WebApp:
@@ -32,9 +47,11 @@ class WebApp:
         status: Callable[[], Status],
         alive: Callable[[], bool],
         clock: Clock,
+        live: Live,
         *,
         loopback_only: bool = True,
     ) -> None:
+        self._live = live
         self._status = status
         self._alive = alive
         self._clock = clock
@@ -43,22 +60,41 @@ class WebApp:
             "/healthz": self._healthz,
             "/readyz": self._readyz,
             "/livez": self._livez,
+            "/api/v1/status": lambda: Reply.json(live.snapshot()),
+            **{path: partial(page, path) for path in PAGES},
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return self._reply(environ).send(start_response, head=environ["REQUEST_METHOD"] == "HEAD")
+        refused = self._refused(environ)
+        head = environ["REQUEST_METHOD"] == "HEAD"
+        if refused is not None:
+            return refused.send(start_response, head=head)
+        if environ["PATH_INFO"] == EVENTS:
+            return self._events(environ, start_response, head=head)
+        return self._routes[environ["PATH_INFO"]]().send(start_response, head=head)
 
-    def _reply(self, environ: WSGIEnvironment) -> Reply:
+    def _refused(self, environ: WSGIEnvironment) -> Reply | None:
         if self._loopback_only and not names_loopback(environ.get("HTTP_HOST", "")):
             return Reply.json({"error": "the Host header does not name this machine"}, HTTPStatus.FORBIDDEN)
-        route = self._routes.get(environ.get("PATH_INFO", ""))
-        if route is None:
-            known: list[str] = sorted(self._routes)
+        if environ.get("PATH_INFO", "") not in {EVENTS, *self._routes}:
+            known = sorted({EVENTS, *self._routes} - PAGES.keys() | {"/"})
             return Reply.json({"error": "not found", "paths": known}, HTTPStatus.NOT_FOUND)
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             error = Reply.json({"error": "read-only: GET and HEAD"}, HTTPStatus.METHOD_NOT_ALLOWED)
             return Reply(error.status, error.body, headers=(("Allow", "GET, HEAD"),))
-        return route()
+        return None
+
+    def _events(
+        self, environ: WSGIEnvironment, start_response: StartResponse, *, head: bool
+    ) -> Iterable[bytes]:
+        """A stream. Its place can stand in the URL, too, as a page that connects anew can set no header."""
+        asked = parse_qs(environ.get("QUERY_STRING", "")).get("last_event_id", [""])
+        last_id = environ.get("HTTP_LAST_EVENT_ID") or asked[0]
+        if not head and not self._live.admit(environ[KEEP_OPEN], last_id):
+            busy = Reply.json({"error": "all streams are taken"}, HTTPStatus.SERVICE_UNAVAILABLE)
+            return replace(busy, headers=(("Retry-After", "5"),)).send(start_response)
+        start_response("200 OK", STREAM_HEADERS)
+        return iter((b"" if head else b"retry: 2000\n\n",))  # no list, or it would get a Content-Length
 
     def _healthz(self) -> Reply:
         status = self._status()
