@@ -16,7 +16,7 @@ import pykka
 from loguru import logger
 
 from runscaler import __version__
-from runscaler.actors.context import ActorContext
+from runscaler.actors.context import ActorContext, Configuration
 from runscaler.actors.messages import Abandon, Ping, Ref, SetDrain, Shutdown
 from runscaler.actors.root import RootActor
 from runscaler.actors.workers import WorkerPool
@@ -139,7 +139,7 @@ class Autoscaler:
         context = BackendContext(owner, state_dir.path if state_dir else None, self._clock)
         serve = self._bind(state_dir)
         return ActorContext(
-            config=self._config,
+            configuration=Configuration(self._config),
             clock=self._clock,
             state_store=StateStore(state_dir),
             board=self._board,
