@@ -70,6 +70,11 @@ class PlanDue:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitsDue:
+    """Own deadline: a window of the schedule opens or closes."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reconcile:
     """Own deadline: compare the slots with what the backend lists."""
 
@@ -106,8 +111,8 @@ class ShutdownStepTimedOut:
 
 
 OwnDeadline = (
-    MakePlan | PlanDue | Reconcile | Publish | SlotDue | EndedRunnerDue | DrainTimedOut | ShutdownStepTimedOut
-    | RestartChild
+    MakePlan | PlanDue | LimitsDue | Reconcile | Publish | SlotDue | EndedRunnerDue | DrainTimedOut
+    | ShutdownStepTimedOut | RestartChild
 )  # fmt: skip
 ScaleSetMessage = (
     ListenerReport | RunnerReport | KeeperReport | OwnDeadline | ChildCrashed | PeerReplaced | StopScaleSet

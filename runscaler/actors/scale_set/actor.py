@@ -15,6 +15,7 @@ from runscaler.actors.scale_set.context import ScaleSetContext
 from runscaler.actors.scale_set.ended_runners import EndedRunners
 from runscaler.actors.scale_set.job_tracking import JobTracking
 from runscaler.actors.scale_set.leftovers import Leftovers
+from runscaler.actors.scale_set.limits import LimitsInForce
 from runscaler.actors.scale_set.manual_drain import ManualDrain
 from runscaler.actors.scale_set.planning import Planning
 from runscaler.actors.scale_set.reconciliation import Reconciliation
@@ -84,9 +85,10 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         )
         service = self._connect(settings)
         has_vm_slots = isinstance(wiring.backend, PlacedBackend)
-        book = self._book = SlotBook(settings.max_runners, self.clock, self._set_slot_timer)
+        book = self._book = SlotBook(context.limits.max_runners, self.clock, self._set_slot_timer)
         child_actors = self._child_actors = ChildActors(context, self.children, service, wiring.backend)
         conditions = self._conditions = Conditions(context, lambda: child_actors.service.clock_skew())
+        self._limits = LimitsInForce(context, book, conditions, self._announce_capacity)
         claims = self._claims = Claims(context, book, wiring.host, wiring.keeper, has_vm_slots=has_vm_slots)
         ended = self._ended = EndedRunners(context, book, child_actors, conditions)
         leftovers = self._leftovers = Leftovers(conditions)
@@ -109,6 +111,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         if self._begins_drained:
             self._drain.begin()
         self._join_keeper()
+        self._limits.started()
         self._child_actors.start_listener(self._takes_jobs, retired=self._retired)
         self.after(RECONCILE_SECONDS, m.Reconcile())
         self._publish_soon()
@@ -170,7 +173,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         if self._shutdown.begun:
             return
         self._settings.change(change)
-        self._changed()
+        self._limits.changed()
 
     def _connect(self, settings: ScaleSetSettings) -> ScaleSetService:
         return self._context.actors.connect(settings, self._hear_trouble)
@@ -178,6 +181,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     # -- planning ---------------------------------------------------------------------------------------
 
     def _make_plan(self) -> None:
+        self._limits.look()
         self._planning.make(stopping=self._shutdown.begun, draining=self._drain.active)
         if self._shutdown.begun:
             self._shutdown.check()
@@ -285,14 +289,23 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         return True
 
     def _answer(self, batch_id: int | None, offers: Iterable[JobAvailable]) -> None:
-        capacity = self._context.settings.max_runners
+        capacity = self._context.limits.max_runners
         acquire = self._planning.acquire(capacity, offers) if self._takes_jobs() else ()
         self._child_actors.tell_listener(m.BatchHandled(batch_id, acquire))
 
     def _look_for_offers(self, *, in_vain: bool) -> None:
-        capacity = self._context.settings.max_runners
+        capacity = self._context.limits.max_runners
         if self._takes_jobs() and self._planning.misses_offers(capacity, in_vain=in_vain):
             self._child_actors.tell_listener(m.FindOffers())
+
+    def _announce_capacity(self, capacity: int) -> None:
+        """A poll in flight is broken off; a call that opens or closes a session is not."""
+        order = m.AnnounceCapacity(capacity)
+        if self._serves():
+            self._child_actors.interrupt_listener(order)
+            self._look_for_offers(in_vain=True)  # there may be room for some that were left
+        else:
+            self._child_actors.tell_listener(order)
 
     def _takes_jobs(self) -> bool:
         return not (self._shutdown.begun or self._retired or self._drain.active)
@@ -420,6 +433,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._make_plan()
             case m.PlanDue():
                 self._planning.look_again()
+            case m.LimitsDue():
+                self._limits.due()
             case m.Reconcile():
                 self._reconcile()
             case m.Publish():
@@ -442,6 +457,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         """Every 30 s: the backend's list, and a look for anomalies."""
         self._ask_for_inventory()
         self.after(RECONCILE_SECONDS, m.Reconcile())
+        self._limits.look()
         if self._serves() and self._checks.look(self._polled_at):
             self._polled_at = self.clock.monotonic()
         self._refresh_old_counts()

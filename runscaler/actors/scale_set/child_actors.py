@@ -71,7 +71,7 @@ class ChildActors:
                 self._context.settings,
                 self.service,
                 interrupt,
-                self._context.settings.max_runners,
+                self._context.limits.max_runners,
                 takes_jobs(),
                 retired,
             )

@@ -31,7 +31,7 @@ class Conditions:
 
     def __init__(self, context: ScaleSetContext, clock_skew: Callable[[], float]) -> None:
         self._context, self._clock_skew = context, clock_skew
-        self.condition = Condition(max_runners=context.settings.max_runners)
+        self.condition = Condition(max_runners=context.limits.max_runners)
         self.vm_holders: str | None = None
         self._announced = _announcement(self.condition)
         self._listener_trouble: Trouble | None = None
@@ -123,6 +123,9 @@ class Conditions:
         """The host runs as many VMs as it may; None: no VM slot is waited for."""
         self.vm_holders = holders
         self._context.changed()
+
+    def max_runners_changed(self, max_runners: int) -> None:
+        self._set(replace(self.condition, max_runners=max_runners))
 
     # -- the runners ------------------------------------------------------------------------------
 

@@ -121,16 +121,16 @@ class Planning:
         )
 
     def _view(self, now: float, *, draining: bool) -> View:
-        settings, known = self._context.settings, self.statistics
+        limits, known = self._context.limits, self.statistics
         waits_for, detail = self._waits_for()
         demand = Demand(known.assigned, known.running, self._ended.had_job, self._ended.probably_had_job)
         view = View(
             now,
-            settings.min_runners,
-            settings.max_runners,
+            limits.min_runners,
+            limits.max_runners,
             demand,
             self._book.counts(),
-            settings.idle_timeout,
+            self._context.settings.idle_timeout,
             gates=self._conditions.condition.gates(),
             blocked=self._book.blocked,
             waits_for=waits_for,

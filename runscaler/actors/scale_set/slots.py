@@ -105,7 +105,7 @@ class SlotBook:
         self.max_runners = max_runners
         self._clock, self._set_timer = clock, set_timer
         self._slots: dict[SlotNumber, Slot] = {}
-        self._free = list(range(max_runners))
+        self._free = list(map(SlotNumber, range(max_runners)))
         self._counts = dict.fromkeys(SlotState, 0)
         self._retirable: OrderedDict[SlotNumber, float] = OrderedDict()
         self._waiting: OrderedDict[SlotNumber, None] = OrderedDict()
@@ -145,6 +145,19 @@ class SlotBook:
     def in_state(self, *states: SlotState) -> list[Slot]:
         return [slot for slot in self.held() if slot.state in states]
 
+    def resize(self, max_runners: int) -> None:
+        """`max-runners` has changed. Slots beyond it that are held stay until they are empty."""
+        self.max_runners = max_runners
+        self._free = [number for number in map(SlotNumber, range(max_runners)) if self._is_empty(number)]
+        self._down_empty = sum(
+            slot.down and slot.state is SlotState.EMPTY and slot.number < max_runners
+            for slot in self._slots.values()
+        )
+
+    def _is_empty(self, number: SlotNumber) -> bool:
+        slot = self._slots.get(number)
+        return slot is None or slot.state is SlotState.EMPTY
+
     # -- counting -----------------------------------------------------------------------------
 
     def counts(self) -> Counts:
@@ -167,10 +180,10 @@ class SlotBook:
 
     def take(self, runner: RunnerName) -> Slot | None:
         """Assign `runner` to the lowest empty slot whose actor is up; None when there is none."""
-        skipped: list[int] = []
+        skipped: list[SlotNumber] = []
         found: Slot | None = None
         while self._free and found is None:
-            slot = self.slot(SlotNumber(heapq.heappop(self._free)))
+            slot = self.slot(heapq.heappop(self._free))
             if slot.down:
                 skipped.append(slot.number)
             elif slot.state is SlotState.EMPTY:
