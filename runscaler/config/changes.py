@@ -18,7 +18,7 @@ from runscaler.config.schema import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from runscaler.config.backends import DockerSettings
     from runscaler.config.base import Settings
@@ -115,6 +115,33 @@ class ConfigChanges:
 
     def __bool__(self) -> bool:
         return bool(self.added or self.removed or self.changed or self.live or self.waiting)
+
+
+def change_lines(
+    changes: ConfigChanges,
+    moving: Collection[ScaleSetKey] = (),
+    returning: Collection[ScaleSetKey] = (),
+) -> Iterator[str]:
+    """For people: what is different and what that does, a line each. `moving` scale sets go to another
+    backend, `returning` ones were taken out before and still have runners."""
+    for key in (*changes.live, *changes.waiting):
+        yield f"{key}: takes a restart" if key in changes.waiting else str(key)
+    for added in changes.added:
+        later = " once the runners that it had before have ended" if added.key in returning else ""
+        yield f"scale set {added.name}: added, it starts{later or ' now'}"
+    for removed in changes.removed:
+        yield f"scale set {removed.name}: removed, it takes no new jobs and ends once its jobs have"
+    for change in changes.changed:
+        yield f"scale set {change.settings.name}: {_what_follows(change, moving)}"
+
+
+def _what_follows(change: SetChange, moving: Collection[ScaleSetKey]) -> str:
+    keys = ", ".join(map(str, change.keys))
+    if change.settings.key in moving:
+        return f"{keys}; it begins anew there once its runners here have ended"
+    if change.reshapes_runners:
+        return f"{keys}; for runners that start from now on, idle ones are replaced"
+    return keys
 
 
 def compare(old: Config, new: Config) -> ConfigChanges:
