@@ -8,6 +8,7 @@ const HEIGHT = 110;
 const FOOT = 16;
 const LEFT = 34;
 const HOUR = 3600;
+const PHASES = ["wait", "jit", "create", "boot", "start"]; // from the demand until the runner is up
 
 export function showCharts(model) {
   capacity(model);
@@ -82,13 +83,14 @@ function startUp(model) {
   const scale = Math.max(1, ...values) * 1.1;
   const y = (value) => HEIGHT - FOOT - (value / scale) * (HEIGHT - FOOT - 4);
   const width = (WIDTH - LEFT) / 80;
-  const names = [...new Set(starts.flatMap((event) => Object.keys(event.phases ?? {})))].slice(0, 5);
+  const phases = starts.map((event) => model.phasesOf(event));
+  const names = PHASES.filter((name) => phases.some((one) => one[name] > 0));
   const parts = [axis(model, scale, y, (value) => span(value), false)];
   starts.forEach((event, n) => {
     const x = LEFT + (80 - starts.length + n) * width + 0.6;
-    const phases = names.length && event.phases ? names.map((name) => event.phases[name] ?? 0) : [event.seconds];
+    const known = names.some((name) => phases[n][name] > 0);
     let sum = 0;
-    phases.forEach((value, at) => {
+    (known ? names.map((name) => phases[n][name] ?? 0) : [event.seconds]).forEach((value, at) => {
       const [low, high] = [y(sum), y(sum + value)];
       parts.push(svg("rect", { class: `column phase-${at}`, x, width: width - 1.2, y: high, height: Math.max(0.5, low - high) }));
       sum += value;
@@ -96,7 +98,7 @@ function startUp(model) {
   });
   const p50 = quantile(values, 0.5);
   draw("startup", parts, values.length ? `Half of the latest ${values.length} runners were up within ${span(p50)}` : "No runner has started yet");
-  const middle = (name) => span(quantile(starts.map((event) => event.phases?.[name] ?? 0), 0.5));
+  const middle = (name) => span(quantile(phases.flatMap((one) => one[name] ?? []), 0.5));
   legend("startup-text", [
     ...(names.length ? names.map((name, at) => [`column phase-${at}`, `${name} ${middle(name)}`]) : [["column phase-0", "runner up"]]),
     ["", values.length ? `half within ${span(p50)}, 95 % within ${span(quantile(values, 0.95))}` : "no start yet"],

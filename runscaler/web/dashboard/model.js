@@ -112,7 +112,7 @@ export class Model {
     const key = `${set} ${runner}`;
     let life = this.lives.get(key);
     if (!life) {
-      life = { set, runner, slot, begin: null, up: null, job: "", repository: "", busy: null, end: null, result: "", gone: null };
+      life = { set, runner, slot, begin: null, up: null, job: "", repository: "", busy: null, end: null, result: "", gone: null, phases: {} };
       this.lives.set(key, life);
       if (this.lives.size > MOST_LIVES) this.lives.delete(this.lives.keys().next().value);
     }
@@ -124,6 +124,7 @@ export class Model {
     const life = this.#life(set.name, slot.runner, slot.slot);
     life.begin ??= slot.since;
     life.gone = null;
+    life.phases = slot.start_seconds ?? life.phases;
     if (slot.state === "idle") life.up ??= slot.since;
     if (slot.state === "busy") {
       life.busy ??= slot.since;
@@ -131,6 +132,11 @@ export class Model {
       life.repository = slot.repository || life.repository;
     }
     if (slot.state === "finishing") life.end ??= slot.since;
+  }
+
+  // How long each phase of a runner's start took, by name; empty where the daemon does not tell.
+  phasesOf(event) {
+    return this.lives.get(`${event.scale_set} ${event.runner}`)?.phases ?? {};
   }
 
   #ended(set, slot) {
