@@ -171,7 +171,9 @@ def test_a_set_opens_to_its_slots_with_links_to_the_runs(visit):
 
     expect(page.locator(".slots li")).to_have_count(2)
     first, second = page.locator(".slots li").all()
-    expect(first).to_contain_text(re.compile("#0busy1 min [0-9]+ sbuild my-org/app · ci.yml on main run 4711"))
+    expect(first).to_contain_text(
+        re.compile("#0busy1 min [0-9]+ sbuild my-org/app · ci.yml on main run 4711")
+    )
     expect(first.locator("a")).to_have_attribute("href", "https://github.com/my-org/app/actions/runs/4711")
     expect(second).to_contain_text("#3idle")
     watched.put(with_slots(scale_set("linux"), linux.slots[1]))
