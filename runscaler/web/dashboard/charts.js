@@ -80,7 +80,7 @@ function startUp(model) {
   const starts = model.events.filter((event) => event.event === "runner_started").slice(-80);
   const values = starts.map((event) => event.seconds);
   const waits = model.events.filter((event) => event.event === "job_started" && event.seconds_queued !== null).slice(-80).map((event) => event.seconds_queued);
-  const scale = Math.max(1, ...values) * 1.1;
+  const scale = Math.max(0.05, ...values) * 1.1;
   const y = (value) => HEIGHT - FOOT - (value / scale) * (HEIGHT - FOOT - 4);
   const width = (WIDTH - LEFT) / 80;
   const phases = starts.map((event) => model.phasesOf(event));

@@ -11,6 +11,7 @@ export const many = (value, one, more = `${one}s`) => `${count(value)} ${value =
 // "4.2 s", "3 min 05 s", "2 h 10 min", "3 d 4 h": two units at most.
 export function span(seconds) {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
+  if (seconds > 0 && seconds < 0.1) return `${Math.ceil(seconds * 1000)} ms`;
   if (seconds < 10) return `${Math.max(0, seconds).toFixed(1)} s`;
   if (seconds < 60) return `${Math.round(seconds)} s`;
   const whole = Math.floor(seconds);

@@ -121,17 +121,17 @@ class Row {
     this.parts = Object.fromEntries([...PARTS, "free"].map((part) => [part, el("i", { class: part })]));
     this.meter = el("span", { class: "meter", role: "img" }, ...Object.values(this.parts));
     this.numbers = ["Busy", "Idle", "Starting", "Max", "Waiting", "Done"].map((label) => el("span", { class: "n", "data-label": label }));
-    this.why = el("p", { class: "why" });
+    this.why = el("span", { class: "why" });
     this.facts = el("p", { class: "facts" });
     this.table = el("ul", { class: "slots" });
     this.body = el("div", { class: "body" }, this.facts, this.table);
     this.details = el(
       "details",
       { ontoggle: () => this.set && this.#open() },
-      el("summary", {}, el("span", { class: "who" }, this.name, this.place), el("span", {}, this.chip), this.meter, ...this.numbers),
+      el("summary", {}, el("span", { class: "who" }, this.name, this.place), el("span", {}, this.chip), this.meter, ...this.numbers, this.why),
       this.body,
     );
-    this.node = el("li", {}, this.details, this.why);
+    this.node = el("li", {}, this.details);
   }
 
   update(set) {

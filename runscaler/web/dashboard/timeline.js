@@ -1,7 +1,7 @@
 // Runners and their jobs over time: a lane for each slot, first for those with the most work.
 
 import { byId, choice, el, setText, svg } from "./elements.js";
-import { count, hourAndMinute, many, span } from "./format.js";
+import { count, hourAndMinute, many, span, timeOfDay } from "./format.js";
 
 const LANE = 18;
 const BAR = 12;
@@ -9,18 +9,18 @@ const LABEL = 150;
 const NARROW_LABEL = 92;
 const TOP = 18;
 const MOST_LANES = 16;
-const SPANS = [["300", "5 min"], ["900", "15 min"], ["3600", "1 h"]];
+const SPANS = [["60", "1 min"], ["300", "5 min"], ["900", "15 min"], ["3600", "1 h"]];
 const KEYS = [["start", "starting"], ["idle", "idle"], ["busy", "job runs"], ["succeeded", "succeeded"], ["failed", "failed or lost"], ["other", "canceled"]];
 
 export class Timeline {
-  #span = 900;
+  #span = 0; // not chosen yet
   #lanes = [];
 
   constructor(model, sets) {
     this.model = model;
     this.sets = sets;
     this.node = byId("timeline");
-    choice(byId("timeline-span"), SPANS, "900", (value) => {
+    choice(byId("timeline-span"), SPANS, "", (value) => {
       this.#span = Number(value);
       this.show();
     });
@@ -28,8 +28,16 @@ export class Timeline {
     new ResizeObserver(() => model.loaded && this.show()).observe(this.node);
   }
 
+  // At first as much as there can be something to see of.
+  #suit() {
+    const up = this.model.now() - this.model.startedAt;
+    this.#span = up < 90 ? 60 : up < 600 ? 300 : 900;
+    byId("timeline-span").querySelector(`[value="${this.#span}"]`).checked = true;
+  }
+
   show() {
     const { model } = this;
+    if (!this.#span) this.#suit();
     const order = new Map();
     for (const set of this.sets.chosen()) if (!order.has(set.name)) order.set(set.name, order.size);
     const lanes = new Map();
@@ -82,6 +90,8 @@ export class Timeline {
   #nothing() {
     if (this.sets.isFiltered) return el("p", { class: "empty" }, "No runner of these scale sets in this time.");
     const first = this.model.sets.values().next().value;
+    const standsBy = [...this.model.sets.values()].every((set) => set.state === "standby");
+    if (standsBy && first) return el("p", { class: "empty" }, "No runner here while this daemon stands by: another one runs the jobs.");
     if (this.model.lives.size || !first) return el("p", { class: "empty" }, "No runner in this time.");
     const job = el("code", {}, `runs-on: ${first.name}`);
     return el("p", { class: "empty" }, "Nothing has run yet. Give a job of a workflow ", job, ", and its runner shows here as soon as GitHub assigns it.");
@@ -92,7 +102,7 @@ export class Timeline {
     const step = this.#span / (width < 560 ? 3 : 5);
     for (let n = 1; n * step < this.#span; n++) {
       const at = now - n * step;
-      group.append(svg("line", { x1: x(at), x2: x(at), y1: TOP - 4, y2: height }), svg("text", { x: x(at), y: 10, "text-anchor": "middle" }, hourAndMinute(at)));
+      group.append(svg("line", { x1: x(at), x2: x(at), y1: TOP - 4, y2: height }), svg("text", { x: x(at), y: 10, "text-anchor": "middle" }, this.#span > 60 ? hourAndMinute(at) : timeOfDay(at)));
     }
     group.append(svg("text", { x: width, y: 10, "text-anchor": "end" }, "now"));
     return group;
