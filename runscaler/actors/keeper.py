@@ -16,6 +16,7 @@ from loguru import logger
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
 from runscaler.actors.sweeping import Sweeping
+from runscaler.actors.tidying import Tidying
 from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
 
@@ -73,6 +74,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._image_workers = context.make_worker_pool(f"{name} image", PULLS_AT_ONCE, self.tell_self)
         sweep_worker = context.make_worker_pool(f"{name} sweep", 1, self.tell_self)
         self._sweeping = Sweeping(self.after, backend, sweep_worker)
+        self._tidying = Tidying(self.after, backend, self._image_workers, self._interrupt)
 
     def tell_self(self, message: object) -> None:
         """Called on the threads of workers and of the backend."""
@@ -103,8 +105,12 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             case m.LeaveKeeper(key, keep):
                 self.scale_set_left(key, keep=keep)
                 self.scale_sets.pop(key, None)
-            case m.StopKeeper(keep):
-                self.stop_in_order(keep=keep)
+            case m.StopKeeper(keep, tidy_up):
+                if not tidy_up or not self._tidying.begin():
+                    self.stop_in_order(keep=keep)
+            case m.TidiedUp() | m.TidyingTimedOut():
+                self._tidying.ended(message)
+                self.stop_in_order(keep=False)
             case m.WorkerCrashed(error) | m.WatchCrashed(error):
                 raise KeeperCrashed(error)
             case m.ListResources() | m.Listed() | m.ListingFailed() | m.RetryListing():
@@ -162,6 +168,8 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
 
     def _attach(self, key: ScaleSetKey, attached: AttachedSet) -> None:
         self.scale_sets[key] = attached
+        if attached.starts_runners:
+            self._tidying.served(attached.settings)
         self.scale_set_joined(key)
         if self._down is not None:
             self.send(attached.ref, m.BackendDown(self._down.reason, self._down.fixes))

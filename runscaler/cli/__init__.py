@@ -45,6 +45,7 @@ ORDER = (
     "why",
     "logs",
     "doctor",
+    "clean",
     "drain",
     "resume",
     "reload",
@@ -53,7 +54,7 @@ ORDER = (
     "simulate",
 )
 """Commands in the order of the help page; all others follow in alphabetical order."""
-LATER = frozenset({"clean", "reload"})
+LATER = frozenset({"reload"})
 """Commands that come with a later version."""
 
 _LONG_WORD = re.compile(r"(\S{60})\S{140,}")

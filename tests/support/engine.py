@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from runscaler.names import OwnerId
 
 URL = "https://github.com/my-org"
-SHELL_TOOLS = ("sh", "sleep", "cat", "echo", "id", "stat", "kill", "ls", "env", "touch", "head", "tail", "cp")
+SHELL_TOOLS = (
+    *("sh", "sleep", "cat", "echo", "id", "stat", "kill", "ls", "env", "touch", "head", "tail", "cp"),
+    *("find", "tr", "wc", "rm", "rmdir"),
+)
 OLDEST_API = "1.41"
 
 

@@ -78,6 +78,8 @@ from runscaler.actors.messages.keeper import (
     StopKeeper,
     SweepDue,
     Swept,
+    TidiedUp,
+    TidyingTimedOut,
     WorkerCrashed,
 )
 from runscaler.actors.messages.listener import (
@@ -290,6 +292,8 @@ __all__ = [
     "SweepDue",
     "Swept",
     "TakeTurn",
+    "TidiedUp",
+    "TidyingTimedOut",
     "UnconfiguredListed",
     "VmSlotMessage",
     "VmSlotsFull",

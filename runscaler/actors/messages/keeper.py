@@ -106,9 +106,24 @@ class WorkerCrashed:
 
 @dataclass(frozen=True, slots=True)
 class StopKeeper:
-    """End: all scale sets have stopped. `keep`: ready warm VMs stay for the next start."""
+    """End: all scale sets have stopped. `keep`: ready warm VMs stay for the next start. `tidy_up`: the
+    backend removes what no runner needs any more."""
 
     keep: bool = False
+    tidy_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TidiedUp:
+    """From a worker: what tidying up removed (empty: nothing), or why it `failed`."""
+
+    what: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TidyingTimedOut:
+    """Own deadline: the stop goes on, whatever is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,5 +145,6 @@ class Swept:
 KeeperMessage = (
     JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing | Prepared
     | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
-    | BackendUnavailable | BackendAvailable | WatchCrashed | SweepDue | Swept | VmSlotMessage
+    | BackendUnavailable | BackendAvailable | WatchCrashed | SweepDue | Swept | TidiedUp
+    | TidyingTimedOut | VmSlotMessage
 )  # fmt: skip

@@ -65,9 +65,16 @@ class MadeVolume(TypedDict):
 class InspectedContainer(TypedDict):
     Id: str
     State: Inspection
+    Name: NotRequired[str]
+    Created: NotRequired[str]
+    Mounts: NotRequired[list[Inspection]]
+    Image: NotRequired[str]
+    Config: NotRequired[Inspection]
+    ExecIDs: NotRequired[list[str] | None]
 
 
 class Processes(TypedDict):
+    Titles: NotRequired[list[str] | None]
     Processes: list[list[str]] | None
 
 
@@ -96,6 +103,10 @@ class EngineApi(Protocol):
 
     def wait(self, container: str) -> object: ...
 
+    def pause(self, container: str) -> None: ...
+
+    def unpause(self, container: str) -> None: ...
+
     def remove_container(self, container: str, v: bool = False, *, force: bool = False) -> None: ...
 
     def containers(self, *, all: bool, filters: Mapping[str, object]) -> list[Inspection]: ...  # noqa: A002
@@ -116,7 +127,15 @@ class EngineApi(Protocol):
 
     def inspect_volume(self, name: str) -> Inspection: ...
 
+    def volumes(self, filters: Mapping[str, object]) -> Inspection: ...
+
     def remove_volume(self, name: str) -> None: ...
+
+    def df(self) -> Inspection: ...
+
+    def prune_images(self, filters: Mapping[str, object]) -> Inspection: ...
+
+    def prune_builds(self) -> Inspection: ...
 
     def inspect_image(self, image: str) -> Inspection: ...
 

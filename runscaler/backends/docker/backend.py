@@ -11,11 +11,12 @@ from loguru import logger
 from requests.exceptions import JSONDecodeError
 
 from runscaler.backends.base import BackendAvailable, ResourceEnded
-from runscaler.backends.docker import answers
+from runscaler.backends.docker import answers, buildx_sweep, shared_volume_sweep
 from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.container import CA_FILE, create_body
 from runscaler.backends.docker.engine import CALL_SECONDS
 from runscaler.backends.docker.errors import status
+from runscaler.backends.docker.exit_pruning import tidy_up
 from runscaler.backends.docker.facts import EngineFacts
 from runscaler.backends.docker.images import ImageRequest, Images
 from runscaler.backends.docker.inventory import own_resources
@@ -29,6 +30,7 @@ from runscaler.backends.docker.watch import Watch
 from runscaler.backends.marks import UnreadableResources
 from runscaler.config.inputs import read_input
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
+from runscaler.interrupt import Interrupt
 from runscaler.untrusted import in_one_line
 
 if TYPE_CHECKING:
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from runscaler.backends.docker.engine import Engine
     from runscaler.config.model import ScaleSetSettings
     from runscaler.findings import Finding
-    from runscaler.interrupt import Interrupt
 
 CREATE_GRACE = 3.0
 """Seconds that the engine may still take to create a container after an interrupt. If the call were
@@ -60,7 +61,8 @@ class DockerBackend:
         self._engine = engine
         self._context = context
         self._images = Images(engine, context.clock)
-        self._volume = SharedVolume(engine, context.owner)
+        self._volume = SharedVolume(engine, context)
+        self._closing = Interrupt()
         self._socket_mounts = SocketMounts(engine.address.socket_path)
         self._socket_groups = SocketGroups(engine, context.owner)
         self._facts: EngineFacts | None = None
@@ -164,9 +166,17 @@ class DockerBackend:
         return Watch(self._engine, context.owner, context.clock, since, heard, self._missed_ends)
 
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
-        return []
+        return [
+            sweep
+            for sweeps_for in (shared_volume_sweep.sweeps_for, buildx_sweep.sweeps_for)
+            for sweep in sweeps_for(settings, self._engine, self._context, self._closing)
+        ]
+
+    def tidy_up(self, settings: Sequence[ScaleSetSettings], interrupt: Interrupt) -> str:
+        return tidy_up(self._engine, self._context.owner, settings, interrupt)
 
     def close(self) -> None:
+        self._closing.set()
         self._engine.disconnect()
 
     def _create(self, order: RunnerOrder, body: Mapping[str, object], interrupt: Interrupt) -> str:

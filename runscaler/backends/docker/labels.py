@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MANAGED_BY, RUNNER = "managed-by", "runner"
 PREFIX = "io.runscaler"
 OWNER = f"{PREFIX}.owner"
+STATE_DIR = f"{PREFIX}.state-dir"
 HELPER = f"{PREFIX}.helper"
 """On our containers without a runner; its value is their purpose."""
 
@@ -40,6 +41,12 @@ def labels_for(order: RunnerOrder, jit: JitConfig, context: BackendContext) -> d
     }
     named = {f"{PREFIX}.{name}": value for name, value in values.items() if value}
     return {MANAGED_BY: RUNNER, OWNER: context.owner, **named}
+
+
+def helper_labels(purpose: str, context: BackendContext) -> dict[str, str]:
+    """All labels of a container of ours without a runner."""
+    labels = {MANAGED_BY: RUNNER, OWNER: context.owner, HELPER: purpose}
+    return labels | ({STATE_DIR: str(context.state_dir)} if context.state_dir else {})
 
 
 def own_filter(owner: OwnerId) -> list[str]:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runscaler.backends.docker.survey import leftover_of, users_of
+from runscaler.backends.docker.ownership import leftover_of, users_of
 from runscaler.backends.leftovers import NOBODY, Kind, Leftover
 
 OWNER = "a" * 32
