@@ -10,7 +10,7 @@ from runscaler.actors.messages import TidiedUp, TidyingTimedOut
 from runscaler.backends.base import TidyBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from runscaler.actors.workers import WorkerPool
     from runscaler.backends.base import Backend
@@ -35,9 +35,9 @@ class Tidying:
         self._after, self._backend, self._workers, self._interrupt = after, backend, workers, interrupt
         self._sets: dict[ScaleSetKey, ScaleSetSettings] = {}
 
-    def served(self, settings: ScaleSetSettings) -> None:
-        """The backend has had runners of this scale set."""
-        self._sets[settings.key] = settings
+    def serves(self, settings: Sequence[ScaleSetSettings]) -> None:
+        """The scale sets that the backend has runners of now; at the stop they have left."""
+        self._sets |= {one.key: one for one in settings}
 
     def begin(self) -> bool:
         """Returns whether the keeper has to wait for `TidiedUp` or `TidyingTimedOut`."""
