@@ -68,15 +68,16 @@ def _finding(one: Cleaned, *, dry_run: bool) -> Finding:
     if one.targets is None:
         return Finding(Level.OK, f"{what}: what it would remove is not known beforehand")
     if not one.targets:
-        return Finding(Level.OK, f"{what}: would remove nothing")
+        return Finding(Level.OK, f"{what} would remove nothing")
     return Finding(Level.OK, "\n".join([f"{what} would remove:", *map(_target, one.targets)]))
 
 
 def _target(target: SweepTarget) -> str:
+    from runscaler.cli.console import printable
     from runscaler.units import format_bytes
 
     size = "" if target.bytes is None else f" ({format_bytes(target.bytes)})"
-    return f"{target.kind} {target.name}{size}"
+    return f"{target.kind} {printable(target.name)}{size}"
 
 
 def _summary(sweeps: list[Cleaned], *, dry_run: bool) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runscaler.backends.base import BackendContext
 from runscaler.backends.registry import factory_for
 from runscaler.backends.sweep_plans import known_bytes
-from runscaler.errors import BackendError
+from runscaler.errors import BackendDown, BackendError
 from runscaler.names import new_owner_id
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def clean(scale_sets: Sequence[ScaleSetSettings], clock: Clock, *, dry_run: bool
         try:
             for sweep in backend.sweeps(together):
                 yield _clean(backend, sweep, dry_run=dry_run)
+        except BackendDown as error:  # said once, for all its sweeps
+            yield Cleaned(backend.name, error=str(error), fixes=error.fixes)
         finally:
             backend.close()
 
@@ -63,6 +65,8 @@ def _clean(backend: Backend, sweep: Sweep, *, dry_run: bool) -> Cleaned:
     try:
         targets = tuple(sweep.plan()) if sweep.plan is not None else None
         done = "" if dry_run or targets == () else sweep.run()
+    except BackendDown:
+        raise
     except BackendError as error:
         return Cleaned(backend.name, sweep.name, error=str(error), fixes=error.fixes)
     return Cleaned(backend.name, sweep.name, targets, done)

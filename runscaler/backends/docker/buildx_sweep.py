@@ -42,6 +42,13 @@ REFUSED = (404, 409)
 """Gone already; in use."""
 
 
+def time_of_engine(api: EngineApi) -> float:
+    """The times of its containers and volumes are by its own clock."""
+    if not (now := seconds_of(str(api.info().get("SystemTime", "")))):
+        raise answers.Nonsense("the engine does not tell its time")
+    return now
+
+
 @dataclass(frozen=True, slots=True)
 class Builder:
     """A builder that may go, and its volume, which is empty if it has none."""
@@ -66,19 +73,25 @@ def sweeps_for(
 
 
 class BuildxSweep:
-    """`ttl` in seconds. Containers of `images` look into volumes."""
+    """`ttl` in seconds. Containers of `images` look into volumes. `time_of` tells the time of an engine."""
 
     def __init__(
-        self, engine: Engine, context: BackendContext, ttl: float, images: Sequence[str], interrupt: Interrupt
+        self,
+        engine: Engine,
+        context: BackendContext,
+        ttl: float,
+        images: Sequence[str],
+        interrupt: Interrupt,
+        time_of: Callable[[EngineApi], float] = time_of_engine,
     ) -> None:
         self._engine = engine
-        self._context = context
         self._ttl = ttl
+        self._time_of = time_of
         self._use = VolumeUse(engine, context, images)
         self._interrupt = interrupt
 
     def plan(self) -> list[SweepTarget]:
-        builders, volumes = self._builders(), self._volumes()
+        builders, volumes = self.builders(), self._volumes()
         if not builders and not volumes:
             return []
         with self._call("ask for the size of buildx builders") as api:
@@ -93,8 +106,8 @@ class BuildxSweep:
 
     def run(self) -> str:
         builders, states = [], []
-        for builder in self._builders():
-            if self._remove_builder(builder):
+        for builder in self.builders():
+            if self.remove_builder(builder):
                 builders.append(builder.name)
                 states += [builder.volume] if builder.volume and self._remove_volume(builder.volume) else []
         volumes = [name for name in self._volumes() if self._remove_volume(name)]
@@ -103,11 +116,11 @@ class BuildxSweep:
 
     # -- builders -----------------------------------------------------------------------------------
 
-    def _builders(self) -> list[Builder]:
+    def builders(self) -> list[Builder]:
         """Those last started longer ago than the TTL that build nothing, as far as that can be proved."""
         found = []
         with self._call("look for buildx builders") as api:
-            now = self._now(api)
+            now = self._time_of(api)
             for listed in answers.tables(api.containers(all=True, filters={"name": PREFIX}), "the list"):
                 with suppress(NotFound):
                     container = answers.identifier(listed.get("Id"), "the id of a container")
@@ -130,7 +143,7 @@ class BuildxSweep:
             container["Id"], name, f"{name}{STATE}" if has_volume else "", state.get("Running") is True
         )
 
-    def _remove_builder(self, builder: Builder) -> bool:
+    def remove_builder(self, builder: Builder) -> bool:
         """Paused first, so that no build begins between the last look and the removal."""
         with self._call(f"remove builder {builder.name}") as api, suppress(NotFound):
             if not builder.is_running:
@@ -150,7 +163,7 @@ class BuildxSweep:
     def _volumes(self) -> list[str]:
         """Those that no container uses, and that none has written to for longer than the TTL."""
         with self._call("look for buildx volumes") as api:
-            now = self._now(api)
+            now = self._time_of(api)
             answer = api.volumes(filters={"dangling": True, "name": PREFIX})
             listed = answers.tables(answer.get("Volumes") or [], "the list of volumes")
             old = [str(one.get("Name")) for one in listed if self._is_old(one, now)]
@@ -167,10 +180,6 @@ class BuildxSweep:
 
     def _call(self, doing: str) -> AbstractContextManager[EngineApi]:
         return self._engine.call(doing, self._interrupt, seconds=SECONDS)
-
-    def _now(self, api: EngineApi) -> float:
-        """By the engine's clock, which the times of its containers are from."""
-        return seconds_of(str(api.info().get("SystemTime", ""))) or self._context.clock.wall()
 
 
 def _accepted(call: Callable[[], object]) -> bool:

@@ -80,10 +80,12 @@ def _remove_shared_volume(engine: Engine, sets: Sequence[ScaleSetSettings], inte
 def _pruned(engine: Engine, what: str, prune: Callable[[EngineApi], Inspection], interrupt: Interrupt) -> str:
     with engine.call(f"prune {what}", interrupt) as api:
         try:
-            freed = prune(api).get("SpaceReclaimed")
+            answer = answers.table(prune(api), "what was pruned")
         except APIError as error:
             if status(error) not in NO_SUCH_CALL:
                 raise
             logger.debug("the engine {} does not prune {}", engine.url, what)
             return ""
-    return f"pruned {what} ({format_bytes(freed)})" if isinstance(freed, int) and freed > 0 else ""
+    freed, gone = answer.get("SpaceReclaimed"), answer.get("ImagesDeleted") or answer.get("CachesDeleted")
+    size = format_bytes(freed) if isinstance(freed, int) else "of unknown size"
+    return f"pruned {what} ({size})" if gone else ""

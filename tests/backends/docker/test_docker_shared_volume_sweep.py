@@ -246,7 +246,7 @@ def test_closing_the_backend_cuts_a_sweep_and_removes_its_container(rig, owner, 
     assert volume.paths() == {"old"}
 
 
-# -- what the container runs and says --------------------------------------------------------------------------
+# -- what the container runs and says -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
