@@ -85,6 +85,8 @@ def _summary(sweeps: list[Cleaned], *, dry_run: bool) -> str:
 
     if not sweeps:
         return "no sweep is switched on"
+    if all(one.error for one in sweeps):
+        return "nothing was looked at"
     size = format_bytes(sum(one.bytes for one in sweeps if one.done or dry_run))
     return f"runner clean would free {size}" if dry_run else f"freed {size}"
 

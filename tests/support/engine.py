@@ -139,7 +139,8 @@ class DockerRig:
             return [
                 name.lstrip("/")
                 for owner in self._owners
-                for listed in api.containers(all=True, filters={"label": f"io.runscaler.owner={owner}"})
+                for label in ("owner", "helper.owner")
+                for listed in api.containers(all=True, filters={"label": f"io.runscaler.{label}={owner}"})
                 for name in listed["Names"]
             ]
 

@@ -10,7 +10,7 @@ from loguru import logger
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.container import SHARED_VOLUME
 from runscaler.backends.docker.errors import status
-from runscaler.backends.docker.labels import HELPER, own_filter
+from runscaler.backends.docker.labels import helper_filter
 from runscaler.backends.docker.ownership import leftover_of, may_run
 from runscaler.backends.docker.volume import discard
 from runscaler.units import format_bytes
@@ -48,7 +48,7 @@ def tidy_up(engine: Engine, owner: OwnerId, sets: Sequence[ScaleSetSettings], in
 
 def _discard_helpers(api: EngineApi, owner: OwnerId) -> None:
     """Also those that earlier processes left, which were killed."""
-    filters = {"label": [*own_filter(owner), HELPER]}
+    filters = {"label": helper_filter(owner)}
     for listed in answers.tables(api.containers(all=True, filters=filters), "the list"):
         discard(api, answers.identifier(listed.get("Id"), "the id of a container"))
 

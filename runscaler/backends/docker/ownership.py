@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.backends.docker.labels import MANAGED_BY, OWNER, PREFIX, RUNNER
+from runscaler.backends.docker.labels import (
+    HELPER_OWNER,
+    HELPER_STATE_DIR,
+    MANAGED_BY,
+    OWNER,
+    RUNNER,
+    STATE_DIR,
+)
 from runscaler.backends.leftovers import LEGACY_CLEANUP, LEGACY_RUNNER, Kind, Leftover, state_dir_text
 from runscaler.names import OWNER_ID, OwnerId
 
@@ -24,12 +31,14 @@ def leftover_of(listed: Inspection) -> Leftover | None:
     if not isinstance(labels, dict) or not isinstance(container, str) or not container.isalnum():
         return None
     name = str(names[0]).lstrip("/") if isinstance(names, list) and names else ""
-    owner = labels.get(OWNER)
+    is_helper = HELPER_OWNER in labels
+    owner = labels.get(HELPER_OWNER if is_helper else OWNER)
     if owner is None:
         return Leftover(Kind.CONTAINER, container, name) if _is_legacy(name, labels) else None
-    if labels.get(MANAGED_BY) != RUNNER or not isinstance(owner, str) or not OWNER_ID.match(owner):
+    is_ours = is_helper or labels.get(MANAGED_BY) == RUNNER
+    if not is_ours or not isinstance(owner, str) or not OWNER_ID.match(owner):
         return None
-    state_dir = state_dir_text(labels.get(f"{PREFIX}.state-dir"))
+    state_dir = state_dir_text(labels.get(HELPER_STATE_DIR if is_helper else STATE_DIR))
     return Leftover(Kind.CONTAINER, container, name, OwnerId(owner), state_dir)
 
 

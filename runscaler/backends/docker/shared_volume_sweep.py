@@ -146,11 +146,12 @@ class SharedVolumeSweep:
         return swept.line if swept is not None else ""
 
     def _in_container(self, doing: str) -> Swept | None:
-        """None if there is no such volume, or none of the images is on the engine yet."""
-        for image, platform in self._images:
+        """None if there is no such volume. Raises `ImageMissing` if none of the images is on the engine."""
+        *others, last = self._images
+        for image, platform in others:
             with suppress(ImageMissing):
                 return self._run(image, platform, doing)
-        return None
+        return self._run(*last, doing)
 
     def _run(self, image: str, platform: str, doing: str) -> Swept | None:
         what, container = f"sweep volume {SHARED_VOLUME} with image {image}", ""

@@ -209,7 +209,7 @@ def test_a_volume_that_a_users_container_has_stays_and_the_rest_goes(rig, daemon
 def test_helpers_that_earlier_processes_left_go_and_those_of_others_stay(rig, daemon, api):
     one = daemon(shared_volume="/shared")
     for name, owner in (("left", one.owner), ("others", new_owner_id())):
-        labels = {"managed-by": "runner", "io.runscaler.owner": owner, "io.runscaler.helper": "sweep"}
+        labels = {"io.runscaler.helper": "sweep", "io.runscaler.helper.owner": owner}
         api.create_container_from_config({"Image": rig.image, "Cmd": ["/"], "Labels": labels}, name)
 
     assert "others" in one.exit()

@@ -17,7 +17,7 @@ from support.shared_volume import Item, SharedVolumeOn
 from runscaler.backends.docker.container import SHARED_VOLUME
 from runscaler.backends.docker.shared_volume_sweep import SCRIPT, Swept, _result
 from runscaler.clock import SystemClock
-from runscaler.errors import BackendError, Interrupted
+from runscaler.errors import BackendError, ImageMissing, Interrupted
 from runscaler.units import format_bytes
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
@@ -224,13 +224,26 @@ def test_an_image_without_a_shell_is_one_clear_line(sweep_of, rig, volume, api, 
     assert api.containers(all=True, filters={"name": HELPER}) == []
 
 
-def test_without_an_image_nothing_is_swept(sweep_of, rig, volume, now):
+def test_without_an_image_nothing_is_swept_and_that_is_said(sweep_of, rig, volume, now):
     volume.put([Item("old", OLD)], now)
     rig.image = "runscaler-test-absent:1"
     (sweep,) = sweep_of(TTL)
 
-    assert sweep.run() == ""
+    with pytest.raises(ImageMissing, match="runscaler-test-absent:1"):
+        sweep.run()
     assert volume.paths() == {"old"}
+
+
+def test_the_image_of_any_scale_set_will_do(rig, owner, volume, now):
+    volume.put([Item("old", OLD)], now)
+    keys = {"shared_volume": "/s", "shared_volume_ttl": TTL, "buildx_cleanup": False}
+    there = rig.settings(RunnerScript(), **keys)
+    absent = there.model_copy(update={"runner_image": "runscaler-test-absent:1"})
+    backend = rig.open_with(there, owner)
+    (sweep,) = backend.sweeps([absent, there])
+
+    assert sweep.run() == "removed 1 file, 4 KiB"
+    backend.close()
 
 
 def test_closing_the_backend_cuts_a_sweep_and_removes_its_container(rig, owner, volume, api, now):

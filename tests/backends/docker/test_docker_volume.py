@@ -12,7 +12,7 @@ from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import Orders
 
 pytestmark = pytest.mark.engine
-LEFT = {"managed-by": "runner", "io.runscaler.helper": "shared-volume"}
+LEFT = {"io.runscaler.helper": "shared-volume"}
 LOOK = '/bin/sh -c "stat -c %u:%g:%a \\"$SHARED_DIR\\"; touch \\"$SHARED_DIR\\"/made; ls \\"$SHARED_DIR\\""'
 
 
@@ -127,7 +127,7 @@ def test_such_a_container_left_by_a_killed_daemon_is_replaced(rig, api, owner):
         {
             "Image": rig.image,
             "Cmd": ["/"],
-            "Labels": {**LEFT, "io.runscaler.owner": owner},
+            "Labels": {**LEFT, "io.runscaler.helper.owner": owner},
         },
         f"runner-shared-{owner[:8]}",
     )
