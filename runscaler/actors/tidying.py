@@ -34,16 +34,19 @@ class Tidying:
     ) -> None:
         self._after, self._backend, self._workers, self._interrupt = after, backend, workers, interrupt
         self._sets: dict[ScaleSetKey, ScaleSetSettings] = {}
+        self._begun = False
 
     def serves(self, settings: Sequence[ScaleSetSettings]) -> None:
         """The scale sets that the backend has runners of now; at the stop they have left."""
         self._sets |= {one.key: one for one in settings}
 
     def begin(self) -> bool:
-        """Returns whether the keeper has to wait for `TidiedUp` or `TidyingTimedOut`."""
+        """Returns whether the keeper has to wait for `TidiedUp` or `TidyingTimedOut`. Begins once only, as a
+        keeper may be told to stop several times."""
         backend, settings = self._backend, list(self._sets.values())
-        if not isinstance(backend, TidyBackend):
-            return False
+        if not isinstance(backend, TidyBackend) or self._begun:
+            return self._begun
+        self._begun = True
         self._after(MOST_SECONDS, TidyingTimedOut())
         self._workers.submit(
             lambda: backend.tidy_up(settings, self._interrupt),

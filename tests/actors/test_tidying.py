@@ -79,6 +79,21 @@ def test_a_backend_tidies_up_once_for_the_sets_that_it_served(engine: Engine, lo
     assert log_lines == ["memory: removed volume runner-shared\n"]
 
 
+def test_a_second_order_to_stop_waits_for_the_first() -> None:
+    """The root gives one each time that another of its children has ended."""
+    engine = Engine(held=True)
+    engine.tell(StopKeeper(tidy_up=True))
+    engine.tell(StopKeeper(tidy_up=True))
+    assert not engine.has_ended()
+
+    engine.pools[1].waiting.popleft()  # the preparation of its image
+    engine.pools[1].do_one()
+    engine.solo.play()
+    assert engine.has_ended()
+    assert engine.backend.tidied == [["linux"]]
+    assert not engine.pools[1].waiting
+
+
 def test_a_stop_that_is_not_to_tidy_up_does_not(engine: Engine) -> None:
     engine.tell(StopKeeper())
 

@@ -15,7 +15,7 @@ from runscaler.backends.docker import answers, buildx_sweep, shared_volume_sweep
 from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.container import CA_FILE, create_body
 from runscaler.backends.docker.engine import CALL_SECONDS
-from runscaler.backends.docker.errors import status
+from runscaler.backends.docker.errors import CONFLICT, is_being_removed, status
 from runscaler.backends.docker.exit_pruning import tidy_up
 from runscaler.backends.docker.facts import EngineFacts
 from runscaler.backends.docker.images import ImageRequest, Images
@@ -48,7 +48,6 @@ cancelled at once, the container could appear after we looked for it. An engine 
 UNDO_SECONDS = 5.0
 REMOVAL_SECONDS = 30.0
 POLL_SECONDS = 0.05
-CONFLICT = 409
 WORKER = "Runner.Worker"
 MAX_WARNINGS = 20
 """How many different warnings are logged, once each."""
@@ -254,7 +253,7 @@ class DockerBackend:
         except NotFound:
             return True
         except APIError as error:
-            if status(error) == CONFLICT and "already in progress" in str(error.explanation):
+            if is_being_removed(error):
                 return False
             raise
         return True

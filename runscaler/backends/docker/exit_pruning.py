@@ -9,7 +9,7 @@ from loguru import logger
 
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.container import SHARED_VOLUME
-from runscaler.backends.docker.errors import status
+from runscaler.backends.docker.errors import CONFLICT, status
 from runscaler.backends.docker.labels import helper_filter
 from runscaler.backends.docker.ownership import leftover_of, may_run
 from runscaler.backends.docker.volume import discard
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from runscaler.interrupt import Interrupt
     from runscaler.names import OwnerId
 
-CONFLICT = 409
 NO_SUCH_CALL = (404, 405, 501)
 
 

@@ -18,7 +18,7 @@ from runscaler.backends.base import Sweep, SweepTarget
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.container import SHARED_VOLUME, shared_volume_mount
-from runscaler.backends.docker.errors import explanation, status
+from runscaler.backends.docker.errors import CONFLICT, explanation, status
 from runscaler.backends.docker.labels import helper_labels
 from runscaler.backends.docker.volume import discard
 from runscaler.config.housekeeping import common_ttl
@@ -41,7 +41,6 @@ killed daemon left."""
 ROOT = "/runner-shared"
 MOST_SECONDS = 1800.0
 UNDO_SECONDS = 5.0
-CONFLICT = 409
 NO_TOOL = 127
 BLOCK = 512
 SCRIPT = """
