@@ -144,8 +144,9 @@ class DockerBackend:
             try:
                 processes = answers.strings(api.top(resource.id)["Processes"], "the list of processes")
             except APIError as error:
-                # Gone or not running: no job runs in it. With any other error the engine cannot tell.
-                return False if status(error) in (404, CONFLICT) else None
+                # Gone or not running: no job runs in it. With any other error the engine cannot tell, unless
+                # it ended meanwhile.
+                return False if status(error) in (404, CONFLICT) or _has_ended(api, resource.id) else None
             except JSONDecodeError:
                 return None  # Podman answers with nothing where it cannot tell
         return any(WORKER in field for field in processes) if processes else None
@@ -286,6 +287,14 @@ class DockerBackend:
             with self._starting(order, "ask the engine what it can do", interrupt) as api:
                 facts = self._facts = EngineFacts.of(api.info())
         return facts
+
+
+def _has_ended(api: EngineApi, container: str) -> bool:
+    try:
+        state = answers.table(api.inspect_container(container)["State"], "the state of a container")
+    except NotFound:
+        return True
+    return state.get("Running") is False
 
 
 def _description(order: RunnerOrder) -> str:
