@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 
 import pytest
@@ -243,3 +244,45 @@ def watch_until_sweeping(url):
         for event in api.events(decode=True, filters={"event": ["start"]}):
             if event["Actor"]["Attributes"].get("io.runscaler.helper") == "sweep":
                 return
+
+
+def test_clean_sweeps_by_hand_beside_a_living_daemon(github, private_engine, watched_daemon):
+    private_engine.start()
+    one = watched_daemon(max_runners=2, docker={"shared-volume": VOLUME, "shared-volume-ttl": "60m"})
+    one.start()
+    volume = SharedVolumeOn(private_engine.url, one.keys["runner-image"])
+    volume.put([Item("old", 7200, size=9000), Item("new", 60)], SystemClock().wall())
+    path = str(one.program.path)
+
+    planned = one.program.command("clean", "--dry-run", "--json", "--config", path)
+    assert planned.code == 0
+    sweep, buildx = json.loads(planned.out)["sweeps"]
+    (target,) = sweep["targets"]
+    assert (target["kind"], target["name"]) == ("files", "1 in volume runner-shared")
+    assert target["bytes"] >= 9000
+    assert (buildx["targets"], buildx["error"]) == ([], "")
+    assert volume.paths() == {"old", "new"}
+
+    cleaned = one.program.command("clean", "--config", path)
+    assert (cleaned.code, cleaned.err) == (0, "")
+    assert "the sweep of the shared volume: removed 1 file, " in cleaned.out
+    assert volume.paths() == {"new"}
+    github.wait_for_jobs(one.queue(step=f"test -e {VOLUME}/new"))
+    one.end()
+    assert (volumes(private_engine.url), everything(private_engine.url)) == ([], set())
+
+
+def test_different_ttls_for_one_volume_are_said_at_the_start(private_engine, watched_daemon):
+    private_engine.start()
+    one = watched_daemon(max_runners=2, docker={"shared-volume": VOLUME})
+    sets = [
+        {**one.keys, "name": name, "docker": {**one.keys["docker"], "shared-volume-ttl": ttl}}
+        for name, ttl in (("linux", "1h"), ("other", "2h"))
+    ]
+    one.program.configure({"scaleset": sets})
+    one.start()
+
+    (said,) = one.warned("shared-volume-ttl")
+    assert "(linux 1h, other 2h): 2h counts, the longest" in said
+    checked = one.program.command("validate", "--offline", "--config", str(one.program.path))
+    assert "linux 1h, other 2h" in checked.out

@@ -56,6 +56,8 @@ class Builder:
     id: str
     name: str
     volume: str
+    started: str
+    """As the engine says it; another time later on means that it was started again."""
     is_running: bool
 
 
@@ -140,14 +142,21 @@ class BuildxSweep:
         mounts = answers.tables(container.get("Mounts") or [], "the mounts of a container")
         has_volume = any(one.get("Name") == f"{name}{STATE}" for one in mounts)
         return Builder(
-            container["Id"], name, f"{name}{STATE}" if has_volume else "", state.get("Running") is True
+            id=container["Id"],
+            name=name,
+            volume=f"{name}{STATE}" if has_volume else "",
+            started=str(state.get("StartedAt")),
+            is_running=state.get("Running") is True,
         )
 
     def remove_builder(self, builder: Builder) -> bool:
         """Paused first, so that no build begins between the last look and the removal."""
         with self._call(f"remove builder {builder.name}") as api, suppress(NotFound):
+            state = answers.table(api.inspect_container(builder.id)["State"], "the state of a container")
+            if str(state.get("StartedAt")) != builder.started:
+                return False
             if not builder.is_running:
-                # Without force: the engine refuses if it was started meanwhile.
+                # Without force: the engine refuses if it was started this very moment.
                 return _accepted(lambda: api.remove_container(builder.id, v=True))
             if not _accepted(lambda: api.pause(builder.id)):
                 return False

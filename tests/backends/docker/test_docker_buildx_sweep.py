@@ -166,7 +166,17 @@ class TestOnAnEngine:
         api.start(builder)
 
         assert not sweep.remove_builder(found)
-        assert api.inspect_container(builder)["State"]["Running"]
+        assert buildx.containers() == {builder}
+
+    def test_one_that_was_started_and_has_ended_again_stays_too(self, buildx, api, sweep_of):
+        builder = buildx.builder("late", ["true"], started=False)
+        sweep = sweep_of(NOW)
+        (found,) = sweep.builders()
+        api.start(builder)
+        api.wait(builder)
+
+        assert not sweep.remove_builder(found)
+        assert buildx.containers() == {builder}
 
 
 @pytest.mark.engine
