@@ -173,6 +173,7 @@ def _notes(answer: Json, sets: Iterable[Json]) -> list[str]:
 def _notes_of(one: Json) -> Iterator[str]:
     if one.get("reason"):
         yield _state_note(one)
+    yield from _schedule_notes(one)
     for unmet in _list(one.get("unmet")):
         if isinstance(unmet, dict):
             detail = f": {unmet['detail']}" if unmet.get("detail") else ""
@@ -181,6 +182,30 @@ def _notes_of(one: Json) -> Iterator[str]:
     if lost or failed:
         counts = f"{lost} died in a job, {failed} did not start or had no job"
         yield f"⚠ [{one.get('name')}] runners since the start: {counts}"
+
+
+def _schedule_notes(one: Json) -> Iterator[str]:
+    """The window whose limits are in force, and the next one."""
+    schedule = one.get("schedule")
+    if not isinstance(schedule, dict):
+        return
+    for key, moment, word in (("window", "closes", "until"), ("next", "opens", "from")):
+        window = schedule.get(key)
+        if isinstance(window, dict) and (when := _time(window.get(moment))):
+            limits = f"min {window.get('min')}, max {window.get('max')}"
+            yield f"· [{one.get('name')}] schedule: {limits} {word} {when} {window.get('timezone')}"
+
+
+def _time(moment: object) -> str:
+    """Of an ISO 8601 time; empty for anything else."""
+    from datetime import datetime
+
+    from runscaler.units import format_time
+
+    try:
+        return format_time(datetime.fromisoformat(str(moment)))
+    except ValueError:
+        return ""
 
 
 def _state_note(one: Json) -> str:

@@ -22,7 +22,6 @@ REFUSED_BACKENDS = frozenset({"swarm", "orchard"})
 REFUSED_DIND = "sidecar"
 REFUSED: tuple[TomlPath, ...] = (
     ("app", "client-id"),
-    ("schedule",),
     ("proxy",),
     ("ca",),
     ("docker", "hosts"),

@@ -7,10 +7,10 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from runscaler.status import HEALTHZ_KEY, SetState
-from runscaler.units import format_uptime
+from runscaler.units import format_uptime, in_zone
 
 if TYPE_CHECKING:
-    from runscaler.status import Counters, ScaleSetStatus, SlotStatus, Status
+    from runscaler.status import Counters, Opening, ScaleSetStatus, SlotStatus, Status
 
 Json = dict[str, object]
 
@@ -57,6 +57,7 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
         "total": one.total,
         "min": one.min,
         "max": one.max,
+        "schedule": {"window": _opening(one.window), "next": _opening(one.next_window)},
         "unmet": [{"reason": u.reason.value, "count": u.count, "detail": u.detail} for u in one.unmet],
         "runners_failed": one.counters.runners_failed,
         "runners_lost": one.counters.runners_lost,
@@ -70,6 +71,20 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
             "running_jobs": one.running_jobs,
         },
         "slots": [_slot(slot, now) for slot in one.slots],
+    }
+
+
+def _opening(one: Opening | None) -> Json | None:
+    """Times are ISO 8601, in the time zone of the window."""
+    if one is None:
+        return None
+    return {
+        "entry": one.entry,
+        "min": one.min,
+        "max": one.max,
+        "opens": in_zone(one.opens_at, one.timezone).isoformat(),
+        "closes": in_zone(one.closes_at, one.timezone).isoformat(),
+        "timezone": one.timezone,
     }
 
 
