@@ -29,6 +29,7 @@ from runscaler.github.client import connect
 from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
 from runscaler.interrupt import Interrupt
+from runscaler.ops.host_measure import HostMeasure
 from runscaler.ops.owner import machine_id, owner_without_state_dir
 from runscaler.ops.state_dir import open_state_dir
 from runscaler.ops.state_path import ADMIN_SOCKET, config_identity
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from runscaler.github.base import ScaleSetService, TroubleReport
     from runscaler.names import OwnerId
     from runscaler.ops.state_dir import StateDir
+    from runscaler.policy.host_guard import Measurement
 
 logger.disable("runscaler")
 
@@ -73,8 +75,8 @@ class StatusBoard:
 class Autoscaler:
     """One running system. A process may hold several, and each can be started again after a stop.
 
-    `connect` and `open_backend` replace GitHub and the backends in tests and benchmarks. All methods may
-    be called from any thread.
+    `connect`, `open_backend` and `measure_host` replace GitHub, the backends and what is measured on this
+    host in tests and benchmarks. All methods may be called from any thread.
     """
 
     def __init__(
@@ -84,10 +86,11 @@ class Autoscaler:
         clock: Clock | None = None,
         connect: Callable[[ScaleSetSettings, TroubleReport], ScaleSetService] | None = None,
         open_backend: Callable[[ScaleSetSettings, BackendContext], Backend] | None = None,
+        measure_host: Callable[[], Measurement] | None = None,
     ) -> None:
         self._config = config
         self._clock = clock or SystemClock()
-        self._connect, self._open_backend = connect, open_backend
+        self._connect, self._open_backend, self._measure_host = connect, open_backend, measure_host
         self._feed = EventFeed()
         self._board = StatusBoard(self._initial_status())
         self._root: Ref | None = None
@@ -149,6 +152,7 @@ class Autoscaler:
             open_backend=lambda settings: self._open(settings, context),
             emit=self._feed.emit,
             make_worker_pool=WorkerPool,
+            measure_host=self._measure_host or HostMeasure(self._config.host, context, self._backends),
             serve=serve,
         )
 

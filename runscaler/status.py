@@ -42,11 +42,13 @@ class Unmet(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UnmetDemand:
-    """`count` runners are wanted but not being started, because of `reason`."""
+    """`count` runners are wanted but not being started, because of `reason`, which is looked at again at
+    `look_at` in wall-clock seconds (None: whenever something happens)."""
 
     reason: Unmet
     count: int
     detail: str = ""
+    look_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

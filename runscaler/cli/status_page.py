@@ -177,7 +177,8 @@ def _notes_of(one: Json) -> Iterator[str]:
     for unmet in _list(one.get("unmet")):
         if isinstance(unmet, dict):
             detail = f": {unmet['detail']}" if unmet.get("detail") else ""
-            yield f"⚠ [{one.get('name')}] {unmet.get('count')} not started, {unmet.get('reason')}{detail}"
+            why = f"{unmet.get('reason')}{detail}{next_look(unmet)}"
+            yield f"⚠ [{one.get('name')}] {unmet.get('count')} not started, {why}"
     lost, failed = _count(one, "runners_lost"), _count(one, "runners_failed")
     if lost or failed:
         counts = f"{lost} died in a job, {failed} did not start or had no job"
@@ -206,6 +207,14 @@ def _time(moment: object) -> str:
         return format_time(datetime.fromisoformat(str(moment)))
     except ValueError:
         return ""
+
+
+def next_look(unmet: Mapping[str, object]) -> str:
+    """When its reason is looked at again; empty where that is not known."""
+    seconds = unmet.get("look_seconds")
+    if not isinstance(seconds, int | float) or not 0 <= seconds < LONGEST_WAIT:
+        return ""
+    return f"; next look in {max(1.0, seconds):.0f} s"
 
 
 def _state_note(one: Json) -> str:

@@ -30,11 +30,6 @@ REFUSED: tuple[TomlPath, ...] = (
     ("docker", "registry-auth"),
     ("docker", "prune-images-after"),
 )
-REFUSED_GLOBALLY: tuple[TomlPath, ...] = (
-    ("host", "min-free-memory"),
-    ("host", "min-free-disk"),
-    ("host", "max-load"),
-)
 WITHOUT_EFFECT: tuple[TomlPath, ...] = (
     ("docker", "shared-volume-ttl"),
     ("docker", "shared-volume-cleanup-interval"),
@@ -54,7 +49,7 @@ NOTES: Mapping[TomlPath, str] = {
 
 def note(path: TomlPath) -> str:
     """The reference's mark for a key or table that this version lacks; empty for all others."""
-    if path in (*REFUSED, *REFUSED_GLOBALLY, ("app",)) or path[0] in REFUSED_BACKENDS:
+    if path in (*REFUSED, ("app",)) or path[0] in REFUSED_BACKENDS:
         return "Not in this version"
     if path in WITHOUT_EFFECT or path[0] == TABLE_WITHOUT_EFFECT:
         return "No effect in this version"
@@ -70,9 +65,6 @@ def missing_features(config: Config) -> list[Finding]:
 
 
 def _for_process(config: Config) -> Iterator[Finding]:
-    for path in REFUSED_GLOBALLY:
-        if _is_changed(config, path):
-            yield _refused(top_level_keys()[path].label)
     for path, spec in top_level_keys().items():
         if path[0] == TABLE_WITHOUT_EFFECT and _is_changed(config, path):
             yield _without_effect(spec.label)

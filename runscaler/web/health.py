@@ -10,7 +10,7 @@ from runscaler.status import HEALTHZ_KEY, SetState
 from runscaler.units import format_uptime, in_zone
 
 if TYPE_CHECKING:
-    from runscaler.status import Counters, Opening, ScaleSetStatus, SlotStatus, Status
+    from runscaler.status import Counters, Opening, ScaleSetStatus, SlotStatus, Status, UnmetDemand
 
 Json = dict[str, object]
 
@@ -58,7 +58,7 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
         "min": one.min,
         "max": one.max,
         "schedule": {"window": _opening(one.window), "next": _opening(one.next_window)},
-        "unmet": [{"reason": u.reason.value, "count": u.count, "detail": u.detail} for u in one.unmet],
+        "unmet": [_unmet(unmet, now) for unmet in one.unmet],
         "runners_failed": one.counters.runners_failed,
         "runners_lost": one.counters.runners_lost,
         "restarts": one.restarts,
@@ -72,6 +72,11 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
         },
         "slots": [_slot(slot, now) for slot in one.slots],
     }
+
+
+def _unmet(one: UnmetDemand, now: float) -> Json:
+    look = None if one.look_at is None else round(max(0.0, one.look_at - now), 1)
+    return {"reason": one.reason.value, "count": one.count, "detail": one.detail, "look_seconds": look}
 
 
 def _opening(one: Opening | None) -> Json | None:

@@ -90,7 +90,10 @@ def test_health_says_why_wanted_runners_are_not_started(world):
             last_poll=1_800_000_000.0,
             retry_at=1_800_000_009.0,
             counters=Counters(runners_failed=4, runners_lost=1),
-            unmet=(UnmetDemand(Unmet.BACKEND_DOWN, 3, "no answer"),),
+            unmet=(
+                UnmetDemand(Unmet.BACKEND_DOWN, 3, "no answer"),
+                UnmetDemand(Unmet.HOST_GUARD, 2, "free disk 4 GiB", look_at=1_800_000_004.0),
+            ),
         ),
     )
     world.clock.advance(1.26)
@@ -102,7 +105,10 @@ def test_health_says_why_wanted_runners_are_not_started(world):
     assert answer.json["status"] == "degraded"
     assert got["state"] == "degraded"
     assert got["reason"] == "engine away"
-    assert got["unmet"] == [{"reason": "backend_down", "count": 3, "detail": "no answer"}]
+    assert got["unmet"] == [
+        {"reason": "backend_down", "count": 3, "detail": "no answer", "look_seconds": None},
+        {"reason": "host_guard", "count": 2, "detail": "free disk 4 GiB", "look_seconds": 2.7},
+    ]
     assert (got["starting"], got["total"], got["max"], got["restarts"]) == (1, 3, 10, 2)
     assert (got["last_poll_seconds"], got["retry_seconds"]) == (1.3, 7.7)
     assert (got["runners_failed"], got["runners_lost"]) == (4, 1)

@@ -9,6 +9,7 @@ from runscaler.actors.messages.from_keeper import (
     BackendDown,
     BackendUp,
     ClaimGranted,
+    HostShort,
     ImageAbsent,
     ImagePrepared,
     Inventory,
@@ -59,7 +60,10 @@ from runscaler.actors.messages.host import (
     ClaimCapacity,
     ExpectReports,
     HoldCapacity,
+    HostLookOverdue,
+    HostMeasured,
     HostMessage,
+    LookAtHost,
     ReleaseCapacity,
     StopHost,
 )
@@ -78,7 +82,6 @@ from runscaler.actors.messages.keeper import (
     StopKeeper,
     SweepDue,
     Swept,
-    WorkerCrashed,
 )
 from runscaler.actors.messages.listener import (
     AnnounceCapacity,
@@ -145,6 +148,7 @@ from runscaler.actors.messages.shared import (
     HoldReportsOverdue,
     Ref,
     RestartChild,
+    WorkerCrashed,
 )
 from runscaler.actors.messages.vm_slots import (
     ClaimVmSlot,
@@ -205,7 +209,10 @@ __all__ = [
     "HoldCapacity",
     "HoldReportsOverdue",
     "HoldVmSlots",
+    "HostLookOverdue",
+    "HostMeasured",
     "HostMessage",
+    "HostShort",
     "ImageAbsent",
     "ImagePrepared",
     "Inventory",
@@ -223,6 +230,7 @@ __all__ = [
     "ListenerStopped",
     "ListenerTroubled",
     "ListingFailed",
+    "LookAtHost",
     "MakePlan",
     "NoMessageReceived",
     "OffersFound",
