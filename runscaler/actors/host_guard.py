@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from runscaler.actors.context import ActorContext
     from runscaler.actors.messages import HostMessage
+    from runscaler.config.model import HostSettings
     from runscaler.policy.host_guard import Shortage
 
 LOOK_SECONDS = 5.0
@@ -39,37 +40,51 @@ class HostGuard:
     ) -> None:
         self._limits, self._clock = context.config.host, context.clock
         self._measure, self._after = context.measure_host, after
-        self._worker = context.make_worker_pool("host measure", 1, tell) if self._limits.is_guarded else None
+        self._worker = context.make_worker_pool("host measure", 1, tell)
         self._short: tuple[Shortage, ...] = ()
         self._looks = 0
         self._awaited: int | None = None
         """The number of the look whose result is to come."""
         self._has_looked = False
+        self._looks_regularly = False
         self.look_at = self._clock.monotonic()
 
     @property
     def closed(self) -> str:
-        if self._worker is None:
+        if not self._limits.is_guarded:
             return ""
         return "; ".join(one.words for one in self._short) if self._has_looked else NOT_LOOKED
 
     def started(self) -> None:
         """The first look waits a little, or for the first claim: by then all backends are open."""
-        if self._worker is not None:
+        if self._limits.is_guarded and not self._looks_regularly:
+            self._looks_regularly = True
             self._after(LOOK_SECONDS, LookAtHost())
+
+    def apply(self, limits: HostSettings) -> None:
+        """Other limits: what was measured for the old ones may lack what these ask for."""
+        self._limits, self._awaited = limits, None
+        if not limits.is_guarded:
+            self._short, self._has_looked = (), False
+            return
+        self.started()
+        self._look()
 
     def claimed(self) -> None:
         if self._looks == 0:
             self._look()
 
     def due(self) -> None:
+        if not self._limits.is_guarded:
+            self._looks_regularly = False
+            return
         self.look_at = self._clock.monotonic() + LOOK_SECONDS
         self._after(LOOK_SECONDS, LookAtHost())
         self._look()
 
     def _look(self) -> None:
         """One at a time: it may hang."""
-        if self._worker is None or self._awaited is not None:
+        if not self._limits.is_guarded or self._awaited is not None:
             return
         self._looks += 1
         number = self._awaited = self._looks
@@ -83,7 +98,7 @@ class HostGuard:
     def measured(self, result: HostMeasured) -> None:
         if result.look == self._awaited:
             self._awaited = None
-        self._judge(result.measured)
+            self._judge(result.measured)
 
     def overdue(self, look: int) -> None:
         if look == self._awaited:
@@ -94,8 +109,7 @@ class HostGuard:
             self._has_looked, self._short = True, ()
 
     def close(self) -> None:
-        if self._worker is not None:
-            self._worker.close()
+        self._worker.close()
 
     def _judge(self, measured: Measurement) -> None:
         before = {one.what for one in self._short}

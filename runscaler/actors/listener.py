@@ -132,6 +132,9 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
                 self._schedule_turn()
             case m.RefreshStatistics():
                 self._refresh_statistics()
+            case m.UseSettings(settings, service):
+                self._interrupt.clear()
+                self._use(settings, service)
             case m.CloseSession(delete_scale_set):
                 self._interrupt.clear()
                 self._close(delete_scale_set)
@@ -217,6 +220,12 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         if self._failures:
             self._failures = 0
             self.report(m.ListenerTroubled(None))
+
+    def _use(self, settings: ScaleSetSettings, service: ScaleSetService) -> None:
+        """The scale set at GitHub is made as configured at the next poll. The session goes on."""
+        self._settings, self._service = settings, service
+        self._registration.use(settings, service)
+        self._schedule_turn()
 
     # -- connecting ---------------------------------------------------------------------------------
 

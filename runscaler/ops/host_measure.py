@@ -26,15 +26,18 @@ T = TypeVar("T")
 
 
 class HostMeasure:
-    """Call it for a `Measurement`, on one thread at a time. `backends` grows as they are opened."""
+    """Call it for a `Measurement`, on one thread at a time. `limits` tells those in force; `backends` grows
+    as they are opened."""
 
-    def __init__(self, limits: HostSettings, context: BackendContext, backends: Sequence[Backend]) -> None:
+    def __init__(
+        self, limits: Callable[[], HostSettings], context: BackendContext, backends: Sequence[Backend]
+    ) -> None:
         self._limits, self._state_dir, self._backends = limits, context.state_dir, backends
         self._said: set[str] = set()
         self._watched: tuple[str, ...] = ()
 
     def __call__(self) -> Measurement:
-        limits = self._limits
+        limits = self._limits()
         memory = self._tried("memory", _free_memory) if limits.min_free_memory else None
         load = self._tried("the load", _load) if limits.max_load else None
         return Measurement(memory, self._disks() if limits.min_free_disk else (), load)

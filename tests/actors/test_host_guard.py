@@ -9,9 +9,10 @@ from support.held_workers import HeldWorkerPool
 from support.solo import Solo
 from support.world import ScaleSetActor, World, scale_set
 
+from runscaler.actors.context import Configuration
 from runscaler.actors.host import HostActor
-from runscaler.actors.messages import ClaimCapacity, ClaimGranted, HostShort
-from runscaler.config.model import Config
+from runscaler.actors.messages import ApplyHostSettings, ClaimCapacity, ClaimGranted, HostShort, Reload
+from runscaler.config.model import Config, HostSettings
 from runscaler.names import Generation, SlotNumber
 from runscaler.policy.host_guard import Disk, Measurement
 from runscaler.status import SetState, Unmet
@@ -176,6 +177,53 @@ def test_without_limits_nothing_is_measured() -> None:
     assert len(world.working()) == 1
 
 
+def reload(world: World, **limits: object) -> None:
+    host = HostSettings.model_validate(limits)
+    world.config = world.config.model_copy(update={"host": host})
+    world.root.receive(Reload(world.config))
+    world.play()
+
+
+def test_a_reload_can_set_limits_and_take_them_away() -> None:
+    world = World(max_runners=5)
+    world.queue(1)
+    world.play()
+    world.measured = TOO_LITTLE
+    reload(world, **LIMIT)
+    world.queue(2)
+    world.advance(1)
+    assert (len(world.working()), [one.detail for one in world.status().unmet]) == (1, [REASON])
+
+    reload(world, min_free_disk="1GiB")
+    assert (len(world.working()), world.status().unmet) == (3, ())
+
+    reload(world, **LIMIT)
+    world.queue(1)
+    world.advance(6)
+    assert [one.detail for one in world.status().unmet] == [REASON]
+    reload(world)
+    world.advance(30)
+    assert (len(world.working()), world.status().unmet) == (4, ())
+
+
+def test_limits_that_are_set_again_at_once_are_looked_at_once_each_time() -> None:
+    world = guarded()
+    looks = 0
+
+    def measure() -> Measurement:
+        nonlocal looks
+        looks += 1
+        return PLENTY
+
+    reload(world)
+    world.advance(1)
+    reload(world, **LIMIT)
+    world.measure = measure  # type: ignore[method-assign]
+    world.advance(20)
+
+    assert looks == 4
+
+
 class Held:
     """A host actor whose measurements wait for the test, and one scale set."""
 
@@ -185,7 +233,7 @@ class Held:
         self.pools: list[HeldWorkerPool] = []
         context = replace(
             self.solo.context,
-            config=Config(scale_sets=(self.solo.settings,), host=LIMIT),  # type: ignore[arg-type]
+            configuration=Configuration(Config(scale_sets=(self.solo.settings,), host=LIMIT)),  # type: ignore[arg-type]
             make_worker_pool=self.make_pool,
             measure_host=lambda: self.answer,
         )
@@ -252,6 +300,19 @@ def test_there_is_one_measurement_at_a_time_and_its_end_brings_no_second_warning
     held.solo.advance(29)
 
     assert [line for line in log_lines if "cannot be measured" in line] == []
+
+
+def test_what_is_measured_for_the_limits_before_a_reload_says_nothing_about_the_new_ones() -> None:
+    held = Held()
+    held.claim(0)
+    held.solo.tell(held.actor, ApplyHostSettings(HostSettings.model_validate({"max_load": 4.0})))
+    held.answer = Measurement()
+    held.finish_look()
+    assert held.scale_set.of(ClaimGranted) == []
+
+    held.answer = Measurement(load=5.0)
+    held.finish_look()
+    assert held.scale_set.of(HostShort)[-1].reason == "load 5.0 is above max-load 4"
 
 
 def test_a_measurement_that_crashes_takes_the_host_actor_down_to_be_started_anew() -> None:

@@ -119,3 +119,15 @@ def test_the_window_in_force_and_the_next_one_stand_below_the_table() -> None:
 def test_a_schedule_that_cannot_be_read_is_left_out() -> None:
     for schedule in ({}, [], {"window": None, "next": {"opens": 3}}, {"window": {"closes": "soon"}}):
         assert shown([scale_set("linux") | {"schedule": schedule}])[3:] == []
+
+
+def test_what_this_host_is_short_of_and_the_next_look_stand_below_the_table() -> None:
+    detail = "free disk 4 GiB is below min-free-disk 10 GiB"
+    unmet = [{"reason": "host_guard", "count": 3, "detail": detail, "look_seconds": 4.2}]
+
+    lines = shown([scale_set("linux") | {"unmet": unmet}])[3:]
+
+    assert (
+        " ".join(" ".join(lines).split())
+        == f"⚠ [linux] 3 not started, host_guard: {detail}; next look in 4 s"
+    )

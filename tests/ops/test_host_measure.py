@@ -39,7 +39,7 @@ class NoDisks:
 @pytest.fixture
 def measuring(tmp_path):
     def made(*backends, limits=ALL, state_dir=tmp_path):
-        return HostMeasure(limits, BackendContext(new_owner_id(), state_dir, FakeClock()), backends)
+        return HostMeasure(lambda: limits, BackendContext(new_owner_id(), state_dir, FakeClock()), backends)
 
     return made
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runscaler.actors.context import ActorContext
+from runscaler.actors.context import ActorContext, Configuration
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.messages import Shutdown
@@ -191,7 +191,7 @@ class World:
         self.harness = ActorHarness()
         self.board = MemoryBoard(blank(self.config))
         context = ActorContext(
-            config=self.config,
+            configuration=Configuration(self.config),
             clock=self.clock,
             state_store=self.state_store,
             board=self.board,
@@ -201,7 +201,7 @@ class World:
             open_backend=self.open_backend,
             emit=self.events.append,
             make_worker_pool=InlineWorkerPool,
-            measure_host=lambda: self.measured,
+            measure_host=lambda: self.measure(),
             launch=self.harness.launch,
         )
         self.root = self.harness.add(RootActor(context, self.ended.append))
@@ -213,6 +213,9 @@ class World:
             actor.actor_stopped.set()
         for watch in list(self.backend.engine._watchers):
             watch.stop()
+
+    def measure(self) -> Measurement:
+        return self.measured
 
     def backend_id_of(self, _settings: ScaleSetSettings) -> str:
         return "memory"

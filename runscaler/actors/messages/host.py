@@ -9,6 +9,7 @@ from runscaler.actors.messages.shared import HoldReportsOverdue, WorkerCrashed
 
 if TYPE_CHECKING:
     from runscaler.actors.messages.shared import Ref
+    from runscaler.config.model import HostSettings
     from runscaler.names import Generation, ScaleSetKey, SlotNumber
     from runscaler.policy.host_guard import Measurement
 
@@ -73,11 +74,18 @@ class HostLookOverdue:
 
 
 @dataclass(frozen=True, slots=True)
+class ApplyHostSettings:
+    """The configuration was reloaded. Where there is a cap now, all scale sets report what they hold."""
+
+    settings: HostSettings
+
+
+@dataclass(frozen=True, slots=True)
 class StopHost:
     """End: all scale sets have stopped."""
 
 
 HostMessage = (
     ClaimCapacity | ReleaseCapacity | HoldCapacity | ExpectReports | HoldReportsOverdue | LookAtHost
-    | HostMeasured | HostLookOverdue | WorkerCrashed | StopHost
+    | HostMeasured | HostLookOverdue | WorkerCrashed | ApplyHostSettings | StopHost
 )  # fmt: skip

@@ -52,6 +52,9 @@ class ScaleSetContext:
     counters: Counters
     scale_set_id: ScaleSetId = field(default=ScaleSetId(0), init=False)
     """At GitHub; 0 until the listener has found or created it."""
+    runner_settings: ScaleSetSettings = field(init=False)
+    """What runners are started with: the settings, but after a reload the earlier ones until the backend is
+    ready."""
     timetable: Timetable = field(init=False)
     """The limits in force, kept up to date by `LimitsInForce`."""
     key: ScaleSetKey = field(init=False)
@@ -59,6 +62,7 @@ class ScaleSetContext:
     log: Logger = field(init=False)
 
     def __post_init__(self) -> None:
+        self.runner_settings = self.settings
         self.key, self.clock = self.settings.key, self.actors.clock
         self.timetable = timetable(self.settings, self.clock.wall())
         self.log = logger.bind(scale_set=self.settings.name)

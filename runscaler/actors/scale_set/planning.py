@@ -38,7 +38,6 @@ class Planning:
     ) -> None:
         self._context, self._book = context, book
         self._runners, self._ended, self._conditions = runners, ended, conditions
-        self._has_cap = context.actors.config.host.max_runners > 0
         self.statistics = Statistics()
         self.last = Plan(target=0)
         self.due = False
@@ -151,7 +150,7 @@ class Planning:
             return Unmet.HOST_GUARD, short.reason or "", look_at
         if holders is not None:
             return Unmet.VM_LIMIT, f"the host runs as many VMs as it may: {holders or 'others of ours'}", None
-        if self._has_cap:
+        if self._context.actors.config.host.max_runners > 0:
             return Unmet.HOST_CAP, "the host's max-runners are in use", None
         return None, "", None
 

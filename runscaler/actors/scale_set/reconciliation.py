@@ -68,6 +68,7 @@ class Reconciliation:
             self._runners.start_lost(self._book.slot(number))
         self._runners.forget_early_ends()
         self._retire_unfit(resources)
+        self._runners.retire_outdated()
 
     def _end(self, slot: Slot, by_id: dict[str, Resource]) -> None:
         if slot.resource is not None:

@@ -46,6 +46,8 @@ class Slot:
     since: float = 0.0
     runner: RunnerName | None = None
     runner_id: int = 0
+    revision: int = 0
+    """Of the settings that its runner was made with."""
     resource: Resource | None = None
     ordered_at: float = 0.0
     started_at: float = 0.0
@@ -112,6 +114,8 @@ class SlotBook:
         self._by_runner: dict[RunnerName, Slot] = {}
         self._by_resource: dict[str, Slot] = {}
         self._down_empty = 0
+        self.revision = 0
+        """Goes up when runners are made in another way than before."""
 
     # -- finding ------------------------------------------------------------------------------
 
@@ -194,6 +198,7 @@ class SlotBook:
         """A new runner in an empty slot: everything about the earlier one is forgotten."""
         slot.generation = Generation(slot.generation + 1)
         slot.runner, slot.runner_id, slot.resource, slot.ending = runner, 0, None, None
+        slot.revision = self.revision
         slot.job_id = slot.job = slot.completed_job = slot.failure = slot.reason = ""
         slot.origin, slot.loss = NOT_KNOWN, None
         slot.ordered_at, slot.started_at = self._clock.monotonic(), 0.0
@@ -209,6 +214,10 @@ class SlotBook:
         slot.place = resource.place
         slot.started_at = self._clock.monotonic()
         self._by_resource[resource.id] = slot
+
+    def note_order(self, slot: Slot) -> None:
+        """Its runner is being made now."""
+        slot.revision = self.revision
 
     def grant(self, slot: Slot, place: Place) -> None:
         slot.place = place
