@@ -107,7 +107,8 @@ class RunnerInventory:
                 directory.rmdir()
 
     def base(self) -> Path:
-        return self._state_dir if self._state_dir is not None else _temporarybase()
+        """The directory below which all runners have theirs."""
+        return self._state_dir if self._state_dir is not None else _temporary_base()
 
     def _root(self) -> Path:
         return self.base().joinpath(*self._names)
@@ -161,7 +162,7 @@ class RunnerInventory:
         return marks
 
 
-def _temporarybase() -> Path:
+def _temporary_base() -> Path:
     """Below a directory where anyone may write: used only if it is ours alone."""
     base = Path(tempfile.gettempdir()) / f"runscaler-{os.getuid()}"
     try:
