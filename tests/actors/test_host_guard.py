@@ -168,6 +168,21 @@ def test_a_restarted_host_that_is_short_no_more_leaves_no_reason_behind() -> Non
     assert (len(world.working()), world.status().unmet) == (1, ())
 
 
+def test_a_shortage_that_ended_with_its_host_actor_is_no_reason_later() -> None:
+    world = guarded(TOO_LITTLE, host_cap=1)
+    (job,) = world.queue(1)
+    world.play()
+    world.github.cancel(job)
+    world.play()
+    world.measured = PLENTY
+    world.crash(HostActor)
+    world.advance(10)
+    world.queue(2)
+    world.play()
+
+    assert [one.reason for one in world.status().unmet] == [Unmet.HOST_CAP]
+
+
 def test_without_limits_nothing_is_measured() -> None:
     world = World(max_runners=1)
     world.measured = None  # type: ignore[assignment]
@@ -206,7 +221,8 @@ def test_a_reload_can_set_limits_and_take_them_away() -> None:
     assert (len(world.working()), world.status().unmet) == (4, ())
 
 
-def test_limits_that_are_set_again_at_once_are_looked_at_once_each_time() -> None:
+@pytest.mark.parametrize("seconds", [1, 10])
+def test_after_limits_were_taken_away_and_set_again_there_is_one_look_each_time(seconds: float) -> None:
     world = guarded()
     looks = 0
 
@@ -216,7 +232,7 @@ def test_limits_that_are_set_again_at_once_are_looked_at_once_each_time() -> Non
         return PLENTY
 
     reload(world)
-    world.advance(1)
+    world.advance(seconds)
     reload(world, **LIMIT)
     world.measure = measure  # type: ignore[method-assign]
     world.advance(20)
