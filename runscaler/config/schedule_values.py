@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
 
-from runscaler.config.problems import nearest
+from runscaler.config.problems import nearest, shown
 
 FIELDS = {
     "minute": "0 to 59",
@@ -31,7 +31,7 @@ def cron_expression(value: str) -> str:
         raise ValueError(f"it has {len(fields)} field{'s' * (len(fields) != 1)}")
     for place, (name, range_) in enumerate(FIELDS.items()):
         if not _is_cron(["*"] * place + [fields[place]] + ["*"] * (4 - place)):
-            raise ValueError(f"its {name} is {fields[place]}, not within {range_}")
+            raise ValueError(f"its {name} is {shown(fields[place])}, not within {range_}")
     if not _is_cron(fields):
         raise ValueError("there is no such day in these months")
     return value
@@ -40,7 +40,7 @@ def cron_expression(value: str) -> str:
 def _is_cron(fields: list[str]) -> bool:
     try:
         CronSim(" ".join(fields), datetime(2000, 1, 1, tzinfo=UTC))
-    except CronSimError:
+    except (CronSimError, ValueError):  # a number of thousands of digits
         return False
     return True
 

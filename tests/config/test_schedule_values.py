@@ -21,16 +21,17 @@ GOOD = 'cron = "0 8 * * MON-FRI", duration = "10h", max-runners = 20'
 @pytest.mark.parametrize(
     ("cron", "reason"),
     [
-        ("60 8 * * *", "its minute is 60, not within 0 to 59"),
-        ("0 25 * * *", "its hour is 25, not within 0 to 23"),
-        ("0 8 32 * *", "its day of the month is 32, not within 1 to 31"),
-        ("0 8 * 13 *", "its month is 13, not within 1 to 12 or JAN to DEC"),
-        ("0 8 * * MOO", "its day of the week is MOO, not within 0 to 7 or SUN to SAT"),
+        ("60 8 * * *", 'its minute is "60", not within 0 to 59'),
+        ("0 25 * * *", 'its hour is "25", not within 0 to 23'),
+        ("0 8 32 * *", 'its day of the month is "32", not within 1 to 31'),
+        ("0 8 * 13 *", 'its month is "13", not within 1 to 12 or JAN to DEC'),
+        ("0 8 * * MOO", 'its day of the week is "MOO", not within 0 to 7 or SUN to SAT'),
         ("0 8 31 2,4 *", "there is no such day in these months"),
         ("0 8 * *", "it has 4 fields"),
         ("0 0 8 * * *", "it has 6 fields"),
         ("never", "it has 1 field"),
         ("", "it has 0 fields"),
+        (f"{'9' * 5000} * * * *", 'its minute is "9{58}…, not within 0 to 59'),
     ],
 )
 def test_a_bad_cron_expression_is_told_by_its_field(cron: str, reason: str) -> None:
