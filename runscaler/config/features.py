@@ -27,9 +27,6 @@ REFUSED: tuple[TomlPath, ...] = (
     ("ca",),
     ("docker", "hosts"),
     ("docker", "pool-size"),
-    ("docker", "registry-mirror"),
-    ("docker", "registry-auth"),
-    ("docker", "prune-images-after"),
 )
 REFUSED_GLOBALLY: tuple[TomlPath, ...] = (
     ("host", "min-free-memory"),
