@@ -62,7 +62,8 @@ class Resource:
     `id` is the backend's own (container id, directory name). The rest is read back from what the backend
     wrote on the resource. `runner_id` is GitHub's id, 0 if unknown. `created_at` is in wall-clock seconds.
     `ending` is set once the resource has ended. `place` is the one that it occupies. `unfit` says why a job
-    would fail on it, if that is certain; it is replaced while it is idle.
+    would fail on it, if that is certain; it is replaced while it is idle. `outdated` says why a new one would
+    be better, although a job would run on it, such as a newer image: idle ones are replaced a few at a time.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Resource:
     ending: Ending | None = None
     place: Place = field(default_factory=Place)
     unfit: str = ""
+    outdated: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,15 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Close connections. Resources stay."""
+
+
+@runtime_checkable
+class ImageBackend(Backend, Protocol):
+    """A backend whose runners are in images that may be had newer from elsewhere."""
+
+    def look_for_newer_image(self, settings: ScaleSetSettings) -> bool:
+        """GitHub refuses the runner in the image of these settings: the next `prepare` looks for a newer one.
+        False if it does not, as it did so not long ago or the settings forbid it. Does not block."""
 
 
 @dataclass(frozen=True, slots=True)

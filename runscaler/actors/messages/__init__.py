@@ -78,6 +78,7 @@ from runscaler.actors.messages.keeper import (
     StopKeeper,
     SweepDue,
     Swept,
+    VersionRefused,
     WorkerCrashed,
 )
 from runscaler.actors.messages.listener import (
@@ -291,6 +292,7 @@ __all__ = [
     "Swept",
     "TakeTurn",
     "UnconfiguredListed",
+    "VersionRefused",
     "VmSlotMessage",
     "VmSlotsFull",
     "WarmBootFailed",
