@@ -24,6 +24,17 @@ class JoinKeeper:
     ref: Ref
     settings: ScaleSetSettings
     starts_runners: bool = True
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleSetChanged:
+    """A scale set on this backend has other settings. `revision` goes up if its runners are made in another
+    way: then `ImagePrepared` with it says when they can be."""
+
+    key: ScaleSetKey
+    settings: ScaleSetSettings
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +146,8 @@ class Swept:
 
 
 KeeperMessage = (
-    JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing | Prepared
-    | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
-    | BackendUnavailable | BackendAvailable | WatchCrashed | VersionRefused | SweepDue | Swept | VmSlotMessage
+    JoinKeeper | ScaleSetChanged | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing
+    | Prepared | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
+    | BackendUnavailable | BackendAvailable | WatchCrashed | VersionRefused | SweepDue | Swept
+    | VmSlotMessage
 )  # fmt: skip
