@@ -147,12 +147,27 @@ class Stoppable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SweepTarget:
+    """Something that a sweep would remove now: its kind, in the words of its tool ("volume", "image"), its
+    name for people to read, and the bytes that would become free; None if that cannot be told."""
+
+    kind: str
+    name: str
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
-    """Periodic housekeeping, every `interval` seconds. `run` returns one line about what it did, or ""."""
+    """Periodic housekeeping, every `interval` seconds. `run` returns one line about what it did, or "".
+
+    `plan` tells what `run` would remove, and changes nothing; None where that cannot be told beforehand. Both
+    may block for minutes, and raise `BackendError` and `Interrupted`.
+    """
 
     name: str
     interval: float
     run: Callable[[], str]
+    plan: Callable[[], list[SweepTarget]] | None = None
 
 
 class Backend(Protocol):
@@ -216,6 +231,15 @@ class ImageBackend(Backend, Protocol):
     def look_for_newer_image(self, settings: ScaleSetSettings) -> bool:
         """GitHub refuses the runner in the image of these settings: the next `prepare` looks for a newer one.
         False if it does not, as it did so not long ago or the settings forbid it. Does not block."""
+
+
+@runtime_checkable
+class TidyBackend(Backend, Protocol):
+    """A backend with something to remove when the process ends (docs/behaviour.md § 7.1)."""
+
+    def tidy_up(self, settings: Sequence[ScaleSetSettings], interrupt: Interrupt) -> str:
+        """Remove what no runner needs after the last of ours. Called once, when an orderly stop has removed
+        all runners of these scale sets. Returns one line about what it did, or ""."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from docker.errors import APIError, ImageNotFound
 from loguru import logger
 
-from runscaler.backends.base import Sweep
+from runscaler.backends.base import Sweep, SweepTarget
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.errors import explanation
@@ -39,15 +39,6 @@ if TYPE_CHECKING:
 NAME = "pruning of runner images"
 LONGEST_INTERVAL = 6 * 3600.0
 NO_TAG = "<none>:<none>"
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """What would be removed; `bytes` is its size, with layers that other images share."""
-
-    kind: str
-    name: str
-    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +89,17 @@ class ImagePruning:
         )
 
     def sweeps(self) -> list[Sweep]:
-        return [Sweep(NAME, min(self.after, LONGEST_INTERVAL), self.run)] if self.after else []
+        interval = min(self.after, LONGEST_INTERVAL)
+        return [Sweep(NAME, interval, self.run, self.plan)] if self.after else []
 
-    def plan(self) -> list[Removal]:
-        """What `run` would remove now. Changes nothing. Raises `BackendError`."""
+    def plan(self) -> list[SweepTarget]:
+        """What `run` would remove now, with the engine's sizes, which include layers that
+        others share. Changes nothing. Raises `BackendError`."""
         if not self.after:
             return []
         with self._engine.call("look for unused runner images") as api:
             look = self._look(api)
-            return [Removal("image", one.name, one.size) for one in self._due(api, look)]
+            return [SweepTarget("image", one.name, one.size) for one in self._due(api, look)]
 
     def run(self) -> str:
         """Returns what was removed, as one line. Raises `BackendError`."""

@@ -10,9 +10,10 @@ from docker.errors import APIError, ImageNotFound
 from support.docker_registry import DockerRegistry
 from support.engine import connect
 
+from runscaler.backends.base import SweepTarget
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
-from runscaler.backends.docker.image_pruning import ImagePruning, Removal
+from runscaler.backends.docker.image_pruning import ImagePruning
 from runscaler.backends.docker.image_records import ImageRecords
 from runscaler.backends.docker.image_request import ImageRequest
 from runscaler.backends.docker.images import Images
@@ -108,7 +109,7 @@ def test_an_image_that_lost_its_tag_goes_after_the_time_and_not_before(host, rep
 
     clock.advance(4 * DAY)
     (planned,) = pruning.plan()
-    assert isinstance(planned, Removal)
+    assert isinstance(planned, SweepTarget)
     assert (planned.kind, planned.bytes > 1_000_000) == ("image", True)
     assert planned.name == f"{host.registry.host}/runner ({replaced[7:19]})"
     assert host.there(replaced)
