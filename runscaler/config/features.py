@@ -27,9 +27,6 @@ REFUSED: tuple[TomlPath, ...] = (
     ("ca",),
     ("docker", "hosts"),
     ("docker", "pool-size"),
-    ("docker", "registry-mirror"),
-    ("docker", "registry-auth"),
-    ("docker", "prune-images-after"),
 )
 WITHOUT_EFFECT: tuple[TomlPath, ...] = (
     ("docker", "shared-volume-ttl"),

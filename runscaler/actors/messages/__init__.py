@@ -84,6 +84,8 @@ from runscaler.actors.messages.keeper import (
     StopKeeper,
     SweepDue,
     Swept,
+    VersionRefused,
+    WorkerCrashed,
 )
 from runscaler.actors.messages.listener import (
     AnnounceCapacity,
@@ -315,6 +317,7 @@ __all__ = [
     "TakeTurn",
     "UnconfiguredListed",
     "UseSettings",
+    "VersionRefused",
     "VmSlotMessage",
     "VmSlotsFull",
     "WarmBootFailed",

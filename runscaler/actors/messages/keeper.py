@@ -103,6 +103,13 @@ class RetryPrepare:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionRefused:
+    """From a scale set: GitHub refuses the version of the runner in its image, as far as can be told."""
+
+    key: ScaleSetKey
+
+
+@dataclass(frozen=True, slots=True)
 class RetryListing:
     """Own deadline after a failed listing. Only the latest `turn` counts."""
 
@@ -135,5 +142,6 @@ class Swept:
 KeeperMessage = (
     JoinKeeper | ScaleSetChanged | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing
     | Prepared | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
-    | BackendUnavailable | BackendAvailable | WatchCrashed | SweepDue | Swept | VmSlotMessage
+    | BackendUnavailable | BackendAvailable | WatchCrashed | VersionRefused | SweepDue | Swept
+    | VmSlotMessage
 )  # fmt: skip

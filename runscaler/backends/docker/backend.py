@@ -18,10 +18,14 @@ from runscaler.backends.docker.container import CA_FILE, create_body
 from runscaler.backends.docker.engine import CALL_SECONDS
 from runscaler.backends.docker.errors import status
 from runscaler.backends.docker.facts import EngineFacts
-from runscaler.backends.docker.images import ImageRequest, Images
+from runscaler.backends.docker.image_pruning import ImagePruning
+from runscaler.backends.docker.image_records import ImageRecords
+from runscaler.backends.docker.image_request import ImageRequest
+from runscaler.backends.docker.images import Images
 from runscaler.backends.docker.inventory import own_resources
 from runscaler.backends.docker.labels import labels_for, own_filter, resource_of
 from runscaler.backends.docker.missed_ends import MissedEnds
+from runscaler.backends.docker.outdated_runners import OutdatedRunners
 from runscaler.backends.docker.socket_group import SocketGroups
 from runscaler.backends.docker.socket_mounts import SocketMounts
 from runscaler.backends.docker.termination import terminate
@@ -61,7 +65,9 @@ class DockerBackend:
     def __init__(self, engine: Engine, context: BackendContext) -> None:
         self._engine = engine
         self._context = context
-        self._images = Images(engine, context.clock)
+        self._image_records = ImageRecords(context.state_dir, engine.url)
+        self._images = Images(engine, context.clock, self._image_records)
+        self._outdated_runners = OutdatedRunners()
         self._volume = SharedVolume(engine, context.owner)
         self._socket_mounts = SocketMounts(engine.address.socket_path)
         self._socket_groups = SocketGroups(engine, context.owner)
@@ -79,6 +85,7 @@ class DockerBackend:
         return findings(self._engine, self._images, self._socket_groups, settings)
 
     def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
+        self._outdated_runners.expect(settings)
         self._images.ensure(ImageRequest.of(settings), progress, interrupt)
         if settings.docker.shared_volume:
             self._volume.prepare(settings.runner_image, settings.docker.platform, interrupt)
@@ -124,7 +131,12 @@ class DockerBackend:
     def _list(self) -> list[Resource]:
         with self._engine.call("list containers") as api:
             found = own_resources(
-                api, self._context.owner, self._reported_ended, self._socket_mounts, self._unreadable
+                api,
+                self._context.owner,
+                self._reported_ended,
+                self._socket_mounts,
+                self._outdated_runners,
+                self._unreadable,
             )
         self._reported_ended.intersection_update(resource.id for resource in found)
         return found
@@ -175,7 +187,13 @@ class DockerBackend:
         return [root]
 
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
-        return []
+        return self.image_pruning(settings).sweeps()
+
+    def image_pruning(self, settings: Sequence[ScaleSetSettings]) -> ImagePruning:
+        return ImagePruning(self._engine, self._context.clock, self._image_records, settings)
+
+    def look_for_newer_image(self, settings: ScaleSetSettings) -> bool:
+        return self._images.look_again(ImageRequest.of(settings))
 
     def close(self) -> None:
         self._engine.disconnect()
