@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -17,6 +18,7 @@ from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
 from runscaler.actors.sweeping import Sweeping
 from runscaler.actors.tidying import Tidying
+from runscaler.backends.base import ImageBackend
 from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
 _BACKOFF = Backoff(first=2.0, cap=60.0)
 PULLS_AT_ONCE = 4
 REFRESH_SECONDS = 3600.0
-"""How often the backend is asked to prepare an image that is there; it knows whether a pull is due."""
+"""How often the backend is asked to prepare an image that is there, at the least; it knows whether a pull is
+due."""
 
 
 class KeeperCrashed(Exception):
@@ -57,6 +60,14 @@ class AttachedSet:
     """The revision that was prepared last."""
     again: bool = False
     """What is being prepared is no longer what it needs."""
+
+
+def refresh_seconds(settings: ScaleSetSettings) -> float:
+    """When to ask next: at the latest after an hour, and so that a pull which is due then is not missed."""
+    interval = settings.docker.pull_interval
+    if settings.backend != "docker" or settings.docker.pull != "always":
+        return REFRESH_SECONDS
+    return interval / ceil(interval / REFRESH_SECONDS)
 
 
 class KeeperActor(SupervisedActor[m.KeeperMessage]):
@@ -125,6 +136,8 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 self._receive_listing(message)
             case m.Prepared() | m.PrepareFailed() | m.PrepareProgressed() | m.RetryPrepare():
                 self._receive_prepare(message)
+            case m.VersionRefused(key):
+                self._version_refused(key)
             case m.SweepDue(name):
                 self._sweeping.run(name)
             case m.Swept():
@@ -286,7 +299,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 attached.prepared = attached.revision
                 self.send(attached.ref, m.ImagePrepared(attached.revision))
                 self.image_prepared(key)
-                self._prepare_after(REFRESH_SECONDS, key, attached)
+                self._prepare_after(refresh_seconds(attached.settings), key, attached)
             case m.PrepareFailed(key, reason, fixes):
                 attached.preparing = attached.ready = False
                 attached.failures += 1
@@ -316,6 +329,17 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             done=lambda _: m.Prepared(key),
             failed=lambda error: _prepare_failed(key, error),
         )
+
+    def _version_refused(self, key: ScaleSetKey) -> None:
+        """The next runner may be of a newer image, which this pulls; the backend says how often that makes
+        sense."""
+        attached, backend = self.scale_sets.get(key), self.backend
+        if attached is None or not attached.starts_runners or not isinstance(backend, ImageBackend):
+            return
+        if backend.look_for_newer_image(attached.settings):
+            image = attached.settings.runner_image
+            logger.warning("GitHub refuses the runner in {}: looking for a newer image", image)
+            self._prepare(key)
 
     def _tell_absent(self, attached: AttachedSet, absent: m.ImageAbsent) -> None:
         serves = attached.prepared not in (None, attached.revision)

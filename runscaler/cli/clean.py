@@ -42,7 +42,8 @@ def clean(ctx: click.Context, dry_run: bool, as_json: bool, config: str | None) 
     loaded = load_config(config or ctx.find_root().params.get("config"), unset_is_error=False)
     off = switched_off(loaded.scale_sets)
     sweeps = []
-    for one in ops.clean(loaded.scale_sets, SystemClock(), dry_run=dry_run):
+    context = ops.context_of(loaded, SystemClock())
+    for one in ops.clean(loaded.scale_sets, context, dry_run=dry_run):
         sweeps.append(one)
         if not as_json:
             show_finding(_finding(one, dry_run=dry_run))

@@ -23,19 +23,10 @@ REFUSED_BACKENDS = frozenset({"swarm", "orchard"})
 REFUSED_DIND = "sidecar"
 REFUSED: tuple[TomlPath, ...] = (
     ("app", "client-id"),
-    ("schedule",),
     ("proxy",),
     ("ca",),
     ("docker", "hosts"),
     ("docker", "pool-size"),
-    ("docker", "registry-mirror"),
-    ("docker", "registry-auth"),
-    ("docker", "prune-images-after"),
-)
-REFUSED_GLOBALLY: tuple[TomlPath, ...] = (
-    ("host", "min-free-memory"),
-    ("host", "min-free-disk"),
-    ("host", "max-load"),
 )
 TABLE_WITHOUT_EFFECT = "metrics"
 NOTES: Mapping[TomlPath, str] = {
@@ -48,7 +39,7 @@ NOTES: Mapping[TomlPath, str] = {
 
 def note(path: TomlPath) -> str:
     """The reference's mark for a key or table that this version lacks; empty for all others."""
-    if path in (*REFUSED, *REFUSED_GLOBALLY, ("app",)) or path[0] in REFUSED_BACKENDS:
+    if path in (*REFUSED, ("app",)) or path[0] in REFUSED_BACKENDS:
         return "Not in this version"
     if path[0] == TABLE_WITHOUT_EFFECT:
         return "No effect in this version"
@@ -71,9 +62,6 @@ def missing_features(config: Config) -> list[Finding]:
 
 
 def _for_process(config: Config) -> Iterator[Finding]:
-    for path in REFUSED_GLOBALLY:
-        if _is_changed(config, path):
-            yield _refused(top_level_keys()[path].label)
     for path, spec in top_level_keys().items():
         if path[0] == TABLE_WITHOUT_EFFECT and _is_changed(config, path):
             yield _without_effect(spec.label)

@@ -10,13 +10,15 @@ from runscaler.backends.registry import factory_for
 from runscaler.backends.sweep_plans import known_bytes
 from runscaler.errors import BackendDown, BackendError
 from runscaler.names import new_owner_id
+from runscaler.ops.owner import read_owner
+from runscaler.ops.state_path import existing_state_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from runscaler.backends.base import Backend, Sweep, SweepTarget
     from runscaler.clock import Clock
-    from runscaler.config.model import ScaleSetSettings
+    from runscaler.config.model import Config, ScaleSetSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,19 @@ class Cleaned:
         return known_bytes(self.targets or ())
 
 
-def clean(scale_sets: Sequence[ScaleSetSettings], clock: Clock, *, dry_run: bool) -> Iterator[Cleaned]:
-    """Run the sweeps that these scale sets ask for, or with `dry_run` only plan them; yields each as it ends.
+def context_of(config: Config, clock: Clock) -> BackendContext:
+    """That of the daemon with this configuration, of whose notes some sweeps make use; without the lock, as a
+    sweep may run beside those of the daemon."""
+    state_dir = existing_state_dir(config)
+    owner = read_owner(state_dir) if state_dir is not None else None
+    return BackendContext(owner or new_owner_id(), state_dir, clock)
 
-    It takes no lock, as a sweep may run beside that of a daemon.
-    """
+
+def clean(
+    scale_sets: Sequence[ScaleSetSettings], context: BackendContext, *, dry_run: bool
+) -> Iterator[Cleaned]:
+    """Run the sweeps that these scale sets ask for, or with `dry_run` only plan them. Yields each when it has
+    ended."""
     by_location: dict[str, list[ScaleSetSettings]] = {}
     for settings in scale_sets:
         try:
@@ -50,7 +60,6 @@ def clean(scale_sets: Sequence[ScaleSetSettings], clock: Clock, *, dry_run: bool
         else:
             by_location.setdefault(location, []).append(settings)
     for together in by_location.values():
-        context = BackendContext(new_owner_id(), None, clock)
         backend = factory_for(together[0].backend).create(together[0], context)
         try:
             for sweep in backend.sweeps(together):

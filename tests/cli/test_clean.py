@@ -32,7 +32,7 @@ def cleaning(monkeypatch):
     given = []
 
     def set_up(*outcomes):
-        def clean(scale_sets, _clock, *, dry_run):
+        def clean(scale_sets, _context, *, dry_run):
             given.append(([one.name for one in scale_sets], dry_run))
             yield from outcomes
 

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runscaler.backends.base import Sweep, SweepTarget
+from runscaler.backends.base import BackendContext, Sweep, SweepTarget
 from runscaler.backends.memory import MemoryBackend
 from runscaler.backends.sweep_plans import bytes_to_free
-from runscaler.config.model import ScaleSetSettings
+from runscaler.config.model import Config, ScaleSetSettings
 from runscaler.errors import BackendDown, BackendError
+from runscaler.names import new_owner_id
 from runscaler.ops import clean as ops
-from runscaler.ops.clean import Cleaned, clean
+from runscaler.ops.clean import Cleaned, clean, context_of
+from runscaler.ops.state_dir import StateDir
 from runscaler.testing.clock import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from runscaler.backends.base import BackendContext
+    from pathlib import Path
 
 FOUND = [SweepTarget("volume", "a", 1000), SweepTarget("volume", "b")]
 
@@ -83,7 +84,17 @@ def settings(name: str = "a", **keys: object) -> ScaleSetSettings:
 
 
 def cleaned(*sets: ScaleSetSettings, dry_run: bool = False) -> list[Cleaned]:
-    return list(clean(sets, FakeClock(), dry_run=dry_run))
+    context = BackendContext(new_owner_id(), None, FakeClock())
+    return list(clean(sets, context, dry_run=dry_run))
+
+
+def test_it_uses_the_notes_of_the_daemon_whose_lock_it_does_not_need(tmp_path: Path) -> None:
+    config = Config(scale_sets=(settings(),), state_dir=tmp_path / "state")
+    assert context_of(config, FakeClock()).state_dir is None
+
+    with StateDir.open(tmp_path / "state", FakeClock()) as held:
+        context = context_of(config, FakeClock())
+        assert (context.owner, context.state_dir) == (held.owner, held.path)
 
 
 def test_a_sweep_is_planned_and_run(factory: Factory) -> None:

@@ -9,6 +9,7 @@ from runscaler.actors.messages.from_keeper import (
     BackendDown,
     BackendUp,
     ClaimGranted,
+    HostShort,
     ImageAbsent,
     ImagePrepared,
     Inventory,
@@ -60,7 +61,10 @@ from runscaler.actors.messages.host import (
     ClaimCapacity,
     ExpectReports,
     HoldCapacity,
+    HostLookOverdue,
+    HostMeasured,
     HostMessage,
+    LookAtHost,
     ReleaseCapacity,
     StopHost,
 )
@@ -82,7 +86,7 @@ from runscaler.actors.messages.keeper import (
     Swept,
     TidiedUp,
     TidyingTimedOut,
-    WorkerCrashed,
+    VersionRefused,
 )
 from runscaler.actors.messages.listener import (
     AnnounceCapacity,
@@ -154,6 +158,7 @@ from runscaler.actors.messages.shared import (
     Ref,
     RestartChild,
     UseSettings,
+    WorkerCrashed,
 )
 from runscaler.actors.messages.vm_slots import (
     ClaimVmSlot,
@@ -217,7 +222,10 @@ __all__ = [
     "HoldReportsOverdue",
     "HoldVmSlots",
     "HostLimitsChanged",
+    "HostLookOverdue",
+    "HostMeasured",
     "HostMessage",
+    "HostShort",
     "ImageAbsent",
     "ImagePrepared",
     "Inventory",
@@ -235,6 +243,7 @@ __all__ = [
     "ListenerStopped",
     "ListenerTroubled",
     "ListingFailed",
+    "LookAtHost",
     "MakePlan",
     "NoMessageReceived",
     "OffersFound",
@@ -311,6 +320,7 @@ __all__ = [
     "TidyingTimedOut",
     "UnconfiguredListed",
     "UseSettings",
+    "VersionRefused",
     "VmSlotMessage",
     "VmSlotsFull",
     "WarmBootFailed",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.actors.messages.shared import WorkerCrashed
 from runscaler.actors.messages.vm_slots import VmSlotMessage
 from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded, WatchCrashed
 
@@ -102,17 +103,17 @@ class RetryPrepare:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionRefused:
+    """From a scale set: GitHub refuses the version of the runner in its image, as far as can be told."""
+
+    key: ScaleSetKey
+
+
+@dataclass(frozen=True, slots=True)
 class RetryListing:
     """Own deadline after a failed listing. Only the latest `turn` counts."""
 
     turn: int
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerCrashed:
-    """From a worker: the backend raised what no backend may raise; the keeper crashes in turn."""
-
-    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ class Swept:
 KeeperMessage = (
     JoinKeeper | ScaleSetChanged | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing
     | Prepared | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
-    | BackendUnavailable | BackendAvailable | WatchCrashed | SweepDue | Swept | TidiedUp | TidyingTimedOut
+    | BackendUnavailable | BackendAvailable | WatchCrashed | VersionRefused | SweepDue | Swept | TidiedUp
+    | TidyingTimedOut
     | VmSlotMessage
 )  # fmt: skip
