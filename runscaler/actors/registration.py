@@ -20,6 +20,7 @@ from runscaler.findings import with_fixes
 from runscaler.github.base import ScaleSetChange, ScaleSetId
 from runscaler.github.clock_skew import CLOCK_FIXES, clock_words
 from runscaler.github.fields import escaped
+from runscaler.github.renames import moved_fix, moved_words
 
 if TYPE_CHECKING:
     from runscaler.clock import Clock
@@ -58,6 +59,8 @@ class Registration:
         self._asked: Counter[RunnerScaleSet] = Counter()
         """How often GitHub was asked to change a scale set that looked like this; without statistics."""
         self._clock_is_wrong = False
+        self._moved_to = ""
+        """The new config URL that was warned of."""
         self._warned: set[str] = set()
         """The kinds of warnings that were logged since the scale set was last as configured."""
         self._log = logger.bind(scale_set=settings.name)
@@ -88,6 +91,7 @@ class Registration:
         """
         assert self._known is not None, "find() comes first"
         self._check_clock()
+        self._check_name()
         self._asked.clear()
         self._change(self._known)
 
@@ -103,6 +107,7 @@ class Registration:
         if known is None:
             return
         self._check_clock()
+        self._check_name()
         try:
             found = self._service.scale_set(ScaleSetId(known.id), self._interrupt, retry_for=0.0)
         except GitHubError as error:
@@ -118,6 +123,13 @@ class Registration:
             text = f"{words}: GitHub may refuse the runners of this host"
             self._log.warning("{}", with_fixes(text, CLOCK_FIXES))
         self._clock_is_wrong = bool(words)
+
+    def _check_name(self) -> None:
+        """Warn once of an organisation or repository that has another name now."""
+        moved = self._service.moved_to()
+        if moved and moved != self._moved_to:
+            self._log.warning("{}", with_fixes(moved_words(self._settings.url, moved), (moved_fix(moved),)))
+        self._moved_to = moved
 
     # -- finding it ---------------------------------------------------------------------------------
 

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 REFUSED_BACKENDS = frozenset({"swarm", "orchard"})
 REFUSED_DIND = "sidecar"
 REFUSED: tuple[TomlPath, ...] = (
-    ("app", "client-id"),
     ("schedule",),
     ("proxy",),
     ("ca",),
@@ -55,7 +54,7 @@ NOTES: Mapping[TomlPath, str] = {
 
 def note(path: TomlPath) -> str:
     """The reference's mark for a key or table that this version lacks; empty for all others."""
-    if path in (*REFUSED, *REFUSED_GLOBALLY, ("app",)) or path[0] in REFUSED_BACKENDS:
+    if path in (*REFUSED, *REFUSED_GLOBALLY) or path[0] in REFUSED_BACKENDS:
         return "Not in this version"
     if path in WITHOUT_EFFECT or path[0] == TABLE_WITHOUT_EFFECT:
         return "No effect in this version"
@@ -86,8 +85,7 @@ def _for_scale_set(settings: ScaleSetSettings) -> Iterator[Finding]:
         yield _refused(f'[docker] dind = "{REFUSED_DIND}"', settings.name)
     for path in REFUSED:
         if concerns_backend(path, settings.backend) and _is_changed(settings, path):
-            label = "[app]" if path[0] == "app" else scale_set_keys()[path].label
-            yield _refused(label, settings.name)
+            yield _refused(scale_set_keys()[path].label, settings.name)
     for path in WITHOUT_EFFECT:
         if concerns_backend(path, settings.backend) and _is_changed(settings, path):
             yield _without_effect(scale_set_keys()[path].label, settings.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.app_keys import private_key
 
 from runscaler.config.load import load_config
 from runscaler.config.secret_variables import child_environment
@@ -273,7 +274,7 @@ def test_a_token_of_a_wrong_type_is_masked(error_lines: Lines) -> None:
 
 
 def test_token_and_app_exclude_each_other(error_lines: Lines) -> None:
-    app = '[app]\nclient-id = "x"\ninstallation-id = 1\nprivate-key = "k"\n'
+    app = f'[app]\nclient-id = "x"\nprivate-key = """{private_key()}"""\n'
 
     assert error_lines(f'{SINGLE}token = "x"\n{app}', environ={}) == [
         "config.toml:3: both token and [app] are set: use only one of them"
@@ -284,7 +285,7 @@ def test_the_flag_replaces_the_app_and_the_variable_does_not(load: Load) -> None
     app = '[app]\nclient-id = "x"\ninstallation-id = 1\nprivate-key = "env:UNSET"\n'
 
     by_flag = load(f"{SINGLE}{app}", flags={"token": "env:FLAG"}, environ={"FLAG": "flag"})
-    by_app = load(f"{SINGLE}{app}", environ={"RUNNER_TOKEN": "x", "UNSET": "key"})
+    by_app = load(f"{SINGLE}{app}", environ={"RUNNER_TOKEN": "x", "UNSET": private_key()})
 
     assert (tokens(by_flag), by_flag.scale_sets[0].app) == (["flag"], None)
     assert by_flag.warnings[0].message == "using --token, not the GitHub App of [app]"
