@@ -91,7 +91,6 @@ class Registration:
         """
         assert self._known is not None, "find() comes first"
         self._check_clock()
-        self._check_name()
         self._asked.clear()
         self._change(self._known)
 
@@ -114,7 +113,6 @@ class Registration:
         if known is None:
             return
         self._check_clock()
-        self._check_name()
         try:
             found = self._service.scale_set(ScaleSetId(known.id), self._interrupt, retry_for=0.0)
         except GitHubError as error:
@@ -131,8 +129,8 @@ class Registration:
             self._log.warning("{}", with_fixes(text, CLOCK_FIXES))
         self._clock_is_wrong = bool(words)
 
-    def _check_name(self) -> None:
-        """Warn once of an organisation or repository that has another name now."""
+    def warn_of_rename(self) -> None:
+        """Say once that the organisation or repository has another name now. Makes no call."""
         moved = self._service.moved_to()
         if moved and moved != self._moved_to:
             self._log.warning("{}", with_fixes(moved_words(self._settings.url, moved), (moved_fix(moved),)))

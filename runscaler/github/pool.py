@@ -59,7 +59,7 @@ class TransportPool:
         key = (credential_key(settings, url), api_base, settings.proxy, settings.ca)
         with self._lock:
             transport = self._transports.get(key) or self._new_transport(key, settings)
-            token_key = (key, url.text.lower())
+            token_key = (key, url.text.lower(), settings.app and settings.app.installation_id)
             if token_key not in self._token_caches:
                 credential = self._credential(settings, url, api_base, transport, key)
                 cache = AdminTokenCache(credential, url, api_base, transport, self._clock)
