@@ -9,7 +9,16 @@ from runscaler.config.private_keys import UnusableKey, as_reference, usable_key
 from runscaler.config.problems import ConfigValue, Origin, Problems
 from runscaler.config.schema import concerns_backend, is_open_table, key_spec_of
 from runscaler.config.secret_variables import DEPRECATED_VARIABLE, VARIABLE, hide_from_children
-from runscaler.config.secrets import Secret, Unresolved, Unset, file_of, is_reference, resolve, variable_of
+from runscaler.config.secrets import (
+    OutsideSystemd,
+    Secret,
+    Unresolved,
+    Unset,
+    file_of,
+    is_reference,
+    resolve,
+    variable_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -19,6 +28,10 @@ if TYPE_CHECKING:
 
 _TOKEN = ("token",)
 _PRIVATE_KEY = ("app", "private-key")
+_BY_SYSTEMD = (
+    "start it by systemd, with LoadCredential=NAME:PATH in the unit",
+    "check the rest with runner validate --offline",
+)
 _EXPORT = ("export it; sudo and service managers do not pass it on", "use file:PATH")
 
 
@@ -150,7 +163,7 @@ class Credentials:
         try:
             written = as_reference(written) if path == _PRIVATE_KEY else written
             text = self._resolve(written)
-            file = file_of(written, self._folder)
+            file = file_of(written, self._environ, self._folder)
             text = usable_key(text, written) if path == _PRIVATE_KEY else text
         except Unresolved as error:
             label = spec.label if path in (_TOKEN, spec.path) else ".".join(path)
@@ -172,6 +185,7 @@ class Credentials:
             self._problems.warn(origin, f"{label} = {error}", fixes=there, scale_set=name)
         else:
             fixes = _EXPORT if isinstance(error, Unset) else ()
+            fixes = _BY_SYSTEMD if isinstance(error, OutsideSystemd) else fixes
             self._problems.error(origin, f"{label} = {error}", fixes=fixes, scale_set=name)
 
     def _check_token(self, text: str, origin: Origin, name: str) -> None:

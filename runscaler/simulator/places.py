@@ -42,13 +42,14 @@ class Places:
 
     def scope(self, name: str) -> str:
         """The scope that a name means now. Raises `NameGivenUp`."""
-        found = name.lower()
+        found, follows = name.lower(), None
         for rename in reversed(self._renames):
             if (back := _replaced(found, rename.new, rename.old)) is not None:
                 found = back
-            elif _replaced(found, rename.old, rename.new) is not None:
+            elif follows is None and _replaced(found, rename.old, rename.new) is not None:
                 follows = rename.redirects or "/" in found
-                raise NameGivenUp(found if follows else "")
+        if follows is not None:
+            raise NameGivenUp(found if follows else "")
         return found
 
     def name(self, scope: str) -> str:

@@ -321,3 +321,31 @@ tokn = "hunter2"
 
     assert len(caught.value.findings) == 6
     assert "hunter2" not in str(caught.value) + repr(caught.value.findings)
+
+
+@pytest.mark.parametrize("variable", ["$CREDENTIALS_DIRECTORY", "${CREDENTIALS_DIRECTORY}"])
+def test_a_file_may_lie_in_systemd_s_folder_of_credentials(load: Load, tmp_path: Path, variable: str) -> None:
+    (tmp_path / "handed over").mkdir()
+    (tmp_path / "handed over/github").write_text("ghp_of_systemd\n")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path / "handed over")}
+
+    config = load(f'{SINGLE}token = "file:{variable}/github"\n', environ=environ)
+
+    assert tokens(config) == ["ghp_of_systemd"]
+    assert config.scale_sets[0].token is not None
+    assert config.scale_sets[0].token.file == tmp_path / "handed over/github"
+
+
+def test_outside_of_systemd_there_is_no_folder_of_credentials(load: Load, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(f'{SINGLE}token = "file:$CREDENTIALS_DIRECTORY/github"\n', environ={})
+
+    (finding,) = caught.value.findings
+    assert "token = file:$CREDENTIALS_DIRECTORY/github: CREDENTIALS_DIRECTORY is not set" in finding.message
+    assert "LoadCredential" in finding.fixes[0]
+
+
+def test_no_other_variable_is_replaced_in_a_path(error_lines: Lines) -> None:
+    (line,) = error_lines(f'{SINGLE}token = "file:$HOME/token"\n', environ={"HOME": "/root"})
+
+    assert "file:$HOME/token: the file cannot be read" in line
