@@ -137,6 +137,7 @@ def test_a_token_on_the_command_line_is_warned_about(load: Load) -> None:
 def test_variables_that_held_tokens_are_kept_from_children(load: Load) -> None:
     text = f'{SINGLE}token = "env:OF_CHILD_TEST"\n[docker.env]\nA = "env:HOME"\n'
     environ = {"OF_CHILD_TEST": "x", "HOME": "/h", "RUNSCALER_TOKEN": "y", "RUNNER_TOKEN": "", "PATH": "/bin"}
+    environ["CREDENTIALS_DIRECTORY"] = "/run/credentials/runner.service"
 
     load(text, environ=environ)
 
