@@ -260,6 +260,15 @@ class PlacedBackend(Backend, Protocol):
         """Remove a warm resource, and return when it is gone; no error if it is gone already."""
 
 
+@runtime_checkable
+class LocalDisks(Protocol):
+    """A backend that can tell on which disks of this host its runners and images lie."""
+
+    def disk_paths(self) -> Sequence[Path]:
+        """Directories on these disks; they need not exist. May block for some seconds. Raises `BackendError`
+        where the disks are another host's, and `BackendDown` where that is not known yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class BackendContext:
     """What every backend gets from the process.

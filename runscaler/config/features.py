@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 REFUSED_BACKENDS = frozenset({"swarm", "orchard"})
 REFUSED_DIND = "sidecar"
 REFUSED: tuple[TomlPath, ...] = (
-    ("schedule",),
     ("proxy",),
     ("ca",),
     ("docker", "hosts"),
@@ -30,11 +29,6 @@ REFUSED: tuple[TomlPath, ...] = (
     ("docker", "registry-mirror"),
     ("docker", "registry-auth"),
     ("docker", "prune-images-after"),
-)
-REFUSED_GLOBALLY: tuple[TomlPath, ...] = (
-    ("host", "min-free-memory"),
-    ("host", "min-free-disk"),
-    ("host", "max-load"),
 )
 WITHOUT_EFFECT: tuple[TomlPath, ...] = (
     ("docker", "shared-volume-ttl"),
@@ -55,7 +49,7 @@ NOTES: Mapping[TomlPath, str] = {
 
 def note(path: TomlPath) -> str:
     """The reference's mark for a key or table that this version lacks; empty for all others."""
-    if path in (*REFUSED, *REFUSED_GLOBALLY) or path[0] in REFUSED_BACKENDS:
+    if path in REFUSED or path[0] in REFUSED_BACKENDS:
         return "Not in this version"
     if path in WITHOUT_EFFECT or path[0] == TABLE_WITHOUT_EFFECT:
         return "No effect in this version"
@@ -78,9 +72,6 @@ def missing_features(config: Config) -> list[Finding]:
 
 
 def _for_process(config: Config) -> Iterator[Finding]:
-    for path in REFUSED_GLOBALLY:
-        if _is_changed(config, path):
-            yield _refused(top_level_keys()[path].label)
     for path, spec in top_level_keys().items():
         if path[0] == TABLE_WITHOUT_EFFECT and _is_changed(config, path):
             yield _without_effect(spec.label)

@@ -54,7 +54,7 @@ def test_tables_of_other_backends_are_ignored(load: Load) -> None:
 
 
 def test_each_row_of_the_tables_is_a_key() -> None:
-    for path in (*features.REFUSED, *features.REFUSED_GLOBALLY, *features.WITHOUT_EFFECT):
+    for path in (*features.REFUSED, *features.WITHOUT_EFFECT):
         assert path in top_level_keys()
 
 
@@ -63,8 +63,8 @@ def test_turning_off_a_missing_feature_is_accepted(load: Load) -> None:
 
 
 def test_errors_come_before_warnings(load: Load) -> None:
-    docker = '[docker]\nbuildx-cleanup = false\ndind = "sidecar"\n'
-    text = f"{SINGLE}{docker}[host]\nmax-load = 5\n[metrics]\narc-labels = false\n"
+    docker = '[docker]\nbuildx-cleanup = false\ndind = "sidecar"\npool-size = 2\n'
+    text = f"{SINGLE}{docker}[metrics]\narc-labels = false\n"
 
     assert [level for level, _ in found(load, text)] == [
         Level.ERROR,

@@ -9,6 +9,7 @@ from runscaler.actors.messages.from_keeper import (
     BackendDown,
     BackendUp,
     ClaimGranted,
+    HostShort,
     ImageAbsent,
     ImagePrepared,
     Inventory,
@@ -60,7 +61,10 @@ from runscaler.actors.messages.host import (
     ClaimCapacity,
     ExpectReports,
     HoldCapacity,
+    HostLookOverdue,
+    HostMeasured,
     HostMessage,
+    LookAtHost,
     ReleaseCapacity,
     StopHost,
 )
@@ -80,7 +84,6 @@ from runscaler.actors.messages.keeper import (
     StopKeeper,
     SweepDue,
     Swept,
-    WorkerCrashed,
 )
 from runscaler.actors.messages.listener import (
     AnnounceCapacity,
@@ -152,6 +155,7 @@ from runscaler.actors.messages.shared import (
     Ref,
     RestartChild,
     UseSettings,
+    WorkerCrashed,
 )
 from runscaler.actors.messages.vm_slots import (
     ClaimVmSlot,
@@ -215,7 +219,10 @@ __all__ = [
     "HoldReportsOverdue",
     "HoldVmSlots",
     "HostLimitsChanged",
+    "HostLookOverdue",
+    "HostMeasured",
     "HostMessage",
+    "HostShort",
     "ImageAbsent",
     "ImagePrepared",
     "Inventory",
@@ -233,6 +240,7 @@ __all__ = [
     "ListenerStopped",
     "ListenerTroubled",
     "ListingFailed",
+    "LookAtHost",
     "MakePlan",
     "NoMessageReceived",
     "OffersFound",

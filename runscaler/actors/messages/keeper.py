@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.actors.messages.shared import WorkerCrashed
 from runscaler.actors.messages.vm_slots import VmSlotMessage
 from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded, WatchCrashed
 
@@ -106,13 +107,6 @@ class RetryListing:
     """Own deadline after a failed listing. Only the latest `turn` counts."""
 
     turn: int
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerCrashed:
-    """From a worker: the backend raised what no backend may raise; the keeper crashes in turn."""
-
-    error: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -379,6 +379,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._ask_for_inventory()
             case m.VmSlotsFull(holders):
                 self._conditions.vm_slots_full(holders)
+            case m.HostShort():
+                self._conditions.host_is_short(message)
             case m.ImagePrepared(revision):
                 self._conditions.image_prepared()
                 self._settings.prepared(revision)
@@ -419,6 +421,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._join_keeper()
             self._claims.keeper_replaced(replaced.ref, is_listed=listed)
         else:
+            self._conditions.host_is_short(m.HostShort(None))  # the new one says it if it is so
             self._claims.host_replaced(replaced.ref, is_listed=listed)
 
     # -- its own deadlines ------------------------------------------------------------------------------

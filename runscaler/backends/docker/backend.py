@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,7 @@ CREATE_GRACE = 3.0
 """Seconds that the engine may still take to create a container after an interrupt. If the call were
 cancelled at once, the container could appear after we looked for it. An engine that hangs is given up."""
 UNDO_SECONDS = 5.0
+DISK_SECONDS = 5.0
 REMOVAL_SECONDS = 30.0
 POLL_SECONDS = 0.05
 CONFLICT = 409
@@ -162,6 +164,15 @@ class DockerBackend:
 
         context = self._context
         return Watch(self._engine, context.owner, context.clock, since, heard, self._missed_ends)
+
+    def disk_paths(self) -> list[Path]:
+        if (facts := self._facts) is None:
+            with self._engine.call("ask where its images lie", seconds=DISK_SECONDS) as api:
+                facts = self._facts = EngineFacts.of(api.info())
+        root = Path(facts.data_root)
+        if facts.host_name != socket.gethostname() or not root.is_absolute():
+            raise BackendError("its images lie on another host, or in a VM")
+        return [root]
 
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
         return []
