@@ -63,6 +63,37 @@ class JobOrigin:
 
 
 @dataclass(frozen=True, slots=True)
+class StartPhases:
+    """How many seconds each phase of a runner's start took; None: not over yet, not told, or there is none.
+
+    The start begins when the demand is seen. An adopted runner has no phases.
+    """
+
+    wait: float | None = None
+    """Until its slot's actor began: a place on the host, the queue."""
+    jit: float | None = None
+    """GitHub's answer with the JIT configuration."""
+    create: float | None = None
+    """Making the resource."""
+    boot: float | None = None
+    """Of a VM only: until its guest answers."""
+    start: float | None = None
+    """Until the resource runs."""
+    register: float | None = None
+    """From then until GitHub shows the runner, or gives it a job."""
+    job: float | None = None
+    """From then, too, until its job."""
+
+    @property
+    def up(self) -> float:
+        """From the demand until the resource runs, as far as the phases are over."""
+        return sum(one or 0.0 for one in (self.wait, self.jit, self.create, self.boot, self.start))
+
+
+NO_PHASES = StartPhases()
+
+
+@dataclass(frozen=True, slots=True)
 class SlotStatus:
     """One slot in use. `since` is the time of its last state change in wall-clock seconds.
 
@@ -75,6 +106,7 @@ class SlotStatus:
     job: str
     since: float
     origin: JobOrigin = JobOrigin()
+    phases: StartPhases = NO_PHASES
 
 
 HEALTHZ_KEY = "healthz key"
@@ -134,6 +166,8 @@ class ScaleSetStatus:
     last_poll: float | None = None
     """Time of the last completed poll in wall-clock seconds; None before the first."""
     slots: tuple[SlotStatus, ...] = ()
+    typical_start: StartPhases = NO_PHASES
+    """The median of each phase over the latest starts."""
 
     @property
     def key(self) -> ScaleSetKey:

@@ -14,6 +14,7 @@ from loguru import logger
 
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
+from runscaler.actors.start_timer import StartTimer
 from runscaler.actors.unused_registrations import UnusedRegistrations
 from runscaler.backends.base import RunnerOrder
 from runscaler.config.secret_forms import masked_output
@@ -142,12 +143,16 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
 
     def _start(self, order: m.StartRunner) -> None:
         current = self._current = _CurrentRunner(order.generation, order.runner)
+        timer = StartTimer(self.clock, order.ordered_at)
+        timer.began()
 
         def register() -> JitConfig:
+            timer.jit_asked()
             self._state_store.note_registration(self._settings.key, order.runner)
             jit = self._service.jit_config(order.scale_set_id, order.runner, self._interrupt)
             current.runner_id = jit.runner_id
             self._registrations.registered(order.runner, jit.runner_id)
+            timer.jit_answered()
             return jit
 
         runner_order = RunnerOrder(
@@ -158,6 +163,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
             jit=register,
             deadline=order.deadline,
             place=order.place,
+            reached=timer.reached,
         )
         try:
             current.resource = self._backend.start(runner_order, self._interrupt)
@@ -166,7 +172,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         except RunscalerError as error:
             self._start_failed(order, current.runner_id, error)
         else:
-            self.report(m.RunnerUp(self._slot, order.generation, current.resource))
+            self.report(m.RunnerUp(self._slot, order.generation, current.resource, timer.up()))
 
     def _start_failed(self, order: m.StartRunner, runner_id: int, error: RunscalerError) -> None:
         self._current = None

@@ -5,20 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.status import NO_PHASES
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.backends.base import Resource
     from runscaler.names import Generation, RunnerName, SlotNumber
+    from runscaler.status import StartPhases
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerUp:
-    """The start has succeeded."""
+    """The start has succeeded; `phases` says how long each part of it took."""
 
     slot: SlotNumber
     generation: Generation
     resource: Resource
+    phases: StartPhases = NO_PHASES
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from runscaler.actors.scale_set.runners import Runners
 from runscaler.actors.scale_set.shutdown import Phase, Shutdown
 from runscaler.actors.scale_set.slots import SlotBook
 from runscaler.actors.scale_set.snapshot import snapshot
+from runscaler.actors.scale_set.starts import Starts
 from runscaler.backends.base import PlacedBackend
 from runscaler.policy.ended_runners import Evidence
 from runscaler.policy.lifecycle import SlotEvent
@@ -83,6 +84,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         service = actors.connect(settings, self._hear_trouble)
         has_vm_slots = isinstance(wiring.backend, PlacedBackend)
         book = self._book = SlotBook(settings.max_runners, self.clock, self._set_slot_timer)
+        self._starts = Starts(context, book)
         conditions = self._conditions = Conditions(context, service.clock_skew)
         child_actors = self._child_actors = ChildActors(context, self.children, service, wiring.backend)
         claims = self._claims = Claims(context, book, wiring.host, wiring.keeper, has_vm_slots=has_vm_slots)
@@ -233,6 +235,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._checks.compare_counts(batch.statistics, batch.events)
         events = () if self._is_set_aside(batch) else batch.events
         self._answer(batch.batch_id, self._job_tracking.apply(events))
+        self._starts.jobs_told(events)
         self._look_for_offers(in_vain=False)
         self._changed()
 
@@ -248,6 +251,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         """Take GitHub's counts, which include what was proved before."""
         self._planning.count(statistics)
         self._checks.counted(statistics)
+        self._starts.counted(statistics)
         if statistics is not None:
             self._ended.counts_came()
 
@@ -308,6 +312,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         match message:
             case m.RunnerUp():
                 self._runners.up(slot, message)
+                self._starts.up(slot, message)
             case m.RunnerStartFailed():
                 self._runners.start_failed(slot, message)
                 if message.image_missing:
@@ -322,6 +327,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._runners.job_detected(slot)
             case m.RegistrationChecked():
                 self._checks.registration_checked(slot, message)
+                if message.online:
+                    self._starts.registered(slot)
             case m.OutputKept():
                 self._runners.output_kept(slot, message)
             case m.RemovalFailed(reason=reason):
@@ -419,6 +426,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         """Every 30 s: the backend's list, and a look for anomalies."""
         self._ask_for_inventory()
         self.after(RECONCILE_SECONDS, m.Reconcile())
+        self._starts.give_up_waiting()
         if self._serves() and self._checks.look(self._polled_at):
             self._polled_at = self.clock.monotonic()
         self._refresh_old_counts()
@@ -472,6 +480,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._planning,
             last_poll=self._last_poll,
             restarts=self._restarts + self.children.total_restarts(),
+            typical_start=self._starts.typical(),
         )
         if self._shutdown.phase is Phase.DONE:
             taken = replace(taken, state=SetState.STOPPED, reason="")

@@ -160,7 +160,9 @@ class Runners:
         assert slot.runner is not None
         timeout = self._context.settings.start_timeout
         deadline = self._context.clock.monotonic() + timeout
-        order = m.StartRunner(slot.generation, slot.runner, self._context.scale_set_id, slot.place, deadline)
+        order = m.StartRunner(
+            slot.generation, slot.runner, self._context.scale_set_id, slot.place, deadline, slot.ordered_at
+        )
         self._book.set_deadline(slot, timeout, SlotEvent.OVERDUE)
         if not self._child_actors.tell_runner(slot.number, order):
             self._book.fail(slot, "its actor is down")

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from runscaler.actors.scale_set.context import ScaleSetContext
     from runscaler.actors.scale_set.planning import Planning
     from runscaler.actors.scale_set.slots import Slot, SlotBook
+    from runscaler.status import StartPhases
 
 _WITH_JOB = (SlotState.BUSY, SlotState.FINISHING)
 
@@ -25,6 +26,7 @@ def snapshot(
     *,
     last_poll: float | None,
     restarts: int,
+    typical_start: StartPhases,
 ) -> ScaleSetStatus:
     """`last_poll` in wall-clock seconds; `restarts` are those of the scale set and its children."""
     settings, counts = context.settings, book.counts()
@@ -54,9 +56,10 @@ def snapshot(
         restarts=restarts,
         last_poll=last_poll,
         slots=tuple(_slot(slot) for slot in book.held()),
+        typical_start=typical_start,
     )
 
 
 def _slot(slot: Slot) -> SlotStatus:
     job, origin = (slot.job, slot.origin) if slot.state in _WITH_JOB else ("", NOT_KNOWN)
-    return SlotStatus(slot.number, str(slot.state), slot.runner or "", job, slot.since, origin)
+    return SlotStatus(slot.number, str(slot.state), slot.runner or "", job, slot.since, origin, slot.phases)
