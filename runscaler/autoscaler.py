@@ -6,6 +6,7 @@ of the host program. Logging is disabled until the program calls `logger.enable(
 
 from __future__ import annotations
 
+import platform
 import socket
 import threading
 from contextlib import suppress
@@ -22,17 +23,23 @@ from runscaler.actors.root import RootActor
 from runscaler.actors.workers import WorkerPool
 from runscaler.backends.base import BackendContext
 from runscaler.backends.registry import factory_for
+from runscaler.build_facts import commit_and_date
 from runscaler.clock import SystemClock
 from runscaler.config.secret_forms import masked_output
+from runscaler.config.urls import InvalidUrl, parse_config_url
 from runscaler.feed import EventFeed
 from runscaler.github.client import connect
 from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
 from runscaler.interrupt import Interrupt
+from runscaler.metrics import own
+from runscaler.metrics.metrics import Metrics
+from runscaler.metrics.options import MetricsOptions, Scope
 from runscaler.ops.owner import machine_id, owner_without_state_dir
 from runscaler.ops.state_dir import open_state_dir
 from runscaler.ops.state_path import ADMIN_SOCKET, config_identity
 from runscaler.ops.state_store import StateStore
+from runscaler.platform_names import architecture, system
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.web.admin import AdminApp
 from runscaler.web.app import WebApp
@@ -55,6 +62,25 @@ logger.disable("runscaler")
 
 ALIVE_SECONDS = 2.0
 """Time limit for the actor system's answer to `/livez` (docs/behaviour.md § 9.2)."""
+
+
+def metrics_of(config: Config) -> Metrics:
+    """The metrics of one process, as configured, with what does not change in them."""
+    options = MetricsOptions(**config.metrics.model_dump())
+    metrics = Metrics(options, scope_of=_scope_of)
+    where = f"{system()}/{architecture()}"
+    made = __version__, commit_and_date()[0], platform.python_version(), where
+    metrics.publish(own.BUILD_INFO, {made: 1})
+    return metrics
+
+
+def _scope_of(url: str) -> Scope:
+    """What a config URL names; nothing where it cannot be read, which other places report."""
+    try:
+        place = parse_config_url(url)
+    except InvalidUrl:
+        return Scope()
+    return Scope(place.host, place.enterprise, place.organisation, place.repository)
 
 
 class StatusBoard:
@@ -90,6 +116,7 @@ class Autoscaler:
         self._connect, self._open_backend = connect, open_backend
         self._feed = EventFeed()
         self._board = StatusBoard(self._initial_status())
+        self._metrics = metrics_of(config)
         self._root: Ref | None = None
         self._ended = threading.Event()
         self._reason = ""
@@ -150,6 +177,7 @@ class Autoscaler:
             emit=self._feed.emit,
             make_worker_pool=WorkerPool,
             serve=serve,
+            metrics=self._metrics,
         )
 
     def _open(self, settings: ScaleSetSettings, context: BackendContext) -> Backend:
@@ -177,7 +205,7 @@ class Autoscaler:
         if self._config.health_port:
             listener = self._listener = bind(self._config.health_host, self._config.health_port)
             local = is_loopback(listener)
-            apps.append((listener, WebApp(self.status, self.alive, self._clock, loopback_only=local)))
+            apps.append((listener, self._web_app(loopback_only=local)))
         path = None if state_dir is None else state_dir.path / ADMIN_SOCKET
         admin = None if path is None else bind_admin(path)
         if path is not None and admin is not None:
@@ -186,6 +214,11 @@ class Autoscaler:
         for listener, _ in apps:
             self._releases.append(listener.close)
         return (lambda crashed: Servers(apps, crashed)) if apps else None
+
+    def _web_app(self, *, loopback_only: bool) -> WebApp:
+        return WebApp(
+            self.status, self.alive, self._clock, loopback_only=loopback_only, metrics=self._metrics
+        )
 
     def _github(self) -> Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]:
         pool = TransportPool(self._clock)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from runscaler.names import ScaleSetKey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class SetState(StrEnum):
@@ -38,6 +42,18 @@ class Unmet(StrEnum):
     BACKEND_DOWN = "backend_down"
     VM_LIMIT = "vm_limit"
     PAUSED = "paused"
+
+
+class DegradedReason(StrEnum):
+    """What degrades a scale set; several may hold at once. The list is complete."""
+
+    FAILING_STARTS = "failing_starts"
+    BACKEND_DOWN = "backend_down"
+    GITHUB = "github"
+    AUTH = "auth"
+    IMAGE = "image"
+    RUNNER_OUTDATED = "runner_outdated"
+    POISON_MESSAGE = "poison_message"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +154,8 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class ScaleSetStatus:
-    """One scale set. `available_jobs`, `assigned_jobs` and `running_jobs` are GitHub's statistics; all
-    other numbers are our own."""
+    """One scale set. From `available_jobs` to `idle_runners` the numbers are GitHub's statistics; all others
+    are our own."""
 
     name: str
     url: str
@@ -159,12 +175,32 @@ class ScaleSetStatus:
     desired_runners: int = 0
     counters: Counters = Counters()
     available_jobs: int = 0
+    acquired_jobs: int = 0
     assigned_jobs: int = 0
     running_jobs: int = 0
+    registered_runners: int = 0
+    busy_runners: int = 0
+    idle_runners: int = 0
+    statistics_at: float | None = None
+    """When GitHub's statistics last came, in wall-clock seconds; None before the first."""
     unmet: tuple[UnmetDemand, ...] = ()
     restarts: int = 0
     last_poll: float | None = None
     """Time of the last completed poll in wall-clock seconds; None before the first."""
+    last_message: float | None = None
+    """The same of the last message."""
+    session: bool = False
+    """We hold its message session."""
+    announced_capacity: int = 0
+    """The maximum number of runners that GitHub was told last."""
+    degraded_by: tuple[DegradedReason, ...] = ()
+    """All that degrades it; `reason` tells of one."""
+    by_state: Mapping[str, int] = field(default_factory=dict)
+    """How many slots are in each state."""
+    actors: int = 0
+    """Runner actors that are up."""
+    listening: bool = False
+    """Its listener is up."""
     slots: tuple[SlotStatus, ...] = ()
     typical_start: StartPhases = NO_PHASES
     """The median of each phase over the latest starts."""

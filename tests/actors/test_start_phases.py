@@ -6,7 +6,7 @@ import pytest
 from support.world import World
 
 from runscaler.actors.start_timer import StartTimer
-from runscaler.backends.base import StartStep
+from runscaler.backends.base import Place, StartStep
 from runscaler.errors import Unreachable
 from runscaler.github.messages import JobStarted
 from runscaler.status import NO_PHASES, StartPhases
@@ -18,7 +18,7 @@ ELSEWHERE = JobStarted("nobody", runner_name="runner-elsewhere")
 
 def test_each_phase_of_a_container_is_measured_and_both_sides_of_the_jit_call_are_creation() -> None:
     clock = FakeClock()
-    timer = StartTimer(clock, ordered_at=clock.monotonic() - 2)
+    timer = StartTimer(clock, clock.monotonic() - 2, Place())
 
     timer.began()
     clock.advance(0.5)
@@ -32,11 +32,12 @@ def test_each_phase_of_a_container_is_measured_and_both_sides_of_the_jit_call_ar
     phases = timer.up()
     assert phases == StartPhases(wait=2, jit=3, create=1.5, start=0.25)
     assert phases.up == 6.75
+    assert timer.reaction == 2.5
 
 
 def test_a_vm_boots_before_its_jit_configuration_is_asked_for() -> None:
     clock = FakeClock()
-    timer = StartTimer(clock, ordered_at=clock.monotonic())
+    timer = StartTimer(clock, clock.monotonic(), Place(vm_slot=0))
     timer.began()
     clock.advance(4)
     timer.reached(StartStep.CREATED)
@@ -48,6 +49,7 @@ def test_a_vm_boots_before_its_jit_configuration_is_asked_for() -> None:
     clock.advance(2)
 
     assert timer.up() == StartPhases(wait=0, create=4, boot=20, jit=1, start=2)
+    assert timer.reaction == 0
 
 
 def slow_world(**settings: object) -> World:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 from loguru import logger
 
 from runscaler.github.base import ScaleSetId
+from runscaler.metrics.own import FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from runscaler.actors.scale_set.slots import Slot
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
+    from runscaler.metrics.scale_set import ScaleSetMetrics
+    from runscaler.metrics.words import FailureReason
     from runscaler.names import ScaleSetKey
     from runscaler.status import Counters
 
@@ -53,14 +56,21 @@ class ScaleSetContext:
     key: ScaleSetKey = field(init=False)
     clock: Clock = field(init=False)
     log: Logger = field(init=False)
+    metrics: ScaleSetMetrics = field(init=False)
 
     def __post_init__(self) -> None:
         self.key, self.clock = self.settings.key, self.actors.clock
         self.log = logger.bind(scale_set=self.settings.name)
+        self.metrics = self.actors.metrics.of(self.key, self.settings.url)
 
     def count(self, **more: int) -> None:
         """Increase the named counters."""
         self.counters = self.counters.plus(**more)
+
+    def count_failure(self, kind: FailureReason) -> None:
+        """A runner failed before a job began."""
+        self.count(runners_failed=1)
+        self.metrics.count(FAILURES, kind)
 
     def journal(self, kind: str, **content: object) -> None:
         self.actors.state_store.journal(self.key, kind, **content)

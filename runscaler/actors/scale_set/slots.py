@@ -145,9 +145,12 @@ class SlotBook:
 
     # -- counting -----------------------------------------------------------------------------
 
+    def by_state(self) -> dict[str, int]:
+        """How many are in each state, empty ones left out."""
+        return {str(state): n for state, n in self._counts.items() if state is not SlotState.EMPTY}
+
     def counts(self) -> Counts:
-        by_state = {str(state): n for state, n in self._counts.items() if state is not SlotState.EMPTY}
-        return Counts(**by_state, forgotten=len(self._forgotten))
+        return Counts(**self.by_state(), forgotten=len(self._forgotten))
 
     @property
     def blocked(self) -> int:

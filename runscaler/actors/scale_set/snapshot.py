@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runscaler.actors.scale_set.slots import NOT_KNOWN
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from runscaler.actors.scale_set.slots import Slot, SlotBook
     from runscaler.status import StartPhases
 
+
+@dataclass(slots=True)
+class Heard:
+    """When GitHub was heard, in wall-clock seconds, and whether our message session is open."""
+
+    message_at: float | None = None
+    statistics_at: float | None = None
+    session: bool = False
+
+
 _WITH_JOB = (SlotState.BUSY, SlotState.FINISHING)
 
 
@@ -27,6 +38,9 @@ def snapshot(
     last_poll: float | None,
     restarts: int,
     typical_start: StartPhases,
+    heard: Heard,
+    actors: int,
+    listening: bool,
 ) -> ScaleSetStatus:
     """`last_poll` in wall-clock seconds; `restarts` are those of the scale set and its children."""
     settings, counts = context.settings, book.counts()
@@ -50,11 +64,23 @@ def snapshot(
         desired_runners=plan.target,
         counters=context.counters,
         available_jobs=statistics.available,
+        acquired_jobs=statistics.acquired,
         assigned_jobs=statistics.assigned,
         running_jobs=statistics.running,
+        registered_runners=statistics.registered,
+        busy_runners=statistics.busy,
+        idle_runners=statistics.idle,
+        statistics_at=heard.statistics_at,
         unmet=plan.unmet,
         restarts=restarts,
         last_poll=last_poll,
+        last_message=heard.message_at,
+        session=heard.session,
+        announced_capacity=settings.max_runners if heard.session else 0,
+        degraded_by=conditions.degraded_by(),
+        by_state=book.by_state(),
+        actors=actors,
+        listening=listening,
         slots=tuple(_slot(slot) for slot in book.held()),
         typical_start=typical_start,
     )

@@ -12,6 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from runscaler.github.messages import JobStarted
+from runscaler.metrics.own import IDLE_SECONDS, PHASES, REACTION, START_SECONDS
 from runscaler.policy.anomalies import ONLINE_SECONDS
 from runscaler.status import NO_PHASES, StartPhases
 
@@ -44,6 +45,7 @@ class Starts:
         self._book.note_phases(slot, report.phases)
         for name in _PHASES:
             self._took(name, getattr(report.phases, name))
+        self._context.actors.metrics.observe(REACTION, report.reaction, self._context.settings.backend)
         self._unseen[slot.number] = slot.generation
 
     def counted(self, statistics: Statistics | None) -> None:
@@ -60,6 +62,7 @@ class Starts:
         seconds = self._since_up(slot)
         self._book.note_phases(slot, replace(slot.phases, register=seconds))
         self._took("register", seconds)
+        self._observe("total", slot.phases.up + seconds)
 
     def jobs_told(self, batch: Iterable[JobEvent]) -> None:
         """Jobs of this batch have been given to the runners in the slots."""
@@ -70,6 +73,7 @@ class Starts:
                 seconds = self._since_up(slot)
                 self._book.note_phases(slot, replace(slot.phases, job=seconds))
                 self._took("job", seconds)
+                self._context.metrics.observe(IDLE_SECONDS, seconds)
 
     def give_up_waiting(self) -> None:
         """GitHub has not shown them for so long that the time of a later word would tell nothing."""
@@ -77,6 +81,7 @@ class Starts:
         for slot in self._waiting():
             if slot.started_at <= late:
                 del self._unseen[slot.number]
+                self._observe("total", slot.phases.up)
 
     def typical(self) -> StartPhases:
         """The median of each phase over the latest starts."""
@@ -98,3 +103,8 @@ class Starts:
         if seconds is not None:
             self._latest[phase].append(seconds)
             self._typical = None
+            if phase in PHASES:
+                self._observe(phase, seconds)
+
+    def _observe(self, phase: str, seconds: float) -> None:
+        self._context.metrics.observe(START_SECONDS, seconds, phase)
