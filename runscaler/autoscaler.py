@@ -221,7 +221,7 @@ class Autoscaler:
         )
 
     def _github(self) -> Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]:
-        pool = TransportPool(self._clock)
+        pool = TransportPool(self._clock, metrics=self._metrics)
         self._releases.append(pool.close)
         identity = Identity(__version__)
 

@@ -73,6 +73,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         """The deepest mailbox of each kind since the last heartbeat."""
 
     def started(self) -> None:
+        self._context.metrics.config_read(self.clock.wall())
         self._launch(m.HEALTH, lambda: self._context.launch(HealthActor, self.actor_ref, self._context))
         self._launch(m.HOST, lambda: self._context.launch(HostActor, self.actor_ref, self._context))
         for settings in self._context.config.scale_sets:

@@ -44,7 +44,6 @@ WITHOUT_EFFECT: tuple[TomlPath, ...] = (
     ("docker", "buildx-cleanup-interval"),
     ("docker", "prune-on-exit"),
 )
-TABLE_WITHOUT_EFFECT = "metrics"
 NOTES: Mapping[TomlPath, str] = {
     ("backend",): "swarm and orchard: not in this version",
     ("docker", "dind"): f'"{REFUSED_DIND}": not in this version',
@@ -57,7 +56,7 @@ def note(path: TomlPath) -> str:
     """The reference's mark for a key or table that this version lacks; empty for all others."""
     if path in (*REFUSED, *REFUSED_GLOBALLY, ("app",)) or path[0] in REFUSED_BACKENDS:
         return "Not in this version"
-    if path in WITHOUT_EFFECT or path[0] == TABLE_WITHOUT_EFFECT:
+    if path in WITHOUT_EFFECT:
         return "No effect in this version"
     return NOTES.get(path, "")
 
@@ -74,9 +73,6 @@ def _for_process(config: Config) -> Iterator[Finding]:
     for path in REFUSED_GLOBALLY:
         if _is_changed(config, path):
             yield _refused(top_level_keys()[path].label)
-    for path, spec in top_level_keys().items():
-        if path[0] == TABLE_WITHOUT_EFFECT and _is_changed(config, path):
-            yield _without_effect(spec.label)
 
 
 def _for_scale_set(settings: ScaleSetSettings) -> Iterator[Finding]:

@@ -25,6 +25,10 @@ class Credential(Protocol):
         """Equal for credentials that may share connections, rate limits and admin tokens."""
 
     @property
+    def name(self) -> str:
+        """What metrics call it, if it has a public name: "app-42"; empty: it is numbered."""
+
+    @property
     def how_to_replace(self) -> str:
         """What the user does to give another one."""
 
@@ -37,6 +41,8 @@ class Credential(Protocol):
 
 class PersonalToken:
     """A classic or fine-grained personal access token, used as it is."""
+
+    name = ""
 
     def __init__(self, token: Secret) -> None:
         self._token = token
@@ -58,6 +64,8 @@ class PersonalToken:
 
 class FileToken:
     """A personal access token in a file that is read again whenever GitHub refuses the token (fault F99)."""
+
+    name = ""
 
     def __init__(self, token: Secret, file: Path) -> None:
         self._token, self._file = token, file

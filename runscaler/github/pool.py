@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 from runscaler.clock import SystemClock
 from runscaler.config.urls import parse_config_url
 from runscaler.github.admin_token_cache import AdminTokenCache
+from runscaler.github.call_meter import CallMeter
 from runscaler.github.credentials import credential_of
 from runscaler.github.rate_limited import RateLimitedTransport
 from runscaler.github.tls import tls_context
 from runscaler.github.transport import Transport
+from runscaler.metrics.metrics import Metrics
 from runscaler.net.deadlines import Deadlines
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
+    from runscaler.github.credentials import Credential
 
 
 class TransportPool:
@@ -29,9 +32,14 @@ class TransportPool:
     `clock` times rate limits and tokens; the deadlines of calls are always real time.
     """
 
-    def __init__(self, clock: Clock, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, clock: Clock, environ: Mapping[str, str] = os.environ, metrics: Metrics | None = None
+    ) -> None:
         self._clock = clock
         self._environ = environ
+        self._metrics = metrics or Metrics()
+        self._names: dict[Hashable, str] = {}
+        """What each credential is called where people see it."""
         self._lock = threading.Lock()
         self._deadlines = Deadlines(SystemClock())
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -49,7 +57,8 @@ class TransportPool:
         api_base = url.api_base(self._environ)
         key = (credential.key, api_base, settings.proxy, settings.ca)
         with self._lock:
-            transport = self._transports.get(key) or self._new_transport(key, settings)
+            name = self._name(credential)
+            transport = self._transports.get(key) or self._new_transport(key, settings, name)
             token_key = (key, url.text.lower())
             if token_key not in self._token_caches:
                 cache = AdminTokenCache(credential, url, api_base, transport, self._clock)
@@ -66,9 +75,17 @@ class TransportPool:
             self._token_caches.clear()
         self._deadlines.close()
 
-    def _new_transport(self, key: Hashable, settings: ScaleSetSettings) -> RateLimitedTransport:
+    def _name(self, credential: Credential) -> str:
+        """Its own, or a number in the order of first use: never a part of a secret."""
+        if credential.name:
+            return credential.name
+        return self._names.setdefault(credential.key, f"token-{len(self._names) + 1}")
+
+    def _new_transport(self, key: Hashable, settings: ScaleSetSettings, name: str) -> RateLimitedTransport:
         if settings.ca not in self._contexts:
             self._contexts[settings.ca] = tls_context(settings.ca, self._environ)
         unlimited = Transport(self._contexts[settings.ca], self._deadlines, settings.proxy or None)
-        transport = self._transports[key] = RateLimitedTransport(unlimited, self._clock)
+        transport = self._transports[key] = RateLimitedTransport(
+            unlimited, self._clock, CallMeter(self._metrics, name)
+        )
         return transport

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runscaler.metrics.family import Kind
 from runscaler.metrics.jobs import JobSeries, SeriesBudget
 from runscaler.metrics.options import MetricsOptions, Scope
-from runscaler.metrics.own import FAMILIES, FOLDED
+from runscaler.metrics.own import FAMILIES, FOLDED, RELOAD_OK, RELOADED_AT
 from runscaler.metrics.scale_set import ScaleSetMetrics
 from runscaler.metrics.series import CounterSeries, HistogramSeries
 
@@ -78,6 +78,12 @@ class Metrics:
         with self._lock:
             known = self._gauges.get(family, {})
             self._gauges = {**self._gauges, family: {**known, tuple(map(str, labels)): value}}
+
+    def config_read(self, at: float | None) -> None:
+        """The configuration was read with success at this wall-clock second; None: it could not be."""
+        self.publish(RELOAD_OK, {(): int(at is not None)})
+        if at is not None:
+            self.publish(RELOADED_AT, {(): at})
 
     def published(self) -> Mapping[Family, Mapping[Labels, float]]:
         return self._gauges

@@ -103,8 +103,8 @@ _Child = TypeVar("_Child", _Counter, _Histogram)
 
 
 class _Series(Generic[_Child]):
-    """The children of one family, by the values of its labels. `constant` is the text of further labels, those
-    that all children have."""
+    """The children of one family, by the values of its labels. `constant` is the text of further labels,
+    which all of them have."""
 
     def __init__(self, family: Family, constant: str = "") -> None:
         self.family, self.constant = family, constant
