@@ -14,6 +14,7 @@ from runscaler.metrics.words import Repair
 from runscaler.names import SlotNumber
 from runscaler.policy.inventory import Believed, Listed, reconcile
 from runscaler.policy.lifecycle import SlotEvent, SlotState
+from runscaler.policy.schedule import largest_max
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,8 +58,8 @@ class Reconciliation:
         resources = [one for one in inventory.resources if one.id not in left]
         listed = [Listed(r.id, r.runner, r.slot, r.ending is None) for r in resources]
         believed = [_believed(slot) for slot in self._book.used()]
-        max_runners = self._context.settings.max_runners
-        repairs = reconcile(inventory.as_of, listed, believed, max_runners, self._still_unclear())
+        most = largest_max(self._context.settings)
+        repairs = reconcile(inventory.as_of, listed, believed, most, self._still_unclear())
         if not is_first:
             self._count(Repair.ORPHAN, len(repairs.adopt))
         self._count(Repair.VANISHED, self._vanished(repairs.ended, by_id))
@@ -76,6 +77,7 @@ class Reconciliation:
             self._runners.start_lost(self._book.slot(number))
         self._runners.forget_early_ends()
         self._retire_unfit(resources)
+        self._runners.retire_outdated()
 
     def _count(self, kind: Repair, count: int) -> None:
         if count:
