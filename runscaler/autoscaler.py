@@ -323,6 +323,7 @@ class Autoscaler:
             try:
                 wanted = config or self._read()
             except ConfigError as error:
+                self._metrics.config_read(None)
                 logger.error("the configuration stays as it was, as the new one is not usable")
                 for finding in error.findings:
                     logger.error("{}", with_fixes(finding.message, finding.fixes))
@@ -331,6 +332,7 @@ class Autoscaler:
             if not isinstance(reloaded, Reloaded):
                 raise HostError(NOT_RUNNING)
             self._config = wanted
+            self._metrics.config_read(self._clock.wall())
         lines = tuple(change_lines(reloaded.changes, reloaded.moving, reloaded.returning))
         for line in lines or (NOTHING_CHANGED,):
             logger.info("reloaded: {}", line)

@@ -193,6 +193,8 @@ class ScaleSetStatus:
     """We hold its message session."""
     announced_capacity: int = 0
     """The maximum number of runners that GitHub was told last."""
+    windows: tuple[tuple[str, bool], ...] = ()
+    """The entries of its schedule, counted from 1, and whether each is in force now."""
     degraded_by: tuple[DegradedReason, ...] = ()
     """All that degrades it; `reason` tells of one."""
     by_state: Mapping[str, int] = field(default_factory=dict)

@@ -64,6 +64,8 @@ def own_samples(status: ScaleSetStatus, now: float) -> Iterator[Sample]:
     for reason in status.degraded_by:
         yield own.DEGRADED, (str(reason),), 1
     yield from _unmet(status)
+    for entry, in_force in status.windows:
+        yield own.SCHEDULE_ACTIVE, (entry,), int(in_force)
     yield own.SESSION_UP, (), int(status.session)
     times = (
         (own.LAST_POLL, status.last_poll),

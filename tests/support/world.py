@@ -19,8 +19,9 @@ from runscaler.actors.listener import ListenerActor
 from runscaler.actors.messages import Shutdown
 from runscaler.actors.root import RootActor
 from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.autoscaler import metrics_of
 from runscaler.backends.memory import MemoryBackend
-from runscaler.config.model import Config, ScaleSetSettings
+from runscaler.config.model import Config, MetricsSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
 from runscaler.errors import Interrupted
 from runscaler.simulator.options import Flavour
@@ -142,6 +143,7 @@ class World:
         host_cap: int = 0,
         backend: type[MemoryBackend] = MemoryBackend,
         flavour: Flavour = Flavour.ASSIGN,
+        metrics: MetricsSettings | None = None,
         **settings: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -177,13 +179,18 @@ class World:
         self.ended: list[str] = []
         self.state_store = MemoryStateStore()
         sets = scale_sets or (scale_set("linux", **settings),)
-        self.config = Config(scale_sets=sets, host={"max_runners": host_cap})  # type: ignore[arg-type]
+        self.config = Config(
+            scale_sets=sets,
+            host={"max_runners": host_cap},  # type: ignore[arg-type]
+            metrics=metrics or MetricsSettings(),
+        )
         self.start()
 
     def start(self) -> None:
         """A new process: nothing in memory but what GitHub, the backend and the state store hold."""
         self.harness = ActorHarness()
         self.board = MemoryBoard(blank(self.config))
+        self.metrics = metrics_of(self.config)
         context = ActorContext(
             configuration=Configuration(self.config),
             clock=self.clock,
@@ -196,6 +203,7 @@ class World:
             emit=self.events.append,
             make_worker_pool=InlineWorkerPool,
             launch=self.harness.launch,
+            metrics=self.metrics,
         )
         self.root = self.harness.add(RootActor(context, self.ended.append))
         self.root.on_start()
@@ -389,7 +397,7 @@ class World:
 
 
 def scale_set(name: str, **settings: Any) -> ScaleSetSettings:
-    return ScaleSetSettings(url=URL, name=name, token=Secret("ghp_x"), **settings)
+    return ScaleSetSettings(**{"url": URL, "name": name, "token": Secret("ghp_x"), **settings})
 
 
 def blank(config: Config) -> Status:

@@ -169,6 +169,8 @@ class Runners:
 
     def claim_granted(self, slot: Slot, place: Place) -> None:
         if slot.state is SlotState.WAITING and self._claims.granted(slot, place):
+            if slot.place.vm_slot is not None:
+                self._context.metrics.count(own.POOL_CLAIMS, "hit" if slot.place.warm else "miss")
             self.apply(slot, SlotEvent.CLAIMS_GRANTED)
 
     def _order_start(self, slot: Slot) -> None:

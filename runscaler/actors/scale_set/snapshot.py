@@ -77,6 +77,7 @@ def snapshot(
         last_message=heard.message_at,
         session=heard.session,
         announced_capacity=settings.max_runners if heard.session else 0,
+        windows=_windows(context),
         degraded_by=conditions.degraded_by(),
         by_state=book.by_state(),
         actors=actors,
@@ -84,6 +85,12 @@ def snapshot(
         slots=tuple(_slot(slot) for slot in book.held()),
         typical_start=typical_start,
     )
+
+
+def _windows(context: ScaleSetContext) -> tuple[tuple[str, bool], ...]:
+    window = context.timetable.window
+    in_force = 0 if window is None else window.entry
+    return tuple((str(entry), entry == in_force) for entry, _ in enumerate(context.settings.schedule, 1))
 
 
 def _slot(slot: Slot) -> SlotStatus:
