@@ -329,7 +329,7 @@ def test_a_crashing_batch_is_retried_and_then_set_aside(monkeypatch: pytest.Monk
     monkeypatch.setattr(JobTracking, "apply", lambda self, batch: fails(self, batch) or original(self, batch))
     world.queue(1)
     world.play()
-    world.advance(60)
+    world.advance(200)
 
     seen = scrape(world)
     quarantined = seen.value("runscaler_message_failures_total", outcome="quarantined")
