@@ -267,6 +267,11 @@ class Autoscaler:
         """The latest snapshot. Never blocks."""
         return self._board.read()
 
+    @property
+    def metrics(self) -> Metrics:
+        """What has been counted (docs/metrics.md)."""
+        return self._metrics
+
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call `callback` with every event, on a thread of ours. Call the result to unsubscribe."""
         return self._feed.subscribe(callback)

@@ -58,20 +58,20 @@ class _Counter:
 
 
 class _Histogram:
-    __slots__ = ("_buckets", "_labels", "_name", "_prefixes", "_written", "changes", "counts", "total")
+    __slots__ = ("_bounds", "_bucket", "_count", "_sum", "_written", "changes", "counts", "total")
 
-    def __init__(self, buckets: tuple[float, ...]) -> None:
-        self._name = self._labels = ""
-        self._buckets = buckets
-        self._prefixes: tuple[str, ...] = ()
-        self.counts = [0] * (len(buckets) + 1)
+    def __init__(self, bounds: tuple[str, ...]) -> None:
+        self._bounds = bounds
+        self._bucket = self._sum = self._count = ""
+        self.counts = [0] * len(bounds)
         self.total = 0.0
         self.changes = 0
         self._written: tuple[int, str] = (-1, "")
 
     def call(self, name: str, labels: str) -> None:
-        self._name, self._labels = name, labels
-        self._prefixes, self._written = (), (-1, "")
+        self._bucket = f"{name}_bucket{{{labels}," if labels else f"{name}_bucket{{"
+        self._sum, self._count = f"{name}_sum{in_braces(labels)} ", f"{name}_count{in_braces(labels)} "
+        self._written = -1, ""
 
     def text(self) -> str:
         changes = self.changes  # before the values: what comes meanwhile is written again next time
@@ -82,21 +82,12 @@ class _Histogram:
         return lines
 
     def _lines(self, counts: list[int], total: float) -> str:
-        prefixes = self._prefixes or self._make_prefixes()
-        lines, seen = [], 0
-        for prefix, count in zip(prefixes, counts, strict=False):
+        begin, seen = self._bucket, 0
+        lines = []
+        for bound, count in zip(self._bounds, counts, strict=True):
             seen += count
-            lines.append(f"{prefix}{seen}\n")
-        return f"{''.join(lines)}{prefixes[-2]}{go_number(total)}\n{prefixes[-1]}{seen}\n"
-
-    def _make_prefixes(self) -> tuple[str, ...]:
-        """Of the buckets, the sum and the count: made once."""
-        name, labels = self._name, self._labels
-        bounds = [*map(go_number, self._buckets), "+Inf"]
-        texts = [f"{name}_bucket{in_braces(labels, label_text(('le',), (bound,)))} " for bound in bounds]
-        ends = [f"{name}_{end}{in_braces(labels)} " for end in ("sum", "count")]
-        self._prefixes = (*texts, *ends)
-        return self._prefixes
+            lines.append(f"{begin}{bound}{seen}\n")
+        return f"{''.join(lines)}{self._sum}{go_number(total)}\n{self._count}{seen}\n"
 
 
 _Child = TypeVar("_Child", _Counter, _Histogram)
@@ -164,6 +155,12 @@ class CounterSeries(_Series[_Counter]):
 class HistogramSeries(_Series[_Histogram]):
     """Of seconds."""
 
+    def __init__(self, family: Family, constant: str = "") -> None:
+        super().__init__(family, constant)
+        bounds = (*map(go_number, family.buckets), "+Inf")
+        self._bounds = tuple(f'le="{bound}"}} ' for bound in bounds)
+        """The end of each bucket's line, but for the number: the same for all children."""
+
     def observe(self, labels: Labels, value: float) -> None:
         bucket = bisect_left(self.family.buckets, value)
         with _writing:
@@ -178,4 +175,4 @@ class HistogramSeries(_Series[_Histogram]):
         return (0, 0.0) if child is None else (sum(child.counts), child.total)
 
     def _make(self) -> _Histogram:
-        return _Histogram(self.family.buckets)
+        return _Histogram(self._bounds)
