@@ -140,9 +140,7 @@ def _round(arguments: argparse.Namespace) -> Round:
     return Round(first, quiet, scraped, interpreter, samples, len(body))
 
 
-def _hold(
-    github: MemoryGitHub, agents: Agents, counter: EventCounter, arguments: argparse.Namespace
-) -> None:
+def _hold(github: MemoryGitHub, agents: Agents, counter: EventCounter, arguments: argparse.Namespace) -> None:
     """All slots of each scale set but one get a job that does not end."""
     held = (arguments.slots - 1) * arguments.sets
     agents.holding = held
@@ -152,9 +150,7 @@ def _hold(
         counter.wait_for(JobStarted, held)
 
 
-def _stream(
-    system: Autoscaler, github: MemoryGitHub, arguments: argparse.Namespace, scrapes: int
-) -> Stretch:
+def _stream(system: Autoscaler, github: MemoryGitHub, arguments: argparse.Namespace, scrapes: int) -> Stretch:
     """Jobs at an even pace, in the scale sets in turn, and perhaps scrapes beside them."""
     stretch, ended = Stretch(), threading.Event()
 
