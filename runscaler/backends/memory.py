@@ -20,6 +20,7 @@ from runscaler.backends.base import (
     Resource,
     ResourceEnded,
     ResourceState,
+    StartStep,
 )
 from runscaler.errors import BackendDown, BackendError, StartFailed
 from runscaler.interrupt import Interrupt
@@ -133,6 +134,11 @@ class MemoryEngine:
         """Jobs would fail on it from now on."""
         with self._lock:
             self._resources[resource_id] = replace(self._resources[resource_id], unfit=why)
+
+    def outdate(self, resource_id: str, why: str) -> None:
+        """A new one would be better from now on, although jobs run on it."""
+        with self._lock:
+            self._resources[resource_id] = replace(self._resources[resource_id], outdated=why)
 
     def write(self, resource_id: str, output: bytes) -> None:
         """The runner prints this."""
@@ -257,6 +263,7 @@ class MemoryBackend:
         interrupt.wait(0)
         resource = self._resource(order, runner_id)
         self.engine.add(resource)
+        order.reached(StartStep.CREATED)
         with ExitStack() as undo:
             undo.callback(self.engine.discard, resource.id)
             if self.on_start is not None:

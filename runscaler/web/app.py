@@ -12,8 +12,13 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from runscaler.metrics import own
+from runscaler.metrics.metrics import Metrics
 from runscaler.net.host_header import names_loopback
+from runscaler.web.compression import compressed, takes_gzip
 from runscaler.web.health import health, not_ready
+from runscaler.web.live import Live
+from runscaler.web.metrics import MetricsPage
 from runscaler.web.open_replies import KEEP_OPEN
 from runscaler.web.pages import PAGES, page
 from runscaler.web.reply import Reply
@@ -24,7 +29,6 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
     from runscaler.status import Status
-    from runscaler.web.live import Live
 
 EVENTS = "/api/v1/events"
 STREAM_HEADERS = [
@@ -47,31 +51,44 @@ class WebApp:
         status: Callable[[], Status],
         alive: Callable[[], bool],
         clock: Clock,
-        live: Live,
+        live: Live | None = None,
         *,
         loopback_only: bool = True,
+        metrics: Metrics | None = None,
     ) -> None:
-        self._live = live
+        self._live = live or Live(status, clock)
         self._status = status
         self._alive = alive
         self._clock = clock
         self._loopback_only = loopback_only
+        self._metrics = metrics or Metrics()
+        self._page = MetricsPage(self._metrics)
         self._routes: dict[str, Callable[[], Reply]] = {
             "/healthz": self._healthz,
             "/readyz": self._readyz,
             "/livez": self._livez,
-            "/api/v1/status": lambda: Reply.json(live.snapshot()),
+            "/metrics": self._metrics_page,
+            "/api/v1/status": lambda: Reply.json(self._live.snapshot()),
             **{path: partial(page, path) for path in PAGES},
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        began = self._clock.monotonic()
+        reply = self._reply(environ)
+        if reply is None:
+            return self._stream(environ, start_response)
+        self._measure(environ, reply, began)
+        return reply.send(start_response, head=environ["REQUEST_METHOD"] == "HEAD")
+
+    def _reply(self, environ: WSGIEnvironment) -> Reply | None:
+        """None: it is a stream, which has been admitted."""
         refused = self._refused(environ)
-        head = environ["REQUEST_METHOD"] == "HEAD"
         if refused is not None:
-            return refused.send(start_response, head=head)
+            return refused
         if environ["PATH_INFO"] == EVENTS:
-            return self._events(environ, start_response, head=head)
-        return self._routes[environ["PATH_INFO"]]().send(start_response, head=head)
+            return self._no_stream(environ)
+        reply = self._routes[environ["PATH_INFO"]]()
+        return compressed(reply) if takes_gzip(environ) else reply
 
     def _refused(self, environ: WSGIEnvironment) -> Reply | None:
         if self._loopback_only and not names_loopback(environ.get("HTTP_HOST", "")):
@@ -84,17 +101,27 @@ class WebApp:
             return Reply(error.status, error.body, headers=(("Allow", "GET, HEAD"),))
         return None
 
-    def _events(
-        self, environ: WSGIEnvironment, start_response: StartResponse, *, head: bool
-    ) -> Iterable[bytes]:
-        """A stream. Its place can stand in the URL, too, as a page that connects anew can set no header."""
+    def _no_stream(self, environ: WSGIEnvironment) -> Reply | None:
+        """Why there is no stream. Its place can stand in the URL, too: a page that connects anew sets no
+        header."""
         asked = parse_qs(environ.get("QUERY_STRING", "")).get("last_event_id", [""])
         last_id = environ.get("HTTP_LAST_EVENT_ID") or asked[0]
-        if not head and not self._live.admit(environ[KEEP_OPEN], last_id):
-            busy = Reply.json({"error": "all streams are taken"}, HTTPStatus.SERVICE_UNAVAILABLE)
-            return replace(busy, headers=(("Retry-After", "5"),)).send(start_response)
+        if environ["REQUEST_METHOD"] == "HEAD" or self._live.admit(environ[KEEP_OPEN], last_id):
+            return None
+        busy = Reply.json({"error": "all streams are taken"}, HTTPStatus.SERVICE_UNAVAILABLE)
+        return replace(busy, headers=(("Retry-After", "5"),))
+
+    def _stream(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """The begin of a stream. It is no list, or waitress would give it a Content-Length."""
         start_response("200 OK", STREAM_HEADERS)
-        return iter((b"" if head else b"retry: 2000\n\n",))  # no list, or it would get a Content-Length
+        return iter((b"" if environ["REQUEST_METHOD"] == "HEAD" else b"retry: 2000\n\n",))
+
+    def _measure(self, environ: WSGIEnvironment, reply: Reply, began: float) -> None:
+        """Paths of others are one route: a label value is never what a client sent."""
+        path = environ.get("PATH_INFO", "")
+        route = path if path in self._routes else "other"
+        seconds = self._clock.monotonic() - began
+        self._metrics.observe(own.HTTP_SECONDS, seconds, route, str(reply.status.value))
 
     def _healthz(self) -> Reply:
         status = self._status()
@@ -107,6 +134,9 @@ class WebApp:
         if names or status.given_up:
             return Reply.json({"status": "not ready", "waiting": names}, HTTPStatus.SERVICE_UNAVAILABLE)
         return Reply.json({"status": "ok"})
+
+    def _metrics_page(self) -> Reply:
+        return self._page.reply(self._status(), self._clock.wall())
 
     def _livez(self) -> Reply:
         if self._alive():

@@ -6,13 +6,21 @@ import os
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from runscaler.status import HEALTHZ_KEY, SetState
-from runscaler.units import format_uptime
+from runscaler.status import HEALTHZ_KEY, SetState, StartPhases
+from runscaler.units import format_uptime, in_zone
 
 if TYPE_CHECKING:
-    from runscaler.status import Counters, ScaleSetStatus, SlotStatus, Status
+    from runscaler.status import (
+        Counters,
+        Opening,
+        ScaleSetStatus,
+        SlotStatus,
+        Status,
+        UnmetDemand,
+    )
 
 Json = dict[str, object]
+_PHASES = tuple(one.name for one in fields(StartPhases))
 
 
 def health(status: Status, now: float) -> Json:
@@ -68,7 +76,8 @@ def scale_set_json(one: ScaleSetStatus, now: float) -> Json:
         "total": one.total,
         "min": one.min,
         "max": one.max,
-        "unmet": [{"reason": u.reason.value, "count": u.count, "detail": u.detail} for u in one.unmet],
+        "schedule": {"window": _opening(one.window), "next": _opening(one.next_window)},
+        "unmet": [_unmet(unmet, now) for unmet in one.unmet],
         "runners_failed": one.counters.runners_failed,
         "runners_lost": one.counters.runners_lost,
         "restarts": one.restarts,
@@ -80,6 +89,26 @@ def scale_set_json(one: ScaleSetStatus, now: float) -> Json:
             "assigned_jobs": one.assigned_jobs,
             "running_jobs": one.running_jobs,
         },
+        "typical_start_seconds": _phases(one.typical_start),
+    }
+
+
+def _unmet(one: UnmetDemand, now: float) -> Json:
+    look = None if one.look_at is None else round(max(0.0, one.look_at - now), 1)
+    return {"reason": one.reason.value, "count": one.count, "detail": one.detail, "look_seconds": look}
+
+
+def _opening(one: Opening | None) -> Json | None:
+    """Times are ISO 8601, in the time zone of the window."""
+    if one is None:
+        return None
+    return {
+        "entry": one.entry,
+        "min": one.min,
+        "max": one.max,
+        "opens": in_zone(one.opens_at, one.timezone).isoformat(),
+        "closes": in_zone(one.closes_at, one.timezone).isoformat(),
+        "timezone": one.timezone,
     }
 
 
@@ -95,7 +124,14 @@ def slot_json(one: SlotStatus, now: float) -> Json:
         "repository": origin.repository,
         "workflow": origin.workflow,
         "workflow_run_id": origin.workflow_run_id,
+        "start_seconds": _phases(one.phases),
     }
+
+
+def _phases(phases: StartPhases) -> Json:
+    """Each phase in seconds, null where it is not over or there is none."""
+    took = ((name, getattr(phases, name)) for name in _PHASES)
+    return {name: None if seconds is None else round(seconds, 3) for name, seconds in took}
 
 
 def _counters(counters: Counters) -> Json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from contextlib import suppress
 from functools import cache
 
 from runscaler.clock import SystemClock
@@ -51,7 +52,8 @@ def _reply(data: bytes) -> bytes:
     with socket.create_connection(address, timeout=PATIENCE) as connection:
         try:
             connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # it has closed the connection already
+                connection.shutdown(socket.SHUT_WR)
             while part := connection.recv(65536):
                 received += part
         except (BrokenPipeError, ConnectionResetError):

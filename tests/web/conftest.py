@@ -18,6 +18,9 @@ from runscaler.web.open_replies import KEEP_OPEN
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+if TYPE_CHECKING:
+    from runscaler.metrics.metrics import Metrics
+
 
 @dataclass
 class Answer:
@@ -65,13 +68,20 @@ class World:
     status: Status = field(default_factory=lambda: Status(version="1.2.3", started_at=1_800_000_000.0))
     alive: bool = True
     loopback_only: bool = True
+    metrics: Metrics | None = None
 
     def __post_init__(self) -> None:
         self.live = Live(lambda: self.status, self.clock)
 
     def app(self) -> WebApp:
-        local = self.loopback_only
-        return WebApp(lambda: self.status, lambda: self.alive, self.clock, self.live, loopback_only=local)
+        return WebApp(
+            lambda: self.status,
+            lambda: self.alive,
+            self.clock,
+            self.live,
+            loopback_only=self.loopback_only,
+            metrics=self.metrics,
+        )
 
     def watch(self, last_id: str = "", query: str = "") -> tuple[Answer, Stream]:
         """Open a stream of events."""
@@ -87,9 +97,11 @@ class World:
         path: str,
         method: str = "GET",
         host: str | None = "127.0.0.1:8080",
+        encoding: str = "",
         more: dict[str, object] | None = None,
     ) -> Answer:
         environ: dict[str, object] = {"PATH_INFO": path, "REQUEST_METHOD": method, **(more or {})}
+        environ["HTTP_ACCEPT_ENCODING"] = encoding
         setup_testing_defaults(environ)
         environ.pop("HTTP_HOST")
         if host is not None:

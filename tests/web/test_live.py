@@ -13,7 +13,7 @@ from runscaler.events import (
     RunnerStarted,
     ScaleSetChanged,
 )
-from runscaler.status import JobOrigin, ScaleSetStatus, SetState, SlotStatus
+from runscaler.status import NO_PHASES, JobOrigin, ScaleSetStatus, SetState, SlotStatus, StartPhases
 from runscaler.web.history import COLUMNS, STEP_SECONDS, STEPS
 from runscaler.web.live import MAX_STREAMS
 from runscaler.web.recent_events import FOR_NEWCOMERS, MOST_EVENTS
@@ -42,7 +42,8 @@ def started(number: int) -> RunnerStarted:
 
 def slot(number: int, state: str = "idle", runner: str = "r", job: str = "") -> SlotStatus:
     origin = JobOrigin("my-org/app", "ci.yml@refs/heads/main", 42) if job else JobOrigin()
-    return SlotStatus(number, state, runner, job, AT - 5, origin)
+    phases = StartPhases(wait=0.25) if job else NO_PHASES
+    return SlotStatus(number, state, runner, job, AT - 5, origin, phases)
 
 
 def events(told: list[dict[str, object]]) -> list[str]:
@@ -156,6 +157,7 @@ def test_only_what_changed_is_told(world):
             "repository": "my-org/app",
             "workflow": "ci.yml@refs/heads/main",
             "workflow_run_id": 42,
+            "start_seconds": {**dict.fromkeys(NO_PHASES.__slots__), "wait": 0.25},
         }
     ]
     world.live.turn()

@@ -9,12 +9,17 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from runscaler.actors import messages as m
+from runscaler.metrics.own import REPAIRS
+from runscaler.metrics.words import Repair
 from runscaler.names import SlotNumber
+from runscaler.policy.anomalies import to_replace
 from runscaler.policy.inventory import Believed, Listed, reconcile
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 from runscaler.policy.schedule import largest_max
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runscaler.actors.scale_set.child_actors import ChildActors
     from runscaler.actors.scale_set.claims import Claims
     from runscaler.actors.scale_set.context import ScaleSetContext
@@ -24,6 +29,8 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Resource
     from runscaler.names import Generation, RunnerName
 
+ON_THEIR_WAY = (SlotState.WAITING, SlotState.STARTING, SlotState.RETIRING, SlotState.REMOVING)
+"""Slots whose runner goes, or does not serve yet."""
 FIRST_SLOT = SlotNumber(0)
 """Its actor removes the registrations that an earlier process left."""
 
@@ -46,7 +53,8 @@ class Reconciliation:
         """Registrations that a slot's actor is removing, by name with their id."""
         self._cleared_left_registrations = False
 
-    def compare(self, inventory: m.Inventory) -> None:
+    def compare(self, inventory: m.Inventory, *, is_first: bool = False) -> None:
+        """`is_first`: what is found was left by an earlier process, and nothing had to be put right."""
         by_id = {resource.id: resource for resource in inventory.resources}
         self._leftovers.listed(by_id)
         left = self._leftovers.resource_ids()
@@ -55,6 +63,10 @@ class Reconciliation:
         believed = [_believed(slot) for slot in self._book.used()]
         most = largest_max(self._context.settings)
         repairs = reconcile(inventory.as_of, listed, believed, most, self._still_unclear())
+        if not is_first:
+            self._count(Repair.ORPHAN, len(repairs.adopt))
+        self._count(Repair.VANISHED, self._vanished(repairs.ended, by_id))
+        self._count(Repair.STUCK_STARTING, len(repairs.found) + len(repairs.lost))
         for one, number in repairs.adopt:
             self._runners.adopt(by_id[one.resource_id], number, one.running)
             self._claims.hold(self._book.slot(number))
@@ -70,20 +82,39 @@ class Reconciliation:
         self._retire_unfit(resources)
         self._runners.retire_outdated()
 
+    def _count(self, kind: Repair, count: int) -> None:
+        if count:
+            self._context.metrics.count(REPAIRS, kind, by=count)
+
+    def _vanished(self, numbers: Iterable[SlotNumber], by_id: dict[str, Resource]) -> int:
+        slots = map(self._book.slot, numbers)
+        return sum(slot.resource is not None and slot.resource.id not in by_id for slot in slots)
+
     def _end(self, slot: Slot, by_id: dict[str, Resource]) -> None:
         if slot.resource is not None:
             seen = by_id.get(slot.resource.id)
             self._runners.resource_ended(slot.resource.id, None if seen is None else seen.ending)
 
     def _retire_unfit(self, resources: list[Resource]) -> None:
-        """Idle runners on which a job would fail are replaced before they get one. Said once for all."""
-        replaced: Counter[str] = Counter()
-        for resource in resources:
-            slot = self._book.of_resource(resource.id)
-            if resource.unfit and slot is not None and slot.state in (SlotState.IDLE, SlotState.ADOPTED):
-                self._runners.apply(slot, SlotEvent.RETIRE, resource.unfit)
-                replaced[resource.unfit] += 1
-        for why, count in replaced.items():
+        """Idle runners on which a job would fail are replaced before they get one, all at once. Those that
+        are only outdated go a quarter at a time, as they can serve until others are up."""
+        idle = [
+            (slot, resource)
+            for resource in resources
+            if (slot := self._book.of_resource(resource.id)) is not None
+            and slot.state in (SlotState.IDLE, SlotState.ADOPTED)
+        ]
+        unfit = [(slot, resource.unfit) for slot, resource in idle if resource.unfit]
+        self._replace(unfit)
+        outdated = [(slot, one.outdated) for slot, one in idle if one.outdated and not one.unfit]
+        on_their_way = len(self._book.in_state(*ON_THEIR_WAY))
+        self._replace(outdated[: max(0, to_replace(len(idle) + on_their_way) - on_their_way)])
+
+    def _replace(self, runners: list[tuple[Slot, str]]) -> None:
+        """Retire idle runners, each for its reason, which is said once for all of them."""
+        for slot, why in runners:
+            self._runners.apply(slot, SlotEvent.RETIRE, why)
+        for why, count in Counter(why for _, why in runners).items():
             self._context.log.info("replacing idle runners ({}): {}", count, why)
 
     def _still_unclear(self) -> list[SlotNumber]:
@@ -101,6 +132,7 @@ class Reconciliation:
         self._cleared_left_registrations = True
         for runner in self._context.actors.state_store.noted_registrations(self._context.key):
             if self._book.of_runner(runner) is None:
+                self._count(Repair.STALE_REGISTRATION, 1)
                 self._deregister(FIRST_SLOT, runner, 0)
 
     def deregistration_pending(self, slot: SlotNumber, runner: RunnerName, runner_id: int) -> None:
