@@ -32,6 +32,10 @@ def texts() -> dict[str, str]:
     return found
 
 
+def pictures() -> set[str]:
+    return {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.png")}
+
+
 @cache
 def pages() -> dict[str, Page]:
     return {path: Page(text) for path, text in texts().items() if path.endswith(".md")}
@@ -64,7 +68,7 @@ def test_every_fault_rule_and_failure_mode_has_its_row() -> None:
 
 
 def test_no_link_is_dead() -> None:
-    assert [wrong for one in citations() for wrong in one.dead_links(texts())] == []
+    assert [wrong for one in citations() for wrong in one.dead_links({*texts(), *pictures()})] == []
 
 
 def test_every_file_and_module_that_a_page_names_exists() -> None:

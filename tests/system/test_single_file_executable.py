@@ -10,10 +10,12 @@ import subprocess
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 from release.bundle import Bundle
+from support.daemon import wait_until
 from support.missing import missing
 from support.releases import ARCHIVE, ReleaseServer
 
@@ -134,12 +136,22 @@ def test_it_serves_the_dashboard(executable: Path) -> None:
         try:
             assert demo.stdout is not None
             address = next(line.split()[-1] for line in demo.stdout if line.startswith("dashboard: "))
+            wait_until(lambda: _page(address), "the demo's daemon answers")
             for path, name in PAGES.items():
-                with urlopen(address.rstrip("/") + path) as answer:
-                    assert answer.read() == (ROOT / "runscaler/web/dashboard" / name).read_bytes()
+                expected = (ROOT / "runscaler/web/dashboard" / name).read_bytes()
+                assert _page(address.rstrip("/") + path) == expected
         finally:
             demo.terminate()
             demo.communicate()
+
+
+def _page(address: str) -> bytes:
+    """Empty while nobody answers."""
+    try:
+        with urlopen(address) as answer:
+            return answer.read()
+    except URLError:
+        return b""
 
 
 def test_it_goes_on_when_its_file_is_replaced(executable: Path, tmp_path: Path) -> None:

@@ -298,6 +298,22 @@ def test_it_is_accessible_and_fits(visit, state, width, scheme):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [320, PHONE, 880, 881, 1000, 1260, 1261, DESK])
+def test_nothing_sticks_out_of_its_card_at_any_width(visit, width):
+    page = visit(visit.serve(dashboard.busy(sets=20, slots=100)), width)
+    page.locator("#set-list summary").first.click()
+    expect(page.locator("#set-list details[open]")).to_have_count(1)
+
+    too_wide = page.evaluate(
+        "[...document.querySelectorAll('.card, .tile, #set-list > li, summary, .top')]"
+        ".filter((one) => one.scrollWidth > one.clientWidth + 1)"
+        ".map((one) => `${one.scrollWidth} in ${one.clientWidth}: ${one.outerHTML.slice(0, 60)}`)"
+    )
+
+    assert too_wide == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_it_can_be_used_with_the_keyboard_alone(visit):
     page = visit(visit.serve(dashboard.degraded()))
 
