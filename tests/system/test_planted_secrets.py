@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.app_keys import private_key
 from support.daemon import RUNNER, all_ok, run, wait_until
 from support.engine import connect
 from support.missing import missing
@@ -121,9 +122,26 @@ host = "tcp://me:{PASSWORD}@127.0.0.1:1"
 user = "{BY_VARIABLE}"
 password = "{BY_FILE}"
 """
+APP = f"""\
+url = "https://github.invalid/my-org"
+name = "linux"
+runner-imge = "x"
+[app]
+client-id = "Iv1.planted"
+private-key = \"\"\"{private_key()}\"\"\"
+"""
+BROKEN_APP = APP.replace(private_key().splitlines()[9], "")
+KEY_LINES = [line for line in private_key().splitlines() if not line.startswith("-----")]
+TEXTS = {
+    "mistakes": MISTAKES,
+    "not-toml": NOT_TOML,
+    "refused": REFUSED,
+    "app": APP,
+    "broken-app": BROKEN_APP,
+}
 
 
-@pytest.mark.parametrize("text", [MISTAKES, NOT_TOML, REFUSED], ids=["mistakes", "not-toml", "refused"])
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize("mode", [0o600, 0o644])
 def test_no_command_shows_one_in_its_errors(tmp_path, text, mode):
     path = tmp_path / "config.toml"
@@ -133,7 +151,7 @@ def test_no_command_shows_one_in_its_errors(tmp_path, text, mode):
 
     ended = [run(*one, "--log-level", "debug", "--config", str(path)) for one in words]
 
-    secrets = (*ALL, "planted@", "password/", "with@signs")
+    secrets = (*ALL, "planted@", "password/", "with@signs", *KEY_LINES)
     assert_hidden(secrets, *(text for one in ended for text in (one.out, one.err)))
     assert all(one.code for one in ended), RUNNER
 
