@@ -89,7 +89,8 @@ def test_the_hardened_unit_reaches_the_engine_and_its_state(
     host: ServiceHost, systemd: PrivateSystemd, engine_url: str
 ) -> None:
     image = ensure_demo_image(engine_address(engine_url), lambda _what, _done, _total: None)
-    keys = f'token = "t"\nrunner-image = "{image}"\n[docker]\nhost = "{engine_url}"\npull = "never"\n'
+    engine = f'[docker]\nhost = "{engine_url}"\npull = "never"\nprune-on-exit = false\n'
+    keys = f'token = "t"\nrunner-image = "{image}"\n{engine}'
     config = host.write_config(host.layout().etc_config, keys, backend="docker")
     config.write_text("\n".join(line for line in config.read_text().splitlines() if "state-dir" not in line))
     manager = SystemdManager(host.layout(), systemd.commands)

@@ -84,6 +84,9 @@ from runscaler.actors.messages.keeper import (
     StopKeeper,
     SweepDue,
     Swept,
+    TidiedUp,
+    TidyingTimedOut,
+    VersionRefused,
 )
 from runscaler.actors.messages.listener import (
     AnnounceCapacity,
@@ -313,8 +316,11 @@ __all__ = [
     "SweepDue",
     "Swept",
     "TakeTurn",
+    "TidiedUp",
+    "TidyingTimedOut",
     "UnconfiguredListed",
     "UseSettings",
+    "VersionRefused",
     "VmSlotMessage",
     "VmSlotsFull",
     "WarmBootFailed",

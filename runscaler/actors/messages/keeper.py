@@ -103,6 +103,13 @@ class RetryPrepare:
 
 
 @dataclass(frozen=True, slots=True)
+class VersionRefused:
+    """From a scale set: GitHub refuses the version of the runner in its image, as far as can be told."""
+
+    key: ScaleSetKey
+
+
+@dataclass(frozen=True, slots=True)
 class RetryListing:
     """Own deadline after a failed listing. Only the latest `turn` counts."""
 
@@ -111,9 +118,24 @@ class RetryListing:
 
 @dataclass(frozen=True, slots=True)
 class StopKeeper:
-    """End: all scale sets have stopped. `keep`: ready warm VMs stay for the next start."""
+    """End: all scale sets have stopped. `keep`: ready warm VMs stay for the next start. `tidy_up`: the
+    backend removes what no runner needs any more."""
 
     keep: bool = False
+    tidy_up: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TidiedUp:
+    """From a worker: what tidying up removed (empty: nothing), or why it `failed`."""
+
+    what: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TidyingTimedOut:
+    """Own deadline: the stop goes on, whatever is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,5 +157,7 @@ class Swept:
 KeeperMessage = (
     JoinKeeper | ScaleSetChanged | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing
     | Prepared | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
-    | BackendUnavailable | BackendAvailable | WatchCrashed | SweepDue | Swept | VmSlotMessage
+    | BackendUnavailable | BackendAvailable | WatchCrashed | VersionRefused | SweepDue | Swept | TidiedUp
+    | TidyingTimedOut
+    | VmSlotMessage
 )  # fmt: skip
