@@ -198,6 +198,8 @@ class AdminTokenCache:
         if not reply.ok:
             raise error_from_reply(request, reply)
         try:
-            return read_admin_token(reply.json(), self._clock, server_time(reply), secure=self.secure)
+            token = read_admin_token(reply.json(), self._clock, server_time(reply), secure=self.secure)
         except ValueError as error:
             raise unreadable(request, reply, error) from error
+        self._transport.meter.token_expires("admin", token.expires_at)
+        return token

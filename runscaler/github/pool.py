@@ -13,10 +13,12 @@ from runscaler.findings import Finding, Level
 from runscaler.github.admin_token_cache import AdminTokenCache
 from runscaler.github.app import GitHubApp
 from runscaler.github.app_credential import AppCredential
+from runscaler.github.call_meter import CallMeter
 from runscaler.github.credentials import FileToken, PersonalToken
 from runscaler.github.rate_limited import RateLimitedTransport
 from runscaler.github.tls import tls_context
 from runscaler.github.transport import Transport
+from runscaler.metrics.metrics import Metrics
 from runscaler.net.deadlines import Deadlines
 
 if TYPE_CHECKING:
@@ -38,9 +40,14 @@ class TransportPool:
     `clock` times rate limits and tokens; the deadlines of calls are always real time.
     """
 
-    def __init__(self, clock: Clock, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, clock: Clock, environ: Mapping[str, str] = os.environ, metrics: Metrics | None = None
+    ) -> None:
         self._clock = clock
         self._environ = environ
+        self._metrics = metrics or Metrics()
+        self._names: dict[Hashable, str] = {}
+        """What each credential is called where people see it."""
         self._lock = threading.Lock()
         self._deadlines = Deadlines(SystemClock())
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -56,9 +63,11 @@ class TransportPool:
         """
         url = parse_config_url(settings.url)
         api_base = url.api_base(self._environ)
-        key = (credential_key(settings, url), api_base, settings.proxy, settings.ca)
+        credential_id = credential_key(settings, url)
+        key = (credential_id, api_base, settings.proxy, settings.ca)
         with self._lock:
-            transport = self._transports.get(key) or self._new_transport(key, settings)
+            name = self._name(credential_id, settings)
+            transport = self._transports.get(key) or self._new_transport(key, settings, name)
             token_key = (key, url.text.lower(), settings.app and settings.app.installation_id)
             if token_key not in self._token_caches:
                 credential = self._credential(settings, url, api_base, transport, key)
@@ -93,11 +102,20 @@ class TransportPool:
         file = settings.token.file
         return FileToken(settings.token, file) if file else PersonalToken(settings.token)
 
-    def _new_transport(self, key: Hashable, settings: ScaleSetSettings) -> RateLimitedTransport:
+    def _name(self, credential_id: Hashable, settings: ScaleSetSettings) -> str:
+        """What metrics call the credential: the App's public id, else a number in the order of first use;
+        never a part of a secret."""
+        if settings.app is not None and not settings.token:
+            return f"app-{settings.app.client_id}"
+        return self._names.setdefault(credential_id, f"token-{len(self._names) + 1}")
+
+    def _new_transport(self, key: Hashable, settings: ScaleSetSettings, name: str) -> RateLimitedTransport:
         if settings.ca not in self._contexts:
             self._contexts[settings.ca] = tls_context(settings.ca, self._environ)
         unlimited = Transport(self._contexts[settings.ca], self._deadlines, settings.proxy or None)
-        transport = self._transports[key] = RateLimitedTransport(unlimited, self._clock)
+        transport = self._transports[key] = RateLimitedTransport(
+            unlimited, self._clock, CallMeter(self._metrics, name)
+        )
         return transport
 
 

@@ -27,7 +27,6 @@ def test_what_this_version_lacks_is_marked() -> None:
     assert not marked("max-runners", "Not in this version")
     for table in ("swarm", "orchard"):
         assert f"## [{table}]\n\nNot in this version.\n" in page
-    assert "## [metrics]\n\nNo effect in this version.\n" in page
 
 
 def test_every_key_has_a_complete_row() -> None:
