@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runscaler.metrics.metrics import Metrics
 from runscaler.policy.host_guard import Measurement
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ class ActorContext:
     """Starts the health server, which tells if its thread crashes; None if it is switched off."""
     launch: Callable[..., pykka.ActorRef[Any]] = start_actor
     """Starts an actor of a class with these arguments. Tests replace it to run actors without threads."""
+    metrics: Metrics = field(default_factory=Metrics)
+    """Where facts are counted. Thread-safe."""
 
     @property
     def config(self) -> Config:

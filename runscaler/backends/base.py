@@ -80,12 +80,26 @@ class Resource:
     outdated: str = ""
 
 
+class StartStep(StrEnum):
+    """What `Backend.start` has done so far."""
+
+    CREATED = "created"
+    """The resource is made."""
+    BOOTED = "booted"
+    """It is a VM, whose guest answers."""
+
+
+def _ignore_step(_step: StartStep, /) -> None:
+    """For who does not measure starts."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunnerOrder:
     """Which runner to start, and with what.
 
     `jit` fetches the JIT configuration. `Backend.start` calls it exactly once, on its own thread, as soon
     as the resource can take the configuration, and lets its errors pass. `deadline` is in monotonic seconds.
+    `reached` is called on that thread after each step, so that the phases of the start can be measured.
     """
 
     key: ScaleSetKey
@@ -95,6 +109,7 @@ class RunnerOrder:
     jit: Callable[[], JitConfig]
     deadline: float
     place: Place = field(default_factory=Place)
+    reached: Callable[[StartStep], None] = _ignore_step
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,15 @@ class ActionsClient:
         """Seconds that this host's clock is ahead of GitHub's."""
         return self._transport.skew.seconds
 
+    @property
+    def moved_to(self) -> str:
+        """The config URL with the names that GitHub uses now; empty while they are the configured ones."""
+        return self._admin_tokens.moved_to
+
+    def session_token_expires(self, at: float) -> None:
+        """At this wall-clock second."""
+        self._transport.meter.token_expires("session", at)
+
     def user_agent(self, subsystem: Subsystem) -> str:
         return self._identity.user_agent(self.scale_set_id, subsystem)
 
@@ -161,6 +170,7 @@ class ActionsClient:
             return request, reply
         if call.session is not None:
             raise reply_error(QueueTokenExpired, request, reply)
+        self._transport.meter.repeated_with_new_token()
         admin_token = self._admin_tokens.renew(admin_token, agent, interrupt, left)
         request = self._request(call, admin_token, agent)
         reply = self._transport.send(request, interrupt, left)

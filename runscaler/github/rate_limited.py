@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runscaler.errors import RateLimited
+from runscaler.errors import GitHubError, RateLimited
 from runscaler.github.clock_skew import ClockSkew
 from runscaler.github.error_replies import exception_in, server_time
 from runscaler.github.rate_limits import RateLimits, is_primary, requested_pause
@@ -12,6 +12,7 @@ from runscaler.units import format_duration
 
 if TYPE_CHECKING:
     from runscaler.clock import Clock
+    from runscaler.github.call_meter import CallMeter
     from runscaler.github.transport import Transport
     from runscaler.github.wire import Reply, Request
     from runscaler.interrupt import Interrupt
@@ -23,8 +24,9 @@ class RateLimitedTransport:
     `skew` is what the replies tell of this host's clock.
     """
 
-    def __init__(self, transport: Transport, clock: Clock) -> None:
+    def __init__(self, transport: Transport, clock: Clock, meter: CallMeter) -> None:
         self.skew = ClockSkew()
+        self.meter = meter
         self._transport = transport
         self._clock = clock
         self._limits = RateLimits(clock)
@@ -34,8 +36,9 @@ class RateLimitedTransport:
         requests to its host raise the same and are not sent."""
         self._limits.check(request)
         sent = self._clock.wall()
-        reply = self._transport.send(request, interrupt, seconds)
+        reply = self._attempt(request, interrupt, seconds)
         self.skew.measure(reply, sent, self._clock.wall())
+        self.meter.skewed(self.skew.seconds)
         pause = requested_pause(
             reply.status,
             reply.headers,
@@ -46,8 +49,19 @@ class RateLimitedTransport:
         if pause is None:
             self._limits.passed(request)
             return reply
-        self._limits.limited(request, pause, primary=is_primary(reply.headers))
+        longer = self._limits.limited(request, pause, primary=is_primary(reply.headers))
+        self.meter.ordered_to_wait(reply, longer)
         raise _rate_limited(request, reply, pause)
+
+    def _attempt(self, request: Request, interrupt: Interrupt, seconds: float | None) -> Reply:
+        began = self._clock.monotonic()
+        try:
+            reply = self._transport.send(request, interrupt, seconds)
+        except GitHubError:
+            self.meter.attempted(request, None, self._clock.monotonic() - began)
+            raise
+        self.meter.attempted(request, reply, self._clock.monotonic() - began)
+        return reply
 
     def close(self) -> None:
         self._transport.close()
@@ -58,4 +72,5 @@ def _rate_limited(request: Request, reply: Reply, pause: float) -> RateLimited:
     seconds = format_duration(round(pause))
     line = f"rate limited: could not {request.what}: {request.host} asks for a pause of {seconds}"
     line += f" ({why})" if why else ""
+    line += reply.request_note
     return RateLimited(line, retry_after=pause, status=reply.status, request_id=reply.request_id)

@@ -75,6 +75,7 @@ class SessionCalls:
             left = seconds_left(token, self._clock, server_time(reply))
             if left is None:
                 return None
+            self._actions.session_token_expires(self._clock.wall() + left)
             return self._clock.monotonic() + refresh_after(left, LONGEST_MARGIN, self._clock)
 
         return decode.session(reply.json(), scale_set_id, known, refresh_at)

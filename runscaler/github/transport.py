@@ -89,7 +89,8 @@ class Transport:
             if reply.status not in _REDIRECTS:
                 return reply if request.url == asked else replace(reply, redirected_to=request.url)
             request = replace(request, url=_redirected(request, reply))
-        raise Refused(f"could not {request.what}: {request.host} redirects in a circle", status=reply.status)
+        line = f"could not {request.what}: {request.host} redirects in a circle{reply.request_note}"
+        raise Refused(line, status=reply.status, request_id=reply.request_id)
 
     def _exchange(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
         call = CancellableCall(grace=request.grace)
@@ -134,12 +135,12 @@ def _bounded_body(response: requests.Response, request: Request) -> bytes:
     """The whole body; one that is too large is not read to its end (fault F18)."""
     announced = response.headers.get("Content-Length", "")
     if announced.isdigit() and int(announced) > MAX_BODY:
-        raise _too_large(request)
+        raise _too_large(request, response)
     body = bytearray()
     while chunk := response.raw.read(CHUNK, decode_content=True):
         body += chunk
         if len(body) > MAX_BODY:
-            raise _too_large(request)
+            raise _too_large(request, response)
     return bytes(body)
 
 
@@ -148,8 +149,10 @@ def _is_framed(response: requests.Response) -> bool:
     return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
 
 
-def _too_large(request: Request) -> Unreachable:
-    return Unreachable(f"could not {request.what}: the reply of {request.host} is larger than 8 MiB")
+def _too_large(request: Request, response: requests.Response) -> Unreachable:
+    reply = Reply(response.status_code, response.headers, b"", request.host)
+    line = f"could not {request.what}: the reply of {request.host} is larger than 8 MiB{reply.request_note}"
+    return Unreachable(line, request_id=reply.request_id)
 
 
 def _redirected(request: Request, reply: Reply) -> str:
@@ -163,7 +166,7 @@ def _redirected(request: Request, reply: Reply) -> str:
     if is_elsewhere:
         raise Refused(
             f"could not {request.what}: {request.host} redirects to {escaped(target.partition('?')[0])}, "
-            "where the token must not go",
+            f"where the token must not go{reply.request_note}",
             status=reply.status,
             request_id=reply.request_id,
             fixes=("correct url, if the organisation or repository has moved",),

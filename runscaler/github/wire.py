@@ -89,6 +89,11 @@ class Reply:
         return escaped(self.headers.get("X-GitHub-Request-Id") or self.headers.get("ActivityId") or "", 80)
 
     @property
+    def request_note(self) -> str:
+        """The end of every line about this reply: " (request 1A2B:…)"; empty without an id."""
+        return f" (request {self.request_id})" if self.request_id else ""
+
+    @property
     def text(self) -> str:
         """The beginning of the body, with what cannot be decoded replaced."""
         return self.body[:20_000].decode("utf-8-sig", errors="replace").strip()

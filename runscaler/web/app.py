@@ -8,8 +8,12 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from runscaler.metrics import own
+from runscaler.metrics.metrics import Metrics
 from runscaler.net.host_header import names_loopback
+from runscaler.web.compression import compressed, takes_gzip
 from runscaler.web.health import health, not_ready
+from runscaler.web.metrics import MetricsPage
 from runscaler.web.reply import Reply
 
 if TYPE_CHECKING:
@@ -34,19 +38,26 @@ class WebApp:
         clock: Clock,
         *,
         loopback_only: bool = True,
+        metrics: Metrics | None = None,
     ) -> None:
         self._status = status
         self._alive = alive
         self._clock = clock
         self._loopback_only = loopback_only
+        self._metrics = metrics or Metrics()
+        self._page = MetricsPage(self._metrics)
         self._routes: dict[str, Callable[[], Reply]] = {
             "/healthz": self._healthz,
             "/readyz": self._readyz,
             "/livez": self._livez,
+            "/metrics": self._metrics_page,
         }
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        return self._reply(environ).send(start_response, head=environ["REQUEST_METHOD"] == "HEAD")
+        began = self._clock.monotonic()
+        reply = self._reply(environ)
+        self._measure(environ, reply, began)
+        return reply.send(start_response, head=environ["REQUEST_METHOD"] == "HEAD")
 
     def _reply(self, environ: WSGIEnvironment) -> Reply:
         if self._loopback_only and not names_loopback(environ.get("HTTP_HOST", "")):
@@ -58,7 +69,14 @@ class WebApp:
         if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
             error = Reply.json({"error": "read-only: GET and HEAD"}, HTTPStatus.METHOD_NOT_ALLOWED)
             return Reply(error.status, error.body, headers=(("Allow", "GET, HEAD"),))
-        return route()
+        return compressed(route()) if takes_gzip(environ) else route()
+
+    def _measure(self, environ: WSGIEnvironment, reply: Reply, began: float) -> None:
+        """Paths of others are one route: a label value is never what a client sent."""
+        path = environ.get("PATH_INFO", "")
+        route = path if path in self._routes else "other"
+        seconds = self._clock.monotonic() - began
+        self._metrics.observe(own.HTTP_SECONDS, seconds, route, str(reply.status.value))
 
     def _healthz(self) -> Reply:
         status = self._status()
@@ -71,6 +89,9 @@ class WebApp:
         if names or status.given_up:
             return Reply.json({"status": "not ready", "waiting": names}, HTTPStatus.SERVICE_UNAVAILABLE)
         return Reply.json({"status": "ok"})
+
+    def _metrics_page(self) -> Reply:
+        return self._page.reply(self._status(), self._clock.wall())
 
     def _livez(self) -> Reply:
         if self._alive():

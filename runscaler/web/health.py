@@ -10,7 +10,15 @@ from runscaler.status import HEALTHZ_KEY, SetState
 from runscaler.units import format_uptime, in_zone
 
 if TYPE_CHECKING:
-    from runscaler.status import Counters, Opening, ScaleSetStatus, SlotStatus, Status, UnmetDemand
+    from runscaler.status import (
+        Counters,
+        Opening,
+        ScaleSetStatus,
+        SlotStatus,
+        StartPhases,
+        Status,
+        UnmetDemand,
+    )
 
 Json = dict[str, object]
 
@@ -70,6 +78,7 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
             "assigned_jobs": one.assigned_jobs,
             "running_jobs": one.running_jobs,
         },
+        "typical_start_seconds": _phases(one.typical_start),
         "slots": [_slot(slot, now) for slot in one.slots],
     }
 
@@ -101,7 +110,13 @@ def _slot(one: SlotStatus, now: float) -> Json:
         "runner": one.runner,
         "job": one.job,
         **asdict(one.origin),
+        "start_seconds": _phases(one.phases),
     }
+
+
+def _phases(phases: StartPhases) -> Json:
+    """Each phase in seconds, null where it is not over or there is none."""
+    return {name: None if took is None else round(took, 3) for name, took in asdict(phases).items()}
 
 
 def _counters(counters: Counters) -> Json:

@@ -54,14 +54,3 @@ def test_each_row_of_the_tables_is_a_key() -> None:
 
 def test_turning_off_a_missing_feature_is_accepted(load: Load) -> None:
     assert found(load, f"update-check = false\n{SINGLE}") == []
-
-
-def test_errors_come_before_warnings(load: Load) -> None:
-    docker = '[docker]\ndind = "sidecar"\npool-size = 2\n'
-    text = f"{SINGLE}{docker}[metrics]\narc-labels = false\n"
-
-    assert [level for level, _ in found(load, text)] == [
-        Level.ERROR,
-        Level.ERROR,
-        Level.WARNING,
-    ]

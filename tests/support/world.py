@@ -19,8 +19,9 @@ from runscaler.actors.listener import ListenerActor
 from runscaler.actors.messages import Shutdown
 from runscaler.actors.root import RootActor
 from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.autoscaler import metrics_of
 from runscaler.backends.memory import MemoryBackend
-from runscaler.config.model import Config, ScaleSetSettings
+from runscaler.config.model import Config, MetricsSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
 from runscaler.errors import Interrupted
 from runscaler.policy.host_guard import Measurement
@@ -146,6 +147,7 @@ class World:
         host: Mapping[str, object] = {},
         backend: type[MemoryBackend] = MemoryBackend,
         flavour: Flavour = Flavour.ASSIGN,
+        metrics: MetricsSettings | None = None,
         **settings: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -181,7 +183,11 @@ class World:
         self.ended: list[str] = []
         self.state_store = MemoryStateStore()
         sets = scale_sets or (scale_set("linux", **settings),)
-        self.config = Config(scale_sets=sets, host={"max_runners": host_cap, **host})  # type: ignore[arg-type]
+        self.config = Config(
+            scale_sets=sets,
+            host={"max_runners": host_cap, **host},  # type: ignore[arg-type]
+            metrics=metrics or MetricsSettings(),
+        )
         self.measured = Measurement()
         """What is measured on this host."""
         self.start()
@@ -190,6 +196,7 @@ class World:
         """A new process: nothing in memory but what GitHub, the backend and the state store hold."""
         self.harness = ActorHarness()
         self.board = MemoryBoard(blank(self.config))
+        self.metrics = metrics_of(self.config)
         context = ActorContext(
             configuration=Configuration(self.config),
             clock=self.clock,
@@ -203,6 +210,7 @@ class World:
             make_worker_pool=InlineWorkerPool,
             measure_host=lambda: self.measure(),
             launch=self.harness.launch,
+            metrics=self.metrics,
         )
         self.root = self.harness.add(RootActor(context, self.ended.append))
         self.root.on_start()
@@ -399,7 +407,7 @@ class World:
 
 
 def scale_set(name: str, **settings: Any) -> ScaleSetSettings:
-    return ScaleSetSettings(url=URL, name=name, token=Secret("ghp_x"), **settings)
+    return ScaleSetSettings(**{"url": URL, "name": name, "token": Secret("ghp_x"), **settings})
 
 
 def blank(config: Config) -> Status:

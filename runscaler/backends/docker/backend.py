@@ -11,7 +11,7 @@ from docker.errors import APIError, NotFound
 from loguru import logger
 from requests.exceptions import JSONDecodeError
 
-from runscaler.backends.base import BackendAvailable, ResourceEnded
+from runscaler.backends.base import BackendAvailable, ResourceEnded, StartStep
 from runscaler.backends.docker import answers, buildx_sweep, shared_volume_sweep
 from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.container import CA_FILE, create_body
@@ -101,6 +101,7 @@ class DockerBackend:
         with ExitStack() as undo:
             undo.callback(self._discard, order)
             self._add_certificates(container, order, interrupt)
+            order.reached(StartStep.CREATED)
             with self._starting(order, f"start {_description(order)}", interrupt) as api:
                 api.start(container)
             undo.pop_all()

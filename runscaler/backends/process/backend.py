@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import psutil
 from loguru import logger
 
+from runscaler.backends.base import StartStep
 from runscaler.backends.process.launch import command_of, environment, launch, populate, require_program
 from runscaler.backends.process.process_tree import RUNNER_PROCESSES
 from runscaler.backends.process.runner_directory import Marks
@@ -74,6 +75,7 @@ class ProcessBackend:
             with _as_start_failed(order):
                 directory = starting.enter_context(self._inventory.starting(order.runner))
                 marks = self._create(directory, order, check_time, undo)
+            order.reached(StartStep.CREATED)
             jit = order.jit()
             check_time()
             with _as_start_failed(order):

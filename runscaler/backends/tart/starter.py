@@ -119,7 +119,7 @@ class _RunnerStart:
         self._starting.enter_context(host.inventory.starting(name))
         record = self._assigned(new_record(host, settings, name, place))
         self._undo.callback(host.discard, record)
-        return VmBoot(host, tart, settings, self._deadline).run(record)
+        return VmBoot(host, tart, settings, self._deadline, self._order.reached).run(record)
 
     def _claim_slot(self) -> Place:
         """The order's VM slot, or the lowest free one. A slot claimed here is released after a failure."""
