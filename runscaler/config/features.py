@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 REFUSED_BACKENDS = frozenset({"swarm", "orchard"})
 REFUSED_DIND = "sidecar"
 REFUSED: tuple[TomlPath, ...] = (
-    ("app", "client-id"),
     ("proxy",),
     ("ca",),
     ("docker", "hosts"),
@@ -38,7 +37,7 @@ NOTES: Mapping[TomlPath, str] = {
 
 def note(path: TomlPath) -> str:
     """The reference's mark for a key or table that this version lacks; empty for all others."""
-    if path in (*REFUSED, ("app",)) or path[0] in REFUSED_BACKENDS:
+    if path in REFUSED or path[0] in REFUSED_BACKENDS:
         return "Not in this version"
     return NOTES.get(path, "")
 
@@ -63,8 +62,7 @@ def _for_scale_set(settings: ScaleSetSettings) -> Iterator[Finding]:
         yield _refused(f'[docker] dind = "{REFUSED_DIND}"', settings.name)
     for path in REFUSED:
         if concerns_backend(path, settings.backend) and _is_changed(settings, path):
-            label = "[app]" if path[0] == "app" else scale_set_keys()[path].label
-            yield _refused(label, settings.name)
+            yield _refused(scale_set_keys()[path].label, settings.name)
 
 
 def _is_changed(settings: Settings, path: TomlPath) -> bool:

@@ -32,6 +32,7 @@ from runscaler.config.values import (
     A_STRING,
     IN_ANY_CASE,
     STRINGS,
+    AppId,
     Count,
     Cron,
     Duration,
@@ -75,20 +76,25 @@ DEFAULT_GROUP = "default"
 class AppSettings(Settings):
     """[app]: a GitHub App instead of a token."""
 
-    client_id: Annotated[str, Key(help="Client id or app id of the GitHub App", accepts=A_STRING)]
-    installation_id: Annotated[
-        Positive,
-        Key(help="Id of its installation in the organisation", accepts="a whole number of at least 1"),
+    client_id: Annotated[
+        AppId, Key(help="Client id or app id of the GitHub App", accepts="letters, digits and dots")
     ]
     private_key: Annotated[
         Secret,
         Key(
             help="Private key of the GitHub App",
-            accepts="env:NAME, file:PATH or the PEM text",
+            accepts="a path, file:PATH, env:NAME or the PEM text",
             secret=True,
             indirect=True,
         ),
     ]
+    installation_id: Annotated[
+        Positive | None,
+        Key(
+            help="Id of the App's installation; without it, that of url's owner is looked up",
+            accepts="a whole number of at least 1",
+        ),
+    ] = None
 
 
 class ScheduleWindow(Settings):

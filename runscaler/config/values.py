@@ -161,6 +161,15 @@ def _printable(value: str) -> str:
     return value
 
 
+_APP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def _app_id(value: str) -> str:
+    if not _APP_ID.fullmatch(value):
+        raise ValueError("it is none, perhaps because of a stray character")
+    return value
+
+
 def _secret(value: object) -> object:
     return Secret(value) if isinstance(value, str) else value
 
@@ -213,6 +222,7 @@ Capabilities = Annotated[tuple[Annotated[str, AfterValidator(_capability)], ...]
 MountPath = Annotated[str, AfterValidator(_mount_path)]
 Cron = Annotated[str, AfterValidator(cron_expression)]
 TimeZone = Annotated[str, AfterValidator(time_zone)]
+AppId = Annotated[str, AfterValidator(_app_id)]
 PrintableString = Annotated[str, AfterValidator(_printable)]
 """Not empty and printable."""
 PrintableStrings = Annotated[tuple[PrintableString, ...], BeforeValidator(_tuple)]

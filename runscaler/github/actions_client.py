@@ -81,6 +81,11 @@ class ActionsClient:
         """At this wall-clock second."""
         self._transport.meter.token_expires("session", at)
 
+    @property
+    def moved_to(self) -> str:
+        """The config URL with the names that GitHub uses now; empty while they are the configured ones."""
+        return self._admin_tokens.moved_to
+
     def user_agent(self, subsystem: Subsystem) -> str:
         return self._identity.user_agent(self.scale_set_id, subsystem)
 

@@ -7,10 +7,14 @@ import threading
 from typing import TYPE_CHECKING
 
 from runscaler.clock import SystemClock
-from runscaler.config.urls import parse_config_url
+from runscaler.config.urls import Kind, parse_config_url
+from runscaler.errors import ConfigError
+from runscaler.findings import Finding, Level
 from runscaler.github.admin_token_cache import AdminTokenCache
+from runscaler.github.app import GitHubApp
+from runscaler.github.app_credential import AppCredential
 from runscaler.github.call_meter import CallMeter
-from runscaler.github.credentials import credential_of
+from runscaler.github.credentials import FileToken, PersonalToken
 from runscaler.github.rate_limited import RateLimitedTransport
 from runscaler.github.tls import tls_context
 from runscaler.github.transport import Transport
@@ -23,7 +27,11 @@ if TYPE_CHECKING:
 
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
+    from runscaler.config.urls import ConfigUrl
     from runscaler.github.credentials import Credential
+
+
+ENTERPRISE_FIX = "use a classic token with manage_runners:enterprise"
 
 
 class TransportPool:
@@ -45,6 +53,7 @@ class TransportPool:
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._transports: dict[Hashable, RateLimitedTransport] = {}
         self._token_caches: dict[Hashable, AdminTokenCache] = {}
+        self._apps: dict[Hashable, GitHubApp] = {}
 
     def for_scale_set(self, settings: ScaleSetSettings) -> tuple[AdminTokenCache, RateLimitedTransport]:
         """What the scale set shares with those of the same credential, host, proxy and CA: a transport,
@@ -52,15 +61,14 @@ class TransportPool:
 
         Raises `ConfigError` without a credential, `HostError` for an unreadable CA file, `InvalidUrl`.
         """
-        credential = credential_of(settings)
         url = parse_config_url(settings.url)
         api_base = url.api_base(self._environ)
-        key = (credential.key, api_base, settings.proxy, settings.ca)
+        key = (credential_key(settings, url), api_base, settings.proxy, settings.ca)
         with self._lock:
-            name = self._name(credential)
-            transport = self._transports.get(key) or self._new_transport(key, settings, name)
-            token_key = (key, url.text.lower())
+            transport = self._transports.get(key) or self._new_transport(key, settings)
+            token_key = (key, url.text.lower(), settings.app and settings.app.installation_id)
             if token_key not in self._token_caches:
+                credential = self._credential(settings, url, api_base, transport, key)
                 cache = AdminTokenCache(credential, url, api_base, transport, self._clock)
                 self._token_caches[token_key] = cache
             return self._token_caches[token_key], transport
@@ -73,19 +81,58 @@ class TransportPool:
                 transport.close()
             self._transports.clear()
             self._token_caches.clear()
+            self._apps.clear()
         self._deadlines.close()
 
-    def _name(self, credential: Credential) -> str:
-        """Its own, or a number in the order of first use: never a part of a secret."""
-        if credential.name:
-            return credential.name
-        return self._names.setdefault(credential.key, f"token-{len(self._names) + 1}")
+    def _name(self, settings: ScaleSetSettings, key: Hashable) -> str:
+        """What metrics call the credential: never a part of a secret. Tokens are numbered in the order of
+        their first use, as are an App's further installations, as each has limits of its own."""
+        if key not in self._names:
+            app = settings.app if not settings.token else None
+            base = "token" if app is None else f"app-{app.client_id}"
+            number = 1 + sum(name == base or name.startswith(f"{base}-") for name in self._names.values())
+            self._names[key] = base if app is not None and number == 1 else f"{base}-{number}"
+        return self._names[key]
 
-    def _new_transport(self, key: Hashable, settings: ScaleSetSettings, name: str) -> RateLimitedTransport:
+    def _credential(
+        self,
+        settings: ScaleSetSettings,
+        url: ConfigUrl,
+        api_base: str,
+        transport: RateLimitedTransport,
+        key: Hashable,
+    ) -> Credential:
+        if settings.app is not None and not settings.token:
+            app = self._apps.get(key) or GitHubApp(settings.app, api_base, transport, self._clock)
+            self._apps[key] = app
+            return AppCredential(app, url, settings.app.installation_id, self._clock)
+        assert settings.token is not None
+        file = settings.token.file
+        return FileToken(settings.token, file) if file else PersonalToken(settings.token)
+
+    def _new_transport(self, key: Hashable, settings: ScaleSetSettings) -> RateLimitedTransport:
         if settings.ca not in self._contexts:
             self._contexts[settings.ca] = tls_context(settings.ca, self._environ)
         unlimited = Transport(self._contexts[settings.ca], self._deadlines, settings.proxy or None)
         transport = self._transports[key] = RateLimitedTransport(
-            unlimited, self._clock, CallMeter(self._metrics, name)
+            unlimited, self._clock, CallMeter(self._metrics, self._name(settings, key))
         )
         return transport
+
+
+def credential_key(settings: ScaleSetSettings, url: ConfigUrl) -> Hashable:
+    """Equal for credentials that may share connections, rate limits and tokens. GitHub limits each
+    installation of an App by itself; an owner has one.
+
+    Raises `ConfigError` if there is none that can be used.
+    """
+    if settings.token:
+        return settings.token.file or settings.token
+    if settings.app is None:
+        fixes = ("give a personal access token as token or RUNNER_TOKEN, or a GitHub App as [app]",)
+        raise ConfigError([Finding(Level.ERROR, "no token is given", fixes, settings.name)])
+    if url.kind is Kind.ENTERPRISE:
+        message = "a GitHub App cannot register runners for an enterprise"
+        raise ConfigError([Finding(Level.ERROR, message, (ENTERPRISE_FIX,), settings.name)])
+    key = settings.app.private_key
+    return settings.app.client_id, key.file or key, url.organisation.lower()
