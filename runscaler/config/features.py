@@ -1,7 +1,7 @@
 """Keys of features that this version lacks (docs/behaviour.md § 4.4).
 
-If one of them is set to anything but its default, that is an error, and the reference marks it. Whoever adds
-a feature deletes its rows here.
+One that is set to anything but its default is an error, and the reference marks it. Whoever adds a feature
+deletes its rows here.
 """
 
 from __future__ import annotations

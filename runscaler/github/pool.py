@@ -63,9 +63,11 @@ class TransportPool:
         """
         url = parse_config_url(settings.url)
         api_base = url.api_base(self._environ)
-        key = (credential_key(settings, url), api_base, settings.proxy, settings.ca)
+        credential_id = credential_key(settings, url)
+        key = (credential_id, api_base, settings.proxy, settings.ca)
         with self._lock:
-            transport = self._transports.get(key) or self._new_transport(key, settings)
+            name = self._name(credential_id, settings)
+            transport = self._transports.get(key) or self._new_transport(key, settings, name)
             token_key = (key, url.text.lower(), settings.app and settings.app.installation_id)
             if token_key not in self._token_caches:
                 credential = self._credential(settings, url, api_base, transport, key)
@@ -84,16 +86,6 @@ class TransportPool:
             self._apps.clear()
         self._deadlines.close()
 
-    def _name(self, settings: ScaleSetSettings, key: Hashable) -> str:
-        """What metrics call the credential: never a part of a secret. Tokens are numbered in the order of
-        their first use, as are an App's further installations, as each has limits of its own."""
-        if key not in self._names:
-            app = settings.app if not settings.token else None
-            base = "token" if app is None else f"app-{app.client_id}"
-            number = 1 + sum(name == base or name.startswith(f"{base}-") for name in self._names.values())
-            self._names[key] = base if app is not None and number == 1 else f"{base}-{number}"
-        return self._names[key]
-
     def _credential(
         self,
         settings: ScaleSetSettings,
@@ -110,12 +102,19 @@ class TransportPool:
         file = settings.token.file
         return FileToken(settings.token, file) if file else PersonalToken(settings.token)
 
-    def _new_transport(self, key: Hashable, settings: ScaleSetSettings) -> RateLimitedTransport:
+    def _name(self, credential_id: Hashable, settings: ScaleSetSettings) -> str:
+        """What metrics call the credential: the App's public id, else a number in the order of first use;
+        never a part of a secret."""
+        if settings.app is not None and not settings.token:
+            return f"app-{settings.app.client_id}"
+        return self._names.setdefault(credential_id, f"token-{len(self._names) + 1}")
+
+    def _new_transport(self, key: Hashable, settings: ScaleSetSettings, name: str) -> RateLimitedTransport:
         if settings.ca not in self._contexts:
             self._contexts[settings.ca] = tls_context(settings.ca, self._environ)
         unlimited = Transport(self._contexts[settings.ca], self._deadlines, settings.proxy or None)
         transport = self._transports[key] = RateLimitedTransport(
-            unlimited, self._clock, CallMeter(self._metrics, self._name(settings, key))
+            unlimited, self._clock, CallMeter(self._metrics, name)
         )
         return transport
 
