@@ -90,7 +90,7 @@ class ImagePruning:
 
     def sweeps(self) -> list[Sweep]:
         interval = min(self.after, LONGEST_INTERVAL)
-        return [Sweep(NAME, interval, self.run, self.plan)] if self.after else []
+        return [Sweep(NAME, interval, self.run, self.plan, "images")] if self.after else []
 
     def plan(self) -> list[SweepTarget]:
         """What `run` would remove now, with the engine's sizes, which include layers that
