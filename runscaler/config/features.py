@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from runscaler.config.schema import TomlPath
 
 REFUSED_BACKENDS = frozenset({"swarm", "orchard"})
-REFUSED_DIND = "sidecar"
 REFUSED: tuple[TomlPath, ...] = (
     ("app", "client-id"),
     ("schedule",),
@@ -47,8 +46,6 @@ WITHOUT_EFFECT: tuple[TomlPath, ...] = (
 TABLE_WITHOUT_EFFECT = "metrics"
 NOTES: Mapping[TomlPath, str] = {
     ("backend",): "swarm and orchard: not in this version",
-    ("docker", "dind"): f'"{REFUSED_DIND}": not in this version',
-    ("docker", "sidecar-image"): "Not in this version",
 }
 """Marks in the reference for keys whose values are checked elsewhere, or need no check."""
 
@@ -82,8 +79,6 @@ def _for_process(config: Config) -> Iterator[Finding]:
 def _for_scale_set(settings: ScaleSetSettings) -> Iterator[Finding]:
     if settings.backend in REFUSED_BACKENDS:
         yield _refused(f"backend {settings.backend}", settings.name)
-    if settings.backend == "docker" and settings.docker.dind == REFUSED_DIND:
-        yield _refused(f'[docker] dind = "{REFUSED_DIND}"', settings.name)
     for path in REFUSED:
         if concerns_backend(path, settings.backend) and _is_changed(settings, path):
             label = "[app]" if path[0] == "app" else scale_set_keys()[path].label

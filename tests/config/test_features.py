@@ -63,7 +63,7 @@ def test_turning_off_a_missing_feature_is_accepted(load: Load) -> None:
 
 
 def test_errors_come_before_warnings(load: Load) -> None:
-    docker = '[docker]\nbuildx-cleanup = false\ndind = "sidecar"\n'
+    docker = "[docker]\nbuildx-cleanup = false\npool-size = 2\n"
     text = f"{SINGLE}{docker}[host]\nmax-load = 5\n[metrics]\narc-labels = false\n"
 
     assert [level for level, _ in found(load, text)] == [

@@ -57,6 +57,12 @@ class Created(TypedDict):
     Warnings: NotRequired[list[str] | None]
 
 
+class Started(TypedDict):
+    """A command in a container."""
+
+    Id: str
+
+
 class MadeVolume(TypedDict):
     CreatedAt: str
     Labels: Mapping[str, str] | None
@@ -104,6 +110,12 @@ class EngineApi(Protocol):
 
     def put_archive(self, container: str, path: str, data: bytes) -> bool: ...
 
+    def exec_create(self, container: str, cmd: Sequence[str]) -> Started: ...
+
+    def exec_start(self, exec_id: str, *, detach: bool) -> object: ...
+
+    def exec_inspect(self, exec_id: str) -> Inspection: ...
+
     def logs(self, container: str, *, stream: bool, follow: bool, tail: int) -> Iterable[bytes]: ...
 
     def top(self, container: str) -> Processes: ...
@@ -135,7 +147,9 @@ class EngineApi(Protocol):
         auth_config: Mapping[str, str] | None = None,
     ) -> Iterable[Inspection]: ...
 
-    def images(self, name: str) -> list[Inspection]: ...
+    def images(
+        self, name: str | None = None, *, filters: Mapping[str, object] | None = None
+    ) -> list[Inspection]: ...
 
     def import_image_from_data(
         self, data: Iterable[bytes], repository: str, tag: str | None, changes: Sequence[str]
@@ -149,6 +163,10 @@ class EngineApi(Protocol):
 
     def inspect_network(self, net_id: str) -> Inspection: ...
 
-    def networks(self, names: Sequence[str]) -> list[Inspection]: ...
+    def networks(
+        self, names: Sequence[str] | None = None, *, filters: Mapping[str, object] | None = None
+    ) -> list[Inspection]: ...
+
+    def remove_network(self, net_id: str) -> None: ...
 
     def close(self) -> None: ...

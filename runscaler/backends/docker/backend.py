@@ -13,14 +13,16 @@ from requests.exceptions import JSONDecodeError
 from runscaler.backends.base import BackendAvailable, ResourceEnded
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.check import findings
+from runscaler.backends.docker.companions import remove_companions
 from runscaler.backends.docker.container import CA_FILE, create_body
 from runscaler.backends.docker.engine import CALL_SECONDS
 from runscaler.backends.docker.errors import status
 from runscaler.backends.docker.facts import EngineFacts
 from runscaler.backends.docker.images import ImageRequest, Images
-from runscaler.backends.docker.inventory import own_resources
+from runscaler.backends.docker.inventory import own_containers, own_resources
 from runscaler.backends.docker.labels import labels_for, own_filter, resource_of
 from runscaler.backends.docker.missed_ends import MissedEnds
+from runscaler.backends.docker.sidecar import Sidecars, remove_sidecars
 from runscaler.backends.docker.socket_group import SocketGroups
 from runscaler.backends.docker.socket_mounts import SocketMounts
 from runscaler.backends.docker.termination import terminate
@@ -33,6 +35,7 @@ from runscaler.untrusted import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from runscaler.backends.base import BackendContext, Observation, Progress, Resource, RunnerOrder, Sweep
     from runscaler.backends.docker.api import EngineApi
@@ -63,6 +66,7 @@ class DockerBackend:
         self._volume = SharedVolume(engine, context.owner)
         self._socket_mounts = SocketMounts(engine.address.socket_path)
         self._socket_groups = SocketGroups(engine, context.owner)
+        self._sidecars = Sidecars(engine, context)
         self._facts: EngineFacts | None = None
         self._warned: set[str] = set()
         self._reported_ended: set[str] = set()
@@ -77,7 +81,8 @@ class DockerBackend:
         return findings(self._engine, self._images, self._socket_groups, settings)
 
     def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
-        self._images.ensure(ImageRequest.of(settings), progress, interrupt)
+        for wanted in ImageRequest.all_of(settings):
+            self._images.ensure(wanted, progress, interrupt)
         if settings.docker.shared_volume:
             self._volume.prepare(settings.runner_image, settings.docker.platform, interrupt)
 
@@ -91,6 +96,8 @@ class DockerBackend:
         with ExitStack() as undo:
             undo.callback(self._discard, order)
             self._add_certificates(container, order, interrupt)
+            if order.settings.docker.dind == "sidecar":
+                self._start_sidecar(order, container, facts, interrupt)
             with self._starting(order, f"start {_description(order)}", interrupt) as api:
                 api.start(container)
             undo.pop_all()
@@ -106,6 +113,7 @@ class DockerBackend:
         if force and grace:
             terminate(self._engine, resource.id, doing, grace, interrupt)
         with self._engine.call(doing, interrupt, limited=True) as api:
+            remove_companions(api, resource, self._socket_mounts, force=force)
             if self._is_gone_after_removal(api, resource.id, force=force):
                 return
         deadline = self._context.clock.monotonic() + REMOVAL_SECONDS
@@ -120,10 +128,13 @@ class DockerBackend:
         return found
 
     def _list(self) -> list[Resource]:
+        owner = self._context.owner
         with self._engine.call("list containers") as api:
+            listed = own_containers(api, owner)
             found = own_resources(
-                api, self._context.owner, self._reported_ended, self._socket_mounts, self._unreadable
+                api, listed, owner, self._reported_ended, self._socket_mounts, self._unreadable
             )
+        self._sidecars.sweep(listed)
         self._reported_ended.intersection_update(resource.id for resource in found)
         return found
 
@@ -221,12 +232,22 @@ class DockerBackend:
         with self._starting(order, f"copy ca into {_description(order)}", interrupt) as api:
             api.put_archive(container, "/", file_archive(CA_FILE, content))
 
+    def _start_sidecar(
+        self, order: RunnerOrder, container: str, facts: EngineFacts, interrupt: Interrupt
+    ) -> None:
+        def call(doing: str) -> AbstractContextManager[EngineApi]:
+            return self._starting(order, doing, interrupt, grace=CREATE_GRACE)
+
+        self._sidecars.start(order, container, facts, call, interrupt)
+
     def _discard(self, order: RunnerOrder) -> None:
         """Undo a start. The container is found by name and label, as the reply with its id may be missing."""
         filters = {"label": own_filter(self._context.owner), "name": f"^/?{order.runner}$"}
         doing = f"remove container {order.runner}, whose start failed"
         try:
             with self._engine.call(doing, seconds=UNDO_SECONDS) as api:
+                if order.settings.docker.dind == "sidecar":
+                    remove_sidecars(api, self._context.owner, order.runner)
                 for listed in answers.tables(api.containers(all=True, filters=filters), "the list"):
                     container = answers.identifier(listed.get("Id"), "the id of a container")
                     self._is_gone_after_removal(api, container, force=True)

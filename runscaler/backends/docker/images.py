@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from docker.errors import DockerException, ImageNotFound
@@ -44,11 +44,21 @@ class ImageRequest:
     platform: str = ""
     pull: Literal["always", "missing", "never"] = "always"
     pull_interval: float = 24 * 3600.0
+    is_runner: bool = True
+    """Does it grow too old for GitHub?"""
 
     @classmethod
     def of(cls, settings: ScaleSetSettings) -> ImageRequest:
         docker = settings.docker
         return cls(settings.runner_image, docker.platform, docker.pull, docker.pull_interval)
+
+    @classmethod
+    def all_of(cls, settings: ScaleSetSettings) -> tuple[ImageRequest, ...]:
+        """The runner's, and that of its engine if it has one of its own."""
+        docker, runner = settings.docker, cls.of(settings)
+        if docker.dind != "sidecar":
+            return (runner,)
+        return runner, replace(runner, image=docker.sidecar_image, is_runner=False)
 
     @property
     def key(self) -> tuple[str, str]:
@@ -88,7 +98,7 @@ class Images:
                 fixes=(f"pull it: `docker pull {wanted.image}`", 'set pull = "missing"'),
             )
         self._pull_if_possible(wanted, progress, interrupt, present=present)
-        age = self.age_in_days(wanted, interrupt)
+        age = self.age_in_days(wanted, interrupt) if wanted.is_runner else None
         if age is not None and age >= OLD_DAYS:
             logger.warning("{} is {} days old: GitHub refuses runners a month behind", wanted, age)
 
