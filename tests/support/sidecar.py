@@ -17,6 +17,9 @@ from support.engine import connect, shell_layer
 from support.missing import missing
 from support.private_engine import PrivateEngine
 
+from runscaler.ops.demo_image import CHANGES
+from runscaler.ops.demo_rootfs import Entry, entries, write_archive
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -105,6 +108,16 @@ def runner_image(url: str) -> str:
         _add(archive, {**docker_files(), **_shell("mkdir", "nc")})
         _add(archive, {"home/runner/externals/node": b"node of the image\n"}, uid=1001, gid=123)
     return _imported(url, "runscaler-test-docker-shell", layer.getvalue(), [f"ENV PATH={SEARCHED}"])
+
+
+def demo_image_with_docker(url: str) -> str:
+    """The demo's image with `docker_files`: its runners run the jobs of a simulated GitHub."""
+    added = [
+        Entry(path, content=content) for path, content in docker_files().items() if isinstance(content, bytes)
+    ]
+    archive = io.BytesIO()
+    write_archive({one.path: one for one in (*added, *entries())}.values(), archive)
+    return _imported(url, "runscaler-test-docker-demo", archive.getvalue(), list(CHANGES))
 
 
 def with_entrypoint(url: str, script: str, *, docker: bool = False) -> str:

@@ -15,7 +15,7 @@ from loguru import logger
 from runscaler.backends.base import BackendAvailable, BackendUnavailable, Ending, ResourceEnded, WatchCrashed
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.errors import is_read_timeout
-from runscaler.backends.docker.labels import HELPER, OWNER, key_of, own_filter
+from runscaler.backends.docker.labels import HELPER, OWNER, RUNNER_NAME, SIDECAR_HELPER, key_of, own_filter
 from runscaler.errors import BackendError, Interrupted
 from runscaler.interrupt import Interrupt
 from runscaler.threads import start_thread
@@ -198,22 +198,32 @@ class Endings:
         self._owner = owner
         self._out_of_memory: set[str] = set()
         self._ended: set[str] = set()
+        self._ended_runners: set[str] = set()
 
-    def observe(self, event: Mapping[str, object], at: float) -> ResourceEnded | None:
-        """Raises `answers.Nonsense`."""
+    def observe(self, event: Mapping[str, object], at: float) -> ResourceEnded | BackendAvailable | None:
+        """`BackendAvailable` if a runner may have lost its sidecar, which a list tells.
+
+        Raises `answers.Nonsense`.
+        """
         actor = answers.table(event.get("Actor"), "the actor of an event")
         container = answers.identifier(actor.get("ID"), "the id in an event")
         attributes = answers.table(actor.get("Attributes") or {}, "the labels in an event")
-        if attributes.get(OWNER) != self._owner or HELPER in attributes:
+        if attributes.get(OWNER) != self._owner:
             return None  # Podman takes one of the labels asked for as enough
-        match MEANINGS.get(str(event.get("Action"))):
+        meaning, runner = MEANINGS.get(str(event.get("Action"))), str(attributes.get(RUNNER_NAME, ""))
+        if HELPER in attributes:
+            lost = meaning == "die" and attributes[HELPER] == SIDECAR_HELPER
+            return BackendAvailable() if lost and runner not in self._ended_runners else None
+        match meaning:
             case "oom":
                 self._out_of_memory.add(container)
             case "die":
                 self._ended.add(container)
+                self._ended_runners.add(runner)
                 code = str(attributes.get("exitCode", attributes.get("containerExitCode", "")))[:20]
                 return ResourceEnded(container, self._ending(container, code, at), key_of(attributes))
             case "destroy":
+                self._ended_runners.discard(runner)
                 return self._destroyed(container, key_of(attributes))
         return None
 

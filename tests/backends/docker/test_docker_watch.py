@@ -136,6 +136,22 @@ def test_the_ends_of_helpers_say_nothing():
     assert Endings(OURS).observe(event("die", **labels), 5.0) is None
 
 
+SIDECAR = {"io.runscaler.helper": "sidecar", "io.runscaler.runner": "runner-1", "exitCode": "137"}
+"""Of the sidecar of runner-1."""
+
+
+def test_a_sidecar_that_dies_before_its_runner_is_a_reason_to_list():
+    assert Endings(OURS).observe(event("die", "sidecar", **SIDECAR), 5.0) == BackendAvailable()
+    assert Endings(OURS).observe(event("destroy", "sidecar", **SIDECAR), 6.0) is None
+
+
+def test_a_sidecar_that_goes_with_its_runner_says_nothing():
+    endings = Endings(OURS)
+    endings.observe(event("die", "runner", **{"io.runscaler.runner": "runner-1", "exitCode": "0"}), 4.0)
+
+    assert endings.observe(event("die", "sidecar", **SIDECAR), 5.0) is None
+
+
 def test_the_engine_is_asked_from_a_time_that_is_finer_than_seconds():
     assert engine_time(1_800_000_000_000_000_005) == "1800000000.000000005"
 
