@@ -27,7 +27,7 @@ from runscaler.backends.docker.socket_group import SocketGroups
 from runscaler.backends.docker.socket_mounts import SocketMounts
 from runscaler.backends.docker.termination import terminate
 from runscaler.backends.docker.volume import SharedVolume, file_archive
-from runscaler.backends.docker.watch import Watch
+from runscaler.backends.docker.watch import SidecarLost, Watch
 from runscaler.backends.marks import UnreadableResources
 from runscaler.config.inputs import read_input
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
@@ -135,7 +135,7 @@ class DockerBackend:
                 api, listed, owner, self._reported_ended, self._socket_mounts, self._unreadable
             )
         self._sidecars.sweep(listed)
-        self._reported_ended.intersection_update(resource.id for resource in found)
+        self._reported_ended.intersection_update(str(one.get("Id")) for one in listed)
         return found
 
     def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
@@ -161,7 +161,11 @@ class DockerBackend:
         return any(WORKER in field for field in processes) if processes else None
 
     def watch(self, since: float, report: Callable[[Observation], None]) -> Watch:
-        def heard(observation: Observation) -> None:
+        def heard(observation: Observation | SidecarLost) -> None:
+            if isinstance(observation, SidecarLost):
+                self._reported_ended.add(observation.container)
+                report(BackendAvailable())  # so that the receiver lists
+                return
             if isinstance(observation, ResourceEnded):
                 self._reported_ended.add(observation.resource_id)
                 self._missed_ends.heard(observation.resource_id)

@@ -50,7 +50,7 @@ def own_resources(
     found = [_resource(api, container, reported_ended, left_out) for container in listed]
     unreadable.warn(left_out)
     unfit = {
-        **dict.fromkeys(without_engine(listed), DEAD_SIDECAR),
+        **dict.fromkeys(without_engine(listed, reported_ended), DEAD_SIDECAR),
         **dict.fromkeys(socket_mounts.dead(api, listed), DEAD_MOUNT),
     }
     return [

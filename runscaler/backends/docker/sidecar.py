@@ -38,7 +38,7 @@ from runscaler.errors import BackendError, StartFailed
 from runscaler.untrusted import in_one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
 
     from runscaler.backends.base import BackendContext, RunnerOrder
@@ -203,10 +203,11 @@ def orphans(listed: Iterable[Inspection]) -> list[tuple[str, str]]:
     ]
 
 
-def without_engine(listed: Iterable[Inspection]) -> set[str]:
-    """Ids of the running runners among the listed containers whose sidecar does not run."""
+def without_engine(listed: Iterable[Inspection], ended: Collection[str]) -> set[str]:
+    """Ids of the running runners among the listed containers whose sidecar does not run, or is in `ended`."""
     containers = list(listed)
-    served = {runner_of(one) for one in containers if one.get("State") in LIVE}
+    running = (one for one in containers if one.get("State") in LIVE and one.get("Id") not in ended)
+    served = {runner_of(one) for one in running}
     return {
         str(one.get("Id")) for one in _with_sidecar(containers) if labels_of(one)[RUNNER_NAME] not in served
     }

@@ -7,6 +7,7 @@ pinged: it may hang, or a router may have dropped the connection.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from threading import current_thread
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,13 @@ SIGNALS = range(129, 193)
 """Exit codes that stand for a signal: 128 + its number."""
 
 
+@dataclass(frozen=True, slots=True)
+class SidecarLost:
+    """Observed: a sidecar died before its runner. The list may show it as running for a moment yet."""
+
+    container: str
+
+
 class Watch:
     """One thread that follows the engine's events until it is stopped."""
 
@@ -53,7 +61,7 @@ class Watch:
         owner: OwnerId,
         clock: Clock,
         since: float,
-        report: Callable[[Observation], None],
+        report: Callable[[Observation | SidecarLost], None],
         missed: MissedEnds,
         *,
         silence_seconds: float = SILENCE_SECONDS,
@@ -200,11 +208,8 @@ class Endings:
         self._ended: set[str] = set()
         self._ended_runners: set[str] = set()
 
-    def observe(self, event: Mapping[str, object], at: float) -> ResourceEnded | BackendAvailable | None:
-        """`BackendAvailable` if a runner may have lost its sidecar, which a list tells.
-
-        Raises `answers.Nonsense`.
-        """
+    def observe(self, event: Mapping[str, object], at: float) -> ResourceEnded | SidecarLost | None:
+        """Raises `answers.Nonsense`."""
         actor = answers.table(event.get("Actor"), "the actor of an event")
         container = answers.identifier(actor.get("ID"), "the id in an event")
         attributes = answers.table(actor.get("Attributes") or {}, "the labels in an event")
@@ -213,7 +218,7 @@ class Endings:
         meaning, runner = MEANINGS.get(str(event.get("Action"))), str(attributes.get(RUNNER_NAME, ""))
         if HELPER in attributes:
             lost = meaning == "die" and attributes[HELPER] == SIDECAR_HELPER
-            return BackendAvailable() if lost and runner not in self._ended_runners else None
+            return SidecarLost(container) if lost and runner not in self._ended_runners else None
         match meaning:
             case "oom":
                 self._out_of_memory.add(container)
