@@ -68,15 +68,24 @@ class Board(Protocol):
     def write(self, status: Status) -> None: ...
 
 
+class Configuration:
+    """The configuration in force. A reload replaces it as a whole, which is atomic: root is the only writer,
+    and it may be read from any thread."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+
 def start_actor(kind: type[pykka.Actor], *args: object) -> pykka.ActorRef[Any]:
     return kind.start(*args)
 
 
 @dataclass(frozen=True, slots=True)
 class ActorContext:
-    """Everything in here may be used from every actor's thread. Only the state store and the board change."""
+    """Everything in here may be used from every actor's thread. Only the configuration, the state store and
+    the board change."""
 
-    config: Config
+    configuration: Configuration
     clock: Clock
     state_store: StateStore
     board: Board
@@ -97,3 +106,8 @@ class ActorContext:
     """Starts the health server, which tells if its thread crashes; None if it is switched off."""
     launch: Callable[..., pykka.ActorRef[Any]] = start_actor
     """Starts an actor of a class with these arguments. Tests replace it to run actors without threads."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.configuration.config

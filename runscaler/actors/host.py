@@ -12,6 +12,7 @@ from runscaler.policy.fairness import share
 
 if TYPE_CHECKING:
     from runscaler.actors.context import ActorContext
+    from runscaler.config.model import HostSettings
     from runscaler.names import ScaleSetKey, SlotNumber
 
 HOLD_REPORT_SECONDS = 30.0
@@ -49,11 +50,21 @@ class HostActor(SupervisedActor[m.HostMessage]):
                 self._expected = keys
             case m.HoldReportsOverdue():
                 self._waits = False
+            case m.ApplyHostSettings(settings):
+                self._apply(settings)
             case m.StopHost():
                 self.end(m.SharedStopped(self.name))
             case _:
                 assert_never(message)
         self._grant_claims()
+
+    def _apply(self, settings: HostSettings) -> None:
+        """What was held without a cap is not known here: nothing is granted before all have reported."""
+        if settings.max_runners and not self._cap:
+            self._reported.clear()
+            self._waits = True
+            self.after(HOLD_REPORT_SECONDS, m.HoldReportsOverdue())
+        self._cap = settings.max_runners
 
     def _hold(self, report: m.HoldCapacity) -> None:
         key = report.key

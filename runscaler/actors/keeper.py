@@ -8,7 +8,7 @@ have ended, whether the backend answers and whether their runner image is there.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -50,6 +50,12 @@ class AttachedSet:
     """Failed preparations in a row."""
     turn: int = 0
     """The number of its latest `RetryPrepare`; earlier ones are void."""
+    revision: int = 0
+    """Of its settings (`ScaleSetChanged`)."""
+    prepared: int | None = None
+    """The revision that was prepared last."""
+    again: bool = False
+    """What is being prepared is no longer what it needs."""
 
 
 class KeeperActor(SupervisedActor[m.KeeperMessage]):
@@ -98,8 +104,10 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 self._backend_down(message)
             case m.BackendAvailable():
                 self._backend_up()
-            case m.JoinKeeper(key, ref, settings, starts_runners):
-                self._attach(key, AttachedSet(ref, settings, starts_runners))
+            case m.JoinKeeper(key, ref, settings, starts_runners, revision):
+                self._attach(key, AttachedSet(ref, settings, starts_runners, revision=revision))
+            case m.ScaleSetChanged():
+                self._settings_changed(message)
             case m.LeaveKeeper(key, keep):
                 self.scale_set_left(key, keep=keep)
                 self.scale_sets.pop(key, None)
@@ -128,6 +136,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
 
     def scale_set_joined(self, key: ScaleSetKey) -> None:
         """Runs after the scale set was attached."""
+
+    def scale_set_changed(self, key: ScaleSetKey) -> None:
+        """Runs after a reload has changed its settings."""
 
     def scale_set_left(self, key: ScaleSetKey, *, keep: bool) -> None:
         """Runs before the scale set is detached. `keep`: its warm VMs stay for the next start."""
@@ -167,6 +178,22 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             self.send(attached.ref, m.BackendDown(self._down.reason, self._down.fixes))
         if attached.starts_runners:
             self._prepare(key)
+        self._plan_sweeps()
+
+    def _settings_changed(self, changed: m.ScaleSetChanged) -> None:
+        attached = self.scale_sets.get(changed.key)
+        if attached is None:
+            return
+        reshaped = changed.revision != attached.revision
+        attached.settings, attached.revision = changed.settings, changed.revision
+        self.scale_set_changed(changed.key)
+        self._plan_sweeps()
+        if reshaped:
+            attached.ready, attached.failures = False, 0
+            attached.again = attached.preparing
+            self._prepare(changed.key)
+
+    def _plan_sweeps(self) -> None:
         self._sweeping.plan([one.settings for one in self.scale_sets.values() if one.starts_runners])
 
     # -- listing ------------------------------------------------------------------------------------
@@ -241,10 +268,15 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         attached = self.scale_sets.get(message.key)
         if attached is None:
             return
+        if attached.again and isinstance(message, m.Prepared | m.PrepareFailed):
+            attached.preparing = attached.again = False
+            self._prepare(message.key)
+            return
         match message:
             case m.Prepared(key):
                 attached.preparing, attached.failures, attached.ready = False, 0, True
-                self.send(attached.ref, m.ImagePrepared())
+                attached.prepared = attached.revision
+                self.send(attached.ref, m.ImagePrepared(attached.revision))
                 self.image_prepared(key)
                 self._prepare_after(REFRESH_SECONDS, key, attached)
             case m.PrepareFailed(key, reason, fixes):
@@ -252,12 +284,12 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 attached.failures += 1
                 wait = _BACKOFF.delay(attached.failures)
                 absent = m.ImageAbsent(reason, fixes, retry_at=self.clock.monotonic() + wait)
-                self.send(attached.ref, absent)
+                self._tell_absent(attached, absent)
                 self._prepare_after(wait, key, attached)
             case m.PrepareProgressed(what=what, percent=percent):
                 share = "" if percent is None else f" ({percent} %)"
                 if not attached.ready and not attached.failures:  # else the last failure stays shown
-                    self.send(attached.ref, m.ImageAbsent(f"{what}{share}", failed=False))
+                    self._tell_absent(attached, m.ImageAbsent(f"{what}{share}", failed=False))
             case m.RetryPrepare(key, turn):
                 if turn in (None, attached.turn):
                     self._prepare(key)
@@ -269,13 +301,17 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         attached.preparing = True
         if not attached.failures and not attached.ready:
             absent = m.ImageAbsent(f"preparing {attached.settings.runner_image}", failed=False)
-            self.send(attached.ref, absent)
+            self._tell_absent(attached, absent)
         progress = self._progress(key)
         self._image_workers.submit(
             lambda: self.backend.prepare(attached.settings, progress, self._interrupt),
             done=lambda _: m.Prepared(key),
             failed=lambda error: _prepare_failed(key, error),
         )
+
+    def _tell_absent(self, attached: AttachedSet, absent: m.ImageAbsent) -> None:
+        serves = attached.prepared not in (None, attached.revision)
+        self.send(attached.ref, replace(absent, earlier_serves=serves))
 
     def _progress(self, key: ScaleSetKey) -> Progress:
         """What the backend calls on a worker to tell its progress; passed on in steps of 5 %."""

@@ -53,7 +53,7 @@ ORDER = (
     "simulate",
 )
 """Commands in the order of the help page; all others follow in alphabetical order."""
-LATER = frozenset({"clean", "reload"})
+LATER = frozenset({"clean"})
 """Commands that come with a later version."""
 
 _LONG_WORD = re.compile(r"(\S{60})\S{140,}")

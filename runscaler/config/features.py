@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runscaler.config.schema import concerns_backend, scale_set_keys, top_level_keys, value_at
+from runscaler.errors import ConfigError
 from runscaler.findings import Finding, Level
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ def note(path: TomlPath) -> str:
     if path in WITHOUT_EFFECT or path[0] == TABLE_WITHOUT_EFFECT:
         return "No effect in this version"
     return NOTES.get(path, "")
+
+
+def refuse_missing(config: Config) -> None:
+    """Raises `ConfigError` if the configuration needs a feature that this version lacks."""
+    missing = missing_features(config)
+    if any(finding.level is Level.ERROR for finding in missing):
+        raise ConfigError(missing)
 
 
 def missing_features(config: Config) -> list[Finding]:

@@ -68,11 +68,12 @@ def _plain(settings: Settings, specs: Mapping[TomlPath, KeySpec]) -> dict[str, o
     for path, spec in specs.items():
         value = value_at(settings, path)
         if value is not None:
-            put_nested(plain, path, _shown(spec, value))
+            put_nested(plain, path, masked_value(spec, value))
     return plain
 
 
-def _shown(spec: KeySpec, value: object) -> object:
+def masked_value(spec: KeySpec, value: object) -> object:
+    """A value of that key as plain data."""
     if isinstance(value, Secret):
         return Secret.MASK
     if spec.kind is Kind.DURATION and isinstance(value, int | float):
@@ -90,4 +91,8 @@ def _shown(spec: KeySpec, value: object) -> object:
 
 def _entry(keys: Mapping[str, KeySpec], entry: object) -> dict[str, object]:
     values = {name: getattr(entry, attribute(name)) for name in keys}
-    return {toml_name(name): _shown(keys[name], value) for name, value in values.items() if value is not None}
+    return {
+        toml_name(name): masked_value(keys[name], value)
+        for name, value in values.items()
+        if value is not None
+    }

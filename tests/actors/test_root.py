@@ -10,6 +10,7 @@ from support.solo import Solo
 from support.world import scale_set
 
 from runscaler import events
+from runscaler.actors.context import Configuration
 from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
@@ -80,7 +81,7 @@ class Harness:
         self.linux, self.windows = self.solo.config.scale_sets
         context = replace(
             self.solo.context,
-            config=self.solo.config.model_copy(update=config),
+            configuration=Configuration(self.solo.config.model_copy(update=config)),
             launch=self._launch,
             backend_id_of=lambda settings: "memory" if one_engine else settings.name,
             open_backend=lambda _: self._open(backend),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runscaler.actors.context import ActorContext
+from runscaler.actors.context import ActorContext, Configuration
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.messages import Shutdown
@@ -185,7 +185,7 @@ class World:
         self.harness = ActorHarness()
         self.board = MemoryBoard(blank(self.config))
         context = ActorContext(
-            config=self.config,
+            configuration=Configuration(self.config),
             clock=self.clock,
             state_store=self.state_store,
             board=self.board,

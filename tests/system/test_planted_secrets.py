@@ -136,3 +136,18 @@ def test_no_command_shows_one_in_its_errors(tmp_path, text, mode):
     secrets = (*ALL, "planted@", "password/", "with@signs")
     assert_hidden(secrets, *(text for one in ended for text in (one.out, one.err)))
     assert all(one.code for one in ended), RUNNER
+
+
+def test_every_daemon_of_these_tests_is_looked_at_for_its_secrets(daemon, scale_set):
+    """`Daemon.close` does that; here it would find what is put into a log."""
+    program = daemon({"scaleset": [scale_set("linux", token=OWN_TOKEN)]})
+    program.env = {"PLANTED_TOKEN": COMMON_TOKEN}
+    program.start()
+    program.wait_for(lambda health: True)
+    program.stop()
+    assert program.shown_secrets() == []
+
+    with (program.folder / "run-1.out").open("a") as log:
+        log.write(f"{OWN_TOKEN} {COMMON_TOKEN} {'ey' + 'Ab3/' * 100}")
+    assert len(program.shown_secrets()) == 3
+    (program.folder / "run-1.out").unlink()

@@ -9,6 +9,7 @@ from runscaler.actors.messages.shared import HoldReportsOverdue
 
 if TYPE_CHECKING:
     from runscaler.actors.messages.shared import Ref
+    from runscaler.config.model import HostSettings
     from runscaler.names import Generation, ScaleSetKey, SlotNumber
 
 
@@ -52,8 +53,23 @@ class ExpectReports:
 
 
 @dataclass(frozen=True, slots=True)
+class ApplyHostSettings:
+    """The configuration was reloaded. Where there is a cap now, all scale sets report what they hold."""
+
+    settings: HostSettings
+
+
+@dataclass(frozen=True, slots=True)
 class StopHost:
     """End: all scale sets have stopped."""
 
 
-HostMessage = ClaimCapacity | ReleaseCapacity | HoldCapacity | ExpectReports | HoldReportsOverdue | StopHost
+HostMessage = (
+    ClaimCapacity
+    | ReleaseCapacity
+    | HoldCapacity
+    | ExpectReports
+    | HoldReportsOverdue
+    | ApplyHostSettings
+    | StopHost
+)

@@ -24,6 +24,17 @@ class JoinKeeper:
     ref: Ref
     settings: ScaleSetSettings
     starts_runners: bool = True
+    revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleSetChanged:
+    """A scale set on this backend has other settings. `revision` goes up if its runners are made in another
+    way: then `ImagePrepared` with it says when they can be."""
+
+    key: ScaleSetKey
+    settings: ScaleSetSettings
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +139,7 @@ class Swept:
 
 
 KeeperMessage = (
-    JoinKeeper | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing | Prepared
-    | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
+    JoinKeeper | ScaleSetChanged | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing
+    | Prepared | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
     | BackendUnavailable | BackendAvailable | WatchCrashed | SweepDue | Swept | VmSlotMessage
 )  # fmt: skip

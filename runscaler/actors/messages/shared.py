@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pykka
+
+if TYPE_CHECKING:
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.github.base import ScaleSetService
 
 Ref = pykka.ActorRef[Any]
 HOST, KEEPER, HEALTH = "host", "keeper", "health"
@@ -47,6 +51,15 @@ class RestartChild:
 
     name: str
     orphans: tuple[Ref, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class UseSettings:
+    """From a scale set to its listener or the actor of a slot: use these from now on. To a listener it is
+    sent with the interrupt."""
+
+    settings: ScaleSetSettings
+    service: ScaleSetService
 
 
 @dataclass(frozen=True, slots=True)

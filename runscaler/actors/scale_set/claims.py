@@ -32,8 +32,11 @@ class Claims:
         self._context, self._book = context, book
         self._host, self._keeper = host, keeper
         self._has_vm_slots = has_vm_slots
-        self._has_cap = context.actors.config.host.max_runners > 0
         self._stop: m.StopWarming | None = None
+
+    @property
+    def _has_cap(self) -> bool:
+        return self._context.actors.config.host.max_runners > 0
 
     def claim(self, slot: Slot) -> bool:
         """Claim what the slot lacks next; True where it lacks nothing."""
@@ -102,6 +105,11 @@ class Claims:
         for slot in self._book.in_state(SlotState.WAITING):
             if not self._lacks_vm_slot(slot):
                 self.claim(slot)
+
+    def host_limits_changed(self, *, is_listed: bool) -> None:
+        """There may be a cap now, and there was none: report what is held, repeat what is claimed."""
+        if self._has_cap and self._host is not None:
+            self.host_replaced(self._host, is_listed=is_listed)
 
     def keeper_replaced(self, keeper: m.Ref, *, is_listed: bool) -> None:
         """The same; to be called after joining it."""

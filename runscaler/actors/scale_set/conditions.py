@@ -31,7 +31,7 @@ class Conditions:
 
     def __init__(self, context: ScaleSetContext, clock_skew: Callable[[], float]) -> None:
         self._context, self._clock_skew = context, clock_skew
-        self.condition = Condition(max_runners=context.settings.max_runners)
+        self.condition = Condition(max_runners=context.limits.max_runners)
         self.vm_holders: str | None = None
         self._announced = _announcement(self.condition)
         self._listener_trouble: Trouble | None = None
@@ -110,16 +110,22 @@ class Conditions:
         self._set(replace(self.condition, backend=backend))
 
     def image_prepared(self) -> None:
-        self._set(replace(self.condition, image=None, image_failed=False))
+        self._set(replace(self.condition, image=None, image_failed=False, earlier_image=False))
 
     def image_absent(self, absent: ImageAbsent) -> None:
-        image = Hold(with_fixes(absent.reason, absent.fixes), absent.retry_at)
-        self._set(replace(self.condition, image=image, image_failed=absent.failed))
+        reason = with_fixes(absent.reason, absent.fixes)
+        if absent.earlier_serves:
+            reason += "; until then runners are made with the earlier settings"
+        image, serves = Hold(reason, absent.retry_at), absent.earlier_serves
+        self._set(replace(self.condition, image=image, image_failed=absent.failed, earlier_image=serves))
 
     def vm_slots_full(self, holders: str | None) -> None:
         """The host runs as many VMs as it may; None: no VM slot is waited for."""
         self.vm_holders = holders
         self._context.changed()
+
+    def max_runners_changed(self, max_runners: int) -> None:
+        self._set(replace(self.condition, max_runners=max_runners))
 
     # -- the runners ------------------------------------------------------------------------------
 

@@ -38,7 +38,6 @@ class Planning:
     ) -> None:
         self._context, self._book = context, book
         self._runners, self._ended, self._conditions = runners, ended, conditions
-        self._has_cap = context.actors.config.host.max_runners > 0
         self.statistics = Statistics()
         self.last = Plan(target=0)
         self.due = False
@@ -122,16 +121,16 @@ class Planning:
         )
 
     def _view(self, now: float, *, draining: bool) -> View:
-        settings, known = self._context.settings, self.statistics
+        limits, known = self._context.limits, self.statistics
         waits_for, detail = self._waits_for()
         demand = Demand(known.assigned, known.running, self._ended.had_job, self._ended.probably_had_job)
         view = View(
             now,
-            settings.min_runners,
-            settings.max_runners,
+            limits.min_runners,
+            limits.max_runners,
             demand,
             self._book.counts(),
-            settings.idle_timeout,
+            self._context.settings.idle_timeout,
             gates=self._conditions.condition.gates(),
             blocked=self._book.blocked,
             waits_for=waits_for,
@@ -147,7 +146,8 @@ class Planning:
         holders = self._conditions.vm_holders
         if holders is not None:
             return Unmet.VM_LIMIT, f"the host runs as many VMs as it may: {holders or 'others of ours'}"
-        return (Unmet.HOST_CAP, "the host's max-runners are in use") if self._has_cap else (None, "")
+        has_cap = self._context.actors.config.host.max_runners > 0
+        return (Unmet.HOST_CAP, "the host's max-runners are in use") if has_cap else (None, "")
 
     def _log_start(self, made: Plan) -> None:
         """While GitHub is in trouble, one start after another fails for a reason that has been logged."""

@@ -12,6 +12,7 @@ from runscaler.actors import messages as m
 from runscaler.names import SlotNumber
 from runscaler.policy.inventory import Believed, Listed, reconcile
 from runscaler.policy.lifecycle import SlotEvent, SlotState
+from runscaler.policy.schedule import largest_max
 
 if TYPE_CHECKING:
     from runscaler.actors.scale_set.child_actors import ChildActors
@@ -52,8 +53,8 @@ class Reconciliation:
         resources = [one for one in inventory.resources if one.id not in left]
         listed = [Listed(r.id, r.runner, r.slot, r.ending is None) for r in resources]
         believed = [_believed(slot) for slot in self._book.used()]
-        max_runners = self._context.settings.max_runners
-        repairs = reconcile(inventory.as_of, listed, believed, max_runners, self._still_unclear())
+        most = largest_max(self._context.settings)
+        repairs = reconcile(inventory.as_of, listed, believed, most, self._still_unclear())
         for one, number in repairs.adopt:
             self._runners.adopt(by_id[one.resource_id], number, one.running)
             self._claims.hold(self._book.slot(number))
@@ -67,6 +68,7 @@ class Reconciliation:
             self._runners.start_lost(self._book.slot(number))
         self._runners.forget_early_ends()
         self._retire_unfit(resources)
+        self._runners.retire_outdated()
 
     def _end(self, slot: Slot, by_id: dict[str, Resource]) -> None:
         if slot.resource is not None:
