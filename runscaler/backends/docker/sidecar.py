@@ -203,6 +203,13 @@ def orphans(listed: Iterable[Inspection]) -> list[tuple[str, str]]:
     ]
 
 
+def without_companions(listed: Iterable[Inspection]) -> list[Inspection]:
+    """The listed containers but for sidecars whose runner is listed too, and goes with it."""
+    containers = list(listed)
+    alone = {sidecar for sidecar, _ in orphans(containers)}
+    return [one for one in containers if not runner_of(one) or one.get("Id") in alone]
+
+
 def without_engine(listed: Iterable[Inspection], ended: Collection[str]) -> set[str]:
     """Ids of the running runners among the listed containers whose sidecar does not run, or is in `ended`."""
     containers = list(listed)

@@ -9,6 +9,7 @@ from support.engine import DockerRig, RunnerScript, connect
 from support.sidecar import IMPORT_TINY, SidecarEngine, runner_image, sidecar_image, with_entrypoint
 
 from runscaler.backends.base import ResourceState
+from runscaler.backends.docker import factory
 from runscaler.backends.docker.sidecar import DEAD_SIDECAR, Sidecars
 from runscaler.clock import SystemClock
 from runscaler.errors import ImageMissing, Interrupted, StartFailed
@@ -242,6 +243,28 @@ def test_a_start_that_is_interrupted_leaves_nothing(backend, order, rig, api, mo
         backend.start(order(), interrupt)
 
     assert nothing_is_left(rig, api)
+
+
+def test_a_survey_counts_a_runner_and_its_sidecar_once_and_removes_both(backend, order, rig, api):
+    settings = order().settings
+    resource = backend.start(order(), Interrupt())
+    survey = factory.survey(settings, (), SystemClock())
+
+    (leftover,) = survey.leftovers()
+    survey.remove(leftover, Interrupt())
+
+    assert leftover.name == resource.runner
+    assert nothing_is_left(rig, api)
+    survey.close()
+
+
+def test_a_survey_finds_a_sidecar_whose_runner_is_gone(backend, order, api):
+    resource = backend.start(order(), Interrupt())
+    api.remove_container(resource.id, force=True, v=True)
+    survey = factory.survey(order().settings, (), SystemClock())
+
+    assert [one.name for one in survey.leftovers()] == [f"{resource.runner}-engine"]
+    survey.close()
 
 
 # -- daemons that are killed ------------------------------------------------------------------------
