@@ -147,9 +147,7 @@ class EngineApi(Protocol):
         auth_config: Mapping[str, str] | None = None,
     ) -> Iterable[Inspection]: ...
 
-    def images(
-        self, name: str | None = None, *, filters: Mapping[str, object] | None = None
-    ) -> list[Inspection]: ...
+    def images(self, name: str) -> list[Inspection]: ...
 
     def import_image_from_data(
         self, data: Iterable[bytes], repository: str, tag: str | None, changes: Sequence[str]

@@ -76,8 +76,7 @@ def find_siblings(api: EngineApi, label: str, without: set[str]) -> Siblings:
     """All that bears the label as a runner writes it, but what is named in `without`."""
     listed = answers.tables(api.containers(all=True, filters={"label": [label]}), "the list")
     networks = answers.tables(api.networks(filters={"label": label}), "the list of networks")
-    references = [f"{label}:*", f"*/{label}:*"]  # Podman's names have a registry
-    images = answers.tables(api.images(filters={"reference": references}), "the list of images")
+    images = answers.tables(api.images(f"{label}:*"), "the list of images")
     found = Siblings(
         tuple(_id(one) for one in listed if _is_sibling(one, label)),
         tuple(_id(one) for one in networks if _is_network(one, label)),
