@@ -55,6 +55,8 @@ DEAD_SIDECAR = "the engine of the runner's own has ended"
 LIVE = ("running", "paused", "restarting")
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 0.5
 """Between two questions whether an engine answers, in seconds."""
+QUESTION_SECONDS = 2.0
+"""What a question and its answer take at most, if the engine that runs the sidecar is well."""
 QUESTION = ("docker", "--host", f"unix://{ENGINE_SOCKET}", "version")
 NO_COMMAND = (126, 127)
 """Exit codes with which an engine says that a command is not there."""
@@ -88,7 +90,7 @@ class Sidecars:
             sidecar = answers.identifier(made["Id"], "the id of a new container")
             api.start(sidecar)
         try:
-            self._await(sidecar, what, call, interrupt)
+            self._await(sidecar, what, order.deadline, call, interrupt)
         except StartFailed as error:
             said = self._last_line(sidecar)
             raise StartFailed(f"{error}{said and f'; it said: {said}'}", fixes=error.fixes) from error
@@ -104,9 +106,10 @@ class Sidecars:
             except BackendError as error:
                 logger.warning("{}; the next inventory finds it", error)
 
-    def _await(self, sidecar: str, what: str, call: Call, interrupt: Interrupt) -> None:
+    def _await(self, sidecar: str, what: str, deadline: float, call: Call, interrupt: Interrupt) -> None:
+        """A call that the deadline cuts would look like an outer engine that does not answer."""
         pause, question = FIRST_PAUSE, ""
-        while True:
+        while deadline - self._context.clock.monotonic() > QUESTION_SECONDS:
             with call(f"wait for {what}") as api:
                 question = question or _ask(api, sidecar, what)
                 answer = _answer(api, question)
@@ -118,6 +121,7 @@ class Sidecars:
                 question = ""
             self._context.clock.pause(pause, interrupt)
             pause = min(pause * 2, LONGEST_PAUSE)
+        raise StartFailed(f"{what} does not answer, and its start-timeout has passed")
 
     def _last_line(self, sidecar: str) -> str:
         try:

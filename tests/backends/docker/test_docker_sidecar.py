@@ -215,7 +215,7 @@ def test_an_engine_that_never_answers_is_given_up_at_the_start_timeout(backend, 
     image = with_entrypoint(engine_url, "echo still loading; exec sleep 600", docker=True)
 
     with pytest.raises(StartFailed, match=r"start-timeout has passed; it said: still loading$"):
-        backend.start(order(seconds=3.0, sidecar_image=image), Interrupt())
+        backend.start(order(seconds=8.0, sidecar_image=image), Interrupt())
 
     assert nothing_is_left(rig, api)
 
