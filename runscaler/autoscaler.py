@@ -34,6 +34,7 @@ from runscaler.github.client import connect
 from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
 from runscaler.interrupt import Interrupt
+from runscaler.ops.host_measure import HostMeasure
 from runscaler.ops.owner import machine_id, owner_without_state_dir
 from runscaler.ops.state_dir import open_state_dir
 from runscaler.ops.state_path import ADMIN_SOCKET, config_identity
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from runscaler.github.base import ScaleSetService, TroubleReport
     from runscaler.names import OwnerId
     from runscaler.ops.state_dir import StateDir
+    from runscaler.policy.host_guard import Measurement
 
 logger.disable("runscaler")
 
@@ -81,9 +83,9 @@ class StatusBoard:
 class Autoscaler:
     """One running system. A process may hold several, and each can be started again after a stop.
 
-    `read` reads the configuration again, for `reload`; without it the file of `config` is read. `connect` and
-    `open_backend` replace GitHub and the backends in tests and benchmarks. All methods may
-    be called from any thread.
+    `read` reads the configuration again, for `reload`; without it the file of `config` is read. `connect`,
+    `open_backend` and `measure_host` replace GitHub, the backends and what is measured on this host in tests
+    and benchmarks. All methods may be called from any thread.
     """
 
     def __init__(
@@ -94,11 +96,12 @@ class Autoscaler:
         clock: Clock | None = None,
         connect: Callable[[ScaleSetSettings, TroubleReport], ScaleSetService] | None = None,
         open_backend: Callable[[ScaleSetSettings, BackendContext], Backend] | None = None,
+        measure_host: Callable[[], Measurement] | None = None,
     ) -> None:
         self._config = config
         self._clock = clock or SystemClock()
         self._read = read or self._read_file
-        self._connect, self._open_backend = connect, open_backend
+        self._connect, self._open_backend, self._measure_host = connect, open_backend, measure_host
         self._feed = EventFeed()
         self._board = StatusBoard(self._initial_status())
         self._root: Ref | None = None
@@ -149,9 +152,9 @@ class Autoscaler:
         state_dir = self._open_state_dir()
         owner = state_dir.owner if state_dir else self._owner_without_state_dir()
         context = BackendContext(owner, state_dir.path if state_dir else None, self._clock)
-        serve = self._bind(state_dir)
+        serve, configuration = self._bind(state_dir), Configuration(self._config)
         return ActorContext(
-            configuration=Configuration(self._config),
+            configuration=configuration,
             clock=self._clock,
             state_store=StateStore(state_dir),
             board=self._board,
@@ -161,6 +164,8 @@ class Autoscaler:
             open_backend=lambda settings: self._open(settings, context),
             emit=self._feed.emit,
             make_worker_pool=WorkerPool,
+            measure_host=self._measure_host
+            or HostMeasure(lambda: configuration.config.host, context, self._backends),
             serve=serve,
         )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runscaler.policy.host_guard import Measurement
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -102,6 +104,8 @@ class ActorContext:
     make_worker_pool: Callable[[str, int, Callable[[object], None]], WorkerPool]
     """Makes a pool with a name, a number of threads, and the function that gets each result.
     Tests replace it with one that works on the caller's thread."""
+    measure_host: Callable[[], Measurement] = Measurement
+    """Measures what is free on this host. May block; called on a worker, never twice at the same time."""
     serve: Callable[[Callable[[str], None]], Stoppable] | None = None
     """Starts the health server, which tells if its thread crashes; None if it is switched off."""
     launch: Callable[..., pykka.ActorRef[Any]] = start_actor

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -16,6 +17,8 @@ from loguru import logger
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
 from runscaler.actors.sweeping import Sweeping
+from runscaler.actors.tidying import Tidying
+from runscaler.backends.base import ImageBackend
 from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
 
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 _BACKOFF = Backoff(first=2.0, cap=60.0)
 PULLS_AT_ONCE = 4
 REFRESH_SECONDS = 3600.0
-"""How often the backend is asked to prepare an image that is there; it knows whether a pull is due."""
+"""How often the backend is asked to prepare an image that is there, at the least; it knows whether a pull is
+due."""
 
 
 class KeeperCrashed(Exception):
@@ -58,6 +62,14 @@ class AttachedSet:
     """What is being prepared is no longer what it needs."""
 
 
+def refresh_seconds(settings: ScaleSetSettings) -> float:
+    """When to ask next: at the latest after an hour, and so that a pull which is due then is not missed."""
+    interval = settings.docker.pull_interval
+    if settings.backend != "docker" or settings.docker.pull != "always":
+        return REFRESH_SECONDS
+    return interval / ceil(interval / REFRESH_SECONDS)
+
+
 class KeeperActor(SupervisedActor[m.KeeperMessage]):
     def __init__(self, name: str, parent: m.Ref, context: ActorContext, backend: Backend) -> None:
         super().__init__(name, parent, context.clock)
@@ -79,6 +91,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._image_workers = context.make_worker_pool(f"{name} image", PULLS_AT_ONCE, self.tell_self)
         sweep_worker = context.make_worker_pool(f"{name} sweep", 1, self.tell_self)
         self._sweeping = Sweeping(self.after, backend, sweep_worker)
+        self._tidying = Tidying(self.after, backend, self._image_workers, self._interrupt)
 
     def tell_self(self, message: object) -> None:
         """Called on the threads of workers and of the backend."""
@@ -111,14 +124,20 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             case m.LeaveKeeper(key, keep):
                 self.scale_set_left(key, keep=keep)
                 self.scale_sets.pop(key, None)
-            case m.StopKeeper(keep):
-                self.stop_in_order(keep=keep)
+            case m.StopKeeper(keep, tidy_up):
+                if not tidy_up or not self._tidying.begin():
+                    self.stop_in_order(keep=keep)
+            case m.TidiedUp() | m.TidyingTimedOut():
+                self._tidying.ended(message)
+                self.stop_in_order(keep=False)
             case m.WorkerCrashed(error) | m.WatchCrashed(error):
                 raise KeeperCrashed(error)
             case m.ListResources() | m.Listed() | m.ListingFailed() | m.RetryListing():
                 self._receive_listing(message)
             case m.Prepared() | m.PrepareFailed() | m.PrepareProgressed() | m.RetryPrepare():
                 self._receive_prepare(message)
+            case m.VersionRefused(key):
+                self._version_refused(key)
             case m.SweepDue(name):
                 self._sweeping.run(name)
             case m.Swept():
@@ -194,7 +213,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             self._prepare(changed.key)
 
     def _plan_sweeps(self) -> None:
-        self._sweeping.plan([one.settings for one in self.scale_sets.values() if one.starts_runners])
+        settings = [one.settings for one in self.scale_sets.values() if one.starts_runners]
+        self._sweeping.plan(settings)
+        self._tidying.serves(settings)
 
     # -- listing ------------------------------------------------------------------------------------
 
@@ -278,7 +299,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 attached.prepared = attached.revision
                 self.send(attached.ref, m.ImagePrepared(attached.revision))
                 self.image_prepared(key)
-                self._prepare_after(REFRESH_SECONDS, key, attached)
+                self._prepare_after(refresh_seconds(attached.settings), key, attached)
             case m.PrepareFailed(key, reason, fixes):
                 attached.preparing = attached.ready = False
                 attached.failures += 1
@@ -308,6 +329,17 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             done=lambda _: m.Prepared(key),
             failed=lambda error: _prepare_failed(key, error),
         )
+
+    def _version_refused(self, key: ScaleSetKey) -> None:
+        """The next runner may be of a newer image, which this pulls; the backend says how often that makes
+        sense."""
+        attached, backend = self.scale_sets.get(key), self.backend
+        if attached is None or not attached.starts_runners or not isinstance(backend, ImageBackend):
+            return
+        if backend.look_for_newer_image(attached.settings):
+            image = attached.settings.runner_image
+            logger.warning("GitHub refuses the runner in {}: looking for a newer image", image)
+            self._prepare(key)
 
     def _tell_absent(self, attached: AttachedSet, absent: m.ImageAbsent) -> None:
         serves = attached.prepared not in (None, attached.revision)

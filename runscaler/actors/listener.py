@@ -281,6 +281,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
     # -- polling ------------------------------------------------------------------------------------
 
     def _poll(self, session: Session) -> None:
+        self._registration.warn_of_rename()
         if self._registration.is_check_due():
             self._registration.check()
         if session.refresh_at is not None and self.clock.monotonic() >= session.refresh_at:

@@ -443,7 +443,19 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def _stop_order(self, name: str) -> m.StopHealth | m.StopHost | m.StopKeeper:
         if name == m.HEALTH:
             return m.StopHealth()
-        return m.StopHost() if name == m.HOST else m.StopKeeper(self._context.config.on_exit == "keep")
+        if name == m.HOST:
+            return m.StopHost()
+        keep = self._context.config.on_exit == "keep"
+        return m.StopKeeper(keep, tidy_up=not keep and self._has_served(name))
+
+    def _has_served(self, keeper: str) -> bool:
+        """Whether a scale set on this backend has had a session with GitHub: else its start has failed."""
+        shown = self._context.board.read().scale_sets
+        polled = {one.key for one in shown if one.last_poll is not None}
+        sets = self._context.config.scale_sets
+        return any(
+            _keeper_name(self._context.backend_id_of(one)) == keeper and one.key in polled for one in sets
+        )
 
 
 def _set_name(key: ScaleSetKey) -> str:

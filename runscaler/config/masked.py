@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from runscaler.config.base import Settings
     from runscaler.config.model import Config, ScaleSetSettings
 
+_USER = "user"
+"""The key of a registry's user: no secret, unless it is kept like one."""
+
 
 def masked_settings(settings: ScaleSetSettings) -> dict[str, object]:
     """A scale set for `validate --json`, without the tables of backends that it does not use."""
@@ -41,8 +44,8 @@ def masked_globals(config: Config) -> dict[str, object]:
 
 
 def secrets_of(config: Config) -> list[Secret]:
-    """The secrets to mask wherever they turn up: of open tables such as [docker.env] only references, as
-    their other values may be words like "docker"."""
+    """The secrets to mask wherever they turn up: of open tables such as [docker.env], and of the users of
+    registries, only references, as their other values may be words like "docker"."""
     found: list[Secret] = []
     for settings in config.scale_sets:
         for path, spec in scale_set_keys().items():
@@ -57,10 +60,13 @@ def _secrets_in(spec: KeySpec, value: object) -> list[Secret]:
     if spec.kind is not Kind.TABLE or not hasattr(value, "values"):
         return []
     if spec.entry is None:
-        return [one for one in value.values() if isinstance(one, Secret) and (one.variable or one.file)]
-    keys = spec.entry
-    entries = [getattr(entry, attribute(name)) for entry in value.values() for name in keys]
-    return [one for one in entries if isinstance(one, Secret)]
+        return [one for one in value.values() if _is_reference(one)]
+    entries = [(name, getattr(entry, attribute(name))) for entry in value.values() for name in spec.entry]
+    return [one for name, one in entries if isinstance(one, Secret) and (name != _USER or _is_reference(one))]
+
+
+def _is_reference(value: object) -> bool:
+    return isinstance(value, Secret) and bool(value.variable or value.file)
 
 
 def _plain(settings: Settings, specs: Mapping[TomlPath, KeySpec]) -> dict[str, object]:

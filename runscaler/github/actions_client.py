@@ -77,6 +77,11 @@ class ActionsClient:
         """Seconds that this host's clock is ahead of GitHub's."""
         return self._transport.skew.seconds
 
+    @property
+    def moved_to(self) -> str:
+        """The config URL with the names that GitHub uses now; empty while they are the configured ones."""
+        return self._admin_tokens.moved_to
+
     def user_agent(self, subsystem: Subsystem) -> str:
         return self._identity.user_agent(self.scale_set_id, subsystem)
 

@@ -51,3 +51,6 @@ class GitHubService(ScaleSetCalls, SessionCalls, RunnerCalls):
 
     def clock_skew(self) -> float:
         return self._actions.clock_skew
+
+    def moved_to(self) -> str:
+        return self._actions.moved_to

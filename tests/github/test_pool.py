@@ -75,8 +75,8 @@ def test_what_cannot_be_connected_is_said_before_any_call(connector: Connector) 
 
     with pytest.raises(ConfigError, match="no token is given"):
         connector(URL, token=None)
-    with pytest.raises(ConfigError, match="GitHub Apps cannot be used yet"):
-        connector(URL, token=None, app=app)
+    with pytest.raises(ConfigError, match="cannot register runners for an enterprise"):
+        connector("https://github.com/enterprises/acme", token=None, app=app)
     with pytest.raises(InvalidUrl):
         connector("github.com/my-org")
     with pytest.raises(HostError, match=r"/nowhere.pem: No such file"):

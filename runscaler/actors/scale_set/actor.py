@@ -90,7 +90,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         conditions = self._conditions = Conditions(context, lambda: child_actors.service.clock_skew())
         self._limits = LimitsInForce(context, book, conditions, self._announce_capacity)
         claims = self._claims = Claims(context, book, wiring.host, wiring.keeper, has_vm_slots=has_vm_slots)
-        ended = self._ended = EndedRunners(context, book, child_actors, conditions)
+        ended = self._ended = EndedRunners(context, book, child_actors, conditions, self._version_refused)
         leftovers = self._leftovers = Leftovers(conditions)
         runners = self._runners = Runners(context, book, child_actors, claims, conditions, ended, leftovers)
         planning = self._planning = Planning(context, book, runners, ended, conditions)
@@ -379,6 +379,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._ask_for_inventory()
             case m.VmSlotsFull(holders):
                 self._conditions.vm_slots_full(holders)
+            case m.HostShort():
+                self._conditions.host_is_short(message)
             case m.ImagePrepared(revision):
                 self._conditions.image_prepared()
                 self._settings.prepared(revision)
@@ -419,6 +421,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._join_keeper()
             self._claims.keeper_replaced(replaced.ref, is_listed=listed)
         else:
+            self._conditions.host_is_short(m.HostShort(None))  # the new one says it if it is so
             self._claims.host_replaced(replaced.ref, is_listed=listed)
 
     # -- its own deadlines ------------------------------------------------------------------------------
@@ -452,6 +455,9 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._child_back(self._child_actors.restart(name))
             case _:
                 assert_never(message)
+
+    def _version_refused(self) -> None:
+        self.send(self._keeper, m.VersionRefused(self._context.key))
 
     def _reconcile(self) -> None:
         """Every 30 s: the backend's list, and a look for anomalies."""

@@ -17,14 +17,14 @@ from runscaler.status import SetState, state_in_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runscaler.actors.messages import BackendDown, ImageAbsent
+    from runscaler.actors.messages import BackendDown, HostShort, ImageAbsent
     from runscaler.actors.scale_set.context import ScaleSetContext
     from runscaler.github.base import Trouble
 
 
 class Conditions:
     """`condition` is the current one. `vm_holders` says who holds the host's VM slots while this scale set
-    waits for one, else None.
+    waits for one, else None; `host_short` what the host is short of while it waits for that.
 
     `clock_skew` tells how many seconds this host's clock is ahead of GitHub's; it does not block.
     """
@@ -33,6 +33,7 @@ class Conditions:
         self._context, self._clock_skew = context, clock_skew
         self.condition = Condition(max_runners=context.limits.max_runners)
         self.vm_holders: str | None = None
+        self.host_short: HostShort | None = None
         self._announced = _announcement(self.condition)
         self._listener_trouble: Trouble | None = None
         self._calls_trouble: Trouble | None = None
@@ -126,6 +127,10 @@ class Conditions:
 
     def max_runners_changed(self, max_runners: int) -> None:
         self._set(replace(self.condition, max_runners=max_runners))
+
+    def host_is_short(self, short: HostShort) -> None:
+        self.host_short = None if short.reason is None else short
+        self._context.changed()
 
     # -- the runners ------------------------------------------------------------------------------
 

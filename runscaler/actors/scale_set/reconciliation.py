@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.actors import messages as m
 from runscaler.names import SlotNumber
+from runscaler.policy.anomalies import to_replace
 from runscaler.policy.inventory import Believed, Listed, reconcile
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 from runscaler.policy.schedule import largest_max
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Resource
     from runscaler.names import Generation, RunnerName
 
+ON_THEIR_WAY = (SlotState.WAITING, SlotState.STARTING, SlotState.RETIRING, SlotState.REMOVING)
+"""Slots whose runner goes, or does not serve yet."""
 FIRST_SLOT = SlotNumber(0)
 """Its actor removes the registrations that an earlier process left."""
 
@@ -76,14 +79,25 @@ class Reconciliation:
             self._runners.resource_ended(slot.resource.id, None if seen is None else seen.ending)
 
     def _retire_unfit(self, resources: list[Resource]) -> None:
-        """Idle runners on which a job would fail are replaced before they get one. Said once for all."""
-        replaced: Counter[str] = Counter()
-        for resource in resources:
-            slot = self._book.of_resource(resource.id)
-            if resource.unfit and slot is not None and slot.state in (SlotState.IDLE, SlotState.ADOPTED):
-                self._runners.apply(slot, SlotEvent.RETIRE, resource.unfit)
-                replaced[resource.unfit] += 1
-        for why, count in replaced.items():
+        """Idle runners on which a job would fail are replaced before they get one, all at once. Those that
+        are only outdated go a quarter at a time, as they can serve until others are up."""
+        idle = [
+            (slot, resource)
+            for resource in resources
+            if (slot := self._book.of_resource(resource.id)) is not None
+            and slot.state in (SlotState.IDLE, SlotState.ADOPTED)
+        ]
+        unfit = [(slot, resource.unfit) for slot, resource in idle if resource.unfit]
+        self._replace(unfit)
+        outdated = [(slot, one.outdated) for slot, one in idle if one.outdated and not one.unfit]
+        on_their_way = len(self._book.in_state(*ON_THEIR_WAY))
+        self._replace(outdated[: max(0, to_replace(len(idle) + on_their_way) - on_their_way)])
+
+    def _replace(self, runners: list[tuple[Slot, str]]) -> None:
+        """Retire idle runners, each for its reason, which is said once for all of them."""
+        for slot, why in runners:
+            self._runners.apply(slot, SlotEvent.RETIRE, why)
+        for why, count in Counter(why for _, why in runners).items():
             self._context.log.info("replacing idle runners ({}): {}", count, why)
 
     def _still_unclear(self) -> list[SlotNumber]:

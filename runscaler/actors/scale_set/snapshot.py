@@ -45,6 +45,8 @@ def snapshot(
         total=counts.held,
         max=context.limits.max_runners,
         min=context.limits.min_runners,
+        window=context.timetable.window,
+        next_window=context.timetable.next,
         desired_runners=plan.target,
         counters=context.counters,
         available_jobs=statistics.available,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from runscaler.backends.base import Ending, Resource
     from runscaler.backends.docker.api import EngineApi, Inspection
+    from runscaler.backends.docker.outdated_runners import OutdatedRunners
     from runscaler.backends.docker.socket_mounts import SocketMounts
     from runscaler.backends.marks import UnreadableResources
     from runscaler.names import OwnerId
@@ -39,6 +40,7 @@ def own_resources(
     owner: OwnerId,
     reported_ended: Collection[str],
     socket_mounts: SocketMounts,
+    outdated_runners: OutdatedRunners,
     unreadable: UnreadableResources,
 ) -> list[Resource]:
     """The runners among `listed`. One call for each that has ended, because the list does not say how.
@@ -49,14 +51,15 @@ def own_resources(
     left_out: list[tuple[str, str]] = []
     found = [_resource(api, container, reported_ended, left_out) for container in listed]
     unreadable.warn(left_out)
+    own = [resource for resource in found if resource is not None and resource.owner == owner]
+    outdated = outdated_runners.among(api, listed, own)
     unfit = {
         **dict.fromkeys(without_engine(listed, reported_ended), DEAD_SIDECAR),
         **dict.fromkeys(socket_mounts.dead(api, listed), DEAD_MOUNT),
     }
     return [
-        replace(resource, unfit=unfit.get(resource.id, ""))
-        for resource in found
-        if resource is not None and resource.owner == owner
+        replace(resource, unfit=unfit.get(resource.id, ""), outdated=outdated.get(resource.id, ""))
+        for resource in own
     ]
 
 
