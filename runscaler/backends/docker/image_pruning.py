@@ -81,11 +81,16 @@ class ImagePruning:
         self, engine: Engine, clock: Clock, records: ImageRecords, settings: Sequence[ScaleSetSettings]
     ) -> None:
         self._engine, self._clock, self._records = engine, clock, records
-        self._wanted = [ImageRequest.of(one) for one in settings]
+        self._wanted = [wanted for one in settings for wanted in ImageRequest.all_of(one)]
         self.after = max((one.docker.prune_images_after for one in settings), default=0.0)
         """Seconds; 0: nothing is pruned."""
         self._spared = frozenset(
-            _repositories(one.runner_image for one in settings if not one.docker.prune_images_after)
+            _repositories(
+                wanted.image
+                for one in settings
+                if not one.docker.prune_images_after
+                for wanted in ImageRequest.all_of(one)
+            )
         )
 
     def sweeps(self) -> list[Sweep]:

@@ -68,6 +68,22 @@ def test_a_missing_image_that_its_registry_refuses_is_a_warning_with_its_words(r
     assert image.fixes
 
 
+def test_the_image_of_a_sidecar_is_looked_for_too(rig, backend):
+    with_sidecar = settings_of(rig, dind="sidecar", sidecar_image="runscaler-test-absent:2", network="none")
+
+    runner, sidecar = (one for one in backend.check(with_sidecar) if "image" in one.message)
+
+    assert (runner.level, sidecar.level) == (Level.OK, Level.ERROR)
+    assert "runscaler-test-absent:2 is not on the engine" in sidecar.message
+
+
+def test_settings_that_keep_a_sidecar_from_starting_are_errors(rig, backend):
+    found = backend.check(settings_of(rig, dind="sidecar", sidecar_image=rig.image, network="host"))
+
+    (error,) = (one for one in found if one.level is Level.ERROR)
+    assert "network = 'host'" in error.message
+
+
 def test_a_missing_image_that_may_not_be_pulled_is_an_error(rig, backend):
     _, image = backend.check(settings_of(rig, "runscaler-test-absent:1", pull="never"))
 
