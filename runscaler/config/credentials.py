@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.config.layers import Layer
+    from runscaler.config.schema import KeySpec
 
 _TOKEN = ("token",)
 _EXPORT = ("export it; sudo and service managers do not pass it on", "use file:PATH")
@@ -184,13 +185,18 @@ def warn_if_readable_by_others(layers: Iterable[Layer], mode: int, problems: Pro
     for layer in layers:
         for path, given in layer.items():
             spec, value = key_spec_of(path), _text(given)
-            if spec is not None and spec.key.secret and value and not is_reference(value):
+            if spec is not None and spec.key.secret and _holds_secret(spec, value):
                 file = given.origin.source
                 what = path[-1] if path == spec.path else f"{path[-1]} of [{'.'.join(path[:-1])}]"
                 text = f"the {what} is written here in plain text, and other users can read this file"
                 fixes = [f"chmod 600 {file}", f'set {path[-1]} = "env:NAME" or "file:PATH"']
                 problems.warn(given.origin, text, fixes=fixes)
                 return
+
+
+def _holds_secret(spec: KeySpec, value: str) -> bool:
+    """Is it written out here? The URL of a proxy that asks for no password is none."""
+    return bool(value) and not is_reference(value) and (spec.path != ("proxy",) or "@" in value)
 
 
 def _text(given: ConfigValue | None) -> str:

@@ -23,8 +23,6 @@ REFUSED_DIND = "sidecar"
 REFUSED: tuple[TomlPath, ...] = (
     ("app", "client-id"),
     ("schedule",),
-    ("proxy",),
-    ("ca",),
     ("docker", "hosts"),
     ("docker", "pool-size"),
     ("docker", "registry-mirror"),

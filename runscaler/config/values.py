@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from runscaler.config.proxy_url import ProxyUrl
 from runscaler.config.secrets import Secret, expanded
 from runscaler.units import LONGEST, parse_duration, parse_size
 
@@ -128,6 +129,13 @@ def _web(value: str) -> str:
     return value
 
 
+def _proxy(value: object) -> object:
+    written = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(written, str):
+        return value
+    return ProxyUrl(written) if written else None
+
+
 def _mount_path(value: str) -> str:
     if value and (not value.startswith("/") or ":" in value or not value.isprintable()):
         raise ValueError("it is not an absolute path without colons")
@@ -223,6 +231,8 @@ FilePath = Annotated[Path, BeforeValidator(_path)]
 SocketPath = Annotated[str, AfterValidator(_socket)]
 EngineUrl = Annotated[str, AfterValidator(_engine)]
 EngineUrls = Annotated[tuple[EngineUrl, ...], BeforeValidator(_tuple)]
+OptionalProxy = Annotated[ProxyUrl | None, BeforeValidator(_proxy)]
+"""An empty string means None."""
 WebUrl = Annotated[str, AfterValidator(_web)]
 LogSize = Annotated[str, AfterValidator(_log_size)]
 GroupName = Annotated[str, BeforeValidator(_group), AfterValidator(_group_name)]

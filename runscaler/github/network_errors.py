@@ -14,6 +14,7 @@ from runscaler.errors import Unreachable
 from runscaler.github.fields import escaped
 from runscaler.net.cancellable import CallCancelled
 from runscaler.net.causes import causes_of
+from runscaler.net.proxies import address_of
 
 LIBRARY_ERRORS = (requests.RequestException, urllib3.HTTPError, OSError)
 """What requests, urllib3 and sockets raise when a call fails."""
@@ -106,7 +107,7 @@ def _diagnose_certificate(cause: ssl.SSLCertVerificationError, host: str) -> _Di
 
 def proxy_refuses(what: str, proxy: str) -> NotSent:
     """The error for a 407, with which the proxy itself answered instead of passing the call on."""
-    return NotSent(f"could not {what}: the proxy {_proxy_name(proxy)} {_WANTS_LOGIN}", fixes=(_PROXY_FIX,))
+    return NotSent(f"could not {what}: the proxy {address_of(proxy)} {_WANTS_LOGIN}", fixes=(_PROXY_FIX,))
 
 
 def require_usable_proxy(what: str, proxy: str) -> None:
@@ -118,7 +119,7 @@ def require_usable_proxy(what: str, proxy: str) -> None:
         is_usable = False
     if not is_usable:
         why = "cannot be used: it must be like http://HOST:PORT"
-        raise NotSent(f"could not {what}: the proxy {_proxy_name(proxy)} {why}", fixes=(_PROXY_FIX,))
+        raise NotSent(f"could not {what}: the proxy {address_of(proxy)} {why}", fixes=(_PROXY_FIX,))
 
 
 def _diagnose_proxy(causes: tuple[BaseException, ...], proxy: str) -> _Diagnosis:
@@ -128,17 +129,7 @@ def _diagnose_proxy(causes: tuple[BaseException, ...], proxy: str) -> _Diagnosis
         why = "cannot be resolved"
     else:
         why = f"does not work ({_text(causes[-1])})"
-    return NotSent, f"the proxy {_proxy_name(proxy)} {why}", (_PROXY_FIX,)
-
-
-def _proxy_name(proxy: str) -> str:
-    """Its host and port, without user and password: these may contain any character, also "@" and "/"."""
-    rest = proxy.rpartition("@")[2]
-    try:
-        name = urlsplit(rest if "://" in rest else f"//{rest}").netloc
-    except ValueError:
-        name = ""
-    return name or "(malformed)"
+    return NotSent, f"the proxy {address_of(proxy)} {why}", (_PROXY_FIX,)
 
 
 def _text(error: BaseException) -> str:

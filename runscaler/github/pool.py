@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from runscaler.clock import SystemClock
+from runscaler.config.proxy_url import revealed
 from runscaler.config.urls import parse_config_url
 from runscaler.github.admin_token_cache import AdminTokenCache
 from runscaler.github.credentials import credential_of
@@ -56,6 +57,12 @@ class TransportPool:
                 self._token_caches[token_key] = cache
             return self._token_caches[token_key], transport
 
+    def trust(self, ca: str) -> None:
+        """Read the certificates of the system and of the file `ca`. Raises `HostError` if that is impossible;
+        they are not read again."""
+        with self._lock:
+            self._context(ca)
+
     def close(self) -> None:
         """Close idle connections; those in use are closed when their calls end. Ends the thread that
         watches deadlines."""
@@ -67,8 +74,11 @@ class TransportPool:
         self._deadlines.close()
 
     def _new_transport(self, key: Hashable, settings: ScaleSetSettings) -> RateLimitedTransport:
-        if settings.ca not in self._contexts:
-            self._contexts[settings.ca] = tls_context(settings.ca, self._environ)
-        unlimited = Transport(self._contexts[settings.ca], self._deadlines, settings.proxy or None)
+        unlimited = Transport(self._context(settings.ca), self._deadlines, revealed(settings.proxy))
         transport = self._transports[key] = RateLimitedTransport(unlimited, self._clock)
         return transport
+
+    def _context(self, ca: str) -> ssl.SSLContext:
+        if ca not in self._contexts:
+            self._contexts[ca] = tls_context(ca, self._environ)
+        return self._contexts[ca]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docker.errors import APIError, NotFound
@@ -11,9 +10,10 @@ from loguru import logger
 from requests.exceptions import JSONDecodeError
 
 from runscaler.backends.base import BackendAvailable, ResourceEnded
+from runscaler.backends.certificates import read_certificates
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.check import findings
-from runscaler.backends.docker.container import CA_FILE, create_body
+from runscaler.backends.docker.container import BUNDLE_FILE, CA_FILE, create_body
 from runscaler.backends.docker.engine import CALL_SECONDS
 from runscaler.backends.docker.errors import status
 from runscaler.backends.docker.facts import EngineFacts
@@ -27,7 +27,6 @@ from runscaler.backends.docker.termination import terminate
 from runscaler.backends.docker.volume import SharedVolume, file_archive
 from runscaler.backends.docker.watch import Watch
 from runscaler.backends.marks import UnreadableResources
-from runscaler.config.inputs import read_input
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
 from runscaler.untrusted import in_one_line
 
@@ -212,14 +211,9 @@ class DockerBackend:
         """Copy the file `ca` of the settings into the container, as a remote engine has no access to it."""
         if not order.settings.ca:
             return
-        try:
-            content = read_input(Path(order.settings.ca))[0]
-        except OSError as error:
-            raise StartFailed(
-                f"cannot start {_description(order)}: ca {order.settings.ca}: {error}"
-            ) from error
+        own, bundle = read_certificates(order.settings.ca, _description(order))
         with self._starting(order, f"copy ca into {_description(order)}", interrupt) as api:
-            api.put_archive(container, "/", file_archive(CA_FILE, content))
+            api.put_archive(container, "/", file_archive({CA_FILE: own, BUNDLE_FILE: bundle}))
 
     def _discard(self, order: RunnerOrder) -> None:
         """Undo a start. The container is found by name and label, as the reply with its id may be missing."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docker.errors import NotFound
@@ -11,9 +10,11 @@ from runscaler.backends.docker import answers
 from runscaler.backends.docker.facts import EngineFacts
 from runscaler.backends.docker.images import OLD_DAYS, ImageRequest
 from runscaler.backends.docker.limits import image_findings, limit_findings
+from runscaler.config.proxy_url import revealed
 from runscaler.errors import BackendDown, BackendError
 from runscaler.findings import Finding, Level
 from runscaler.interrupt import Interrupt
+from runscaler.net.proxies import unreachable_proxy
 
 if TYPE_CHECKING:
     from runscaler.backends.docker.engine import Engine
@@ -40,7 +41,7 @@ def findings(
         found += _socket_findings(images, sockets, settings)
     except BackendError as error:
         return [Finding(Level.ERROR, str(error), error.fixes, name)]
-    return [*found, *_host_findings(settings)]
+    return [*found, *_proxy_findings(settings)]
 
 
 def _engine_finding(engine: Engine, settings: ScaleSetSettings) -> Finding:
@@ -131,8 +132,11 @@ def _socket_findings(images: Images, sockets: SocketGroups, settings: ScaleSetSe
     return []
 
 
-def _host_findings(settings: ScaleSetSettings) -> list[Finding]:
-    """Problems with files of this host that the daemon copies into the containers."""
-    if settings.ca and not Path(settings.ca).is_file():
-        return [Finding(Level.ERROR, f"ca {settings.ca}: there is no such file", (), settings.name)]
-    return []
+def _proxy_findings(settings: ScaleSetSettings) -> list[Finding]:
+    """Whether the daemon's proxy can be the containers' too."""
+    proxy = unreachable_proxy(revealed(settings.proxy))
+    if not proxy or settings.docker.network == "host":
+        return []
+    text = f"the proxy {proxy} is on this host's loopback: runners in containers do without it"
+    fixes = ("set proxy to an address that containers reach", 'set [docker] network = "host"')
+    return [Finding(Level.WARNING, text, fixes, settings.name)]
