@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.daemon import RUNNER, all_ok, run, wait_until
-from support.engine import connect
 from support.missing import missing
 from support.secret_watch import SecretWatch, files_below, found_in
 
@@ -69,7 +68,7 @@ def test_a_running_daemon_shows_none(backend, daemon, scale_set, github, watch, 
         (job,) = github.wait_for_jobs(github.queue_jobs("works", steps=steps))
         github.queue_jobs("leaky")
         (kept, *_) = wait_until(lambda: list((program.state_dir / "logs").glob("*")), "kept output")
-        inspected = [json.dumps(one["Labels"]) for one in containers(program)]
+        inspected = [json.dumps(labels) for labels in program.container_labels()]
         commands = [
             program.command(*words) for words in (("status", "--json"), ("validate",), ("validate", "--json"))
         ]
@@ -83,14 +82,6 @@ def test_a_running_daemon_shows_none(backend, daemon, scale_set, github, watch, 
     outputs = [text for one in (*commands, printed) for text in (one.out, one.err)]
     assert_hidden(ALL, program.log, program.errors, *outputs, *inspected, *watch.words)
     assert_hidden([one for one in ALL if one != BY_FILE], *files_below(program.state_dir))
-
-
-def containers(program: Any) -> list[dict[str, Any]]:
-    if not program.engine_url:
-        return []
-    with connect(program.engine_url) as api:
-        label = f"io.runscaler.state-dir={program.state_dir}"
-        return list(api.containers(all=True, filters={"label": [label]}))
 
 
 MISTAKES = f"""\
