@@ -26,9 +26,18 @@ def ca_variables(own: str, bundle: str) -> dict[str, str]:
 
 def read_certificates(ca: str, runner: str) -> tuple[bytes, bytes]:
     """The content of the file `ca`, and the bundle of it and what this host trusts. Raises `StartFailed`."""
+    own = read_own(ca, runner)
     try:
-        own = read_input(Path(ca).expanduser())[0]
         return own, bundle_with(own, os.environ)
+    except OSError as error:
+        why = f"{error.filename} cannot be read: {error.strerror}"
+        raise StartFailed(f"cannot start {runner}: {why}") from error
+
+
+def read_own(ca: str, runner: str) -> bytes:
+    """The content of the file `ca`. Raises `StartFailed`."""
+    try:
+        return read_input(Path(ca).expanduser())[0]
     except OSError as error:
         raise StartFailed(
             f"cannot start {runner}: ca {ca} cannot be read: {error.strerror}",

@@ -10,11 +10,10 @@ from runscaler.backends.docker import answers
 from runscaler.backends.docker.facts import EngineFacts
 from runscaler.backends.docker.images import OLD_DAYS, ImageRequest
 from runscaler.backends.docker.limits import image_findings, limit_findings
-from runscaler.config.proxy_url import revealed
+from runscaler.backends.loopback_proxy import loopback_proxy
 from runscaler.errors import BackendDown, BackendError
 from runscaler.findings import Finding, Level
 from runscaler.interrupt import Interrupt
-from runscaler.net.proxies import unreachable_proxy
 
 if TYPE_CHECKING:
     from runscaler.backends.docker.engine import Engine
@@ -41,7 +40,9 @@ def findings(
         found += _socket_findings(images, sockets, settings)
     except BackendError as error:
         return [Finding(Level.ERROR, str(error), error.fixes, name)]
-    return [*found, *_proxy_findings(settings)]
+    if settings.docker.network != "host":
+        found += loopback_proxy(settings, "in containers", 'set [docker] network = "host"')
+    return found
 
 
 def _engine_finding(engine: Engine, settings: ScaleSetSettings) -> Finding:
@@ -130,13 +131,3 @@ def _socket_findings(images: Images, sockets: SocketGroups, settings: ScaleSetSe
         text = f"jobs may lack the right to use {subject}: its group cannot be told ({seen.why})"
         return [Finding(Level.WARNING, text, (fix,), name)]
     return []
-
-
-def _proxy_findings(settings: ScaleSetSettings) -> list[Finding]:
-    """Whether the daemon's proxy can be the containers' too."""
-    proxy = unreachable_proxy(revealed(settings.proxy))
-    if not proxy or settings.docker.network == "host":
-        return []
-    text = f"the proxy {proxy} is on this host's loopback: runners in containers do without it"
-    fixes = ("set proxy to an address that containers reach", 'set [docker] network = "host"')
-    return [Finding(Level.WARNING, text, fixes, settings.name)]
