@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import tarfile
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +21,10 @@ if TYPE_CHECKING:
 OWN_TOKEN, COMMON_TOKEN, OLD_TOKEN = (f"ghp_{kind * 6}" for kind in ("planted0", "planted1", "planted2"))
 LITERAL, BY_VARIABLE, BY_FILE = (f"planted-{kind}-of-the-container" for kind in ("text", "variable", "file"))
 PASSWORD = "planted@password/with@signs"
+PROXY_PASSWORD, VARIABLE_PASSWORD = "planted-password-of-proxy", "planted-password-of-variable"
+HEADERS = tuple(
+    base64.b64encode(f"me:{one}".encode()).decode() for one in (PROXY_PASSWORD, VARIABLE_PASSWORD)
+)
 ALL = (OWN_TOKEN, COMMON_TOKEN, OLD_TOKEN, LITERAL, BY_VARIABLE, BY_FILE)
 JIT = re.compile(rb"ey[A-Za-z0-9+/=]{40,}")
 PRINTS_JIT = "sh -c 'echo printed=$ACTIONS_RUNNER_INPUT_JITCONFIG; exit 3'"
@@ -105,7 +112,7 @@ REFUSED = f"""\
 url = "https://github.invalid/my-org"
 name = "linux"
 token = "{OWN_TOKEN}"
-proxy = "http://me:{PASSWORD}@127.0.0.1:1"
+proxy = "http://me:{PROXY_PASSWORD}@127.0.0.1:1"
 [docker]
 host = "tcp://me:{PASSWORD}@127.0.0.1:1"
 [docker.registry-auth."ghcr.io"]
@@ -122,8 +129,57 @@ def test_no_command_shows_one_in_its_errors(tmp_path, text, mode):
     path.chmod(mode)
     words = ("validate", "--json"), ("validate",), ("run",), ("run", "--dry-run"), ("status",), ("drain",)
 
-    ended = [run(*one, "--log-level", "debug", "--config", str(path)) for one in words]
+    variables = {"HTTPS_PROXY": f"http://me:{VARIABLE_PASSWORD}@127.0.0.1:1"}
 
-    secrets = (*ALL, "planted@", "password/", "with@signs")
+    ended = [run(*one, "--log-level", "debug", "--config", str(path), env=variables) for one in words]
+
+    proxies = (PROXY_PASSWORD, VARIABLE_PASSWORD, *HEADERS)
+    secrets = (*ALL, *proxies, "planted@", "password/", "with@signs")
     assert_hidden(secrets, *(text for one in ended for text in (one.out, one.err)))
     assert all(one.code for one in ended), RUNNER
+
+
+AWAY = f"""\
+url = "https://github.invalid/my-org"
+name = "linux"
+token = "{OWN_TOKEN}"
+backend = "process"
+"""
+
+
+@pytest.mark.parametrize(
+    "key", [f'proxy = "http://me:{PROXY_PASSWORD}@127.0.0.1:1"\n', ""], ids=["key", "variable"]
+)
+def test_the_password_of_a_proxy_is_shown_nowhere(daemon, tmp_path, watch, key):
+    """Neither in what a daemon that cannot reach it says, nor in a report, nor to another process."""
+    program = daemon(tomllib.loads(AWAY + key), "behind-a-proxy")
+    program.env = {} if key else {"HTTPS_PROXY": f"http://me:{VARIABLE_PASSWORD}@127.0.0.1:1"}
+    archive = tmp_path / "report.tar.gz"
+
+    with watch:
+        program.start()
+        health = program.wait_for(lambda found: found["scale_sets"][0]["state"] == "degraded")
+        told = [
+            program.command(*words)
+            for words in (
+                ("status", "--json"),
+                ("why",),
+                ("validate", "--json"),
+                ("report", "-o", str(archive)),
+            )
+        ]
+        program.stop()
+
+    assert "the proxy 127.0.0.1:1 does not work" in health["scale_sets"][0]["reason"]
+    with tarfile.open(archive) as packed:
+        parts = [packed.extractfile(one).read() for one in packed.getmembers() if one.isfile()]
+    outputs = [
+        program.log,
+        program.errors,
+        json.dumps(health),
+        *(text for one in told for text in (one.out, one.err)),
+    ]
+    variables = watch.variables if key else ()  # the operator gave it to the daemon and the commands there
+    secrets = (PROXY_PASSWORD, VARIABLE_PASSWORD, *HEADERS)
+    assert_hidden(secrets, *outputs, *parts, *watch.words, *files_below(program.state_dir))
+    assert found_in(secrets, variables) == []
