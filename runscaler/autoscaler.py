@@ -16,19 +16,25 @@ import pykka
 from loguru import logger
 
 from runscaler import __version__
-from runscaler.actors.context import ActorContext
-from runscaler.actors.messages import Abandon, Ping, Ref, SetDrain, Shutdown
+from runscaler.actors.context import ActorContext, Configuration
+from runscaler.actors.messages import Abandon, Ping, Ref, Reload, Reloaded, SetDrain, Shutdown
 from runscaler.actors.root import RootActor
 from runscaler.actors.workers import WorkerPool
 from runscaler.backends.base import BackendContext
 from runscaler.backends.registry import factory_for
 from runscaler.clock import SystemClock
+from runscaler.config.changes import change_lines
+from runscaler.config.features import refuse_missing
+from runscaler.config.load import load_config
 from runscaler.config.secret_forms import masked_output
+from runscaler.errors import ConfigError, HostError
 from runscaler.feed import EventFeed
+from runscaler.findings import with_fixes
 from runscaler.github.client import connect
 from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
 from runscaler.interrupt import Interrupt
+from runscaler.ops.host_measure import HostMeasure
 from runscaler.ops.owner import machine_id, owner_without_state_dir
 from runscaler.ops.state_dir import open_state_dir
 from runscaler.ops.state_path import ADMIN_SOCKET, config_identity
@@ -50,11 +56,15 @@ if TYPE_CHECKING:
     from runscaler.github.base import ScaleSetService, TroubleReport
     from runscaler.names import OwnerId
     from runscaler.ops.state_dir import StateDir
+    from runscaler.policy.host_guard import Measurement
 
 logger.disable("runscaler")
 
 ALIVE_SECONDS = 2.0
 """Time limit for the actor system's answer to `/livez` (docs/behaviour.md § 9.2)."""
+RELOAD_SECONDS = 20.0
+NOT_RUNNING = "the daemon is stopping, or does not answer"
+NOTHING_CHANGED = "nothing in the configuration has changed"
 
 
 class StatusBoard:
@@ -73,21 +83,25 @@ class StatusBoard:
 class Autoscaler:
     """One running system. A process may hold several, and each can be started again after a stop.
 
-    `connect` and `open_backend` replace GitHub and the backends in tests and benchmarks. All methods may
-    be called from any thread.
+    `read` reads the configuration again, for `reload`; without it the file of `config` is read. `connect`,
+    `open_backend` and `measure_host` replace GitHub, the backends and what is measured on this host in tests
+    and benchmarks. All methods may be called from any thread.
     """
 
     def __init__(
         self,
         config: Config,
         *,
+        read: Callable[[], Config] | None = None,
         clock: Clock | None = None,
         connect: Callable[[ScaleSetSettings, TroubleReport], ScaleSetService] | None = None,
         open_backend: Callable[[ScaleSetSettings, BackendContext], Backend] | None = None,
+        measure_host: Callable[[], Measurement] | None = None,
     ) -> None:
         self._config = config
         self._clock = clock or SystemClock()
-        self._connect, self._open_backend = connect, open_backend
+        self._read = read or self._read_file
+        self._connect, self._open_backend, self._measure_host = connect, open_backend, measure_host
         self._feed = EventFeed()
         self._board = StatusBoard(self._initial_status())
         self._root: Ref | None = None
@@ -98,6 +112,7 @@ class Autoscaler:
         self._backends: list[Backend] = []
         self._listener: socket.socket | None = None
         self._release_lock = threading.Lock()
+        self._reload_lock = threading.Lock()
 
     def __enter__(self) -> Self:
         self.start()
@@ -138,9 +153,9 @@ class Autoscaler:
         state_dir = self._open_state_dir()
         owner = state_dir.owner if state_dir else self._owner_without_state_dir()
         context = BackendContext(owner, state_dir.path if state_dir else None, self._clock)
-        serve = self._bind(state_dir)
+        serve, configuration = self._bind(state_dir), Configuration(self._config)
         return ActorContext(
-            config=self._config,
+            configuration=configuration,
             clock=self._clock,
             state_store=StateStore(state_dir),
             board=self._board,
@@ -150,6 +165,8 @@ class Autoscaler:
             open_backend=lambda settings: self._open(settings, context),
             emit=self._feed.emit,
             make_worker_pool=WorkerPool,
+            measure_host=self._measure_host
+            or HostMeasure(lambda: configuration.config.host, context, self._backends),
             serve=serve,
         )
 
@@ -231,13 +248,7 @@ class Autoscaler:
 
     def alive(self) -> bool:
         """Whether the actor system answers within 2 s."""
-        root = self._root
-        if root is None:
-            return False
-        try:
-            return bool(root.ask(Ping(), timeout=ALIVE_SECONDS))
-        except (pykka.ActorDeadError, pykka.Timeout):
-            return False
+        return bool(self._ask_root(Ping(), ALIVE_SECONDS))
 
     def wait_ready(self, timeout: float) -> bool:
         """Wait until every scale set serves, is on standby, or reports why it does neither.
@@ -276,20 +287,54 @@ class Autoscaler:
         """Take jobs again; the opposite of `drain`."""
         return self._set_drain(scale_set, drain=False)
 
+    def reload(self, config: Config | None = None) -> tuple[str, ...]:
+        """Put another configuration in force, without one the file as it is now (docs/behaviour.md § 4.5).
+        No busy runner is touched.
+
+        Returns what is different and what that does, a line each, which is logged, too. Raises `ConfigError`
+        if it cannot be used, and `HostError` if nothing runs; then nothing has changed.
+        """
+        with self._reload_lock:
+            try:
+                wanted = config or self._read()
+            except ConfigError as error:
+                logger.error("the configuration stays as it was, as the new one is not usable")
+                for finding in error.findings:
+                    logger.error("{}", with_fixes(finding.message, finding.fixes))
+                raise
+            reloaded = self._ask_root(Reload(wanted), RELOAD_SECONDS)
+            if not isinstance(reloaded, Reloaded):
+                raise HostError(NOT_RUNNING)
+            self._config = wanted
+        lines = tuple(change_lines(reloaded.changes, reloaded.moving, reloaded.returning))
+        for line in lines or (NOTHING_CHANGED,):
+            logger.info("reloaded: {}", line)
+        return lines
+
+    def _read_file(self) -> Config:
+        if self._config.path is None:
+            raise HostError("this program's configuration comes from no file")
+        config = load_config(self._config.path)
+        refuse_missing(config)
+        return config
+
+    def _ask_root(self, question: object, seconds: float) -> object:
+        """None if nothing runs, or it does not answer."""
+        root = self._root
+        try:
+            return None if root is None else root.ask(question, timeout=seconds)
+        except (pykka.ActorDeadError, pykka.Timeout):
+            return None
+
     def _set_drain(self, scale_set: str, *, drain: bool) -> tuple[str, ...]:
         sets = self._config.scale_sets
         meant = [one for one in sets if not scale_set or one.name.lower() == scale_set.lower()]
         if not meant:
             there = ", ".join(one.name for one in sets)
             raise LookupError(f"there is no scale set {scale_set!r}; there are: {there}")
-        root = self._root
-        try:
-            keys = tuple(one.key for one in meant)
-            accepted = root is not None and root.ask(SetDrain(keys, drain), timeout=ALIVE_SECONDS)
-        except (pykka.ActorDeadError, pykka.Timeout):
-            accepted = False
-        if not accepted:
-            raise LookupError("the daemon is stopping, or does not answer")
+        keys = tuple(one.key for one in meant)
+        if not self._ask_root(SetDrain(keys, drain), ALIVE_SECONDS):
+            raise LookupError(NOT_RUNNING)
         return tuple(one.name for one in meant)
 
     def runner_output(self, runner: str, tail: int) -> bytes | None:

@@ -42,11 +42,13 @@ class Unmet(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UnmetDemand:
-    """`count` runners are wanted but not being started, because of `reason`."""
+    """`count` runners are wanted but not being started, because of `reason`, which is looked at again at
+    `look_at` in wall-clock seconds (None: whenever something happens)."""
 
     reason: Unmet
     count: int
     detail: str = ""
+    look_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,19 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """One time that a window of a schedule opens: the number of its entry, from 1, and the limits while it is
+    open. Wall-clock seconds; `timezone` is that of its cron expression."""
+
+    entry: int
+    opens_at: float
+    closes_at: float
+    timezone: str
+    min: int
+    max: int
+
+
+@dataclass(frozen=True, slots=True)
 class ScaleSetStatus:
     """One scale set. `available_jobs`, `assigned_jobs` and `running_jobs` are GitHub's statistics; all
     other numbers are our own."""
@@ -124,6 +139,10 @@ class ScaleSetStatus:
     total: int = 0
     max: int = 0
     min: int = 0
+    window: Opening | None = None
+    """The window of the schedule whose limits are in force: `min` and `max` are its own then."""
+    next_window: Opening | None = None
+    """The next one that opens."""
     desired_runners: int = 0
     counters: Counters = Counters()
     available_jobs: int = 0

@@ -23,7 +23,7 @@ from runscaler.backends.memory import MemoryBackend, MemoryEngine
 from runscaler.clock import SystemClock
 from runscaler.config.model import Config
 from runscaler.config.secrets import Secret
-from runscaler.errors import HostError, RunscalerError, Unreachable
+from runscaler.errors import ConfigError, HostError, RunscalerError, Unreachable
 from runscaler.status import SetState
 from runscaler.testing.clock import FakeClock
 from runscaler.testing.memory_github import MemoryGitHub
@@ -133,6 +133,7 @@ def no_thread_of_ours_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     for thread in set(threading.enumerate()) - before:
+        thread._started.wait(TIMEOUT)  # type: ignore[attr-defined]  # one that is being started is listed
         thread.join(TIMEOUT)
         assert not thread.is_alive(), thread.name
 
@@ -586,3 +587,37 @@ def test_github_and_backend_are_those_of_the_configuration(tmp_path: Path) -> No
             assert autoscaler.status().scale_sets[0].state is SetState.OK
             assert github.state().scale_set("linux") is not None
         assert not github.final_violations()
+
+
+def test_a_reload_puts_another_configuration_in_force(site: Site) -> None:
+    with site.autoscaler(max_runners=2) as autoscaler:
+        assert autoscaler.wait_ready(TIMEOUT)
+        lines = autoscaler.reload(site.config("linux", "other", max_runners=3))
+        assert autoscaler.wait_ready(TIMEOUT)
+
+        assert lines == ("scale set other: added, it starts now", "scale set linux: max-runners 2 → 3")
+        assert autoscaler.reload(site.config("linux", "other", max_runners=3)) == ()
+        assert autoscaler.drain("other") == ("other",)
+
+
+def test_a_reload_without_a_file_or_a_daemon_is_refused(site: Site) -> None:
+    autoscaler = site.autoscaler()
+    with pytest.raises(HostError, match="comes from no file"):
+        autoscaler.reload()
+    with pytest.raises(HostError, match="does not answer"):
+        autoscaler.reload(site.config())
+
+
+def test_a_reload_reads_the_file_that_the_configuration_came_from(site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    text = (
+        'url = "https://github.com/my-org"\nname = "linux"\ntoken = "t"\nmax-runners = {}\nhealth-port = 0\n'
+    )
+    path.write_text(text.format(2))
+    path.chmod(0o600)
+    with site.autoscaler(path=path, max_runners=2) as autoscaler:
+        path.write_text(text.format('"many"'))
+        with pytest.raises(ConfigError, match="max-runners"):
+            autoscaler.reload()
+        path.write_text(text.format(3))
+        assert "scale set linux: token changed, max-runners 2 → 3" in autoscaler.reload()

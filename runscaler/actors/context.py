@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runscaler.policy.host_guard import Measurement
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -68,15 +70,24 @@ class Board(Protocol):
     def write(self, status: Status) -> None: ...
 
 
+class Configuration:
+    """The configuration in force. A reload replaces it as a whole, which is atomic: root is the only writer,
+    and it may be read from any thread."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+
 def start_actor(kind: type[pykka.Actor], *args: object) -> pykka.ActorRef[Any]:
     return kind.start(*args)
 
 
 @dataclass(frozen=True, slots=True)
 class ActorContext:
-    """Everything in here may be used from every actor's thread. Only the state store and the board change."""
+    """Everything in here may be used from every actor's thread. Only the configuration, the state store and
+    the board change."""
 
-    config: Config
+    configuration: Configuration
     clock: Clock
     state_store: StateStore
     board: Board
@@ -93,7 +104,14 @@ class ActorContext:
     make_worker_pool: Callable[[str, int, Callable[[object], None]], WorkerPool]
     """Makes a pool with a name, a number of threads, and the function that gets each result.
     Tests replace it with one that works on the caller's thread."""
+    measure_host: Callable[[], Measurement] = Measurement
+    """Measures what is free on this host. May block; called on a worker, never twice at the same time."""
     serve: Callable[[Callable[[str], None]], Stoppable] | None = None
     """Starts the health server, which tells if its thread crashes; None if it is switched off."""
     launch: Callable[..., pykka.ActorRef[Any]] = start_actor
     """Starts an actor of a class with these arguments. Tests replace it to run actors without threads."""
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.configuration.config

@@ -61,9 +61,10 @@ class HealthActor(SupervisedActor[m.HealthMessage]):
         """The statuses with this one in its place. One of a scale set that is not configured any more comes
         last, and is left out when that has stopped."""
         shown = {one.key: one for one in self._context.board.read().scale_sets}
-        configured = key in {one.key for one in self._context.config.scale_sets}
-        if configured or status.state is not SetState.STOPPED:
+        configured = [one.key for one in self._context.config.scale_sets]
+        if key in configured or status.state is not SetState.STOPPED:
             shown[key] = status
         else:
             shown.pop(key, None)
-        return tuple(shown.values())
+        in_order = {one: shown.pop(one) for one in configured if one in shown}
+        return (*in_order.values(), *shown.values())

@@ -8,7 +8,8 @@ have ended, whether the backend answers and whether their runner image is there.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -16,6 +17,8 @@ from loguru import logger
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
 from runscaler.actors.sweeping import Sweeping
+from runscaler.actors.tidying import Tidying
+from runscaler.backends.base import ImageBackend
 from runscaler.interrupt import Interrupt
 from runscaler.policy.backoff import Backoff
 
@@ -29,7 +32,8 @@ if TYPE_CHECKING:
 _BACKOFF = Backoff(first=2.0, cap=60.0)
 PULLS_AT_ONCE = 4
 REFRESH_SECONDS = 3600.0
-"""How often the backend is asked to prepare an image that is there; it knows whether a pull is due."""
+"""How often the backend is asked to prepare an image that is there, at the least; it knows whether a pull is
+due."""
 
 
 class KeeperCrashed(Exception):
@@ -50,6 +54,20 @@ class AttachedSet:
     """Failed preparations in a row."""
     turn: int = 0
     """The number of its latest `RetryPrepare`; earlier ones are void."""
+    revision: int = 0
+    """Of its settings (`ScaleSetChanged`)."""
+    prepared: int | None = None
+    """The revision that was prepared last."""
+    again: bool = False
+    """What is being prepared is no longer what it needs."""
+
+
+def refresh_seconds(settings: ScaleSetSettings) -> float:
+    """When to ask next: at the latest after an hour, and so that a pull which is due then is not missed."""
+    interval = settings.docker.pull_interval
+    if settings.backend != "docker" or settings.docker.pull != "always":
+        return REFRESH_SECONDS
+    return interval / ceil(interval / REFRESH_SECONDS)
 
 
 class KeeperActor(SupervisedActor[m.KeeperMessage]):
@@ -73,6 +91,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._image_workers = context.make_worker_pool(f"{name} image", PULLS_AT_ONCE, self.tell_self)
         sweep_worker = context.make_worker_pool(f"{name} sweep", 1, self.tell_self)
         self._sweeping = Sweeping(self.after, backend, sweep_worker)
+        self._tidying = Tidying(self.after, backend, self._image_workers, self._interrupt)
 
     def tell_self(self, message: object) -> None:
         """Called on the threads of workers and of the backend."""
@@ -98,19 +117,27 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 self._backend_down(message)
             case m.BackendAvailable():
                 self._backend_up()
-            case m.JoinKeeper(key, ref, settings, starts_runners):
-                self._attach(key, AttachedSet(ref, settings, starts_runners))
+            case m.JoinKeeper(key, ref, settings, starts_runners, revision):
+                self._attach(key, AttachedSet(ref, settings, starts_runners, revision=revision))
+            case m.ScaleSetChanged():
+                self._settings_changed(message)
             case m.LeaveKeeper(key, keep):
                 self.scale_set_left(key, keep=keep)
                 self.scale_sets.pop(key, None)
-            case m.StopKeeper(keep):
-                self.stop_in_order(keep=keep)
+            case m.StopKeeper(keep, tidy_up):
+                if not tidy_up or not self._tidying.begin():
+                    self.stop_in_order(keep=keep)
+            case m.TidiedUp() | m.TidyingTimedOut():
+                self._tidying.ended(message)
+                self.stop_in_order(keep=False)
             case m.WorkerCrashed(error) | m.WatchCrashed(error):
                 raise KeeperCrashed(error)
             case m.ListResources() | m.Listed() | m.ListingFailed() | m.RetryListing():
                 self._receive_listing(message)
             case m.Prepared() | m.PrepareFailed() | m.PrepareProgressed() | m.RetryPrepare():
                 self._receive_prepare(message)
+            case m.VersionRefused(key):
+                self._version_refused(key)
             case m.SweepDue(name):
                 self._sweeping.run(name)
             case m.Swept():
@@ -128,6 +155,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
 
     def scale_set_joined(self, key: ScaleSetKey) -> None:
         """Runs after the scale set was attached."""
+
+    def scale_set_changed(self, key: ScaleSetKey) -> None:
+        """Runs after a reload has changed its settings."""
 
     def scale_set_left(self, key: ScaleSetKey, *, keep: bool) -> None:
         """Runs before the scale set is detached. `keep`: its warm VMs stay for the next start."""
@@ -167,7 +197,25 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             self.send(attached.ref, m.BackendDown(self._down.reason, self._down.fixes))
         if attached.starts_runners:
             self._prepare(key)
-        self._sweeping.plan([one.settings for one in self.scale_sets.values() if one.starts_runners])
+        self._plan_sweeps()
+
+    def _settings_changed(self, changed: m.ScaleSetChanged) -> None:
+        attached = self.scale_sets.get(changed.key)
+        if attached is None:
+            return
+        reshaped = changed.revision != attached.revision
+        attached.settings, attached.revision = changed.settings, changed.revision
+        self.scale_set_changed(changed.key)
+        self._plan_sweeps()
+        if reshaped:
+            attached.ready, attached.failures = False, 0
+            attached.again = attached.preparing
+            self._prepare(changed.key)
+
+    def _plan_sweeps(self) -> None:
+        settings = [one.settings for one in self.scale_sets.values() if one.starts_runners]
+        self._sweeping.plan(settings)
+        self._tidying.serves(settings)
 
     # -- listing ------------------------------------------------------------------------------------
 
@@ -241,23 +289,28 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         attached = self.scale_sets.get(message.key)
         if attached is None:
             return
+        if attached.again and isinstance(message, m.Prepared | m.PrepareFailed):
+            attached.preparing = attached.again = False
+            self._prepare(message.key)
+            return
         match message:
             case m.Prepared(key):
                 attached.preparing, attached.failures, attached.ready = False, 0, True
-                self.send(attached.ref, m.ImagePrepared())
+                attached.prepared = attached.revision
+                self.send(attached.ref, m.ImagePrepared(attached.revision))
                 self.image_prepared(key)
-                self._prepare_after(REFRESH_SECONDS, key, attached)
+                self._prepare_after(refresh_seconds(attached.settings), key, attached)
             case m.PrepareFailed(key, reason, fixes):
                 attached.preparing = attached.ready = False
                 attached.failures += 1
                 wait = _BACKOFF.delay(attached.failures)
                 absent = m.ImageAbsent(reason, fixes, retry_at=self.clock.monotonic() + wait)
-                self.send(attached.ref, absent)
+                self._tell_absent(attached, absent)
                 self._prepare_after(wait, key, attached)
             case m.PrepareProgressed(what=what, percent=percent):
                 share = "" if percent is None else f" ({percent} %)"
                 if not attached.ready and not attached.failures:  # else the last failure stays shown
-                    self.send(attached.ref, m.ImageAbsent(f"{what}{share}", failed=False))
+                    self._tell_absent(attached, m.ImageAbsent(f"{what}{share}", failed=False))
             case m.RetryPrepare(key, turn):
                 if turn in (None, attached.turn):
                     self._prepare(key)
@@ -269,13 +322,28 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         attached.preparing = True
         if not attached.failures and not attached.ready:
             absent = m.ImageAbsent(f"preparing {attached.settings.runner_image}", failed=False)
-            self.send(attached.ref, absent)
+            self._tell_absent(attached, absent)
         progress = self._progress(key)
         self._image_workers.submit(
             lambda: self.backend.prepare(attached.settings, progress, self._interrupt),
             done=lambda _: m.Prepared(key),
             failed=lambda error: _prepare_failed(key, error),
         )
+
+    def _version_refused(self, key: ScaleSetKey) -> None:
+        """The next runner may be of a newer image, which this pulls; the backend says how often that makes
+        sense."""
+        attached, backend = self.scale_sets.get(key), self.backend
+        if attached is None or not attached.starts_runners or not isinstance(backend, ImageBackend):
+            return
+        if backend.look_for_newer_image(attached.settings):
+            image = attached.settings.runner_image
+            logger.warning("GitHub refuses the runner in {}: looking for a newer image", image)
+            self._prepare(key)
+
+    def _tell_absent(self, attached: AttachedSet, absent: m.ImageAbsent) -> None:
+        serves = attached.prepared not in (None, attached.revision)
+        self.send(attached.ref, replace(absent, earlier_serves=serves))
 
     def _progress(self, key: ScaleSetKey) -> Progress:
         """What the backend calls on a worker to tell its progress; passed on in steps of 5 %."""

@@ -79,6 +79,8 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self._registration = Registration(settings, service, interrupt, context.clock)
         self._turn = 0
         """The number of the latest turn that was scheduled; earlier ones are void."""
+        self._turn_is_due = False
+        """Whether that one has yet to begin."""
         self._session: Session | None = None
         self._announced = False
         """Whether the scale set was told of the session."""
@@ -106,13 +108,15 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         match message:
             case m.TakeTurn(turn):
                 if turn == self._turn and self._takes_jobs:
+                    self._turn_is_due = False
                     self._take_turn()
             case m.BatchHandled(batch_id, acquire):
                 self._batch_handled(batch_id, acquire)
             case m.AnnounceCapacity(capacity):
                 self._interrupt.clear()
                 self._capacity = capacity
-                self._schedule_turn()
+                if not self._turn_is_due:  # a wait that GitHub asked for is not cut short
+                    self._schedule_turn()
             case m.FindOffers():
                 self._find_offers()
             case m.LeaveSession():
@@ -128,6 +132,9 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
                 self._schedule_turn()
             case m.RefreshStatistics():
                 self._refresh_statistics()
+            case m.UseSettings(settings, service):
+                self._interrupt.clear()
+                self._use(settings, service)
             case m.CloseSession(delete_scale_set):
                 self._interrupt.clear()
                 self._close(delete_scale_set)
@@ -139,6 +146,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
     def _schedule_turn(self, seconds: float = 0.0) -> None:
         """Take the next turn in `seconds`, in place of any scheduled earlier."""
         self._turn += 1
+        self._turn_is_due = True
         if seconds:
             self.after(seconds, m.TakeTurn(self._turn))
         else:
@@ -212,6 +220,12 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         if self._failures:
             self._failures = 0
             self.report(m.ListenerTroubled(None))
+
+    def _use(self, settings: ScaleSetSettings, service: ScaleSetService) -> None:
+        """The scale set at GitHub is made as configured at the next poll. The session goes on."""
+        self._settings, self._service = settings, service
+        self._registration.use(settings, service)
+        self._schedule_turn()
 
     # -- connecting ---------------------------------------------------------------------------------
 

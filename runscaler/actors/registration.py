@@ -91,6 +91,13 @@ class Registration:
         self._asked.clear()
         self._change(self._known)
 
+    def use(self, settings: ScaleSetSettings, service: ScaleSetService) -> None:
+        """The configuration was reloaded: a check is due."""
+        self._settings, self._service = settings, service
+        self._asked.clear()
+        self._warned.clear()
+        self._check_at = 0.0
+
     def is_check_due(self) -> bool:
         return self._known is not None and self._clock.monotonic() >= self._check_at
 

@@ -24,6 +24,7 @@ from runscaler.actors.scale_set import ScaleSetActor, ScaleSetWiring
 from runscaler.actors.tart_slots import TartSlotActor
 from runscaler.actors.unconfigured import UnconfiguredScaleSets
 from runscaler.backends.base import PlacedBackend
+from runscaler.config.changes import compare
 from runscaler.status import ScaleSetStatus, SetState
 
 if TYPE_CHECKING:
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 
     from runscaler.actors.context import ActorContext
     from runscaler.backends.base import Backend
-    from runscaler.config.model import ScaleSetSettings
+    from runscaler.config.changes import SetChange
+    from runscaler.config.model import Config, ScaleSetSettings
     from runscaler.names import ScaleSetKey
 
 FAILED_SET_SECONDS = 60.0
@@ -44,6 +46,8 @@ POISON_AFTER = 3
 ORPHAN_CHECK_SECONDS = 0.1
 """How often a restart checks whether the dead actor's children have ended."""
 _KEEPER = "keeper "
+NOT_CONFIGURED = "not configured any more"
+MOVING = "it moves to another backend once its runners here have ended"
 
 
 class RootActor(SupervisedActor[m.RootMessage]):
@@ -60,6 +64,10 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self._unanswered: dict[str, float] = {}
         """When each heartbeat that has no answer yet was sent (monotonic), by child."""
         self._hanging: set[str] = set()
+        self._moving: set[ScaleSetKey] = set()
+        """Scale sets that begin anew on another backend once their runners on the old one have ended."""
+        self._leaving: set[ScaleSetKey] = set()
+        """Scale sets that were told to end once their runners have."""
         self._restarts: dict[ScaleSetKey, int] = {}
         self._batch_crashes: Counter[tuple[str, str]] = Counter()
         """Crashes by child and the digest of the batch that it was handling."""
@@ -98,6 +106,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
                 return self._all_responsive()
             case m.SetDrain(keys, drain):
                 return self._set_drain(keys, drain=drain)
+            case m.Reload(config):
+                return self._reload(config)
             case m.HeartbeatDue():
                 self._check_heartbeats()
             case m.HeartbeatAnswered(name):
@@ -142,10 +152,12 @@ class RootActor(SupervisedActor[m.RootMessage]):
         return self._context.launch(TartSlotActor, name, self.actor_ref, self._context, backend, sets)
 
     def _start_scale_set(self, settings: ScaleSetSettings) -> None:
-        self._launch(_set_name(settings.key), partial(self._make_scale_set, settings))
+        self._scale_sets[settings.key] = settings
+        self._launch(_set_name(settings.key), partial(self._make_scale_set, settings.key))
 
-    def _make_scale_set(self, settings: ScaleSetSettings) -> m.Ref:
+    def _make_scale_set(self, key: ScaleSetKey) -> m.Ref:
         """For a restart too, which continues the counters of the last snapshot."""
+        settings = self._scale_sets[key]
         backend_id = self._context.backend_id_of(settings)
         last = self._last_snapshot(settings.key)
         wiring = ScaleSetWiring(
@@ -158,7 +170,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
             poisonous=self._poisonous_batches(_set_name(settings.key)),
             counters=last.counters,
             drained=settings.key in self._drained,
-            retired=self._is_retired(settings.key),
+            stop=self._order_to_leave(key),
         )
         return self._context.launch(ScaleSetActor, self._context, settings, wiring)
 
@@ -187,14 +199,23 @@ class RootActor(SupervisedActor[m.RootMessage]):
 
     # -- scale sets that are not configured any more (docs/behaviour.md § 6.5) -----------------------
 
-    def _is_retired(self, key: ScaleSetKey) -> bool:
-        return key not in {one.key for one in self._context.config.scale_sets}
+    def _configured(self) -> dict[ScaleSetKey, ScaleSetSettings]:
+        return {one.key: one for one in self._context.config.scale_sets}
+
+    def _order_to_leave(self, key: ScaleSetKey) -> m.StopScaleSet | None:
+        """What a scale set that is to end is told, however long its jobs take; None for any other."""
+        if key in self._moving:
+            self._leaving.add(key)
+            return m.StopScaleSet(None, keep=False, reason=MOVING, delete=False)
+        if key not in self._configured():
+            self._leaving.add(key)
+            return m.StopScaleSet(None, keep=False, reason=NOT_CONFIGURED)
+        return None
 
     def _retire(self, keeper: str, keys: tuple[ScaleSetKey, ...]) -> None:
         if self._stopping:
             return
         for settings in self._unconfigured.listed(keeper.removeprefix(_KEEPER), keys):
-            self._scale_sets[settings.key] = settings
             self._start_scale_set(settings)
         self._expect_reports()
 
@@ -204,10 +225,56 @@ class RootActor(SupervisedActor[m.RootMessage]):
             self.children.tell(m.HOST, m.ExpectReports(frozenset(self._scale_sets)))
 
     def _scale_set_ended(self, key: ScaleSetKey) -> None:
+        """One that had to leave and is configured all the same begins anew, unless the program stops."""
         self._child_ended(_set_name(key))
-        if self._is_retired(key):
-            self._restarts.pop(key, None)
-            del self._scale_sets[key]
+        if key not in self._leaving:
+            return
+        self._leaving.discard(key)
+        self._moving.discard(key)
+        self._restarts.pop(key, None)
+        del self._scale_sets[key]
+        configured = self._configured().get(key)
+        if configured is not None and not self._stopping:
+            self._start_scale_set(configured)
+
+    # -- a changed configuration (docs/behaviour.md § 4.5) --------------------------------------------
+
+    def _reload(self, config: Config) -> m.Reloaded | None:
+        """Put it in force. A scale set that is down just now is made with it at its restart."""
+        if self._stopping:
+            return None
+        before = self._context.config
+        changes = compare(before, config)
+        returning = frozenset(one.key for one in changes.added if one.key in self._scale_sets)
+        self._context.configuration.config = config
+        for settings in config.scale_sets:
+            self._start_keeper(settings)
+        for change in changes.changed:
+            self._change(change)
+        self._moving -= {one.key for one in changes.removed}
+        for key in (*(one.key for one in changes.removed), *self._moving):
+            self.children.tell(_set_name(key), self._order_to_leave(key))
+        for settings in changes.added:
+            if settings.key not in returning:
+                self._start_scale_set(settings)
+        if before.host != config.host:
+            self._change_host(config)
+        return m.Reloaded(changes, frozenset(self._moving), returning)
+
+    def _change(self, change: SetChange) -> None:
+        key = change.settings.key
+        of = self._context.backend_id_of
+        if key in self._moving or of(self._scale_sets[key]) != of(change.settings):
+            self._moving.add(key)
+            return
+        self._scale_sets[key] = change.settings
+        self.children.tell(_set_name(key), m.ChangeSettings(change))
+
+    def _change_host(self, config: Config) -> None:
+        self.children.tell(m.HOST, m.ApplyHostSettings(config.host))
+        self._expect_reports()
+        for key in self._scale_sets:
+            self.children.tell(_set_name(key), m.HostLimitsChanged())
 
     # -- crashes ------------------------------------------------------------------------------------
 
@@ -376,7 +443,19 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def _stop_order(self, name: str) -> m.StopHealth | m.StopHost | m.StopKeeper:
         if name == m.HEALTH:
             return m.StopHealth()
-        return m.StopHost() if name == m.HOST else m.StopKeeper(self._context.config.on_exit == "keep")
+        if name == m.HOST:
+            return m.StopHost()
+        keep = self._context.config.on_exit == "keep"
+        return m.StopKeeper(keep, tidy_up=not keep and self._has_served(name))
+
+    def _has_served(self, keeper: str) -> bool:
+        """Whether a scale set on this backend has had a session with GitHub: else its start has failed."""
+        shown = self._context.board.read().scale_sets
+        polled = {one.key for one in shown if one.last_poll is not None}
+        sets = self._context.config.scale_sets
+        return any(
+            _keeper_name(self._context.backend_id_of(one)) == keeper and one.key in polled for one in sets
+        )
 
 
 def _set_name(key: ScaleSetKey) -> str:

@@ -112,6 +112,9 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
                 self._begin_removal(message)
             case m.RetryRemoval(generation):
                 self._retry_removal(generation)
+            case m.UseSettings(settings, service):
+                self._settings, self._service = settings, service
+                self._registrations.service = service
             case m.StopRunnerActor():
                 self._interrupt.clear()
                 self._registrations.finish()

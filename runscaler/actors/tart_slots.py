@@ -102,6 +102,15 @@ class TartSlotActor(KeeperActor):
         self._shown_holders.pop(key, None)
         self._claims = {of: claim for of, claim in self._claims.items() if of[0] != key}
 
+    def scale_set_changed(self, key: ScaleSetKey) -> None:
+        """Until its image is prepared, no warm VM is booted for it."""
+        kind = self._placed.warm_kind(self.scale_sets[key].settings)
+        if kind != self._kinds.get(key):
+            self._image_ready.discard(key)
+        self._kinds[key] = kind
+        self._max_vms = min(one.settings.tart.max_vms for one in self.scale_sets.values())
+        self._take_steps()
+
     def image_prepared(self, key: ScaleSetKey) -> None:
         self._image_ready.add(key)
         self._kinds[key] = self._placed.warm_kind(self.scale_sets[key].settings)

@@ -100,6 +100,7 @@ class UnconfiguredScaleSets:
                     "runner_group": key.group,
                     "labels": (key.name,),
                     "min_runners": 0,
+                    "schedule": (),
                 }
             )
         elif key not in self._left_alone:

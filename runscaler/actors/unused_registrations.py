@@ -54,7 +54,7 @@ class UnusedRegistrations:
         after: Callable[[float, m.RunnerMessage], None],
         log: Logger,
     ) -> None:
-        self._key, self._slot, self._service = key, slot, service
+        self._key, self._slot, self.service = key, slot, service
         self._state_store, self._interrupt = state_store, interrupt
         self._report, self._after, self._log = report, after, log
         self.scale_set_id = ScaleSetId(0)
@@ -107,13 +107,13 @@ class UnusedRegistrations:
 
     def _is_registered(self, runner: RunnerName, runner_id: int) -> bool:
         if (runner, runner_id) in self._known:
-            return self._service.runner(runner_id, self._interrupt, retry_for=5.0) is not None
+            return self.service.runner(runner_id, self._interrupt, retry_for=5.0) is not None
         return self._find_ours(runner) is not None
 
     def _find_ours(self, runner: RunnerName) -> RegisteredRunner | None:
         """The runner of that name, if GitHub says that it is of this scale set. Where GitHub does not say of
         which it is, our own note that we registered it decides (docs/protocol.md § 4.6)."""
-        found = self._service.find_runner(runner, self._interrupt, retry_for=5.0)
+        found = self.service.find_runner(runner, self._interrupt, retry_for=5.0)
         if found is None or found.scale_set_id == self.scale_set_id != 0:
             return found
         if 0 in (found.scale_set_id, self.scale_set_id) and self._is_noted(runner):
@@ -175,7 +175,7 @@ class UnusedRegistrations:
             if found is None:
                 return
             runner_id = found.id
-        self._service.remove_runner(runner_id, self._interrupt, retry_for=5.0)
+        self.service.remove_runner(runner_id, self._interrupt, retry_for=5.0)
 
     def _deregistered(self, runner: RunnerName) -> None:
         del self._pending[runner]

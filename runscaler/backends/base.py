@@ -62,7 +62,8 @@ class Resource:
     `id` is the backend's own (container id, directory name). The rest is read back from what the backend
     wrote on the resource. `runner_id` is GitHub's id, 0 if unknown. `created_at` is in wall-clock seconds.
     `ending` is set once the resource has ended. `place` is the one that it occupies. `unfit` says why a job
-    would fail on it, if that is certain; it is replaced while it is idle.
+    would fail on it, if that is certain; it is replaced while it is idle. `outdated` says why a new one would
+    be better, although a job would run on it, such as a newer image: idle ones are replaced a few at a time.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Resource:
     ending: Ending | None = None
     place: Place = field(default_factory=Place)
     unfit: str = ""
+    outdated: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +147,27 @@ class Stoppable(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SweepTarget:
+    """Something that a sweep would remove now: its kind, in the words of its tool ("volume", "image"), its
+    name for people to read, and the bytes that would become free; None if that cannot be told."""
+
+    kind: str
+    name: str
+    bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
-    """Periodic housekeeping, every `interval` seconds. `run` returns one line about what it did, or ""."""
+    """Periodic housekeeping, every `interval` seconds. `run` returns one line about what it did, or "".
+
+    `plan` tells what `run` would remove, and changes nothing; None where that cannot be told beforehand. Both
+    may block for minutes, and raise `BackendError` and `Interrupted`.
+    """
 
     name: str
     interval: float
     run: Callable[[], str]
+    plan: Callable[[], list[SweepTarget]] | None = None
 
 
 class Backend(Protocol):
@@ -207,6 +224,24 @@ class Backend(Protocol):
         """Close connections. Resources stay."""
 
 
+@runtime_checkable
+class ImageBackend(Backend, Protocol):
+    """A backend whose runners are in images that may be had newer from elsewhere."""
+
+    def look_for_newer_image(self, settings: ScaleSetSettings) -> bool:
+        """GitHub refuses the runner in the image of these settings: the next `prepare` looks for a newer one.
+        False if it does not, as it did so not long ago or the settings forbid it. Does not block."""
+
+
+@runtime_checkable
+class TidyBackend(Backend, Protocol):
+    """A backend with something to remove when the process ends (docs/behaviour.md § 7.1)."""
+
+    def tidy_up(self, settings: Sequence[ScaleSetSettings], interrupt: Interrupt) -> str:
+        """Remove what no runner needs after the last of ours. Called once, when an orderly stop has removed
+        all runners of these scale sets. Returns one line about what it did, or ""."""
+
+
 @dataclass(frozen=True, slots=True)
 class WarmResource:
     """A resource made ahead of demand. All that it lacks is a JIT configuration.
@@ -258,6 +293,15 @@ class PlacedBackend(Backend, Protocol):
 
     def remove_warm(self, warm: WarmResource, interrupt: Interrupt) -> None:
         """Remove a warm resource, and return when it is gone; no error if it is gone already."""
+
+
+@runtime_checkable
+class LocalDisks(Protocol):
+    """A backend that can tell on which disks of this host its runners and images lie."""
+
+    def disk_paths(self) -> Sequence[Path]:
+        """Directories on these disks; they need not exist. May block for some seconds. Raises `BackendError`
+        where the disks are another host's, and `BackendDown` where that is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,6 +134,11 @@ class MemoryEngine:
         with self._lock:
             self._resources[resource_id] = replace(self._resources[resource_id], unfit=why)
 
+    def outdate(self, resource_id: str, why: str) -> None:
+        """A new one would be better from now on, although jobs run on it."""
+        with self._lock:
+            self._resources[resource_id] = replace(self._resources[resource_id], outdated=why)
+
     def write(self, resource_id: str, output: bytes) -> None:
         """The runner prints this."""
         with self._lock:

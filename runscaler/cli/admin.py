@@ -67,6 +67,32 @@ def change(socket: Path, what: str, scale_set: str) -> list[str]:
     return [str(name) for name in names]
 
 
+def reload_configuration(socket: Path) -> list[str]:
+    """Returns what is different. Raises `ConfigError` if it cannot be used, `HostError` if none answers."""
+    from runscaler.errors import ConfigError, HostError
+    from runscaler.findings import Finding, Level
+    from runscaler.ops.admin_client import ask
+
+    answer = ask(socket, "/v1/reload", {})
+    changes, findings = answer.value("changes"), answer.value("findings")
+    if answer.ok and isinstance(changes, list):
+        return [str(line) for line in changes]
+    if isinstance(findings, list):
+        found = [one for one in findings if isinstance(one, dict)]
+        raise ConfigError(
+            [
+                Finding(
+                    Level.ERROR,
+                    str(one.get("message")),
+                    tuple(str(fix) for fix in one.get("fixes") or ()),
+                    str(one.get("scale_set") or ""),
+                )
+                for one in found
+            ]
+        )
+    raise HostError(str(answer.value("error") or f"the daemon answers {answer.status}"))
+
+
 def scale_sets(socket: Path) -> list[dict[str, object]]:
     """All scale sets, as the health report shows them."""
     return [one for one in _asked(socket, "status", {}) if isinstance(one, dict)]

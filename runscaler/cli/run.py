@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import click
@@ -15,6 +16,7 @@ from runscaler.cli.signals import STOP_SIGNALS, SignalQueue, has_terminal, queue
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from runscaler.autoscaler import Autoscaler
     from runscaler.clock import Clock
     from runscaler.config.model import Config
 
@@ -53,22 +55,19 @@ def run(ctx: click.Context, /, **given: object) -> None:
     It needs url, name and a token, from the configuration file or from flags. The token can also be in
     the variable RUNNER_TOKEN. The log goes to standard output.
     """
-    config = load_configuration(ctx, given)
-    _reject_missing_features(config)
+
+    def read() -> Config:
+        """Keys of features that this version lacks are errors (docs/behaviour.md § 4.4)."""
+        from runscaler.config.features import refuse_missing
+
+        config = load_configuration(ctx, given)
+        refuse_missing(config)
+        return config
+
+    config = read()
     if config.dry_run:
         ctx.exit(_dry_run(config))
-    _serve(config)
-
-
-def _reject_missing_features(config: Config) -> None:
-    """Keys of features that this version lacks are errors (docs/behaviour.md § 4.4)."""
-    from runscaler.config.features import missing_features
-    from runscaler.errors import ConfigError
-    from runscaler.ops.validate import is_ok
-
-    missing = missing_features(config)
-    if not is_ok(missing):
-        raise ConfigError(missing)
+    _serve(config, read)
 
 
 def _dry_run(config: Config) -> int:
@@ -86,7 +85,18 @@ def _start_log(config: Config) -> None:
     configure(config.log_level, config.log_format, secrets=secrets)
 
 
-def _serve(config: Config) -> None:
+def _read_again(read: Callable[[], Config]) -> Config:
+    """For a reload: the log is made as configured, before anything in it may show a new secret."""
+    from loguru import logger
+
+    config = read()
+    _start_log(config)
+    for warning in configuration_warnings(config):
+        logger.warning("{}", warning)
+    return config
+
+
+def _serve(config: Config, read: Callable[[], Config]) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
     from loguru import logger
 
@@ -102,13 +112,15 @@ def _serve(config: Config) -> None:
     logger.info("runner {} starts: {}; {}; {}", __version__, sets, file, _health_address(config))
     for warning in start_warnings(config, is_launch_daemon=runs_as_launch_daemon()):
         logger.warning("{}", warning)
-    system, notifier = Autoscaler(config), Notifier()
+    system, notifier = Autoscaler(config, read=lambda: _read_again(read)), Notifier()
     stops = (*STOP_SIGNALS, signal.SIGHUP) if has_terminal() else STOP_SIGNALS
 
     def on_signal(signal_: signal.Signals) -> None:
         logger.info("{}: {}", signal_.name, _reaction(signal_, stops, config))
         if signal_ in stops:
             notifier.stopping()
+        else:
+            _reload(system)
 
     def on_started() -> None:
         if config.update_check:
@@ -120,6 +132,13 @@ def _serve(config: Config) -> None:
     if reason:
         raise HostError(reason)
     logger.info("runner stopped")
+
+
+def _reload(system: Autoscaler) -> None:
+    from runscaler.errors import RunscalerError
+
+    with suppress(RunscalerError):  # it is logged
+        system.reload()
 
 
 def _look_for_release() -> None:
@@ -142,15 +161,19 @@ def runs_as_launch_daemon() -> bool:
     return sys.platform == "darwin" and os.getppid() == 1 and os.geteuid() == 0
 
 
-def start_warnings(config: Config, *, is_launch_daemon: bool = False) -> Iterator[str]:
-    """Warnings to log at the start: of the configuration, about dind = true (docs/behaviour.md § 11), and
-    about Tart in a daemon of root."""
+def configuration_warnings(config: Config) -> Iterator[str]:
     from runscaler.config.features import missing_features
     from runscaler.findings import with_fixes
 
     for finding in (*config.warnings, *missing_features(config)):
         place = f"[{finding.scale_set}] " if finding.scale_set else ""
         yield place + with_fixes(finding.message, finding.fixes)
+
+
+def start_warnings(config: Config, *, is_launch_daemon: bool = False) -> Iterator[str]:
+    """Warnings to log at the start: of the configuration, about dind = true (docs/behaviour.md § 11), and
+    about Tart in a daemon of root."""
+    yield from configuration_warnings(config)
     exposed = [one.name for one in config.scale_sets if one.backend == "docker" and one.docker.dind is True]
     if exposed:
         yield (
@@ -197,7 +220,7 @@ def _reaction(received: signal.Signals, stops: Collection[signal.Signals], confi
     from runscaler.units import format_duration
 
     if received not in stops:
-        return "the configuration is not reloaded; restart to apply changes"
+        return "reading the configuration again"
     why = "the terminal is gone; " if received is signal.SIGHUP else ""
     if config.on_exit == "keep":
         return f"{why}stopping; runners are kept for the next start"

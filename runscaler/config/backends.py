@@ -203,7 +203,10 @@ class DockerSettings(ContainerSettings):
     ] = 0.0
     pull: Annotated[
         Literal["always", "missing", "never"],
-        Key(help="When to pull the runner image at the start", accepts='"always", "missing" or "never"'),
+        Key(
+            help="When to pull the runner image; always: at the start and every pull-interval",
+            accepts='"always", "missing" or "never"',
+        ),
     ] = "always"
     pull_interval: Annotated[
         Duration,
@@ -211,7 +214,12 @@ class DockerSettings(ContainerSettings):
         not_zero('pull = "missing"'),
     ] = 24 * 3600.0
     registry_mirror: Annotated[
-        WebUrl, Key(help="Registry mirror for pulling runner images", accepts="an http:// or https:// URL")
+        WebUrl,
+        Key(
+            help="Registry mirror that runner images are pulled from first: those of Docker Hub under their "
+            "own path, others below the name of their registry",
+            accepts="an http:// or https:// URL",
+        ),
     ] = ""
     pool_size: Annotated[Count, Key(help="Started containers kept waiting for a job", accepts=A_COUNT)] = 0
     sidecar_image: Annotated[

@@ -1,7 +1,7 @@
 """Keys of features that this version lacks (docs/behaviour.md § 4.4).
 
-If one of them is set to anything but its default, that is an error for `REFUSED…` and a warning for
-`…WITHOUT_EFFECT`. The reference marks both. Whoever adds a feature deletes its rows here.
+If one of them is set to anything but its default, that is an error for `REFUSED…` and a warning for those in
+`TABLE_WITHOUT_EFFECT`. The reference marks both. Whoever adds a feature deletes its rows here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runscaler.config.schema import concerns_backend, scale_set_keys, top_level_keys, value_at
+from runscaler.errors import ConfigError
 from runscaler.findings import Finding, Level
 
 if TYPE_CHECKING:
@@ -22,25 +23,8 @@ REFUSED_BACKENDS = frozenset({"swarm", "orchard"})
 REFUSED_DIND = "sidecar"
 REFUSED: tuple[TomlPath, ...] = (
     ("app", "client-id"),
-    ("schedule",),
     ("docker", "hosts"),
     ("docker", "pool-size"),
-    ("docker", "registry-mirror"),
-    ("docker", "registry-auth"),
-    ("docker", "prune-images-after"),
-)
-REFUSED_GLOBALLY: tuple[TomlPath, ...] = (
-    ("host", "min-free-memory"),
-    ("host", "min-free-disk"),
-    ("host", "max-load"),
-)
-WITHOUT_EFFECT: tuple[TomlPath, ...] = (
-    ("docker", "shared-volume-ttl"),
-    ("docker", "shared-volume-cleanup-interval"),
-    ("docker", "buildx-cleanup"),
-    ("docker", "buildx-cleanup-ttl"),
-    ("docker", "buildx-cleanup-interval"),
-    ("docker", "prune-on-exit"),
 )
 TABLE_WITHOUT_EFFECT = "metrics"
 NOTES: Mapping[TomlPath, str] = {
@@ -53,11 +37,18 @@ NOTES: Mapping[TomlPath, str] = {
 
 def note(path: TomlPath) -> str:
     """The reference's mark for a key or table that this version lacks; empty for all others."""
-    if path in (*REFUSED, *REFUSED_GLOBALLY, ("app",)) or path[0] in REFUSED_BACKENDS:
+    if path in (*REFUSED, ("app",)) or path[0] in REFUSED_BACKENDS:
         return "Not in this version"
-    if path in WITHOUT_EFFECT or path[0] == TABLE_WITHOUT_EFFECT:
+    if path[0] == TABLE_WITHOUT_EFFECT:
         return "No effect in this version"
     return NOTES.get(path, "")
+
+
+def refuse_missing(config: Config) -> None:
+    """Raises `ConfigError` if the configuration needs a feature that this version lacks."""
+    missing = missing_features(config)
+    if any(finding.level is Level.ERROR for finding in missing):
+        raise ConfigError(missing)
 
 
 def missing_features(config: Config) -> list[Finding]:
@@ -69,9 +60,6 @@ def missing_features(config: Config) -> list[Finding]:
 
 
 def _for_process(config: Config) -> Iterator[Finding]:
-    for path in REFUSED_GLOBALLY:
-        if _is_changed(config, path):
-            yield _refused(top_level_keys()[path].label)
     for path, spec in top_level_keys().items():
         if path[0] == TABLE_WITHOUT_EFFECT and _is_changed(config, path):
             yield _without_effect(spec.label)
@@ -86,9 +74,6 @@ def _for_scale_set(settings: ScaleSetSettings) -> Iterator[Finding]:
         if concerns_backend(path, settings.backend) and _is_changed(settings, path):
             label = "[app]" if path[0] == "app" else scale_set_keys()[path].label
             yield _refused(label, settings.name)
-    for path in WITHOUT_EFFECT:
-        if concerns_backend(path, settings.backend) and _is_changed(settings, path):
-            yield _without_effect(scale_set_keys()[path].label, settings.name)
 
 
 def _is_changed(settings: Settings, path: TomlPath) -> bool:
@@ -101,6 +86,5 @@ def _refused(what: str, scale_set: str = "") -> Finding:
     return Finding(Level.ERROR, text, ("remove it, or wait for a release that supports it",), scale_set)
 
 
-def _without_effect(what: str, scale_set: str = "") -> Finding:
-    text = f"{what} has no effect in this version"
-    return Finding(Level.WARNING, text, (), scale_set)
+def _without_effect(what: str) -> Finding:
+    return Finding(Level.WARNING, f"{what} has no effect in this version")

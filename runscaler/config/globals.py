@@ -40,6 +40,16 @@ class HostSettings(Settings):
         Key(help="Start no runner while the one-minute load average is above this; 0: off", accepts=A_NUMBER),
     ] = 0.0
 
+    @property
+    def is_guarded(self) -> bool:
+        """Must the host be looked at before a runner starts?"""
+        return bool(self.min_free_memory or self.min_free_disk or self.max_load)
+
+    @property
+    def limits_starts(self) -> bool:
+        """Is the host asked before each start?"""
+        return self.max_runners > 0 or self.is_guarded
+
 
 DEFAULT_JOB_LABELS = ("enterprise", "organization", "repository", "job_name", "event_name", "job_result")
 JOB_LABELS = (*DEFAULT_JOB_LABELS, "job_workflow_ref", "job_workflow_name", "job_workflow_target")

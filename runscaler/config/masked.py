@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from runscaler.config.base import Settings
     from runscaler.config.model import Config, ScaleSetSettings
 
+_USER = "user"
+"""The key of a registry's user: no secret, unless it is kept like one."""
+
 
 def masked_settings(settings: ScaleSetSettings) -> dict[str, object]:
     """A scale set for `validate --json`, without the tables of backends that it does not use."""
@@ -42,8 +45,8 @@ def masked_globals(config: Config) -> dict[str, object]:
 
 
 def secrets_of(config: Config) -> list[Secret]:
-    """The secrets to mask wherever they turn up: of open tables such as [docker.env] only references, as
-    their other values may be words like "docker"."""
+    """The secrets to mask wherever they turn up: of open tables such as [docker.env], and of the users of
+    registries, only references, as their other values may be words like "docker"."""
     found: list[Secret] = []
     for settings in config.scale_sets:
         for path, spec in scale_set_keys().items():
@@ -60,10 +63,13 @@ def _secrets_in(spec: KeySpec, value: object) -> list[Secret]:
     if spec.kind is not Kind.TABLE or not hasattr(value, "values"):
         return []
     if spec.entry is None:
-        return [one for one in value.values() if isinstance(one, Secret) and (one.variable or one.file)]
-    keys = spec.entry
-    entries = [getattr(entry, attribute(name)) for entry in value.values() for name in keys]
-    return [one for one in entries if isinstance(one, Secret)]
+        return [one for one in value.values() if _is_reference(one)]
+    entries = [(name, getattr(entry, attribute(name))) for entry in value.values() for name in spec.entry]
+    return [one for name, one in entries if isinstance(one, Secret) and (name != _USER or _is_reference(one))]
+
+
+def _is_reference(value: object) -> bool:
+    return isinstance(value, Secret) and bool(value.variable or value.file)
 
 
 def _plain(settings: Settings, specs: Mapping[TomlPath, KeySpec]) -> dict[str, object]:
@@ -71,11 +77,12 @@ def _plain(settings: Settings, specs: Mapping[TomlPath, KeySpec]) -> dict[str, o
     for path, spec in specs.items():
         value = value_at(settings, path)
         if value is not None:
-            put_nested(plain, path, _shown(spec, value))
+            put_nested(plain, path, masked_value(spec, value))
     return plain
 
 
-def _shown(spec: KeySpec, value: object) -> object:
+def masked_value(spec: KeySpec, value: object) -> object:
+    """A value of that key as plain data."""
     if isinstance(value, Secret):
         return Secret.MASK
     if spec.kind is Kind.DURATION and isinstance(value, int | float):
@@ -93,4 +100,8 @@ def _shown(spec: KeySpec, value: object) -> object:
 
 def _entry(keys: Mapping[str, KeySpec], entry: object) -> dict[str, object]:
     values = {name: getattr(entry, attribute(name)) for name in keys}
-    return {toml_name(name): _shown(keys[name], value) for name, value in values.items() if value is not None}
+    return {
+        toml_name(name): masked_value(keys[name], value)
+        for name, value in values.items()
+        if value is not None
+    }

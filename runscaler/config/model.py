@@ -45,6 +45,7 @@ from runscaler.config.values import (
     PrintableString,
     PrintableStrings,
     RunnerCount,
+    ScheduledMaximum,
     TimeZone,
 )
 from runscaler.findings import Finding
@@ -102,7 +103,7 @@ class ScheduleWindow(Settings):
         Count | None, Key(help="min-runners while the window is open", accepts=A_COUNT)
     ] = None
     max_runners: Annotated[
-        RunnerCount | None,
+        ScheduledMaximum | None,
         Key(help="max-runners while the window is open", accepts="a whole number of at least 1"),
     ] = None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from runscaler.config.model import BACKENDS
 from runscaler.config.naming_rules import NAMING_RULES
 from runscaler.config.problems import invalid, mask_user_info, nearest, shown
+from runscaler.config.registries import hosts_given_twice
 from runscaler.config.urls import InvalidUrl, Kind, parse_config_url
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Checked:
 
 
 def check_set(checked: Checked, problems: Problems) -> None:
-    for rule in (_url, _backend, _image, _limits, _schedule, *NAMING_RULES, _vm_limits, _tls):
+    for rule in (_url, _backend, _image, _limits, _schedule, *NAMING_RULES, _vm_limits, _tls, _registries):
         rule(checked, problems)
 
 
@@ -106,11 +107,15 @@ def _limits(checked: Checked, problems: Problems) -> None:
 def _schedule(checked: Checked, problems: Problems) -> None:
     settings = checked.settings
     for number, window in enumerate(settings.schedule, 1):
+        origin = checked.layer["schedule",].origin_of(number - 1)
         least = settings.min_runners if window.min_runners is None else window.min_runners
         most = settings.max_runners if window.max_runners is None else window.max_runners
         if least > most:
             text = f"schedule, entry {number}: min-runners ({least}) is above max-runners ({most})"
-            problems.error(checked.origin("schedule"), text, scale_set=settings.name)
+            problems.error(origin, text, scale_set=settings.name)
+        if window.min_runners is None and window.max_runners is None:
+            text = f"schedule, entry {number}: it sets neither min-runners nor max-runners"
+            problems.warn(origin, text, scale_set=settings.name)
 
 
 def _vm_limits(checked: Checked, problems: Problems) -> None:
@@ -118,8 +123,9 @@ def _vm_limits(checked: Checked, problems: Problems) -> None:
     if settings.backend != "tart":
         return
     tart, most = settings.tart, f"[tart] max-vms ({settings.tart.max_vms})"
-    if settings.max_runners > tart.max_vms:
-        text = f"max-runners ({settings.max_runners}) is above {most}: this host never runs more VMs at once"
+    largest = max([settings.max_runners, *(window.max_runners or 0 for window in settings.schedule)])
+    if largest > tart.max_vms:
+        text = f"max-runners ({largest}) is above {most}: this host never runs more VMs at once"
         problems.warn(checked.origin("max-runners"), text, scale_set=settings.name)
     if tart.pool_size > tart.max_vms:
         text = f"[tart] pool-size ({tart.pool_size}) is above {most}: no more VMs can be kept booted"
@@ -132,3 +138,24 @@ def _tls(checked: Checked, problems: Problems) -> None:
         given = "tls-cert" if docker.tls_cert else "tls-key"
         text = f"[docker] {given} is set alone: tls-cert and tls-key must be set together"
         problems.error(checked.origin("docker", given), text, scale_set=checked.settings.name)
+
+
+def _registries(checked: Checked, problems: Problems) -> None:
+    auth, name = checked.settings.docker.registry_auth, checked.settings.name
+    table = ("docker", "registry-auth")
+    wrong = {path[2] for path in checked.rejected if path[:2] == table and len(path) > 2}
+    for host, credential in auth.items():
+        if host not in wrong and not (credential.user and credential.password):
+            given, lacks = ("user", "password") if credential.user else ("password", "user")
+            origin = checked.origin(*table, host, given)
+            text = f"[docker] registry-auth for {host} has no {lacks}: it needs user and password"
+            problems.error(origin, text, scale_set=name)
+    for earlier, host in hosts_given_twice(auth):
+        text = f"[docker] registry-auth names one registry twice: {earlier} and {host}"
+        origin = checked.origin(*table, host, "user")
+        problems.error(origin, text, fixes=["remove one of them"], scale_set=name)
+    if "@" in checked.settings.docker.registry_mirror:
+        text = "[docker] registry-mirror holds a login, which is not used"
+        fixes = ["give it in [docker.registry-auth] under the mirror's host"]
+        origin = checked.origin("docker", "registry-mirror")
+        problems.error(origin, text, fixes=fixes, scale_set=name)

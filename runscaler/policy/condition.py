@@ -92,6 +92,8 @@ class Condition:
     backend: Hold | None = None
     image: Hold | None = None
     image_failed: bool = False
+    earlier_image: bool = False
+    """What the settings before a reload need is there, so that starts go on."""
     listed: bool = False
     """The backend's first list has come, so that it is known what runs already."""
     leftovers: int = 0
@@ -123,7 +125,7 @@ class Condition:
             found.append(Gate(Unmet.BACKEND_DOWN, self.backend.reason))
         elif not self.listed:
             found.append(Gate(Unmet.PAUSED, "waiting for the list of what runs already"))
-        if self.image is not None:
+        if self.image is not None and not self.earlier_image:
             found.append(Gate(Unmet.PAUSED, self.image.reason))
         if self.github is not None and self.rate_limited:
             found.append(Gate(Unmet.RATE_LIMIT, self.github.reason, self.github.until))

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 
 
 class FakeClock:
-    """Starts at 1,000 s monotonic and 1,800,000,000 s wall time; `jitter` returns half its range.
+    """Starts at 1,000 s monotonic and `wall` s wall time; `jitter` returns half its range.
 
     `pause` advances the clock instead of waiting and records its seconds in `pauses`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wall: float = 1_800_000_000.0) -> None:
+        self._begin = wall
         self._passed = 0.0
         self.pauses: list[float] = []
 
@@ -27,7 +28,7 @@ class FakeClock:
         return 1000.0 + self._passed
 
     def wall(self) -> float:
-        return 1_800_000_000.0 + self._passed
+        return self._begin + self._passed
 
     def jitter(self, seconds: float) -> float:
         return seconds / 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
-from runscaler.errors import BackendError
+from runscaler.errors import BackendError, ConfigError, HostError
 from runscaler.untrusted import parse_json
 from runscaler.web.health import health
 from runscaler.web.reply import Reply
@@ -31,6 +31,8 @@ class Administered(Protocol):
 
     def resume(self, scale_set: str = "") -> tuple[str, ...]: ...
 
+    def reload(self) -> tuple[str, ...]: ...
+
     def runner_output(self, runner: str, tail: int) -> bytes | None: ...
 
 
@@ -38,8 +40,10 @@ class AdminApp:
     """All requests are `POST`, with a JSON object that may be empty.
 
     `/v1/drain` and `/v1/resume` take `{"scale_set": NAME}`, without a name all of them, and answer
-    `{"scale_sets": [NAME, …]}`. `/v1/logs` takes `{"runner": NAME, "tail": BYTES}` and answers the output.
-    `/v1/status` answers as `/healthz` does. `now` tells the time in wall-clock seconds.
+    `{"scale_sets": [NAME, …]}`. `/v1/reload` answers `{"changes": [LINE, …]}`, or if the configuration cannot
+    be used `{"error": …, "findings": [{"message", "fixes", "scale_set"}, …]}`. `/v1/logs` takes `{"runner":
+    NAME, "tail": BYTES}` and answers the output. `/v1/status` answers as `/healthz` does. `now` tells the
+    time in wall-clock seconds.
     """
 
     def __init__(self, autoscaler: Administered, now: Callable[[], float]) -> None:
@@ -47,6 +51,7 @@ class AdminApp:
         self._routes: dict[str, Callable[[dict[str, object]], Reply]] = {
             "/v1/drain": lambda asked: self._changed(autoscaler.drain, asked),
             "/v1/resume": lambda asked: self._changed(autoscaler.resume, asked),
+            "/v1/reload": lambda _: self._reload(),
             "/v1/logs": self._logs,
             "/v1/status": lambda _: Reply.json(health(autoscaler.status(), now())),
         }
@@ -71,6 +76,19 @@ class AdminApp:
         except LookupError as error:
             return Reply.json({"error": str(error.args[0])}, HTTPStatus.NOT_FOUND)
         return Reply.json({"scale_sets": list(changed)})
+
+    def _reload(self) -> Reply:
+        try:
+            return Reply.json({"changes": list(self._autoscaler.reload())})
+        except ConfigError as error:
+            findings = [
+                {"message": one.message, "fixes": list(one.fixes), "scale_set": one.scale_set}
+                for one in error.findings
+            ]
+            answer: dict[str, object] = {"error": "the configuration cannot be used", "findings": findings}
+            return Reply.json(answer, HTTPStatus.UNPROCESSABLE_ENTITY)
+        except HostError as error:
+            return Reply.json({"error": str(error)}, HTTPStatus.CONFLICT)
 
     def _logs(self, asked: dict[str, object]) -> Reply:
         tail = asked.get("tail")

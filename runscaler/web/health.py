@@ -7,10 +7,10 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from runscaler.status import HEALTHZ_KEY, SetState
-from runscaler.units import format_uptime
+from runscaler.units import format_uptime, in_zone
 
 if TYPE_CHECKING:
-    from runscaler.status import Counters, ScaleSetStatus, SlotStatus, Status
+    from runscaler.status import Counters, Opening, ScaleSetStatus, SlotStatus, Status, UnmetDemand
 
 Json = dict[str, object]
 
@@ -57,7 +57,8 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
         "total": one.total,
         "min": one.min,
         "max": one.max,
-        "unmet": [{"reason": u.reason.value, "count": u.count, "detail": u.detail} for u in one.unmet],
+        "schedule": {"window": _opening(one.window), "next": _opening(one.next_window)},
+        "unmet": [_unmet(unmet, now) for unmet in one.unmet],
         "runners_failed": one.counters.runners_failed,
         "runners_lost": one.counters.runners_lost,
         "restarts": one.restarts,
@@ -70,6 +71,25 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
             "running_jobs": one.running_jobs,
         },
         "slots": [_slot(slot, now) for slot in one.slots],
+    }
+
+
+def _unmet(one: UnmetDemand, now: float) -> Json:
+    look = None if one.look_at is None else round(max(0.0, one.look_at - now), 1)
+    return {"reason": one.reason.value, "count": one.count, "detail": one.detail, "look_seconds": look}
+
+
+def _opening(one: Opening | None) -> Json | None:
+    """Times are ISO 8601, in the time zone of the window."""
+    if one is None:
+        return None
+    return {
+        "entry": one.entry,
+        "min": one.min,
+        "max": one.max,
+        "opens": in_zone(one.opens_at, one.timezone).isoformat(),
+        "closes": in_zone(one.closes_at, one.timezone).isoformat(),
+        "timezone": one.timezone,
     }
 
 

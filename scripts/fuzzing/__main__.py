@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import random
+import re
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from fuzzing.targets import Target
 
 CORPUS = Path(__file__).parents[2] / "tests" / "fuzz_corpus"
+EXECUTED = re.compile(r"stat::number_of_executed_units:\s+(\d+)")
 ROUND = 300
 """Inputs for one target before the next has its turn."""
 
@@ -32,6 +35,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--guided", action="store_true", help="by atheris, a process for each target")
     parser.add_argument("targets", nargs="*", metavar="TARGET")
     given_ = parser.parse_args(words)
     names = [target.name for target in TARGETS]
@@ -42,7 +46,8 @@ def main(words: Sequence[str]) -> int:
         parser.error(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     logger.remove()  # of tens of thousands of warnings about the inputs
     chosen = [target for target in TARGETS if not given_.targets or target.name in given_.targets]
-    counts, failed = fuzz(chosen, given_.seconds, given_.seed)
+    search = guided if given_.guided else fuzz
+    counts, failed = search(chosen, given_.seconds, given_.seed)
     for target in chosen:
         say(f"{target.name:15} {counts[target.name]:9,} inputs{'   FAILED' if target.name in failed else ''}")
     say(f"{'in all':15} {counts.total():9,} inputs in {given_.seconds:.0f} s, seed {given_.seed}")
@@ -59,6 +64,26 @@ def fuzz(targets: Sequence[Target], seconds: float, first_seed: int) -> tuple[Co
                 number += 1
                 if not one_round(target, number, counts):
                     failed.add(target.name)
+    return counts, failed
+
+
+def guided(targets: Sequence[Target], seconds: float, seed: int) -> tuple[Counter[str], set[str]]:
+    """The same by a search that is guided by the code that inputs reach, an equal time for each target."""
+    counts, failed = Counter[str](), set[str]()
+    for target in targets:
+        words = (target.name, str(max(1, round(seconds / len(targets)))), str(seed))
+        done = subprocess.run(
+            [sys.executable, "-m", "fuzzing.guided", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            errors="replace",
+        )
+        if executed := EXECUTED.search(done.stderr):
+            counts[target.name] = int(executed[1])
+        if done.returncode:
+            failed.add(target.name)
+            say(f"{target.name}:\n{done.stderr[-3000:]}")
     return counts, failed
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from fuzzing import engine, inputs
+from fuzzing import engine, http_server, inputs
 from runscaler.backends.docker.labels import resource_of
 from runscaler.backends.marks import HIGHEST_SLOT, RUNNER, UnreadableMarks
 from runscaler.backends.process.runner_directory import MARKS, RunnerDirectory
@@ -29,12 +29,14 @@ from runscaler.cli.status_page import fitted_page, page
 from runscaler.config.load import load_config
 from runscaler.config.secrets import Secret, Unresolved, resolve
 from runscaler.config.sources import Locations
+from runscaler.config.urls import InvalidUrl, parse_config_url
 from runscaler.errors import ConfigError, RunscalerError
 from runscaler.github import batches, decode
 from runscaler.github.fields import parse_json as parse_wire
 from runscaler.github.jwt import jwt_expiry
 from runscaler.interrupt import Interrupt
 from runscaler.names import RunnerName, ScaleSetKey
+from runscaler.net.host_header import names_loopback
 from runscaler.ops.lock import HOLDER, _in_use
 from runscaler.ops.owner import OWNER, read_owner
 from runscaler.ops.records import CreatedScaleSets, SavedSessions
@@ -193,6 +195,18 @@ def wire(data: bytes) -> None:
         with suppress(ValueError):
             read(parse_wire(data))
     jwt_expiry(data.decode(errors="replace"))
+
+
+def urls(data: bytes) -> None:
+    """Config URLs, and the Host headers of requests."""
+    text = data.decode(errors="replace")
+    with suppress(InvalidUrl):
+        found = parse_config_url(text)
+        assert found.names
+        assert all(found.names)
+        assert found.hosted({}) in {True, False}
+        _ = found.registration_path
+    names_loopback(text)
 
 
 def status(data: bytes) -> None:
@@ -366,6 +380,54 @@ _GUEST = (
     "started " + "9" * 5000,
 )
 
+_URLS = (
+    *("https://github.com/my-org", "http://127.0.0.1:9001/my-org", "https://ghe.example.com/enterprises/e"),
+    *(
+        "/my-org/my-repo",
+        "my-org",
+        ".git",
+        "git@github.com:o/r.git",
+        "orgs/",
+        "settings",
+        "https://",
+        "http:",
+    ),
+    *(
+        "[::1]:80",
+        "%2e%2e",
+        "//",
+        "?q",
+        "#f",
+        "user:pw@",
+        ":99999",
+        "localhost",
+        ".ghe.com",
+        "xn--",
+        "\u202e",
+    ),
+)
+_REQUESTS = (
+    *("GET /healthz HTTP/1.1\r\n", "POST ", "GET / ", "HTTP/1.1\r\n", "HTTP/9.9\r\n", "Host: localhost\r\n"),
+    *("Content-Length: 5\r\n", "Content-Length: -1\r\n", "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n"),
+    *(
+        "\r\n\r\n",
+        "\r\n",
+        "\n",
+        "Accept-Encoding: gzip\r\n",
+        "Last-Event-ID: 9\r\n",
+        "Expect: 100-continue\r\n",
+    ),
+    *(
+        "/%00",
+        "/../..",
+        "/livez",
+        "/metrics",
+        "?a=" + "b" * 9000,
+        "X-A: " + "y" * 9000 + "\r\n",
+        "Host: evil\r\n",
+    ),
+)
+
 TARGETS = (
     Target("config", config, inputs.as_text(_TOML)),
     Target("token", token, inputs.as_text(("ghp_x", "\n", " "))),
@@ -378,4 +440,6 @@ TARGETS = (
     Target("state-files", state_files, inputs.as_json(_STATE_FILE)),
     Target("wire", wire, inputs.as_json(_WIRE)),
     Target("status", status, inputs.as_json(_STATUS)),
+    Target("urls", urls, inputs.as_text(_URLS)),
+    Target("http-server", http_server.talk, inputs.as_text(_REQUESTS)),
 )

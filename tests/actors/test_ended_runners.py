@@ -58,7 +58,7 @@ class Ends:
         self.context = context
         self.book = SlotBook(10, solo.clock, lambda _seconds, _slot: None)
         self.conditions = Conditions(context, lambda: 0.0)
-        self.runners = EndedRunners(context, self.book, self.told, self.conditions)  # type: ignore[arg-type]
+        self.runners = EndedRunners(context, self.book, self.told, self.conditions, lambda: None)  # type: ignore[arg-type]
 
     def _after(self, seconds: float, message: Any) -> None:
         assert isinstance(message, EndedRunnerDue)

@@ -10,6 +10,7 @@ from support.held_workers import HeldWorkerPool
 from support.solo import Solo
 from support.world import scale_set
 
+from runscaler.actors.keeper import refresh_seconds
 from runscaler.actors.messages import (
     BackendDown,
     BackendUp,
@@ -24,9 +25,11 @@ from runscaler.actors.messages import (
     RetryPrepare,
     SharedStopped,
     StopKeeper,
+    VersionRefused,
 )
 from runscaler.backends.base import Ending, Resource, ResourceEnded, WatchCrashed
 from runscaler.backends.memory import TEST_OWNER, MemoryBackend
+from runscaler.config.model import DockerSettings
 from runscaler.errors import BackendError, ImageMissing, Interrupted
 from runscaler.names import RunnerName, SlotNumber
 from runscaler.testing.probe import InlineWorkerPool
@@ -340,6 +343,56 @@ def test_an_image_that_is_ready_is_prepared_again_hourly_without_progress_report
     assert engine.backend.pulls == 2
     assert len(linux.of(ImageAbsent)) == 1
     assert len(linux.of(ImagePrepared)) == 2
+
+
+@pytest.mark.parametrize(
+    ("docker", "seconds"),
+    [
+        ({}, 3600),
+        ({"pull_interval": 600.0}, 600),
+        ({"pull_interval": 5400.0}, 2700),
+        ({"pull_interval": 7 * 3600.0}, 3600),
+        ({"pull_interval": 600.0, "pull": "missing"}, 3600),
+    ],
+)
+def test_an_image_is_prepared_when_a_pull_may_be_due(docker: dict[str, Any], seconds: float) -> None:
+    """Every interval is a multiple of it, so that no pull comes late by a part of an hour."""
+    assert refresh_seconds(scale_set("linux", docker=DockerSettings(**docker))) == seconds
+
+
+def test_the_interval_of_pulls_of_docker_means_nothing_elsewhere() -> None:
+    settings = scale_set("linux", backend="process", docker=DockerSettings(pull_interval=60.0))
+
+    assert refresh_seconds(settings) == 3600
+
+
+def test_an_image_is_prepared_again_at_an_interval_below_an_hour() -> None:
+    engine = Engine()
+    engine.sets = (scale_set("linux", docker=DockerSettings(pull_interval=60.0)), engine.sets[1])
+    engine.join()
+
+    engine.solo.advance(60)
+    engine.solo.advance(60)
+
+    assert engine.backend.pulls == 3
+
+
+def test_a_refused_version_prepares_the_image_at_once_where_the_backend_looks(engine: Engine) -> None:
+    engine.join()
+    engine.backend.look_for_newer_image = lambda _: True  # type: ignore[attr-defined]
+    engine.tell(VersionRefused(engine.key()))
+    assert engine.backend.pulls == 2
+
+    engine.backend.look_for_newer_image = lambda _: False  # type: ignore[attr-defined]
+    engine.tell(VersionRefused(engine.key()), VersionRefused(engine.key(1)))
+    assert engine.backend.pulls == 2
+
+
+def test_a_backend_without_images_ignores_a_refused_version(engine: Engine) -> None:
+    engine.join()
+    engine.tell(VersionRefused(engine.key()))
+
+    assert engine.backend.pulls == 1
 
 
 def test_an_image_is_prepared_at_once_when_a_scale_set_misses_it(engine: Engine) -> None:

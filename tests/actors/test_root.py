@@ -10,6 +10,7 @@ from support.solo import Solo
 from support.world import scale_set
 
 from runscaler import events
+from runscaler.actors.context import Configuration
 from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
@@ -80,7 +81,7 @@ class Harness:
         self.linux, self.windows = self.solo.config.scale_sets
         context = replace(
             self.solo.context,
-            config=self.solo.config.model_copy(update=config),
+            configuration=Configuration(self.solo.config.model_copy(update=config)),
             launch=self._launch,
             backend_id_of=lambda settings: "memory" if one_engine else settings.name,
             open_backend=lambda _: self._open(backend),
@@ -408,6 +409,20 @@ def test_a_stop_keeps_the_runners_if_configured() -> None:
 
     (order,) = harness.all(ScaleSetActor)[0].of(StopScaleSet)
     assert order.keep
+
+
+@pytest.mark.parametrize(("on_exit", "tidies"), [("remove", [True, False]), ("keep", [False, False])])
+def test_a_backend_tidies_up_if_a_set_on_it_has_had_a_session(on_exit: str, tidies: list[bool]) -> None:
+    """Else its start has failed."""
+    harness = Harness(on_exit=on_exit)
+    linux, windows = harness.solo.board.status.scale_sets
+    served = (replace(linux, last_poll=1.0), windows)
+    harness.solo.board.status = replace(harness.solo.board.status, scale_sets=served)
+    harness.tell(Shutdown())
+    harness.stop_sets()
+
+    orders = [order for one in harness.all(KeeperActor) for order in one.of(StopKeeper)]
+    assert [order.tidy_up for order in orders] == tidies
 
 
 def test_a_scale_set_that_is_down_is_not_waited_for() -> None:

@@ -18,6 +18,7 @@ from runscaler.policy.scaling import Counts, IdleRunner
 from runscaler.testing.clock import FakeClock
 
 MAX_RUNNERS = 4
+"""At first."""
 NUMBERS = st.integers(0, MAX_RUNNERS + 2).map(SlotNumber)
 PICK = st.integers(0, 50)
 EMPTY, WAITING, ADOPTED = SlotState.EMPTY, SlotState.WAITING, SlotState.ADOPTED
@@ -42,6 +43,7 @@ class SlotsLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
+        self.max_runners = MAX_RUNNERS
         self.book = SlotBook(MAX_RUNNERS, self.clock, lambda _seconds, _slot: None)
         self.held: dict[SlotNumber, Known] = {}
         self.down: set[SlotNumber] = set()
@@ -54,7 +56,7 @@ class SlotsLife(RuleBasedStateMachine):
     @rule()
     def take(self) -> None:
         runner = self._new_runner()
-        free = sorted({SlotNumber(n) for n in range(MAX_RUNNERS)} - self.held.keys() - self.down)
+        free = sorted({SlotNumber(n) for n in range(self.max_runners)} - self.held.keys() - self.down)
         slot = self.book.take(runner)
 
         assert (None if slot is None else slot.number) == (free[0] if free else None)
@@ -87,6 +89,11 @@ class SlotsLife(RuleBasedStateMachine):
     def crash_or_come_back(self, number: SlotNumber, down: bool) -> None:
         self.book.set_down(self.book.slot(number), down)
         (self.down.add if down else self.down.discard)(number)
+
+    @rule(max_runners=st.integers(1, MAX_RUNNERS + 2))
+    def resize(self, max_runners: int) -> None:
+        self.book.resize(max_runners)
+        self.max_runners = max_runners
 
     @rule(seconds=st.sampled_from([1.0, 30.0]))
     def pass_time(self, seconds: float) -> None:
@@ -153,7 +160,7 @@ class SlotsLife(RuleBasedStateMachine):
     @invariant()
     def blocked_are_the_empty_slots_of_max_runners_whose_actor_is_down(self) -> None:
         assert self.book.blocked == sum(
-            number < MAX_RUNNERS for number in self.down if number not in self.held
+            number < self.max_runners for number in self.down if number not in self.held
         )
 
     @invariant()

@@ -249,16 +249,18 @@ def test_the_log_says_that_the_terminal_is_gone(github, config, tmp_path):
     assert "runner stopped" in log
 
 
-def test_without_a_terminal_a_hangup_is_a_reload_that_is_not_built_yet(config, daemon):
+def test_without_a_terminal_a_hangup_is_a_reload(config, daemon):
     process = daemon("--config", config(free_port()), start_new_session=True)
 
     process.send_signal(signal.SIGHUP)
     process.terminate()
     code, out, err = ended(process)
 
-    reload, stop = (line for line in out.splitlines() if "SIGHUP:" in line or "SIGTERM:" in line)
+    words = ("SIGHUP:", "reloaded:", "SIGTERM:")
+    reload, told, stop = (line for line in out.splitlines() if any(word in line for word in words))
     assert (code, err) == (0, "")
-    assert "SIGHUP: the configuration is not reloaded; restart to apply changes" in reload
+    assert "SIGHUP: reading the configuration again" in reload
+    assert "reloaded: nothing in the configuration has changed" in told
     assert "SIGTERM: stopping" in stop
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runscaler.config.features import REFUSED, REFUSED_GLOBALLY, WITHOUT_EFFECT
+from runscaler.config.features import REFUSED
 from runscaler.config.reference import reference
 from runscaler.config.schema import top_level_keys
 
@@ -22,8 +22,7 @@ def test_what_this_version_lacks_is_marked() -> None:
     def marked(name: str, note: str) -> bool:
         return any(row.startswith(f"| `{name}` |") and f"**{note}**" in row for row in rows)
 
-    assert all(marked(path[-1], "Not in this version") for path in (*REFUSED[1:], *REFUSED_GLOBALLY))
-    assert all(marked(path[-1], "No effect in this version") for path in WITHOUT_EFFECT)
+    assert all(marked(path[-1], "Not in this version") for path in REFUSED[1:])
     assert marked("backend", "swarm and orchard: not in this version")
     assert not marked("max-runners", "Not in this version")
     for table in ("app", "swarm", "orchard"):

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from fuzzing import __main__ as fuzzing
+from fuzzing import http_server
 from fuzzing.targets import TARGETS, Target
 from hypothesis import strategies as st
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CORPUS = Path(__file__).parents[1] / "fuzz_corpus"
 BY_NAME = {target.name: target for target in TARGETS}
 KEPT = sorted(path for path in CORPUS.rglob("*") if path.is_file() and path.name != "README.md")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_server_is_left() -> Iterator[None]:
+    yield
+    http_server.stop()
 
 
 @pytest.mark.parametrize("path", KEPT, ids=lambda path: f"{path.parent.name}-{path.name}")

@@ -20,6 +20,7 @@ import tomlkit
 from docker.errors import APIError
 from support.engine import connect
 from support.missing import missing
+from support.planted import files_of, secrets_in, shown_by
 
 from runscaler.backends.process.process_table import mark_of
 from runscaler.clock import SystemClock
@@ -96,12 +97,16 @@ class Daemon:
         """A command that runs the daemon, such as `setpriv` with its options."""
         self.env: dict[str, str] = {}
         """Environment variables in addition to those of this process."""
+        self.secrets: set[str] = set()
+        """What it must never show; those of its configuration and environment are added."""
+        self._shown: dict[str, bytes] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._runs = 0
         self.configure(config)
 
     def configure(self, config: Mapping[str, object]) -> None:
         own = {"health-port": self.port, "state-dir": str(self.state_dir), "update-check": False}
+        self.secrets |= secrets_in(config, {})
         self.path.write_text(tomlkit.dumps({**own, **config}))
         self.path.chmod(0o600)
 
@@ -111,6 +116,7 @@ class Daemon:
         """Start a process; does not wait until it is ready."""
         assert self._process is None or self._process.poll() is not None, "it is already running"
         self._runs += 1
+        self.secrets |= secrets_in({}, self.env)
         with self._file("out").open("wb") as out, self._file("err").open("wb") as err:
             command = [*self.before, *RUNNER, "run", "--config", str(self.path)]
             self._process = subprocess.Popen(
@@ -142,7 +148,8 @@ class Daemon:
         """The answer of `/healthz`; None while nobody answers."""
         try:
             with urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10) as reply:
-                body: Json = json.load(reply)
+                self._shown["/healthz"] = reply.read()
+                body: Json = json.loads(self._shown["/healthz"])
                 return body
         except OSError:
             return None
@@ -175,10 +182,21 @@ class Daemon:
 
     def command(self, *words: str) -> Result:
         """Run another command on the same configuration to its end."""
-        return run(*words, "--config", str(self.path), before=self.before, env=self.env)
+        told = run(*words, "--config", str(self.path), before=self.before, env=self.env)
+        self._shown[f"runner {' '.join(words)}"] = f"{told.out}{told.err}".encode()
+        return told
 
     def _file(self, kind: str) -> Path:
         return self.folder / f"run-{self._runs}.{kind}"
+
+    def shown_secrets(self) -> list[str]:
+        """Secrets that stand in what it has shown: logs, answers, output of commands, files of its state."""
+        logs = {path.name: path.read_bytes() for path in self.folder.glob("run-*")}
+        arguments: dict[str, bytes] = {}
+        if self._process is not None and self._process.poll() is None:
+            with suppress(OSError):
+                arguments["its arguments"] = Path(f"/proc/{self._process.pid}/cmdline").read_bytes()
+        return shown_by(self.secrets, {**logs, **self._shown, **arguments, **files_of(self.state_dir)})
 
     # -- leftovers ----------------------------------------------------------------------------------
 
@@ -205,7 +223,12 @@ class Daemon:
         return [*folders, *self.resources(), *(["the daemon itself"] if ours else [])]
 
     def close(self) -> None:
-        """Remove everything that is left by force."""
+        """Remove everything that is left by force. Fails if it has shown a secret."""
+        shown = self.shown_secrets()
+        self._end_all()
+        assert not shown, shown
+
+    def _end_all(self) -> None:
         if self._process is not None:
             with suppress(ProcessLookupError):
                 self._process.kill()

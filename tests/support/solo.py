@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from support.world import MemoryBoard, MemoryStateStore, blank, scale_set
 
-from runscaler.actors.context import ActorContext
+from runscaler.actors.context import ActorContext, Configuration
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.runner import RunnerActor
@@ -107,7 +107,7 @@ class Solo:
         self.service = WatchedService(self.github.connect(self.settings))
         self.interrupt = Interrupt()
         self.context = ActorContext(
-            config=self.config,
+            configuration=Configuration(self.config),
             clock=self.clock,
             state_store=self.state_store,
             board=self.board,

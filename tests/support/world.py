@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runscaler.actors.context import ActorContext
+from runscaler.actors.context import ActorContext, Configuration
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.messages import Shutdown
@@ -23,6 +23,7 @@ from runscaler.backends.memory import MemoryBackend
 from runscaler.config.model import Config, ScaleSetSettings
 from runscaler.config.secrets import Secret
 from runscaler.errors import Interrupted
+from runscaler.policy.host_guard import Measurement
 from runscaler.simulator.options import Flavour
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.testing.clock import FakeClock
@@ -30,6 +31,8 @@ from runscaler.testing.memory_github import UNTIMED, MemoryGitHub
 from runscaler.testing.probe import MOST_MESSAGES, ActorHarness, InlineWorkerPool, deliver_one, is_due
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runscaler.actors.base import SupervisedActor
     from runscaler.backends.base import Ending, Resource
     from runscaler.events import Event
@@ -140,6 +143,7 @@ class World:
         *,
         scale_sets: tuple[ScaleSetSettings, ...] = (),
         host_cap: int = 0,
+        host: Mapping[str, object] = {},
         backend: type[MemoryBackend] = MemoryBackend,
         flavour: Flavour = Flavour.ASSIGN,
         **settings: Any,
@@ -177,7 +181,9 @@ class World:
         self.ended: list[str] = []
         self.state_store = MemoryStateStore()
         sets = scale_sets or (scale_set("linux", **settings),)
-        self.config = Config(scale_sets=sets, host={"max_runners": host_cap})  # type: ignore[arg-type]
+        self.config = Config(scale_sets=sets, host={"max_runners": host_cap, **host})  # type: ignore[arg-type]
+        self.measured = Measurement()
+        """What is measured on this host."""
         self.start()
 
     def start(self) -> None:
@@ -185,7 +191,7 @@ class World:
         self.harness = ActorHarness()
         self.board = MemoryBoard(blank(self.config))
         context = ActorContext(
-            config=self.config,
+            configuration=Configuration(self.config),
             clock=self.clock,
             state_store=self.state_store,
             board=self.board,
@@ -195,6 +201,7 @@ class World:
             open_backend=self.open_backend,
             emit=self.events.append,
             make_worker_pool=InlineWorkerPool,
+            measure_host=lambda: self.measure(),
             launch=self.harness.launch,
         )
         self.root = self.harness.add(RootActor(context, self.ended.append))
@@ -206,6 +213,9 @@ class World:
             actor.actor_stopped.set()
         for watch in list(self.backend.engine._watchers):
             watch.stop()
+
+    def measure(self) -> Measurement:
+        return self.measured
 
     def backend_id_of(self, _settings: ScaleSetSettings) -> str:
         return "memory"

@@ -114,6 +114,7 @@ name = "linux"
 token = "{OWN_TOKEN}"
 proxy = "http://me:{PROXY_PASSWORD}@127.0.0.1:1"
 [docker]
+pool-size = 2
 host = "tcp://me:{PASSWORD}@127.0.0.1:1"
 [docker.registry-auth."ghcr.io"]
 user = "{BY_VARIABLE}"
@@ -183,3 +184,18 @@ def test_the_password_of_a_proxy_is_shown_nowhere(daemon, tmp_path, watch, key):
     secrets = (PROXY_PASSWORD, VARIABLE_PASSWORD, *HEADERS)
     assert_hidden(secrets, *outputs, *parts, *watch.words, *files_below(program.state_dir))
     assert found_in(secrets, variables) == []
+
+
+def test_every_daemon_of_these_tests_is_looked_at_for_its_secrets(daemon, scale_set):
+    """`Daemon.close` does that; here it would find what is put into a log."""
+    program = daemon({"scaleset": [scale_set("linux", token=OWN_TOKEN)]})
+    program.env = {"PLANTED_TOKEN": COMMON_TOKEN}
+    program.start()
+    program.wait_for(lambda health: True)
+    program.stop()
+    assert program.shown_secrets() == []
+
+    with (program.folder / "run-1.out").open("a") as log:
+        log.write(f"{OWN_TOKEN} {COMMON_TOKEN} {'ey' + 'Ab3/' * 100}")
+    assert len(program.shown_secrets()) == 3
+    (program.folder / "run-1.out").unlink()

@@ -70,7 +70,7 @@ def test_the_service_lives_under_a_real_systemd(
 
     assert systemd.commands(["systemctl", "reload", UNIT]).code == 0
     log = tmp_path / "output"
-    wait_until(lambda: "SIGHUP" in log.read_text(), "it is told to reload")
+    wait_until(lambda: "reloaded: nothing" in log.read_text(), "it is told to reload")
     assert manager.state(UNIT).pid == state.pid
 
     systemd.commands(["systemctl", "kill", "--kill-who=main", f"--signal={int(signal.SIGKILL)}", UNIT])
@@ -88,7 +88,8 @@ def test_the_hardened_unit_reaches_the_engine_and_its_state(
     host: ServiceHost, systemd: PrivateSystemd, engine_url: str
 ) -> None:
     image = ensure_demo_image(engine_address(engine_url), lambda _what, _done, _total: None)
-    keys = f'token = "t"\nrunner-image = "{image}"\n[docker]\nhost = "{engine_url}"\npull = "never"\n'
+    engine = f'[docker]\nhost = "{engine_url}"\npull = "never"\nprune-on-exit = false\n'
+    keys = f'token = "t"\nrunner-image = "{image}"\n{engine}'
     config = host.write_config(host.layout().etc_config, keys, backend="docker")
     config.write_text("\n".join(line for line in config.read_text().splitlines() if "state-dir" not in line))
     manager = SystemdManager(host.layout(), systemd.commands)

@@ -76,6 +76,19 @@ def test_it_needs_no_variables_and_no_python(executable: Path) -> None:
     assert json.loads(ended.stdout)["commit"] != "unknown"
 
 
+def test_it_has_time_zones_of_its_own(executable: Path, tmp_path: Path) -> None:
+    window = '{ cron = "0 8 * * *", duration = "1h", timezone = "Europe/Berlin", max-runners = 3 }'
+    config = tmp_path / "config.toml"
+    config.write_text(f'url = "https://github.com/o"\nname = "n"\ntoken = "t"\nschedule = [{window}]\n')
+
+    ended = run(
+        "env", "-i", "PYTHONTZPATH=", str(executable), "validate", "--offline", "--config", str(config)
+    )
+
+    assert ended.returncode == 0, ended.stdout
+    assert ended.stdout.splitlines()[-1].endswith("Europe/Berlin")
+
+
 def test_it_takes_nothing_from_the_python_of_the_host(executable: Path, tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('a module of the host')")
     variables = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": str(tmp_path)}

@@ -39,18 +39,24 @@ class BackendUp:
 
 @dataclass(frozen=True, slots=True)
 class ImagePrepared:
-    """The backend has everything that it needs to start a runner of the scale set, such as the image."""
+    """The backend has everything that it needs to start a runner of the scale set, such as the image.
+
+    `revision` is the one of the settings that it was prepared for (`ScaleSetChanged`).
+    """
+
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ImageAbsent:
     """The opposite of `ImagePrepared`: the image is being fetched, or that has `failed` and is retried, at
-    `retry_at` in monotonic seconds."""
+    `retry_at` in monotonic seconds. `earlier_serves`: what runners are made of until then is there."""
 
     reason: str
     fixes: tuple[str, ...] = ()
     failed: bool = True
     retry_at: float | None = None
+    earlier_serves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,15 @@ class VmSlotsFull:
     holders: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class HostShort:
+    """From the host actor: what the scale set claimed waits, as the host is short of something. None: it is
+    short no more. It looks again at `look_at` (monotonic)."""
+
+    reason: str | None
+    look_at: float = 0.0
+
+
 KeeperReport = (
     Inventory
     | BackendDown
@@ -78,4 +93,5 @@ KeeperReport = (
     | ResourceEnded
     | ClaimGranted
     | VmSlotsFull
+    | HostShort
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runscaler.actors.messages.shared import UseSettings
+
 
 @dataclass(frozen=True, slots=True)
 class TakeTurn:
@@ -67,5 +69,5 @@ class CloseSession:
 
 ListenerMessage = (
     TakeTurn | BatchHandled | AnnounceCapacity | Reconnect | RefreshStatistics | FindOffers
-    | LeaveSession | EnterSession | CloseSession
+    | LeaveSession | EnterSession | CloseSession | UseSettings
 )  # fmt: skip

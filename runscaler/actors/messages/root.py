@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from runscaler.actors.messages.shared import ChildCrashed, RestartChild
 
 if TYPE_CHECKING:
+    from runscaler.config.changes import ConfigChanges
+    from runscaler.config.model import Config
     from runscaler.names import ScaleSetKey
 
 
@@ -28,6 +30,24 @@ class SetDrain:
 
     keys: tuple[ScaleSetKey, ...]
     drain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """An ask from outside the actors: put this configuration in force. The answer is `Reloaded`, or None once
+    a stop has begun."""
+
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What a reload changed. `moving` scale sets go to another backend: they begin anew once their runners on
+    the old one have ended. `returning` ones were taken out before, and begin anew once that is over."""
+
+    changes: ConfigChanges
+    moving: frozenset[ScaleSetKey] = frozenset()
+    returning: frozenset[ScaleSetKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +93,7 @@ RootMessage = (
     | Ping
     | Shutdown
     | SetDrain
+    | Reload
     | ScaleSetStopped
     | SharedStopped
     | HeartbeatDue

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.actors.messages.shared import UseSettings
+
 if TYPE_CHECKING:
     from runscaler.backends.base import Ending, Place, Resource
     from runscaler.github.base import ScaleSetId
@@ -115,5 +117,5 @@ class StopRunnerActor:
 
 RunnerMessage = (
     StartRunner | CancelStart | AdoptRunner | RetireRunner | RemoveRunner | DeregisterRunner
-    | CheckRegistration | RetryRemoval | RetryDeregistration | ProveEnd | StopRunnerActor
+    | CheckRegistration | RetryRemoval | RetryDeregistration | ProveEnd | StopRunnerActor | UseSettings
 )  # fmt: skip

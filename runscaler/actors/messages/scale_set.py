@@ -11,6 +11,7 @@ from runscaler.actors.messages.from_runner import RunnerReport
 from runscaler.actors.messages.shared import ChildCrashed, Ref, RestartChild
 
 if TYPE_CHECKING:
+    from runscaler.config.changes import SetChange
     from runscaler.names import RunnerName, SlotNumber
 
 
@@ -27,12 +28,25 @@ class StopScaleSet:
     """End in order. `keep`: leave the runners and the scale set as they are (`on-exit = "keep"`).
 
     `drain_timeout` in seconds, None: busy runners are waited for. A second order may shorten that or say
-    `keep`. `reason` is shown.
+    `keep`. `reason` is shown. `delete`: at the end, delete the scale set at GitHub unless `keep` is set.
     """
 
     drain_timeout: float | None
     keep: bool
     reason: str = "no new jobs"
+    delete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSettings:
+    """The configuration was reloaded: `change` says what is different for this scale set."""
+
+    change: SetChange
+
+
+@dataclass(frozen=True, slots=True)
+class HostLimitsChanged:
+    """The host actor has other limits: tell it what is held, and claim again what is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +67,11 @@ class MakePlan:
 @dataclass(frozen=True, slots=True)
 class PlanDue:
     """Own deadline: the plan may change although nothing has happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitsDue:
+    """Own deadline: a window of the schedule opens or closes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +111,10 @@ class ShutdownStepTimedOut:
 
 
 OwnDeadline = (
-    MakePlan | PlanDue | Reconcile | Publish | SlotDue | EndedRunnerDue | DrainTimedOut | ShutdownStepTimedOut
-    | RestartChild
+    MakePlan | PlanDue | LimitsDue | Reconcile | Publish | SlotDue | EndedRunnerDue | DrainTimedOut
+    | ShutdownStepTimedOut | RestartChild
 )  # fmt: skip
 ScaleSetMessage = (
     ListenerReport | RunnerReport | KeeperReport | OwnDeadline | ChildCrashed | PeerReplaced | StopScaleSet
-    | DrainScaleSet | ResumeScaleSet
+    | DrainScaleSet | ResumeScaleSet | ChangeSettings | HostLimitsChanged
 )  # fmt: skip

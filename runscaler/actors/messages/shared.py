@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pykka
+
+if TYPE_CHECKING:
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.github.base import ScaleSetService
 
 Ref = pykka.ActorRef[Any]
 HOST, KEEPER, HEALTH = "host", "keeper", "health"
@@ -50,5 +54,21 @@ class RestartChild:
 
 
 @dataclass(frozen=True, slots=True)
+class UseSettings:
+    """From a scale set to its listener or the actor of a slot: use these from now on. To a listener it is
+    sent with the interrupt."""
+
+    settings: ScaleSetSettings
+    service: ScaleSetService
+
+
+@dataclass(frozen=True, slots=True)
 class HoldReportsOverdue:
     """Own deadline: stop waiting for the scale sets that have not reported what their runners hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCrashed:
+    """From a worker: a call raised what it may not; the actor that ordered it crashes in turn."""
+
+    error: str

@@ -15,10 +15,12 @@ from runscaler.actors.scale_set.context import ScaleSetContext
 from runscaler.actors.scale_set.ended_runners import EndedRunners
 from runscaler.actors.scale_set.job_tracking import JobTracking
 from runscaler.actors.scale_set.leftovers import Leftovers
+from runscaler.actors.scale_set.limits import LimitsInForce
 from runscaler.actors.scale_set.manual_drain import ManualDrain
 from runscaler.actors.scale_set.planning import Planning
 from runscaler.actors.scale_set.reconciliation import Reconciliation
 from runscaler.actors.scale_set.runners import Runners
+from runscaler.actors.scale_set.settings import SettingsInForce
 from runscaler.actors.scale_set.shutdown import Phase, Shutdown
 from runscaler.actors.scale_set.slots import SlotBook
 from runscaler.actors.scale_set.snapshot import snapshot
@@ -33,13 +35,13 @@ if TYPE_CHECKING:
     from runscaler.actors.context import ActorContext
     from runscaler.actors.scale_set.child_actors import Child
     from runscaler.backends.base import Backend
+    from runscaler.config.changes import SetChange
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.github.base import ScaleSetId, Trouble
+    from runscaler.github.base import ScaleSetId, ScaleSetService, Trouble
     from runscaler.github.messages import JobAvailable, Statistics
     from runscaler.names import SlotNumber
 
 RECONCILE_SECONDS = 30.0
-NOT_CONFIGURED = "not configured any more"
 PUBLISH_SECONDS, PUBLISH_SLOTS = 0.05, 200
 """Snapshots of so many slots are taken at most this often, and of more slots the more seldom: at a
 thousand slots one costs a millisecond."""
@@ -64,8 +66,8 @@ class ScaleSetWiring:
     """Digests of batches whose handling has crashed this scale set three times."""
     drained: bool = False
     """It was drained by hand before it was restarted."""
-    retired: bool = False
-    """It is not configured any more: it ends once its runners have."""
+    stop: m.StopScaleSet | None = None
+    """It is to end once its runners have: it is not configured any more, or moves to another backend."""
 
 
 class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
@@ -73,20 +75,22 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         super().__init__(f"scale-set {settings.name}", wiring.parent, actors.clock)
         self._keeper, self._health = wiring.keeper, wiring.health
         self._poisonous, self._restarts = wiring.poisonous, wiring.restarts
-        self._retired, self._begins_drained = wiring.retired, wiring.drained
+        self._ordered_stop, self._begins_drained = wiring.stop, wiring.drained
+        self._retired = wiring.stop is not None
         self._last_poll: float | None = None
         self._polled_at: float | None = None
         self._publish_due = self._plan_queued = False
         context = self._context = ScaleSetContext(
             actors, settings, self.actor_ref, self.send, self.after, self._changed, wiring.counters
         )
-        service = actors.connect(settings, self._hear_trouble)
+        service = self._connect(settings)
         has_vm_slots = isinstance(wiring.backend, PlacedBackend)
-        book = self._book = SlotBook(settings.max_runners, self.clock, self._set_slot_timer)
-        conditions = self._conditions = Conditions(context, service.clock_skew)
+        book = self._book = SlotBook(context.limits.max_runners, self.clock, self._set_slot_timer)
         child_actors = self._child_actors = ChildActors(context, self.children, service, wiring.backend)
+        conditions = self._conditions = Conditions(context, lambda: child_actors.service.clock_skew())
+        self._limits = LimitsInForce(context, book, conditions, self._announce_capacity)
         claims = self._claims = Claims(context, book, wiring.host, wiring.keeper, has_vm_slots=has_vm_slots)
-        ended = self._ended = EndedRunners(context, book, child_actors, conditions)
+        ended = self._ended = EndedRunners(context, book, child_actors, conditions, self._version_refused)
         leftovers = self._leftovers = Leftovers(conditions)
         runners = self._runners = Runners(context, book, child_actors, claims, conditions, ended, leftovers)
         planning = self._planning = Planning(context, book, runners, ended, conditions)
@@ -95,15 +99,19 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._reconciliation = Reconciliation(context, book, runners, child_actors, claims, leftovers)
         self._shutdown = Shutdown(context, book, runners, child_actors, conditions, self._stopped)
         self._drain = ManualDrain(runners, child_actors, claims, conditions)
+        self._settings = SettingsInForce(
+            context, book, child_actors, runners, self._connect, self._tell_keeper
+        )
 
     def started(self) -> None:
-        if self._retired:
+        if self._ordered_stop is not None:
             created = self._context.actors.state_store.created_scale_set(self._context.key)
             self._context.scale_set_id = created or self._context.scale_set_id
-            self.send_self(m.StopScaleSet(None, keep=False, reason=NOT_CONFIGURED))
+            self.send_self(self._ordered_stop)
         if self._begins_drained:
             self._drain.begin()
         self._join_keeper()
+        self._limits.started()
         self._child_actors.start_listener(self._takes_jobs, retired=self._retired)
         self.after(RECONCILE_SECONDS, m.Reconcile())
         self._publish_soon()
@@ -130,6 +138,10 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._peer_replaced(message)
         elif isinstance(message, m.DrainScaleSet | m.ResumeScaleSet):
             self._drain_or_resume(message)
+        elif isinstance(message, m.ChangeSettings):
+            self._change_settings(message.change)
+        elif isinstance(message, m.HostLimitsChanged):
+            self._claims.host_limits_changed(is_listed=self._conditions.condition.listed)
         elif isinstance(message, m.StopScaleSet):
             self._conditions.draining(message.reason)
             self._claims.stop_warming(keep=message.keep)
@@ -157,9 +169,19 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._polled()
         self._changed()
 
+    def _change_settings(self, change: SetChange) -> None:
+        if self._shutdown.begun:
+            return
+        self._settings.change(change)
+        self._limits.changed()
+
+    def _connect(self, settings: ScaleSetSettings) -> ScaleSetService:
+        return self._context.actors.connect(settings, self._hear_trouble)
+
     # -- planning ---------------------------------------------------------------------------------------
 
     def _make_plan(self) -> None:
+        self._limits.look()
         self._planning.make(stopping=self._shutdown.begun, draining=self._drain.active)
         if self._shutdown.begun:
             self._shutdown.check()
@@ -267,14 +289,23 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         return True
 
     def _answer(self, batch_id: int | None, offers: Iterable[JobAvailable]) -> None:
-        capacity = self._context.settings.max_runners
+        capacity = self._context.limits.max_runners
         acquire = self._planning.acquire(capacity, offers) if self._takes_jobs() else ()
         self._child_actors.tell_listener(m.BatchHandled(batch_id, acquire))
 
     def _look_for_offers(self, *, in_vain: bool) -> None:
-        capacity = self._context.settings.max_runners
+        capacity = self._context.limits.max_runners
         if self._takes_jobs() and self._planning.misses_offers(capacity, in_vain=in_vain):
             self._child_actors.tell_listener(m.FindOffers())
+
+    def _announce_capacity(self, capacity: int) -> None:
+        """A poll in flight is broken off; a call that opens or closes a session is not."""
+        order = m.AnnounceCapacity(capacity)
+        if self._serves():
+            self._child_actors.interrupt_listener(order)
+            self._look_for_offers(in_vain=True)  # there may be room for some that were left
+        else:
+            self._child_actors.tell_listener(order)
 
     def _takes_jobs(self) -> bool:
         return not (self._shutdown.begun or self._retired or self._drain.active)
@@ -348,8 +379,11 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._ask_for_inventory()
             case m.VmSlotsFull(holders):
                 self._conditions.vm_slots_full(holders)
-            case m.ImagePrepared():
+            case m.HostShort():
+                self._conditions.host_is_short(message)
+            case m.ImagePrepared(revision):
                 self._conditions.image_prepared()
+                self._settings.prepared(revision)
             case m.ImageAbsent():
                 self._conditions.image_absent(message)
             case _:
@@ -366,12 +400,16 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def _join_keeper(self) -> None:
         context = self._context
         starts = not self._retired
-        join = m.JoinKeeper(context.key, self.actor_ref, context.settings, starts_runners=starts)
-        self.send(self._keeper, join)
+        revision = self._settings.revision
+        join = m.JoinKeeper(context.key, self.actor_ref, context.settings, starts, revision)
+        self._tell_keeper(join)
         self._ask_for_inventory()
 
     def _ask_for_inventory(self) -> None:
-        self.send(self._keeper, m.ListResources(self._context.key))
+        self._tell_keeper(m.ListResources(self._context.key))
+
+    def _tell_keeper(self, message: object) -> None:
+        self.send(self._keeper, message)
 
     def _peer_replaced(self, replaced: m.PeerReplaced) -> None:
         listed = self._conditions.condition.listed
@@ -383,6 +421,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._join_keeper()
             self._claims.keeper_replaced(replaced.ref, is_listed=listed)
         else:
+            self._conditions.host_is_short(m.HostShort(None))  # the new one says it if it is so
             self._claims.host_replaced(replaced.ref, is_listed=listed)
 
     # -- its own deadlines ------------------------------------------------------------------------------
@@ -397,6 +436,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._make_plan()
             case m.PlanDue():
                 self._planning.look_again()
+            case m.LimitsDue():
+                self._limits.due()
             case m.Reconcile():
                 self._reconcile()
             case m.Publish():
@@ -415,10 +456,14 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case _:
                 assert_never(message)
 
+    def _version_refused(self) -> None:
+        self.send(self._keeper, m.VersionRefused(self._context.key))
+
     def _reconcile(self) -> None:
         """Every 30 s: the backend's list, and a look for anomalies."""
         self._ask_for_inventory()
         self.after(RECONCILE_SECONDS, m.Reconcile())
+        self._limits.look()
         if self._serves() and self._checks.look(self._polled_at):
             self._polled_at = self.clock.monotonic()
         self._refresh_old_counts()

@@ -42,7 +42,19 @@ class ChildActors:
         self, context: ScaleSetContext, children: Children, service: ScaleSetService, backend: Backend
     ) -> None:
         self._context, self._children = context, children
-        self._service, self._backend = service, backend
+        self.service, self._backend = service, backend
+
+    # -- changed settings ---------------------------------------------------------------------------
+
+    def update_listener(self) -> None:
+        """It uses the settings in force and this service from now on."""
+        self.interrupt_listener(m.UseSettings(self._context.settings, self.service))
+
+    def update_runners(self) -> None:
+        """The same for the actors of the slots, for their next calls."""
+        order = m.UseSettings(self._context.runner_settings, self.service)
+        for slot in self.slots():
+            self._children.tell(_name(slot), order)
 
     # -- the listener ---------------------------------------------------------------------------------
 
@@ -57,9 +69,9 @@ class ChildActors:
                 self._context.ref,
                 self._context.actors,
                 self._context.settings,
-                self._service,
+                self.service,
                 interrupt,
-                self._context.settings.max_runners,
+                self._context.limits.max_runners,
                 takes_jobs(),
                 retired,
             )
@@ -116,9 +128,9 @@ class ChildActors:
                 f"{name} {self._context.settings.name}",
                 self._context.ref,
                 self._context.actors,
-                self._context.settings,
+                self._context.runner_settings,
                 slot,
-                self._service,
+                self.service,
                 self._backend,
                 interrupt,
             )

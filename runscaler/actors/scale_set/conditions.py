@@ -17,22 +17,23 @@ from runscaler.status import SetState, state_in_words
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runscaler.actors.messages import BackendDown, ImageAbsent
+    from runscaler.actors.messages import BackendDown, HostShort, ImageAbsent
     from runscaler.actors.scale_set.context import ScaleSetContext
     from runscaler.github.base import Trouble
 
 
 class Conditions:
     """`condition` is the current one. `vm_holders` says who holds the host's VM slots while this scale set
-    waits for one, else None.
+    waits for one, else None; `host_short` what the host is short of while it waits for that.
 
     `clock_skew` tells how many seconds this host's clock is ahead of GitHub's; it does not block.
     """
 
     def __init__(self, context: ScaleSetContext, clock_skew: Callable[[], float]) -> None:
         self._context, self._clock_skew = context, clock_skew
-        self.condition = Condition(max_runners=context.settings.max_runners)
+        self.condition = Condition(max_runners=context.limits.max_runners)
         self.vm_holders: str | None = None
+        self.host_short: HostShort | None = None
         self._announced = _announcement(self.condition)
         self._listener_trouble: Trouble | None = None
         self._calls_trouble: Trouble | None = None
@@ -110,15 +111,25 @@ class Conditions:
         self._set(replace(self.condition, backend=backend))
 
     def image_prepared(self) -> None:
-        self._set(replace(self.condition, image=None, image_failed=False))
+        self._set(replace(self.condition, image=None, image_failed=False, earlier_image=False))
 
     def image_absent(self, absent: ImageAbsent) -> None:
-        image = Hold(with_fixes(absent.reason, absent.fixes), absent.retry_at)
-        self._set(replace(self.condition, image=image, image_failed=absent.failed))
+        reason = with_fixes(absent.reason, absent.fixes)
+        if absent.earlier_serves:
+            reason += "; until then runners are made with the earlier settings"
+        image, serves = Hold(reason, absent.retry_at), absent.earlier_serves
+        self._set(replace(self.condition, image=image, image_failed=absent.failed, earlier_image=serves))
 
     def vm_slots_full(self, holders: str | None) -> None:
         """The host runs as many VMs as it may; None: no VM slot is waited for."""
         self.vm_holders = holders
+        self._context.changed()
+
+    def max_runners_changed(self, max_runners: int) -> None:
+        self._set(replace(self.condition, max_runners=max_runners))
+
+    def host_is_short(self, short: HostShort) -> None:
+        self.host_short = None if short.reason is None else short
         self._context.changed()
 
     # -- the runners ------------------------------------------------------------------------------

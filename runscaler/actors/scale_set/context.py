@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 from loguru import logger
 
 from runscaler.github.base import ScaleSetId
+from runscaler.policy.schedule import timetable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
     from runscaler.names import ScaleSetKey
+    from runscaler.policy.schedule import Limits, Timetable
     from runscaler.status import Counters
 
 
@@ -50,13 +52,25 @@ class ScaleSetContext:
     counters: Counters
     scale_set_id: ScaleSetId = field(default=ScaleSetId(0), init=False)
     """At GitHub; 0 until the listener has found or created it."""
+    runner_settings: ScaleSetSettings = field(init=False)
+    """What runners are started with: the settings, but after a reload the earlier ones until the backend is
+    ready."""
+    timetable: Timetable = field(init=False)
+    """The limits in force, kept up to date by `LimitsInForce`."""
     key: ScaleSetKey = field(init=False)
     clock: Clock = field(init=False)
     log: Logger = field(init=False)
 
     def __post_init__(self) -> None:
+        self.runner_settings = self.settings
         self.key, self.clock = self.settings.key, self.actors.clock
+        self.timetable = timetable(self.settings, self.clock.wall())
         self.log = logger.bind(scale_set=self.settings.name)
+
+    @property
+    def limits(self) -> Limits:
+        """min-runners and max-runners as they are now."""
+        return self.timetable.limits
 
     def count(self, **more: int) -> None:
         """Increase the named counters."""

@@ -28,6 +28,8 @@ from runscaler.policy.ended_runners import (
 from runscaler.policy.lifecycle import SlotState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from runscaler.actors.scale_set.child_actors import ChildActors
     from runscaler.actors.scale_set.conditions import Conditions
     from runscaler.actors.scale_set.context import ScaleSetContext
@@ -64,6 +66,8 @@ class EndedRunner:
     """It died in its job."""
     reason: str = ""
     """What is said if it turns out to have failed."""
+    refused: bool = False
+    """GitHub refused its version, as far as its end tells."""
     due_at: float | None = None
 
 
@@ -71,9 +75,15 @@ class EndedRunners:
     """The latest 2,000 of them, by name."""
 
     def __init__(
-        self, context: ScaleSetContext, book: SlotBook, child_actors: ChildActors, conditions: Conditions
+        self,
+        context: ScaleSetContext,
+        book: SlotBook,
+        child_actors: ChildActors,
+        conditions: Conditions,
+        version_refused: Callable[[], None],
     ) -> None:
-        self._context, self._book = context, book
+        """`version_refused` is called for each that failed because GitHub refuses its version."""
+        self._context, self._book, self._version_refused = context, book, version_refused
         self._child_actors, self._conditions = child_actors, conditions
         self._runners: OrderedDict[RunnerName, EndedRunner] = OrderedDict()
         self.had_job = 0
@@ -101,16 +111,17 @@ class EndedRunners:
             wants_proof=outcome in _TO_PROVE,
         )
         how = describe_ending(ending)
-        reason = ""
+        reason = hint = ""
         if slot.state is SlotState.IDLE:
-            reason = f"{slot.runner} ended before a job after {lived:.0f} s ({how}){_hint(ending, lived)}"
+            hint = _hint(ending, lived)
+            reason = f"{slot.runner} ended before a job after {lived:.0f} s ({how}){hint}"
             if outcome is Outcome.FAILED:
                 self._book.fail(slot, reason)
             else:
                 self._book.explain(slot, reason)
         elif slot.state is SlotState.BUSY and exit_ is Exit.FAILED and not slot.job_is_over:
             self._lost_in_job(slot, how)
-        self._add(slot, outcome, reason)
+        self._add(slot, outcome, reason, refused=bool(hint))
 
     def _lost_in_job(self, slot: Slot, how: str) -> None:
         """It died in its job: said with its output when that is kept, which is next."""
@@ -150,7 +161,9 @@ class EndedRunners:
         slot moves."""
         self._add(slot, classify(slot.state, Exit.REMOVED), "", by_itself=False)
 
-    def _add(self, slot: Slot, outcome: Outcome, reason: str, *, by_itself: bool = True) -> None:
+    def _add(
+        self, slot: Slot, outcome: Outcome, reason: str, *, by_itself: bool = True, refused: bool = False
+    ) -> None:
         if slot.runner is None or slot.runner in self._runners:
             return
         ended = self._runners[slot.runner] = EndedRunner(
@@ -165,6 +178,7 @@ class EndedRunners:
             job_completed=bool(slot.completed_job),
             lost=slot.loss is not None,
             reason=reason,
+            refused=refused,
         )
         self._count(outcome, +1)
         self._reached(slot.runner, ended)
@@ -255,6 +269,8 @@ class EndedRunners:
         facts = self._context.facts(ended.slot, runner)
         self._context.actors.emit(events.RunnerFailed(**facts, reason=ended.reason))
         self._conditions.ended_early(ended.ordered_at, ended.reason)
+        if ended.refused:
+            self._version_refused()
 
 
 def _wants_output(slot: Slot, ended: Exit, outcome: Outcome) -> bool:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from runscaler.actors import messages as m
 from runscaler.names import SlotNumber
+from runscaler.policy.anomalies import to_replace
 from runscaler.policy.inventory import Believed, Listed, reconcile
 from runscaler.policy.lifecycle import SlotEvent, SlotState
+from runscaler.policy.schedule import largest_max
 
 if TYPE_CHECKING:
     from runscaler.actors.scale_set.child_actors import ChildActors
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Resource
     from runscaler.names import Generation, RunnerName
 
+ON_THEIR_WAY = (SlotState.WAITING, SlotState.STARTING, SlotState.RETIRING, SlotState.REMOVING)
+"""Slots whose runner goes, or does not serve yet."""
 FIRST_SLOT = SlotNumber(0)
 """Its actor removes the registrations that an earlier process left."""
 
@@ -52,8 +56,8 @@ class Reconciliation:
         resources = [one for one in inventory.resources if one.id not in left]
         listed = [Listed(r.id, r.runner, r.slot, r.ending is None) for r in resources]
         believed = [_believed(slot) for slot in self._book.used()]
-        max_runners = self._context.settings.max_runners
-        repairs = reconcile(inventory.as_of, listed, believed, max_runners, self._still_unclear())
+        most = largest_max(self._context.settings)
+        repairs = reconcile(inventory.as_of, listed, believed, most, self._still_unclear())
         for one, number in repairs.adopt:
             self._runners.adopt(by_id[one.resource_id], number, one.running)
             self._claims.hold(self._book.slot(number))
@@ -67,6 +71,7 @@ class Reconciliation:
             self._runners.start_lost(self._book.slot(number))
         self._runners.forget_early_ends()
         self._retire_unfit(resources)
+        self._runners.retire_outdated()
 
     def _end(self, slot: Slot, by_id: dict[str, Resource]) -> None:
         if slot.resource is not None:
@@ -74,14 +79,25 @@ class Reconciliation:
             self._runners.resource_ended(slot.resource.id, None if seen is None else seen.ending)
 
     def _retire_unfit(self, resources: list[Resource]) -> None:
-        """Idle runners on which a job would fail are replaced before they get one. Said once for all."""
-        replaced: Counter[str] = Counter()
-        for resource in resources:
-            slot = self._book.of_resource(resource.id)
-            if resource.unfit and slot is not None and slot.state in (SlotState.IDLE, SlotState.ADOPTED):
-                self._runners.apply(slot, SlotEvent.RETIRE, resource.unfit)
-                replaced[resource.unfit] += 1
-        for why, count in replaced.items():
+        """Idle runners on which a job would fail are replaced before they get one, all at once. Those that
+        are only outdated go a quarter at a time, as they can serve until others are up."""
+        idle = [
+            (slot, resource)
+            for resource in resources
+            if (slot := self._book.of_resource(resource.id)) is not None
+            and slot.state in (SlotState.IDLE, SlotState.ADOPTED)
+        ]
+        unfit = [(slot, resource.unfit) for slot, resource in idle if resource.unfit]
+        self._replace(unfit)
+        outdated = [(slot, one.outdated) for slot, one in idle if one.outdated and not one.unfit]
+        on_their_way = len(self._book.in_state(*ON_THEIR_WAY))
+        self._replace(outdated[: max(0, to_replace(len(idle) + on_their_way) - on_their_way)])
+
+    def _replace(self, runners: list[tuple[Slot, str]]) -> None:
+        """Retire idle runners, each for its reason, which is said once for all of them."""
+        for slot, why in runners:
+            self._runners.apply(slot, SlotEvent.RETIRE, why)
+        for why, count in Counter(why for _, why in runners).items():
             self._context.log.info("replacing idle runners ({}): {}", count, why)
 
     def _still_unclear(self) -> list[SlotNumber]:

@@ -41,6 +41,7 @@ ASK_AGAIN_SECONDS = 30.0
 ASK_AGAIN_UNHEARD_SECONDS = 600.0
 """The same for a runner about whose job no message ever came (fault F81)."""
 
+OUTDATED = "made with earlier settings"
 _OVERDUE_REASONS = {
     SlotState.BUSY: "its time is up",
     SlotState.STARTING: "its start took too long",
@@ -85,6 +86,15 @@ class Runners:
     def retire(self, numbers: Iterable[SlotNumber], reason: str) -> None:
         for number in numbers:
             self.apply(self._book.slot(number), SlotEvent.RETIRE, reason)
+
+    def retire_outdated(self) -> None:
+        """Idle runners that were made with earlier settings are replaced."""
+        idle = self._book.in_state(SlotState.IDLE, SlotState.ADOPTED)
+        outdated = [slot for slot in idle if slot.revision < self._book.revision]
+        if outdated:
+            self._context.log.info("replacing idle runners ({}): {}", len(outdated), OUTDATED)
+        for slot in outdated:
+            self.apply(slot, SlotEvent.RETIRE, OUTDATED)
 
     def stop(self) -> None:
         """An orderly stop begins, and the session is left."""
@@ -161,6 +171,7 @@ class Runners:
         timeout = self._context.settings.start_timeout
         deadline = self._context.clock.monotonic() + timeout
         order = m.StartRunner(slot.generation, slot.runner, self._context.scale_set_id, slot.place, deadline)
+        self._book.note_order(slot)
         self._book.set_deadline(slot, timeout, SlotEvent.OVERDUE)
         if not self._child_actors.tell_runner(slot.number, order):
             self._book.fail(slot, "its actor is down")

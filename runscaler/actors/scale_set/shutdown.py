@@ -64,6 +64,7 @@ class Shutdown:
         self._stopped = stopped
         self._waits_for_list = True
         self.keep = self.begun = False
+        self._delete = True
         self.phase = Phase.NOT_BEGUN
 
     # -- drain --------------------------------------------------------------------------------------
@@ -73,6 +74,7 @@ class Shutdown:
             self._shorten(order)
             return
         self.begun, self.phase, self.keep = True, Phase.DRAIN, order.keep
+        self._delete = order.delete
         self._child_actors.interrupt_listener(LeaveSession())
         self._runners.stop()
         self._context.after(LIST_SECONDS, ShutdownStepTimedOut(LIST))
@@ -156,7 +158,7 @@ class Shutdown:
 
     def _close(self) -> None:
         self.phase = Phase.CLOSE
-        self._child_actors.interrupt_listener(CloseSession(delete_scale_set=not self.keep))
+        self._child_actors.interrupt_listener(CloseSession(delete_scale_set=self._delete and not self.keep))
         self._context.after(CLOSE_SECONDS, ShutdownStepTimedOut(Phase.CLOSE.name))
 
     def listener_stopped(self) -> None:

@@ -46,6 +46,8 @@ class Slot:
     since: float = 0.0
     runner: RunnerName | None = None
     runner_id: int = 0
+    revision: int = 0
+    """Of the settings that its runner was made with."""
     resource: Resource | None = None
     ordered_at: float = 0.0
     started_at: float = 0.0
@@ -103,7 +105,7 @@ class SlotBook:
         self.max_runners = max_runners
         self._clock, self._set_timer = clock, set_timer
         self._slots: dict[SlotNumber, Slot] = {}
-        self._free = list(range(max_runners))
+        self._free = list(map(SlotNumber, range(max_runners)))
         self._counts = dict.fromkeys(SlotState, 0)
         self._retirable: OrderedDict[SlotNumber, float] = OrderedDict()
         self._waiting: OrderedDict[SlotNumber, None] = OrderedDict()
@@ -112,6 +114,8 @@ class SlotBook:
         self._by_runner: dict[RunnerName, Slot] = {}
         self._by_resource: dict[str, Slot] = {}
         self._down_empty = 0
+        self.revision = 0
+        """Goes up when runners are made in another way than before."""
 
     # -- finding ------------------------------------------------------------------------------
 
@@ -141,6 +145,19 @@ class SlotBook:
     def in_state(self, *states: SlotState) -> list[Slot]:
         return [slot for slot in self.held() if slot.state in states]
 
+    def resize(self, max_runners: int) -> None:
+        """`max-runners` has changed. Slots beyond it that are held stay until they are empty."""
+        self.max_runners = max_runners
+        self._free = [number for number in map(SlotNumber, range(max_runners)) if self._is_empty(number)]
+        self._down_empty = sum(
+            slot.down and slot.state is SlotState.EMPTY and slot.number < max_runners
+            for slot in self._slots.values()
+        )
+
+    def _is_empty(self, number: SlotNumber) -> bool:
+        slot = self._slots.get(number)
+        return slot is None or slot.state is SlotState.EMPTY
+
     # -- counting -----------------------------------------------------------------------------
 
     def counts(self) -> Counts:
@@ -163,10 +180,10 @@ class SlotBook:
 
     def take(self, runner: RunnerName) -> Slot | None:
         """Assign `runner` to the lowest empty slot whose actor is up; None when there is none."""
-        skipped: list[int] = []
+        skipped: list[SlotNumber] = []
         found: Slot | None = None
         while self._free and found is None:
-            slot = self.slot(SlotNumber(heapq.heappop(self._free)))
+            slot = self.slot(heapq.heappop(self._free))
             if slot.down:
                 skipped.append(slot.number)
             elif slot.state is SlotState.EMPTY:
@@ -181,6 +198,7 @@ class SlotBook:
         """A new runner in an empty slot: everything about the earlier one is forgotten."""
         slot.generation = Generation(slot.generation + 1)
         slot.runner, slot.runner_id, slot.resource, slot.ending = runner, 0, None, None
+        slot.revision = self.revision
         slot.job_id = slot.job = slot.completed_job = slot.failure = slot.reason = ""
         slot.origin, slot.loss = NOT_KNOWN, None
         slot.ordered_at, slot.started_at = self._clock.monotonic(), 0.0
@@ -196,6 +214,10 @@ class SlotBook:
         slot.place = resource.place
         slot.started_at = self._clock.monotonic()
         self._by_resource[resource.id] = slot
+
+    def note_order(self, slot: Slot) -> None:
+        """Its runner is being made now."""
+        slot.revision = self.revision
 
     def grant(self, slot: Slot, place: Place) -> None:
         slot.place = place

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docker.errors import APIError, NotFound
@@ -11,16 +13,21 @@ from requests.exceptions import JSONDecodeError
 
 from runscaler.backends.base import BackendAvailable, ResourceEnded
 from runscaler.backends.certificates import read_certificates
-from runscaler.backends.docker import answers
+from runscaler.backends.docker import answers, buildx_sweep, shared_volume_sweep
 from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.container import BUNDLE_FILE, CA_FILE, create_body
 from runscaler.backends.docker.engine import CALL_SECONDS
-from runscaler.backends.docker.errors import status
+from runscaler.backends.docker.errors import CONFLICT, is_being_removed, status
+from runscaler.backends.docker.exit_pruning import tidy_up
 from runscaler.backends.docker.facts import EngineFacts
-from runscaler.backends.docker.images import ImageRequest, Images
+from runscaler.backends.docker.image_pruning import ImagePruning
+from runscaler.backends.docker.image_records import ImageRecords
+from runscaler.backends.docker.image_request import ImageRequest
+from runscaler.backends.docker.images import Images
 from runscaler.backends.docker.inventory import own_resources
 from runscaler.backends.docker.labels import labels_for, own_filter, resource_of
 from runscaler.backends.docker.missed_ends import MissedEnds
+from runscaler.backends.docker.outdated_runners import OutdatedRunners
 from runscaler.backends.docker.socket_group import SocketGroups
 from runscaler.backends.docker.socket_mounts import SocketMounts
 from runscaler.backends.docker.termination import terminate
@@ -28,6 +35,7 @@ from runscaler.backends.docker.volume import SharedVolume, file_archive
 from runscaler.backends.docker.watch import Watch
 from runscaler.backends.marks import UnreadableResources
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
+from runscaler.interrupt import Interrupt
 from runscaler.untrusted import in_one_line
 
 if TYPE_CHECKING:
@@ -38,15 +46,14 @@ if TYPE_CHECKING:
     from runscaler.backends.docker.engine import Engine
     from runscaler.config.model import ScaleSetSettings
     from runscaler.findings import Finding
-    from runscaler.interrupt import Interrupt
 
 CREATE_GRACE = 3.0
 """Seconds that the engine may still take to create a container after an interrupt. If the call were
 cancelled at once, the container could appear after we looked for it. An engine that hangs is given up."""
 UNDO_SECONDS = 5.0
+DISK_SECONDS = 5.0
 REMOVAL_SECONDS = 30.0
 POLL_SECONDS = 0.05
-CONFLICT = 409
 WORKER = "Runner.Worker"
 MAX_WARNINGS = 20
 """How many different warnings are logged, once each."""
@@ -58,8 +65,11 @@ class DockerBackend:
     def __init__(self, engine: Engine, context: BackendContext) -> None:
         self._engine = engine
         self._context = context
-        self._images = Images(engine, context.clock)
-        self._volume = SharedVolume(engine, context.owner)
+        self._image_records = ImageRecords(context.state_dir, engine.url)
+        self._images = Images(engine, context.clock, self._image_records)
+        self._outdated_runners = OutdatedRunners()
+        self._volume = SharedVolume(engine, context)
+        self._closing = Interrupt()
         self._socket_mounts = SocketMounts(engine.address.socket_path)
         self._socket_groups = SocketGroups(engine, context.owner)
         self._facts: EngineFacts | None = None
@@ -76,6 +86,7 @@ class DockerBackend:
         return findings(self._engine, self._images, self._socket_groups, settings)
 
     def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
+        self._outdated_runners.expect(settings)
         self._images.ensure(ImageRequest.of(settings), progress, interrupt)
         if settings.docker.shared_volume:
             self._volume.prepare(settings.runner_image, settings.docker.platform, interrupt)
@@ -121,7 +132,12 @@ class DockerBackend:
     def _list(self) -> list[Resource]:
         with self._engine.call("list containers") as api:
             found = own_resources(
-                api, self._context.owner, self._reported_ended, self._socket_mounts, self._unreadable
+                api,
+                self._context.owner,
+                self._reported_ended,
+                self._socket_mounts,
+                self._outdated_runners,
+                self._unreadable,
             )
         self._reported_ended.intersection_update(resource.id for resource in found)
         return found
@@ -142,8 +158,9 @@ class DockerBackend:
             try:
                 processes = answers.strings(api.top(resource.id)["Processes"], "the list of processes")
             except APIError as error:
-                # Gone or not running: no job runs in it. With any other error the engine cannot tell.
-                return False if status(error) in (404, CONFLICT) else None
+                # Gone or not running: no job runs in it. With any other error the engine cannot tell, unless
+                # it ended meanwhile.
+                return False if status(error) in (404, CONFLICT) or _has_ended(api, resource.id) else None
             except JSONDecodeError:
                 return None  # Podman answers with nothing where it cannot tell
         return any(WORKER in field for field in processes) if processes else None
@@ -162,10 +179,35 @@ class DockerBackend:
         context = self._context
         return Watch(self._engine, context.owner, context.clock, since, heard, self._missed_ends)
 
+    def disk_paths(self) -> list[Path]:
+        if (facts := self._facts) is None:
+            with self._engine.call("ask where its images lie", seconds=DISK_SECONDS) as api:
+                facts = self._facts = EngineFacts.of(api.info())
+        root = Path(facts.data_root)
+        if facts.host_name != socket.gethostname() or not root.is_absolute():
+            raise BackendError("its images lie on another host, or in a VM")
+        return [root]
+
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
-        return []
+        own = (shared_volume_sweep.sweeps_for, buildx_sweep.sweeps_for)
+        sweeps = [
+            sweep
+            for sweeps_for in own
+            for sweep in sweeps_for(settings, self._engine, self._context, self._closing)
+        ]
+        return [*sweeps, *self.image_pruning(settings).sweeps()]
+
+    def tidy_up(self, settings: Sequence[ScaleSetSettings], interrupt: Interrupt) -> str:
+        return tidy_up(self._engine, self._context.owner, settings, interrupt)
+
+    def image_pruning(self, settings: Sequence[ScaleSetSettings]) -> ImagePruning:
+        return ImagePruning(self._engine, self._context.clock, self._image_records, settings)
+
+    def look_for_newer_image(self, settings: ScaleSetSettings) -> bool:
+        return self._images.look_again(ImageRequest.of(settings))
 
     def close(self) -> None:
+        self._closing.set()
         self._engine.disconnect()
 
     def _create(self, order: RunnerOrder, body: Mapping[str, object], interrupt: Interrupt) -> str:
@@ -238,7 +280,7 @@ class DockerBackend:
         except NotFound:
             return True
         except APIError as error:
-            if status(error) == CONFLICT and "already in progress" in str(error.explanation):
+            if is_being_removed(error):
                 return False
             raise
         return True
@@ -271,6 +313,14 @@ class DockerBackend:
             with self._starting(order, "ask the engine what it can do", interrupt) as api:
                 facts = self._facts = EngineFacts.of(api.info())
         return facts
+
+
+def _has_ended(api: EngineApi, container: str) -> bool:
+    try:
+        state = answers.table(api.inspect_container(container)["State"], "the state of a container")
+    except NotFound:
+        return True
+    return state.get("Running") is False
 
 
 def _description(order: RunnerOrder) -> str:

@@ -8,7 +8,8 @@ from docker.errors import NotFound
 
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.facts import EngineFacts
-from runscaler.backends.docker.images import OLD_DAYS, ImageRequest
+from runscaler.backends.docker.image_request import ImageRequest
+from runscaler.backends.docker.images import OLD_DAYS
 from runscaler.backends.docker.limits import image_findings, limit_findings
 from runscaler.backends.loopback_proxy import loopback_proxy
 from runscaler.errors import BackendDown, BackendError
@@ -71,12 +72,12 @@ def _image_finding(images: Images, engine: str, settings: ScaleSetSettings) -> F
         fixes = (f"pull it: `docker pull {wanted.image}`", 'set pull = "missing"')
         return Finding(Level.ERROR, f'{missing}, and pull is "never"', fixes, settings.name)
     try:
-        images.ask_registry(wanted)
+        who = images.ask_registry(wanted)
     except BackendDown:
         raise
     except BackendError as error:
         return Finding(Level.WARNING, f"{missing}: {error}", error.fixes, settings.name)
-    return Finding(Level.WARNING, f"{missing}: its registry has it, the start pulls it", (), settings.name)
+    return Finding(Level.WARNING, f"{missing}: {who} has it, the start pulls it", (), settings.name)
 
 
 def _age_finding(wanted: ImageRequest, days: int, text: str, name: str) -> Finding:

@@ -110,7 +110,7 @@ class Engine:
 
     def _new_client(self, version: str) -> EngineApi:
         # With this URL docker-py uses http+docker://localhost, for which our adapter is mounted.
-        with _users_docker_config():
+        with users_docker_config():
             client = APIClient("unix:///engine", version=version)
         client.mount("http+docker://", EngineAdapter(pool_for(self.address, self._max_changes)))
         return cast("EngineApi", client)
@@ -118,12 +118,12 @@ class Engine:
 
 def read_logins(api: EngineApi) -> None:
     """Call this before a registry is used: logins change while the daemon runs, some every twelve hours."""
-    with _users_docker_config():
+    with users_docker_config():
         api.reload_config()
 
 
 @contextmanager
-def _users_docker_config() -> Iterator[None]:
+def users_docker_config() -> Iterator[None]:
     """docker-py reads that file without checking its form."""
     try:
         yield

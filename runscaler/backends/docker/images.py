@@ -2,188 +2,203 @@
 
 from __future__ import annotations
 
+import re
 import threading
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeVar
+from collections import defaultdict
+from typing import TYPE_CHECKING
 
-from docker.errors import DockerException, ImageNotFound
-from docker.utils import parse_repository_tag
+from docker.errors import ImageNotFound
 from loguru import logger
 
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
-from runscaler.backends.docker.engine import read_logins
-from runscaler.backends.docker.errors import explanation, lacks_credential_helper, registry_error
-from runscaler.errors import BackendDown, BackendError, ImageMissing
-from runscaler.net.semaphore import InterruptibleSemaphore
+from runscaler.backends.docker.image_records import ImageRecords
+from runscaler.backends.docker.joined_pull import JoinedPull
+from runscaler.backends.docker.pulls import Pulls
+from runscaler.errors import BackendDown, ImageMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
     from runscaler.backends.base import Progress
     from runscaler.backends.docker.api import EngineApi, Inspection
     from runscaler.backends.docker.engine import Engine
+    from runscaler.backends.docker.image_request import ImageRequest
+    from runscaler.backends.docker.joined_pull import Ticket
     from runscaler.clock import Clock
-    from runscaler.config.model import ScaleSetSettings
     from runscaler.interrupt import Interrupt
 
-Answer = TypeVar("Answer")
-PULL_SECONDS = 30 * 60.0
 OLD_DAYS = 25
 """An image of this age is warned about: GitHub refuses runners a month behind (docs/protocol.md § 8.5)."""
-PULL_SILENCE = 5 * 60.0
-"""The longest silence of an engine while it verifies or unpacks a large layer."""
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRequest:
-    """Which image a scale set needs, and when to pull it. Equal (image, platform) are pulled once."""
-
-    image: str
-    platform: str = ""
-    pull: Literal["always", "missing", "never"] = "always"
-    pull_interval: float = 24 * 3600.0
-
-    @classmethod
-    def of(cls, settings: ScaleSetSettings) -> ImageRequest:
-        docker = settings.docker
-        return cls(settings.runner_image, docker.platform, docker.pull, docker.pull_interval)
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.image, self.platform
-
-    def __str__(self) -> str:
-        return f"image {self.image}" + (f" for {self.platform}" if self.platform else "")
+RETRY_SECONDS = 3600.0
+"""A pull that failed although the image is there is tried again after this, or after a shorter interval."""
+AGAIN_SECONDS = 3600.0
+"""An image whose runner GitHub refuses is looked for again at most this often."""
+_ID = re.compile(r"(?:sha256:)?[0-9a-f]{12,64}")
 
 
 class Images:
     """The runner images of one engine. Thread-safe."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(self, engine: Engine, clock: Clock, records: ImageRecords | None = None) -> None:
         self._engine = engine
         self._clock = clock
+        self._records = ImageRecords(None, engine.url) if records is None else records
+        self._pulls = Pulls(engine, clock)
         self._lock = threading.Lock()
-        self._locks: dict[tuple[str, str], InterruptibleSemaphore] = {}
+        self._joined: dict[tuple[str, str], JoinedPull] = defaultdict(JoinedPull)
         self._pulled: dict[tuple[str, str], float] = {}
+        self._failed: dict[tuple[object, object], float] = {}
+        self._refused: dict[tuple[str, str], float] = {}
+        """When GitHub refused the runner of an image, and a newer one was last looked for because of that."""
+        self._wanted_again: set[tuple[str, str]] = set()
 
     def ensure(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
         """Return when the image is on the engine. Raises `ImageMissing` if it cannot be had.
 
-        Blocks until a call for the same image on another thread has ended.
+        Blocks until a call for the same image on another thread has ended, with its progress.
         """
         with self._lock:
-            pulling = self._locks.setdefault(wanted.key, InterruptibleSemaphore(1))
-        with pulling.held(interrupt):
-            self._ensure(wanted, progress, interrupt)
+            pull = self._joined[wanted.key]
+        with pull.joined(progress, interrupt) as ticket:
+            self._ensure(wanted, pull, ticket, interrupt)
 
-    def _ensure(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
-        present = self.find(wanted, interrupt) is not None
-        if present and (wanted.pull != "always" or self._is_fresh(wanted)):
+    def _ensure(self, wanted: ImageRequest, pull: JoinedPull, ticket: Ticket, interrupt: Interrupt) -> None:
+        before = self.inspect(wanted, interrupt)
+        if before is not None and not self._is_due(wanted):
+            self._note(wanted, before, pulled=False)
             return
-        if not present and wanted.pull == "never":
+        if before is None and wanted.pull == "never":
             raise ImageMissing(
                 f'{wanted} is not on the engine {self._engine.url}, and pull is "never"',
                 fixes=(f"pull it: `docker pull {wanted.image}`", 'set pull = "missing"'),
             )
-        self._pull_if_possible(wanted, progress, interrupt, present=present)
-        age = self.age_in_days(wanted, interrupt)
-        if age is not None and age >= OLD_DAYS:
+        if before is None:
+            pull.raise_shared(ticket, wanted.way)
+        if self._pull(wanted, pull, interrupt, present=before is not None):
+            self._warn_if_old(wanted, self._pulled_one(wanted, before, interrupt))
+        elif before is not None:
+            self._warn_if_old(wanted, before)
+
+    def _warn_if_old(self, wanted: ImageRequest, image: Inspection) -> None:
+        age = self._days_since(built_at(image))
+        if age >= OLD_DAYS:
             logger.warning("{} is {} days old: GitHub refuses runners a month behind", wanted, age)
 
-    def _pull_if_possible(
-        self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt, *, present: bool
-    ) -> None:
-        """Pull; if that fails, an image that is on the engine already is used as it is."""
+    def _pull(self, wanted: ImageRequest, pull: JoinedPull, interrupt: Interrupt, *, present: bool) -> bool:
+        """False if that failed, and the image that is on the engine already is used as it is."""
+        now = self._clock.monotonic
         try:
-            self._pull(wanted, progress, interrupt)
+            self._pulls.pull(wanted, pull.tell, interrupt)
         except BackendDown:
             raise
-        except BackendError as error:
+        except ImageMissing as error:
+            pull.failed(wanted.way, error)
+            self._failed[wanted.key, wanted.way] = now()
+            self._wanted_again.discard(wanted.key)
             if not present:
                 raise
             logger.warning("{}; the image on the engine is used", error)
-        self._pulled[wanted.key] = self._clock.monotonic()
+            return False
+        self._pulled[wanted.key] = now()
+        return True
+
+    def _pulled_one(
+        self, wanted: ImageRequest, before: Inspection | None, interrupt: Interrupt
+    ) -> Inspection:
+        """Say what a pull has changed. Returns the image that is there now."""
+        after, again = self.inspect(wanted, interrupt), wanted.key in self._wanted_again
+        self._wanted_again.discard(wanted.key)
+        if after is None:
+            raise ImageMissing(f"{wanted} was pulled, and is not on the engine {self._engine.url}")
+        is_new = before is None or image_id(before) != image_id(after)
+        self._note(wanted, after, pulled=is_new)
+        if before is not None and is_new:
+            logger.info("a newer {} was pulled: the next runners use it", wanted)
+        elif again:
+            logger.warning("there is no newer {}: GitHub goes on refusing its runner", wanted)
+        return after
+
+    def _is_due(self, wanted: ImageRequest) -> bool:
+        """Is an image that is there to be looked for at its registry?"""
+        if wanted.pull != "never" and wanted.key in self._wanted_again:
+            return True
+        return wanted.pull == "always" and not self._is_fresh(wanted)
 
     def _is_fresh(self, wanted: ImageRequest) -> bool:
+        """Pulled for whichever scale set; or tried the same way, in vain."""
+        now, interval = self._clock.monotonic(), wanted.pull_interval
+        failed = self._failed.get((wanted.key, wanted.way))
+        if failed is not None and now - failed < min(interval or RETRY_SECONDS, RETRY_SECONDS):
+            return True
         pulled = self._pulled.get(wanted.key)
-        if pulled is None:
-            return False
-        return wanted.pull_interval <= 0 or self._clock.monotonic() - pulled < wanted.pull_interval
+        return pulled is not None and (interval <= 0 or now - pulled < interval)
+
+    def look_again(self, wanted: ImageRequest) -> bool:
+        """GitHub refuses the image's runner: let the next `ensure` look for a newer one, whatever its
+        interval. False if that was done within the last hour, or is forbidden. Does not block."""
+        now = self._clock.monotonic()
+        with self._lock:
+            refused = self._refused.get(wanted.key)
+            if wanted.pull == "never" or (refused is not None and now - refused < AGAIN_SECONDS):
+                return False
+            self._refused[wanted.key] = now
+            self._wanted_again.add(wanted.key)
+        return True
+
+    def _note(self, wanted: ImageRequest, image: Inspection, *, pulled: bool) -> None:
+        """Remember that this is a runner image, for when its tag has gone on to another."""
+        if found := image_id(image):
+            repository = wanted.reference.full_repository
+            self._records.is_wanted(found, repository, self._clock.wall(), wanted.image if pulled else "")
 
     def find(self, wanted: ImageRequest, interrupt: Interrupt | None = None) -> float | None:
         """When it was built, in wall-clock seconds; None if the engine does not have it for that platform."""
         found = self.inspect(wanted, interrupt)
-        return seconds_of(str(found.get("Created", ""))) if found is not None else None
+        return built_at(found) if found is not None else None
 
     def inspect(self, wanted: ImageRequest, interrupt: Interrupt | None = None) -> Inspection | None:
         """What the engine says about it; None if it does not have it for that platform."""
         with self._engine.call(f"look for {wanted}", interrupt) as api:
-            try:
-                found = answers.table(api.inspect_image(wanted.image), "the image")
-            except ImageNotFound:
-                return None
-        return found if fits(wanted.platform, found) else None
+            return inspected(api, wanted)
 
     def age_in_days(self, wanted: ImageRequest, interrupt: Interrupt | None = None) -> int | None:
         """Whole days since it was built, 0 if unknown; None if the engine does not have it."""
         built = self.find(wanted, interrupt)
-        if built is None:
-            return None
+        return None if built is None else self._days_since(built)
+
+    def _days_since(self, built: float) -> int:
         return int((self._clock.wall() - built) // 86_400) if built > 0 else 0
 
-    def ask_registry(self, wanted: ImageRequest) -> None:
-        """Let the engine look the image up at its registry. Raises `BackendError` if it does not get it."""
-        with _registry_errors(), self._engine.call(f"find {wanted} at its registry", seconds=30.0) as api:
-            read_logins(api)
-            _with_logins(lambda **auth: api.inspect_distribution(wanted.image, **auth))
-
-    def _pull(self, wanted: ImageRequest, progress: Progress, interrupt: Interrupt) -> None:
-        limit = self._clock.monotonic() + PULL_SECONDS
-        layers: dict[str, tuple[int, int]] = {}
-        doing = f"pull {wanted}"
-        with _registry_errors(), self._engine.call(doing, interrupt, seconds=PULL_SILENCE) as api:
-            read_logins(api)
-            for line in _pull_lines(api, wanted):
-                if "error" in answers.table(line, "the progress of a pull"):
-                    words = " ".join(str(line["error"]).split())
-                    raise BackendError(f"cannot {doing}: the engine {self._engine.url} says: {words}")
-                if self._clock.monotonic() > limit:
-                    raise ImageMissing(f"the pull of {wanted} took longer than 30 minutes")
-                record_layer(layers, line)
-                done = sum(loaded for loaded, _ in layers.values())
-                progress(f"pulling {wanted.image}", done, sum(size for _, size in layers.values()))
+    def ask_registry(self, wanted: ImageRequest) -> str:
+        """Let the engine look the image up, and return who has it. Raises `BackendError` if nobody does."""
+        return self._pulls.ask(wanted)
 
 
-def _pull_lines(api: EngineApi, wanted: ImageRequest) -> Iterable[Mapping[str, object]]:
-    repository, tag = parse_repository_tag(wanted.image)
-    platform = wanted.platform or None
-    return _with_logins(
-        lambda **auth: api.pull(
-            repository, tag or "latest", stream=True, decode=True, platform=platform, **auth
-        )
-    )
-
-
-def _with_logins(call: Callable[..., Answer]) -> Answer:
-    """With the user's login at the registry; without one if that is kept where it cannot be read."""
+def inspected(api: EngineApi, wanted: ImageRequest) -> Inspection | None:
+    """See `Images.inspect`."""
     try:
-        return call()
-    except DockerException as error:
-        if not lacks_credential_helper(error):
-            raise
-        logger.warning("{}: trying without a login", explanation(error))
-        return call(auth_config={})
+        found = answers.table(api.inspect_image(wanted.image), "the image")
+    except ImageNotFound:
+        return None
+    return found if fits(wanted.platform, found) else None
 
 
-def record_layer(layers: dict[str, tuple[int, int]], line: Mapping[str, object]) -> None:
-    """Keep the (downloaded, total) bytes of each layer. One that is finished counts in full."""
-    layer, detail = str(line.get("id", "")), line.get("progressDetail")
-    if line.get("status") == "Downloading" and isinstance(detail, dict):
-        layers[layer] = int(detail.get("current", 0)), int(detail.get("total", 0))
-    elif layer in layers:
-        layers[layer] = layers[layer][1], layers[layer][1]
+def built_at(image: Mapping[str, object]) -> float:
+    """In wall-clock seconds, 0 if unknown."""
+    return seconds_of(str(image.get("Created", "")))
+
+
+def image_id(image: Mapping[str, object]) -> str:
+    """The id of an inspected or listed image in its one spelling; empty for what is none."""
+    return spelled_id(image.get("Id"))
+
+
+def spelled_id(value: object) -> str:
+    """An id of an image, which Podman gives without its algorithm."""
+    if not isinstance(value, str) or not _ID.fullmatch(value):
+        return ""
+    return value if value.startswith("sha256:") else f"sha256:{value}"
 
 
 def fits(platform: str, image: Mapping[str, object]) -> bool:
@@ -191,14 +206,3 @@ def fits(platform: str, image: Mapping[str, object]) -> bool:
     names = ("Os", "Architecture", "Variant")
     parts = zip(platform.split("/"), names, strict=False) if platform else ()
     return all(not image.get(name) or image[name] == part for part, name in parts)
-
-
-@contextmanager
-def _registry_errors() -> Iterator[None]:
-    """An error of the engine in the body comes from the registry."""
-    try:
-        yield
-    except (BackendDown, ImageMissing):
-        raise
-    except BackendError as error:
-        raise registry_error(error) from error

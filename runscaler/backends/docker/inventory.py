@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from runscaler.backends.base import Ending, Resource
     from runscaler.backends.docker.api import EngineApi, Inspection
+    from runscaler.backends.docker.outdated_runners import OutdatedRunners
     from runscaler.backends.docker.socket_mounts import SocketMounts
     from runscaler.backends.marks import UnreadableResources
     from runscaler.names import OwnerId
@@ -32,6 +33,7 @@ def own_resources(
     owner: OwnerId,
     reported_ended: Collection[str],
     socket_mounts: SocketMounts,
+    outdated_runners: OutdatedRunners,
     unreadable: UnreadableResources,
 ) -> list[Resource]:
     """One call for all, and one more for each that has ended, because the list does not say how it ended.
@@ -43,11 +45,15 @@ def own_resources(
     left_out: list[tuple[str, str]] = []
     found = [_resource(api, container, reported_ended, left_out) for container in listed]
     unreadable.warn(left_out)
-    dead = socket_mounts.dead(api, listed)
+    own = [resource for resource in found if resource is not None and resource.owner == owner]
+    dead, outdated = socket_mounts.dead(api, listed), outdated_runners.among(api, listed, own)
     return [
-        replace(resource, unfit=DEAD_MOUNT) if resource.id in dead else resource
-        for resource in found
-        if resource is not None and resource.owner == owner
+        replace(
+            resource,
+            unfit=DEAD_MOUNT if resource.id in dead else "",
+            outdated=outdated.get(resource.id, ""),
+        )
+        for resource in own
     ]
 
 

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 MANAGED_BY, RUNNER = "managed-by", "runner"
 PREFIX = "io.runscaler"
 OWNER = f"{PREFIX}.owner"
+STATE_DIR = f"{PREFIX}.state-dir"
 HELPER = f"{PREFIX}.helper"
 """On our containers without a runner; its value is their purpose."""
+HELPER_OWNER, HELPER_STATE_DIR = f"{HELPER}.owner", f"{HELPER}.state-dir"
 
 
 def labels_for(order: RunnerOrder, jit: JitConfig, context: BackendContext) -> dict[str, str]:
@@ -40,6 +42,18 @@ def labels_for(order: RunnerOrder, jit: JitConfig, context: BackendContext) -> d
     }
     named = {f"{PREFIX}.{name}": value for name, value in values.items() if value}
     return {MANAGED_BY: RUNNER, OWNER: context.owner, **named}
+
+
+def helper_labels(purpose: str, context: BackendContext) -> dict[str, str]:
+    """All labels of a container of ours that serves no runner. It has none of a runner's, so that who counts
+    runners by their labels does not count it."""
+    labels = {HELPER: purpose, HELPER_OWNER: context.owner}
+    return labels | ({HELPER_STATE_DIR: str(context.state_dir)} if context.state_dir else {})
+
+
+def helper_filter(owner: OwnerId) -> list[str]:
+    """The engine's label filter for the helper containers of this owner."""
+    return [f"{HELPER_OWNER}={owner}"]
 
 
 def own_filter(owner: OwnerId) -> list[str]:

@@ -24,6 +24,7 @@ from runscaler.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from runscaler.backends.base import BackendContext, Observation, Progress, Resource, RunnerOrder, Sweep
     from runscaler.backends.process.runner_directory import RunnerDirectory
@@ -122,6 +123,9 @@ class ProcessBackend:
             self._watches.append(watch)
         watch.start()
         return watch
+
+    def disk_paths(self) -> list[Path]:
+        return [self._inventory.base()]
 
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
         return []

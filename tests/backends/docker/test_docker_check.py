@@ -7,7 +7,8 @@ from support.registry import Registry
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.engine import Engine
-from runscaler.backends.docker.images import ImageRequest, Images
+from runscaler.backends.docker.image_request import ImageRequest
+from runscaler.backends.docker.images import Images
 from runscaler.backends.docker.socket_group import SocketGroups
 from runscaler.config.proxy_url import ProxyUrl
 from runscaler.findings import Level

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+import traceback
 
 import pytest
 from support.engine import connect, shell_layer
@@ -11,7 +12,11 @@ from support.wire_server import WireServer, answer, hang_up, head, raw
 
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
-from runscaler.backends.docker.images import ImageRequest, Images, fits, record_layer
+from runscaler.backends.docker.image_request import ImageRequest
+from runscaler.backends.docker.images import Images, fits
+from runscaler.backends.docker.pulls import record_layer
+from runscaler.backends.docker.registry_logins import GivenLogin
+from runscaler.config.secrets import Secret
 from runscaler.errors import BackendDown, ImageMissing, Interrupted
 from runscaler.interrupt import Interrupt
 from runscaler.testing.clock import FakeClock
@@ -233,6 +238,44 @@ def test_without_its_credential_helper_a_pull_is_tried_without_a_login(answers, 
     assert json.loads(base64.urlsafe_b64decode(pull.headers["x-registry-auth"])) == {}
     (line,) = [line for line in log_lines if "docker-credential-missing" in line]
     assert "trying without a login" in line
+
+
+def test_a_mirror_without_the_image_is_passed_over(answers, answering, log_lines):
+    answers.on("GET", "/json", GONE, THERE)
+    answers.on(
+        "POST", "/images/create", answer({"message": "manifest unknown"}, 404), answer({"status": "x"})
+    )
+
+    ensure(answering, ImageRequest("registry.invalid/runner:1", mirror="http://mirror.invalid"))
+
+    pulls = [one.target for one in answers.requests("POST", "/images/create")]
+    assert [("mirror.invalid%2Fregistry.invalid%2Frunner" in target) for target in pulls] == [True, False]
+    assert any("manifest unknown; trying registry.invalid" in line for line in log_lines)
+
+
+def test_what_the_engine_repeats_of_a_login_is_masked(answers, answering, log_lines):
+    answers.on("GET", "/json", GONE)
+    answers.on("POST", "/images/create", answer({"message": "login me:hunter2 refused: unauthorized"}, 500))
+    login = GivenLogin("registry.invalid", Secret("me"), Secret("hunter2"))
+
+    with pytest.raises(ImageMissing) as caught:
+        ensure(answering, ImageRequest("registry.invalid/runner:1", logins=(login,)))
+
+    assert str(caught.value).endswith("says: login me:******** refused: unauthorized")
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value)) + "".join(log_lines)
+
+
+def test_a_login_for_docker_hub_bears_the_name_that_engines_know_it_by(answers, answering):
+    answers.on("GET", "/json", GONE, THERE)
+    answers.on("POST", "/images/create", answer({"status": "done"}))
+
+    ensure(
+        answering, ImageRequest("my/runner:1", logins=(GivenLogin("docker.io", Secret("a"), Secret("b")),))
+    )
+
+    (pull,) = answers.requests("POST", "/images/create")
+    sent = json.loads(base64.urlsafe_b64decode(pull.headers["x-registry-auth"]))
+    assert sent == {"username": "a", "password": "b", "serveraddress": "https://index.docker.io/v1/"}
 
 
 @pytest.mark.engine

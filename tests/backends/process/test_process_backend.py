@@ -598,3 +598,11 @@ def test_without_a_template_the_built_in_agent_takes_the_jit_configuration(rig, 
     assert observed.end_of(resource).ending.exit_code == 1
     assert b"An error occurred" in backend.logs(resource, 10_000, Interrupt())
     observed.stop()
+
+
+def test_the_disk_of_its_runners_is_that_of_the_state_directory(owner, tmp_path):
+    with_state_dir = ProcessBackend(BackendContext(owner, tmp_path, SystemClock()))
+    without = ProcessBackend(BackendContext(owner, None, SystemClock()))
+
+    assert with_state_dir.disk_paths() == [tmp_path]
+    assert [path.parent for path in without.disk_paths()] == [Path(tempfile.gettempdir())]

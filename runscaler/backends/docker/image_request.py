@@ -1,0 +1,53 @@
+"""Which image a scale set needs, from where, and when to pull it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from runscaler.backends.docker.image_references import ImageReference
+from runscaler.backends.docker.registry_logins import GivenLogins, given_logins
+
+if TYPE_CHECKING:
+    from runscaler.config.model import ScaleSetSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRequest:
+    """Equal (image, platform) are pulled once. `mirror` is a URL, empty for none."""
+
+    image: str
+    platform: str = ""
+    pull: Literal["always", "missing", "never"] = "always"
+    pull_interval: float = 24 * 3600.0
+    mirror: str = ""
+    logins: GivenLogins = ()
+
+    @classmethod
+    def of(cls, settings: ScaleSetSettings) -> ImageRequest:
+        docker = settings.docker
+        return cls(
+            settings.runner_image,
+            docker.platform,
+            docker.pull,
+            docker.pull_interval,
+            docker.registry_mirror,
+            given_logins(docker.registry_auth),
+        )
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.image, self.platform
+
+    @property
+    def way(self) -> tuple[str, GivenLogins]:
+        """How it is pulled: where that failed for one scale set, it fails for another with an equal way."""
+        return self.mirror, self.logins
+
+    @property
+    def reference(self) -> ImageReference:
+        """Raises `ImageMissing` for what no engine takes as a name."""
+        return ImageReference.of(self.image)
+
+    def __str__(self) -> str:
+        return f"image {self.image}" + (f" for {self.platform}" if self.platform else "")
