@@ -160,8 +160,9 @@ class Autoscaler:
     def start(self) -> None:
         """Lock the state directory, bind the health port and start the actors; returns at once.
 
-        Raises `HostError` if the lock or the port is taken; nothing has been started then. An unreachable
-        GitHub or engine is not an error: the scale set reports it and keeps trying.
+        Raises `HostError` if the lock or the port is taken, or the certificates of `ca` cannot be read;
+        nothing has been started then. An unreachable GitHub or engine is not an error: the scale set reports
+        it and keeps trying.
         """
         if self._root is not None and not self._ended.is_set():
             return
@@ -240,6 +241,8 @@ class Autoscaler:
     def _github(self) -> Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]:
         pool = TransportPool(self._clock, metrics=self._metrics)
         self._releases.append(pool.close)
+        for ca in {settings.ca for settings in self._config.scale_sets}:
+            pool.trust(ca)
         identity = Identity(__version__)
 
         def made(settings: ScaleSetSettings, report: TroubleReport) -> ScaleSetService:

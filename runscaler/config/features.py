@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 REFUSED_BACKENDS = frozenset({"swarm", "orchard"})
 REFUSED: tuple[TomlPath, ...] = (
-    ("proxy",),
-    ("ca",),
     ("docker", "hosts"),
     ("docker", "pool-size"),
 )

@@ -12,10 +12,11 @@ from loguru import logger
 from requests.exceptions import JSONDecodeError
 
 from runscaler.backends.base import BackendAvailable, ResourceEnded, StartStep
+from runscaler.backends.certificates import read_certificates
 from runscaler.backends.docker import answers, buildx_sweep, shared_volume_sweep
 from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.companions import remove_companions
-from runscaler.backends.docker.container import CA_FILE, create_body
+from runscaler.backends.docker.container import BUNDLE_FILE, CA_FILE, create_body
 from runscaler.backends.docker.engine import CALL_SECONDS
 from runscaler.backends.docker.errors import CONFLICT, is_being_removed, status
 from runscaler.backends.docker.exit_pruning import tidy_up
@@ -35,7 +36,6 @@ from runscaler.backends.docker.termination import terminate
 from runscaler.backends.docker.volume import SharedVolume, file_archive
 from runscaler.backends.docker.watch import SidecarLost, Watch
 from runscaler.backends.marks import UnreadableResources
-from runscaler.config.inputs import read_input
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.untrusted import in_one_line
@@ -270,14 +270,9 @@ class DockerBackend:
         """Copy the file `ca` of the settings into the container, as a remote engine has no access to it."""
         if not order.settings.ca:
             return
-        try:
-            content = read_input(Path(order.settings.ca))[0]
-        except OSError as error:
-            raise StartFailed(
-                f"cannot start {_description(order)}: ca {order.settings.ca}: {error}"
-            ) from error
+        own, bundle = read_certificates(order.settings.ca, _description(order))
         with self._starting(order, f"copy ca into {_description(order)}", interrupt) as api:
-            api.put_archive(container, "/", file_archive(CA_FILE, content))
+            api.put_archive(container, "/", file_archive({CA_FILE: own, BUNDLE_FILE: bundle}))
 
     def _start_sidecar(
         self, order: RunnerOrder, container: str, facts: EngineFacts, interrupt: Interrupt

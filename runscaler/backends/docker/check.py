@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docker.errors import NotFound
@@ -13,6 +12,7 @@ from runscaler.backends.docker.image_request import ImageRequest
 from runscaler.backends.docker.images import OLD_DAYS
 from runscaler.backends.docker.limits import image_findings, limit_findings
 from runscaler.backends.docker.sidecar_check import sidecar_findings
+from runscaler.backends.loopback_proxy import loopback_proxy
 from runscaler.errors import BackendDown, BackendError
 from runscaler.findings import Finding, Level
 from runscaler.interrupt import Interrupt
@@ -44,7 +44,9 @@ def findings(
         found += _socket_findings(images, sockets, settings)
     except BackendError as error:
         return [Finding(Level.ERROR, str(error), error.fixes, name)]
-    return [*found, *_host_findings(settings)]
+    if settings.docker.network != "host":
+        found += loopback_proxy(settings, "in containers", 'set [docker] network = "host"')
+    return found
 
 
 def _engine_finding(engine: Engine, settings: ScaleSetSettings) -> Finding:
@@ -132,11 +134,4 @@ def _socket_findings(images: Images, sockets: SocketGroups, settings: ScaleSetSe
         fix = f"set [docker] dind-group to what `stat -c %g {docker.dind_path}` says on the engine's host"
         text = f"jobs may lack the right to use {subject}: its group cannot be told ({seen.why})"
         return [Finding(Level.WARNING, text, (fix,), name)]
-    return []
-
-
-def _host_findings(settings: ScaleSetSettings) -> list[Finding]:
-    """Problems with files of this host that the daemon copies into the containers."""
-    if settings.ca and not Path(settings.ca).is_file():
-        return [Finding(Level.ERROR, f"ca {settings.ca}: there is no such file", (), settings.name)]
     return []

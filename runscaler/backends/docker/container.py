@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from typing import TYPE_CHECKING
 
+from runscaler.backends.certificates import ca_variables
 from runscaler.backends.docker.facts import EngineFacts
 from runscaler.backends.docker.labels import SIDECAR
+from runscaler.config.proxy_url import revealed
+from runscaler.net.proxies import runner_variables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +28,8 @@ SIDECAR_VOLUMES = ("/home/runner/_work", "/home/runner/externals", "/var/run")
 SHARED_VOLUME = "runner-shared"
 CA_FILE = "/usr/local/share/ca-certificates/runscaler.crt"
 """Where the image looks for more certificates, so the set's `ca` goes there (docs/protocol.md § 8.1)."""
+BUNDLE_FILE = "/usr/local/share/runscaler/ca-bundle.pem"
+"""The set's `ca` and the public authorities, for programs that take one file for all that they trust."""
 MEGABYTE = 1024 * 1024
 UNKNOWN = EngineFacts()
 
@@ -62,6 +66,7 @@ def sidecar_body(
     otherwise.
     """
     docker = settings.docker
+    variables = runner_variables(revealed(settings.proxy), shares_loopback=False)
     config: dict[str, object] = {
         "Privileged": not docker.runtime,
         "Runtime": docker.runtime,
@@ -79,7 +84,7 @@ def sidecar_body(
     return {
         "Image": docker.sidecar_image,
         "Cmd": ["dockerd", f"--host=unix://{ENGINE_SOCKET}", f"--group={SIDECAR_GROUP}"],
-        "Env": [f"{name}={value}" for name, value in _proxy_variables(settings.proxy).items()],
+        "Env": [f"{name}={value}" for name, value in variables.items()],
         "Labels": dict(labels),
         "HostConfig": {key: value for key, value in config.items() if value},
     }
@@ -104,7 +109,7 @@ def _environment(settings: ScaleSetSettings, encoded_jit: Secret) -> dict[str, s
         "RUNNER_MANUALLY_TRAP_SIG": "1",
         "ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE": "1",
         **({"SHARED_DIR": docker.shared_volume} if docker.shared_volume else {}),
-        **_proxy_variables(settings.proxy),
+        **runner_variables(revealed(settings.proxy), shares_loopback=docker.network == "host"),
         **(_CA_VARIABLES if settings.ca else {}),
         **({"DOCKER_HOST": f"unix://{ENGINE_SOCKET}"} if docker.dind == "sidecar" else {}),
         **{name: value.reveal() for name, value in docker.env.items()},
@@ -113,20 +118,9 @@ def _environment(settings: ScaleSetSettings, encoded_jit: Secret) -> dict[str, s
 
 
 _CA_VARIABLES = {
-    "NODE_EXTRA_CA_CERTS": CA_FILE,
-    "SSL_CERT_FILE": CA_FILE,
+    **ca_variables(CA_FILE, BUNDLE_FILE),
     "RUNNER_UPDATE_CA_CERTS": "1",
 }
-
-
-def _proxy_variables(proxy: str) -> dict[str, str]:
-    """In both cases, as some programs read only lower-case names. What the daemon itself reaches without the
-    proxy, the runner does too."""
-    if not proxy:
-        return {}
-    direct = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    values = {"http_proxy": proxy, "https_proxy": proxy, **({"no_proxy": direct} if direct else {})}
-    return {spelling: value for name, value in values.items() for spelling in (name, name.upper())}
 
 
 def _host_config(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runscaler.backends.docker.container import CA_FILE, create_body, sidecar_body
+from runscaler.backends.docker.container import BUNDLE_FILE, CA_FILE, create_body, sidecar_body
 from runscaler.backends.docker.facts import EngineFacts
 from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
@@ -131,21 +131,30 @@ def test_a_proxy_is_given_in_both_spellings():
 def test_what_needs_no_proxy_is_given_beside_it_in_both_spellings(
     monkeypatch: pytest.MonkeyPatch, spelling: str
 ):
-    for each in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(each, raising=False)
-    assert not {"no_proxy", "NO_PROXY"} & set(environment(body(proxy="http://proxy:3128")))
-
     monkeypatch.setenv(spelling, "inside.example,10.0.0.0/8")
     made = environment(body(proxy="http://proxy:3128"))
 
-    assert made["no_proxy"] == made["NO_PROXY"] == "inside.example,10.0.0.0/8"
+    assert made["no_proxy"] == made["NO_PROXY"] == "inside.example,10.0.0.0/8,localhost,127.0.0.1,::1"
     assert not {"no_proxy", "NO_PROXY"} & set(environment(body()))
+
+
+def test_the_daemon_s_own_proxy_is_the_runners_too_unless_it_is_on_loopback(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://localhost:3129")
+
+    made = environment(body())
+    sharing = environment(body(network="host"))
+
+    assert made["https_proxy"] == made["HTTPS_PROXY"] == "http://proxy:3128"
+    assert not {"http_proxy", "HTTP_PROXY"} & set(made)
+    assert sharing["http_proxy"] == "http://localhost:3129"
 
 
 def test_certificates_are_named_to_all_that_read_them():
     made = environment(body(ca="/etc/corporate.pem"))
 
-    assert made["NODE_EXTRA_CA_CERTS"] == made["SSL_CERT_FILE"] == CA_FILE
+    assert made["NODE_EXTRA_CA_CERTS"] == CA_FILE
+    assert {made[name] for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")} == {BUNDLE_FILE}
     assert made["RUNNER_UPDATE_CA_CERTS"] == "1"
 
 
