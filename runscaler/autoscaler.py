@@ -49,6 +49,7 @@ from runscaler.platform_names import architecture, system
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.web.admin import AdminApp
 from runscaler.web.app import WebApp
+from runscaler.web.live import Live
 from runscaler.web.server import Servers, bind, bind_admin, is_loopback
 
 if TYPE_CHECKING:
@@ -223,7 +224,7 @@ class Autoscaler:
         if self._config.health_port:
             listener = self._listener = bind(self._config.health_host, self._config.health_port)
             local = is_loopback(listener)
-            apps.append((listener, self._web_app(loopback_only=local)))
+            apps.append((listener, self._web_app(state_dir, loopback_only=local)))
         path = None if state_dir is None else state_dir.path / ADMIN_SOCKET
         admin = None if path is None else bind_admin(path)
         if path is not None and admin is not None:
@@ -233,9 +234,12 @@ class Autoscaler:
             self._releases.append(listener.close)
         return (lambda crashed: Servers(apps, crashed)) if apps else None
 
-    def _web_app(self, *, loopback_only: bool) -> WebApp:
+    def _web_app(self, state_dir: StateDir | None, *, loopback_only: bool) -> WebApp:
+        live = Live(self.status, self._clock, None if state_dir is None else state_dir.path)
+        self._releases += [live.close, self.subscribe(live.hear)]
+        live.start()
         return WebApp(
-            self.status, self.alive, self._clock, loopback_only=loopback_only, metrics=self._metrics
+            self.status, self.alive, self._clock, live, loopback_only=loopback_only, metrics=self._metrics
         )
 
     def _github(self) -> Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]:

@@ -153,7 +153,7 @@ def _health_address(config: Config) -> str:
     if not config.health_port:
         return "no health server"
     host = f"[{config.health_host}]" if ":" in config.health_host else config.health_host
-    return f"health on http://{host}:{config.health_port}/healthz"
+    return f"dashboard on http://{host}:{config.health_port}/"
 
 
 def runs_as_launch_daemon() -> bool:

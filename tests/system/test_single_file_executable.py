@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 from release.bundle import Bundle
@@ -18,6 +19,7 @@ from support.releases import ARCHIVE, ReleaseServer
 
 import runscaler
 from runscaler.platform_names import platform_name
+from runscaler.web.pages import PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,6 +126,20 @@ def test_without_a_directory_for_temporary_files_the_demo_says_what_it_needs(con
     assert ended.returncode == 1
     assert "set TMPDIR" in ended.stderr
     assert "bug" not in ended.stderr
+
+
+def test_it_serves_the_dashboard(executable: Path) -> None:
+    words = ("demo", "--backend", "process", "--jobs", "3000")
+    with subprocess.Popen([executable, *words], stdout=subprocess.PIPE, text=True, env={}) as demo:
+        try:
+            assert demo.stdout is not None
+            address = next(line.split()[-1] for line in demo.stdout if line.startswith("dashboard: "))
+            for path, name in PAGES.items():
+                with urlopen(address.rstrip("/") + path) as answer:
+                    assert answer.read() == (ROOT / "runscaler/web/dashboard" / name).read_bytes()
+        finally:
+            demo.terminate()
+            demo.communicate()
 
 
 def test_it_goes_on_when_its_file_is_replaced(executable: Path, tmp_path: Path) -> None:
