@@ -79,10 +79,12 @@ def own_filter(owner: OwnerId) -> list[str]:
     return [f"{MANAGED_BY}={RUNNER}", f"{OWNER}={owner}"]
 
 
-def labels_of(listed: Mapping[str, object]) -> Mapping[str, object]:
-    """The labels in an entry of one of the engine's lists."""
+def labels_of(listed: Mapping[str, object]) -> Mapping[str, str]:
+    """The labels in an entry of one of the engine's lists; none that is not a text."""
     labels = listed.get("Labels")
-    return labels if isinstance(labels, dict) else {}
+    if not isinstance(labels, dict):
+        return {}
+    return {name: value for name, value in labels.items() if isinstance(value, str)}
 
 
 def resource_of(container_id: str, created_at: float, labels: Mapping[str, object]) -> Resource | None:
