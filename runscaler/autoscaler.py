@@ -30,7 +30,7 @@ from runscaler.config.features import refuse_missing
 from runscaler.config.load import load_config
 from runscaler.config.secret_forms import masked_output
 from runscaler.config.urls import InvalidUrl, parse_config_url
-from runscaler.errors import ConfigError, HostError
+from runscaler.errors import ConfigError, HostError, RunscalerError
 from runscaler.feed import EventFeed
 from runscaler.findings import with_fixes
 from runscaler.github.client import connect
@@ -139,6 +139,7 @@ class Autoscaler:
         """Release what `start` acquired; run in reverse order."""
         self._backends: list[Backend] = []
         self._listener: socket.socket | None = None
+        self._trust: Callable[[str], None] = lambda _: None
         self._release_lock = threading.Lock()
         self._reload_lock = threading.Lock()
 
@@ -161,8 +162,9 @@ class Autoscaler:
     def start(self) -> None:
         """Lock the state directory, bind the health port and start the actors; returns at once.
 
-        Raises `HostError` if the lock or the port is taken; nothing has been started then. An unreachable
-        GitHub or engine is not an error: the scale set reports it and keeps trying.
+        Raises `HostError` if the lock or the port is taken, or the certificates of `ca` cannot be read;
+        nothing has been started then. An unreachable GitHub or engine is not an error: the scale set reports
+        it and keeps trying.
         """
         if self._root is not None and not self._ended.is_set():
             return
@@ -244,12 +246,19 @@ class Autoscaler:
     def _github(self) -> Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]:
         pool = TransportPool(self._clock, metrics=self._metrics)
         self._releases.append(pool.close)
+        self._trust = pool.trust
+        self._trust_all(self._config)
         identity = Identity(__version__)
 
         def made(settings: ScaleSetSettings, report: TroubleReport) -> ScaleSetService:
             return connect(settings, clock=self._clock, report=report, pool=pool, identity=identity)
 
         return made
+
+    def _trust_all(self, config: Config) -> None:
+        """Read the certificates that it names. Raises `HostError` if one cannot be read."""
+        for ca in {settings.ca for settings in config.scale_sets}:
+            self._trust(ca)
 
     def _initial_status(self) -> Status:
         """The status before the first snapshot. It has all keys already (docs/behaviour.md § 9.1)."""
@@ -336,11 +345,10 @@ class Autoscaler:
         with self._reload_lock:
             try:
                 wanted = config or self._read()
-            except ConfigError as error:
+                self._trust_all(wanted)
+            except RunscalerError as error:
                 self._metrics.config_read(None)
-                logger.error("the configuration stays as it was, as the new one is not usable")
-                for finding in error.findings:
-                    logger.error("{}", with_fixes(finding.message, finding.fixes))
+                _log_refused_reload(error)
                 raise
             reloaded = self._ask_root(Reload(wanted), RELOAD_SECONDS)
             if not isinstance(reloaded, Reloaded):
@@ -440,3 +448,12 @@ class Autoscaler:
             self._backends.clear()
             self._listener = None
             self._feed.close()
+
+
+def _log_refused_reload(error: RunscalerError) -> None:
+    logger.error("the configuration stays as it was, as the new one is not usable")
+    if isinstance(error, ConfigError):
+        for finding in error.findings:
+            logger.error("{}", with_fixes(finding.message, finding.fixes))
+    else:
+        logger.error("{}", with_fixes(str(error), error.fixes))

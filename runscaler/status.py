@@ -210,6 +210,8 @@ class ScaleSetStatus:
     """The same of the last message."""
     session: bool = False
     """We hold its message session."""
+    image_checked_at: float | None = None
+    """When its runner image was last pulled, or found to be there; as above."""
     announced_capacity: int = 0
     """The maximum number of runners that GitHub was told last."""
     windows: tuple[tuple[str, bool], ...] = ()

@@ -600,6 +600,20 @@ def test_a_reload_puts_another_configuration_in_force(site: Site) -> None:
         assert autoscaler.drain("other") == ("other",)
 
 
+def test_a_reload_with_certificates_that_cannot_be_read_changes_nothing(
+    tmp_path: Path, log_lines: list[str]
+) -> None:
+    with SimulatedGitHub() as github:
+        settings = scale_set("linux", max_runners=2).model_copy(update={"url": github.config_url()})
+        config = Config(scale_sets=(settings,), state_dir=tmp_path / "state", health_port=0)
+        with Autoscaler(config, open_backend=lambda _, context: MemoryBackend(context.clock)) as autoscaler:
+            changed = settings.model_copy(update={"ca": str(tmp_path / "none.pem"), "max_runners": 3})
+            with pytest.raises(HostError, match=r"none\.pem"):
+                autoscaler.reload(config.model_copy(update={"scale_sets": (changed,)}))
+            assert autoscaler.status().scale_sets[0].max == 2
+    assert [line for line in log_lines if "stays as it was" in line]
+
+
 def test_a_reload_without_a_file_or_a_daemon_is_refused(site: Site) -> None:
     autoscaler = site.autoscaler()
     with pytest.raises(HostError, match="comes from no file"):

@@ -17,7 +17,7 @@ ROOT = Path(runscaler.__file__).parent
 
 # Each library, and the only packages or modules that may import it.
 LIBRARIES = {
-    "certifi": ("github",),
+    "certifi": ("github", "net"),
     "click": ("cli",),
     "cronsim": ("policy", "config"),
     "cryptography": ("config", "simulator"),
@@ -54,6 +54,7 @@ LIBRARIES = {
     "semver": ("cli", "ops"),
     "time": ("clock", "simulator.agent", "testing.fake_tart"),
     "tomlkit": ("config",),
+    "truststore": ("github",),
     "urllib3": ("backends.docker", "github", "net"),
     "waitress": ("simulator", "web"),
 }

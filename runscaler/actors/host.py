@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, assert_never
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
 from runscaler.actors.host_guard import HostGuard
+from runscaler.actors.host_metrics import publish_cap
 from runscaler.backends.base import Place
 from runscaler.policy.fairness import share
 
@@ -31,7 +32,8 @@ class HostActor(SupervisedActor[m.HostMessage]):
 
     def __init__(self, parent: m.Ref, context: ActorContext) -> None:
         super().__init__("host", parent, context.clock)
-        self._cap = context.config.host.max_runners
+        self._cap, self._metrics = context.config.host.max_runners, context.metrics
+        self._shown_cap: tuple[int, bool] | None = None
         self._held: defaultdict[ScaleSetKey, set[SlotNumber]] = defaultdict(set)
         self._claims: dict[tuple[ScaleSetKey, SlotNumber], m.ClaimCapacity] = {}
         """Those that wait, oldest first."""
@@ -81,6 +83,14 @@ class HostActor(SupervisedActor[m.HostMessage]):
                 assert_never(message)
         self._tell_shortage()
         self._grant_claims()
+        self._show_cap()
+
+    def _show_cap(self) -> None:
+        held = sum(map(len, self._held.values()))
+        shown = self._cap, bool(self._cap and self._claims and held >= self._cap)
+        if shown != self._shown_cap:
+            self._shown_cap = shown
+            publish_cap(self._metrics, shown[0], reached=shown[1])
 
     def _apply(self, settings: HostSettings) -> None:
         """What was held without a cap is not known here: nothing is granted before all have reported."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from runscaler.actors.host_metrics import publish_disks, publish_guards
 from runscaler.actors.messages import HostLookOverdue, HostMeasured, LookAtHost
 from runscaler.policy.host_guard import Measurement, shortages
 
@@ -39,6 +40,7 @@ class HostGuard:
         tell: Callable[[object], None],
     ) -> None:
         self._limits, self._clock = context.config.host, context.clock
+        self._metrics = context.metrics
         self._measure, self._after = context.measure_host, after
         self._worker = context.make_worker_pool("host measure", 1, tell)
         self._short: tuple[Shortage, ...] = ()
@@ -57,6 +59,7 @@ class HostGuard:
 
     def started(self) -> None:
         """The first look waits a little, or for the first claim: by then all backends are open."""
+        publish_guards(self._metrics, self._limits, self._short)
         if self._limits.is_guarded and not self._looks_regularly:
             self._looks_regularly = True
             self._after(LOOK_SECONDS, LookAtHost())
@@ -66,6 +69,7 @@ class HostGuard:
         self._limits, self._awaited = limits, None
         if not limits.is_guarded:
             self._short, self._has_looked = (), False
+            publish_guards(self._metrics, limits, ())
             return
         self.started()
         self._look()
@@ -115,6 +119,8 @@ class HostGuard:
         before = {one.what for one in self._short}
         self._has_looked = True
         self._short = shortages(self._limits, measured, before)
+        publish_disks(self._metrics, measured)
+        publish_guards(self._metrics, self._limits, self._short)
         if any(one.what not in before for one in self._short):
             logger.warning("no runner starts: {}; looking every {:.0f} s", self.closed, LOOK_SECONDS)
         elif before and not self._short:

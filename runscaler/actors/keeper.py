@@ -96,7 +96,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._metrics = context.metrics
         self._engine = backend_and_engine(backend.name)
         self._was_available = False
-        self._sweeping = Sweeping(self.after, backend, sweep_worker)
+        self._sweeping = Sweeping(self.after, backend, sweep_worker, context.metrics, self.clock)
         self._tidying = Tidying(self.after, backend, self._image_workers, self._interrupt)
 
     def tell_self(self, message: object) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runscaler.names import ScaleSetKey
 
 MOST_SECONDS = 30.0
-"""A stop does not wait longer. What is left then, the next exit or `runner clean` removes."""
+"""A stop does not wait longer. What is left then, the next exit removes."""
 
 
 class Tidying:

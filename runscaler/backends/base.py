@@ -183,6 +183,8 @@ class Sweep:
     interval: float
     run: Callable[[], str]
     plan: Callable[[], list[SweepTarget]] | None = None
+    kind: str = "leftovers"
+    """As metrics call it: one of `metrics.own.SWEEPS`."""
 
 
 class Backend(Protocol):

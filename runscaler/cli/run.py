@@ -79,8 +79,10 @@ def _dry_run(config: Config) -> int:
 def _start_log(config: Config) -> None:
     from runscaler.cli.logging import configure
     from runscaler.config.masked import secrets_of
+    from runscaler.config.proxy_url import passwords_in_environment
 
-    configure(config.log_level, config.log_format, secrets=secrets_of(config))
+    secrets = (*secrets_of(config), *passwords_in_environment(os.environ))
+    configure(config.log_level, config.log_format, secrets=secrets)
 
 
 def _read_again(read: Callable[[], Config]) -> Config:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.config.layers import Layer
+    from runscaler.config.schema import KeySpec
 
 _TOKEN = ("token",)
 _PRIVATE_KEY = ("app", "private-key")
@@ -205,13 +206,18 @@ def warn_if_readable_by_others(layers: Iterable[Layer], mode: int, problems: Pro
         for path, given in layer.items():
             spec, value = key_spec_of(path), _text(given)
             is_path = path == _PRIVATE_KEY and "-----" not in value
-            if spec is not None and spec.key.secret and value and not (is_reference(value) or is_path):
+            if spec is not None and spec.key.secret and not is_path and _holds_secret(spec, value):
                 file = given.origin.source
                 what = path[-1] if path == spec.path else f"{path[-1]} of [{'.'.join(path[:-1])}]"
                 text = f"the {what} is written here in plain text, and other users can read this file"
                 fixes = [f"chmod 600 {file}", f'set {path[-1]} = "env:NAME" or "file:PATH"']
                 problems.warn(given.origin, text, fixes=fixes)
                 return
+
+
+def _holds_secret(spec: KeySpec, value: str) -> bool:
+    """Is it written out here? The URL of a proxy that asks for no password is none."""
+    return bool(value) and not is_reference(value) and (spec.path != ("proxy",) or "@" in value)
 
 
 def _text(given: ConfigValue | None) -> str:

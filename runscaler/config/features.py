@@ -20,17 +20,12 @@ if TYPE_CHECKING:
     from runscaler.config.schema import TomlPath
 
 REFUSED_BACKENDS = frozenset({"swarm", "orchard"})
-REFUSED_DIND = "sidecar"
 REFUSED: tuple[TomlPath, ...] = (
-    ("proxy",),
-    ("ca",),
     ("docker", "hosts"),
     ("docker", "pool-size"),
 )
 NOTES: Mapping[TomlPath, str] = {
     ("backend",): "swarm and orchard: not in this version",
-    ("docker", "dind"): f'"{REFUSED_DIND}": not in this version',
-    ("docker", "sidecar-image"): "Not in this version",
 }
 """Marks in the reference for keys whose values are checked elsewhere, or need no check."""
 
@@ -58,8 +53,6 @@ def missing_features(config: Config) -> list[Finding]:
 def _for_scale_set(settings: ScaleSetSettings) -> Iterator[Finding]:
     if settings.backend in REFUSED_BACKENDS:
         yield _refused(f"backend {settings.backend}", settings.name)
-    if settings.backend == "docker" and settings.docker.dind == REFUSED_DIND:
-        yield _refused(f'[docker] dind = "{REFUSED_DIND}"', settings.name)
     for path in REFUSED:
         if concerns_backend(path, settings.backend) and _is_changed(settings, path):
             yield _refused(scale_set_keys()[path].label, settings.name)

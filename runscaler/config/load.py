@@ -95,9 +95,9 @@ class _Loading:
         if self._layers.is_multi:
             refuse_identity(given, f"[[{SETS}]]", problems)
         self._layers.top = override(self._layers.top, given)
-        folder = Path() if document is None else document.path.parent
+        self._folder = Path() if document is None else document.path.parent
         self._credentials = Credentials(
-            environ, folder, problems, is_multi=self._layers.is_multi, unset_is_error=unset_is_error
+            environ, self._folder, problems, is_multi=self._layers.is_multi, unset_is_error=unset_is_error
         )
 
     def run(self) -> Config:
@@ -125,6 +125,9 @@ class _Loading:
         settings, refused = build(
             ScaleSetSettings, layer, problems, placeholders=placeholders, scale_set=name
         )
+        if settings.ca:
+            ca = (self._folder / expanded(settings.ca)).absolute()
+            settings = settings.model_copy(update={"ca": str(ca)})
         checked = Checked(settings, layer, start, refused)
         check_set(checked, problems)
         return checked

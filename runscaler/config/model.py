@@ -37,6 +37,7 @@ from runscaler.config.values import (
     Cron,
     Duration,
     FilePath,
+    OptionalProxy,
     OptionalSecret,
     PathString,
     Port,
@@ -47,7 +48,6 @@ from runscaler.config.values import (
     RunnerCount,
     ScheduledMaximum,
     TimeZone,
-    WebUrl,
 )
 from runscaler.findings import Finding
 from runscaler.names import ScaleSetKey
@@ -217,16 +217,21 @@ class ScaleSetSettings(Settings):
         ),
     ] = ()
     proxy: Annotated[
-        WebUrl,
+        OptionalProxy,
         Key(
-            help="Proxy for the daemon and the runners",
-            accepts="an http:// or https:// URL",
-            default="from the environment",
+            help="Forward proxy for the daemon's calls to GitHub and for the runners",
+            accepts="a URL such as http://USER:PASSWORD@proxy:3128, env:NAME or file:PATH",
+            default="from HTTPS_PROXY, HTTP_PROXY",
+            secret=True,
+            indirect=True,
         ),
-    ] = ""
+    ] = None
     ca: Annotated[
         PathString,
-        Key(help="CA certificates for the daemon and the runners", accepts="the path of a PEM file"),
+        Key(
+            help="More CA certificates to trust, for the daemon's calls to GitHub and in the runners",
+            accepts="the path of a PEM file",
+        ),
     ] = ""
     docker: DockerSettings = DockerSettings()
     tart: TartSettings = TartSettings()

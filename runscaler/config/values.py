@@ -14,6 +14,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from runscaler.config.proxy_url import ProxyUrl
 from runscaler.config.schedule_values import above_zero, cron_expression, time_zone
 from runscaler.config.secrets import Secret, expanded
 from runscaler.units import LONGEST, parse_duration, parse_size
@@ -126,6 +127,13 @@ def _web(value: str) -> str:
     return value
 
 
+def _proxy(value: object) -> object:
+    written = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(written, str):
+        return value
+    return ProxyUrl(written) if written else None
+
+
 def _mount_path(value: str) -> str:
     if value and (not value.startswith("/") or ":" in value or not value.isprintable()):
         raise ValueError("it is not an absolute path without colons")
@@ -215,6 +223,8 @@ FilePath = Annotated[Path, BeforeValidator(_path)]
 SocketPath = Annotated[str, AfterValidator(_socket)]
 EngineUrl = Annotated[str, AfterValidator(_engine)]
 EngineUrls = Annotated[tuple[EngineUrl, ...], BeforeValidator(_tuple)]
+OptionalProxy = Annotated[ProxyUrl | None, BeforeValidator(_proxy)]
+"""An empty string means None."""
 WebUrl = Annotated[str, AfterValidator(_web)]
 LogSize = Annotated[str, AfterValidator(_log_size)]
 GroupName = Annotated[str, BeforeValidator(_group), AfterValidator(_group_name)]

@@ -177,6 +177,7 @@ class GitHubApp:
         left = 0.0 if expiry is None else expiry - (server_time(reply) or now)
         if left <= 0:
             return InstallationToken(Secret(token), now, now + UNKNOWN_LIFETIME, now + UNKNOWN_LIFETIME)
+        self._transport.meter.token_expires("app", now + left)
         refresh = now + refresh_after(left, LONGEST_MARGIN, self._clock)
         return InstallationToken(Secret(token), now, refresh, now + left)
 

@@ -91,6 +91,8 @@ _ENDPOINTS = tuple(
         ("POST", "/actions/runners/registration-token", "registration_token"),
         ("POST", "/actions/runner-registration", "runner_registration"),
         ("POST", "/access_tokens", "app_token"),
+        ("GET", "/installation", "app_installation_find"),
+        ("GET", r"/app/installations/\d+", "app_installation_get"),
         ("GET", "/runnergroups", "group_find"),
         ("GET", "/runnerscalesets", "scale_set_find"),
         ("POST", "/runnerscalesets", "scale_set_create"),

@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from runscaler.clock import SystemClock
+from runscaler.config.proxy_url import revealed
 from runscaler.config.urls import Kind, parse_config_url
 from runscaler.errors import ConfigError
 from runscaler.findings import Finding, Level
@@ -15,7 +16,9 @@ from runscaler.github.app import GitHubApp
 from runscaler.github.app_credential import AppCredential
 from runscaler.github.call_meter import CallMeter
 from runscaler.github.credentials import FileToken, PersonalToken
+from runscaler.github.pacing import Pacer
 from runscaler.github.rate_limited import RateLimitedTransport
+from runscaler.github.rate_limits import RateLimits
 from runscaler.github.tls import tls_context
 from runscaler.github.transport import Transport
 from runscaler.metrics.metrics import Metrics
@@ -51,13 +54,14 @@ class TransportPool:
         self._lock = threading.Lock()
         self._deadlines = Deadlines(SystemClock())
         self._contexts: dict[str, ssl.SSLContext] = {}
+        self._limits: dict[Hashable, tuple[RateLimits, Pacer]] = {}
         self._transports: dict[Hashable, RateLimitedTransport] = {}
         self._token_caches: dict[Hashable, AdminTokenCache] = {}
         self._apps: dict[Hashable, GitHubApp] = {}
 
     def for_scale_set(self, settings: ScaleSetSettings) -> tuple[AdminTokenCache, RateLimitedTransport]:
         """What the scale set shares with those of the same credential, host, proxy and CA: a transport,
-        and admin tokens if their config URL is the same too.
+        and admin tokens if their config URL is the same too. Rate limits do not depend on proxy and CA.
 
         Raises `ConfigError` without a credential, `HostError` for an unreadable CA file, `InvalidUrl`.
         """
@@ -66,14 +70,23 @@ class TransportPool:
         credential_id = credential_key(settings, url)
         key = (credential_id, api_base, settings.proxy, settings.ca)
         with self._lock:
-            name = self._name(credential_id, settings)
-            transport = self._transports.get(key) or self._new_transport(key, settings, name)
+            transport = self._transports.get(key)
+            if transport is None:
+                limits = self._limits_of(credential_id, api_base, hosted=url.hosted(self._environ))
+                meter = CallMeter(self._metrics, self._name(credential_id, settings))
+                transport = self._transports[key] = self._new_transport(settings, *limits, meter)
             token_key = (key, url.text.lower(), settings.app and settings.app.installation_id)
             if token_key not in self._token_caches:
                 credential = self._credential(settings, url, api_base, transport, key)
                 cache = AdminTokenCache(credential, url, api_base, transport, self._clock)
                 self._token_caches[token_key] = cache
             return self._token_caches[token_key], transport
+
+    def trust(self, ca: str) -> None:
+        """Read the certificates of the system and of the file `ca`. Raises `HostError` if that is impossible;
+        they are not read again."""
+        with self._lock:
+            self._context(ca)
 
     def close(self) -> None:
         """Close idle connections; those in use are closed when their calls end. Ends the thread that
@@ -109,14 +122,23 @@ class TransportPool:
             return f"app-{settings.app.client_id}"
         return self._names.setdefault(credential_id, f"token-{len(self._names) + 1}")
 
-    def _new_transport(self, key: Hashable, settings: ScaleSetSettings, name: str) -> RateLimitedTransport:
-        if settings.ca not in self._contexts:
-            self._contexts[settings.ca] = tls_context(settings.ca, self._environ)
-        unlimited = Transport(self._contexts[settings.ca], self._deadlines, settings.proxy or None)
-        transport = self._transports[key] = RateLimitedTransport(
-            unlimited, self._clock, CallMeter(self._metrics, name)
-        )
-        return transport
+    def _limits_of(self, credential: Hashable, api_base: str, *, hosted: bool) -> tuple[RateLimits, Pacer]:
+        """What GitHub allows a credential, whatever proxies and CAs its scale sets have."""
+        key = (credential, api_base)
+        if key not in self._limits:
+            self._limits[key] = RateLimits(self._clock), Pacer(self._clock, hosted=hosted)
+        return self._limits[key]
+
+    def _new_transport(
+        self, settings: ScaleSetSettings, limits: RateLimits, pacer: Pacer, meter: CallMeter
+    ) -> RateLimitedTransport:
+        unlimited = Transport(self._context(settings.ca), self._deadlines, revealed(settings.proxy))
+        return RateLimitedTransport(unlimited, self._clock, limits, pacer, meter)
+
+    def _context(self, ca: str) -> ssl.SSLContext:
+        if ca not in self._contexts:
+            self._contexts[ca] = tls_context(ca, self._environ)
+        return self._contexts[ca]
 
 
 def credential_key(settings: ScaleSetSettings, url: ConfigUrl) -> Hashable:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from runscaler.config.urls import Kind
 from runscaler.github.fields import Fields
@@ -20,7 +20,7 @@ _NAME = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 def names_in(redirected_to: str) -> tuple[str, ...]:
     """The names in the address that GitHub redirects to; none if it tells a number instead."""
-    found = _NAMED.search(urlsplit(redirected_to).path)
+    found = _NAMED.search(redirected_to.partition("?")[0])
     return tuple(unquote(name) for name in found.groups() if name) if found else ()
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 import requests
-from requests.utils import get_environ_proxies, should_bypass_proxies
 
 from runscaler.errors import Refused, Unreachable
 from runscaler.github.adapter import GitHubAdapter
@@ -28,6 +27,7 @@ from runscaler.github.wire import (
     origin_of,
 )
 from runscaler.net.cancellable import CallCancelled, CancellableCall
+from runscaler.net.proxies import proxy_for
 from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Transport:
     """The connections of one credential. Thread-safe. `proxy` takes the place of HTTPS_PROXY and HTTP_PROXY;
     NO_PROXY still counts."""
 
-    def __init__(self, context: ssl.SSLContext, deadlines: Deadlines, proxy: str | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext, deadlines: Deadlines, proxy: str = "") -> None:
         self._deadlines = deadlines
         self._proxy = proxy
         self._concurrency = InterruptibleSemaphore(MAX_CONCURRENT_CALLS)
@@ -98,7 +98,7 @@ class Transport:
             return self._reply(request, call)
 
     def _reply(self, request: Request, call: CancellableCall) -> Reply:
-        proxy = self._proxy_for(request.url)
+        proxy = proxy_for(request.url, self._proxy)
         if proxy:
             require_usable_proxy(request.what, proxy)
         try:
@@ -123,12 +123,6 @@ class Transport:
         if reply.status == PROXY_AUTHENTICATION_REQUIRED and proxy:
             raise proxy_refuses(request.what, proxy)
         return reply
-
-    def _proxy_for(self, url: str) -> str | None:
-        if self._proxy is None:
-            found = get_environ_proxies(url)
-            return found.get(url.partition(":")[0]) or found.get("all")
-        return None if should_bypass_proxies(url, no_proxy=None) else self._proxy
 
 
 def _bounded_body(response: requests.Response, request: Request) -> bytes:

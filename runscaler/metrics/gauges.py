@@ -71,6 +71,7 @@ def own_samples(status: ScaleSetStatus, now: float) -> Iterator[Sample]:
         (own.LAST_POLL, status.last_poll),
         (own.LAST_MESSAGE, status.last_message),
         (own.STATISTICS_AT, status.statistics_at),
+        (own.IMAGE_CHECKED_AT, status.image_checked_at),
     )
     for family, at in times:
         if at is not None:

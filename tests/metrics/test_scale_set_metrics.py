@@ -11,11 +11,12 @@ from support.world import World, scale_set
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.scale_set.job_tracking import JobTracking
 from runscaler.backends.base import Ending
-from runscaler.config.model import MetricsSettings
+from runscaler.config.model import MetricsSettings, ScheduleWindow
 from runscaler.errors import AccessDenied, ImageMissing, Refused, ServerError, SessionConflict, StartFailed
 from runscaler.metrics import own
 from runscaler.metrics.exposition import Exposition
 from runscaler.metrics.jobs import JobWords
+from runscaler.policy.host_guard import Disk, Measurement
 from runscaler.simulator.options import Flavour
 
 
@@ -415,3 +416,40 @@ def test_offers_are_counted_where_github_offers_jobs() -> None:
     world.advance(1)
 
     assert scrape(world).value("runscaler_messages_total", kind="available") == 2
+
+
+def test_the_hosts_guards_are_shown_with_their_limits() -> None:
+    world = World(max_runners=3, host_cap=2, host={"min_free_disk": 1000, "max_load": 4.0})
+    world.measured = Measurement(disks=(Disk("/", 10),), load=1.0)
+    world.queue(3)
+    world.play()
+    world.advance(10)
+
+    seen = scrape(world)
+    assert seen.value("runscaler_host_guard_active", guard="disk") == 1
+    assert seen.value("runscaler_host_guard_active", guard="load") == 0
+    assert seen.value("runscaler_host_guard_active", guard="max_runners") == 0
+    assert seen.value("runscaler_host_guard_threshold", guard="disk") == 1000 * 2**20
+    assert seen.value("runscaler_host_guard_threshold", guard="max_runners") == 2
+    assert seen.value("runscaler_host_disk_free_bytes", path="/") == 10
+    assert seen.value("runscaler_demand_unmet_runners", reason="host_guard") == 3
+    assert seen.value("runscaler_scale_set_state", state="paused") == 1
+
+    world.measured = Measurement(disks=(Disk("/", 10**10),), load=1.0)
+    world.advance(20)
+    seen = scrape(world)
+    assert seen.value("runscaler_host_guard_active", guard="disk") == 0
+    assert seen.value("runscaler_host_guard_active", guard="max_runners") == 1
+    assert seen.value("runscaler_demand_unmet_runners", reason="host_cap") == 1
+
+
+def test_the_windows_of_a_schedule_and_the_last_look_at_the_image_are_shown() -> None:
+    window = {"cron": "* * * * *", "duration": 3600.0, "max_runners": 2}
+    world = World(max_runners=3, schedule=(ScheduleWindow(**window),))
+    world.play()
+    world.advance(1)
+
+    seen = scrape(world)
+    assert seen.value("runscaler_schedule_active", window="1") == 1
+    assert seen.value("gha_max_runners") == 2
+    assert seen.value("runscaler_image_last_check_timestamp_seconds") >= 1.8e9

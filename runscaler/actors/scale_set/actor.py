@@ -413,6 +413,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.HostShort():
                 self._conditions.host_is_short(message)
             case m.ImagePrepared(revision):
+                self._heard.image_at = self.clock.wall()
                 self._conditions.image_prepared()
                 self._settings.prepared(revision)
             case m.ImageAbsent():

@@ -24,6 +24,7 @@ class Heard:
     message_at: float | None = None
     statistics_at: float | None = None
     session: bool = False
+    image_at: float | None = None
 
 
 _WITH_JOB = (SlotState.BUSY, SlotState.FINISHING)
@@ -78,6 +79,7 @@ def snapshot(
         last_poll=last_poll,
         last_message=heard.message_at,
         session=heard.session,
+        image_checked_at=heard.image_at,
         announced_capacity=settings.max_runners if heard.session else 0,
         windows=_windows(context),
         degraded_by=conditions.degraded_by(),

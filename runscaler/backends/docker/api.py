@@ -57,6 +57,12 @@ class Created(TypedDict):
     Warnings: NotRequired[list[str] | None]
 
 
+class Started(TypedDict):
+    """A command in a container."""
+
+    Id: str
+
+
 class MadeVolume(TypedDict):
     CreatedAt: str
     Labels: Mapping[str, str] | None
@@ -115,6 +121,12 @@ class EngineApi(Protocol):
 
     def put_archive(self, container: str, path: str, data: bytes) -> bool: ...
 
+    def exec_create(self, container: str, cmd: Sequence[str]) -> Started: ...
+
+    def exec_start(self, exec_id: str, *, detach: bool) -> object: ...
+
+    def exec_inspect(self, exec_id: str) -> Inspection: ...
+
     def logs(self, container: str, *, stream: bool, follow: bool, tail: int) -> Iterable[bytes]: ...
 
     def top(self, container: str) -> Processes: ...
@@ -170,6 +182,10 @@ class EngineApi(Protocol):
 
     def inspect_network(self, net_id: str) -> Inspection: ...
 
-    def networks(self, names: Sequence[str]) -> list[Inspection]: ...
+    def networks(
+        self, names: Sequence[str] | None = None, *, filters: Mapping[str, object] | None = None
+    ) -> list[Inspection]: ...
+
+    def remove_network(self, net_id: str) -> None: ...
 
     def close(self) -> None: ...

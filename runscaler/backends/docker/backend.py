@@ -12,9 +12,11 @@ from loguru import logger
 from requests.exceptions import JSONDecodeError
 
 from runscaler.backends.base import BackendAvailable, ResourceEnded, StartStep
+from runscaler.backends.certificates import read_certificates
 from runscaler.backends.docker import answers, buildx_sweep, shared_volume_sweep
 from runscaler.backends.docker.check import findings
-from runscaler.backends.docker.container import CA_FILE, create_body
+from runscaler.backends.docker.companions import remove_companions
+from runscaler.backends.docker.container import BUNDLE_FILE, CA_FILE, create_body
 from runscaler.backends.docker.engine import CALL_SECONDS
 from runscaler.backends.docker.errors import CONFLICT, is_being_removed, status
 from runscaler.backends.docker.exit_pruning import tidy_up
@@ -23,23 +25,24 @@ from runscaler.backends.docker.image_pruning import ImagePruning
 from runscaler.backends.docker.image_records import ImageRecords
 from runscaler.backends.docker.image_request import ImageRequest
 from runscaler.backends.docker.images import Images
-from runscaler.backends.docker.inventory import own_resources
+from runscaler.backends.docker.inventory import own_containers, own_resources
 from runscaler.backends.docker.labels import labels_for, own_filter, resource_of
 from runscaler.backends.docker.missed_ends import MissedEnds
 from runscaler.backends.docker.outdated_runners import OutdatedRunners
+from runscaler.backends.docker.sidecar import Sidecars, remove_sidecars
 from runscaler.backends.docker.socket_group import SocketGroups
 from runscaler.backends.docker.socket_mounts import SocketMounts
 from runscaler.backends.docker.termination import terminate
 from runscaler.backends.docker.volume import SharedVolume, file_archive
-from runscaler.backends.docker.watch import Watch
+from runscaler.backends.docker.watch import SidecarLost, Watch
 from runscaler.backends.marks import UnreadableResources
-from runscaler.config.inputs import read_input
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
 from runscaler.untrusted import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from runscaler.backends.base import BackendContext, Observation, Progress, Resource, RunnerOrder, Sweep
     from runscaler.backends.docker.api import EngineApi
@@ -72,6 +75,7 @@ class DockerBackend:
         self._closing = Interrupt()
         self._socket_mounts = SocketMounts(engine.address.socket_path)
         self._socket_groups = SocketGroups(engine, context.owner)
+        self._sidecars = Sidecars(engine, context)
         self._facts: EngineFacts | None = None
         self._warned: set[str] = set()
         self._reported_ended: set[str] = set()
@@ -87,7 +91,8 @@ class DockerBackend:
 
     def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
         self._outdated_runners.expect(settings)
-        self._images.ensure(ImageRequest.of(settings), progress, interrupt)
+        for wanted in ImageRequest.all_of(settings):
+            self._images.ensure(wanted, progress, interrupt)
         if settings.docker.shared_volume:
             self._volume.prepare(settings.runner_image, settings.docker.platform, interrupt)
 
@@ -102,6 +107,8 @@ class DockerBackend:
             undo.callback(self._discard, order)
             self._add_certificates(container, order, interrupt)
             order.reached(StartStep.CREATED)
+            if order.settings.docker.dind == "sidecar":
+                self._start_sidecar(order, container, facts, interrupt)
             with self._starting(order, f"start {_description(order)}", interrupt) as api:
                 api.start(container)
             undo.pop_all()
@@ -117,6 +124,7 @@ class DockerBackend:
         if force and grace:
             terminate(self._engine, resource.id, doing, grace, interrupt)
         with self._engine.call(doing, interrupt, limited=True) as api:
+            remove_companions(api, resource, self._socket_mounts, force=force)
             if self._is_gone_after_removal(api, resource.id, force=force):
                 return
         deadline = self._context.clock.monotonic() + REMOVAL_SECONDS
@@ -131,16 +139,20 @@ class DockerBackend:
         return found
 
     def _list(self) -> list[Resource]:
+        owner = self._context.owner
         with self._engine.call("list containers") as api:
+            listed = own_containers(api, owner)
             found = own_resources(
                 api,
-                self._context.owner,
+                listed,
+                owner,
                 self._reported_ended,
                 self._socket_mounts,
                 self._outdated_runners,
                 self._unreadable,
             )
-        self._reported_ended.intersection_update(resource.id for resource in found)
+        self._sidecars.sweep(listed)
+        self._reported_ended.intersection_update(str(one.get("Id")) for one in listed)
         return found
 
     def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
@@ -167,7 +179,11 @@ class DockerBackend:
         return any(WORKER in field for field in processes) if processes else None
 
     def watch(self, since: float, report: Callable[[Observation], None]) -> Watch:
-        def heard(observation: Observation) -> None:
+        def heard(observation: Observation | SidecarLost) -> None:
+            if isinstance(observation, SidecarLost):
+                self._reported_ended.add(observation.container)
+                report(BackendAvailable())  # so that the receiver lists
+                return
             if isinstance(observation, ResourceEnded):
                 self._reported_ended.add(observation.resource_id)
                 self._missed_ends.heard(observation.resource_id)
@@ -254,14 +270,17 @@ class DockerBackend:
         """Copy the file `ca` of the settings into the container, as a remote engine has no access to it."""
         if not order.settings.ca:
             return
-        try:
-            content = read_input(Path(order.settings.ca))[0]
-        except OSError as error:
-            raise StartFailed(
-                f"cannot start {_description(order)}: ca {order.settings.ca}: {error}"
-            ) from error
+        own, bundle = read_certificates(order.settings.ca, _description(order))
         with self._starting(order, f"copy ca into {_description(order)}", interrupt) as api:
-            api.put_archive(container, "/", file_archive(CA_FILE, content))
+            api.put_archive(container, "/", file_archive({CA_FILE: own, BUNDLE_FILE: bundle}))
+
+    def _start_sidecar(
+        self, order: RunnerOrder, container: str, facts: EngineFacts, interrupt: Interrupt
+    ) -> None:
+        def call(doing: str) -> AbstractContextManager[EngineApi]:
+            return self._starting(order, doing, interrupt, grace=CREATE_GRACE)
+
+        self._sidecars.start(order, container, facts, call, interrupt)
 
     def _discard(self, order: RunnerOrder) -> None:
         """Undo a start. The container is found by name and label, as the reply with its id may be missing."""
@@ -269,6 +288,8 @@ class DockerBackend:
         doing = f"remove container {order.runner}, whose start failed"
         try:
             with self._engine.call(doing, seconds=UNDO_SECONDS) as api:
+                if order.settings.docker.dind == "sidecar":
+                    remove_sidecars(api, self._context.owner, order.runner)
                 for listed in answers.tables(api.containers(all=True, filters=filters), "the list"):
                     container = answers.identifier(listed.get("Id"), "the id of a container")
                     self._is_gone_after_removal(api, container, force=True)

@@ -71,7 +71,7 @@ def sweeps_for(
     images = tuple(dict.fromkeys(one.runner_image for one in sets))
     sweep = BuildxSweep(engine, context, ttl, images, interrupt)
     interval = min(one.docker.buildx_cleanup_interval for one in sets)
-    return [Sweep("the sweep of buildx builders", interval, sweep.run, sweep.plan)]
+    return [Sweep("the sweep of buildx builders", interval, sweep.run, sweep.plan, "buildx")]
 
 
 class BuildxSweep:

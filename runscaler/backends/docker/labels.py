@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from runscaler.backends.base import BackendContext, RunnerOrder
     from runscaler.github.base import JitConfig
-    from runscaler.names import ScaleSetKey
+    from runscaler.names import RunnerName, ScaleSetKey
 
 MANAGED_BY, RUNNER = "managed-by", "runner"
 PREFIX = "io.runscaler"
@@ -25,6 +25,12 @@ OWNER = f"{PREFIX}.owner"
 STATE_DIR = f"{PREFIX}.state-dir"
 HELPER = f"{PREFIX}.helper"
 """On our containers without a runner; its value is their purpose."""
+JOB_LABEL = f"{PREFIX}.job-label"
+RUNNER_NAME = f"{PREFIX}.runner"
+SIDECAR = f"{PREFIX}.sidecar"
+"""On a runner's container that has an engine of its own; its value is the name of that container."""
+SIDECAR_HELPER = "sidecar"
+"""The purpose of that container, which bears the name of its runner, too."""
 HELPER_OWNER, HELPER_STATE_DIR = f"{HELPER}.owner", f"{HELPER}.state-dir"
 
 
@@ -39,9 +45,21 @@ def labels_for(order: RunnerOrder, jit: JitConfig, context: BackendContext) -> d
         "runner-id": str(jit.runner_id),
         "state-dir": str(context.state_dir or ""),
         "job-label": job_label(jit),
+        "sidecar": sidecar_name(order.runner) if order.settings.docker.dind == "sidecar" else "",
     }
     named = {f"{PREFIX}.{name}": value for name, value in values.items() if value}
     return {MANAGED_BY: RUNNER, OWNER: context.owner, **named}
+
+
+def sidecar_name(runner: RunnerName) -> str:
+    """The name of the container with the runner's own engine."""
+    return f"{runner}-engine"
+
+
+def sidecar_labels(order: RunnerOrder, context: BackendContext) -> dict[str, str]:
+    """All labels of that container."""
+    labels = {MANAGED_BY: RUNNER, OWNER: context.owner, HELPER: SIDECAR_HELPER, RUNNER_NAME: order.runner}
+    return {**labels, f"{PREFIX}.state-dir": str(context.state_dir)} if context.state_dir else labels
 
 
 def helper_labels(purpose: str, context: BackendContext) -> dict[str, str]:
@@ -59,6 +77,14 @@ def helper_filter(owner: OwnerId) -> list[str]:
 def own_filter(owner: OwnerId) -> list[str]:
     """The engine's label filter for what this owner made."""
     return [f"{MANAGED_BY}={RUNNER}", f"{OWNER}={owner}"]
+
+
+def labels_of(listed: Mapping[str, object]) -> Mapping[str, str]:
+    """The labels in an entry of one of the engine's lists; none that is not a text."""
+    labels = listed.get("Labels")
+    if not isinstance(labels, dict):
+        return {}
+    return {name: value for name, value in labels.items() if isinstance(value, str)}
 
 
 def resource_of(container_id: str, created_at: float, labels: Mapping[str, object]) -> Resource | None:

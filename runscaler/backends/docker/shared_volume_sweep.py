@@ -114,7 +114,7 @@ def sweeps_for(
         return []
     sweep = SharedVolumeSweep(engine, context, users, ttl, interrupt)
     interval = min(one.docker.shared_volume_cleanup_interval for one in users)
-    return [Sweep("the sweep of the shared volume", interval, sweep.run, sweep.plan)]
+    return [Sweep("the sweep of the shared volume", interval, sweep.run, sweep.plan, "shared_volume")]
 
 
 class SharedVolumeSweep:

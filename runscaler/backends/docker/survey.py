@@ -12,6 +12,7 @@ from runscaler.backends.docker import answers
 from runscaler.backends.docker.backend import DockerBackend
 from runscaler.backends.docker.container import SHARED_VOLUME
 from runscaler.backends.docker.ownership import leftover_of, users_of
+from runscaler.backends.docker.sidecar import without_companions
 from runscaler.backends.leftovers import Kind, Leftover
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ class DockerSurvey:
                 with suppress(NotFound):
                     api.inspect_volume(name)
                     volumes.append(Leftover(Kind.VOLUME, name, name, users=users_of(name, listed)))
-        return [*filter(None, map(leftover_of, listed)), *volumes]
+        alone = without_companions(listed)
+        return [*filter(None, map(leftover_of, alone)), *volumes]
 
     def runs_a_job(self, leftover: Leftover, interrupt: Interrupt) -> bool | None:
         if leftover.kind is Kind.VOLUME:

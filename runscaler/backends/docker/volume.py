@@ -16,6 +16,8 @@ from runscaler.backends.docker.labels import MANAGED_BY, PREFIX, RUNNER, helper_
 from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runscaler.backends.base import BackendContext
     from runscaler.backends.docker.api import EngineApi
     from runscaler.backends.docker.engine import Engine
@@ -105,18 +107,20 @@ def directory_archive(name: str, uid: int, gid: int) -> bytes:
     """A tar archive of one empty directory, writable by its group, which new files in it inherit."""
     entry = tarfile.TarInfo(name)
     entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o2775, uid, gid
-    return _archive(entry, b"")
+    return _archive({entry: b""})
 
 
-def file_archive(path: str, content: bytes) -> bytes:
-    """A tar archive of one file that everyone may read. The engine makes missing directories."""
-    entry = tarfile.TarInfo(path.lstrip("/"))
-    entry.mode, entry.size = 0o644, len(content)
-    return _archive(entry, content)
+def file_archive(files: Mapping[str, bytes]) -> bytes:
+    """A tar archive of files that everyone may read, by their paths. The engine makes missing directories."""
+    entries = {tarfile.TarInfo(path.lstrip("/")): content for path, content in files.items()}
+    for entry, content in entries.items():
+        entry.mode, entry.size = 0o644, len(content)
+    return _archive(entries)
 
 
-def _archive(entry: tarfile.TarInfo, content: bytes) -> bytes:
+def _archive(entries: Mapping[tarfile.TarInfo, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
-        archive.addfile(entry, io.BytesIO(content))
+        for entry, content in entries.items():
+            archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()

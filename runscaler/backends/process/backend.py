@@ -11,6 +11,7 @@ import psutil
 from loguru import logger
 
 from runscaler.backends.base import StartStep
+from runscaler.backends.certificates import read_certificates
 from runscaler.backends.process.launch import command_of, environment, launch, populate, require_program
 from runscaler.backends.process.process_tree import RUNNER_PROCESSES
 from runscaler.backends.process.runner_directory import Marks
@@ -152,13 +153,15 @@ class ProcessBackend:
         directory.create(marks)
         undo.callback(self._discard, directory)
         populate(directory.work, order.settings, check_time)
+        if order.settings.ca:
+            directory.write_certificates(*read_certificates(order.settings.ca, order.runner))
         return marks
 
     def _launch(self, directory: RunnerDirectory, marks: Marks, order: RunnerOrder, jit: JitConfig) -> Marks:
         marks = marks.model_copy(update={"runner_id": jit.runner_id})
         directory.write_marks(marks)
         mark = self._inventory.mark_of(directory)
-        variables = environment(order.settings, mark, os.environ)
+        variables = environment(order.settings, mark, directory, os.environ)
         popen = launch(directory, command_of(order.settings), variables, jit.encoded)
         RUNNER_PROCESSES.add(mark, popen)
         marks = marks.with_process(popen.pid, psutil.Process(popen.pid).create_time())

@@ -155,4 +155,5 @@ def _sweep(tart: Tart, sets: Sequence[ScaleSetSettings], timings: Timings, inter
         interval,
         lambda: pruning.run(timings, interrupt),
         pruning.plan if not pruning.budget else None,  # what a budget prunes, only tart knows
+        "tart_cache",
     )

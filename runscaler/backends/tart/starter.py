@@ -11,6 +11,7 @@ from loguru import logger
 
 from runscaler.backends.base import Place
 from runscaler.backends.tart.boot import VmBoot
+from runscaler.backends.tart.guest_input import guest_input
 from runscaler.backends.tart.images import fqn
 from runscaler.backends.tart.output_errors import as_start_error, file_error
 from runscaler.backends.tart.record import Phase, VmRecord, write_record
@@ -144,7 +145,8 @@ class _RunnerStart:
         _write(host, record)
         began = host.clock.monotonic()
         guest = host.guest_of(record)
-        pid = guest.start_runner(settings.tart.runner_dir, jit.encoded, self._deadline.interrupt)
+        stdin = guest_input(settings, jit.encoded, record.name)
+        pid = guest.start_runner(settings.tart.runner_dir, stdin, self._deadline.interrupt)
         record = record.with_phase(Phase.RUNNING, guest_pid=pid)
         _write(host, record)
         logger.debug("the runner in VM {} started in {:.3f} s", record.name, host.clock.monotonic() - began)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from support.engine import RunnerScript, connect
+from support.siblings import ALL, LeftByJob, label_of
 
 from runscaler.errors import BackendError
 from runscaler.findings import Level
@@ -71,6 +72,24 @@ def test_whether_a_job_runs_is_told_or_not_known_but_never_an_error(rig, backend
     resource = backend.start(Orders(rig).make(), Interrupt())
 
     assert backend.runs_a_job(resource, Interrupt()) in (False, None)
+
+
+def test_what_the_job_of_an_ended_runner_left_goes_with_it(rig, backend):
+    order = Orders(rig).make()
+    settings = rig.settings(RunnerScript(), dind=True, dind_group="123")
+    try:
+        resource = backend.start(replace(order, settings=settings), Interrupt())
+    except BackendError as error:
+        pytest.skip(f"its socket cannot be mounted: {error}")
+
+    with (
+        LeftByJob(rig.url, rig.image, label_of(rig.url, resource.id)) as left,
+        LeftByJob(rig.url, rig.image, "f0f0f0") as foreign,
+    ):
+        backend.remove(resource, force=True, interrupt=Interrupt())
+
+        assert left.left() == []
+        assert set(foreign.left()) == ALL
 
 
 def test_a_plain_runner_on_it_is_no_cause_for_an_error(rig, backend):
