@@ -6,6 +6,7 @@ of the host program. Logging is disabled until the program calls `logger.enable(
 
 from __future__ import annotations
 
+import platform
 import socket
 import threading
 from contextlib import suppress
@@ -22,11 +23,13 @@ from runscaler.actors.root import RootActor
 from runscaler.actors.workers import WorkerPool
 from runscaler.backends.base import BackendContext
 from runscaler.backends.registry import factory_for
+from runscaler.build_facts import commit_and_date
 from runscaler.clock import SystemClock
 from runscaler.config.changes import change_lines
 from runscaler.config.features import refuse_missing
 from runscaler.config.load import load_config
 from runscaler.config.secret_forms import masked_output
+from runscaler.config.urls import InvalidUrl, parse_config_url
 from runscaler.errors import ConfigError, HostError
 from runscaler.feed import EventFeed
 from runscaler.findings import with_fixes
@@ -34,13 +37,19 @@ from runscaler.github.client import connect
 from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
 from runscaler.interrupt import Interrupt
+from runscaler.metrics import own
+from runscaler.metrics.metrics import Metrics
+from runscaler.metrics.options import MetricsOptions, Scope
+from runscaler.ops.host_measure import HostMeasure
 from runscaler.ops.owner import machine_id, owner_without_state_dir
 from runscaler.ops.state_dir import open_state_dir
 from runscaler.ops.state_path import ADMIN_SOCKET, config_identity
 from runscaler.ops.state_store import StateStore
+from runscaler.platform_names import architecture, system
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.web.admin import AdminApp
 from runscaler.web.app import WebApp
+from runscaler.web.live import Live
 from runscaler.web.server import Servers, bind, bind_admin, is_loopback
 
 if TYPE_CHECKING:
@@ -55,6 +64,7 @@ if TYPE_CHECKING:
     from runscaler.github.base import ScaleSetService, TroubleReport
     from runscaler.names import OwnerId
     from runscaler.ops.state_dir import StateDir
+    from runscaler.policy.host_guard import Measurement
 
 logger.disable("runscaler")
 
@@ -63,6 +73,25 @@ ALIVE_SECONDS = 2.0
 RELOAD_SECONDS = 20.0
 NOT_RUNNING = "the daemon is stopping, or does not answer"
 NOTHING_CHANGED = "nothing in the configuration has changed"
+
+
+def metrics_of(config: Config) -> Metrics:
+    """The metrics of one process, as configured, with what does not change in them."""
+    options = MetricsOptions(**config.metrics.model_dump())
+    metrics = Metrics(options, scope_of=_scope_of)
+    where = f"{system()}/{architecture()}"
+    made = __version__, commit_and_date()[0], platform.python_version(), where
+    metrics.publish(own.BUILD_INFO, {made: 1})
+    return metrics
+
+
+def _scope_of(url: str) -> Scope:
+    """What a config URL names; nothing where it cannot be read, which other places report."""
+    try:
+        place = parse_config_url(url)
+    except InvalidUrl:
+        return Scope()
+    return Scope(place.host, place.enterprise, place.organisation, place.repository)
 
 
 class StatusBoard:
@@ -81,9 +110,9 @@ class StatusBoard:
 class Autoscaler:
     """One running system. A process may hold several, and each can be started again after a stop.
 
-    `read` reads the configuration again, for `reload`; without it the file of `config` is read. `connect` and
-    `open_backend` replace GitHub and the backends in tests and benchmarks. All methods may
-    be called from any thread.
+    `read` reads the configuration again, for `reload`; without it the file of `config` is read. `connect`,
+    `open_backend` and `measure_host` replace GitHub, the backends and what is measured on this host in tests
+    and benchmarks. All methods may be called from any thread.
     """
 
     def __init__(
@@ -94,13 +123,15 @@ class Autoscaler:
         clock: Clock | None = None,
         connect: Callable[[ScaleSetSettings, TroubleReport], ScaleSetService] | None = None,
         open_backend: Callable[[ScaleSetSettings, BackendContext], Backend] | None = None,
+        measure_host: Callable[[], Measurement] | None = None,
     ) -> None:
         self._config = config
         self._clock = clock or SystemClock()
         self._read = read or self._read_file
-        self._connect, self._open_backend = connect, open_backend
+        self._connect, self._open_backend, self._measure_host = connect, open_backend, measure_host
         self._feed = EventFeed()
         self._board = StatusBoard(self._initial_status())
+        self._metrics = metrics_of(config)
         self._root: Ref | None = None
         self._ended = threading.Event()
         self._reason = ""
@@ -130,8 +161,9 @@ class Autoscaler:
     def start(self) -> None:
         """Lock the state directory, bind the health port and start the actors; returns at once.
 
-        Raises `HostError` if the lock or the port is taken; nothing has been started then. An unreachable
-        GitHub or engine is not an error: the scale set reports it and keeps trying.
+        Raises `HostError` if the lock or the port is taken, or the certificates of `ca` cannot be read;
+        nothing has been started then. An unreachable GitHub or engine is not an error: the scale set reports
+        it and keeps trying.
         """
         if self._root is not None and not self._ended.is_set():
             return
@@ -149,9 +181,9 @@ class Autoscaler:
         state_dir = self._open_state_dir()
         owner = state_dir.owner if state_dir else self._owner_without_state_dir()
         context = BackendContext(owner, state_dir.path if state_dir else None, self._clock)
-        serve = self._bind(state_dir)
+        serve, configuration = self._bind(state_dir), Configuration(self._config)
         return ActorContext(
-            configuration=Configuration(self._config),
+            configuration=configuration,
             clock=self._clock,
             state_store=StateStore(state_dir),
             board=self._board,
@@ -161,7 +193,10 @@ class Autoscaler:
             open_backend=lambda settings: self._open(settings, context),
             emit=self._feed.emit,
             make_worker_pool=WorkerPool,
+            measure_host=self._measure_host
+            or HostMeasure(lambda: configuration.config.host, context, self._backends),
             serve=serve,
+            metrics=self._metrics,
         )
 
     def _open(self, settings: ScaleSetSettings, context: BackendContext) -> Backend:
@@ -189,7 +224,7 @@ class Autoscaler:
         if self._config.health_port:
             listener = self._listener = bind(self._config.health_host, self._config.health_port)
             local = is_loopback(listener)
-            apps.append((listener, WebApp(self.status, self.alive, self._clock, loopback_only=local)))
+            apps.append((listener, self._web_app(state_dir, loopback_only=local)))
         path = None if state_dir is None else state_dir.path / ADMIN_SOCKET
         admin = None if path is None else bind_admin(path)
         if path is not None and admin is not None:
@@ -199,9 +234,19 @@ class Autoscaler:
             self._releases.append(listener.close)
         return (lambda crashed: Servers(apps, crashed)) if apps else None
 
+    def _web_app(self, state_dir: StateDir | None, *, loopback_only: bool) -> WebApp:
+        live = Live(self.status, self._clock, None if state_dir is None else state_dir.path)
+        self._releases += [live.close, self.subscribe(live.hear)]
+        live.start()
+        return WebApp(
+            self.status, self.alive, self._clock, live, loopback_only=loopback_only, metrics=self._metrics
+        )
+
     def _github(self) -> Callable[[ScaleSetSettings, TroubleReport], ScaleSetService]:
-        pool = TransportPool(self._clock)
+        pool = TransportPool(self._clock, metrics=self._metrics)
         self._releases.append(pool.close)
+        for ca in {settings.ca for settings in self._config.scale_sets}:
+            pool.trust(ca)
         identity = Identity(__version__)
 
         def made(settings: ScaleSetSettings, report: TroubleReport) -> ScaleSetService:
@@ -233,6 +278,11 @@ class Autoscaler:
     def status(self) -> Status:
         """The latest snapshot. Never blocks."""
         return self._board.read()
+
+    @property
+    def metrics(self) -> Metrics:
+        """What has been counted (docs/metrics.md)."""
+        return self._metrics
 
     def subscribe(self, callback: Callable[[Event], None]) -> Callable[[], None]:
         """Call `callback` with every event, on a thread of ours. Call the result to unsubscribe."""
@@ -290,6 +340,7 @@ class Autoscaler:
             try:
                 wanted = config or self._read()
             except ConfigError as error:
+                self._metrics.config_read(None)
                 logger.error("the configuration stays as it was, as the new one is not usable")
                 for finding in error.findings:
                     logger.error("{}", with_fixes(finding.message, finding.fixes))
@@ -298,6 +349,7 @@ class Autoscaler:
             if not isinstance(reloaded, Reloaded):
                 raise HostError(NOT_RUNNING)
             self._config = wanted
+            self._metrics.config_read(self._clock.wall())
         lines = tuple(change_lines(reloaded.changes, reloaded.moving, reloaded.returning))
         for line in lines or (NOTHING_CHANGED,):
             logger.info("reloaded: {}", line)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from runscaler.names import ScaleSetKey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class SetState(StrEnum):
@@ -40,13 +44,27 @@ class Unmet(StrEnum):
     PAUSED = "paused"
 
 
+class DegradedReason(StrEnum):
+    """What degrades a scale set; several may hold at once. The list is complete."""
+
+    FAILING_STARTS = "failing_starts"
+    BACKEND_DOWN = "backend_down"
+    GITHUB = "github"
+    AUTH = "auth"
+    IMAGE = "image"
+    RUNNER_OUTDATED = "runner_outdated"
+    POISON_MESSAGE = "poison_message"
+
+
 @dataclass(frozen=True, slots=True)
 class UnmetDemand:
-    """`count` runners are wanted but not being started, because of `reason`."""
+    """`count` runners are wanted but not being started, because of `reason`, which is looked at again at
+    `look_at` in wall-clock seconds (None: whenever something happens)."""
 
     reason: Unmet
     count: int
     detail: str = ""
+    look_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +81,37 @@ class JobOrigin:
 
 
 @dataclass(frozen=True, slots=True)
+class StartPhases:
+    """How many seconds each phase of a runner's start took; None: not over yet, not told, or there is none.
+
+    The start begins when the demand is seen. An adopted runner has no phases.
+    """
+
+    wait: float | None = None
+    """Until its slot's actor began: a place on the host, the queue."""
+    jit: float | None = None
+    """GitHub's answer with the JIT configuration."""
+    create: float | None = None
+    """Making the resource."""
+    boot: float | None = None
+    """Of a VM only: until its guest answers."""
+    start: float | None = None
+    """Until the resource runs."""
+    register: float | None = None
+    """From then until GitHub shows the runner, or gives it a job."""
+    job: float | None = None
+    """From then, too, until its job."""
+
+    @property
+    def up(self) -> float:
+        """From the demand until the resource runs, as far as the phases are over."""
+        return sum(one or 0.0 for one in (self.wait, self.jit, self.create, self.boot, self.start))
+
+
+NO_PHASES = StartPhases()
+
+
+@dataclass(frozen=True, slots=True)
 class SlotStatus:
     """One slot in use. `since` is the time of its last state change in wall-clock seconds.
 
@@ -75,6 +124,7 @@ class SlotStatus:
     job: str
     since: float
     origin: JobOrigin = JobOrigin()
+    phases: StartPhases = NO_PHASES
 
 
 HEALTHZ_KEY = "healthz key"
@@ -105,9 +155,22 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """One time that a window of a schedule opens: the number of its entry, from 1, and the limits while it is
+    open. Wall-clock seconds; `timezone` is that of its cron expression."""
+
+    entry: int
+    opens_at: float
+    closes_at: float
+    timezone: str
+    min: int
+    max: int
+
+
+@dataclass(frozen=True, slots=True)
 class ScaleSetStatus:
-    """One scale set. `available_jobs`, `assigned_jobs` and `running_jobs` are GitHub's statistics; all
-    other numbers are our own."""
+    """One scale set. From `available_jobs` to `idle_runners` the numbers are GitHub's statistics; all others
+    are our own."""
 
     name: str
     url: str
@@ -124,16 +187,46 @@ class ScaleSetStatus:
     total: int = 0
     max: int = 0
     min: int = 0
+    window: Opening | None = None
+    """The window of the schedule whose limits are in force: `min` and `max` are its own then."""
+    next_window: Opening | None = None
+    """The next one that opens."""
     desired_runners: int = 0
     counters: Counters = Counters()
     available_jobs: int = 0
+    acquired_jobs: int = 0
     assigned_jobs: int = 0
     running_jobs: int = 0
+    registered_runners: int = 0
+    busy_runners: int = 0
+    idle_runners: int = 0
+    statistics_at: float | None = None
+    """When GitHub's statistics last came, in wall-clock seconds; None before the first."""
     unmet: tuple[UnmetDemand, ...] = ()
     restarts: int = 0
     last_poll: float | None = None
     """Time of the last completed poll in wall-clock seconds; None before the first."""
+    last_message: float | None = None
+    """The same of the last message."""
+    session: bool = False
+    """We hold its message session."""
+    image_checked_at: float | None = None
+    """When its runner image was last pulled, or found to be there; as above."""
+    announced_capacity: int = 0
+    """The maximum number of runners that GitHub was told last."""
+    windows: tuple[tuple[str, bool], ...] = ()
+    """The entries of its schedule, counted from 1, and whether each is in force now."""
+    degraded_by: tuple[DegradedReason, ...] = ()
+    """All that degrades it; `reason` tells of one."""
+    by_state: Mapping[str, int] = field(default_factory=dict)
+    """How many slots are in each state."""
+    actors: int = 0
+    """Runner actors that are up."""
+    listening: bool = False
+    """Its listener is up."""
     slots: tuple[SlotStatus, ...] = ()
+    typical_start: StartPhases = NO_PHASES
+    """The median of each phase over the latest starts."""
 
     @property
     def key(self) -> ScaleSetKey:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h)")
@@ -46,6 +48,16 @@ def format_uptime(seconds: float) -> str:
     if hours:
         return f"{hours}h{minutes}m{rest}s"
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
+
+
+def in_zone(at: float, timezone: str) -> datetime:
+    """Wall-clock seconds as the clock in that time zone shows them."""
+    return datetime.fromtimestamp(at, ZoneInfo(timezone))
+
+
+def format_time(local: datetime, *, unless: datetime | None = None) -> str:
+    """To the minute: "Mon 2026-11-30 08:00"; without the date if that is the same as of `unless`."""
+    return f"{local:%H:%M}" if unless and unless.date() == local.date() else f"{local:%a %Y-%m-%d %H:%M}"
 
 
 def format_bytes(count: float) -> str:

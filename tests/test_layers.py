@@ -17,9 +17,10 @@ ROOT = Path(runscaler.__file__).parent
 
 # Each library, and the only packages or modules that may import it.
 LIBRARIES = {
-    "certifi": ("github",),
+    "certifi": ("github", "net"),
     "click": ("cli",),
     "cronsim": ("policy", "config"),
+    "cryptography": ("config", "simulator"),
     "docker": ("backends.docker", "backends.swarm"),
     "filelock": ("ops", "backends"),
     "jwt": ("github", "simulator"),
@@ -53,12 +54,15 @@ LIBRARIES = {
     "semver": ("cli", "ops"),
     "time": ("clock", "simulator.agent", "testing.fake_tart"),
     "tomlkit": ("config",),
+    "truststore": ("github",),
     "urllib3": ("backends.docker", "github", "net"),
     "waitress": ("simulator", "web"),
 }
 
 # Users of the contract suite have pytest; pydantic depends on its core.
 NOT_DECLARED = {"pytest", "pydantic_core"}
+DISTRIBUTIONS = {"jwt": "pyjwt"}
+"""Modules whose distribution has another name."""
 
 # Each restricted package, and the only modules outside of it that it may import.
 RESTRICTED = {
@@ -158,7 +162,8 @@ def test_every_library_has_an_entry() -> None:
 def test_every_library_in_use_is_declared_as_a_dependency() -> None:
     project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["project"]
     declared = {line.split(">=")[0] for line in project["dependencies"]}
-    in_use = {name.split(".")[0] for tree in modules().values() for name in imports(tree)}
+    found = {name.split(".")[0] for tree in modules().values() for name in imports(tree)}
+    in_use = {DISTRIBUTIONS.get(name, name) for name in found}
 
     assert in_use - {*sys.stdlib_module_names, *NOT_DECLARED, "runscaler"} - declared == set()
 

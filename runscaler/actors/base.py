@@ -99,6 +99,9 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         """Whether another message is waiting to be handled."""
         return not self.actor_inbox.empty()
 
+    def _waiting(self) -> int:
+        return cast("Inbox", self.actor_inbox).waiting()
+
     # -- Pykka's hooks ------------------------------------------------------------------------
 
     def _create_actor_inbox(self) -> Any:  # type: ignore[override]  # Pykka's is static; ours needs the clock
@@ -122,7 +125,7 @@ class SupervisedActor(pykka.ThreadingActor, Generic[M]):
         if isinstance(message, Abandon):
             return self._guard(self._abandon, "Abandon")
         if isinstance(message, Heartbeat):
-            return self.report(HeartbeatAnswered(message.name))
+            return self.report(HeartbeatAnswered(message.name, self._waiting()))
         return self._guard(lambda: self.receive(message), message)
 
     def on_stop(self) -> None:

@@ -136,6 +136,10 @@ class Children:
     def __len__(self) -> int:
         return len(self._children)
 
+    def up(self) -> int:
+        """How many are up."""
+        return len(self._names)
+
     def names(self) -> tuple[str, ...]:
         return tuple(self._children)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from runscaler.metrics.metrics import Metrics
+from runscaler.policy.host_guard import Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,10 +105,14 @@ class ActorContext:
     make_worker_pool: Callable[[str, int, Callable[[object], None]], WorkerPool]
     """Makes a pool with a name, a number of threads, and the function that gets each result.
     Tests replace it with one that works on the caller's thread."""
+    measure_host: Callable[[], Measurement] = Measurement
+    """Measures what is free on this host. May block; called on a worker, never twice at the same time."""
     serve: Callable[[Callable[[str], None]], Stoppable] | None = None
     """Starts the health server, which tells if its thread crashes; None if it is switched off."""
     launch: Callable[..., pykka.ActorRef[Any]] = start_actor
     """Starts an actor of a class with these arguments. Tests replace it to run actors without threads."""
+    metrics: Metrics = field(default_factory=Metrics)
+    """Where facts are counted. Thread-safe."""
 
     @property
     def config(self) -> Config:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runscaler import events
+from runscaler.metrics.own import ACTOR_RESTARTS
 
 if TYPE_CHECKING:
     from loguru import Logger
 
     from runscaler.actors.context import ActorContext
     from runscaler.actors.messages import ChildCrashed
+    from runscaler.metrics.words import ActorKind
 
 
 def report_crash(
@@ -22,6 +24,7 @@ def report_crash(
     scale_set: str,
     restart_in: float | None,
     gave_up: bool,
+    kind: ActorKind,
 ) -> str:
     """Log the crash and emit `ActorRestarted` for the child `name`. Returns the reason as one line.
 
@@ -34,6 +37,7 @@ def report_crash(
     reason = f"{first_line(crash.error)} while handling {crash.handling}"
     log.error("{} crashed: {}; {}", crash.name, reason, then)
     log.debug("{} crashed: {}", crash.name, crash.error)
+    context.metrics.count(ACTOR_RESTARTS, kind)
     context.emit(
         events.ActorRestarted(
             at=context.clock.wall(), scale_set=scale_set, name=name, reason=reason, gave_up=gave_up

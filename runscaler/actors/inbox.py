@@ -49,6 +49,10 @@ class Inbox:
         """Whether `get` would have to wait."""
         return self._queue.empty() and self._seconds_left() != 0
 
+    def waiting(self) -> int:
+        """How many messages are queued."""
+        return self._queue.qsize()
+
     def get(self) -> Any:
         while True:
             seconds_left = self._seconds_left()

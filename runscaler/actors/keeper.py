@@ -16,9 +16,13 @@ from loguru import logger
 
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
+from runscaler.actors.measuring import backend_and_engine, measured
 from runscaler.actors.sweeping import Sweeping
+from runscaler.actors.tidying import Tidying
 from runscaler.backends.base import ImageBackend
 from runscaler.interrupt import Interrupt
+from runscaler.metrics import own
+from runscaler.metrics.words import Operation
 from runscaler.policy.backoff import Backoff
 
 if TYPE_CHECKING:
@@ -89,7 +93,11 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._list_worker = context.make_worker_pool(f"{name} list", 1, self.tell_self)
         self._image_workers = context.make_worker_pool(f"{name} image", PULLS_AT_ONCE, self.tell_self)
         sweep_worker = context.make_worker_pool(f"{name} sweep", 1, self.tell_self)
-        self._sweeping = Sweeping(self.after, backend, sweep_worker)
+        self._metrics = context.metrics
+        self._engine = backend_and_engine(backend.name)
+        self._was_available = False
+        self._sweeping = Sweeping(self.after, backend, sweep_worker, context.metrics, self.clock)
+        self._tidying = Tidying(self.after, backend, self._image_workers, self._interrupt)
 
     def tell_self(self, message: object) -> None:
         """Called on the threads of workers and of the backend."""
@@ -122,8 +130,12 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             case m.LeaveKeeper(key, keep):
                 self.scale_set_left(key, keep=keep)
                 self.scale_sets.pop(key, None)
-            case m.StopKeeper(keep):
-                self.stop_in_order(keep=keep)
+            case m.StopKeeper(keep, tidy_up):
+                if not tidy_up or not self._tidying.begin():
+                    self.stop_in_order(keep=keep)
+            case m.TidiedUp() | m.TidyingTimedOut():
+                self._tidying.ended(message)
+                self.stop_in_order(keep=False)
             case m.WorkerCrashed(error) | m.WatchCrashed(error):
                 raise KeeperCrashed(error)
             case m.ListResources() | m.Listed() | m.ListingFailed() | m.RetryListing():
@@ -172,17 +184,25 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
 
     def _backend_down(self, down: m.BackendUnavailable) -> None:
         self._down = down
+        self._show_up(False)
         logger.debug("{} does not answer: {}; it keeps trying", self.backend.name, down.reason)
         self.notify(m.BackendDown(down.reason, down.fixes))
 
     def _backend_up(self) -> None:
         if self._down is not None:
             logger.debug("{} answers again", self.backend.name)
+        if self._was_available:
+            self._metrics.count(own.STREAM_RESTARTS, *self._engine)
+        self._was_available = True
         self._down = None
+        self._show_up(True)
         self.notify(m.BackendUp())
         for key, attached in self.scale_sets.items():
             if attached.failures:
                 self._prepare(key)
+
+    def _show_up(self, up: bool) -> None:
+        self._metrics.publish_one(own.BACKEND_UP, int(up), *self._engine)
 
     def _attach(self, key: ScaleSetKey, attached: AttachedSet) -> None:
         self.scale_sets[key] = attached
@@ -207,7 +227,9 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             self._prepare(changed.key)
 
     def _plan_sweeps(self) -> None:
-        self._sweeping.plan([one.settings for one in self.scale_sets.values() if one.starts_runners])
+        settings = [one.settings for one in self.scale_sets.values() if one.starts_runners]
+        self._sweeping.plan(settings)
+        self._tidying.serves(settings)
 
     # -- listing ------------------------------------------------------------------------------------
 
@@ -233,10 +255,15 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._listing, self._to_list = self._to_list, set()
         as_of = self.clock.monotonic()
         self._list_worker.submit(
-            self.backend.inventory,
+            self._inventory,
             done=lambda resources: m.Listed(as_of, tuple(resources)),
             failed=lambda error: m.ListingFailed(str(error), error.fixes),
         )
+
+    def _inventory(self) -> list[Resource]:
+        """On a worker."""
+        with measured(self._metrics, self.clock, self.backend.name, Operation.LIST):
+            return self.backend.inventory()
 
     def _listed(self, as_of: float, resources: tuple[Resource, ...]) -> None:
         by_key: dict[ScaleSetKey, list[Resource]] = defaultdict(list)
@@ -247,6 +274,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 self.send(attached.ref, m.Inventory(as_of, tuple(by_key[key])))
         self._report_unconfigured(resources)
         self._listing = set()
+        self._show_up(self._down is None)
         if self._list_failures:
             self._list_failures = 0
             self.notify(m.BackendUp())  # the failure was told to all, not only to those who asked
@@ -264,6 +292,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         self._to_list |= self._listing
         self._listing = set()
         self._list_failures += 1
+        self._show_up(False)
         wait = _BACKOFF.delay(self._list_failures)
         if self._list_failures == 1:
             self._list_reason = reason, fixes
@@ -317,10 +346,15 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             self._tell_absent(attached, absent)
         progress = self._progress(key)
         self._image_workers.submit(
-            lambda: self.backend.prepare(attached.settings, progress, self._interrupt),
+            lambda: self._pull(attached.settings, progress),
             done=lambda _: m.Prepared(key),
             failed=lambda error: _prepare_failed(key, error),
         )
+
+    def _pull(self, settings: ScaleSetSettings, progress: Progress) -> None:
+        """On a worker. Returns at once where all is there."""
+        with measured(self._metrics, self.clock, self.backend.name, Operation.PULL):
+            self.backend.prepare(settings, progress, self._interrupt)
 
     def _version_refused(self, key: ScaleSetKey) -> None:
         """The next runner may be of a newer image, which this pulls; the backend says how often that makes

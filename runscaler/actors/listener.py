@@ -31,6 +31,8 @@ from runscaler.errors import (
     Unreachable,
 )
 from runscaler.github.base import ScaleSetId, Session, Trouble
+from runscaler.metrics.own import MESSAGE_HANDLE, SESSION_OPENS
+from runscaler.metrics.words import SessionResult
 from runscaler.policy.backoff import Backoff
 from runscaler.policy.cursor import Cursor
 
@@ -75,6 +77,10 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         super().__init__(name, parent, context.clock)
         self._settings, self._service, self._interrupt = settings, service, interrupt
         self._state_store, self._host_name = context.state_store, context.host_name
+        self._all_metrics = context.metrics
+        self._metrics = context.metrics.of(settings.key, settings.url)
+        self._received_at = 0.0
+        """When the latest batch came (monotonic)."""
         self._capacity, self._takes_jobs, self._retired = capacity, takes_jobs, retired
         self._registration = Registration(settings, service, interrupt, context.clock)
         self._turn = 0
@@ -213,7 +219,8 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         return _BACKOFF.delay(self._failures, self.clock.jitter(1.0))
 
     def _report_trouble(self, error: GitHubError, wait: float) -> None:
-        self.report(m.ListenerTroubled(Trouble.of(error, self.clock.monotonic() + wait)))
+        trouble = Trouble.of(error, self.clock.monotonic() + wait)
+        self.report(m.ListenerTroubled(trouble, has_session=self._session is not None))
 
     def _turn_succeeded(self) -> None:
         self._malformed = 0
@@ -237,11 +244,21 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self._record_creation(scale_set_id)
         self.report(m.ScaleSetFound(scale_set_id))
         self._close_saved_session()
-        session = self._service.open_session(scale_set_id, self._host_name, self._interrupt)
+        session = self._open_session(scale_set_id)
         self._state_store.save_session(key, scale_set_id, session.id)
         self._had_session, self._announced = True, False
         self._registration.apply_settings()
         self._cursor, self._unacknowledged, self._to_acquire = Cursor(), [], ()
+        return session
+
+    def _open_session(self, scale_set_id: ScaleSetId) -> Session:
+        try:
+            session = self._service.open_session(scale_set_id, self._host_name, self._interrupt)
+        except GitHubError as error:
+            conflict = isinstance(error, SessionConflict)
+            self._metrics.count(SESSION_OPENS, SessionResult.CONFLICT if conflict else SessionResult.ERROR)
+            raise
+        self._metrics.count(SESSION_OPENS, SessionResult.OPENED)
         return session
 
     def _record_creation(self, scale_set_id: ScaleSetId) -> None:
@@ -281,6 +298,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
     # -- polling ------------------------------------------------------------------------------------
 
     def _poll(self, session: Session) -> None:
+        self._registration.warn_of_rename()
         if self._registration.is_check_due():
             self._registration.check()
         if session.refresh_at is not None and self.clock.monotonic() >= session.refresh_at:
@@ -297,6 +315,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
             return
         self._cursor = self._cursor.follow(batch.id)
         self._awaiting_answer, self._awaited_batch = True, batch.id
+        self._received_at = self.clock.monotonic()
         self.report(m.BatchReceived(batch.id, batch.statistics, batch.events, batch.problems))
 
     def _acknowledge_and_poll(self) -> Batch | None:
@@ -337,6 +356,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         self._to_acquire = acquire
         if batch_id is not None:
             self._unacknowledged.append(batch_id)
+            self._all_metrics.observe(MESSAGE_HANDLE, self.clock.monotonic() - self._received_at)
         if self._takes_jobs:
             self._schedule_turn()
         else:

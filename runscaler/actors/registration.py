@@ -20,6 +20,7 @@ from runscaler.findings import with_fixes
 from runscaler.github.base import ScaleSetChange, ScaleSetId
 from runscaler.github.clock_skew import CLOCK_FIXES, clock_words
 from runscaler.github.fields import escaped
+from runscaler.github.renames import moved_fix, moved_words
 
 if TYPE_CHECKING:
     from runscaler.clock import Clock
@@ -58,6 +59,8 @@ class Registration:
         self._asked: Counter[RunnerScaleSet] = Counter()
         """How often GitHub was asked to change a scale set that looked like this; without statistics."""
         self._clock_is_wrong = False
+        self._moved_to = ""
+        """The new config URL that was warned of."""
         self._warned: set[str] = set()
         """The kinds of warnings that were logged since the scale set was last as configured."""
         self._log = logger.bind(scale_set=settings.name)
@@ -125,6 +128,13 @@ class Registration:
             text = f"{words}: GitHub may refuse the runners of this host"
             self._log.warning("{}", with_fixes(text, CLOCK_FIXES))
         self._clock_is_wrong = bool(words)
+
+    def warn_of_rename(self) -> None:
+        """Say once that the organisation or repository has another name now. Makes no call."""
+        moved = self._service.moved_to()
+        if moved and moved != self._moved_to:
+            self._log.warning("{}", with_fixes(moved_words(self._settings.url, moved), (moved_fix(moved),)))
+        self._moved_to = moved
 
     # -- finding it ---------------------------------------------------------------------------------
 

@@ -20,11 +20,14 @@ from runscaler.actors.crash_reports import first_line, report_crash
 from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keeper import KeeperActor
+from runscaler.actors.measuring import kind_of_actor
 from runscaler.actors.scale_set import ScaleSetActor, ScaleSetWiring
 from runscaler.actors.tart_slots import TartSlotActor
 from runscaler.actors.unconfigured import UnconfiguredScaleSets
 from runscaler.backends.base import PlacedBackend
 from runscaler.config.changes import compare
+from runscaler.metrics import own
+from runscaler.metrics.words import ActorKind, MessageFailure
 from runscaler.status import ScaleSetStatus, SetState
 
 if TYPE_CHECKING:
@@ -46,6 +49,7 @@ POISON_AFTER = 3
 ORPHAN_CHECK_SECONDS = 0.1
 """How often a restart checks whether the dead actor's children have ended."""
 _KEEPER = "keeper "
+_OF_SCALE_SETS = (ActorKind.LISTENER, ActorKind.RUNNER)
 NOT_CONFIGURED = "not configured any more"
 MOVING = "it moves to another backend once its runners here have ended"
 
@@ -73,8 +77,11 @@ class RootActor(SupervisedActor[m.RootMessage]):
         """Crashes by child and the digest of the batch that it was handling."""
         self._reason = "the root actor crashed"
         self._stopping = False
+        self._depths: dict[ActorKind, int] = {}
+        """The deepest mailbox of each kind since the last heartbeat."""
 
     def started(self) -> None:
+        self._context.metrics.config_read(self.clock.wall())
         self._launch(m.HEALTH, lambda: self._context.launch(HealthActor, self.actor_ref, self._context))
         self._launch(m.HOST, lambda: self._context.launch(HostActor, self.actor_ref, self._context))
         for settings in self._context.config.scale_sets:
@@ -110,8 +117,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
                 return self._reload(config)
             case m.HeartbeatDue():
                 self._check_heartbeats()
-            case m.HeartbeatAnswered(name):
-                self._unanswered.pop(name, None)
+            case m.HeartbeatAnswered(name, depth):
+                self._heartbeat_answered(name, depth)
             case m.ChildCrashed():
                 self._child_crashed(message)
             case m.RestartChild(name, orphans):
@@ -233,6 +240,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self._moving.discard(key)
         self._restarts.pop(key, None)
         del self._scale_sets[key]
+        self._context.metrics.forget(key)
         configured = self._configured().get(key)
         if configured is not None and not self._stopping:
             self._start_scale_set(configured)
@@ -287,6 +295,9 @@ class RootActor(SupervisedActor[m.RootMessage]):
         if crash.handling.startswith(m.BATCH):
             self._batch_crashes[name, crash.handling.removeprefix(m.BATCH).strip()] += 1
         settings = self._settings_of(name)
+        if settings is not None and crash.handling.startswith(m.BATCH):
+            counted = self._context.metrics.of(settings.key, settings.url)
+            counted.count(own.MESSAGE_FAILURES, MessageFailure.RETRIED)
         after_giving_up = None if settings is None else FAILED_SET_SECONDS
         reason = report_crash(
             self._context,
@@ -296,6 +307,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
             scale_set="" if settings is None else settings.name,
             restart_in=after_giving_up if delay is None else delay,
             gave_up=delay is None,
+            kind=self._kind(name),
         )
         if not self._is_needed(name):
             self._child_ended(name)
@@ -359,6 +371,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
         notified; after a restart of the program the runners are adopted.
         See docs/architecture.md § Supervision.
         """
+        self._depths.clear()
+        self._publish_actors()
         now = self.clock.monotonic()
         for name in self.children.names():
             if self.children.ref(name) is not None and name not in self._unanswered:
@@ -372,6 +386,26 @@ class RootActor(SupervisedActor[m.RootMessage]):
         if self._stopping:
             for name in hanging:
                 self._child_ended(name)
+
+    def _heartbeat_answered(self, name: str, depth: int) -> None:
+        asked, kind = self._unanswered.pop(name, None), self._kind(name)
+        self._depths[kind] = max(self._depths.get(kind, 0), depth)
+        self._context.metrics.publish_one(own.MAILBOX_DEPTH, self._depths[kind], kind)
+        if asked is not None:
+            self._context.metrics.observe(own.MAILBOX_WAIT, self.clock.monotonic() - asked, kind)
+
+    def _kind(self, name: str) -> ActorKind:
+        backend = self._backends.get(name.removeprefix(_KEEPER)) if name.startswith(_KEEPER) else None
+        return kind_of_actor(name, has_vm_slots=isinstance(backend, PlacedBackend))
+
+    def _publish_actors(self) -> None:
+        """Of its own children and itself; the scale sets tell of theirs."""
+        alive = Counter(self._kind(one) for one in self.children.names() if self.children.ref(one))
+        alive[ActorKind.ROOT] = 1
+        shown: dict[tuple[str, ...], float] = {
+            (str(kind),): alive[kind] for kind in ActorKind if kind not in _OF_SCALE_SETS
+        }
+        self._context.metrics.publish(own.ACTORS, shown)
 
     def _all_responsive(self) -> bool:
         late = self.clock.monotonic() - HANGS_SECONDS
@@ -443,7 +477,19 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def _stop_order(self, name: str) -> m.StopHealth | m.StopHost | m.StopKeeper:
         if name == m.HEALTH:
             return m.StopHealth()
-        return m.StopHost() if name == m.HOST else m.StopKeeper(self._context.config.on_exit == "keep")
+        if name == m.HOST:
+            return m.StopHost()
+        keep = self._context.config.on_exit == "keep"
+        return m.StopKeeper(keep, tidy_up=not keep and self._has_served(name))
+
+    def _has_served(self, keeper: str) -> bool:
+        """Whether a scale set on this backend has had a session with GitHub: else its start has failed."""
+        shown = self._context.board.read().scale_sets
+        polled = {one.key for one in shown if one.last_poll is not None}
+        sets = self._context.config.scale_sets
+        return any(
+            _keeper_name(self._context.backend_id_of(one)) == keeper and one.key in polled for one in sets
+        )
 
 
 def _set_name(key: ScaleSetKey) -> str:

@@ -14,6 +14,9 @@ from loguru import logger
 
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
+from runscaler.actors.measuring import count_failed_start, count_start, measured
+from runscaler.actors.start_failures import failure_reason
+from runscaler.actors.start_timer import StartTimer
 from runscaler.actors.unused_registrations import UnusedRegistrations
 from runscaler.backends.base import RunnerOrder
 from runscaler.config.secret_forms import masked_output
@@ -29,9 +32,11 @@ from runscaler.errors import (
     ScaleSetGone,
     VmLimitReached,
 )
+from runscaler.metrics.words import Operation
 from runscaler.policy.backoff import Backoff
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from runscaler.actors.context import ActorContext
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from runscaler.config.model import ScaleSetSettings
     from runscaler.github.base import JitConfig, ScaleSetService
     from runscaler.interrupt import Interrupt
+    from runscaler.metrics.words import FailureReason
     from runscaler.names import Generation, RunnerName, SlotNumber
 
 OUTPUT_BYTES = 64 * 1024
@@ -82,6 +88,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         super().__init__(name, parent, context.clock)
         self._state_store, self._settings, self._slot = context.state_store, settings, slot
         self._service, self._backend, self._interrupt = service, backend, interrupt
+        self._metrics = context.metrics
         self._current: _CurrentRunner | None = None
         self._removals: dict[Generation, _Removal] = {}
         """What is being removed: tried until it is gone, beside whatever runner comes next."""
@@ -145,12 +152,16 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
 
     def _start(self, order: m.StartRunner) -> None:
         current = self._current = _CurrentRunner(order.generation, order.runner)
+        timer = StartTimer(self.clock, order.ordered_at, order.place)
+        timer.began()
 
         def register() -> JitConfig:
+            timer.jit_asked()
             self._state_store.note_registration(self._settings.key, order.runner)
             jit = self._service.jit_config(order.scale_set_id, order.runner, self._interrupt)
             current.runner_id = jit.runner_id
             self._registrations.registered(order.runner, jit.runner_id)
+            timer.jit_answered()
             return jit
 
         runner_order = RunnerOrder(
@@ -161,17 +172,25 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
             jit=register,
             deadline=order.deadline,
             place=order.place,
+            reached=timer.reached,
         )
         try:
             current.resource = self._backend.start(runner_order, self._interrupt)
         except Interrupted:
             return  # CancelStart, StopRunnerActor or Abandon follows and says what becomes of the runner
         except RunscalerError as error:
-            self._start_failed(order, current.runner_id, error)
+            overdue = self.clock.monotonic() >= order.deadline
+            kind = failure_reason(error, timer.phase, is_vm=timer.is_vm, overdue=overdue)
+            count_failed_start(self._metrics, self._backend.name, timer)
+            self._start_failed(order, current.runner_id, error, kind)
         else:
-            self.report(m.RunnerUp(self._slot, order.generation, current.resource))
+            phases = timer.up()
+            count_start(self._metrics, self._backend.name, phases, is_vm=timer.is_vm)
+            self.report(m.RunnerUp(self._slot, order.generation, current.resource, phases, timer.reaction))
 
-    def _start_failed(self, order: m.StartRunner, runner_id: int, error: RunscalerError) -> None:
+    def _start_failed(
+        self, order: m.StartRunner, runner_id: int, error: RunscalerError, kind: FailureReason
+    ) -> None:
         self._current = None
         may_be_registered = _may_have_registered(error)
         if may_be_registered:
@@ -184,6 +203,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
                 order.generation,
                 str(error),
                 error.fixes,
+                kind,
                 rate_limited=isinstance(error, RateLimited),
                 image_missing=isinstance(error, ImageMissing),
                 vm_limit_reached=isinstance(error, VmLimitReached),
@@ -203,7 +223,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
     def _detect_job(self, generation: Generation, resource: Resource) -> None:
         """Report if a job runs in the adopted runner. If the backend cannot tell, GitHub's messages will."""
         try:
-            runs_a_job = self._backend.runs_a_job(resource, self._interrupt)
+            runs_a_job = self._runs_a_job(resource)
         except Interrupted:
             return
         except BackendError as error:
@@ -237,7 +257,18 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
             return False
         if after_job or current.resource is None:
             return True
-        return not self._backend.runs_a_job(current.resource, self._interrupt)
+        return not self._runs_a_job(current.resource)
+
+    def _runs_a_job(self, resource: Resource) -> bool | None:
+        with self._measured(Operation.EXEC):
+            return self._backend.runs_a_job(resource, self._interrupt)
+
+    def _output_of(self, resource: Resource, tail: int) -> bytes:
+        with self._measured(Operation.LOGS):
+            return self._backend.logs(resource, tail, self._interrupt)
+
+    def _measured(self, operation: Operation) -> AbstractContextManager[None]:
+        return measured(self._metrics, self.clock, self._backend.name, operation)
 
     def _check_registration(self, generation: Generation) -> None:
         current = self._current_of(generation)
@@ -256,7 +287,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         if current.resource is None:
             return ""
         try:
-            output = self._backend.logs(current.resource, LAST_LINE_BYTES, self._interrupt)
+            output = self._output_of(current.resource, LAST_LINE_BYTES)
         except (BackendError, Interrupted):
             return ""
         return _last_line(output)
@@ -287,9 +318,10 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         runner, order = removal.runner, removal.order
         try:
             if runner.resource is not None:
-                self._backend.remove(
-                    runner.resource, force=order.force, interrupt=self._interrupt, grace=order.grace
-                )
+                with self._measured(Operation.REMOVE):
+                    self._backend.remove(
+                        runner.resource, force=order.force, interrupt=self._interrupt, grace=order.grace
+                    )
         except Interrupted:
             return
         except BackendError as error:
@@ -321,7 +353,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         """If there is output and it can be read: where it is, and its last line. The removal goes on in any
         case."""
         try:
-            output = self._backend.logs(resource, OUTPUT_BYTES, self._interrupt)
+            output = self._output_of(resource, OUTPUT_BYTES)
         except Interrupted:
             return None, ""
         except BackendError as error:

@@ -11,21 +11,30 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from runscaler.actors.messages import SweepDue, Swept
+from runscaler.metrics import own
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runscaler.actors.workers import WorkerPool
     from runscaler.backends.base import Backend, Sweep
+    from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
+    from runscaler.metrics.metrics import Metrics
 
 
 class Sweeping:
     """`after` delivers a message to the keeper in so many seconds; the keeper passes it on to this part."""
 
     def __init__(
-        self, after: Callable[[float, SweepDue], None], backend: Backend, workers: WorkerPool
+        self,
+        after: Callable[[float, SweepDue], None],
+        backend: Backend,
+        workers: WorkerPool,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
+        self._metrics, self._clock = metrics, clock
         self._after, self._backend, self._workers = after, backend, workers
         self._sweeps: dict[str, Sweep] = {}
 
@@ -50,12 +59,19 @@ class Sweeping:
     def swept(self, swept: Swept) -> None:
         """Log what the sweep did, and plan it again."""
         sweep = self._sweeps.get(swept.name)
+        if sweep is not None:
+            self._count(sweep.kind, failed=swept.failed)
         if swept.failed:
             logger.warning("{} failed: {}; it is tried again next time", swept.name, swept.what)
         elif swept.what:
             logger.info("{}: {}", swept.name, swept.what)
         if sweep is not None:
             self._after(sweep.interval, SweepDue(swept.name))
+
+    def _count(self, kind: str, *, failed: bool) -> None:
+        self._metrics.count(own.SWEEPS_DONE, kind, "error" if failed else "ok")
+        if not failed:
+            self._metrics.publish_one(own.SWEEP_AT, self._clock.wall(), kind)
 
     def close(self) -> None:
         self._workers.close()

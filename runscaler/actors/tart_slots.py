@@ -15,6 +15,7 @@ from loguru import logger
 from runscaler.actors import messages as m
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.warm_pool import WarmPool
+from runscaler.metrics import own
 from runscaler.policy.backoff import Backoff
 from runscaler.policy.vm_slots import (
     BootWarm,
@@ -22,6 +23,7 @@ from runscaler.policy.vm_slots import (
     GrantFree,
     GrantWarm,
     RemoveWarm,
+    Stage,
     View,
     next_expiry,
     next_step,
@@ -56,7 +58,7 @@ class TartSlotActor(KeeperActor):
         sets: tuple[ScaleSetSettings, ...],
     ) -> None:
         super().__init__(name, parent, context, backend)
-        self._placed = backend
+        self._placed, self._host_name = backend, context.host_name
         self._max_vms = min(one.tart.max_vms for one in sets)
         self._unreported = {one.key for one in sets}
         """Scale sets that have not reported which VM slots they hold."""
@@ -228,6 +230,32 @@ class TartSlotActor(KeeperActor):
 
     def _take_steps(self) -> None:
         """Do all that can be done now, and plan another look if time alone may change that."""
+        self._do_steps()
+        self._publish_places()
+
+    def _publish_places(self) -> None:
+        """How the host's VM slots are used, as far as is known: only a refused claim tells of others' VMs."""
+        pool = Counter(vm.stage for vm in self._pool.view())
+        claimed = sum(bool(place.warm) for place in self._held.values())
+        ours = len(self._held) + pool.total()
+        rest = max(0, self._max_vms - ours)
+        foreign = rest if self.clock.monotonic() < self._full_until else 0
+        host = self._host_name
+        self._metrics.publish(
+            own.POOL_VMS,
+            {
+                (host, "booting"): pool[Stage.BOOTING],
+                (host, "ready"): pool[Stage.READY],
+                (host, "claimed"): claimed,
+                (host, "failed"): len(self._pool.backing_off()),
+            },
+        )
+        self._metrics.publish(
+            own.VM_SLOTS,
+            {(host, "free"): rest - foreign, (host, "ours"): ours, (host, "foreign"): foreign},
+        )
+
+    def _do_steps(self) -> None:
         if self._stop_order is not None:
             if self._pool.is_empty(except_ready=self._stop_order.keep):
                 self.end(m.SharedStopped(self.name))

@@ -80,12 +80,26 @@ class Resource:
     outdated: str = ""
 
 
+class StartStep(StrEnum):
+    """What `Backend.start` has done so far."""
+
+    CREATED = "created"
+    """The resource is made."""
+    BOOTED = "booted"
+    """It is a VM, whose guest answers."""
+
+
+def _ignore_step(_step: StartStep, /) -> None:
+    """For who does not measure starts."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunnerOrder:
     """Which runner to start, and with what.
 
     `jit` fetches the JIT configuration. `Backend.start` calls it exactly once, on its own thread, as soon
     as the resource can take the configuration, and lets its errors pass. `deadline` is in monotonic seconds.
+    `reached` is called on that thread after each step, so that the phases of the start can be measured.
     """
 
     key: ScaleSetKey
@@ -95,6 +109,7 @@ class RunnerOrder:
     jit: Callable[[], JitConfig]
     deadline: float
     place: Place = field(default_factory=Place)
+    reached: Callable[[StartStep], None] = _ignore_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +183,8 @@ class Sweep:
     interval: float
     run: Callable[[], str]
     plan: Callable[[], list[SweepTarget]] | None = None
+    kind: str = "leftovers"
+    """As metrics call it: one of `metrics.own.SWEEPS`."""
 
 
 class Backend(Protocol):
@@ -293,6 +310,15 @@ class PlacedBackend(Backend, Protocol):
 
     def remove_warm(self, warm: WarmResource, interrupt: Interrupt) -> None:
         """Remove a warm resource, and return when it is gone; no error if it is gone already."""
+
+
+@runtime_checkable
+class LocalDisks(Protocol):
+    """A backend that can tell on which disks of this host its runners and images lie."""
+
+    def disk_paths(self) -> Sequence[Path]:
+        """Directories on these disks; they need not exist. May block for some seconds. Raises `BackendError`
+        where the disks are another host's, and `BackendDown` where that is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from runscaler.backends.base import (
     Resource,
     ResourceEnded,
     ResourceState,
+    StartStep,
 )
 from runscaler.errors import BackendDown, BackendError, StartFailed
 from runscaler.interrupt import Interrupt
@@ -262,6 +263,7 @@ class MemoryBackend:
         interrupt.wait(0)
         resource = self._resource(order, runner_id)
         self.engine.add(resource)
+        order.reached(StartStep.CREATED)
         with ExitStack() as undo:
             undo.callback(self.engine.discard, resource.id)
             if self.on_start is not None:

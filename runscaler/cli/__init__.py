@@ -45,6 +45,7 @@ ORDER = (
     "why",
     "logs",
     "doctor",
+    "clean",
     "drain",
     "resume",
     "reload",
@@ -53,8 +54,6 @@ ORDER = (
     "simulate",
 )
 """Commands in the order of the help page; all others follow in alphabetical order."""
-LATER = frozenset({"clean"})
-"""Commands that come with a later version."""
 
 _LONG_WORD = re.compile(r"(\S{60})\S{140,}")
 
@@ -92,8 +91,6 @@ class Program(click.Group):
         command = self.get_command(ctx, args[0])
         if command is not None:
             _accept_log_level(command, ctx)
-        elif args[0] in LATER:
-            raise click.UsageError(f"{args[0]} comes with a later version of this program.", ctx)
         elif not args[0].startswith("-"):
             raise click.UsageError(exit_codes.unknown_command(args[0], self.list_commands(ctx)), ctx)
         return super().resolve_command(ctx, args)

@@ -159,7 +159,7 @@ def _print_intro(target: DemoTarget, session: DemoSession) -> None:
         say(f"the simulated GitHub listens on {target.listen}, where the engine's containers reach it")
     kept = " but the image" if target.backend == "docker" else ""
     say(f"nothing is installed; Ctrl-C ends the demo, and removes everything{kept}")
-    say(f"health: http://127.0.0.1:{session.port}/healthz")
+    say(f"dashboard: http://127.0.0.1:{session.port}/")
 
 
 def _summarize(

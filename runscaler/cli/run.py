@@ -79,8 +79,10 @@ def _dry_run(config: Config) -> int:
 def _start_log(config: Config) -> None:
     from runscaler.cli.logging import configure
     from runscaler.config.masked import secrets_of
+    from runscaler.config.proxy_url import passwords_in_environment
 
-    configure(config.log_level, config.log_format, secrets=secrets_of(config))
+    secrets = (*secrets_of(config), *passwords_in_environment(os.environ))
+    configure(config.log_level, config.log_format, secrets=secrets)
 
 
 def _read_again(read: Callable[[], Config]) -> Config:
@@ -151,7 +153,7 @@ def _health_address(config: Config) -> str:
     if not config.health_port:
         return "no health server"
     host = f"[{config.health_host}]" if ":" in config.health_host else config.health_host
-    return f"health on http://{host}:{config.health_port}/healthz"
+    return f"dashboard on http://{host}:{config.health_port}/"
 
 
 def runs_as_launch_daemon() -> bool:

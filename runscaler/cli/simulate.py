@@ -6,7 +6,7 @@ import re
 import signal
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+    from runscaler.simulator.apps import App, Installation
     from runscaler.simulator.options import Options
     from runscaler.simulator.replay.player import ReplayResult
     from runscaler.simulator.replay.recording import Recording
@@ -56,6 +57,49 @@ def header_value(_ctx: click.Context, _parameter: click.Parameter, value: str) -
     if value and not re.fullmatch(r"[!-~]+", value):
         raise click.BadParameter("it must be printable ASCII without spaces")
     return value
+
+
+def apps(_ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> tuple[App, ...]:
+    """Callback that reads the keys of GitHub Apps."""
+    if not values:
+        return ()
+    from pathlib import Path
+
+    from runscaler.config.inputs import read_input
+    from runscaler.simulator.apps import App, public_key_of
+
+    found = []
+    for value in values:
+        ids, equals, path = value.partition("=")
+        if not (ids and equals and path):
+            raise click.BadParameter(f"{value!r} is not like Iv1.0a1b2c3d=app.pem")
+        try:
+            key = public_key_of(read_input(Path(path))[0].decode())
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it holds no key in PEM form"
+            raise click.BadParameter(f"the key in {path} cannot be used: {why}") from error
+        found.append(App(tuple(one.strip() for one in ids.split(",")), key))
+    return tuple(found)
+
+
+def installations(
+    _ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[Installation, ...]:
+    """Callback that reads where GitHub Apps are installed."""
+    if not values:
+        return ()
+    from runscaler.simulator.apps import Installation
+
+    found: dict[int, Installation] = {}
+    for value in values:
+        number, equals, where = value.partition("=")
+        if not (equals and number.isdecimal() and int(number) and where.count("/") < 2):
+            raise click.BadParameter(f"{value!r} is not like 7=my-org or 7=my-org/my-repo")
+        owner, _, repository = where.partition("/")
+        known = found.get(int(number), Installation(int(number), owner))
+        chosen = (*known.repositories, where) if repository else known.repositories
+        found[known.id] = Installation(known.id, owner, chosen)
+    return tuple(found.values())
 
 
 @click.command(epilog="Example: runner simulate --fast --scenario session-stolen --jobs 10")
@@ -106,6 +150,31 @@ def header_value(_ctx: click.Context, _parameter: click.Parameter, value: str) -
 )
 @click.option(
     "--token", "tokens", multiple=True, metavar="TOKEN", help="Accept only this access token (repeatable)."
+)
+@click.option(
+    "--token-lifetime",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    default=0.0,
+    help="Access tokens expire so long after the start; default: never.",
+)
+@click.option(
+    "--app",
+    "apps",
+    multiple=True,
+    metavar="ID[,ID]=KEY.pem",
+    callback=apps,
+    help="Accept only this GitHub App: its client id, application id or both, and the file with its private "
+    "or public key (repeatable).",
+)
+@click.option(
+    "--installation",
+    "installations",
+    multiple=True,
+    metavar="ID=ACCOUNT",
+    callback=installations,
+    help="The App is installed only for this organisation or user, or owner/repo (repeatable); default: "
+    "for all.",
 )
 @click.option(
     "--control-token",
@@ -357,6 +426,9 @@ def read_options(chosen: dict[str, object]) -> Options:
         labels_mutable=bool(chosen["labels_mutable"]),
         groups=tuple(name.strip() for name in str(chosen["groups"]).split(",") if name.strip()),
         tokens=tuple(map(str, tokens)) if isinstance(tokens, tuple) else (),
+        token_lifetime=cast("float", chosen["token_lifetime"]),
+        apps=cast("tuple[App, ...]", chosen["apps"]),
+        installations=cast("tuple[Installation, ...]", chosen["installations"]),
         public_url=str(chosen["public_url"]),
         agent_url=str(chosen["agent_url"]),
     )

@@ -173,14 +173,48 @@ def _notes(answer: Json, sets: Iterable[Json]) -> list[str]:
 def _notes_of(one: Json) -> Iterator[str]:
     if one.get("reason"):
         yield _state_note(one)
+    yield from _schedule_notes(one)
     for unmet in _list(one.get("unmet")):
         if isinstance(unmet, dict):
             detail = f": {unmet['detail']}" if unmet.get("detail") else ""
-            yield f"⚠ [{one.get('name')}] {unmet.get('count')} not started, {unmet.get('reason')}{detail}"
+            why = f"{unmet.get('reason')}{detail}{next_look(unmet)}"
+            yield f"⚠ [{one.get('name')}] {unmet.get('count')} not started, {why}"
     lost, failed = _count(one, "runners_lost"), _count(one, "runners_failed")
     if lost or failed:
         counts = f"{lost} died in a job, {failed} did not start or had no job"
         yield f"⚠ [{one.get('name')}] runners since the start: {counts}"
+
+
+def _schedule_notes(one: Json) -> Iterator[str]:
+    """The window whose limits are in force, and the next one."""
+    schedule = one.get("schedule")
+    if not isinstance(schedule, dict):
+        return
+    for key, moment, word in (("window", "closes", "until"), ("next", "opens", "from")):
+        window = schedule.get(key)
+        if isinstance(window, dict) and (when := _time(window.get(moment))):
+            limits = f"min {window.get('min')}, max {window.get('max')}"
+            yield f"· [{one.get('name')}] schedule: {limits} {word} {when} {window.get('timezone')}"
+
+
+def _time(moment: object) -> str:
+    """Of an ISO 8601 time; empty for anything else."""
+    from datetime import datetime
+
+    from runscaler.units import format_time
+
+    try:
+        return format_time(datetime.fromisoformat(str(moment)))
+    except ValueError:
+        return ""
+
+
+def next_look(unmet: Mapping[str, object]) -> str:
+    """When its reason is looked at again; empty where that is not known."""
+    seconds = unmet.get("look_seconds")
+    if not isinstance(seconds, int | float) or not 0 <= seconds < LONGEST_WAIT:
+        return ""
+    return f"; next look in {max(1.0, seconds):.0f} s"
 
 
 def _state_note(one: Json) -> str:

@@ -46,14 +46,15 @@ def examine(config: Config, *, offline: bool) -> list[Finding]:
     from runscaler.clock import SystemClock
     from runscaler.config.features import missing_features
     from runscaler.findings import Finding, Level
-    from runscaler.ops.validate import check_all, open_checks, summary
+    from runscaler.ops.validate import check_all, open_checks, schedule_findings, summary
 
+    clock = SystemClock()
     file = Finding(Level.OK, f"configuration {config.path}" if config.path else NO_FILE)
     findings = [file, *config.warnings, *missing_features(config), *map(summary, config.scale_sets)]
+    findings += [found for one in config.scale_sets for found in schedule_findings(one, clock.wall())]
     if offline:
         return findings
     silence()
-    clock = SystemClock()
     with open_checks(clock, __version__) as checks:
         return findings + check_all(config.scale_sets, checks, clock)
 

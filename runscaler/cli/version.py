@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 
 import click
@@ -34,9 +33,10 @@ def build_facts() -> dict[str, str]:
     import platform
 
     from runscaler import __version__
+    from runscaler.build_facts import commit_and_date
     from runscaler.platform_names import architecture, system
 
-    commit, date = _build()
+    commit, date = commit_and_date()
     return {
         "version": __version__,
         "commit": commit,
@@ -45,12 +45,3 @@ def build_facts() -> dict[str, str]:
         "os": system(),
         "arch": architecture(),
     }
-
-
-def _build() -> tuple[str, str]:
-    """Commit and date from the module `runscaler._build`, which only a release build contains."""
-    try:
-        build = importlib.import_module("runscaler._build")
-    except ModuleNotFoundError:
-        return "unknown", "unknown"
-    return str(build.COMMIT), str(build.DATE)

@@ -66,8 +66,12 @@ def _state(one: Mapping[str, object]) -> str:
 
 
 def _unmet(unmet: Mapping[str, object]) -> str:
+    from runscaler.cli.status_page import next_look
+
     count, reason, detail = unmet.get("count"), str(unmet.get("reason")), str(unmet.get("detail") or "")
     runners = "1 more runner is" if count == 1 else f"{count} more runners are"
+    if reason == "host_guard" and detail:
+        return f"{runners} wanted and not started: {detail}{next_look(unmet)}"
     words = WORDS.get(reason, reason)
     return f"{runners} wanted and not started, as {words}{f' ({detail})' if detail else ''}"
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from runscaler.config.layers import Layer
+    from runscaler.config.problems import Origin
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -87,9 +88,16 @@ def _report(details: list[ErrorDetails], layer: Layer, problems: Problems, scale
         if detail["type"] == "missing" and path not in layer:
             bad |= _report_missing(path, layer, problems, scale_set)
         elif path in layer:
-            problems.error(layer[path].origin, _message(path, layer[path], detail), scale_set=scale_set)
+            origin = _origin(layer[path], detail)
+            problems.error(origin, _message(path, layer[path], detail), scale_set=scale_set)
             bad.add(path)
     return bad
+
+
+def _origin(given: ConfigValue, detail: ErrorDetails) -> Origin:
+    """In a list of tables, that of the table."""
+    entry = next((part for part in detail["loc"] if isinstance(part, int)), None)
+    return given.origin if entry is None else given.origin_of(entry)
 
 
 def _report_missing(path: TomlPath, layer: Layer, problems: Problems, scale_set: str) -> set[TomlPath]:

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from runscaler.names import ScaleSetKey
 
 NEED_RESTART: frozenset[TomlPath] = frozenset(
-    {("health-host",), ("health-port",), ("state-dir",), ("dry-run",)}
+    {
+        ("health-host",),
+        ("health-port",),
+        ("state-dir",),
+        ("dry-run",),
+        *(("metrics", key) for key in ("namespace", "arc-labels", "job-labels", "job-buckets")),
+        *(("metrics", key) for key in ("disable", "max-job-series")),
+    }
 )
 """What a program takes when it starts."""
 WITHOUT_TRACE: frozenset[TomlPath] = frozenset({("update-check",)})

@@ -5,18 +5,34 @@ from __future__ import annotations
 import stat
 from typing import TYPE_CHECKING
 
+from runscaler.config.private_keys import UnusableKey, as_reference, usable_key
 from runscaler.config.problems import ConfigValue, Origin, Problems
 from runscaler.config.schema import concerns_backend, is_open_table, key_spec_of
 from runscaler.config.secret_variables import DEPRECATED_VARIABLE, VARIABLE, hide_from_children
-from runscaler.config.secrets import Secret, Unresolved, Unset, file_of, is_reference, resolve, variable_of
+from runscaler.config.secrets import (
+    OutsideSystemd,
+    Secret,
+    Unresolved,
+    Unset,
+    file_of,
+    is_reference,
+    resolve,
+    variable_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from runscaler.config.layers import Layer
+    from runscaler.config.schema import KeySpec
 
 _TOKEN = ("token",)
+_PRIVATE_KEY = ("app", "private-key")
+_BY_SYSTEMD = (
+    "start it by systemd, with LoadCredential=NAME:PATH in the unit",
+    "check the rest with runner validate --offline",
+)
 _EXPORT = ("export it; sudo and service managers do not pass it on", "use file:PATH")
 
 
@@ -146,8 +162,10 @@ class Credentials:
             return given
         written, variable, file = given.value, variable_of(given.value), None
         try:
+            written = as_reference(written) if path == _PRIVATE_KEY else written
             text = self._resolve(written)
-            file = file_of(written, self._folder)
+            file = file_of(written, self._environ, self._folder)
+            text = usable_key(text, written) if path == _PRIVATE_KEY else text
         except Unresolved as error:
             label = spec.label if path in (_TOKEN, spec.path) else ".".join(path)
             self._report_unresolved(given.origin, label, error, name)
@@ -161,11 +179,14 @@ class Credentials:
         return ConfigValue(Secret(text, file, variable) if spec.key.secret else text, given.origin)
 
     def _report_unresolved(self, origin: Origin, label: str, error: Unresolved, name: str) -> None:
-        if isinstance(error, Unset) and not self._unset_is_error:
+        if isinstance(error, UnusableKey):
+            self._problems.error(origin, f"{label}: {error}", scale_set=name)
+        elif isinstance(error, Unset) and not self._unset_is_error:
             there = ["set it where the daemon runs"]
             self._problems.warn(origin, f"{label} = {error}", fixes=there, scale_set=name)
         else:
             fixes = _EXPORT if isinstance(error, Unset) else ()
+            fixes = _BY_SYSTEMD if isinstance(error, OutsideSystemd) else fixes
             self._problems.error(origin, f"{label} = {error}", fixes=fixes, scale_set=name)
 
     def _check_token(self, text: str, origin: Origin, name: str) -> None:
@@ -184,13 +205,19 @@ def warn_if_readable_by_others(layers: Iterable[Layer], mode: int, problems: Pro
     for layer in layers:
         for path, given in layer.items():
             spec, value = key_spec_of(path), _text(given)
-            if spec is not None and spec.key.secret and value and not is_reference(value):
+            is_path = path == _PRIVATE_KEY and "-----" not in value
+            if spec is not None and spec.key.secret and not is_path and _holds_secret(spec, value):
                 file = given.origin.source
                 what = path[-1] if path == spec.path else f"{path[-1]} of [{'.'.join(path[:-1])}]"
                 text = f"the {what} is written here in plain text, and other users can read this file"
                 fixes = [f"chmod 600 {file}", f'set {path[-1]} = "env:NAME" or "file:PATH"']
                 problems.warn(given.origin, text, fixes=fixes)
                 return
+
+
+def _holds_secret(spec: KeySpec, value: str) -> bool:
+    """Is it written out here? The URL of a proxy that asks for no password is none."""
+    return bool(value) and not is_reference(value) and (spec.path != ("proxy",) or "@" in value)
 
 
 def _text(given: ConfigValue | None) -> str:

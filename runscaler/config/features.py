@@ -1,7 +1,7 @@
 """Keys of features that this version lacks (docs/behaviour.md § 4.4).
 
-If one of them is set to anything but its default, that is an error for `REFUSED…` and a warning for
-`…WITHOUT_EFFECT`. The reference marks both. Whoever adds a feature deletes its rows here.
+One that is set to anything but its default is an error, and the reference marks it. Whoever adds a feature
+deletes its rows here.
 """
 
 from __future__ import annotations
@@ -20,43 +20,20 @@ if TYPE_CHECKING:
     from runscaler.config.schema import TomlPath
 
 REFUSED_BACKENDS = frozenset({"swarm", "orchard"})
-REFUSED_DIND = "sidecar"
 REFUSED: tuple[TomlPath, ...] = (
-    ("app", "client-id"),
-    ("schedule",),
-    ("proxy",),
-    ("ca",),
     ("docker", "hosts"),
     ("docker", "pool-size"),
 )
-REFUSED_GLOBALLY: tuple[TomlPath, ...] = (
-    ("host", "min-free-memory"),
-    ("host", "min-free-disk"),
-    ("host", "max-load"),
-)
-WITHOUT_EFFECT: tuple[TomlPath, ...] = (
-    ("docker", "shared-volume-ttl"),
-    ("docker", "shared-volume-cleanup-interval"),
-    ("docker", "buildx-cleanup"),
-    ("docker", "buildx-cleanup-ttl"),
-    ("docker", "buildx-cleanup-interval"),
-    ("docker", "prune-on-exit"),
-)
-TABLE_WITHOUT_EFFECT = "metrics"
 NOTES: Mapping[TomlPath, str] = {
     ("backend",): "swarm and orchard: not in this version",
-    ("docker", "dind"): f'"{REFUSED_DIND}": not in this version',
-    ("docker", "sidecar-image"): "Not in this version",
 }
 """Marks in the reference for keys whose values are checked elsewhere, or need no check."""
 
 
 def note(path: TomlPath) -> str:
     """The reference's mark for a key or table that this version lacks; empty for all others."""
-    if path in (*REFUSED, *REFUSED_GLOBALLY, ("app",)) or path[0] in REFUSED_BACKENDS:
+    if path in REFUSED or path[0] in REFUSED_BACKENDS:
         return "Not in this version"
-    if path in WITHOUT_EFFECT or path[0] == TABLE_WITHOUT_EFFECT:
-        return "No effect in this version"
     return NOTES.get(path, "")
 
 
@@ -68,34 +45,17 @@ def refuse_missing(config: Config) -> None:
 
 
 def missing_features(config: Config) -> list[Finding]:
-    """The features that the configuration uses and this version lacks: errors, then warnings."""
-    findings = [*_for_process(config)]
-    for settings in config.scale_sets:
-        findings += _for_scale_set(settings)
-    return sorted(dict.fromkeys(findings), key=lambda finding: finding.level is not Level.ERROR)
-
-
-def _for_process(config: Config) -> Iterator[Finding]:
-    for path in REFUSED_GLOBALLY:
-        if _is_changed(config, path):
-            yield _refused(top_level_keys()[path].label)
-    for path, spec in top_level_keys().items():
-        if path[0] == TABLE_WITHOUT_EFFECT and _is_changed(config, path):
-            yield _without_effect(spec.label)
+    """The features that the configuration uses and this version lacks: an error each."""
+    findings = [finding for settings in config.scale_sets for finding in _for_scale_set(settings)]
+    return list(dict.fromkeys(findings))
 
 
 def _for_scale_set(settings: ScaleSetSettings) -> Iterator[Finding]:
     if settings.backend in REFUSED_BACKENDS:
         yield _refused(f"backend {settings.backend}", settings.name)
-    if settings.backend == "docker" and settings.docker.dind == REFUSED_DIND:
-        yield _refused(f'[docker] dind = "{REFUSED_DIND}"', settings.name)
     for path in REFUSED:
         if concerns_backend(path, settings.backend) and _is_changed(settings, path):
-            label = "[app]" if path[0] == "app" else scale_set_keys()[path].label
-            yield _refused(label, settings.name)
-    for path in WITHOUT_EFFECT:
-        if concerns_backend(path, settings.backend) and _is_changed(settings, path):
-            yield _without_effect(scale_set_keys()[path].label, settings.name)
+            yield _refused(scale_set_keys()[path].label, settings.name)
 
 
 def _is_changed(settings: Settings, path: TomlPath) -> bool:
@@ -106,8 +66,3 @@ def _is_changed(settings: Settings, path: TomlPath) -> bool:
 def _refused(what: str, scale_set: str = "") -> Finding:
     text = f"{what} is not available in this version"
     return Finding(Level.ERROR, text, ("remove it, or wait for a release that supports it",), scale_set)
-
-
-def _without_effect(what: str, scale_set: str = "") -> Finding:
-    text = f"{what} has no effect in this version"
-    return Finding(Level.WARNING, text, (), scale_set)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from itertools import pairwise
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from runscaler.config.values import (
     Size,
     Strings,
 )
+from runscaler.metrics.catalogue import METRIC_NAMES
 
 
 class HostSettings(Settings):
@@ -39,6 +41,16 @@ class HostSettings(Settings):
         NonNegativeNumber,
         Key(help="Start no runner while the one-minute load average is above this; 0: off", accepts=A_NUMBER),
     ] = 0.0
+
+    @property
+    def is_guarded(self) -> bool:
+        """Must the host be looked at before a runner starts?"""
+        return bool(self.min_free_memory or self.min_free_disk or self.max_load)
+
+    @property
+    def limits_starts(self) -> bool:
+        """Is the host asked before each start?"""
+        return self.max_runners > 0 or self.is_guarded
 
 
 DEFAULT_JOB_LABELS = ("enterprise", "organization", "repository", "job_name", "event_name", "job_result")
@@ -63,6 +75,15 @@ def _rising(value: tuple[float, ...]) -> tuple[float, ...]:
     return value
 
 
+def _known_metrics(value: tuple[str, ...]) -> tuple[str, ...]:
+    for name in value:
+        if name not in METRIC_NAMES:
+            near = get_close_matches(name, METRIC_NAMES, 1)
+            raise ValueError(f"no such metric: {name}" + (f"; did you mean {near[0]}?" if near else ""))
+    return value
+
+
+MetricNames = Annotated[Strings, AfterValidator(_known_metrics)]
 JobLabels = Annotated[Strings, AfterValidator(_known_labels)]
 Buckets = Annotated[Numbers, AfterValidator(_rising)]
 
@@ -88,7 +109,7 @@ class MetricsSettings(Settings):
         ),
     ] = JOB_BUCKETS
     disable: Annotated[
-        Strings, Key(help="Metrics that are not served", accepts="a list of metric names")
+        MetricNames, Key(help="Metrics that are not served", accepts="a list of metric names")
     ] = ()
     max_job_series: Annotated[
         Positive,

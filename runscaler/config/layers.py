@@ -140,7 +140,9 @@ class _Table:
             return
         if spec.path in self._layer:
             self._problems.error(origin, f"{spec.label} is set twice, with different capitalisation")
-        self._layer[spec.path] = ConfigValue(value, origin)
+        tables = range(len(value)) if spec.kind is Kind.TABLES and isinstance(value, list) else ()
+        entries = tuple(self._document.origin(*position, number) for number in tables)
+        self._layer[spec.path] = ConfigValue(value, origin, entries)
 
     def _read_open(self, spec: KeySpec, value: Mapping[str, object], position: KeyPath) -> None:
         """Read a table whose keys the user chooses; each of them is inherited separately."""

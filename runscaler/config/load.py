@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from runscaler.config.build import build
 from runscaler.config.credentials import Credentials, warn_if_readable_by_others
 from runscaler.config.flags import flag_layer, refuse_identity
+from runscaler.config.housekeeping import different_ttls
 from runscaler.config.layers import Layer, Layers, read_layers
 from runscaler.config.model import Config, ScaleSetSettings
 from runscaler.config.precedence import global_part, inherit, override, scale_set_part, with_docker_host
@@ -51,7 +52,8 @@ def load_config(
     loading = _Loading(document, given, environ, locations, problems, unset_is_error=unset_is_error)
     config = loading.run()
     problems.raise_errors()
-    return config.model_copy(update={"warnings": problems.warnings})
+    warnings = [*problems.warnings, *different_ttls(config.scale_sets)]
+    return config.model_copy(update={"warnings": tuple(warnings)})
 
 
 def _document(
@@ -93,9 +95,9 @@ class _Loading:
         if self._layers.is_multi:
             refuse_identity(given, f"[[{SETS}]]", problems)
         self._layers.top = override(self._layers.top, given)
-        folder = Path() if document is None else document.path.parent
+        self._folder = Path() if document is None else document.path.parent
         self._credentials = Credentials(
-            environ, folder, problems, is_multi=self._layers.is_multi, unset_is_error=unset_is_error
+            environ, self._folder, problems, is_multi=self._layers.is_multi, unset_is_error=unset_is_error
         )
 
     def run(self) -> Config:
@@ -123,6 +125,9 @@ class _Loading:
         settings, refused = build(
             ScaleSetSettings, layer, problems, placeholders=placeholders, scale_set=name
         )
+        if settings.ca:
+            ca = (self._folder / expanded(settings.ca)).absolute()
+            settings = settings.model_copy(update={"ca": str(ca)})
         checked = Checked(settings, layer, start, refused)
         check_set(checked, problems)
         return checked

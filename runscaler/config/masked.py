@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runscaler.config.problems import mask_user_info
+from runscaler.config.proxy_url import ProxyUrl
 from runscaler.config.schema import (
     KeySpec,
     Kind,
@@ -57,6 +58,8 @@ def secrets_of(config: Config) -> list[Secret]:
 def _secrets_in(spec: KeySpec, value: object) -> list[Secret]:
     if isinstance(value, Secret):
         return [value]
+    if isinstance(value, ProxyUrl):
+        return [*value.secrets()]
     if spec.kind is not Kind.TABLE or not hasattr(value, "values"):
         return []
     if spec.entry is None:

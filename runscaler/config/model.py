@@ -32,10 +32,12 @@ from runscaler.config.values import (
     A_STRING,
     IN_ANY_CASE,
     STRINGS,
+    AppId,
     Count,
     Cron,
     Duration,
     FilePath,
+    OptionalProxy,
     OptionalSecret,
     PathString,
     Port,
@@ -44,8 +46,8 @@ from runscaler.config.values import (
     PrintableString,
     PrintableStrings,
     RunnerCount,
+    ScheduledMaximum,
     TimeZone,
-    WebUrl,
 )
 from runscaler.findings import Finding
 from runscaler.names import ScaleSetKey
@@ -74,20 +76,25 @@ DEFAULT_GROUP = "default"
 class AppSettings(Settings):
     """[app]: a GitHub App instead of a token."""
 
-    client_id: Annotated[str, Key(help="Client id or app id of the GitHub App", accepts=A_STRING)]
-    installation_id: Annotated[
-        Positive,
-        Key(help="Id of its installation in the organisation", accepts="a whole number of at least 1"),
+    client_id: Annotated[
+        AppId, Key(help="Client id or app id of the GitHub App", accepts="letters, digits and dots")
     ]
     private_key: Annotated[
         Secret,
         Key(
             help="Private key of the GitHub App",
-            accepts="env:NAME, file:PATH or the PEM text",
+            accepts="a path, file:PATH, env:NAME or the PEM text",
             secret=True,
             indirect=True,
         ),
     ]
+    installation_id: Annotated[
+        Positive | None,
+        Key(
+            help="Id of the App's installation; without it, that of url's owner is looked up",
+            accepts="a whole number of at least 1",
+        ),
+    ] = None
 
 
 class ScheduleWindow(Settings):
@@ -102,7 +109,7 @@ class ScheduleWindow(Settings):
         Count | None, Key(help="min-runners while the window is open", accepts=A_COUNT)
     ] = None
     max_runners: Annotated[
-        RunnerCount | None,
+        ScheduledMaximum | None,
         Key(help="max-runners while the window is open", accepts="a whole number of at least 1"),
     ] = None
 
@@ -210,16 +217,21 @@ class ScaleSetSettings(Settings):
         ),
     ] = ()
     proxy: Annotated[
-        WebUrl,
+        OptionalProxy,
         Key(
-            help="Proxy for the daemon and the runners",
-            accepts="an http:// or https:// URL",
-            default="from the environment",
+            help="Forward proxy for the daemon's calls to GitHub and for the runners",
+            accepts="a URL such as http://USER:PASSWORD@proxy:3128, env:NAME or file:PATH",
+            default="from HTTPS_PROXY, HTTP_PROXY",
+            secret=True,
+            indirect=True,
         ),
-    ] = ""
+    ] = None
     ca: Annotated[
         PathString,
-        Key(help="CA certificates for the daemon and the runners", accepts="the path of a PEM file"),
+        Key(
+            help="More CA certificates to trust, for the daemon's calls to GitHub and in the runners",
+            accepts="the path of a PEM file",
+        ),
     ] = ""
     docker: DockerSettings = DockerSettings()
     tart: TartSettings = TartSettings()

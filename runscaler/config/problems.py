@@ -43,6 +43,12 @@ class ConfigValue:
 
     value: object
     origin: Origin
+    entries: tuple[Origin, ...] = ()
+    """Of a list of tables: where each of them begins."""
+
+    def origin_of(self, entry: int) -> Origin:
+        """Where an entry of it begins, counted from 0; the key itself where that is not known."""
+        return self.entries[entry] if entry < len(self.entries) else self.origin
 
 
 class Problems:

@@ -107,11 +107,15 @@ def _limits(checked: Checked, problems: Problems) -> None:
 def _schedule(checked: Checked, problems: Problems) -> None:
     settings = checked.settings
     for number, window in enumerate(settings.schedule, 1):
+        origin = checked.layer["schedule",].origin_of(number - 1)
         least = settings.min_runners if window.min_runners is None else window.min_runners
         most = settings.max_runners if window.max_runners is None else window.max_runners
         if least > most:
             text = f"schedule, entry {number}: min-runners ({least}) is above max-runners ({most})"
-            problems.error(checked.origin("schedule"), text, scale_set=settings.name)
+            problems.error(origin, text, scale_set=settings.name)
+        if window.min_runners is None and window.max_runners is None:
+            text = f"schedule, entry {number}: it sets neither min-runners nor max-runners"
+            problems.warn(origin, text, scale_set=settings.name)
 
 
 def _vm_limits(checked: Checked, problems: Problems) -> None:
@@ -119,8 +123,9 @@ def _vm_limits(checked: Checked, problems: Problems) -> None:
     if settings.backend != "tart":
         return
     tart, most = settings.tart, f"[tart] max-vms ({settings.tart.max_vms})"
-    if settings.max_runners > tart.max_vms:
-        text = f"max-runners ({settings.max_runners}) is above {most}: this host never runs more VMs at once"
+    largest = max([settings.max_runners, *(window.max_runners or 0 for window in settings.schedule)])
+    if largest > tart.max_vms:
+        text = f"max-runners ({largest}) is above {most}: this host never runs more VMs at once"
         problems.warn(checked.origin("max-runners"), text, scale_set=settings.name)
     if tart.pool_size > tart.max_vms:
         text = f"[tart] pool-size ({tart.pool_size}) is above {most}: no more VMs can be kept booted"

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from runscaler.config.base import Key, Scope
 from runscaler.config.model import BACKENDS, Config, ScaleSetSettings
+from runscaler.config.proxy_url import ProxyUrl
 from runscaler.config.secrets import Secret
 from runscaler.config.values import Unit
 
@@ -76,6 +77,7 @@ _KINDS: dict[object, Kind] = {
     float: Kind.NUMBER,
     str: Kind.STRING,
     Secret: Kind.STRING,
+    ProxyUrl: Kind.STRING,
     Path: Kind.STRING,
 }
 

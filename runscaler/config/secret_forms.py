@@ -23,7 +23,7 @@ MARKS = (
 """A text without any of these contains no secret of these forms; to look for them is cheap. Those with an e
 begin the base64 of a JSON object, whatever space it has."""
 PRINTED = (
-    r"\bgh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}"
+    r"\bghs_[A-Za-z0-9._-]{16,}|\bgh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}"
     r"|(?<![A-Za-z0-9+/])e[wy][A-Za-z0-9+/_-]{40,}={0,2}"
 )
 """What a runner may print: GitHub's tokens, JIT configurations (docs/protocol.md § 8.1)."""

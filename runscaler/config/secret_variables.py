@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 VARIABLE = "RUNNER_TOKEN"
 DEPRECATED_VARIABLE = "RUNSCALER_TOKEN"
 
-_hidden = {VARIABLE, DEPRECATED_VARIABLE}
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""systemd's folder of credentials (LoadCredential)."""
+
+_hidden = {VARIABLE, DEPRECATED_VARIABLE, CREDENTIALS}
 """Of the whole process, as its environment is. Names are only ever added."""
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, final
 
 from runscaler.config.inputs import read_input
+from runscaler.config.secret_variables import CREDENTIALS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,7 @@ class Secret:
 
 _SHELL_VARIABLE = re.compile(r"\$([A-Za-z_]\w*|\{\w+\})")
 _MISWRITTEN = re.compile(r"\s*(env|file)\s*:\s*(.*)", re.IGNORECASE | re.DOTALL)
+_CREDENTIALS = re.compile(rf"\$(?:{CREDENTIALS}|\{{{CREDENTIALS}\}})/")
 _TOKEN = re.compile(r"gh[a-z]_|github_pat_")
 
 
@@ -61,6 +63,10 @@ class Unresolved(ValueError):
 
 class Unset(Unresolved):
     """The variable of `env:NAME` is not set: perhaps it is where the daemon will run."""
+
+
+class OutsideSystemd(Unset):
+    """The path is in systemd's folder of credentials, and this process was given none."""
 
 
 def is_reference(text: str) -> bool:
@@ -97,7 +103,7 @@ def resolve(text: str, environ: Mapping[str, str], folder: Path) -> str:
     if scheme == "env":
         return _of_variable(rest, environ)
     if scheme == "file":
-        return _content(_without_token(text), folder, rest)
+        return _content(_without_token(text), folder, _in_credentials(rest, environ))
     return text.strip()
 
 
@@ -119,10 +125,21 @@ def _without_token(reference: str) -> str:
     return reference if found is None else f"{reference[: found.start()]}{Secret.MASK}"
 
 
-def file_of(text: str, folder: Path) -> Path | None:
+def file_of(text: str, environ: Mapping[str, str], folder: Path) -> Path | None:
     """The absolute path of the file that `file:PATH` refers to; None for any other text."""
     scheme, _, path = text.partition(":")
-    return (folder / expanded(path)).absolute() if scheme == "file" else None
+    return (folder / expanded(_in_credentials(path, environ))).absolute() if scheme == "file" else None
+
+
+def _in_credentials(path: str, environ: Mapping[str, str]) -> str:
+    """The path with systemd's folder of credentials in place of its variable; no other one is replaced."""
+    found = _CREDENTIALS.match(path)
+    if found is None:
+        return path
+    folder = environ.get(CREDENTIALS)
+    if not folder:
+        raise OutsideSystemd(f"file:{path}: {CREDENTIALS} is not set")
+    return f"{folder}/{path[found.end() :]}"
 
 
 def expanded(path: str) -> Path:

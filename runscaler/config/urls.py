@@ -67,10 +67,15 @@ class ConfigUrl:
         return self.names[0] if self.kind is Kind.ENTERPRISE else ""
 
     @property
+    def api_path(self) -> str:
+        """Path of the organisation, repository or enterprise itself, below the API base."""
+        section = {Kind.ORGANISATION: "orgs", Kind.REPOSITORY: "repos", Kind.ENTERPRISE: "enterprises"}
+        return f"/{section[self.kind]}/{'/'.join(self.names)}"
+
+    @property
     def registration_path(self) -> str:
         """Path of the registration token endpoint, below the API base."""
-        section = {Kind.ORGANISATION: "orgs", Kind.REPOSITORY: "repos", Kind.ENTERPRISE: "enterprises"}
-        return f"/{section[self.kind]}/{'/'.join(self.names)}/actions/runners/registration-token"
+        return f"{self.api_path}/actions/runners/registration-token"
 
     def hosted(self, environ: Mapping[str, str]) -> bool:
         """Whether the host is GitHub itself, not a GitHub Enterprise Server."""

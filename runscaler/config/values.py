@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from runscaler.config.proxy_url import ProxyUrl
+from runscaler.config.schedule_values import above_zero, cron_expression, time_zone
 from runscaler.config.secrets import Secret, expanded
 from runscaler.units import LONGEST, parse_duration, parse_size
 
@@ -128,6 +127,13 @@ def _web(value: str) -> str:
     return value
 
 
+def _proxy(value: object) -> object:
+    written = value.reveal() if isinstance(value, Secret) else value
+    if not isinstance(written, str):
+        return value
+    return ProxyUrl(written) if written else None
+
+
 def _mount_path(value: str) -> str:
     if value and (not value.startswith("/") or ":" in value or not value.isprintable()):
         raise ValueError("it is not an absolute path without colons")
@@ -157,25 +163,18 @@ def _capability(value: str) -> str:
     return name
 
 
-def _cron(value: str) -> str:
-    try:
-        CronSim(value, datetime(2000, 1, 1, tzinfo=UTC))
-    except CronSimError as error:
-        raise ValueError(f"it is not a cron expression ({error})") from error
-    return value
-
-
-def _zone(value: str) -> str:
-    try:
-        ZoneInfo(value)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError("there is no such time zone") from error
-    return value
-
-
 def _printable(value: str) -> str:
     if not value.isprintable() or value != value.strip() or not value:
         raise ValueError("it is empty, or has surrounding spaces or control characters")
+    return value
+
+
+_APP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def _app_id(value: str) -> str:
+    if not _APP_ID.fullmatch(value):
+        raise ValueError("it is none, perhaps because of a stray character")
     return value
 
 
@@ -214,6 +213,7 @@ NonNegativeNumber = Annotated[float, AfterValidator(_finite), Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(ge=1)]
 RunnerCount = Annotated[Positive, AfterValidator(_below_limit)]
+ScheduledMaximum = Annotated[int, AfterValidator(above_zero), Field(ge=1), AfterValidator(_below_limit)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Strings = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
 Numbers = Annotated[tuple[NonNegativeNumber, ...], BeforeValidator(_tuple)]
@@ -223,13 +223,16 @@ FilePath = Annotated[Path, BeforeValidator(_path)]
 SocketPath = Annotated[str, AfterValidator(_socket)]
 EngineUrl = Annotated[str, AfterValidator(_engine)]
 EngineUrls = Annotated[tuple[EngineUrl, ...], BeforeValidator(_tuple)]
+OptionalProxy = Annotated[ProxyUrl | None, BeforeValidator(_proxy)]
+"""An empty string means None."""
 WebUrl = Annotated[str, AfterValidator(_web)]
 LogSize = Annotated[str, AfterValidator(_log_size)]
 GroupName = Annotated[str, BeforeValidator(_group), AfterValidator(_group_name)]
 Capabilities = Annotated[tuple[Annotated[str, AfterValidator(_capability)], ...], BeforeValidator(_tuple)]
 MountPath = Annotated[str, AfterValidator(_mount_path)]
-Cron = Annotated[str, AfterValidator(_cron)]
-TimeZone = Annotated[str, AfterValidator(_zone)]
+Cron = Annotated[str, AfterValidator(cron_expression)]
+TimeZone = Annotated[str, AfterValidator(time_zone)]
+AppId = Annotated[str, AfterValidator(_app_id)]
 PrintableString = Annotated[str, AfterValidator(_printable)]
 """Not empty and printable."""
 PrintableStrings = Annotated[tuple[PrintableString, ...], BeforeValidator(_tuple)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from runscaler.config.proxy_url import passwords_in, passwords_in_environment
 from runscaler.config.schema import KeySpec, global_keys, scale_set_keys
 from runscaler.config.secrets import Unresolved, resolve
 
@@ -21,9 +22,11 @@ def written_secrets(data: Mapping[str, object], environ: Mapping[str, str], fold
     """What the secret keys of a file in `folder` hold or refer to, and the tokens in `environ`."""
     specs = (*global_keys().values(), *scale_set_keys().values())
     found = {environ.get(name, "") for name in TOKEN_VARIABLES}
+    found |= {secret.reveal() for secret in passwords_in_environment(environ)}
     for text in _texts(data, set(_names(specs)), within=False):
         try:
-            found.add(resolve(text, environ, folder))
+            resolved = resolve(text, environ, folder)
+            found |= {resolved, *passwords_in(resolved)}
         except Unresolved:
             continue
     return found - {""}

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
-from runscaler.config.urls import Kind
 from runscaler.errors import AccessDenied, GitHubError, NotFound
 from runscaler.github.clock_skew import clock_words
+from runscaler.github.credential_kinds import CredentialKind, rights
 from runscaler.github.error_replies import error_from_reply, exception_in, reply_error, server_time
 from runscaler.github.fields import escaped
+from runscaler.github.renames import names_in
 
 if TYPE_CHECKING:
     from runscaler.config.urls import ConfigUrl
+    from runscaler.github.credentials import Credential
     from runscaler.github.wire import Reply, Request
 
 _SSO_URL = re.compile(r"url=(https://\S+)")
-_OWNER = re.compile(r"/(?:orgs|repos|enterprises)/([^/]+)(?:/([^/]+))?/actions/")
-"""The names in the path of a registration token; a renamed owner may also be told by its number."""
 SUSPECT_SKEW = 30.0
 """Seconds by which this host's clock must be wrong to be named where GitHub refuses a credential."""
 LONGEST_REASON = 500
@@ -34,50 +34,43 @@ _POLICIES = (
 _FORBIDDING = ("forbids", "disabled", "archived", "read-only", "read only", "policy", "not allowed")
 _LACKING = ("not accessible by", "admin rights", "must be an owner", "must be an admin", "permission")
 
-_RIGHTS = {
-    Kind.ORGANISATION: (
-        "a classic token needs the scope admin:org, and its owner must own the organisation",
-        "a fine-grained token needs Self-hosted runners: read and write and Administration: read",
-        "a fine-grained token may still wait for the organisation's approval",
-    ),
-    Kind.REPOSITORY: (
-        "a classic token needs the scope repo, and its owner must administer the repository",
-        "a fine-grained token needs Administration: read and write on the repository",
-    ),
-    Kind.ENTERPRISE: (
-        "a classic token needs the scope manage_runners:enterprise; fine-grained tokens and Apps do not work",
-    ),
-}
-
 
 def access_error(
-    request: Request, reply: Reply, url: ConfigUrl, now: float, how_to_replace: str
+    request: Request, reply: Reply, url: ConfigUrl, now: float, credential: Credential
 ) -> GitHubError:
-    """The error for a REST call that failed, other than by a rate limit. `now` is this host's wall clock,
-    `how_to_replace` says how to give another credential.
+    """The error for a REST call that failed, other than by a rate limit. `now` is this host's wall clock.
 
     A 403 means a missing right only where something says so: else it is a policy of the organisation or
     the enterprise, and GitHub's own text is all that can be told (fault F94).
     """
-    sso = reply.headers.get("X-GitHub-SSO", "")
-    if reply.status in (403, 404) and "required" in sso.lower():
-        return _needs_sso(request, reply, sso)
+    common = common_refusal(request, reply, url, credential.kind)
+    if common is not None:
+        return common
     if reply.status == 401:
-        return _bad_credentials(request, reply, url, now, how_to_replace)
-    if reply.status == 403:
-        return _forbidden(request, reply, url)
+        return _bad_credentials(request, reply, url, now, credential)
     if reply.status == 404:
-        return _not_found(request, reply, url)
+        return _not_found(request, reply, url, credential)
     return error_from_reply(request, reply)
 
 
+def common_refusal(
+    request: Request, reply: Reply, url: ConfigUrl, kind: CredentialKind
+) -> GitHubError | None:
+    """What is refused in the same words whoever asks: single sign-on, and everything with a 403."""
+    sso = reply.headers.get("X-GitHub-SSO", "")
+    if reply.status in (403, 404) and "required" in sso.lower():
+        return _needs_sso(request, reply, sso)
+    return _forbidden(request, reply, url, kind) if reply.status == 403 else None
+
+
 def _bad_credentials(
-    request: Request, reply: Reply, url: ConfigUrl, now: float, how_to_replace: str
+    request: Request, reply: Reply, url: ConfigUrl, now: float, credential: Credential
 ) -> GitHubError:
-    why = f"the token is wrong, expired or revoked ({_reason_in(reply)})"
-    if clock := clock_words(now - (server_time(reply) or now), SUSPECT_SKEW):
+    theirs = server_time(reply) or now
+    why = f"{credential.why_refused(theirs)} ({_reason_in(reply)})"
+    if clock := clock_words(now - theirs, SUSPECT_SKEW):
         why += f"; {clock}"
-    fixes = (how_to_replace, *_RIGHTS[url.kind])
+    fixes = (credential.how_to_replace, *rights(credential.kind, url.kind))
     return reply_error(AccessDenied, request, reply, why, fixes)
 
 
@@ -88,7 +81,7 @@ def _needs_sso(request: Request, reply: Reply, sso: str) -> GitHubError:
     return reply_error(AccessDenied, request, reply, why, (f"authorise it at {where} (valid for an hour)",))
 
 
-def _forbidden(request: Request, reply: Reply, url: ConfigUrl) -> GitHubError:
+def _forbidden(request: Request, reply: Reply, url: ConfigUrl, kind: CredentialKind) -> GitHubError:
     said = _reason_in(reply)
     lowered = said.lower()
     if "ip allow list" in lowered or "ip address" in lowered:
@@ -105,7 +98,7 @@ def _forbidden(request: Request, reply: Reply, url: ConfigUrl) -> GitHubError:
         fixes = next((fixes for word, fixes in _POLICIES if word in lowered), ())
         return reply_error(AccessDenied, request, reply, f"GitHub forbids it: {said}", fixes)
     return reply_error(
-        AccessDenied, request, reply, f"a right is missing ({said})", _missing_rights(reply, url)
+        AccessDenied, request, reply, f"a right is missing ({said})", _missing_rights(reply, url, kind)
     )
 
 
@@ -121,26 +114,22 @@ def _scopes(reply: Reply, header: str) -> set[str]:
     return {scope.strip() for scope in reply.headers.get(header, "").split(",") if scope.strip()}
 
 
-def _missing_rights(reply: Reply, url: ConfigUrl) -> tuple[str, ...]:
+def _missing_rights(reply: Reply, url: ConfigUrl, kind: CredentialKind) -> tuple[str, ...]:
     permissions = reply.headers.get("X-Accepted-GitHub-Permissions", "")
     scopes = reply.headers.get("X-Accepted-OAuth-Scopes", "")
-    if permissions:
-        return (f"GitHub wants the permission {escaped(permissions)}", *_RIGHTS[url.kind])
+    needed = rights(kind, url.kind)
+    if permissions and not (kind is CredentialKind.CLASSIC and scopes):
+        return (f"GitHub wants the permission {escaped(permissions)}", *needed)
     if scopes:
         has = escaped(reply.headers.get("X-OAuth-Scopes", "")) or "none"
-        return (f"GitHub wants the scope {escaped(scopes)}; the token has {has}", *_RIGHTS[url.kind])
-    return _RIGHTS[url.kind]
+        return (f"GitHub wants the scope {escaped(scopes)}; the token has {has}", *needed)
+    return needed
 
 
-def _not_found(request: Request, reply: Reply, url: ConfigUrl) -> GitHubError:
-    why = f"{url.text} does not exist, or the credential may not see it"
-    if url.kind is Kind.ENTERPRISE:
-        why += ", or it is a GitHub App's, which no enterprise takes"
-    else:
-        why += ", or it is a GitHub App's that is not installed there"
-    return reply_error(
-        NotFound, request, reply, why, (f"check the spelling of {url.text}", *_RIGHTS[url.kind])
-    )
+def _not_found(request: Request, reply: Reply, url: ConfigUrl, credential: Credential) -> GitHubError:
+    why = f"{url.text} does not exist, was renamed, or {credential.name} may not see it"
+    fixes = (f"check the spelling of {url.text}", *rights(credential.kind, url.kind))
+    return reply_error(NotFound, request, reply, why, fixes)
 
 
 def _reason_in(reply: Reply) -> str:
@@ -154,10 +143,14 @@ def with_redirect(error: GitHubError, url: ConfigUrl, redirected_to: str) -> Git
     """
     if not redirected_to or not isinstance(error, AccessDenied | NotFound):
         return error
-    named = _OWNER.search(urlsplit(redirected_to).path)
-    place = escaped(urlsplit(redirected_to).path)
-    if named:
-        place = escaped("/".join(unquote(name) for name in named.groups() if name))
+    place = escaped("/".join(names_in(redirected_to)) or urlsplit(redirected_to).path)
     text = f"{error}; GitHub redirects {url.text} to {place}: it was probably renamed or moved"
     fixes = (f"give its new name as url ({place})", *error.fixes)
+    return type(error)(text, status=error.status, request_id=error.request_id, fixes=fixes)
+
+
+def with_owner(error: GitHubError, owned: ConfigUrl) -> GitHubError:
+    """The error, which names the owner that the App's installation belongs to; `owned` is its config URL."""
+    text = f"{error}; the App's installation is {owned.organisation}'s"
+    fixes = (f"correct url ({owned.text}), or installation-id", *error.fixes)
     return type(error)(text, status=error.status, request_id=error.request_id, fixes=fixes)

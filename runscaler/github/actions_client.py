@@ -11,7 +11,7 @@ from runscaler.github.endpoints import SERVICE_HEADERS, service_url
 from runscaler.github.error_replies import error_from_reply, reply_error, unreadable
 from runscaler.github.identity import Identity, Subsystem
 from runscaler.github.retry_policy import RetryMode
-from runscaler.github.wire import Reply, Request, bearer
+from runscaler.github.wire import Lane, Reply, Request, bearer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class ServiceCall:
-    """A call of the actions service. `what` and `grace` are as in `Request`.
+    """A call of the actions service. `what`, `grace`, `lane` and `registers` are as in `Request`.
 
     With a `session`, that session's queue token authorises the call instead of the admin token. A
     `semaphore` limits how many such calls are made at once.
@@ -46,6 +46,8 @@ class ServiceCall:
     session: Session | None = None
     semaphore: InterruptibleSemaphore | None = None
     grace: float = 0.0
+    lane: Lane = Lane.START
+    registers: str = ""
 
 
 class ActionsClient:
@@ -76,6 +78,15 @@ class ActionsClient:
     def clock_skew(self) -> float:
         """Seconds that this host's clock is ahead of GitHub's."""
         return self._transport.skew.seconds
+
+    @property
+    def moved_to(self) -> str:
+        """The config URL with the names that GitHub uses now; empty while they are the configured ones."""
+        return self._admin_tokens.moved_to
+
+    def session_token_expires(self, at: float) -> None:
+        """At this wall-clock second."""
+        self._transport.meter.token_expires("session", at)
 
     def user_agent(self, subsystem: Subsystem) -> str:
         return self._identity.user_agent(self.scale_set_id, subsystem)
@@ -161,6 +172,7 @@ class ActionsClient:
             return request, reply
         if call.session is not None:
             raise reply_error(QueueTokenExpired, request, reply)
+        self._transport.meter.repeated_with_new_token()
         admin_token = self._admin_tokens.renew(admin_token, agent, interrupt, left)
         request = self._request(call, admin_token, agent)
         reply = self._transport.send(request, interrupt, left)
@@ -179,6 +191,8 @@ class ActionsClient:
             headers={**SERVICE_HEADERS, "User-Agent": user_agent},
             body=call.body,
             grace=call.grace,
+            lane=call.lane,
+            registers=call.registers,
         )
 
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from urllib3.poolmanager import PoolManager
 
 KEPT_HOSTS = 16
-KEPT_CONNECTIONS = 64
+KEPT_CONNECTIONS = 256
+"""Idle ones of one host: each scale set of a credential has a poll, beside `MAX_CONCURRENT_CALLS`."""
 PROBE_AFTER = 30
 PROBE_EVERY = 10
 PROBES = 3

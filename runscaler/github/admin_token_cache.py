@@ -8,28 +8,30 @@ all that need it: shortly before the token expires, or when GitHub refuses the t
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from runscaler.config.secrets import Secret
 from runscaler.errors import AccessDenied, GitHubError, NotFound
-from runscaler.github.access_errors import access_error, with_redirect
-from runscaler.github.admin_token import AdminToken, read_admin_token
+from runscaler.github.access_errors import access_error, with_owner, with_redirect
+from runscaler.github.admin_token import read_admin_token
 from runscaler.github.error_replies import error_from_reply, server_time, unreadable
 from runscaler.github.fields import Fields
-from runscaler.github.wire import Authorization, Reply, Request, json_body
-from runscaler.net.semaphore import InterruptibleSemaphore
+from runscaler.github.renames import lookup_url, names_in, names_of, renamed
+from runscaler.github.shared_token import SharedToken
+from runscaler.github.wire import Authorization, Request, json_body
 
 if TYPE_CHECKING:
     from runscaler.clock import Clock
     from runscaler.config.urls import ConfigUrl
+    from runscaler.github.admin_token import AdminToken
     from runscaler.github.credentials import Credential
     from runscaler.github.rate_limited import RateLimitedTransport
+    from runscaler.github.wire import Reply
     from runscaler.interrupt import Interrupt
 
 REGISTER_ATTEMPTS = 5
-RENEWAL_GAP = 10.0
-POSTPONED = 30.0
 REFUSALS = (401, 403, 404)
 """Statuses with which GitHub refuses a credential; it hides what a credential may not see."""
 
@@ -48,16 +50,14 @@ class AdminTokenCache:
         transport: RateLimitedTransport,
         clock: Clock,
     ) -> None:
-        self._credential = credential
-        self._url = url
+        self.credential = credential
+        self._url = self._url_now = url
         self._api_base = api_base
         self._transport = transport
         self._clock = clock
-        self._refreshing = InterruptibleSemaphore(1)
-        self._token: AdminToken | None = None
-        self._rounds = 0
-        self._failure: GitHubError | None = None
-        self._renewed_at: float | None = None
+        self._shared = SharedToken(self._register, clock)
+        self._was_accepted = False
+        """Only an owner that was served by the configured name is followed to another one."""
         self._redirected_to = ""
         """Where GitHub redirected the last request for a registration token; empty: nowhere."""
 
@@ -66,57 +66,24 @@ class AdminTokenCache:
         """Must every address be https, because the config URL is?"""
         return self._url.scheme == "https"
 
+    @property
+    def moved_to(self) -> str:
+        """The config URL with the names that GitHub uses now; empty while they are the configured ones."""
+        return "" if self._url_now is self._url else self._url_now.text
+
     def current(self, user_agent: str, interrupt: Interrupt, seconds: float) -> AdminToken:
         """A token that has not expired. Raises `GitHubError`, `Interrupted`.
 
         If a refresh fails while the token is still valid, that one is used for another 30 s.
         """
-        known = self._token
-        if known is not None and self._clock.wall() < known.refresh_at:
-            return known
-        try:
-            return self._refreshed(known, user_agent, interrupt, seconds)
-        except GitHubError:
-            if known is None or self._clock.wall() >= known.expires_at:
-                raise
-            self._token = known.postponed(self._clock.wall() + POSTPONED)
-            return self._token
+        return self._shared.current(user_agent, interrupt, seconds)
 
     def renew(self, refused: AdminToken, user_agent: str, interrupt: Interrupt, seconds: float) -> AdminToken:
         """Another token than `refused`, which GitHub did not accept. Fetched at most once in 10 s.
 
         Raises `GitHubError`, `Interrupted`.
         """
-        if self._renewed_at is not None and self._token is refused:
-            gap = self._renewed_at + RENEWAL_GAP - self._clock.monotonic()
-            if gap > 0:
-                self._clock.pause(gap, interrupt)
-        if self._token is not refused and self._token is not None:
-            return self._token
-        fresh = self._refreshed(refused, user_agent, interrupt, seconds)
-        self._renewed_at = self._clock.monotonic()
-        return fresh
-
-    def _refreshed(
-        self, known: AdminToken | None, user_agent: str, interrupt: Interrupt, seconds: float
-    ) -> AdminToken:
-        """One refresh at a time. A thread that waited for another's refresh takes its result, or raises its
-        error."""
-        before = self._rounds
-        with self._refreshing.held(interrupt):
-            if self._token is not None and self._token is not known:
-                return self._token
-            if self._failure is not None and self._rounds != before:
-                raise self._failure
-            self._failure = None  # of an earlier round; this one may be interrupted and leave none
-            try:
-                self._token = self._register(user_agent, interrupt, seconds)
-            except GitHubError as error:
-                self._failure = error
-                raise
-            finally:
-                self._rounds += 1
-            return self._token
+        return self._shared.renew(refused, user_agent, interrupt, seconds)
 
     def _register(self, user_agent: str, interrupt: Interrupt, seconds: float) -> AdminToken:
         self._redirected_to = ""
@@ -130,11 +97,12 @@ class AdminTokenCache:
         tried several times, and then fetched anew, once. After `seconds` the refusal is final."""
         deadline = self._clock.monotonic() + seconds
         for _ in range(2):
-            token = self._registration_token(user_agent, interrupt, seconds)
+            token, url = self._registration_token(user_agent, interrupt, seconds)
             for attempt in range(REGISTER_ATTEMPTS):
-                request = self._register_request(token, user_agent)
+                request = self._register_request(token, url, user_agent)
                 reply = self._transport.send(request, interrupt, seconds)
                 if reply.status not in (401, 403):
+                    self._url_now = url
                     return self._read(request, reply)
                 pause = self._clock.jitter(2.0**attempt)
                 if self._clock.monotonic() + pause >= deadline:
@@ -142,47 +110,87 @@ class AdminTokenCache:
                 self._clock.pause(pause, interrupt)
         raise self._refusal(request, reply)
 
-    def _registration_token(self, user_agent: str, interrupt: Interrupt, seconds: float) -> Secret:
-        request, reply = self._send_credential(user_agent, interrupt, seconds)
-        if reply.status in REFUSALS and self._credential.has_changed():
-            request, reply = self._send_credential(user_agent, interrupt, seconds)
+    def _registration_token(
+        self, user_agent: str, interrupt: Interrupt, seconds: float
+    ) -> tuple[Secret, ConfigUrl]:
+        """The token, and the config URL with the names that GitHub uses now."""
+        url = self._url
+        request, reply = self._send_credential(url, user_agent, interrupt, seconds)
+        if reply.status in REFUSALS and self.credential.has_changed():
+            request, reply = self._send_credential(url, user_agent, interrupt, seconds)
+        if reply.status == 404:
+            owned = self._with_the_owner_s_new_name(user_agent, interrupt, seconds)
+            if owned is not self._url and not self._was_accepted:
+                raise with_owner(self._refusal(request, reply), owned)
+            if owned is not self._url:
+                url = owned
+                request, reply = self._send_credential(url, user_agent, interrupt, seconds)
         if not reply.ok:
             raise self._refusal(request, reply)
+        self.credential.accepted(reply)
+        self._was_accepted = True
+        if reply.redirected_to:
+            url = self._redirected_url(reply.redirected_to, user_agent, interrupt, seconds)
         try:
             token = Fields(reply.json()).text("token")
             if not token:
                 raise ValueError("token is missing")
         except ValueError as error:
             raise unreadable(request, reply, error) from error
-        return Secret(token)
+        return Secret(token), url
+
+    def _with_the_owner_s_new_name(self, user_agent: str, interrupt: Interrupt, seconds: float) -> ConfigUrl:
+        """GitHub redirects nobody from the old name of an organisation, but tells an App the new one."""
+        with suppress(GitHubError):
+            owner = self.credential.owner_now(user_agent, interrupt, seconds)
+            return renamed(self._url, (owner, *self._url.names[1:]))
+        return self._url
+
+    def _redirected_url(
+        self, redirected_to: str, user_agent: str, interrupt: Interrupt, seconds: float
+    ) -> ConfigUrl:
+        """Where GitHub redirects to tells the new names, or a number behind which they can be asked for."""
+        names = names_in(redirected_to)
+        if not names:
+            what, where = f"find the new name of {self._url.text}", lookup_url(redirected_to)
+            with suppress(GitHubError, ValueError):
+                request = self._rest_request(what, "GET", where, user_agent, interrupt, seconds)
+                names = names_of(self._transport.send(request, interrupt, seconds).json())
+        return renamed(self._url, names)
 
     def _send_credential(
-        self, user_agent: str, interrupt: Interrupt, seconds: float
+        self, url: ConfigUrl, user_agent: str, interrupt: Interrupt, seconds: float
     ) -> tuple[Request, Reply]:
-        request = Request(
-            what=f"get a registration token for {self._url.text}",
-            method="POST",
-            url=self._api_base + quote(self._url.registration_path),
-            authorization=self._credential.authorization(interrupt, seconds),
-            headers={"Content-Type": "application/vnd.github.v3+json", "User-Agent": user_agent},
-            rest=True,
-        )
+        what = f"get a registration token for {url.text}"
+        address = self._api_base + quote(url.registration_path)
+        request = self._rest_request(what, "POST", address, user_agent, interrupt, seconds)
         reply = self._transport.send(request, interrupt, seconds)
         self._redirected_to = reply.redirected_to
         return request, reply
 
-    def _refusal(self, request: Request, reply: Reply) -> GitHubError:
-        how = self._credential.how_to_replace
-        return access_error(request, reply, self._url, self._clock.wall(), how)
-
-    def _register_request(self, token: Secret, user_agent: str) -> Request:
+    def _rest_request(
+        self, what: str, method: str, url: str, user_agent: str, interrupt: Interrupt, seconds: float
+    ) -> Request:
         return Request(
-            what=f"register at {self._url.text}",
+            what=what,
+            method=method,
+            url=url,
+            authorization=self.credential.authorization(user_agent, interrupt, seconds),
+            headers={"Content-Type": "application/vnd.github.v3+json", "User-Agent": user_agent},
+            rest=True,
+        )
+
+    def _refusal(self, request: Request, reply: Reply) -> GitHubError:
+        return access_error(request, reply, self._url, self._clock.wall(), self.credential)
+
+    def _register_request(self, token: Secret, url: ConfigUrl, user_agent: str) -> Request:
+        return Request(
+            what=f"register at {url.text}",
             method="POST",
             url=f"{self._api_base}/actions/runner-registration",
             authorization=Authorization("RemoteAuth", token),
             headers={"Content-Type": "application/json", "User-Agent": user_agent},
-            body=json_body({"url": self._url.text, "runner_event": "register"}),
+            body=json_body({"url": url.text, "runner_event": "register"}),
             rest=True,
         )
 
@@ -190,6 +198,8 @@ class AdminTokenCache:
         if not reply.ok:
             raise error_from_reply(request, reply)
         try:
-            return read_admin_token(reply.json(), self._clock, server_time(reply), secure=self.secure)
+            token = read_admin_token(reply.json(), self._clock, server_time(reply), secure=self.secure)
         except ValueError as error:
             raise unreadable(request, reply, error) from error
+        self._transport.meter.token_expires("admin", token.expires_at)
+        return token

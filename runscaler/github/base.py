@@ -112,6 +112,10 @@ class ScaleSetService(Protocol):
         """Seconds that this host's clock is ahead of GitHub's, by the latest reply; negative: behind, 0: not
         known. Makes no call; `github.clock_skew.clock_words` says it to people."""
 
+    def moved_to(self) -> str:
+        """The config URL with the names that GitHub uses now, after a rename; empty while they are the
+        configured ones, or not known. Makes no call; `github.renames.moved_words` says it to people."""
+
     def group_id(self, name: str, interrupt: Interrupt, retry_for: float | None = 30.0) -> int:
         """The id of a runner group; 1 for "default", without a call. `NotFound` lists those that exist."""
 

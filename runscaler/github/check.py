@@ -10,6 +10,8 @@ from runscaler.findings import Finding, Level
 from runscaler.github.client import connect
 from runscaler.github.clock_skew import CLOCK_FIXES, clock_words
 from runscaler.github.identity import Subsystem
+from runscaler.github.renames import moved_fix, moved_words
+from runscaler.github.token_expiry import TELLING_SECONDS, moment
 from runscaler.interrupt import Interrupt
 
 if TYPE_CHECKING:
@@ -46,10 +48,12 @@ def check_github(
     try:
         service = connect(settings, clock=clock, report=_ignore, pool=pool, identity=identity)
         try:
-            _check(settings, service, pool, identity, interrupt or Interrupt(), report)
+            _check(settings, service, pool, identity, interrupt or Interrupt(), clock, report)
         finally:
             if words := clock_words(service.clock_skew()):
                 report(Level.WARNING, f"{words}: GitHub may refuse its runners", *CLOCK_FIXES)
+            if moved := service.moved_to():
+                report(Level.WARNING, moved_words(settings.url, moved), moved_fix(moved))
     except ConfigError as error:
         findings.extend(error.findings)
     except InvalidUrl as error:
@@ -66,13 +70,18 @@ def _check(
     pool: TransportPool,
     identity: Identity,
     interrupt: Interrupt,
-    report: Callable[[Level, str], None],
+    clock: Clock,
+    report: Callable[..., None],
 ) -> None:
     """Reports each check that passes; raises the error of the first that fails."""
     admin_tokens, _ = pool.for_scale_set(settings)
     url = parse_config_url(settings.url)
     admin_tokens.current(identity.user_agent(0, Subsystem.CHECK), interrupt, RETRY_SECONDS)
-    report(Level.OK, f"GitHub answers and takes the token for the {url.kind} {url.text}")
+    credential = admin_tokens.credential
+    report(Level.OK, f"GitHub answers and takes {credential.name} for the {url.kind} {url.text}")
+    expires, now = credential.expires_at, clock.wall()
+    if expires is not None and expires - now < TELLING_SECONDS:
+        report(Level.WARNING, f"the token expires on {moment(expires)}", credential.how_to_replace)
     group = service.group_id(settings.runner_group, interrupt, RETRY_SECONDS)
     report(Level.OK, f"the runner group {settings.runner_group!r} exists")
     known = service.find_scale_set(settings.name, group, interrupt, RETRY_SECONDS)

@@ -36,7 +36,7 @@ def connect(
     `HostError` for an unreadable CA file, `config.urls.InvalidUrl`.
     """
     admin_tokens, transport = pool.for_scale_set(settings)
-    retrying = RetryingCaller(clock, RetryReporter(report))
+    retrying = RetryingCaller(clock, RetryReporter(report), transport.meter.repeated)
     return GitHubService(ActionsClient(admin_tokens, transport, retrying, identity), clock)
 
 
@@ -51,3 +51,6 @@ class GitHubService(ScaleSetCalls, SessionCalls, RunnerCalls):
 
     def clock_skew(self) -> float:
         return self._actions.clock_skew
+
+    def moved_to(self) -> str:
+        return self._actions.moved_to

@@ -5,6 +5,7 @@ Sources: docs/protocol.md § 4.1–4.3, 5.1, 5.5.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from runscaler.github.base import ScaleSetChange
     from runscaler.github.fields import JsonValue
+    from runscaler.github.wire import Request
 
 API_VERSION = "6.0-preview"
 SCALE_SETS = "_apis/runtime/runnerscalesets"
@@ -68,3 +70,43 @@ def scale_set_body(change: ScaleSetChange) -> bytes:
     if change.updates_disabled is not None:
         body["RunnerSetting"] = {"disableUpdate": change.updates_disabled}
     return json_body(body)
+
+
+def endpoint_name(request: Request) -> str:
+    """What the call is for, as metrics name it: one of a fixed set, whatever the URL holds."""
+    if request.poll:
+        return "message_poll"
+    path = urlsplit(request.url).path.rstrip("/")
+    for method, pattern, name in _ENDPOINTS:
+        if method == request.method and pattern.search(path):
+            return name
+    return "message_delete" if request.method == "DELETE" else "other"
+
+
+_SET = r"/runnerscalesets/\d+"
+_AGENTS = r"/pools/\d+/agents"
+_ENDPOINTS = tuple(
+    (method, re.compile(f"{path}$"), name)
+    for method, path, name in (
+        ("POST", "/actions/runners/registration-token", "registration_token"),
+        ("POST", "/actions/runner-registration", "runner_registration"),
+        ("POST", "/access_tokens", "app_token"),
+        ("GET", "/installation", "app_installation_find"),
+        ("GET", r"/app/installations/\d+", "app_installation_get"),
+        ("GET", "/runnergroups", "group_find"),
+        ("GET", "/runnerscalesets", "scale_set_find"),
+        ("POST", "/runnerscalesets", "scale_set_create"),
+        ("GET", _SET, "scale_set_get"),
+        ("PATCH", _SET, "scale_set_update"),
+        ("DELETE", _SET, "scale_set_delete"),
+        ("POST", f"{_SET}/sessions", "session_open"),
+        ("PATCH", f"{_SET}/sessions/[^/]+", "session_refresh"),
+        ("DELETE", f"{_SET}/sessions/[^/]+", "session_close"),
+        ("GET", f"{_SET}/acquirablejobs", "jobs_acquirable"),
+        ("POST", f"{_SET}/acquirejobs", "jobs_acquire"),
+        ("POST", f"{_SET}/generatejitconfig", "jit_config"),
+        ("GET", _AGENTS, "runner_find"),
+        ("GET", rf"{_AGENTS}/\d+", "runner_get"),
+        ("DELETE", rf"{_AGENTS}/\d+", "runner_delete"),
+    )
+)

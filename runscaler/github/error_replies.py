@@ -64,8 +64,7 @@ def reply_error(
     """An error that names the call, the status, GitHub's reason and the request id."""
     said = why or _text_of(reply) or "no reason given"
     line = f"could not {request.what}: {reply.host} answered {reply.status}: {said}"
-    if reply.request_id:
-        line += f" (request {reply.request_id})"
+    line += reply.request_note
     return kind(line, status=reply.status, request_id=reply.request_id, fixes=fixes)
 
 
@@ -97,8 +96,7 @@ def unreadable(request: Request, reply: Reply, error: ValueError) -> MalformedRe
     line += escaped(str(error))
     if reply.text[:1] not in ("", "{", "["):  # even broken JSON may hold a secret
         line += f"; it begins {escaped(reply.text)!r}"
-    if reply.request_id:
-        line += f" (request {reply.request_id})"
+    line += reply.request_note
     return MalformedReply(line, status=reply.status, request_id=reply.request_id)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from urllib.parse import urlsplit
@@ -14,14 +15,15 @@ from runscaler.errors import Unreachable
 from runscaler.github.fields import escaped
 from runscaler.net.cancellable import CallCancelled
 from runscaler.net.causes import causes_of
+from runscaler.net.proxies import address_of
 
 LIBRARY_ERRORS = (requests.RequestException, urllib3.HTTPError, OSError)
 """What requests, urllib3 and sockets raise when a call fails."""
 
 _EXPIRED, _NOT_YET, _WRONG_HOST, _WRONG_ADDRESS = 10, 9, 62, 64
-_TUNNEL_REFUSED = "Tunnel connection failed: 407"
-"""How the error of http.client begins for a proxy that answers CONNECT with 407."""
-_WANTS_LOGIN = "asks for a user and password (407)"
+_NO_LOGIN = re.compile(r"Tunnel connection failed: (401|407)\b")
+"""How the error of http.client begins for a proxy that answers CONNECT so; tinyproxy says 401 to a wrong
+password."""
 _PROXY_FIX = "check the proxy in the configuration and in HTTPS_PROXY, HTTP_PROXY and NO_PROXY"
 _REACH_FIX = "check url, this host's network and firewall, and whether it takes a proxy to get out"
 
@@ -106,7 +108,13 @@ def _diagnose_certificate(cause: ssl.SSLCertVerificationError, host: str) -> _Di
 
 def proxy_refuses(what: str, proxy: str) -> NotSent:
     """The error for a 407, with which the proxy itself answered instead of passing the call on."""
-    return NotSent(f"could not {what}: the proxy {_proxy_name(proxy)} {_WANTS_LOGIN}", fixes=(_PROXY_FIX,))
+    why = _wants_login(proxy, "407")
+    return NotSent(f"could not {what}: the proxy {address_of(proxy)} {why}", fixes=(_PROXY_FIX,))
+
+
+def _wants_login(proxy: str, status: str) -> str:
+    with_login = "@" in proxy
+    return f"{'does not take our' if with_login else 'asks for a'} user and password ({status})"
 
 
 def require_usable_proxy(what: str, proxy: str) -> None:
@@ -118,27 +126,18 @@ def require_usable_proxy(what: str, proxy: str) -> None:
         is_usable = False
     if not is_usable:
         why = "cannot be used: it must be like http://HOST:PORT"
-        raise NotSent(f"could not {what}: the proxy {_proxy_name(proxy)} {why}", fixes=(_PROXY_FIX,))
+        raise NotSent(f"could not {what}: the proxy {address_of(proxy)} {why}", fixes=(_PROXY_FIX,))
 
 
 def _diagnose_proxy(causes: tuple[BaseException, ...], proxy: str) -> _Diagnosis:
-    if any(str(each).startswith(_TUNNEL_REFUSED) for each in causes):
-        why = _WANTS_LOGIN
+    refused = next(filter(None, (_NO_LOGIN.match(str(each)) for each in causes)), None)
+    if refused is not None:
+        why = _wants_login(proxy, refused[1])
     elif any(isinstance(each, urllib3.NameResolutionError | socket.gaierror) for each in causes):
         why = "cannot be resolved"
     else:
         why = f"does not work ({_text(causes[-1])})"
-    return NotSent, f"the proxy {_proxy_name(proxy)} {why}", (_PROXY_FIX,)
-
-
-def _proxy_name(proxy: str) -> str:
-    """Its host and port, without user and password: these may contain any character, also "@" and "/"."""
-    rest = proxy.rpartition("@")[2]
-    try:
-        name = urlsplit(rest if "://" in rest else f"//{rest}").netloc
-    except ValueError:
-        name = ""
-    return name or "(malformed)"
+    return NotSent, f"the proxy {address_of(proxy)} {why}", (_PROXY_FIX,)
 
 
 def _text(error: BaseException) -> str:

@@ -41,15 +41,17 @@ class RateLimits:
             line = f"rate limited: could not {request.what} yet: {request.host} asks for a pause of {pause}"
             raise RateLimited(line, retry_after=left)
 
-    def limited(self, request: Request, seconds: float, *, primary: bool) -> None:
+    def limited(self, request: Request, seconds: float, *, primary: bool) -> float:
         """A reply asked for a pause. If its request was sent before the host was limited, it counts as the
-        same limit."""
+        same limit. Returns how many seconds the pause is longer than was known."""
         key = (_REST if primary and request.rest else "") + request.host
         with self._lock:
             if self._left(request) <= 0:
                 self._in_a_row[request.host] = self._in_a_row.get(request.host, 0) + 1
-            until = self._clock.monotonic() + seconds
-            self._until[key] = max(self._until.get(key, 0.0), until)
+            now = self._clock.monotonic()
+            until, known = now + seconds, max(now, self._until.get(key, 0.0))
+            self._until[key] = max(known, until)
+            return max(0.0, until - known)
 
     def passed(self, request: Request) -> None:
         """A call went through: the next limit is the first in a row again."""

@@ -74,11 +74,19 @@ class RetryReporter:
             self._report(trouble)
 
 
-class RetryingCaller:
-    """Retries the calls of one scale set as `retry_policy` decides. Thread-safe."""
+def _ignore(_error: GitHubError) -> None:
+    """For who does not count repeated calls."""
 
-    def __init__(self, clock: Clock, reporter: RetryReporter) -> None:
+
+class RetryingCaller:
+    """Retries the calls of one scale set as `retry_policy` decides. Thread-safe. `repeats` is told of each
+    error after which a call is made again."""
+
+    def __init__(
+        self, clock: Clock, reporter: RetryReporter, repeats: Callable[[GitHubError], None] = _ignore
+    ) -> None:
         self._clock = clock
+        self._repeats = repeats
         self._reporter = reporter
 
     def call_with_retries(
@@ -105,6 +113,7 @@ class RetryingCaller:
                     if delay is None or (deadline is not None and retry_at >= deadline):
                         raise
                     report_retry(error, retry_at)
+                    self._repeats(error)
                 self._clock.pause(delay, interrupt)
                 number += 1
 

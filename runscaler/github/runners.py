@@ -11,9 +11,11 @@ from runscaler.github.actions_client import ServiceCall, not_found_means_scale_s
 from runscaler.github.endpoints import RUNNERS, WORK_FOLDER, scale_set_path
 from runscaler.github.identity import Subsystem
 from runscaler.github.retry_policy import RetryMode
-from runscaler.github.wire import json_body
+from runscaler.github.wire import Lane, json_body
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runscaler.github.actions_client import ActionsClient
     from runscaler.github.base import JitConfig, ScaleSetId
     from runscaler.github.fields import JsonValue
@@ -44,6 +46,7 @@ class RunnerCalls:
             subsystem=Subsystem.RUNNER,
             retry=RetryMode.ONLY_IF_UNSENT,
             semaphore=self._jit_calls,
+            registers=str(scale_set_id),
         )
 
         def read(value: JsonValue) -> JitConfig:
@@ -56,7 +59,7 @@ class RunnerCalls:
         self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None:
         path = f"{RUNNERS}/{runner_id}"
-        call = ServiceCall(f"look up runner {runner_id}", "GET", path, subsystem=Subsystem.RUNNER)
+        call = _housekeeping(f"look up runner {runner_id}", "GET", path)
         try:
             return self._actions.call(call, decode.runner, interrupt, retry_for)
         except NotFound:
@@ -65,12 +68,16 @@ class RunnerCalls:
     def find_runner(
         self, name: RunnerName, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RegisteredRunner | None:
-        call = ServiceCall(f"find {name}", "GET", RUNNERS, {"agentName": name}, subsystem=Subsystem.RUNNER)
+        call = _housekeeping(f"find {name}", "GET", RUNNERS, {"agentName": name})
         found = self._actions.call(call, decode.runners, interrupt, retry_for)
         return next((each for each in found if each.name.lower() == name.lower()), None)
 
     def remove_runner(self, runner_id: int, interrupt: Interrupt, retry_for: float | None = 30.0) -> None:
         path = f"{RUNNERS}/{runner_id}"
-        call = ServiceCall(f"remove runner {runner_id}", "DELETE", path, subsystem=Subsystem.RUNNER)
+        call = _housekeeping(f"remove runner {runner_id}", "DELETE", path)
         with suppress(NotFound):
             self._actions.call(call, decode.nothing, interrupt, retry_for)
+
+
+def _housekeeping(what: str, method: str, path: str, query: Mapping[str, str] | None = None) -> ServiceCall:
+    return ServiceCall(what, method, path, query or {}, subsystem=Subsystem.RUNNER, lane=Lane.HOUSEKEEPING)

@@ -11,6 +11,7 @@ from runscaler.github.actions_client import ServiceCall, not_found_means_scale_s
 from runscaler.github.base import ScaleSetChange
 from runscaler.github.endpoints import RUNNER_GROUPS, SCALE_SETS, scale_set_body, scale_set_path
 from runscaler.github.retry_policy import RetryMode
+from runscaler.github.wire import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ class ScaleSetCalls:
         if name.lower() in ("", DEFAULT_GROUP):
             return DEFAULT_GROUP_ID
         what = f"find the runner group {name!r}"
-        call = ServiceCall(what, "GET", RUNNER_GROUPS, {"groupName": name})
+        call = ServiceCall(what, "GET", RUNNER_GROUPS, {"groupName": name}, lane=Lane.SETUP)
         groups = self._actions.call(call, decode.runner_groups, interrupt, retry_for)
         for group in groups:
             if group.name.lower() == name.lower():
@@ -42,7 +43,7 @@ class ScaleSetCalls:
 
     def _no_such_group(self, name: str, interrupt: Interrupt) -> NotFound:
         """The error; it lists the groups that exist, if GitHub says (docs/behaviour.md § 12)."""
-        call = ServiceCall("list the runner groups", "GET", RUNNER_GROUPS)
+        call = ServiceCall("list the runner groups", "GET", RUNNER_GROUPS, lane=Lane.SETUP)
         names: list[str] = []
         with suppress(GitHubError):
             names = [group.name for group in self._actions.call(call, decode.runner_groups, interrupt, 0.0)]
@@ -54,7 +55,7 @@ class ScaleSetCalls:
         self, name: str, group_id: int, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RunnerScaleSet | None:
         query = {"runnerGroupId": str(group_id), "name": name}
-        call = ServiceCall(f"find the scale set {name!r}", "GET", SCALE_SETS, query)
+        call = ServiceCall(f"find the scale set {name!r}", "GET", SCALE_SETS, query, lane=Lane.SETUP)
         found = self._actions.call(call, decode.scale_sets, interrupt, retry_for)
         if len(found) > 1:
             raise Refused(f"GitHub knows {len(found)} scale sets {name!r} in one runner group", status=200)
@@ -63,7 +64,8 @@ class ScaleSetCalls:
     def scale_set(
         self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 30.0
     ) -> RunnerScaleSet | None:
-        call = ServiceCall(f"look up scale set {scale_set_id}", "GET", scale_set_path(scale_set_id))
+        path = scale_set_path(scale_set_id)
+        call = ServiceCall(f"look up scale set {scale_set_id}", "GET", path, lane=Lane.SETUP)
         try:
             found = self._actions.call(call, decode.scale_set_if_any, interrupt, retry_for)
         except (NotFound, ScaleSetGone):
@@ -82,7 +84,12 @@ class ScaleSetCalls:
         wanted = ScaleSetChange(name, group_id, tuple(labels) or (name,), updates_disabled=True)
         body = scale_set_body(wanted)
         call = ServiceCall(
-            f"create the scale set {name!r}", "POST", SCALE_SETS, body=body, retry=RetryMode.NOT_IDEMPOTENT
+            f"create the scale set {name!r}",
+            "POST",
+            SCALE_SETS,
+            body=body,
+            retry=RetryMode.NOT_IDEMPOTENT,
+            lane=Lane.SETUP,
         )
         return self._remember(self._actions.call(call, decode.scale_set, interrupt, retry_for))
 
@@ -94,14 +101,15 @@ class ScaleSetCalls:
         retry_for: float | None = 30.0,
     ) -> RunnerScaleSet:
         what, path = f"change scale set {scale_set_id}", scale_set_path(scale_set_id)
-        call = ServiceCall(what, "PATCH", path, body=scale_set_body(change))
+        call = ServiceCall(what, "PATCH", path, body=scale_set_body(change), lane=Lane.SETUP)
         with not_found_means_scale_set_gone():
             return self._remember(self._actions.call(call, decode.scale_set, interrupt, retry_for))
 
     def delete_scale_set(
         self, scale_set_id: ScaleSetId, interrupt: Interrupt, retry_for: float | None = 10.0
     ) -> None:
-        call = ServiceCall(f"delete the scale set {scale_set_id}", "DELETE", scale_set_path(scale_set_id))
+        what, path = f"delete the scale set {scale_set_id}", scale_set_path(scale_set_id)
+        call = ServiceCall(what, "DELETE", path, lane=Lane.END)
         try:
             self._actions.call(call, decode.nothing, interrupt, retry_for)
         except (NotFound, ScaleSetGone):

@@ -12,7 +12,7 @@ from runscaler.github.endpoints import scale_set_path
 from runscaler.github.error_replies import server_time
 from runscaler.github.jwt import refresh_after, seconds_left
 from runscaler.github.retry_policy import RetryMode
-from runscaler.github.wire import json_body, usable_url
+from runscaler.github.wire import Lane, json_body, usable_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +57,7 @@ class SessionCalls:
             body=body,
             retry=RetryMode.NOT_IDEMPOTENT,
             grace=OPEN_SESSION_GRACE,
+            lane=Lane.SETUP,
         )
 
         def read(reply: Reply) -> Session:
@@ -75,6 +76,7 @@ class SessionCalls:
             left = seconds_left(token, self._clock, server_time(reply))
             if left is None:
                 return None
+            self._actions.session_token_expires(self._clock.wall() + left)
             return self._clock.monotonic() + refresh_after(left, LONGEST_MARGIN, self._clock)
 
         return decode.session(reply.json(), scale_set_id, known, refresh_at)
@@ -108,9 +110,8 @@ class SessionCalls:
     ) -> None:
         path = scale_set_path(scale_set_id, "sessions", session_id)
         with suppress(NotFound, SessionGone, ScaleSetGone):
-            self._actions.call(
-                ServiceCall("close the message session", "DELETE", path), decode.nothing, interrupt, retry_for
-            )
+            call = ServiceCall("close the message session", "DELETE", path, lane=Lane.END)
+            self._actions.call(call, decode.nothing, interrupt, retry_for)
 
     def poll(
         self, session: Session, last_message_id: int, capacity: int, interrupt: Interrupt

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urljoin
 
 import requests
-from requests.utils import get_environ_proxies, should_bypass_proxies
 
 from runscaler.errors import Refused, Unreachable
 from runscaler.github.adapter import GitHubAdapter
@@ -28,6 +27,7 @@ from runscaler.github.wire import (
     origin_of,
 )
 from runscaler.net.cancellable import CallCancelled, CancellableCall
+from runscaler.net.proxies import proxy_for
 from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Transport:
     """The connections of one credential. Thread-safe. `proxy` takes the place of HTTPS_PROXY and HTTP_PROXY;
     NO_PROXY still counts."""
 
-    def __init__(self, context: ssl.SSLContext, deadlines: Deadlines, proxy: str | None = None) -> None:
+    def __init__(self, context: ssl.SSLContext, deadlines: Deadlines, proxy: str = "") -> None:
         self._deadlines = deadlines
         self._proxy = proxy
         self._concurrency = InterruptibleSemaphore(MAX_CONCURRENT_CALLS)
@@ -89,7 +89,8 @@ class Transport:
             if reply.status not in _REDIRECTS:
                 return reply if request.url == asked else replace(reply, redirected_to=request.url)
             request = replace(request, url=_redirected(request, reply))
-        raise Refused(f"could not {request.what}: {request.host} redirects in a circle", status=reply.status)
+        line = f"could not {request.what}: {request.host} redirects in a circle{reply.request_note}"
+        raise Refused(line, status=reply.status, request_id=reply.request_id)
 
     def _exchange(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
         call = CancellableCall(grace=request.grace)
@@ -97,7 +98,7 @@ class Transport:
             return self._reply(request, call)
 
     def _reply(self, request: Request, call: CancellableCall) -> Reply:
-        proxy = self._proxy_for(request.url)
+        proxy = proxy_for(request.url, self._proxy)
         if proxy:
             require_usable_proxy(request.what, proxy)
         try:
@@ -123,23 +124,17 @@ class Transport:
             raise proxy_refuses(request.what, proxy)
         return reply
 
-    def _proxy_for(self, url: str) -> str | None:
-        if self._proxy is None:
-            found = get_environ_proxies(url)
-            return found.get(url.partition(":")[0]) or found.get("all")
-        return None if should_bypass_proxies(url, no_proxy=None) else self._proxy
-
 
 def _bounded_body(response: requests.Response, request: Request) -> bytes:
     """The whole body; one that is too large is not read to its end (fault F18)."""
     announced = response.headers.get("Content-Length", "")
     if announced.isdigit() and int(announced) > MAX_BODY:
-        raise _too_large(request)
+        raise _too_large(request, response)
     body = bytearray()
     while chunk := response.raw.read(CHUNK, decode_content=True):
         body += chunk
         if len(body) > MAX_BODY:
-            raise _too_large(request)
+            raise _too_large(request, response)
     return bytes(body)
 
 
@@ -148,8 +143,10 @@ def _is_framed(response: requests.Response) -> bool:
     return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
 
 
-def _too_large(request: Request) -> Unreachable:
-    return Unreachable(f"could not {request.what}: the reply of {request.host} is larger than 8 MiB")
+def _too_large(request: Request, response: requests.Response) -> Unreachable:
+    reply = Reply(response.status_code, response.headers, b"", request.host)
+    line = f"could not {request.what}: the reply of {request.host} is larger than 8 MiB{reply.request_note}"
+    return Unreachable(line, request_id=reply.request_id)
 
 
 def _redirected(request: Request, reply: Reply) -> str:
@@ -163,7 +160,7 @@ def _redirected(request: Request, reply: Reply) -> str:
     if is_elsewhere:
         raise Refused(
             f"could not {request.what}: {request.host} redirects to {escaped(target.partition('?')[0])}, "
-            "where the token must not go",
+            f"where the token must not go{reply.request_note}",
             status=reply.status,
             request_id=reply.request_id,
             fixes=("correct url, if the organisation or repository has moved",),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -23,6 +24,20 @@ READ_TIMEOUT = 30.0
 POLL_READ_TIMEOUT = 90.0
 CALL_DEADLINE = 60.0
 POLL_DEADLINE = 120.0
+
+
+class Lane(Enum):
+    """What a call is for."""
+
+    POLL = "poll"
+    START = "start"
+    """To start a runner, or to keep a session alive: nobody can do without it."""
+    END = "end"
+    """To leave nothing behind at the end."""
+    SETUP = "setup"
+    """To get a scale set going: tokens, look-ups, its session."""
+    HOUSEKEEPING = "housekeeping"
+    """To look after runners and scale sets that are there."""
 
 
 class Authorization(AuthBase):
@@ -50,7 +65,8 @@ class Request:
 
     `what` is a verb phrase for messages ("find the scale set"). `rest`: it counts towards the rate limit of
     the REST API. `poll`: a long poll, which may be silent for long and is not limited in number. `grace`
-    is how many seconds its reply is still waited for after an interrupt.
+    is how many seconds its reply is still waited for after an interrupt. `registers` is the scale set for
+    which it registers a runner; empty for other calls.
     """
 
     what: str
@@ -62,6 +78,8 @@ class Request:
     rest: bool = False
     poll: bool = False
     grace: float = 0.0
+    lane: Lane = Lane.START
+    registers: str = ""
 
     @property
     def host(self) -> str:
@@ -87,6 +105,11 @@ class Reply:
     def request_id(self) -> str:
         """GitHub's id of the request, or that of the older service; empty if there is none."""
         return escaped(self.headers.get("X-GitHub-Request-Id") or self.headers.get("ActivityId") or "", 80)
+
+    @property
+    def request_note(self) -> str:
+        """The end of every line about this reply: " (request 1A2B:…)"; empty without an id."""
+        return f" (request {self.request_id})" if self.request_id else ""
 
     @property
     def text(self) -> str:

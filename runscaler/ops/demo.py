@@ -81,7 +81,13 @@ def find_target(wanted: str, progress: Progress, *, image: str = "", fake_tart: 
 
 def engine_settings() -> DockerSettings:
     """The engine that the docker command would use: DOCKER_HOST, else the default socket."""
-    return DockerSettings(docker_host=os.environ.get("DOCKER_HOST", ""), dind=False, pull="never")
+    return DockerSettings(
+        docker_host=os.environ.get("DOCKER_HOST", ""),
+        dind=False,
+        pull="never",
+        prune_on_exit=False,  # the engine is the user's
+        buildx_cleanup=False,
+    )
 
 
 def make_image(progress: Progress) -> str:

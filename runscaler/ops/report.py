@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.config.base import Settings
 from runscaler.config.masked import masked_globals, masked_settings
+from runscaler.config.proxy_url import ProxyUrl
 from runscaler.config.secret_forms import mask_secret_forms
 from runscaler.config.secret_variables import child_environment
 from runscaler.config.secrets import Secret
@@ -86,6 +87,8 @@ def secrets_of(config: Config) -> list[str]:
 def _secrets(value: object) -> Iterator[str]:
     if isinstance(value, Secret):
         yield value.reveal()
+    elif isinstance(value, ProxyUrl):
+        yield from (secret.reveal() for secret in value.secrets())
     elif isinstance(value, Settings):
         for name in type(value).model_fields:
             yield from _secrets(getattr(value, name))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from runscaler.config.secret_forms import masked_output
 from runscaler.errors import HostError
+from runscaler.files import remove_half_written
 from runscaler.findings import Finding, Level
 from runscaler.ops.bounded_files import BoundedFiles, newest_first
 from runscaler.ops.journal import JOURNAL, Journal
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 LOGS = "logs"
 BATCHES = "batches"
+LEVELS = 2
+"""Of directories below the state directory in which we write files; below them lie runners' own."""
 KEPT_BYTES = 64 * 1024
 KEPT_OUTPUTS = 50
 KEPT_BATCHES = 50
@@ -52,7 +55,7 @@ class StateDir:
 
     @classmethod
     def open(cls, path: Path, clock: Clock) -> Self:
-        """Create the directory if necessary (mode 0700) and lock it.
+        """Create the directory if necessary (mode 0700), lock it, remove what a killed process half wrote.
 
         Raises `HostError` if another process holds it, `NotPrivate` if somebody else has a hand in it, and
         OSError if it cannot be created or written to.
@@ -61,6 +64,7 @@ class StateDir:
         check_tree(path)
         lock = StateLock(path)
         lock.acquire()
+        remove_half_written(path, LEVELS)
         try:
             return cls(path, clock, lock, load_or_create_owner(path))
         except OSError:

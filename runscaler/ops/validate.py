@@ -16,7 +16,8 @@ from runscaler.github.identity import Identity
 from runscaler.github.pool import TransportPool
 from runscaler.interrupt import Interrupt
 from runscaler.names import new_owner_id
-from runscaler.units import format_duration
+from runscaler.policy.schedule import timetable
+from runscaler.units import format_duration, format_time, in_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -108,6 +109,24 @@ def summary(settings: ScaleSetSettings) -> Finding:
         f"{settings.url}: {settings.min_runners} to {settings.max_runners} runners on {settings.backend}, "
         f"runs-on: {', '.join(settings.labels)}"
     )
+    return Finding(Level.OK, text, (), settings.name)
+
+
+def schedule_findings(settings: ScaleSetSettings, now: float) -> list[Finding]:
+    """When each window of its schedule is open next, or is now. `now` in wall-clock seconds."""
+    return [_window_finding(settings, entry, now) for entry, _ in enumerate(settings.schedule, 1)]
+
+
+def _window_finding(settings: ScaleSetSettings, entry: int, now: float) -> Finding:
+    alone = settings.model_copy(update={"schedule": (settings.schedule[entry - 1],)})
+    found = timetable(alone, now)
+    window = found.window or found.next
+    if window is None:
+        return Finding(Level.WARNING, f"schedule, entry {entry}: no such day ever comes", (), settings.name)
+    opens, closes = in_zone(window.opens_at, window.timezone), in_zone(window.closes_at, window.timezone)
+    when = "now, " if found.window else ""
+    when += format_time(opens) + " to " + format_time(closes, unless=opens) + f" {window.timezone}"
+    text = f"schedule, entry {entry}: {window.min} to {window.max} runners {when}"
     return Finding(Level.OK, text, (), settings.name)
 
 

@@ -109,6 +109,8 @@ class View:
     waits_for: Unmet | None = None
     """What slots that wait, wait for: the host's cap or its VM slots; `waits_detail` tells more."""
     waits_detail: str = ""
+    waits_look_at: float | None = None
+    """When that is looked at next, in wall-clock seconds; it is only passed on."""
 
     @property
     def target(self) -> int:
@@ -180,7 +182,7 @@ def _held_up(view: View, drop: int = 0) -> tuple[UnmetDemand, ...]:
         found.append(UnmetDemand(Unmet.MAX_RUNNERS, beyond, f"max-runners is {view.max_runners}"))
     waiting = view.counts.waiting - drop
     if view.waits_for is not None and waiting:
-        found.append(UnmetDemand(view.waits_for, waiting, view.waits_detail))
+        found.append(UnmetDemand(view.waits_for, waiting, view.waits_detail, view.waits_look_at))
     return tuple(found)
 
 

@@ -21,6 +21,8 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
+from runscaler.status import Opening
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -35,18 +37,6 @@ SEARCHED_DAYS = 41 * 366
 class Limits:
     min_runners: int
     max_runners: int
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """One time that a window opens: the `entry` of the schedule, counted from 1, and its limits. Wall-clock
-    seconds."""
-
-    entry: int
-    opens_at: float
-    closes_at: float
-    limits: Limits
-    timezone: str = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +72,8 @@ def timetable(settings: ScaleSetSettings, now: float) -> Timetable:
     in_force = max(is_open, key=lambda one: (one.opens_at, one.entry), default=None)
     known = [one for one in following if one is not None]
     to_come = min(known, key=lambda one: (one.opens_at, -one.entry), default=None)
-    return Timetable(now, own if in_force is None else in_force.limits, in_force, to_come)
+    limits = own if in_force is None else Limits(in_force.min, in_force.max)
+    return Timetable(now, limits, in_force, to_come)
 
 
 def largest_max(settings: ScaleSetSettings) -> int:
@@ -93,11 +84,9 @@ def largest_max(settings: ScaleSetSettings) -> int:
 def _opening(entry: int, window: ScheduleWindow, own: Limits, opens_at: float | None) -> Opening | None:
     if opens_at is None:
         return None
-    limits = Limits(
-        own.min_runners if window.min_runners is None else window.min_runners,
-        own.max_runners if window.max_runners is None else window.max_runners,
-    )
-    return Opening(entry, opens_at, opens_at + window.duration, limits, window.timezone)
+    least = own.min_runners if window.min_runners is None else window.min_runners
+    most = own.max_runners if window.max_runners is None else window.max_runners
+    return Opening(entry, opens_at, opens_at + window.duration, window.timezone, least, most)
 
 
 def next_time(window: ScheduleWindow, now: float) -> float | None:

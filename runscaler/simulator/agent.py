@@ -27,12 +27,13 @@ import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
     from typing import IO, Any
+    from urllib.parse import SplitResult
 
     Json = dict[str, Any]  # what came over the wire, or goes over it
 
@@ -95,6 +96,7 @@ class Api:
             raise BadConfig("the server's URL is not usable")
         self._parts = parts
         self._token = token
+        self._proxy = proxy_of(parts.scheme, parts.hostname)
         self._connection: http.client.HTTPConnection | None = None
 
     def call(
@@ -138,7 +140,11 @@ class Api:
         if body is not None:
             headers["Content-Type"] = "application/json"
             data = json.dumps(body).encode()
-        connection.request(method, self._parts.path.rstrip("/") + "/" + path, data, headers)
+        target = self._parts.path.rstrip("/") + "/" + path
+        if self._proxy is not None and self._parts.scheme == "http":
+            headers.update(proxy_headers(self._proxy))
+            target = f"http://{self._parts.netloc}{target}"
+        connection.request(method, target, data, headers)
         reply = connection.getresponse()
         content = reply.read()
         if reply.status >= 300:
@@ -148,13 +154,34 @@ class Api:
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
         connection = self._connection
         if connection is None:
-            https = self._parts.scheme == "https"
+            https, proxy = self._parts.scheme == "https", self._proxy
             kind = http.client.HTTPSConnection if https else http.client.HTTPConnection
-            connection = self._connection = kind(str(self._parts.hostname), self._parts.port, timeout=timeout)
+            nearest = proxy or self._parts
+            connection = self._connection = kind(str(nearest.hostname), nearest.port, timeout=timeout)
+            if proxy is not None and https:
+                connection.set_tunnel(str(self._parts.hostname), self._parts.port, proxy_headers(proxy))
         connection.timeout = timeout
         if connection.sock is not None:
             connection.sock.settimeout(timeout)
         return connection
+
+
+def proxy_of(scheme: str, host: str) -> SplitResult | None:
+    """The proxy that http_proxy, https_proxy and no_proxy name for a host."""
+    if not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    from urllib.request import getproxies_environment, proxy_bypass
+
+    found = getproxies_environment()
+    url = found.get(scheme) or found.get("all")
+    return None if not url or proxy_bypass(host) else urlsplit(url)
+
+
+def proxy_headers(proxy: SplitResult) -> dict[str, str]:
+    if proxy.username is None:
+        return {}
+    login = unquote(proxy.username) + ":" + unquote(proxy.password or "")
+    return {"Proxy-Authorization": "Basic " + base64.b64encode(login.encode()).decode()}
 
 
 def refusal(status: int, content: bytes) -> ApiError:

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import json
+import re
 from typing import TYPE_CHECKING
 
 from runscaler.simulator.http_messages import BadBody, Fields
 from runscaler.simulator.refusals import RestRefusal
 
 if TYPE_CHECKING:
+    from runscaler.simulator.apps import App
     from runscaler.simulator.store import Store
 
 LONGEST_LIFETIME = 600.0
 NOT_DECODED = "A JSON web token could not be decoded"
+NO_APP = "Integration not found"
+CLAIMS = {"iat", "exp", "iss"}
+_AN_ID = re.compile(r"[A-Za-z0-9.]+")
 
 
 def check_app_jwt(store: Store, text: str) -> None:
-    """Raise the refusal that GitHub would send; the signature is checked only if the App's key is known."""
+    """Raise the refusal that GitHub would send. The signature is checked only if the App's key is known."""
     try:
         header, claims = read_jwt(text)
         problem = _problem(header, claims, store.clock.wall())
     except (BadBody, ValueError):
-        problem = NOT_DECODED
-        store.violations.record(1, "the call for an installation token came without the App's JWT")
-    key = store.options.app_key
-    if not problem and key and not _signed_by(text, key):
-        problem = NOT_DECODED
+        store.violations.record(1, "a call that needs the App's JWT came without one")
+        raise RestRefusal(401, NOT_DECODED) from None
     if problem:
         raise RestRefusal(401, problem)
+    if extra := set(claims.values) - CLAIMS:
+        store.violations.record(1, f"the App's JWT has more claims than it should: {', '.join(extra)}")
+    app = _app(store, str(claims.values["iss"]))
+    if app is not None and app.public_key and not _signed_by(text, app.public_key):
+        raise RestRefusal(401, NOT_DECODED)
 
 
 def read_jwt(text: str) -> tuple[Fields, Fields]:
@@ -45,8 +51,11 @@ def _part(text: str) -> Fields:
 
 
 def _problem(header: Fields, claims: Fields, now: float) -> str:
-    if header.text("alg") != "RS256" or not _has_issuer(claims):
+    issuer = claims.values.get("iss")
+    if header.text("alg") != "RS256" or not issuer or isinstance(issuer, bool):
         return NOT_DECODED
+    if not _AN_ID.fullmatch(str(issuer)):
+        return "'Issuer' claim ('iss') must be an Integer"
     if claims.integer("iat") > now:
         text = "must be an Integer representing the time that the assertion was issued"
         return f"'Issued at' claim ('iat') {text}"
@@ -56,16 +65,20 @@ def _problem(header: Fields, claims: Fields, now: float) -> str:
     return "'Expiration time' claim ('exp') is too far in the future" if too_far else ""
 
 
-def _has_issuer(claims: Fields) -> bool:
-    """`iss` is the client id as a string, or the application id as a string or number."""
-    value = claims.values.get("iss")
-    return bool(value) and isinstance(value, str | int) and not isinstance(value, bool)
+def _app(store: Store, issuer: str) -> App | None:
+    """The App with this client id or application id; None where any is accepted."""
+    apps = store.options.apps
+    found = next((app for app in apps if issuer in app.ids), None)
+    if apps and found is None:
+        raise RestRefusal(404, NO_APP)
+    return found
 
 
-def _signed_by(text: str, key: str) -> bool:
-    jwt = importlib.import_module("jwt")
+def _signed_by(text: str, public_key: str) -> bool:
+    import jwt
+
     try:
-        jwt.decode(text, key, algorithms=["RS256"], options={"verify_exp": False, "verify_iat": False})
+        jwt.decode(text, public_key, algorithms=["RS256"], options={"verify_exp": False, "verify_iat": False})
     except jwt.InvalidTokenError:
         return False
     return True

@@ -59,6 +59,7 @@ class ControlApi:
             route("POST", "jobs", self._queue),
             route("POST", "jobs/([^/]+)/cancel", self._cancel),
             route("POST", r"scale-sets/(\d+)", self._change_scale_set),
+            route("POST", "renames", self._rename),
             route("POST", "sessions/([^/]+)", self._change_session),
             route("POST", r"runners/(\d+)", self._change_runner),
             route("POST", "faults", self._add_fault),
@@ -139,6 +140,16 @@ class ControlApi:
         with self._lock:
             scale_set = self._store.scale_sets[call.number()]
             change_scale_set(self._machine, scale_set, body.text("action"), body.text("value", ""))
+        return NO_CONTENT
+
+    def _rename(self, call: Call) -> Reply:
+        body = call.request.json()
+        redirects = body.truth("redirects") if body.has("redirects") else None
+        with self._lock:
+            try:
+                self._store.places.rename(body.text("from"), body.text("to"), redirects=redirects)
+            except ValueError as error:
+                raise BadBody(str(error)) from None
         return NO_CONTENT
 
     def _change_session(self, call: Call) -> Reply:

@@ -163,7 +163,8 @@ class HttpServer:
 
     def _accept(self) -> Acceptor:
         try:
-            sock = socket.create_server((self.host, self.port), backlog=BACKLOG)
+            family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+            sock = socket.create_server((self.host, self.port), family=family, backlog=BACKLOG)
         except OSError as error:
             raise _refused(self.host, self.port, error) from error
         adjustments = Adjustments(

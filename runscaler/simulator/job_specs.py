@@ -24,7 +24,7 @@ def read_job_spec(store: Store, body: Fields) -> JobSpec:
         steps=steps or (Step("hello", "echo hello"),),
         count=body.integer("count", 1),
         display_name=body.text("displayName", "build"),
-        repository=body.text("repository", "") or default_repository(scope),
+        repository=body.text("repository", "") or default_repository(store.places.name(scope)),
         env=tuple((key, str(value)) for key, value in pairs(body, "env")),
         secrets=body.texts("secrets"),
         timeout_seconds=body.number("timeoutSeconds", 21600.0),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from runscaler.simulator.timers import GITHUB, Timers
+
+if TYPE_CHECKING:
+    from runscaler.simulator.apps import App, Installation
 
 
 class Flavour(StrEnum):
@@ -18,7 +22,7 @@ class Flavour(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Empty `tokens` or `installations` accept any. `app_key` is the App's public key in PEM format."""
+    """Empty `tokens`, `apps` or `installations` accept any."""
 
     timers: Timers = GITHUB
     flavour: Flavour = Flavour.ASSIGN
@@ -37,8 +41,10 @@ class Options:
     groups: tuple[str, ...] = ()
     """Runner groups besides `Default`, whose id is 1; their ids count up from 2."""
     tokens: tuple[str, ...] = ()
-    installations: tuple[int, ...] = ()
-    app_key: str = ""
+    token_lifetime: float = 0.0
+    """Seconds from the start until personal access tokens expire; 0: never."""
+    apps: tuple[App, ...] = ()
+    installations: tuple[Installation, ...] = ()
     public_url: str = ""
     """The base URL to hand out instead of the one that the request came to."""
     agent_url: str = ""

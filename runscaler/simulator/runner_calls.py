@@ -40,7 +40,7 @@ class RunnerCalls:
             raise BadBody("name is empty")
         repeated = (call.request.method, call.request.path) in self._store.lost_replies
         runner = self._machine.runners.register(scale_set, name, folder, repeated=repeated)
-        config_url = f"{call.request.base_url}/{call.scope}"
+        config_url = f"{call.request.base_url}/{self._store.places.name(call.scope)}"
         encoded = encoded_jit_config(runner, self._agent_url(call.request), config_url)
         return json_reply({"runner": bodies.runner_body(runner), "encodedJITConfig": encoded})
 

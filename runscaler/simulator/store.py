@@ -10,7 +10,9 @@ import uuid
 from collections import Counter, deque
 from typing import TYPE_CHECKING
 
+from runscaler.simulator.apps import Installations
 from runscaler.simulator.deadlines import Deadlines
+from runscaler.simulator.places import Places
 from runscaler.simulator.rate_rule import RateRule
 from runscaler.simulator.records import JobState, RunnerState
 from runscaler.simulator.tokens import Tokens
@@ -48,6 +50,11 @@ class Store:
         self.queued: dict[str, dict[frozenset[str], dict[str, Job]]] = {}
         """By scope and labels, so that a scale set checks the labels once for all equal jobs."""
         self.groups = {1: "Default", **dict(enumerate(options.groups, start=2))}
+        self.places = Places()
+        self.installations = Installations(options.installations, self.places)
+        lifetime = options.token_lifetime
+        self.pats_expire_at = clock.wall() + lifetime if lifetime else None
+        """When personal access tokens expire, in seconds since the epoch; None: never."""
         self.tenants: dict[str, str] = {}
         """The scope of each tenant of the actions service."""
         self.job_counts: Counter[JobState] = Counter()

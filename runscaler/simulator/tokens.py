@@ -86,9 +86,8 @@ class Tokens:
     def _text(self, kind: TokenKind, subject: str, expires_at: float) -> str:
         if kind is TokenKind.REGISTRATION:
             return base64.b32encode(self._random.randbytes(18)).decode().rstrip("=")
-        if kind is TokenKind.INSTALLATION:
-            return f"ghs_{self._random.randbytes(18).hex()}"
-        return self._jwt({"sub": subject, "iat": int(self._clock.wall()), "exp": int(expires_at)})
+        claims = self._jwt({"sub": subject, "iat": int(self._clock.wall()), "exp": int(expires_at)})
+        return f"ghs_{subject}_{claims}" if kind is TokenKind.INSTALLATION else claims
 
     def _jwt(self, claims: dict[str, object]) -> str:
         claims = {**claims, "jti": self._random.randbytes(8).hex()}

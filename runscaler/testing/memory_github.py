@@ -74,6 +74,8 @@ class MemoryGitHub:
         self.clock = clock
         self.clock_skew = 0.0
         """What `ScaleSetService.clock_skew` answers, in seconds."""
+        self.moved_to = ""
+        """What `ScaleSetService.moved_to` answers."""
         self.blocking = blocking
         self.latency = latency
         self.lock = MachineLock(Machine(clock, Random(0), options))

@@ -47,6 +47,9 @@ class MemoryService:
     def clock_skew(self) -> float:
         return self._github.clock_skew
 
+    def moved_to(self) -> str:
+        return self._github.moved_to
+
     def group_id(self, name: str, interrupt: Interrupt, retry_for: float | None = 30.0) -> int:
         with self._call("group_id", interrupt) as machine:
             groups = {each.lower(): number for number, each in machine.store.groups.items()}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 
 from runscaler import simulator
 from runscaler.simulator.admin_actions import change_runner, change_scale_set, change_session
+from runscaler.simulator.apps import App, Installation
 from runscaler.simulator.control import HEADER
 from runscaler.simulator.faults.row import Match
 from runscaler.simulator.options import Flavour, Options
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
 __all__ = [
     "FAST",
     "GITHUB",
+    "App",
     "Flavour",
+    "Installation",
     "JobState",
     "JobView",
     "Match",
@@ -173,7 +176,7 @@ class SimulatedGitHub:
                 steps=tuple(as_step(step, number) for number, step in enumerate(steps, start=1)),
                 count=count,
                 display_name=display_name,
-                repository=default_repository(where),
+                repository=default_repository(machine.store.places.name(where)),
                 env=tuple((env or {}).items()),
                 secrets=tuple(secrets),
                 timeout_seconds=timeout_seconds,
@@ -306,6 +309,12 @@ class SimulatedGitHub:
         """`delete`, `rename`, `move` (to a group) or `relabel` (names separated by commas)."""
         with self._lock as machine:
             change_scale_set(machine, self._named_set(name), action, value)
+
+    def rename(self, old: str, new: str, *, redirects: bool | None = None) -> None:
+        """Rename an organisation, or a repository (`owner/repo`), which may move to another owner with that.
+        GitHub redirects from the old name of a repository only, unless `redirects` says otherwise."""
+        with self._lock as machine:
+            machine.store.places.rename(old, new, redirects=redirects)
 
     def change_session(self, scale_set: str, action: str) -> None:
         """`expire`, `expire-token`, `steal` or `mute` the live session of a scale set."""

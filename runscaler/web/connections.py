@@ -10,8 +10,9 @@ import errno
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
-from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, TcpWSGIServer, UnixWSGIServer
+
+from runscaler.web.open_replies import StreamChannel
 
 if TYPE_CHECKING:
     import socket
@@ -39,7 +40,7 @@ SILENT = logging.getLogger("runscaler.web.waitress")
 SILENT.disabled = True
 
 
-class HealthChannel(HTTPChannel):
+class HealthChannel(StreamChannel):
     """A connection. `request_began` is when the request that is coming in began (wall clock)."""
 
     logger = SILENT
@@ -48,11 +49,11 @@ class HealthChannel(HTTPChannel):
     def received(self, data: bytes) -> bool:
         if self.request is None:
             self.request_began = self.last_activity
-        return bool(super().received(data))
+        return super().received(data)
 
     @property
     def waits_for_its_client(self) -> bool:
-        return not self.requests and not self.will_close
+        return not self.requests and not self.will_close and self.open_reply is None
 
 
 class Acceptor(BaseWSGIServer):
@@ -84,7 +85,7 @@ class Acceptor(BaseWSGIServer):
                 channel.will_close = True
 
     def _make_room(self, most: int) -> None:
-        """Close the oldest, in the loop's next round: its descriptor may be ready in this one."""
+        """Close the oldest, before the loop's next round: its descriptor may be ready in this one."""
         open_ones = [channel for channel in self._channels() if not channel.will_close]
         if len(open_ones) > most and (waiting := self._waiting()):
             min(waiting, key=lambda channel: channel.last_activity).will_close = True

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from runscaler.status import HEALTHZ_KEY, SetState
-from runscaler.units import format_uptime
+from runscaler.status import HEALTHZ_KEY, SetState, StartPhases
+from runscaler.units import format_uptime, in_zone
 
 if TYPE_CHECKING:
-    from runscaler.status import Counters, ScaleSetStatus, SlotStatus, Status
+    from runscaler.status import (
+        Counters,
+        Opening,
+        ScaleSetStatus,
+        SlotStatus,
+        Status,
+        UnmetDemand,
+    )
 
 Json = dict[str, object]
+_PHASES = tuple(one.name for one in fields(StartPhases))
 
 
 def health(status: Status, now: float) -> Json:
@@ -21,13 +29,23 @@ def health(status: Status, now: float) -> Json:
     `now` is in wall-clock seconds.
     """
     return {
+        **overall_json(status, now),
+        "scale_sets": [
+            {**scale_set_json(one, now), "slots": [slot_json(slot, now) for slot in one.slots]}
+            for one in status.scale_sets
+        ],
+    }
+
+
+def overall_json(status: Status, now: float) -> Json:
+    """All of it but the scale sets."""
+    return {
         "status": _overall(status),
         "version": status.version,
         "pid": os.getpid(),
         "uptime": format_uptime(max(0.0, now - status.started_at)),
         "reason": status.given_up,
         "restarts": dict(status.restarts),
-        "scale_sets": [_scale_set(one, now) for one in status.scale_sets],
     }
 
 
@@ -42,7 +60,8 @@ def _overall(status: Status) -> str:
     return "degraded" if status.degraded else "ok"
 
 
-def _scale_set(one: ScaleSetStatus, now: float) -> Json:
+def scale_set_json(one: ScaleSetStatus, now: float) -> Json:
+    """One of `scale_sets` without its `slots`."""
     return {
         "name": one.name,
         "url": one.url,
@@ -57,7 +76,8 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
         "total": one.total,
         "min": one.min,
         "max": one.max,
-        "unmet": [{"reason": u.reason.value, "count": u.count, "detail": u.detail} for u in one.unmet],
+        "schedule": {"window": _opening(one.window), "next": _opening(one.next_window)},
+        "unmet": [_unmet(unmet, now) for unmet in one.unmet],
         "runners_failed": one.counters.runners_failed,
         "runners_lost": one.counters.runners_lost,
         "restarts": one.restarts,
@@ -69,19 +89,49 @@ def _scale_set(one: ScaleSetStatus, now: float) -> Json:
             "assigned_jobs": one.assigned_jobs,
             "running_jobs": one.running_jobs,
         },
-        "slots": [_slot(slot, now) for slot in one.slots],
+        "typical_start_seconds": _phases(one.typical_start),
     }
 
 
-def _slot(one: SlotStatus, now: float) -> Json:
+def _unmet(one: UnmetDemand, now: float) -> Json:
+    look = None if one.look_at is None else round(max(0.0, one.look_at - now), 1)
+    return {"reason": one.reason.value, "count": one.count, "detail": one.detail, "look_seconds": look}
+
+
+def _opening(one: Opening | None) -> Json | None:
+    """Times are ISO 8601, in the time zone of the window."""
+    if one is None:
+        return None
+    return {
+        "entry": one.entry,
+        "min": one.min,
+        "max": one.max,
+        "opens": in_zone(one.opens_at, one.timezone).isoformat(),
+        "closes": in_zone(one.closes_at, one.timezone).isoformat(),
+        "timezone": one.timezone,
+    }
+
+
+def slot_json(one: SlotStatus, now: float) -> Json:
+    """One of `slots`. Written out, as `asdict` of a thousand origins takes ten times as long."""
+    origin = one.origin
     return {
         "slot": one.slot,
         "state": one.state,
         "seconds": round(max(0.0, now - one.since), 1),
         "runner": one.runner,
         "job": one.job,
-        **asdict(one.origin),
+        "repository": origin.repository,
+        "workflow": origin.workflow,
+        "workflow_run_id": origin.workflow_run_id,
+        "start_seconds": _phases(one.phases),
     }
+
+
+def _phases(phases: StartPhases) -> Json:
+    """Each phase in seconds, null where it is not over or there is none."""
+    took = ((name, getattr(phases, name)) for name in _PHASES)
+    return {name: None if seconds is None else round(seconds, 3) for name, seconds in took}
 
 
 def _counters(counters: Counters) -> Json:

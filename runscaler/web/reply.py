@@ -17,6 +17,7 @@ class Reply:
     body: bytes
     content_type: str = "application/json"
     headers: tuple[tuple[str, str], ...] = ()
+    cache: str = "no-store"
 
     @classmethod
     def json(cls, value: dict[str, object], status: HTTPStatus = HTTPStatus.OK) -> Reply:
@@ -29,7 +30,7 @@ class Reply:
             [
                 ("Content-Type", self.content_type),
                 ("Content-Length", str(len(self.body))),
-                ("Cache-Control", "no-store"),
+                ("Cache-Control", self.cache),
                 ("X-Content-Type-Options", "nosniff"),
                 *self.headers,
             ],

@@ -21,9 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from waitress.channel import HTTPChannel
-
     from runscaler.web.connections import Acceptor
+    from runscaler.web.open_replies import StreamChannel
 
 THREADS = 8
 """Waitress needs one thread for each reply in progress; with 8 a few slow clients block nobody."""
@@ -192,8 +191,8 @@ def _end_loop(server: Acceptor) -> None:
     belong to another file by then. Therefore the pipe is closed only when no worker runs any more; a worker
     that still runs pulls the trigger when it ends, and then the pipe and the loop's thread are left open.
     """
-    for channel in list(cast("dict[int, HTTPChannel]", server.active_channels).values()):
-        channel.close()
+    for channel in list(cast("dict[int, StreamChannel]", server.active_channels).values()):
+        channel.shut()
     if not server.task_dispatcher.threads:
         cast("Trigger", server.trigger).del_channel()
         server.del_channel()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.report import Report
 
-NAMES = ("burst", "core", "tart")
+NAMES = ("burst", "core", "scrape", "tart", "web")
 
 
 class Benchmark(Protocol):

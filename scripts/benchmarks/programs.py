@@ -81,6 +81,10 @@ class Program:
         """How many threads it has, and how many open files."""
         return self._process.num_threads(), self._process.num_fds()
 
+    def memory(self) -> int:
+        """Bytes that it holds in memory."""
+        return int(self._process.memory_info().rss)
+
     def output(self) -> str:
         return self._output_file.read_text(errors="replace")
 
@@ -125,9 +129,9 @@ class Daemon(Program):
     """`runner run` with that configuration; all its scale sets are ok when entered."""
 
     def __init__(self, folder: Path, state_dir: Path, config: Mapping[str, object]) -> None:
-        self._port = free_port()
+        self.port = free_port()
         path = folder / "runner.toml"
-        own = {"health-port": self._port, "state-dir": str(state_dir), "update-check": False}
+        own = {"health-port": self.port, "state-dir": str(state_dir), "update-check": False}
         path.write_text(tomlkit.dumps({**own, **config}))
         path.chmod(0o600)
         super().__init__(folder, "run", "--config", str(path))
@@ -141,6 +145,6 @@ class Daemon(Program):
 
     def _is_healthy(self) -> bool:
         with suppress(urllib3.exceptions.HTTPError):
-            reply = urllib3.request("GET", f"http://127.0.0.1:{self._port}/healthz", timeout=5, retries=False)
+            reply = urllib3.request("GET", f"http://127.0.0.1:{self.port}/healthz", timeout=5, retries=False)
             return all(one["state"] == "ok" for one in reply.json()["scale_sets"])
         return False

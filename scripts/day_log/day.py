@@ -165,7 +165,7 @@ class Day:
         shown = {
             self._url: "https://github.com",
             self._url.removeprefix("http://"): "api.github.com",
-            f":{self._port}/healthz": ":8080/healthz",
+            f":{self._port}/": ":8080/",
             f"{self._folder}/state": "/var/lib/runscaler",
             str(self._engine.folder): "/var/run",
         }

@@ -34,6 +34,8 @@ from runscaler.errors import ConfigError, RunscalerError
 from runscaler.github import batches, decode
 from runscaler.github.fields import parse_json as parse_wire
 from runscaler.github.jwt import jwt_expiry
+from runscaler.github.renames import names_in, names_of, renamed
+from runscaler.github.token_expiry import HEADER, expiry_in
 from runscaler.interrupt import Interrupt
 from runscaler.names import RunnerName, ScaleSetKey
 from runscaler.net.host_header import names_loopback
@@ -194,7 +196,11 @@ def wire(data: bytes) -> None:
     for read in readers:
         with suppress(ValueError):
             read(parse_wire(data))
-    jwt_expiry(data.decode(errors="replace"))
+    with suppress(ValueError):
+        renamed(parse_config_url("https://github.com/my-org"), names_of(parse_wire(data)))
+    text = data.decode(errors="replace")
+    jwt_expiry(text)
+    expiry_in({HEADER: text})
 
 
 def urls(data: bytes) -> None:
@@ -207,6 +213,7 @@ def urls(data: bytes) -> None:
         assert found.hosted({}) in {True, False}
         _ = found.registration_path
     names_loopback(text)
+    assert renamed(parse_config_url("https://github.com/my-org"), names_in(text)).host == "github.com"
 
 
 def status(data: bytes) -> None:

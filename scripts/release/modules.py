@@ -40,6 +40,12 @@ UNCHECKED = (1).to_bytes(4, "little") + bytes(8)
 """A .pyc file's flags: it is valid whatever its source is."""
 SCRIPTS = ("simulator/agent.py", "testing/fake_tart/__main__.py")
 """Files of the package that are run as scripts: their text is needed."""
+PAGES = "web/dashboard"
+
+
+def pages() -> list[str]:
+    """The files of the dashboard, which are served as they are."""
+    return sorted(path.relative_to(PACKAGE).as_posix() for path in (PACKAGE / PAGES).iterdir())
 
 
 def program_distributions() -> list[Distribution]:
@@ -55,7 +61,7 @@ def python_files(commit: str, date: str) -> Iterator[tuple[str, bytes]]:
         yield from _files_of(distribution)
     yield from _compiled_tree(PACKAGE, "runscaler/")
     yield from _own_metadata()
-    for name in SCRIPTS:
+    for name in (*SCRIPTS, *pages()):
         yield f"runscaler/{name}", (PACKAGE / name).read_bytes()
     yield compiled("runscaler/_build.py", f"COMMIT = {commit!r}\nDATE = {date!r}\n".encode())
     yield compiled("bundle_start.py", (HERE / "bundle_start.py").read_bytes())

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from release.modules import PACKAGE, SCRIPTS
+from release.modules import PACKAGE, SCRIPTS, pages
 
 START = "from runscaler.cli.frozen import main\nmain()\n"
 BUILD = """\
@@ -41,7 +41,7 @@ def build(work: Path, target: Path, commit: str, date: str) -> None:
     command += ["--collect-submodules", "runscaler", "--exclude-module", "pytest"]
     for name in OF_SCRIPTS:
         command += ["--hidden-import", name]
-    for name in SCRIPTS:
+    for name in (*SCRIPTS, *pages()):
         place = Path("runscaler", name).parent
         command += ["--add-data", f"{PACKAGE / name}{os.pathsep}{place}"]
     subprocess.run([*command, str(start)], check=True)

@@ -12,7 +12,7 @@ from support.world import ScaleSetActor, World
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.messages import AnnounceCapacity, SessionOpened
 from runscaler.config.model import ScheduleWindow
-from runscaler.errors import RateLimited, SessionConflict
+from runscaler.errors import BackendError, RateLimited, SessionConflict
 from runscaler.simulator.options import Flavour
 from runscaler.status import SetState, Unmet
 
@@ -133,12 +133,67 @@ def test_a_process_that_starts_where_the_maximum_is_smaller_finds_each_runner_in
     world = World(max_runners=2, schedule=(open_already(max_runners=4),))
     world.queue(4)
     world.advance(200)  # the window has closed
+    for runner in world.working()[:3]:
+        world.finish(runner)
+    world.play()
     world.kill()
     world.start()
     world.play()
 
-    assert [slot.slot for slot in world.status().slots] == [0, 1, 2, 3]
-    assert (world.status().total, world.status().max, len(world.working())) == (4, 2, 4)
+    assert [slot.slot for slot in world.status().slots] == [3]
+    assert (world.status().total, world.status().max, len(world.working())) == (1, 2, 1)
+
+
+def test_a_larger_maximum_has_room_beside_ended_runners_that_cannot_be_removed() -> None:
+    world = World(max_runners=1, schedule=(in_a_minute(max_runners=3),))
+    world.queue(2)
+    world.play()
+    for _ in range(1000):
+        world.backend.fail_next("remove", BackendError("500 from the engine"))
+    world.finish_all()
+    world.advance(50)
+    assert [one.reason for one in world.status().unmet] == [Unmet.PAUSED]
+
+    world.advance(10)
+
+    assert len(world.working()) == 1
+
+
+def interrupted(world: World) -> bool:
+    """Is the listener's call in flight broken off?"""
+    (listener,) = world.harness.alive(ListenerActor)
+    return listener._interrupt.is_set()
+
+
+def test_a_poll_in_flight_is_broken_off_when_the_maximum_changes() -> None:
+    world = World(max_runners=2, schedule=(in_a_minute(max_runners=4),))
+    world.play()
+    world.hanging = (ListenerActor,)
+    world.advance(59)
+    assert not interrupted(world)
+
+    world.advance(1)
+    assert interrupted(world)
+
+
+def test_a_change_of_the_minimum_breaks_nothing_off() -> None:
+    world = World(max_runners=2, schedule=(in_a_minute(min_runners=1),))
+    world.play()
+    world.hanging = (ListenerActor,)
+
+    world.advance(61)
+    assert not interrupted(world)
+
+
+def test_a_call_that_opens_a_session_is_not_broken_off() -> None:
+    """GitHub may have opened it, and we would not know its id."""
+    world = World(max_runners=1, schedule=(in_a_minute(max_runners=3),))
+    world.github.fail_next("open_session", SessionConflict("held", status=409))
+    world.play()
+    world.hanging = (ListenerActor,)
+
+    world.advance(61)
+    assert not interrupted(world)
 
 
 def test_offers_that_were_left_are_taken_when_there_is_room() -> None:

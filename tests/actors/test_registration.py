@@ -336,3 +336,15 @@ def test_a_wrong_clock_of_this_host_is_said_at_start_and_when_it_is_wrong_again(
         check_again(solo, listener)
     assert len(said()) == 2
     assert "120 min ahead of" in said()[1]
+
+
+def test_another_name_of_the_organisation_is_said_once_with_the_new_url(log_lines) -> None:
+    solo = Solo()
+    listener = serve(solo)
+    solo.github.moved_to = "https://github.com/new-org"
+    for _ in range(3):
+        check_again(solo, listener)
+
+    (line,) = [line for line in log_lines if "was renamed or moved" in line]
+    assert "GitHub calls" in line
+    assert 'set url = "https://github.com/new-org"' in line

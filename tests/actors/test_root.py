@@ -411,6 +411,20 @@ def test_a_stop_keeps_the_runners_if_configured() -> None:
     assert order.keep
 
 
+@pytest.mark.parametrize(("on_exit", "tidies"), [("remove", [True, False]), ("keep", [False, False])])
+def test_a_backend_tidies_up_if_a_set_on_it_has_had_a_session(on_exit: str, tidies: list[bool]) -> None:
+    """Else its start has failed."""
+    harness = Harness(on_exit=on_exit)
+    linux, windows = harness.solo.board.status.scale_sets
+    served = (replace(linux, last_poll=1.0), windows)
+    harness.solo.board.status = replace(harness.solo.board.status, scale_sets=served)
+    harness.tell(Shutdown())
+    harness.stop_sets()
+
+    orders = [order for one in harness.all(KeeperActor) for order in one.of(StopKeeper)]
+    assert [order.tidy_up for order in orders] == tidies
+
+
 def test_a_scale_set_that_is_down_is_not_waited_for() -> None:
     harness = Harness()
     harness.crash(ScaleSetActor, 0)

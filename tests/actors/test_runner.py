@@ -76,8 +76,8 @@ class Slot:
         self.solo.tell(self.actor, *messages)
 
     def order(self, generation: Generation = FIRST, runner: str = NAME) -> StartRunner:
-        deadline = self.solo.clock.monotonic() + 300
-        return StartRunner(generation, RunnerName(runner), self.scale_set_id, Place(), deadline)
+        now = self.solo.clock.monotonic()
+        return StartRunner(generation, RunnerName(runner), self.scale_set_id, Place(), now + 300, now - 2)
 
     def start(self) -> RunnerUp:
         self.tell(self.order())

@@ -23,8 +23,10 @@ from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.runner import RunnerActor
 from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.config.model import ScheduleWindow
 from runscaler.errors import BackendError, RateLimited, ServerError, StartFailed, Unreachable
 from runscaler.github.messages import JobAvailable, JobCompleted, JobStarted
+from runscaler.policy.host_guard import Measurement
 from runscaler.simulator.options import Flavour
 from runscaler.testing.probe import deliver_one
 
@@ -72,16 +74,31 @@ class Life(LeftAlone):
         host_cap=st.sampled_from([0, 0, 2]),
         idle_timeout=st.sampled_from([5.0, 60.0]),
         flavour=st.sampled_from(Flavour),
+        at_times=st.none() | st.integers(1, 5),
+        guarded=st.booleans(),
     )
     def begin(
-        self, max_runners: int, min_runners: int, host_cap: int, idle_timeout: float, flavour: Flavour
+        self,
+        max_runners: int,
+        min_runners: int,
+        host_cap: int,
+        idle_timeout: float,
+        flavour: Flavour,
+        at_times: int | None,
+        guarded: bool,
     ) -> None:
-        self.max_runners = max_runners
+        """`at_times`: the maximum in every second minute."""
+        least = min(min_runners, max_runners)
+        most = max_runners if at_times is None else max(at_times, least)
+        window = ScheduleWindow(cron="*/2 * * * *", duration=60.0, max_runners=most)
+        self.max_runners = max(max_runners, most)
         self.world = World(
             max_runners=max_runners,
-            min_runners=min(min_runners, max_runners),
+            min_runners=least,
+            schedule=() if at_times is None else (window,),
             idle_timeout=idle_timeout,
             host_cap=host_cap,
+            host={"max_load": 4.0} if guarded else {},
             flavour=flavour,
         )
 
@@ -229,6 +246,13 @@ class Life(LeftAlone):
     @rule()
     def a_lease_ends(self) -> None:
         self.world.github.lease_over(self.orphaned.pop())
+
+    # -- the host ---------------------------------------------------------------------------------
+
+    @rule(load=st.sampled_from([None, 1.0, 3.9, 9.0]))
+    def be_busy(self, load: float | None) -> None:
+        """Without a limit that changes nothing."""
+        self.world.measured = Measurement(load=load)
 
     # -- the backend ------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from runscaler.actors.sweeping import Sweeping
 from runscaler.backends.base import Sweep
 from runscaler.backends.memory import MemoryBackend
 from runscaler.errors import BackendError
+from runscaler.metrics import own
+from runscaler.metrics.metrics import Metrics
 from runscaler.testing.clock import FakeClock
 from runscaler.testing.probe import InlineWorkerPool
 
@@ -31,7 +33,7 @@ class SweepingBackend(MemoryBackend):
         self._run = run
 
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
-        return [Sweep(name, 60.0, self._run) for name in self.names]
+        return [Sweep(name, 60.0, self._run, kind="images") for name in self.names]
 
 
 class Harness:
@@ -42,8 +44,13 @@ class Harness:
         self.told: list[object] = []
         self.backend = SweepingBackend(run)
         workers = InlineWorkerPool("sweep", 1, self.told.append)
+        self.metrics = Metrics()
         self.sweeping = Sweeping(
-            lambda seconds, due: self.planned.append((seconds, due)), self.backend, workers
+            lambda seconds, due: self.planned.append((seconds, due)),
+            self.backend,
+            workers,
+            self.metrics,
+            FakeClock(),
         )
 
 
@@ -90,3 +97,14 @@ def test_a_sweep_that_no_scale_set_asks_for_any_more_is_not_run_or_planned() -> 
     harness.sweeping.swept(Swept("images", ""))
 
     assert (len(harness.planned), harness.told) == (1, [])
+
+
+def test_each_sweep_is_counted_by_its_kind_and_a_good_one_dated() -> None:
+    harness = Harness()
+    harness.sweeping.plan(SETS)
+    harness.sweeping.swept(Swept("images", "removed 2 images"))
+    harness.sweeping.swept(Swept("images", "the engine is away", failed=True))
+
+    counted = harness.metrics.counters[own.SWEEPS_DONE]
+    assert (counted.value(("images", "ok")), counted.value(("images", "error"))) == (1, 1)
+    assert harness.metrics.published()[own.SWEEP_AT] == {("images",): FakeClock().wall()}

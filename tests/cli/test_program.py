@@ -273,22 +273,6 @@ def test_a_number_of_any_length_is_wrong_usage_in_a_few_words(runner, words):
     assert len(ended.err + ended.out) < 2000
 
 
-def test_a_command_of_a_later_version_is_told_from_an_unknown_one(runner, monkeypatch):
-    monkeypatch.setattr(runscaler.cli, "LATER", {"mend"})
-
-    for words in (("mend",), ("mend", "--json"), ("help", "mend")):
-        ended = runner(*words)
-
-        assert ended.code == 2
-        assert "mend comes with a later version of this program." in ended.err
-
-
-def test_no_command_that_exists_is_said_to_come_later():
-    existing = set(runscaler.cli.program.list_commands(None))
-
-    assert not existing & runscaler.cli.LATER
-
-
 def test_the_help_of_run_names_backends_repeated_labels_and_examples(runner):
     text = " ".join(runner("run", "--help").out.split())
 

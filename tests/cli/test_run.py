@@ -107,15 +107,6 @@ def test_one_warning_at_the_start_names_the_sets_whose_jobs_have_the_engine():
     assert "dind" in line
 
 
-def test_keys_without_effect_are_warned_about_at_the_start():
-    pruning = DockerSettings(dind=False, prune_on_exit=False)
-    settings = ScaleSetSettings(url="https://github.com/o", name="a", docker=pruning)
-
-    (line,) = start_warnings(config(settings))
-
-    assert line == "[a] [docker] prune-on-exit has no effect in this version"
-
-
 @pytest.mark.parametrize(
     ("backend", "is_launch_daemon"), [("tart", True), ("tart", False), ("process", True)]
 )

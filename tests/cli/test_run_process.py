@@ -101,7 +101,7 @@ def test_the_first_line_of_the_log_names_the_file_in_use(config, daemon):
     path = config(free_port())
     process = daemon("--config", path)
 
-    assert f"starts: linux (process); configuration {path}; health on" in process.stdout.readline()
+    assert f"starts: linux (process); configuration {path}; dashboard on" in process.stdout.readline()
 
 
 def test_status_shows_the_daemon_of_the_configuration(config, daemon):
@@ -225,7 +225,7 @@ def test_timeout_s_two_signals_are_one_and_stop_it_gracefully(github, config, da
 
 def test_a_daemon_whose_terminal_closes_stops_gracefully(github, config):
     with OnTerminal(*RUNNER, "run", "--config", config(free_port())) as daemon:
-        daemon.wait_for("health on")
+        daemon.wait_for("dashboard on")
         assert github.lock.watch(lambda: _sessions(github) == 1, TIMEOUT)
         daemon.close()
         code = daemon.ended()

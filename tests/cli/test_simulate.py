@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from click import Context
+from support.app_keys import private_key, public_key
 from support.scale_set_client import ScaleSetClient
 from support.terminal import OnTerminal
 
-from runscaler.cli.simulate import own_address, usable_urls
+from runscaler.cli.simulate import apps, installations, own_address, simulate, usable_urls
+from runscaler.simulator.apps import App, Installation
 from runscaler.simulator.scenarios.catalogue import SCENARIOS
 
 if TYPE_CHECKING:
@@ -254,3 +257,34 @@ def test_listening_on_all_interfaces_prints_them() -> None:
         rest = process.stdout.read()
     assert re.fullmatch(r"config url   http://127\.0\.0\.1:\d+/my-org\n", first)
     assert "0.0.0.0" not in first + rest
+
+
+def test_apps_are_read_from_their_keys_and_installed_where_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "app.pem").write_text(private_key())
+    context = Context(simulate)
+    found = apps(context, context.command.params[0], (f"Iv1.0a,123={tmp_path}/app.pem",))
+    where = installations(context, context.command.params[0], ("7=my-org", "8=o/a", "8=o/b"))
+
+    assert found == (App(("Iv1.0a", "123"), public_key()),)
+    assert where == (Installation(7, "my-org"), Installation(8, "o", ("o/a", "o/b")))
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--app", "Iv1"), "is not like Iv1.0a1b2c3d=app.pem"),
+        (("--app", "Iv1=/nowhere.pem"), "No such file or directory"),
+        (("--app", f"Iv1={__file__}"), "it holds no key in PEM form"),
+        (("--installation", "my-org"), "is not like 7=my-org"),
+        (("--installation", "0=my-org"), "is not like 7=my-org"),
+        (("--installation", "7=a/b/c"), "is not like 7=my-org"),
+        (("--token-lifetime", "-1"), "--token-lifetime"),
+    ],
+)
+def test_an_app_or_installation_that_cannot_be_read_is_wrong_usage(
+    runner, words: tuple[str, str], why: str
+) -> None:
+    result = runner("simulate", *words)
+
+    assert result.code == 2
+    assert why in result.err

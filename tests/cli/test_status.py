@@ -20,6 +20,7 @@ from runscaler.status import (
     ScaleSetStatus,
     SetState,
     SlotStatus,
+    StartPhases,
     Status,
     Unmet,
     UnmetDemand,
@@ -118,7 +119,7 @@ def test_lost_and_failed_runners_are_shown_below_the_table(runner, daemon):
 def test_json_tells_each_slot_s_job_and_where_it_comes_from(runner, daemon):
     began = FakeClock().wall() + 3700
     origin = JobOrigin("my-org/app", "my-org/app/.github/workflows/ci.yml@refs/heads/main", 4711)
-    slots = (SlotStatus(2, "busy", "runner-0000000a", "build", began, origin),)
+    slots = (SlotStatus(2, "busy", "runner-0000000a", "build", began, origin, StartPhases(wait=0.5, job=2)),)
 
     value = runner("status", "--health-port", str(daemon(one(slots=slots))), "--json").json
 
@@ -132,6 +133,15 @@ def test_json_tells_each_slot_s_job_and_where_it_comes_from(runner, daemon):
             "repository": "my-org/app",
             "workflow": "my-org/app/.github/workflows/ci.yml@refs/heads/main",
             "workflow_run_id": 4711,
+            "start_seconds": {
+                "wait": 0.5,
+                "jit": None,
+                "create": None,
+                "boot": None,
+                "start": None,
+                "register": None,
+                "job": 2,
+            },
         }
     ]
 

@@ -103,3 +103,31 @@ def test_no_page_is_larger_than_the_terminal(sets: list[Json], width: int, heigh
 
     assert len(lines) <= height
     assert all(cell_len(line) <= width for line in lines)
+
+
+def test_the_window_in_force_and_the_next_one_stand_below_the_table() -> None:
+    window = {"min": 5, "max": 20, "closes": "2026-11-30T18:00:00+01:00", "timezone": "Europe/Berlin"}
+    following = {"min": 0, "max": 3, "opens": "2026-12-05T00:00:00+00:00", "timezone": "UTC"}
+    one = scale_set("linux") | {"schedule": {"window": window, "next": following}}
+
+    assert shown([one])[3:] == [
+        "· [linux] schedule: min 5, max 20 until Mon 2026-11-30 18:00 Europe/Berlin",
+        "· [linux] schedule: min 0, max 3 from Sat 2026-12-05 00:00 UTC",
+    ]
+
+
+def test_a_schedule_that_cannot_be_read_is_left_out() -> None:
+    for schedule in ({}, [], {"window": None, "next": {"opens": 3}}, {"window": {"closes": "soon"}}):
+        assert shown([scale_set("linux") | {"schedule": schedule}])[3:] == []
+
+
+def test_what_this_host_is_short_of_and_the_next_look_stand_below_the_table() -> None:
+    detail = "free disk 4 GiB is below min-free-disk 10 GiB"
+    unmet = [{"reason": "host_guard", "count": 3, "detail": detail, "look_seconds": 4.2}]
+
+    lines = shown([scale_set("linux") | {"unmet": unmet}])[3:]
+
+    assert (
+        " ".join(" ".join(lines).split())
+        == f"⚠ [linux] 3 not started, host_guard: {detail}; next look in 4 s"
+    )

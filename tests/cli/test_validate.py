@@ -39,7 +39,18 @@ def test_a_valid_configuration_is_its_file_and_one_line_per_scale_set(runner, go
     ]
 
 
-@pytest.mark.parametrize("name", ["config", "multi", "tart"])
+def test_the_windows_of_a_schedule_are_shown(runner, good):
+    window = '{ cron = "0 8 * * *", duration = "10h", max-runners = 3 }'
+    with Path(good).open("a") as config:
+        config.write(f"schedule = [{window}]\n")
+
+    ended = runner("validate", "--offline", "--config", good)
+
+    assert ended.code == 0
+    assert ended.out.splitlines()[2].startswith("✓ [linux] schedule, entry 1: 0 to 3 runners ")
+
+
+@pytest.mark.parametrize("name", ["config", "multi", "schedule", "tart"])
 def test_the_examples_can_be_checked_where_their_variables_are_not_set(runner, name):
     path = Path(__file__).parents[2] / f"conf/{name}.example.toml"
 

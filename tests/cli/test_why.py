@@ -29,6 +29,13 @@ def explained(**facts: object) -> str:
         ),
         (
             {
+                "state": SetState.OK,
+                "unmet": (UnmetDemand(Unmet.HOST_GUARD, 3, "free disk 4 GiB is below …", look_at=4.4),),
+            },
+            "3 more runners are wanted and not started: free disk 4 GiB is below …; next look in 4 s",
+        ),
+        (
+            {
                 "state": SetState.DEGRADED,
                 "reason": "no space left",
                 "retry_at": 8.0,

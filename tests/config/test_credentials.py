@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from support.app_keys import private_key
 
 from runscaler.config.load import load_config
 from runscaler.config.secret_variables import child_environment
@@ -136,6 +137,7 @@ def test_a_token_on_the_command_line_is_warned_about(load: Load) -> None:
 def test_variables_that_held_tokens_are_kept_from_children(load: Load) -> None:
     text = f'{SINGLE}token = "env:OF_CHILD_TEST"\n[docker.env]\nA = "env:HOME"\n'
     environ = {"OF_CHILD_TEST": "x", "HOME": "/h", "RUNSCALER_TOKEN": "y", "RUNNER_TOKEN": "", "PATH": "/bin"}
+    environ["CREDENTIALS_DIRECTORY"] = "/run/credentials/runner.service"
 
     load(text, environ=environ)
 
@@ -273,7 +275,7 @@ def test_a_token_of_a_wrong_type_is_masked(error_lines: Lines) -> None:
 
 
 def test_token_and_app_exclude_each_other(error_lines: Lines) -> None:
-    app = '[app]\nclient-id = "x"\ninstallation-id = 1\nprivate-key = "k"\n'
+    app = f'[app]\nclient-id = "x"\nprivate-key = """{private_key()}"""\n'
 
     assert error_lines(f'{SINGLE}token = "x"\n{app}', environ={}) == [
         "config.toml:3: both token and [app] are set: use only one of them"
@@ -284,7 +286,7 @@ def test_the_flag_replaces_the_app_and_the_variable_does_not(load: Load) -> None
     app = '[app]\nclient-id = "x"\ninstallation-id = 1\nprivate-key = "env:UNSET"\n'
 
     by_flag = load(f"{SINGLE}{app}", flags={"token": "env:FLAG"}, environ={"FLAG": "flag"})
-    by_app = load(f"{SINGLE}{app}", environ={"RUNNER_TOKEN": "x", "UNSET": "key"})
+    by_app = load(f"{SINGLE}{app}", environ={"RUNNER_TOKEN": "x", "UNSET": private_key()})
 
     assert (tokens(by_flag), by_flag.scale_sets[0].app) == (["flag"], None)
     assert by_flag.warnings[0].message == "using --token, not the GitHub App of [app]"
@@ -320,3 +322,31 @@ tokn = "hunter2"
 
     assert len(caught.value.findings) == 6
     assert "hunter2" not in str(caught.value) + repr(caught.value.findings)
+
+
+@pytest.mark.parametrize("variable", ["$CREDENTIALS_DIRECTORY", "${CREDENTIALS_DIRECTORY}"])
+def test_a_file_may_lie_in_systemd_s_folder_of_credentials(load: Load, tmp_path: Path, variable: str) -> None:
+    (tmp_path / "handed over").mkdir()
+    (tmp_path / "handed over/github").write_text("ghp_of_systemd\n")
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path / "handed over")}
+
+    config = load(f'{SINGLE}token = "file:{variable}/github"\n', environ=environ)
+
+    assert tokens(config) == ["ghp_of_systemd"]
+    assert config.scale_sets[0].token is not None
+    assert config.scale_sets[0].token.file == tmp_path / "handed over/github"
+
+
+def test_outside_of_systemd_there_is_no_folder_of_credentials(load: Load, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(f'{SINGLE}token = "file:$CREDENTIALS_DIRECTORY/github"\n', environ={})
+
+    (finding,) = caught.value.findings
+    assert "token = file:$CREDENTIALS_DIRECTORY/github: CREDENTIALS_DIRECTORY is not set" in finding.message
+    assert "LoadCredential" in finding.fixes[0]
+
+
+def test_no_other_variable_is_replaced_in_a_path(error_lines: Lines) -> None:
+    (line,) = error_lines(f'{SINGLE}token = "file:$HOME/token"\n', environ={"HOME": "/root"})
+
+    assert "file:$HOME/token: the file cannot be read" in line

@@ -43,32 +43,14 @@ def test_no_feature_of_tart_is_missing(load: Load) -> None:
     assert found(load, f'{SINGLE}backend = "tart"\n[tart]\n{keys}') == []
 
 
-def test_housekeeping_keys_of_the_go_tool_only_warn(load: Load) -> None:
-    assert found(load, f"{SINGLE}[docker]\nprune-on-exit = false\n") == [
-        (Level.WARNING, "[docker] prune-on-exit has no effect in this version")
-    ]
-
-
 def test_tables_of_other_backends_are_ignored(load: Load) -> None:
     assert found(load, f'{SINGLE}backend = "process"\n[docker]\npool-size = 2\ndind = "sidecar"\n') == []
 
 
 def test_each_row_of_the_tables_is_a_key() -> None:
-    for path in (*features.REFUSED, *features.REFUSED_GLOBALLY, *features.WITHOUT_EFFECT):
+    for path in features.REFUSED:
         assert path in top_level_keys()
 
 
 def test_turning_off_a_missing_feature_is_accepted(load: Load) -> None:
     assert found(load, f"update-check = false\n{SINGLE}") == []
-
-
-def test_errors_come_before_warnings(load: Load) -> None:
-    docker = '[docker]\nbuildx-cleanup = false\ndind = "sidecar"\n'
-    text = f"{SINGLE}{docker}[host]\nmax-load = 5\n[metrics]\narc-labels = false\n"
-
-    assert [level for level, _ in found(load, text)] == [
-        Level.ERROR,
-        Level.ERROR,
-        Level.WARNING,
-        Level.WARNING,
-    ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.app_keys import private_key
 
 from runscaler.config.features import missing_features
 from runscaler.config.load import load_config
@@ -461,7 +462,7 @@ name = "linux"
 app = { client-id = "Iv1", installation-id = 5, private-key = "env:KEY" }
 """
 
-    (line,) = error_lines(text, environ={"KEY": "pem"})
+    (line,) = error_lines(text, environ={"KEY": private_key()})
 
     assert line.startswith("config.toml:3: [app] with an enterprise URL")
 
@@ -470,18 +471,27 @@ def test_an_incomplete_app_names_what_is_missing(error_lines: Lines) -> None:
     lines = error_lines(f"{MINIMAL}[app]\nclient-id = 123\n")
 
     assert lines == [
-        "config.toml:4: [app]: installation-id is missing",
         "config.toml:4: [app]: private-key is missing",
     ]
 
 
 def test_an_app_id_may_be_a_number(load: Load) -> None:
-    text = f'{MINIMAL}[app]\nclient-id = 123\ninstallation-id = 5\nprivate-key = "env:KEY"\n'
+    text = f'{MINIMAL}[app]\nclient-id = 123\nprivate-key = "env:KEY"\n'
 
-    (settings,) = load(text, environ={"KEY": "pem\n"}).scale_sets
+    (settings,) = load(text, environ={"KEY": private_key()}).scale_sets
 
     assert settings.app is not None
-    assert (settings.app.client_id, settings.app.private_key.reveal()) == ("123", "pem")
+    assert (settings.app.client_id, settings.app.installation_id) == ("123", None)
+    assert settings.app.private_key.reveal() == private_key().strip()
+
+
+@pytest.mark.parametrize("client_id", ["Iv1. 0a", "Iv1,0a", " ", "Iv1.0a\\n"])
+def test_a_client_id_with_a_stray_character_is_an_error(error_lines: Lines, client_id: str) -> None:
+    text = f'{MINIMAL}[app]\nclient-id = "{client_id}"\nprivate-key = "env:KEY"\n'
+
+    (line, *_) = error_lines(text, environ={"KEY": private_key()})
+
+    assert line.startswith("config.toml:4: [app] client-id: ")
 
 
 def test_for_an_unknown_backend_a_similar_one_is_suggested(load: Load) -> None:

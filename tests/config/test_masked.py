@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import tomllib
 from typing import TYPE_CHECKING
@@ -12,12 +13,13 @@ from runscaler.config.problems import mask_user_info
 if TYPE_CHECKING:
     from conftest import Load
 
+HEADER = base64.b64encode(b"me:hunter2@hunter2/hunter2").decode()
 STRING = """\
 url = "https://github.com/o"
 name = "n"
 token = "hunter2"
 idle-timeout = "90s"
-proxy = "http://me:hunter2@hunter2/hunter2@proxy:3128"
+proxy = "http://me:hunter2%40hunter2%2Fhunter2@proxy:3128"
 schedule = [{ cron = "0 8 * * *", duration = "10h", min-runners = 2 }]
 [docker]
 host = "tcp://me:hunter2/hunter2@engine:2375"
@@ -78,7 +80,8 @@ def test_the_secrets_to_mask_in_a_log_are_all_but_the_words_of_the_container(loa
 
     revealed = {secret.reveal() for secret in secrets_of(config)}
 
-    assert revealed == {"hunter2", "word of other", "secret-ref"}
+    proxy = {"hunter2%40hunter2%2Fhunter2", "hunter2@hunter2/hunter2", HEADER}
+    assert revealed == {"hunter2", "word of other", "secret-ref"} | proxy
 
 
 def test_shown_settings_can_be_loaded_again(load: Load) -> None:

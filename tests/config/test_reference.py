@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runscaler.config.features import REFUSED, REFUSED_GLOBALLY, WITHOUT_EFFECT
+from runscaler.config.features import REFUSED
 from runscaler.config.reference import reference
 from runscaler.config.schema import top_level_keys
 
@@ -22,13 +22,11 @@ def test_what_this_version_lacks_is_marked() -> None:
     def marked(name: str, note: str) -> bool:
         return any(row.startswith(f"| `{name}` |") and f"**{note}**" in row for row in rows)
 
-    assert all(marked(path[-1], "Not in this version") for path in (*REFUSED[1:], *REFUSED_GLOBALLY))
-    assert all(marked(path[-1], "No effect in this version") for path in WITHOUT_EFFECT)
+    assert all(marked(path[-1], "Not in this version") for path in REFUSED)
     assert marked("backend", "swarm and orchard: not in this version")
     assert not marked("max-runners", "Not in this version")
-    for table in ("app", "swarm", "orchard"):
+    for table in ("swarm", "orchard"):
         assert f"## [{table}]\n\nNot in this version.\n" in page
-    assert "## [metrics]\n\nNo effect in this version.\n" in page
 
 
 def test_every_key_has_a_complete_row() -> None:

@@ -21,6 +21,7 @@ PEM = f"-----BEGIN {KIND}\nTUlJRXBBSUJBQUtDQVFFQQ==\nabc/+8765432109876\n-----EN
         (f"token ghp_{'a1' * 18}.", "token ********."),
         (f'{{"token":"github_pat_{"a1_" * 20}"}}', '{"token":"********"}'),
         ("ghs_0123456789abcdefXYZ and gho_0123456789abcdefXYZ", "******** and ********"),
+        (f"token ghs_12345_{JIT}.{'c2ln' * 9}_-x", "token ********"),
         (f"--jitconfig {JIT}== next", "--jitconfig ******** next"),
         (f"printed={base64.b64encode(REAL_JIT).decode()}", "printed=********"),
         (f"printed={base64.b64encode(b'{ ' + REAL_JIT[1:]).decode()}", "printed=********"),

@@ -201,7 +201,7 @@ def test_a_404_names_all_three_reasons(client: Client, server: WireServer) -> No
     error = denied(client, server, 404, "Not Found")
 
     assert isinstance(error, NotFound)
-    for reason in ("does not exist", "may not see it", "App"):
+    for reason in ("does not exist", "was renamed", "may not see it"):
         assert reason in str(error)
 
 

@@ -6,6 +6,7 @@ import pytest
 from support.wire_server import WireServer, answer
 
 from runscaler.config.model import AppSettings
+from runscaler.config.proxy_url import ProxyUrl
 from runscaler.config.secrets import Secret
 from runscaler.config.urls import InvalidUrl
 from runscaler.errors import ConfigError, HostError, Unreachable
@@ -39,7 +40,11 @@ def test_the_case_of_a_url_makes_no_difference(connector: Connector) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"token": Secret("another")}, {"proxy": "http://proxy.example:3128"}, {"url": "https://acme.ghe.com/o"}],
+    [
+        {"token": Secret("another")},
+        {"proxy": ProxyUrl("http://proxy.example:3128")},
+        {"url": "https://acme.ghe.com/o"},
+    ],
 )
 def test_another_credential_proxy_or_host_has_its_own_connections(
     connector: Connector, other: dict[str, object]
@@ -75,8 +80,8 @@ def test_what_cannot_be_connected_is_said_before_any_call(connector: Connector) 
 
     with pytest.raises(ConfigError, match="no token is given"):
         connector(URL, token=None)
-    with pytest.raises(ConfigError, match="GitHub Apps cannot be used yet"):
-        connector(URL, token=None, app=app)
+    with pytest.raises(ConfigError, match="cannot register runners for an enterprise"):
+        connector("https://github.com/enterprises/acme", token=None, app=app)
     with pytest.raises(InvalidUrl):
         connector("github.com/my-org")
     with pytest.raises(HostError, match=r"/nowhere.pem: No such file"):

@@ -6,17 +6,20 @@ import ssl
 from typing import TYPE_CHECKING
 
 import pytest
+import truststore
 from support.certificates import OLD_CA, Authority
+from support.github_client import Connector
 from support.wire_server import WireServer, answer
 
-from runscaler.errors import Unreachable
+from runscaler.errors import HostError, Unreachable
+from runscaler.github.pool import TransportPool
 from runscaler.github.tls import tls_context
 from runscaler.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.github_client import Connector
+    from runscaler.testing.clock import FakeClock
 
 IDLE = Interrupt()
 
@@ -84,16 +87,59 @@ def test_another_intermediate_of_the_same_root_is_not_trusted(connector: Connect
         reach(connector, other, trusted.pem)
 
 
-def test_the_single_file_executable_trusts_what_the_administrator_of_the_system_trusts(
+def test_what_the_administrator_of_the_system_trusts_is_trusted(
     connector: Connector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     company, one, two = (Authority(tmp_path, name) for name in ("company", "one", "two"))
-    monkeypatch.setattr("runscaler.github.tls.SYSTEM_ROOTS", (str(tmp_path / "absent"), str(company.pem)))
-
     with pytest.raises(Unreachable, match="not signed by an authority that this host trusts"):
         reach(connector, company, one.pem)
-    monkeypatch.setattr("sys.frozen", True, raising=False)
+
+    monkeypatch.setattr(
+        "runscaler.net.trusted_roots.SYSTEM_ROOTS", (str(tmp_path / "absent"), str(company.pem))
+    )
     reach(connector, company, two.pem)
+
+
+def test_on_a_mac_the_keychain_is_asked_and_the_own_authority_is_trusted_beside_it(
+    connector: Connector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here `truststore` asks what stands for a keychain on this system; the rest is the same."""
+    company, other = (Authority(tmp_path, name) for name in ("company", "other"))
+    monkeypatch.setattr("sys.platform", "darwin")
+    context = tls_context(str(company.pem), {})
+
+    assert isinstance(context, truststore.SSLContext)
+    reach(connector, company, company.pem)
+    with pytest.raises(Unreachable, match="not signed by an authority that this host trusts"):
+        reach(connector, Authority(tmp_path, "stranger"), other.pem)
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_variable_names_an_authority(tmp_path: Path, variable: str, clock: FakeClock) -> None:
+    company = Authority(tmp_path, "company")
+    pool = TransportPool(clock, environ={variable: str(company.pem)})
+
+    reach(Connector(clock, pool), company, Authority(tmp_path, "other").pem)
+
+    pool.close()
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"])
+def test_a_variable_that_names_nothing_is_an_error(tmp_path: Path, variable: str) -> None:
+    with pytest.raises(HostError, match=r"nothing\.pem: No such file") as caught:
+        tls_context("", {variable: str(tmp_path / "nothing.pem")})
+
+    assert variable in caught.value.fixes[0]
+
+
+def test_where_the_system_has_no_roots_certifi_s_are_trusted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("runscaler.net.trusted_roots.SYSTEM_ROOTS", ())
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "absent"))
+
+    assert len(tls_context("", {}).get_ca_certs()) > 50
 
 
 def test_what_is_trusted_is_the_same_on_every_python() -> None:

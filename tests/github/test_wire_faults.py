@@ -485,7 +485,7 @@ def test_a_proxy_that_refuses_or_is_down_is_named_without_its_password(
         address = proxy.host
         client = connector(f"{scheme}://ghes.example/my-org", proxy=f"http://me:hunter2@{address}")
 
-        with pytest.raises(Unreachable, match=r"asks for a user and password \(407\)") as refused:
+        with pytest.raises(Unreachable, match=r"does not take our user and password \(407\)") as refused:
             find(client, 0.0)
     with pytest.raises(Unreachable) as down:
         find(client, 0.0)

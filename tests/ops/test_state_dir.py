@@ -294,6 +294,27 @@ def test_the_end_of_a_failed_runners_output_is_kept_below_a_header(state, path):
     assert kept_output(path, RUNNER) == kept.read_bytes()
 
 
+def test_what_a_killed_daemon_was_writing_is_removed_by_the_next(state, path, clock):
+    state.keep_output(KEY, RUNNER, b"it failed", None)
+    state.close()
+    for folder in (path, path / "logs"):
+        (folder / ".half-written.json-0a1b2c3_").write_text("half")
+
+    with StateDir.open(path, clock):
+        assert [one.name for one in path.rglob(".half*")] == []
+        assert len(list((path / "logs").iterdir())) == 1
+
+
+def test_the_bound_is_for_all_scale_sets_together(state, path, clock):
+    for number in range(60):
+        clock.advance(1)
+        state.keep_output((KEY, OTHER)[number % 2], RUNNER, b"x" * 100_000, None)
+
+    files = list((path / "logs").iterdir())
+    assert len(files) == 50
+    assert sum(one.stat().st_size for one in files) <= 50 * (64 * 1024 + 200)
+
+
 def test_the_newest_fifty_outputs_are_kept(state, path, clock):
     for number in range(60):
         clock.advance(1)

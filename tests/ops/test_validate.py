@@ -5,10 +5,10 @@ import threading
 import pytest
 
 from runscaler.clock import SystemClock
-from runscaler.config.model import ScaleSetSettings
+from runscaler.config.model import ScaleSetSettings, ScheduleWindow
 from runscaler.errors import HostError
 from runscaler.findings import Finding, Level
-from runscaler.ops.validate import check_all, is_ok
+from runscaler.ops.validate import check_all, is_ok, schedule_findings
 
 OK = Finding(Level.OK, "fine")
 
@@ -88,3 +88,27 @@ def test_a_check_that_crashes_is_a_finding_too():
 def test_warnings_alone_are_ok():
     assert is_ok([OK, Finding(Level.WARNING, "old")])
     assert not is_ok([OK, Finding(Level.ERROR, "bad")])
+
+
+def test_each_window_is_shown_as_it_is_open_now_or_next():
+    now = 1_800_000_000.0  # Friday 2027-01-15, 08:00 UTC
+    schedule = (
+        ScheduleWindow(cron="0 8 * * *", duration=36000, timezone="Europe/Berlin", min_runners=5),
+        ScheduleWindow(cron="0 22 * * FRI", duration=30 * 3600, max_runners=3),
+        ScheduleWindow(cron="0 0 */16 * MON#5", duration=60, max_runners=3),
+    )
+    (settings,) = sets("linux")
+
+    assert lines(schedule_findings(settings.model_copy(update={"schedule": schedule}), now)) == [
+        (
+            "ok",
+            "linux",
+            "schedule, entry 1: 5 to 10 runners now, Fri 2027-01-15 08:00 to 18:00 Europe/Berlin",
+        ),
+        (
+            "ok",
+            "linux",
+            "schedule, entry 2: 0 to 3 runners Fri 2027-01-15 22:00 to Sun 2027-01-17 04:00 UTC",
+        ),
+        ("warning", "linux", "schedule, entry 3: no such day ever comes"),
+    ]

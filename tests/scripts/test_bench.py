@@ -108,3 +108,12 @@ def test_burst_without_an_engine_says_where_it_looked():
     assert done.returncode == 1
     assert "no Docker engine answers at unix:///nowhere.sock" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_web_tells_how_fast_livez_answers_beside_hostile_clients_and_that_nothing_is_left():
+    figures = report("web", "--clients", "200", "--seconds", "1", "--rounds", "2")
+
+    for name in ("livez, not answered", "open files more afterwards", "threads more afterwards"):
+        assert figures[name]["met"], figures[name]
+    assert figures["connections made"]["low"] >= 200
+    assert figures["livez, slowest"]["goal"] == "<= 2000"

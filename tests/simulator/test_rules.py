@@ -17,7 +17,7 @@ from runscaler.simulator.http_messages import NoConnection
 from runscaler.simulator.rate_rule import Caller, RateRule
 from runscaler.simulator.violations import Violations
 from runscaler.testing.clock import FakeClock
-from runscaler.testing.simulator import Flavour, Match, Options, SimulatedGitHub
+from runscaler.testing.simulator import Flavour, Installation, Match, Options, SimulatedGitHub
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -454,7 +454,9 @@ def test_the_issuer_of_an_app_jwt_is_a_string_or_a_number(
 
 
 def test_an_installation_token_is_accepted_like_a_pat_and_an_unknown_installation_is_404() -> None:
-    with SimulatedGitHub(Options(installations=(7,), flavour=Flavour.ACQUIRE), threads=8) as github:
+    with SimulatedGitHub(
+        Options(installations=(Installation(7, "My-Org"),), flavour=Flavour.ACQUIRE), threads=8
+    ) as github:
         now = int(github.clock.wall())
         token = jwt(iat=now - 60, exp=now + 480, iss="1")
         url = f"{github.url}/api/v3/app/installations/"

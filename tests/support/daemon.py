@@ -247,11 +247,15 @@ class Daemon:
                 if owner and whose == owner and process.status() != psutil.STATUS_ZOMBIE:
                     yield process, name
 
-    def _containers(self, label: str) -> list[str]:
+    def container_labels(self) -> list[dict[str, str]]:
+        """All labels of each of its containers."""
         if not self.engine_url:
             return []
         with connect(self.engine_url) as api:
-            return [each["Labels"][f"io.runscaler.{label}"] for each in self._listed(api)]
+            return [each["Labels"] for each in self._listed(api)]
+
+    def _containers(self, label: str) -> list[str]:
+        return [labels[f"io.runscaler.{label}"] for labels in self.container_labels()]
 
     def _remove_containers(self) -> None:
         if not self.engine_url:

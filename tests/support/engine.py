@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from runscaler.names import OwnerId
 
 URL = "https://github.com/my-org"
-SHELL_TOOLS = ("sh", "sleep", "cat", "echo", "id", "stat", "kill", "ls", "env", "touch", "head", "tail", "cp")
+SHELL_TOOLS = (
+    *("sh", "sleep", "cat", "echo", "id", "stat", "kill", "ls", "env", "touch", "head", "tail", "cp"),
+    *("find", "tr", "wc", "rm", "rmdir"),
+)
 OLDEST_API = "1.41"
 
 
@@ -136,7 +139,8 @@ class DockerRig:
             return [
                 name.lstrip("/")
                 for owner in self._owners
-                for listed in api.containers(all=True, filters={"label": f"io.runscaler.owner={owner}"})
+                for label in ("owner", "helper.owner")
+                for listed in api.containers(all=True, filters={"label": f"io.runscaler.{label}={owner}"})
                 for name in listed["Names"]
             ]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis.stateful import RuleBasedStateMachine
 
+from runscaler.policy.host_guard import Measurement
 from runscaler.simulator.records import Job, JobState
 from runscaler.status import SetState
 
@@ -78,6 +79,7 @@ class LeftAlone(RuleBasedStateMachine):
         world = self.world
         world.withheld = world.delayed = ()
         world.unreadable = world.deaf_next = 0
+        world.measured = Measurement()
         world.backend.engine.up()
         world.backend._failures.clear()
         world.github.failures.clear()

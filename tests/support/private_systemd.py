@@ -37,6 +37,7 @@ for folder in /lib/systemd/system/*.wants /lib/systemd/system-generators /var/li
     if [ -d "$folder" ]; then mount -t tmpfs tmpfs "$folder"; fi
 done
 mount --bind "$1" /etc/systemd/system
+mount --make-rshared /  # as on a host: credentials are mounted by a child in a namespace of its own
 exec env -i container=other PATH=/usr/bin:/bin:/usr/sbin /lib/systemd/systemd --system --unit=test.target \\
     --log-target=console --show-status=false --default-standard-output=null
 """

@@ -20,9 +20,9 @@ class _Pipe(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         with socket.socket(socket.AF_UNIX) as target:
             target.connect(self.server.target)
-            back = threading.Thread(target=_copy_all, args=(target, self.request), name="relay", daemon=True)
+            back = threading.Thread(target=copy_all, args=(target, self.request), name="relay", daemon=True)
             back.start()
-            _copy_all(self.request, target)
+            copy_all(self.request, target)
             back.join()
 
 
@@ -56,7 +56,7 @@ class ShortFolder:
         shutil.rmtree(self._path)
 
 
-def _copy_all(source: socket.socket, destination: socket.socket) -> None:
+def copy_all(source: socket.socket, destination: socket.socket) -> None:
     with suppress(OSError):
         while chunk := source.recv(CHUNK_SIZE):
             destination.sendall(chunk)

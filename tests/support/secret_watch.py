@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 POLL_SECONDS = 0.005
+MARKS_OF_RUNNERS = (b"FAKE_TART_GUEST=", b"RUNNER_MANUALLY_TRAP_SIG=")
 
 
 class SecretWatch(Poller):
@@ -21,7 +22,7 @@ class SecretWatch(Poller):
         super().__init__("secret-watch", POLL_SECONDS)
         self.words: set[bytes] = set()
         self.variables: set[bytes] = set()
-        self.variables_of_guests: set[bytes] = set()
+        self.variables_of_runners: set[bytes] = set()
         """Kept apart, because there the runner legitimately has its configuration."""
 
     def poll(self) -> None:
@@ -29,8 +30,8 @@ class SecretWatch(Poller):
             with suppress(OSError):
                 self.words.add((process / "cmdline").read_bytes())
                 environment = (process / "environ").read_bytes()
-                in_guest = b"FAKE_TART_GUEST=" in environment
-                (self.variables_of_guests if in_guest else self.variables).add(environment)
+                of_runner = any(mark in environment for mark in MARKS_OF_RUNNERS)
+                (self.variables_of_runners if of_runner else self.variables).add(environment)
 
 
 def found_in(secrets: Iterable[str], texts: Iterable[bytes]) -> list[str]:

@@ -75,6 +75,9 @@ class WatchedService:
         """Not kept: nothing is asked."""
         return self._inner.clock_skew()
 
+    def moved_to(self) -> str:
+        return self._inner.moved_to()
+
     def names(self) -> list[str]:
         return [name for name, _ in self.calls]
 

@@ -19,10 +19,12 @@ from runscaler.actors.listener import ListenerActor
 from runscaler.actors.messages import Shutdown
 from runscaler.actors.root import RootActor
 from runscaler.actors.scale_set import ScaleSetActor
+from runscaler.autoscaler import metrics_of
 from runscaler.backends.memory import MemoryBackend
-from runscaler.config.model import Config, ScaleSetSettings
+from runscaler.config.model import Config, MetricsSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
 from runscaler.errors import Interrupted
+from runscaler.policy.host_guard import Measurement
 from runscaler.simulator.options import Flavour
 from runscaler.status import ScaleSetStatus, SetState, Status
 from runscaler.testing.clock import FakeClock
@@ -30,6 +32,8 @@ from runscaler.testing.memory_github import UNTIMED, MemoryGitHub
 from runscaler.testing.probe import MOST_MESSAGES, ActorHarness, InlineWorkerPool, deliver_one, is_due
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from runscaler.actors.base import SupervisedActor
     from runscaler.backends.base import Ending, Resource
     from runscaler.events import Event
@@ -140,8 +144,10 @@ class World:
         *,
         scale_sets: tuple[ScaleSetSettings, ...] = (),
         host_cap: int = 0,
+        host: Mapping[str, object] = {},
         backend: type[MemoryBackend] = MemoryBackend,
         flavour: Flavour = Flavour.ASSIGN,
+        metrics: MetricsSettings | None = None,
         **settings: Any,
     ) -> None:
         self.clock = FakeClock()
@@ -177,13 +183,20 @@ class World:
         self.ended: list[str] = []
         self.state_store = MemoryStateStore()
         sets = scale_sets or (scale_set("linux", **settings),)
-        self.config = Config(scale_sets=sets, host={"max_runners": host_cap})  # type: ignore[arg-type]
+        self.config = Config(
+            scale_sets=sets,
+            host={"max_runners": host_cap, **host},  # type: ignore[arg-type]
+            metrics=metrics or MetricsSettings(),
+        )
+        self.measured = Measurement()
+        """What is measured on this host."""
         self.start()
 
     def start(self) -> None:
         """A new process: nothing in memory but what GitHub, the backend and the state store hold."""
         self.harness = ActorHarness()
         self.board = MemoryBoard(blank(self.config))
+        self.metrics = metrics_of(self.config)
         context = ActorContext(
             configuration=Configuration(self.config),
             clock=self.clock,
@@ -195,7 +208,9 @@ class World:
             open_backend=self.open_backend,
             emit=self.events.append,
             make_worker_pool=InlineWorkerPool,
+            measure_host=lambda: self.measure(),
             launch=self.harness.launch,
+            metrics=self.metrics,
         )
         self.root = self.harness.add(RootActor(context, self.ended.append))
         self.root.on_start()
@@ -206,6 +221,9 @@ class World:
             actor.actor_stopped.set()
         for watch in list(self.backend.engine._watchers):
             watch.stop()
+
+    def measure(self) -> Measurement:
+        return self.measured
 
     def backend_id_of(self, _settings: ScaleSetSettings) -> str:
         return "memory"
@@ -389,7 +407,7 @@ class World:
 
 
 def scale_set(name: str, **settings: Any) -> ScaleSetSettings:
-    return ScaleSetSettings(url=URL, name=name, token=Secret("ghp_x"), **settings)
+    return ScaleSetSettings(**{"url": URL, "name": name, "token": Secret("ghp_x"), **settings})
 
 
 def blank(config: Config) -> Status:

@@ -213,30 +213,32 @@ def test_exactly_the_orphans_of_an_engine_are_removed(
     with connect(url) as api:
         api.create_volume("runscaler-shared")
     (orphan,), (kept,) = dead.containers(), live.containers()
+    owners = [(one.program.state_dir / "owner").read_text() for one in (dead, live)]
+    holder, kept_holder = (f"runner-shared-{owner[:8]}" for owner in owners)
     kill(dead.program)
     everything = containers(url)
 
     beside_go = doctor(dead.program, "--fix", "--json", "--health-port", str(go_daemon))
     assert beside_go.code == 1
     assert found(beside_go) == {
-        **{("container", name): ("live", "left") for name in [*LEGACY, kept]},
-        ("container", orphan): ("orphan", "removed"),
+        **{("container", name): ("live", "left") for name in [*LEGACY, kept, kept_holder]},
+        **{("container", name): ("orphan", "removed") for name in (orphan, holder)},
         ("registration", orphan): ("orphan", "removed"),
         ("container", "runner-33333333"): ("unknown", "left"),
         ("volume", "runscaler-shared"): ("live", "left"),
         ("volume", "runner-shared"): ("live", "left"),
     }
-    assert containers(url) == everything - {orphan}
+    assert containers(url) == everything - {orphan, holder}
 
     fixed = doctor(dead.program, "--fix")
     assert fixed.code == 1
     assert f"runner doctor --fix --owner {UNKNOWN}" in fixed.out
-    assert containers(url) == {*BYSTANDERS, "runner-33333333", kept}
+    assert containers(url) == {*BYSTANDERS, "runner-33333333", kept, kept_holder}
     assert volumes(url) == {"runner-shared"}
 
     named = doctor(dead.program, "--fix", "--owner", UNKNOWN)
     assert named.code == 0
-    assert containers(url) == {*BYSTANDERS, kept}
+    assert containers(url) == {*BYSTANDERS, kept, kept_holder}
     live.wait_for("ok", idle=1)
     assert live.containers().keys() == {kept}
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
+import tarfile
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.app_keys import private_key
 from support.daemon import RUNNER, all_ok, run, wait_until
-from support.engine import connect
 from support.missing import missing
 from support.secret_watch import SecretWatch, files_below, found_in
 
@@ -19,6 +22,10 @@ if TYPE_CHECKING:
 OWN_TOKEN, COMMON_TOKEN, OLD_TOKEN = (f"ghp_{kind * 6}" for kind in ("planted0", "planted1", "planted2"))
 LITERAL, BY_VARIABLE, BY_FILE = (f"planted-{kind}-of-the-container" for kind in ("text", "variable", "file"))
 PASSWORD = "planted@password/with@signs"
+PROXY_PASSWORD, VARIABLE_PASSWORD = "planted-password-of-proxy", "planted-password-of-variable"
+HEADERS = tuple(
+    base64.b64encode(f"me:{one}".encode()).decode() for one in (PROXY_PASSWORD, VARIABLE_PASSWORD)
+)
 ALL = (OWN_TOKEN, COMMON_TOKEN, OLD_TOKEN, LITERAL, BY_VARIABLE, BY_FILE)
 JIT = re.compile(rb"ey[A-Za-z0-9+/=]{40,}")
 PRINTS_JIT = "sh -c 'echo printed=$ACTIONS_RUNNER_INPUT_JITCONFIG; exit 3'"
@@ -69,7 +76,7 @@ def test_a_running_daemon_shows_none(backend, daemon, scale_set, github, watch, 
         (job,) = github.wait_for_jobs(github.queue_jobs("works", steps=steps))
         github.queue_jobs("leaky")
         (kept, *_) = wait_until(lambda: list((program.state_dir / "logs").glob("*")), "kept output")
-        inspected = [json.dumps(one["Labels"]) for one in containers(program)]
+        inspected = [json.dumps(labels) for labels in program.container_labels()]
         commands = [
             program.command(*words) for words in (("status", "--json"), ("validate",), ("validate", "--json"))
         ]
@@ -83,14 +90,6 @@ def test_a_running_daemon_shows_none(backend, daemon, scale_set, github, watch, 
     outputs = [text for one in (*commands, printed) for text in (one.out, one.err)]
     assert_hidden(ALL, program.log, program.errors, *outputs, *inspected, *watch.words)
     assert_hidden([one for one in ALL if one != BY_FILE], *files_below(program.state_dir))
-
-
-def containers(program: Any) -> list[dict[str, Any]]:
-    if not program.engine_url:
-        return []
-    with connect(program.engine_url) as api:
-        label = f"io.runscaler.state-dir={program.state_dir}"
-        return list(api.containers(all=True, filters={"label": [label]}))
 
 
 MISTAKES = f"""\
@@ -114,16 +113,34 @@ REFUSED = f"""\
 url = "https://github.invalid/my-org"
 name = "linux"
 token = "{OWN_TOKEN}"
-proxy = "http://me:{PASSWORD}@127.0.0.1:1"
+proxy = "http://me:{PROXY_PASSWORD}@127.0.0.1:1"
 [docker]
+pool-size = 2
 host = "tcp://me:{PASSWORD}@127.0.0.1:1"
 [docker.registry-auth."ghcr.io"]
 user = "{BY_VARIABLE}"
 password = "{BY_FILE}"
 """
+APP = f"""\
+url = "https://github.invalid/my-org"
+name = "linux"
+runner-imge = "x"
+[app]
+client-id = "Iv1.planted"
+private-key = \"\"\"{private_key()}\"\"\"
+"""
+BROKEN_APP = APP.replace(private_key().splitlines()[9], "")
+KEY_LINES = [line for line in private_key().splitlines() if not line.startswith("-----")]
+TEXTS = {
+    "mistakes": MISTAKES,
+    "not-toml": NOT_TOML,
+    "refused": REFUSED,
+    "app": APP,
+    "broken-app": BROKEN_APP,
+}
 
 
-@pytest.mark.parametrize("text", [MISTAKES, NOT_TOML, REFUSED], ids=["mistakes", "not-toml", "refused"])
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
 @pytest.mark.parametrize("mode", [0o600, 0o644])
 def test_no_command_shows_one_in_its_errors(tmp_path, text, mode):
     path = tmp_path / "config.toml"
@@ -131,11 +148,60 @@ def test_no_command_shows_one_in_its_errors(tmp_path, text, mode):
     path.chmod(mode)
     words = ("validate", "--json"), ("validate",), ("run",), ("run", "--dry-run"), ("status",), ("drain",)
 
-    ended = [run(*one, "--log-level", "debug", "--config", str(path)) for one in words]
+    variables = {"HTTPS_PROXY": f"http://me:{VARIABLE_PASSWORD}@127.0.0.1:1"}
 
-    secrets = (*ALL, "planted@", "password/", "with@signs")
+    ended = [run(*one, "--log-level", "debug", "--config", str(path), env=variables) for one in words]
+
+    proxies = (PROXY_PASSWORD, VARIABLE_PASSWORD, *HEADERS)
+    secrets = (*ALL, *proxies, "planted@", "password/", "with@signs", *KEY_LINES)
     assert_hidden(secrets, *(text for one in ended for text in (one.out, one.err)))
     assert all(one.code for one in ended), RUNNER
+
+
+AWAY = f"""\
+url = "https://github.invalid/my-org"
+name = "linux"
+token = "{OWN_TOKEN}"
+backend = "process"
+"""
+
+
+@pytest.mark.parametrize(
+    "key", [f'proxy = "http://me:{PROXY_PASSWORD}@127.0.0.1:1"\n', ""], ids=["key", "variable"]
+)
+def test_the_password_of_a_proxy_is_shown_nowhere(daemon, tmp_path, watch, key):
+    """Neither in what a daemon that cannot reach it says, nor in a report, nor to another process."""
+    program = daemon(tomllib.loads(AWAY + key), "behind-a-proxy")
+    program.env = {} if key else {"HTTPS_PROXY": f"http://me:{VARIABLE_PASSWORD}@127.0.0.1:1"}
+    archive = tmp_path / "report.tar.gz"
+
+    with watch:
+        program.start()
+        health = program.wait_for(lambda found: found["scale_sets"][0]["state"] == "degraded")
+        told = [
+            program.command(*words)
+            for words in (
+                ("status", "--json"),
+                ("why",),
+                ("validate", "--json"),
+                ("report", "-o", str(archive)),
+            )
+        ]
+        program.stop()
+
+    assert "the proxy 127.0.0.1:1 does not work" in health["scale_sets"][0]["reason"]
+    with tarfile.open(archive) as packed:
+        parts = [packed.extractfile(one).read() for one in packed.getmembers() if one.isfile()]
+    outputs = [
+        program.log,
+        program.errors,
+        json.dumps(health),
+        *(text for one in told for text in (one.out, one.err)),
+    ]
+    variables = watch.variables if key else ()  # the operator gave it to the daemon and the commands there
+    secrets = (PROXY_PASSWORD, VARIABLE_PASSWORD, *HEADERS)
+    assert_hidden(secrets, *outputs, *parts, *watch.words, *files_below(program.state_dir))
+    assert found_in(secrets, variables) == []
 
 
 def test_every_daemon_of_these_tests_is_looked_at_for_its_secrets(daemon, scale_set):

@@ -6,6 +6,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
+from support.app_keys import CLIENT_ID, private_key
 from support.daemon import wait_until
 from support.engine import engine_address
 from support.fake_services.world import RUNNER, ServiceHost
@@ -88,7 +89,8 @@ def test_the_hardened_unit_reaches_the_engine_and_its_state(
     host: ServiceHost, systemd: PrivateSystemd, engine_url: str
 ) -> None:
     image = ensure_demo_image(engine_address(engine_url), lambda _what, _done, _total: None)
-    keys = f'token = "t"\nrunner-image = "{image}"\n[docker]\nhost = "{engine_url}"\npull = "never"\n'
+    engine = f'[docker]\nhost = "{engine_url}"\npull = "never"\nprune-on-exit = false\n'
+    keys = f'token = "t"\nrunner-image = "{image}"\n{engine}'
     config = host.write_config(host.layout().etc_config, keys, backend="docker")
     config.write_text("\n".join(line for line in config.read_text().splitlines() if "state-dir" not in line))
     manager = SystemdManager(host.layout(), systemd.commands)
@@ -121,3 +123,32 @@ def test_the_program_starts_under_the_unit_that_the_go_tool_installed(
     wait_until(lambda: host.health() and [one["state"] for one in sets(host)] == ["ok"], "it serves")
     assert len(list(config.parent.glob(".runscaler/*/holder.json"))) == 1
     manager.stop("runscaler.service")
+
+
+def test_credentials_that_systemd_hands_over_reach_github_and_nobody_else(
+    tmp_path: Path, host: ServiceHost, systemd: PrivateSystemd
+) -> None:
+    """A token and an App's key in files that only root can read, by `LoadCredential`."""
+    token = "ghp_" + "h4nded0ver" * 4
+    files = {"github-token": token, "app-key": private_key()}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    loaded = "".join(f"LoadCredential={name}:{tmp_path / name}\n" for name in files)
+    (host.layout().units / f"{UNIT}.d/credentials.conf").write_text(f"[Service]\n{loaded}")
+    app = f'client-id = "{CLIENT_ID}", private-key = "file:$CREDENTIALS_DIRECTORY/app-key"'
+    config = host.write_config(
+        host.layout().etc_config,
+        f'[[scaleset]]\nurl = "{host.github_url}/my-org"\nname = "by-token"\n'
+        'token = "file:$CREDENTIALS_DIRECTORY/github-token"\n'
+        f'[[scaleset]]\nurl = "{host.github_url}/app-org"\nname = "by-app"\napp = {{ {app} }}\n',
+    )
+    manager = SystemdManager(host.layout(), systemd.commands)
+
+    install(manager, RUNNER, config, host.said.append)
+
+    wait_until(lambda: [one["state"] for one in sets(host)] == ["ok", "ok"], "GitHub takes both")
+    told = (tmp_path / "output").read_text() + str(host.health())
+    shown = systemd.commands(["systemctl", "show", UNIT]).out
+    assert [secret for secret in (token, private_key().splitlines()[5]) if secret in told + shown] == []
+    manager.stop(UNIT)

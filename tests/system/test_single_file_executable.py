@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 from release.bundle import Bundle
@@ -18,6 +19,7 @@ from support.releases import ARCHIVE, ReleaseServer
 
 import runscaler
 from runscaler.platform_names import platform_name
+from runscaler.web.pages import PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,6 +78,19 @@ def test_it_needs_no_variables_and_no_python(executable: Path) -> None:
     assert json.loads(ended.stdout)["commit"] != "unknown"
 
 
+def test_it_has_time_zones_of_its_own(executable: Path, tmp_path: Path) -> None:
+    window = '{ cron = "0 8 * * *", duration = "1h", timezone = "Europe/Berlin", max-runners = 3 }'
+    config = tmp_path / "config.toml"
+    config.write_text(f'url = "https://github.com/o"\nname = "n"\ntoken = "t"\nschedule = [{window}]\n')
+
+    ended = run(
+        "env", "-i", "PYTHONTZPATH=", str(executable), "validate", "--offline", "--config", str(config)
+    )
+
+    assert ended.returncode == 0, ended.stdout
+    assert ended.stdout.splitlines()[-1].endswith("Europe/Berlin")
+
+
 def test_it_takes_nothing_from_the_python_of_the_host(executable: Path, tmp_path: Path) -> None:
     (tmp_path / "json.py").write_text("raise SystemExit('a module of the host')")
     variables = {"PYTHONPATH": str(tmp_path), "PYTHONHOME": str(tmp_path)}
@@ -111,6 +126,20 @@ def test_without_a_directory_for_temporary_files_the_demo_says_what_it_needs(con
     assert ended.returncode == 1
     assert "set TMPDIR" in ended.stderr
     assert "bug" not in ended.stderr
+
+
+def test_it_serves_the_dashboard(executable: Path) -> None:
+    words = ("demo", "--backend", "process", "--jobs", "3000")
+    with subprocess.Popen([executable, *words], stdout=subprocess.PIPE, text=True, env={}) as demo:
+        try:
+            assert demo.stdout is not None
+            address = next(line.split()[-1] for line in demo.stdout if line.startswith("dashboard: "))
+            for path, name in PAGES.items():
+                with urlopen(address.rstrip("/") + path) as answer:
+                    assert answer.read() == (ROOT / "runscaler/web/dashboard" / name).read_bytes()
+        finally:
+            demo.terminate()
+            demo.communicate()
 
 
 def test_it_goes_on_when_its_file_is_replaced(executable: Path, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_jit_configurations_and_tokens_reach_only_the_runner(
     assert len(configurations) >= len(jobs)
     assert {hashlib.sha256(f"{one}\n".encode()).hexdigest() for one in configurations} == injections
     assert any("run.sh" in log or "actions-runner" in log for log in agent_logs), "the agents' logs are seen"
-    assert found_in(configurations, watch.variables_of_guests) != [], "variables are seen"
+    assert found_in(configurations, watch.variables_of_runners) != [], "variables are seen"
     assert any(b"clone" in words for words in watch.words), "commands of tart are seen"
     secrets = [*configurations, TOKEN]
     assert found_in(secrets, watch.words) == []

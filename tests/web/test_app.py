@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from runscaler.status import Counters, ScaleSetStatus, SetState, Unmet, UnmetDemand
+from runscaler.status import Counters, Opening, ScaleSetStatus, SetState, Unmet, UnmetDemand
 
 
 def one(name: str = "linux", state: SetState = SetState.OK, **more: object) -> ScaleSetStatus:
@@ -49,6 +49,34 @@ def test_health_has_the_keys_that_the_go_tool_had(world):
     }
 
 
+def test_health_shows_the_window_in_force_and_the_next_one(world):
+    now = Opening(2, 1_800_000_000.0, 1_800_036_000.0, "Europe/Berlin", 1, 20)
+    then = Opening(1, 1_800_050_000.0, 1_800_053_600.0, "UTC", 0, 5)
+    having(world, one(window=now, next_window=then), one("plain"))
+
+    linux, plain = world.get("/healthz").json["scale_sets"]
+
+    assert linux["schedule"] == {
+        "window": {
+            "entry": 2,
+            "min": 1,
+            "max": 20,
+            "opens": "2027-01-15T09:00:00+01:00",
+            "closes": "2027-01-15T19:00:00+01:00",
+            "timezone": "Europe/Berlin",
+        },
+        "next": {
+            "entry": 1,
+            "min": 0,
+            "max": 5,
+            "opens": "2027-01-15T21:53:20+00:00",
+            "closes": "2027-01-15T22:53:20+00:00",
+            "timezone": "UTC",
+        },
+    }
+    assert plain["schedule"] == {"window": None, "next": None}
+
+
 def test_health_says_why_wanted_runners_are_not_started(world):
     having(
         world,
@@ -62,7 +90,10 @@ def test_health_says_why_wanted_runners_are_not_started(world):
             last_poll=1_800_000_000.0,
             retry_at=1_800_000_009.0,
             counters=Counters(runners_failed=4, runners_lost=1),
-            unmet=(UnmetDemand(Unmet.BACKEND_DOWN, 3, "no answer"),),
+            unmet=(
+                UnmetDemand(Unmet.BACKEND_DOWN, 3, "no answer"),
+                UnmetDemand(Unmet.HOST_GUARD, 2, "free disk 4 GiB", look_at=1_800_000_004.0),
+            ),
         ),
     )
     world.clock.advance(1.26)
@@ -74,7 +105,10 @@ def test_health_says_why_wanted_runners_are_not_started(world):
     assert answer.json["status"] == "degraded"
     assert got["state"] == "degraded"
     assert got["reason"] == "engine away"
-    assert got["unmet"] == [{"reason": "backend_down", "count": 3, "detail": "no answer"}]
+    assert got["unmet"] == [
+        {"reason": "backend_down", "count": 3, "detail": "no answer", "look_seconds": None},
+        {"reason": "host_guard", "count": 2, "detail": "free disk 4 GiB", "look_seconds": 2.7},
+    ]
     assert (got["starting"], got["total"], got["max"], got["restarts"]) == (1, 3, 10, 2)
     assert (got["last_poll_seconds"], got["retry_seconds"]) == (1.3, 7.7)
     assert (got["runners_failed"], got["runners_lost"]) == (4, 1)

@@ -199,6 +199,34 @@ def test_silent_connections_give_way_to_new_ones_and_a_probe_is_answered(listene
     server.stop()
 
 
+def test_clients_that_do_not_read_their_reply_give_way_to_new_ones(listener):
+    def large(environ, start_response):
+        if environ["PATH_INFO"] == "/livez":
+            return ok(environ, start_response)
+        start_response("200 OK", [("Content-Length", "200000")])
+        return [b"x" * 200_000]
+
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)  # and so of its connections
+    server = HealthServer(listener, large)
+    server.start()
+    deaf = []
+    for _ in range(3 * MAX_CONNECTIONS):
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(20)
+        client.connect(listener.getsockname())
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(9), "it is being answered"
+        deaf.append(client)
+
+    assert ask(listener, "/livez") == b"ok"
+
+    assert len(server._server.active_channels) <= MAX_CONNECTIONS + 1
+    for one in deaf:
+        one.close()
+    server.stop()
+
+
 def test_a_request_that_drips_is_given_up(listener):
     server = HealthServer(listener, ok)
     server.start()

@@ -75,6 +75,15 @@ class VmSlotsFull:
     holders: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class HostShort:
+    """From the host actor: what the scale set claimed waits, as the host is short of something. None: it is
+    short no more. It looks again at `look_at` (monotonic)."""
+
+    reason: str | None
+    look_at: float = 0.0
+
+
 KeeperReport = (
     Inventory
     | BackendDown
@@ -84,4 +93,5 @@ KeeperReport = (
     | ResourceEnded
     | ClaimGranted
     | VmSlotsFull
+    | HostShort
 )

@@ -40,9 +40,11 @@ class StandbyEntered:
 
 @dataclass(frozen=True, slots=True)
 class ListenerTroubled:
-    """The listener's calls fail and are retried; None: they succeed again."""
+    """The listener's calls fail and are retried; None: they succeed again. `has_session`: one is
+    still open."""
 
     trouble: Trouble | None
+    has_session: bool = True
 
 
 @dataclass(frozen=True, slots=True)

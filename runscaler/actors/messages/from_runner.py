@@ -5,20 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.metrics.words import FailureReason
+from runscaler.status import NO_PHASES
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from runscaler.backends.base import Resource
     from runscaler.names import Generation, RunnerName, SlotNumber
+    from runscaler.status import StartPhases
 
 
 @dataclass(frozen=True, slots=True)
 class RunnerUp:
-    """The start has succeeded."""
+    """The start has succeeded; `phases` says how long each part of it took, `reaction` how long it was until
+    the resource began to be made, without GitHub's answer."""
 
     slot: SlotNumber
     generation: Generation
     resource: Resource
+    phases: StartPhases = NO_PHASES
+    reaction: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,7 @@ class RunnerStartFailed:
     generation: Generation
     reason: str
     fixes: tuple[str, ...]
+    kind: FailureReason = FailureReason.START
     rate_limited: bool = False
     image_missing: bool = False
     vm_limit_reached: bool = False

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runscaler.actors.messages.shared import HoldReportsOverdue
+from runscaler.actors.messages.shared import HoldReportsOverdue, WorkerCrashed
 
 if TYPE_CHECKING:
     from runscaler.actors.messages.shared import Ref
     from runscaler.config.model import HostSettings
     from runscaler.names import Generation, ScaleSetKey, SlotNumber
+    from runscaler.policy.host_guard import Measurement
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,26 @@ class ExpectReports:
 
 
 @dataclass(frozen=True, slots=True)
+class LookAtHost:
+    """Own deadline: measure what is free on this host."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostMeasured:
+    """From the worker: the result of the look with that number."""
+
+    look: int
+    measured: Measurement
+
+
+@dataclass(frozen=True, slots=True)
+class HostLookOverdue:
+    """Own deadline: the look with that number has taken too long."""
+
+    look: int
+
+
+@dataclass(frozen=True, slots=True)
 class ApplyHostSettings:
     """The configuration was reloaded. Where there is a cap now, all scale sets report what they hold."""
 
@@ -65,11 +86,6 @@ class StopHost:
 
 
 HostMessage = (
-    ClaimCapacity
-    | ReleaseCapacity
-    | HoldCapacity
-    | ExpectReports
-    | HoldReportsOverdue
-    | ApplyHostSettings
-    | StopHost
-)
+    ClaimCapacity | ReleaseCapacity | HoldCapacity | ExpectReports | HoldReportsOverdue | LookAtHost
+    | HostMeasured | HostLookOverdue | WorkerCrashed | ApplyHostSettings | StopHost
+)  # fmt: skip

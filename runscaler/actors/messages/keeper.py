@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runscaler.actors.messages.shared import WorkerCrashed
 from runscaler.actors.messages.vm_slots import VmSlotMessage
 from runscaler.backends.base import BackendAvailable, BackendUnavailable, ResourceEnded, WatchCrashed
 
@@ -116,17 +117,25 @@ class RetryListing:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerCrashed:
-    """From a worker: the backend raised what no backend may raise; the keeper crashes in turn."""
+class StopKeeper:
+    """End: all scale sets have stopped. `keep`: ready warm VMs stay for the next start. `tidy_up`: the
+    backend removes what no runner needs any more."""
 
-    error: str
+    keep: bool = False
+    tidy_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class StopKeeper:
-    """End: all scale sets have stopped. `keep`: ready warm VMs stay for the next start."""
+class TidiedUp:
+    """From a worker: what tidying up removed (empty: nothing), or why it `failed`."""
 
-    keep: bool = False
+    what: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TidyingTimedOut:
+    """Own deadline: the stop goes on, whatever is left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +157,7 @@ class Swept:
 KeeperMessage = (
     JoinKeeper | ScaleSetChanged | LeaveKeeper | ListResources | Listed | ListingFailed | RetryListing
     | Prepared | PrepareFailed | PrepareProgressed | RetryPrepare | WorkerCrashed | StopKeeper | ResourceEnded
-    | BackendUnavailable | BackendAvailable | WatchCrashed | VersionRefused | SweepDue | Swept
+    | BackendUnavailable | BackendAvailable | WatchCrashed | VersionRefused | SweepDue | Swept | TidiedUp
+    | TidyingTimedOut
     | VmSlotMessage
 )  # fmt: skip

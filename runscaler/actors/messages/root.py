@@ -64,9 +64,10 @@ class HeartbeatDue:
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatAnswered:
-    """The answer to `Heartbeat`."""
+    """The answer to `Heartbeat`; so many messages waited behind it."""
 
     name: str
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)

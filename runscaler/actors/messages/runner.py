@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StartRunner:
-    """Register the runner and start it in `place`, until `deadline` (monotonic)."""
+    """Register the runner and start it in `place`, until `deadline` (monotonic). `ordered_at` is when the
+    demand for it was seen."""
 
     generation: Generation
     runner: RunnerName
     scale_set_id: ScaleSetId
     place: Place
     deadline: float
+    ordered_at: float
 
 
 @dataclass(frozen=True, slots=True)

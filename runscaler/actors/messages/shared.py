@@ -65,3 +65,10 @@ class UseSettings:
 @dataclass(frozen=True, slots=True)
 class HoldReportsOverdue:
     """Own deadline: stop waiting for the scale sets that have not reported what their runners hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerCrashed:
+    """From a worker: a call raised what it may not; the actor that ordered it crashes in turn."""
+
+    error: str

@@ -13,6 +13,7 @@ from runscaler.actors.scale_set.claims import Claims
 from runscaler.actors.scale_set.conditions import Conditions
 from runscaler.actors.scale_set.context import ScaleSetContext
 from runscaler.actors.scale_set.ended_runners import EndedRunners
+from runscaler.actors.scale_set.job_metrics import count_batch
 from runscaler.actors.scale_set.job_tracking import JobTracking
 from runscaler.actors.scale_set.leftovers import Leftovers
 from runscaler.actors.scale_set.limits import LimitsInForce
@@ -23,8 +24,11 @@ from runscaler.actors.scale_set.runners import Runners
 from runscaler.actors.scale_set.settings import SettingsInForce
 from runscaler.actors.scale_set.shutdown import Phase, Shutdown
 from runscaler.actors.scale_set.slots import SlotBook
-from runscaler.actors.scale_set.snapshot import snapshot
+from runscaler.actors.scale_set.snapshot import Heard, snapshot
+from runscaler.actors.scale_set.starts import Starts
 from runscaler.backends.base import PlacedBackend
+from runscaler.metrics import own
+from runscaler.metrics.words import MessageFailure, Repair, Retirement
 from runscaler.policy.ended_runners import Evidence
 from runscaler.policy.lifecycle import SlotEvent
 from runscaler.status import Counters, SetState
@@ -79,6 +83,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._retired = wiring.stop is not None
         self._last_poll: float | None = None
         self._polled_at: float | None = None
+        self._heard = Heard()
         self._publish_due = self._plan_queued = False
         context = self._context = ScaleSetContext(
             actors, settings, self.actor_ref, self.send, self.after, self._changed, wiring.counters
@@ -86,6 +91,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         service = self._connect(settings)
         has_vm_slots = isinstance(wiring.backend, PlacedBackend)
         book = self._book = SlotBook(context.limits.max_runners, self.clock, self._set_slot_timer)
+        self._starts = Starts(context, book)
         child_actors = self._child_actors = ChildActors(context, self.children, service, wiring.backend)
         conditions = self._conditions = Conditions(context, lambda: child_actors.service.clock_skew())
         self._limits = LimitsInForce(context, book, conditions, self._announce_capacity)
@@ -163,6 +169,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         if self._shutdown.begun:
             return
         if isinstance(order, m.DrainScaleSet):
+            self._heard.session = False
             self._drain.begin()
         else:
             self._drain.end()
@@ -215,12 +222,15 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.StatisticsRefreshed(statistics):
                 self._statistics_refreshed(statistics)
             case m.StandbyEntered(reason, retry_at):
+                self._heard.session = False
                 self._conditions.standby_entered(reason, retry_at)
-            case m.ListenerTroubled(trouble):
+            case m.ListenerTroubled(trouble, has_session):
+                self._heard.session = self._heard.session and has_session
                 self._conditions.listener_troubled(trouble)
             case m.CallsTroubled(trouble):
                 self._conditions.calls_troubled(trouble)
             case m.ListenerStopped():
+                self._heard.session = False
                 self._shutdown.listener_stopped()
             case _:
                 assert_never(message)
@@ -233,6 +243,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def _session_opened(self, opened: m.SessionOpened) -> None:
         self._context.journal("session", statistics=opened.statistics, events=opened.offers)
         self._found(opened.scale_set_id)
+        self._heard.session = True
         self._polled()
         self._count(opened.statistics)
         self._planning.forget_offers()
@@ -250,17 +261,22 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             problems=batch.problems,
         )
         self._polled()
+        self._heard.message_at = self.clock.wall()
+        count_batch(self._context.metrics, batch, self.clock.wall())
         self._checks.log_problems(batch.problems)
         self._count(batch.statistics)
         self._checks.compare_counts(batch.statistics, batch.events)
         events = () if self._is_set_aside(batch) else batch.events
         self._answer(batch.batch_id, self._job_tracking.apply(events))
+        self._starts.jobs_told(events)
         self._look_for_offers(in_vain=False)
         self._changed()
 
     def _statistics_refreshed(self, statistics: Statistics | None) -> None:
         self._checks.statistics_refreshed(statistics)
         self._checks.counted(statistics)
+        self._note_counts(statistics)
+        self._context.metrics.count(own.REPAIRS, Repair.STATISTICS_REFRESHED)
         if statistics is not None:
             self._ended.counts_came()
         self._look_for_offers(in_vain=False)
@@ -270,8 +286,14 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         """Take GitHub's counts, which include what was proved before."""
         self._planning.count(statistics)
         self._checks.counted(statistics)
+        self._note_counts(statistics)
         if statistics is not None:
             self._ended.counts_came()
+
+    def _note_counts(self, statistics: Statistics | None) -> None:
+        if statistics is not None:
+            self._heard.statistics_at = self.clock.wall()
+            self._starts.counted(statistics)
 
     def _polled(self) -> None:
         """The session is alive."""
@@ -280,8 +302,11 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def _is_set_aside(self, batch: m.BatchReceived) -> bool:
         """A batch whose handling has crashed three scale set actors is not handled again; the statistics
         have to do (docs/behaviour.md § 8.4)."""
-        if not self._poisonous or batch.digest not in self._poisonous:
+        is_poison = bool(self._poisonous) and batch.digest in self._poisonous
+        self._conditions.batch_set_aside(is_poison)
+        if not is_poison:
             return False
+        self._context.metrics.count(own.MESSAGE_FAILURES, MessageFailure.QUARANTINED)
         context = self._context
         kept = context.actors.state_store.set_aside(context.key, batch.batch_id, repr(batch.events))
         where = f"kept in {kept}" if kept else "dropped"
@@ -339,20 +364,26 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         match message:
             case m.RunnerUp():
                 self._runners.up(slot, message)
+                self._starts.up(slot, message)
             case m.RunnerStartFailed():
                 self._runners.start_failed(slot, message)
                 if message.image_missing:
                     self.send(self._keeper, m.RetryPrepare(self._context.key))
             case m.RetireAgreed():
+                self._context.metrics.count(own.RETIREMENTS, Retirement.REMOVED)
                 self._runners.apply(slot, SlotEvent.AGREED)
             case m.RetireRefused():
+                self._context.metrics.count(own.RETIREMENTS, Retirement.REFUSED_BUSY)
                 self._runners.retire_refused(slot)
             case m.RetireFailed(reason=reason):
+                self._context.metrics.count(own.RETIREMENTS, Retirement.ERROR)
                 self._runners.retire_failed(slot, reason)
             case m.JobDetected():
                 self._runners.job_detected(slot)
             case m.RegistrationChecked():
                 self._checks.registration_checked(slot, message)
+                if message.online:
+                    self._starts.registered(slot)
             case m.OutputKept():
                 self._runners.output_kept(slot, message)
             case m.RemovalFailed(reason=reason):
@@ -379,7 +410,10 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._ask_for_inventory()
             case m.VmSlotsFull(holders):
                 self._conditions.vm_slots_full(holders)
+            case m.HostShort():
+                self._conditions.host_is_short(message)
             case m.ImagePrepared(revision):
+                self._heard.image_at = self.clock.wall()
                 self._conditions.image_prepared()
                 self._settings.prepared(revision)
             case m.ImageAbsent():
@@ -388,7 +422,9 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 assert_never(message)
 
     def _compare(self, inventory: m.Inventory) -> None:
-        self._reconciliation.compare(inventory)
+        began = self.clock.monotonic()
+        self._reconciliation.compare(inventory, is_first=not self._conditions.condition.listed)
+        self._context.actors.metrics.observe(own.RECONCILE_SECONDS, self.clock.monotonic() - began)
         if not self._conditions.condition.listed:
             self._claims.hold_all()
         self._conditions.listed()
@@ -419,6 +455,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._join_keeper()
             self._claims.keeper_replaced(replaced.ref, is_listed=listed)
         else:
+            self._conditions.host_is_short(m.HostShort(None))  # the new one says it if it is so
             self._claims.host_replaced(replaced.ref, is_listed=listed)
 
     # -- its own deadlines ------------------------------------------------------------------------------
@@ -460,6 +497,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         """Every 30 s: the backend's list, and a look for anomalies."""
         self._ask_for_inventory()
         self.after(RECONCILE_SECONDS, m.Reconcile())
+        self._starts.give_up_waiting()
         self._limits.look()
         if self._serves() and self._checks.look(self._polled_at):
             self._polled_at = self.clock.monotonic()
@@ -481,6 +519,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._leftovers.forget_slot(child.slot)
             self._changed()
         elif child is not None and child.gave_up:
+            self._heard.session = False
             self._conditions.listener_failed(child.gave_up)
         self._shutdown.check()
 
@@ -514,6 +553,10 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._planning,
             last_poll=self._last_poll,
             restarts=self._restarts + self.children.total_restarts(),
+            typical_start=self._starts.typical(),
+            heard=self._heard,
+            actors=self._child_actors.runners_up(),
+            listening=self._child_actors.has_listener(),
         )
         if self._shutdown.phase is Phase.DONE:
             taken = replace(taken, state=SetState.STOPPED, reason="")

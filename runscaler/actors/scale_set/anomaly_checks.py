@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from runscaler.actors.messages import CheckRegistration, Reconnect, RefreshStatistics, RegistrationChecked
 from runscaler.actors.scale_set.job_texts import plain
 from runscaler.github.messages import JobAssigned
+from runscaler.metrics.own import REPAIRS
+from runscaler.metrics.words import Repair
 from runscaler.policy.anomalies import (
     COUNTS_AGE_SECONDS,
     FRESH_SECONDS,
@@ -171,6 +173,7 @@ class AnomalyChecks:
             return
         del self._absent[slot.number]
         self._book.note_forgotten(slot, True)
+        self._context.metrics.count(REPAIRS, Repair.GHOST)
         what = "runs, but" if slot.state is SlotState.BUSY else "is idle, but"
         self._context.log_of(slot).warning("{} {} GitHub has forgotten its registration", slot.runner, what)
         self._runners.apply(slot, SlotEvent.RETIRE, "GitHub has forgotten its registration")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from runscaler.actors import messages as m
 from runscaler.actors.crash_reports import first_line, report_crash
 from runscaler.actors.listener import ListenerActor
+from runscaler.actors.measuring import kind_of_actor
 from runscaler.actors.runner import RunnerActor
 from runscaler.interrupt import Interrupt
 from runscaler.names import SlotNumber
@@ -90,6 +91,10 @@ class ChildActors:
     def has_listener(self) -> bool:
         return self._children.ref(LISTENER) is not None
 
+    def runners_up(self) -> int:
+        """Actors of slots that are up."""
+        return self._children.up() - self.has_listener()
+
     def forget_listener(self) -> None:
         self._children.forget(LISTENER)
 
@@ -160,6 +165,7 @@ class ChildActors:
             scale_set=self._context.settings.name,
             restart_in=delay,
             gave_up=gave_up,
+            kind=kind_of_actor(verdict.name),
         )
         if gave_up:
             self._children.forget_crashes(verdict.name)

@@ -1,7 +1,7 @@
 """What a slot claims on the host before its runner starts, and releases when it is empty.
 
-A VM slot where the host has few of them, then a share of the host's cap where there is one. The scarcer
-comes first: a slot that waits for a VM must not hold a share that another scale set could use.
+A VM slot where the host has few of them, then the host actor's leave where the host has a cap or a guard. The
+scarcer comes first: a slot that waits for a VM must not hold a share that another scale set could use.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ class Claims:
         self._stop: m.StopWarming | None = None
 
     @property
-    def _has_cap(self) -> bool:
-        return self._context.actors.config.host.max_runners > 0
+    def _asks_host(self) -> bool:
+        return self._context.actors.config.host.limits_starts
 
     def claim(self, slot: Slot) -> bool:
         """Claim what the slot lacks next; True where it lacks nothing."""
         if self._lacks_vm_slot(slot):
             self._claim(m.ClaimVmSlot, slot, self._keeper)
-        elif self._has_cap:
+        elif self._asks_host:
             self._claim(m.ClaimCapacity, slot, self._host)
         else:
             return True
@@ -63,7 +63,7 @@ class Claims:
 
     def release(self, slot: Slot) -> None:
         """Harmless where nothing was granted."""
-        if self._has_cap:
+        if self._asks_host:
             self._context.send(self._host, m.ReleaseCapacity(self._context.key, slot.number))
         if self._has_vm_slots:
             unused = slot.resource is None
@@ -88,7 +88,7 @@ class Claims:
 
     def hold(self, slot: Slot) -> None:
         """An adopted runner holds what it was granted in an earlier life."""
-        if self._has_cap:
+        if self._asks_host:
             self._context.send(self._host, m.HoldCapacity(self._context.key, (slot.number,)))
         self._hold_vm_slots(all_of_them=False)
 
@@ -107,8 +107,8 @@ class Claims:
                 self.claim(slot)
 
     def host_limits_changed(self, *, is_listed: bool) -> None:
-        """There may be a cap now, and there was none: report what is held, repeat what is claimed."""
-        if self._has_cap and self._host is not None:
+        """It may have to be asked now, and had not: report what is held, repeat what is claimed."""
+        if self._asks_host and self._host is not None:
             self.host_replaced(self._host, is_listed=is_listed)
 
     def keeper_replaced(self, keeper: m.Ref, *, is_listed: bool) -> None:
@@ -126,7 +126,7 @@ class Claims:
         return self._has_vm_slots and slot.place.vm_slot is None
 
     def _hold_capacity(self) -> None:
-        if self._has_cap:
+        if self._asks_host:
             held = tuple(slot.number for slot in self._book.held() if slot.state is not SlotState.WAITING)
             order = m.HoldCapacity(self._context.key, held, all_of_them=True)
             self._context.send(self._host, order)

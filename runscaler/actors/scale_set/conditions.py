@@ -9,22 +9,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runscaler import events
+from runscaler.errors import AccessDenied
 from runscaler.findings import with_fixes
 from runscaler.github.clock_skew import clock_words
-from runscaler.policy.condition import Condition, FailureRecord, Hold
-from runscaler.status import SetState, state_in_words
+from runscaler.policy.condition import DEGRADED_AFTER, Condition, FailureRecord, Hold
+from runscaler.status import DegradedReason, SetState, state_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runscaler.actors.messages import BackendDown, ImageAbsent
+    from runscaler.actors.messages import BackendDown, HostShort, ImageAbsent
     from runscaler.actors.scale_set.context import ScaleSetContext
     from runscaler.github.base import Trouble
 
 
 class Conditions:
     """`condition` is the current one. `vm_holders` says who holds the host's VM slots while this scale set
-    waits for one, else None.
+    waits for one, else None; `host_short` what the host is short of while it waits for that.
 
     `clock_skew` tells how many seconds this host's clock is ahead of GitHub's; it does not block.
     """
@@ -33,10 +34,12 @@ class Conditions:
         self._context, self._clock_skew = context, clock_skew
         self.condition = Condition(max_runners=context.limits.max_runners)
         self.vm_holders: str | None = None
+        self.host_short: HostShort | None = None
         self._announced = _announcement(self.condition)
         self._listener_trouble: Trouble | None = None
         self._calls_trouble: Trouble | None = None
         self._shown: Trouble | None = None
+        self._outdated = self._poisoned = False
 
     # -- GitHub -----------------------------------------------------------------------------------
 
@@ -127,6 +130,10 @@ class Conditions:
     def max_runners_changed(self, max_runners: int) -> None:
         self._set(replace(self.condition, max_runners=max_runners))
 
+    def host_is_short(self, short: HostShort) -> None:
+        self.host_short = None if short.reason is None else short
+        self._context.changed()
+
     # -- the runners ------------------------------------------------------------------------------
 
     def start_failed(self, ordered_at: float, reason: str, fixes: Sequence[str]) -> None:
@@ -191,10 +198,34 @@ class Conditions:
         if self.condition.offline:
             self._set(replace(self.condition, offline="", failures=FailureRecord()))
 
+    def runner_outdated(self, outdated: bool) -> None:
+        """Whether the latest runner that failed was refused by GitHub for its version."""
+        self._outdated = outdated
+
+    def batch_set_aside(self, aside: bool) -> None:
+        """Whether the latest batch was one whose handling crashes the scale set."""
+        self._poisoned = aside
+
     # -- the state ----------------------------------------------------------------------------------
 
     def draining(self, reason: str) -> None:
         self._set(replace(self.condition, draining=reason))
+
+    def degraded_by(self) -> tuple[DegradedReason, ...]:
+        """All that degrades it now."""
+        condition = self.condition
+        denied = self._shown is not None and self._shown.kind.startswith(AccessDenied.__name__)
+        failing = condition.failures.in_a_row >= DEGRADED_AFTER or bool(condition.offline)
+        holds = {
+            DegradedReason.FAILING_STARTS: failing or condition.leftovers > 0,
+            DegradedReason.BACKEND_DOWN: condition.backend is not None,
+            DegradedReason.GITHUB: condition.github is not None and not denied,
+            DegradedReason.AUTH: condition.github is not None and denied,
+            DegradedReason.IMAGE: condition.image is not None and condition.image_failed,
+            DegradedReason.RUNNER_OUTDATED: self._outdated and condition.failures.in_a_row > 0,
+            DegradedReason.POISON_MESSAGE: self._poisoned,
+        }
+        return tuple(reason for reason, does in holds.items() if does)
 
     def _set(self, condition: Condition) -> None:
         clock = clock_words(self._clock_skew())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 from loguru import logger
 
 from runscaler.github.base import ScaleSetId
+from runscaler.metrics.own import FAILURES
 from runscaler.policy.schedule import timetable
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from runscaler.actors.scale_set.slots import Slot
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
+    from runscaler.metrics.scale_set import ScaleSetMetrics
+    from runscaler.metrics.words import FailureReason
     from runscaler.names import ScaleSetKey
     from runscaler.policy.schedule import Limits, Timetable
     from runscaler.status import Counters
@@ -60,12 +63,14 @@ class ScaleSetContext:
     key: ScaleSetKey = field(init=False)
     clock: Clock = field(init=False)
     log: Logger = field(init=False)
+    metrics: ScaleSetMetrics = field(init=False)
 
     def __post_init__(self) -> None:
         self.runner_settings = self.settings
         self.key, self.clock = self.settings.key, self.actors.clock
         self.timetable = timetable(self.settings, self.clock.wall())
         self.log = logger.bind(scale_set=self.settings.name)
+        self.metrics = self.actors.metrics.of(self.key, self.settings.url)
 
     @property
     def limits(self) -> Limits:
@@ -75,6 +80,11 @@ class ScaleSetContext:
     def count(self, **more: int) -> None:
         """Increase the named counters."""
         self.counters = self.counters.plus(**more)
+
+    def count_failure(self, kind: FailureReason) -> None:
+        """A runner failed before a job began."""
+        self.count(runners_failed=1)
+        self.metrics.count(FAILURES, kind)
 
     def journal(self, kind: str, **content: object) -> None:
         self.actors.state_store.journal(self.key, kind, **content)

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 from runscaler import events
 from runscaler.actors.messages import DeregisterRunner, EndedRunnerDue
 from runscaler.actors.scale_set.slots import NOT_KNOWN
+from runscaler.actors.start_failures import VERSION_REFUSED, early_end_reason, loss_reason
+from runscaler.metrics.own import JOBS_LOST, REPAIRS
+from runscaler.metrics.words import FailureReason, LossReason, Repair
 from runscaler.names import RunnerName
 from runscaler.ops.state_dir import describe_ending
 from runscaler.policy.ended_runners import (
@@ -42,8 +45,6 @@ _REMEMBERED = 2000
 _WITH_JOB = (Outcome.HAD_JOB, Outcome.UNCONFIRMED, Outcome.BOUND)
 _TO_PROVE = (Outcome.UNPROVEN, Outcome.UNREGISTERED)
 _PROBABLY_WITH_JOB = (Outcome.UNPROVEN, Outcome.UNREGISTERED, Outcome.PROVEN)
-VERSION_REFUSED = 7
-"""The exit code of a runner whose version GitHub refuses (docs/protocol.md § 8.2)."""
 REFUSED_WITHIN_SECONDS = 10.0
 """A runner too old to know that code ends with 0 this soon."""
 
@@ -66,6 +67,8 @@ class EndedRunner:
     """It died in its job."""
     reason: str = ""
     """What is said if it turns out to have failed."""
+    kind: FailureReason = FailureReason.EXITED_BEFORE_JOB
+    """As what it counts then."""
     refused: bool = False
     """GitHub refused its version, as far as its end tells."""
     due_at: float | None = None
@@ -120,12 +123,13 @@ class EndedRunners:
             else:
                 self._book.explain(slot, reason)
         elif slot.state is SlotState.BUSY and exit_ is Exit.FAILED and not slot.job_is_over:
-            self._lost_in_job(slot, how)
-        self._add(slot, outcome, reason, refused=bool(hint))
+            self._lost_in_job(slot, how, ending)
+        self._add(slot, outcome, reason, refused=bool(hint), kind=_kind_of(ending, lived))
 
-    def _lost_in_job(self, slot: Slot, how: str) -> None:
+    def _lost_in_job(self, slot: Slot, how: str, ending: Ending | None) -> None:
         """It died in its job: said with its output when that is kept, which is next."""
         self._context.count(runners_lost=1)
+        self._context.metrics.count(JOBS_LOST, _loss_of(ending))
         facts = self._context.facts(slot.number, slot.runner)
         loss = events.RunnerLost(**facts, job=slot.job, job_id=slot.job_id, **asdict(slot.origin), reason=how)
         self._book.lose(slot, loss)
@@ -162,7 +166,14 @@ class EndedRunners:
         self._add(slot, classify(slot.state, Exit.REMOVED), "", by_itself=False)
 
     def _add(
-        self, slot: Slot, outcome: Outcome, reason: str, *, by_itself: bool = True, refused: bool = False
+        self,
+        slot: Slot,
+        outcome: Outcome,
+        reason: str,
+        *,
+        by_itself: bool = True,
+        refused: bool = False,
+        kind: FailureReason = FailureReason.EXITED_BEFORE_JOB,
     ) -> None:
         if slot.runner is None or slot.runner in self._runners:
             return
@@ -178,6 +189,7 @@ class EndedRunners:
             job_completed=bool(slot.completed_job),
             lost=slot.loss is not None,
             reason=reason,
+            kind=kind,
             refused=refused,
         )
         self._count(outcome, +1)
@@ -254,6 +266,7 @@ class EndedRunners:
         elif ended.outcome is Outcome.FAILED:
             self._count_failure(runner, ended)
         elif ended.outcome is Outcome.UNCONFIRMED:
+            self._context.metrics.count(REPAIRS, Repair.MISSED_COMPLETION)
             order = DeregisterRunner(runner, ended.runner_id, self._context.scale_set_id)
             self._child_actors.tell_runner(ended.slot, order)
         self._context.changed()
@@ -265,7 +278,8 @@ class EndedRunners:
             self.probably_had_job += change
 
     def _count_failure(self, runner: RunnerName, ended: EndedRunner) -> None:
-        self._context.count(runners_failed=1)
+        self._context.count_failure(ended.kind)
+        self._conditions.runner_outdated(ended.kind is FailureReason.RUNNER_OUTDATED)
         facts = self._context.facts(ended.slot, runner)
         self._context.actors.emit(events.RunnerFailed(**facts, reason=ended.reason))
         self._conditions.ended_early(ended.ordered_at, ended.reason)
@@ -293,3 +307,19 @@ def _hint(ending: Ending | None, lived: float) -> str:
     if code == 0 and lived < REFUSED_WITHIN_SECONDS:
         return ": perhaps GitHub refuses this runner version"
     return ""
+
+
+def _kind_of(ending: Ending | None, lived: float) -> FailureReason:
+    """What it counts as, if it turns out to have had no job."""
+    if ending is None:
+        return early_end_reason(None, out_of_memory=False, vanished=True, outdated=False)
+    outdated = ending.exit_code == 0 and lived < REFUSED_WITHIN_SECONDS
+    return early_end_reason(
+        ending.exit_code, out_of_memory=ending.out_of_memory, vanished=False, outdated=outdated
+    )
+
+
+def _loss_of(ending: Ending | None) -> LossReason:
+    if ending is None:
+        return LossReason.UNKNOWN
+    return loss_reason(ending.exit_code, ending.signal, out_of_memory=ending.out_of_memory)

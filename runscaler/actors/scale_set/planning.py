@@ -122,7 +122,7 @@ class Planning:
 
     def _view(self, now: float, *, draining: bool) -> View:
         limits, known = self._context.limits, self.statistics
-        waits_for, detail = self._waits_for()
+        waits_for, detail, look_at = self._waits_for()
         demand = Demand(known.assigned, known.running, self._ended.had_job, self._ended.probably_had_job)
         view = View(
             now,
@@ -135,19 +135,24 @@ class Planning:
             blocked=self._book.blocked,
             waits_for=waits_for,
             waits_detail=detail,
+            waits_look_at=look_at,
             draining=draining,
         )
         if view.surplus <= 0:
             return view
         return replace(view, idle=self._book.oldest_retirable(view.surplus))
 
-    def _waits_for(self) -> tuple[Unmet | None, str]:
-        """What waiting slots wait for, and the details for people."""
-        holders = self._conditions.vm_holders
+    def _waits_for(self) -> tuple[Unmet | None, str, float | None]:
+        """What waiting slots wait for, details for people, and when that is looked at next (wall-clock)."""
+        short, holders, clock = self._conditions.host_short, self._conditions.vm_holders, self._context.clock
+        if short is not None:
+            look_at = clock.wall() + short.look_at - clock.monotonic()
+            return Unmet.HOST_GUARD, short.reason or "", look_at
         if holders is not None:
-            return Unmet.VM_LIMIT, f"the host runs as many VMs as it may: {holders or 'others of ours'}"
-        has_cap = self._context.actors.config.host.max_runners > 0
-        return (Unmet.HOST_CAP, "the host's max-runners are in use") if has_cap else (None, "")
+            return Unmet.VM_LIMIT, f"the host runs as many VMs as it may: {holders or 'others of ours'}", None
+        if self._context.actors.config.host.max_runners > 0:
+            return Unmet.HOST_CAP, "the host's max-runners are in use", None
+        return None, "", None
 
     def _log_start(self, made: Plan) -> None:
         """While GitHub is in trouble, one start after another fails for a reason that has been logged."""

@@ -9,6 +9,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from runscaler.actors import messages as m
+from runscaler.metrics.own import REPAIRS
+from runscaler.metrics.words import Repair
 from runscaler.names import SlotNumber
 from runscaler.policy.anomalies import to_replace
 from runscaler.policy.inventory import Believed, Listed, reconcile
@@ -16,6 +18,8 @@ from runscaler.policy.lifecycle import SlotEvent, SlotState
 from runscaler.policy.schedule import largest_max
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from runscaler.actors.scale_set.child_actors import ChildActors
     from runscaler.actors.scale_set.claims import Claims
     from runscaler.actors.scale_set.context import ScaleSetContext
@@ -49,7 +53,8 @@ class Reconciliation:
         """Registrations that a slot's actor is removing, by name with their id."""
         self._cleared_left_registrations = False
 
-    def compare(self, inventory: m.Inventory) -> None:
+    def compare(self, inventory: m.Inventory, *, is_first: bool = False) -> None:
+        """`is_first`: what is found was left by an earlier process, and nothing had to be put right."""
         by_id = {resource.id: resource for resource in inventory.resources}
         self._leftovers.listed(by_id)
         left = self._leftovers.resource_ids()
@@ -58,6 +63,10 @@ class Reconciliation:
         believed = [_believed(slot) for slot in self._book.used()]
         most = largest_max(self._context.settings)
         repairs = reconcile(inventory.as_of, listed, believed, most, self._still_unclear())
+        if not is_first:
+            self._count(Repair.ORPHAN, len(repairs.adopt))
+        self._count(Repair.VANISHED, self._vanished(repairs.ended, by_id))
+        self._count(Repair.STUCK_STARTING, len(repairs.found) + len(repairs.lost))
         for one, number in repairs.adopt:
             self._runners.adopt(by_id[one.resource_id], number, one.running)
             self._claims.hold(self._book.slot(number))
@@ -72,6 +81,14 @@ class Reconciliation:
         self._runners.forget_early_ends()
         self._retire_unfit(resources)
         self._runners.retire_outdated()
+
+    def _count(self, kind: Repair, count: int) -> None:
+        if count:
+            self._context.metrics.count(REPAIRS, kind, by=count)
+
+    def _vanished(self, numbers: Iterable[SlotNumber], by_id: dict[str, Resource]) -> int:
+        slots = map(self._book.slot, numbers)
+        return sum(slot.resource is not None and slot.resource.id not in by_id for slot in slots)
 
     def _end(self, slot: Slot, by_id: dict[str, Resource]) -> None:
         if slot.resource is not None:
@@ -115,6 +132,7 @@ class Reconciliation:
         self._cleared_left_registrations = True
         for runner in self._context.actors.state_store.noted_registrations(self._context.key):
             if self._book.of_runner(runner) is None:
+                self._count(Repair.STALE_REGISTRATION, 1)
                 self._deregister(FIRST_SLOT, runner, 0)
 
     def deregistration_pending(self, slot: SlotNumber, runner: RunnerName, runner_id: int) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from runscaler import events
 from runscaler.actors import messages as m
 from runscaler.actors.scale_set.job_texts import described, plain
+from runscaler.metrics import own
+from runscaler.metrics.words import Adoption, EndOutcome, FailureReason, Repair, StartResult, StartSource
 from runscaler.names import new_runner_name
 from runscaler.policy.lifecycle import (
     FINISH_SECONDS,
@@ -156,21 +158,28 @@ class Runners:
         if event is None:
             return
         if slot.state is SlotState.STARTING:
+            self._context.metrics.count(own.REPAIRS, Repair.STUCK_STARTING)
             timeout = f"{self._context.settings.start_timeout:g} s (start-timeout)"
-            self._count_failed_start(slot, f"{slot.runner} did not start within {timeout}")
+            self._count_failed_start(
+                slot, f"{slot.runner} did not start within {timeout}", FailureReason.START_TIMEOUT
+            )
         self.apply(slot, event, _OVERDUE_REASONS.get(slot.state, ""))
 
     # -- starting -----------------------------------------------------------------------------------
 
     def claim_granted(self, slot: Slot, place: Place) -> None:
         if slot.state is SlotState.WAITING and self._claims.granted(slot, place):
+            if slot.place.vm_slot is not None:
+                self._context.metrics.count(own.POOL_CLAIMS, "hit" if slot.place.warm else "miss")
             self.apply(slot, SlotEvent.CLAIMS_GRANTED)
 
     def _order_start(self, slot: Slot) -> None:
         assert slot.runner is not None
         timeout = self._context.settings.start_timeout
         deadline = self._context.clock.monotonic() + timeout
-        order = m.StartRunner(slot.generation, slot.runner, self._context.scale_set_id, slot.place, deadline)
+        order = m.StartRunner(
+            slot.generation, slot.runner, self._context.scale_set_id, slot.place, deadline, slot.ordered_at
+        )
         self._book.note_order(slot)
         self._book.set_deadline(slot, timeout, SlotEvent.OVERDUE)
         if not self._child_actors.tell_runner(slot.number, order):
@@ -185,6 +194,7 @@ class Runners:
             return
         seconds = self._context.clock.monotonic() - slot.ordered_at
         self._context.count(runners_started=1)
+        self._context.metrics.count(own.STARTS, _source(slot), StartResult.OK)
         self._context.log_of(slot).info("started {} in {:.1f} s", slot.runner, seconds)
         facts = self._context.facts(slot.number, slot.runner)
         self._context.actors.emit(events.RunnerStarted(**facts, resource=report.resource.id, seconds=seconds))
@@ -196,16 +206,19 @@ class Runners:
     def start_failed(self, slot: Slot, report: m.RunnerStartFailed) -> None:
         held_up = report.rate_limited or report.vm_limit_reached or report.scale_set_gone
         if slot.state is SlotState.STARTING and not held_up:
-            self._count_failed_start(slot, report.reason, report.fixes)
+            self._count_failed_start(slot, report.reason, report.kind, report.fixes)
         else:
             self._book.fail(slot, report.reason, vm_limit_reached=report.vm_limit_reached)
         if report.scale_set_gone:
             self._conditions.scale_set_gone(slot.ordered_at, report.reason)
         self.apply(slot, SlotEvent.START_FAILED)
 
-    def _count_failed_start(self, slot: Slot, reason: str, fixes: tuple[str, ...] = ()) -> None:
+    def _count_failed_start(
+        self, slot: Slot, reason: str, kind: FailureReason, fixes: tuple[str, ...] = ()
+    ) -> None:
         self._book.fail(slot, reason)
-        self._context.count(runners_failed=1)
+        self._context.count_failure(kind)
+        self._context.metrics.count(own.STARTS, _source(slot), StartResult.FAILED)
         facts = self._context.facts(slot.number, slot.runner)
         self._context.actors.emit(events.RunnerFailed(**facts, reason=reason))
         self._conditions.start_failed(slot.ordered_at, reason, fixes)
@@ -240,6 +253,8 @@ class Runners:
         """A job is running. Where GitHub has already called it completed, it is asked again after a while."""
         if not self.apply(slot, SlotEvent.REFUSED):
             return
+        if not slot.job_id and not slot.job_is_over:
+            self._context.metrics.count(own.REPAIRS, Repair.BUSY_CORRECTED)
         self._context.log_of(slot).info("{} is not retired: a job still runs on it", slot.runner)
         if slot.job_is_over:
             self._book.set_deadline(slot, ASK_AGAIN_SECONDS, SlotEvent.RETIRE)
@@ -260,7 +275,7 @@ class Runners:
     def offline(self, slot: Slot, reason: str) -> None:
         """GitHub does not see it: it counts as failed, and is removed the careful way."""
         self._book.fail(slot, reason)
-        self._context.count(runners_failed=1)
+        self._context.count_failure(FailureReason.STALLED)
         facts = self._context.facts(slot.number, slot.runner)
         self._context.actors.emit(events.RunnerFailed(**facts, reason=reason))
         self._conditions.ended_early(slot.ordered_at, reason)
@@ -358,10 +373,23 @@ class Runners:
     def _release(self, slot: Slot, event: SlotEvent) -> None:
         """The slot is about to be empty."""
         self._claims.release(slot)
+        self._measure_end(slot)
         if slot.resource is not None and event is not SlotEvent.LEFT_BEHIND:
             reason = slot.reason or slot.failure or "its job is done"
             facts = self._context.facts(slot.number, slot.runner)
             self._context.actors.emit(events.RunnerRemoved(**facts, reason=reason))
+
+    def _measure_end(self, slot: Slot) -> None:
+        """What the slot's runner was, as it leaves."""
+        metrics = self._context.metrics
+        if slot.resource is None and not slot.failure:
+            return  # it was never started
+        metrics.count(own.ENDS, end_outcome(slot, stopping=self.stopping))
+        if slot.resource is not None:
+            lived = self._context.clock.monotonic() - slot.started_at
+            metrics.observe(own.LIFETIME, lived)
+            if not slot.job_id and not slot.completed_job:
+                metrics.observe(own.IDLE_SECONDS, lived)
 
     # -- taking over --------------------------------------------------------------------------------
 
@@ -374,6 +402,7 @@ class Runners:
         self._book.attach(slot, resource)
         self.apply(slot, SlotEvent.FOUND)
         self._child_actors.tell_runner(number, m.AdoptRunner(slot.generation, resource))
+        self._context.metrics.count(own.ADOPTIONS, Adoption.TAKEN if running else Adoption.ENDED)
         if not running:
             self.resource_ended(resource.id, resource.ending)
             return
@@ -410,3 +439,19 @@ class Runners:
 def _awaits_answer(slot: Slot) -> bool:
     """Its 10 s after JobCompleted are over, and GitHub's answer has not come."""
     return slot.state is SlotState.FINISHING and slot.deadline is None
+
+
+def _source(slot: Slot) -> StartSource:
+    return StartSource.POOL if slot.place.warm else StartSource.COLD
+
+
+def end_outcome(slot: Slot, *, stopping: bool) -> EndOutcome:
+    """Why the slot becomes empty."""
+    if slot.loss is not None:
+        return EndOutcome.LOST
+    if slot.failure:
+        return EndOutcome.FAILED
+    if slot.termination_seconds:
+        return EndOutcome.KILLED_DRAIN if stopping else EndOutcome.KILLED_TIMEOUT
+    had_job = bool(slot.job_id or slot.completed_job)
+    return EndOutcome.JOB_DONE if had_job or slot.has_ended else EndOutcome.RETIRED

@@ -16,7 +16,7 @@ from runscaler.backends.base import Place
 from runscaler.names import Generation, RunnerName, SlotNumber
 from runscaler.policy.lifecycle import SlotEvent, SlotState
 from runscaler.policy.scaling import Counts, IdleRunner
-from runscaler.status import JobOrigin
+from runscaler.status import NO_PHASES, JobOrigin, StartPhases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +55,8 @@ class Slot:
     """GitHub has been seen to know it as connected."""
     forgotten: bool = False
     """GitHub has been proved to know it no more, though it lives."""
+    phases: StartPhases = NO_PHASES
+    """How long the phases of its start took."""
     job_id: str = ""
     job: str = ""
     origin: JobOrigin = NOT_KNOWN
@@ -160,9 +162,12 @@ class SlotBook:
 
     # -- counting -----------------------------------------------------------------------------
 
+    def by_state(self) -> dict[str, int]:
+        """How many are in each state, empty ones left out."""
+        return {str(state): n for state, n in self._counts.items() if state is not SlotState.EMPTY}
+
     def counts(self) -> Counts:
-        by_state = {str(state): n for state, n in self._counts.items() if state is not SlotState.EMPTY}
-        return Counts(**by_state, forgotten=len(self._forgotten))
+        return Counts(**self.by_state(), forgotten=len(self._forgotten))
 
     @property
     def blocked(self) -> int:
@@ -200,7 +205,7 @@ class SlotBook:
         slot.runner, slot.runner_id, slot.resource, slot.ending = runner, 0, None, None
         slot.revision = self.revision
         slot.job_id = slot.job = slot.completed_job = slot.failure = slot.reason = ""
-        slot.origin, slot.loss = NOT_KNOWN, None
+        slot.origin, slot.loss, slot.phases = NOT_KNOWN, None, NO_PHASES
         slot.ordered_at, slot.started_at = self._clock.monotonic(), 0.0
         slot.place, slot.vm_limit_reached, slot.has_ended = Place(), False, False
         slot.wants_output = slot.wants_proof = slot.end_said = slot.online = slot.forgotten = False
@@ -239,6 +244,9 @@ class SlotBook:
     ) -> None:
         slot.has_ended, slot.ending = True, ending
         slot.wants_output, slot.wants_proof = wants_output, wants_proof
+
+    def note_phases(self, slot: Slot, phases: StartPhases) -> None:
+        slot.phases = phases
 
     def note_online(self, slot: Slot) -> None:
         """GitHub sees it connected."""

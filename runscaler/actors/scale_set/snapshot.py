@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runscaler.actors.scale_set.slots import NOT_KNOWN
@@ -13,6 +14,18 @@ if TYPE_CHECKING:
     from runscaler.actors.scale_set.context import ScaleSetContext
     from runscaler.actors.scale_set.planning import Planning
     from runscaler.actors.scale_set.slots import Slot, SlotBook
+    from runscaler.status import StartPhases
+
+
+@dataclass(slots=True)
+class Heard:
+    """When GitHub was heard, in wall-clock seconds, and whether our message session is open."""
+
+    message_at: float | None = None
+    statistics_at: float | None = None
+    session: bool = False
+    image_at: float | None = None
+
 
 _WITH_JOB = (SlotState.BUSY, SlotState.FINISHING)
 
@@ -25,6 +38,10 @@ def snapshot(
     *,
     last_poll: float | None,
     restarts: int,
+    typical_start: StartPhases,
+    heard: Heard,
+    actors: int,
+    listening: bool,
 ) -> ScaleSetStatus:
     """`last_poll` in wall-clock seconds; `restarts` are those of the scale set and its children."""
     settings, counts = context.settings, book.counts()
@@ -45,18 +62,41 @@ def snapshot(
         total=counts.held,
         max=context.limits.max_runners,
         min=context.limits.min_runners,
+        window=context.timetable.window,
+        next_window=context.timetable.next,
         desired_runners=plan.target,
         counters=context.counters,
         available_jobs=statistics.available,
+        acquired_jobs=statistics.acquired,
         assigned_jobs=statistics.assigned,
         running_jobs=statistics.running,
+        registered_runners=statistics.registered,
+        busy_runners=statistics.busy,
+        idle_runners=statistics.idle,
+        statistics_at=heard.statistics_at,
         unmet=plan.unmet,
         restarts=restarts,
         last_poll=last_poll,
+        last_message=heard.message_at,
+        session=heard.session,
+        image_checked_at=heard.image_at,
+        announced_capacity=settings.max_runners if heard.session else 0,
+        windows=_windows(context),
+        degraded_by=conditions.degraded_by(),
+        by_state=book.by_state(),
+        actors=actors,
+        listening=listening,
         slots=tuple(_slot(slot) for slot in book.held()),
+        typical_start=typical_start,
     )
+
+
+def _windows(context: ScaleSetContext) -> tuple[tuple[str, bool], ...]:
+    window = context.timetable.window
+    in_force = 0 if window is None else window.entry
+    return tuple((str(entry), entry == in_force) for entry, _ in enumerate(context.settings.schedule, 1))
 
 
 def _slot(slot: Slot) -> SlotStatus:
     job, origin = (slot.job, slot.origin) if slot.state in _WITH_JOB else ("", NOT_KNOWN)
-    return SlotStatus(slot.number, str(slot.state), slot.runner or "", job, slot.since, origin)
+    return SlotStatus(slot.number, str(slot.state), slot.runner or "", job, slot.since, origin, slot.phases)

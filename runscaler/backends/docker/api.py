@@ -57,6 +57,12 @@ class Created(TypedDict):
     Warnings: NotRequired[list[str] | None]
 
 
+class Started(TypedDict):
+    """A command in a container."""
+
+    Id: str
+
+
 class MadeVolume(TypedDict):
     CreatedAt: str
     Labels: Mapping[str, str] | None
@@ -65,9 +71,16 @@ class MadeVolume(TypedDict):
 class InspectedContainer(TypedDict):
     Id: str
     State: Inspection
+    Name: NotRequired[str]
+    Created: NotRequired[str]
+    Mounts: NotRequired[list[Inspection]]
+    Image: NotRequired[str]
+    Config: NotRequired[Inspection]
+    ExecIDs: NotRequired[list[str] | None]
 
 
 class Processes(TypedDict):
+    Titles: NotRequired[list[str] | None]
     Processes: list[list[str]] | None
 
 
@@ -96,6 +109,10 @@ class EngineApi(Protocol):
 
     def wait(self, container: str) -> object: ...
 
+    def pause(self, container: str) -> None: ...
+
+    def unpause(self, container: str) -> None: ...
+
     def remove_container(self, container: str, v: bool = False, *, force: bool = False) -> None: ...
 
     def containers(self, *, all: bool, filters: Mapping[str, object]) -> list[Inspection]: ...  # noqa: A002
@@ -103,6 +120,12 @@ class EngineApi(Protocol):
     def inspect_container(self, container: str) -> InspectedContainer: ...
 
     def put_archive(self, container: str, path: str, data: bytes) -> bool: ...
+
+    def exec_create(self, container: str, cmd: Sequence[str]) -> Started: ...
+
+    def exec_start(self, exec_id: str, *, detach: bool) -> object: ...
+
+    def exec_inspect(self, exec_id: str) -> Inspection: ...
 
     def logs(self, container: str, *, stream: bool, follow: bool, tail: int) -> Iterable[bytes]: ...
 
@@ -116,7 +139,15 @@ class EngineApi(Protocol):
 
     def inspect_volume(self, name: str) -> Inspection: ...
 
+    def volumes(self, filters: Mapping[str, object]) -> Inspection: ...
+
     def remove_volume(self, name: str) -> None: ...
+
+    def df(self) -> Inspection: ...
+
+    def prune_images(self, filters: Mapping[str, object]) -> Inspection: ...
+
+    def prune_builds(self) -> Inspection: ...
 
     def inspect_image(self, image: str) -> Inspection: ...
 
@@ -151,6 +182,10 @@ class EngineApi(Protocol):
 
     def inspect_network(self, net_id: str) -> Inspection: ...
 
-    def networks(self, names: Sequence[str]) -> list[Inspection]: ...
+    def networks(
+        self, names: Sequence[str] | None = None, *, filters: Mapping[str, object] | None = None
+    ) -> list[Inspection]: ...
+
+    def remove_network(self, net_id: str) -> None: ...
 
     def close(self) -> None: ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,48 +11,52 @@ from docker.errors import APIError, NotFound
 from loguru import logger
 from requests.exceptions import JSONDecodeError
 
-from runscaler.backends.base import BackendAvailable, ResourceEnded
-from runscaler.backends.docker import answers
+from runscaler.backends.base import BackendAvailable, ResourceEnded, StartStep
+from runscaler.backends.certificates import read_certificates
+from runscaler.backends.docker import answers, buildx_sweep, shared_volume_sweep
 from runscaler.backends.docker.check import findings
-from runscaler.backends.docker.container import CA_FILE, create_body
+from runscaler.backends.docker.companions import remove_companions
+from runscaler.backends.docker.container import BUNDLE_FILE, CA_FILE, create_body
 from runscaler.backends.docker.engine import CALL_SECONDS
-from runscaler.backends.docker.errors import status
+from runscaler.backends.docker.errors import CONFLICT, is_being_removed, status
+from runscaler.backends.docker.exit_pruning import tidy_up
 from runscaler.backends.docker.facts import EngineFacts
 from runscaler.backends.docker.image_pruning import ImagePruning
 from runscaler.backends.docker.image_records import ImageRecords
 from runscaler.backends.docker.image_request import ImageRequest
 from runscaler.backends.docker.images import Images
-from runscaler.backends.docker.inventory import own_resources
+from runscaler.backends.docker.inventory import own_containers, own_resources
 from runscaler.backends.docker.labels import labels_for, own_filter, resource_of
 from runscaler.backends.docker.missed_ends import MissedEnds
 from runscaler.backends.docker.outdated_runners import OutdatedRunners
+from runscaler.backends.docker.sidecar import Sidecars, remove_sidecars
 from runscaler.backends.docker.socket_group import SocketGroups
 from runscaler.backends.docker.socket_mounts import SocketMounts
 from runscaler.backends.docker.termination import terminate
 from runscaler.backends.docker.volume import SharedVolume, file_archive
-from runscaler.backends.docker.watch import Watch
+from runscaler.backends.docker.watch import SidecarLost, Watch
 from runscaler.backends.marks import UnreadableResources
-from runscaler.config.inputs import read_input
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
+from runscaler.interrupt import Interrupt
 from runscaler.untrusted import in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from runscaler.backends.base import BackendContext, Observation, Progress, Resource, RunnerOrder, Sweep
     from runscaler.backends.docker.api import EngineApi
     from runscaler.backends.docker.engine import Engine
     from runscaler.config.model import ScaleSetSettings
     from runscaler.findings import Finding
-    from runscaler.interrupt import Interrupt
 
 CREATE_GRACE = 3.0
 """Seconds that the engine may still take to create a container after an interrupt. If the call were
 cancelled at once, the container could appear after we looked for it. An engine that hangs is given up."""
 UNDO_SECONDS = 5.0
+DISK_SECONDS = 5.0
 REMOVAL_SECONDS = 30.0
 POLL_SECONDS = 0.05
-CONFLICT = 409
 WORKER = "Runner.Worker"
 MAX_WARNINGS = 20
 """How many different warnings are logged, once each."""
@@ -66,9 +71,11 @@ class DockerBackend:
         self._image_records = ImageRecords(context.state_dir, engine.url)
         self._images = Images(engine, context.clock, self._image_records)
         self._outdated_runners = OutdatedRunners()
-        self._volume = SharedVolume(engine, context.owner)
+        self._volume = SharedVolume(engine, context)
+        self._closing = Interrupt()
         self._socket_mounts = SocketMounts(engine.address.socket_path)
         self._socket_groups = SocketGroups(engine, context.owner)
+        self._sidecars = Sidecars(engine, context)
         self._facts: EngineFacts | None = None
         self._warned: set[str] = set()
         self._reported_ended: set[str] = set()
@@ -84,7 +91,8 @@ class DockerBackend:
 
     def prepare(self, settings: ScaleSetSettings, progress: Progress, interrupt: Interrupt) -> None:
         self._outdated_runners.expect(settings)
-        self._images.ensure(ImageRequest.of(settings), progress, interrupt)
+        for wanted in ImageRequest.all_of(settings):
+            self._images.ensure(wanted, progress, interrupt)
         if settings.docker.shared_volume:
             self._volume.prepare(settings.runner_image, settings.docker.platform, interrupt)
 
@@ -98,6 +106,9 @@ class DockerBackend:
         with ExitStack() as undo:
             undo.callback(self._discard, order)
             self._add_certificates(container, order, interrupt)
+            order.reached(StartStep.CREATED)
+            if order.settings.docker.dind == "sidecar":
+                self._start_sidecar(order, container, facts, interrupt)
             with self._starting(order, f"start {_description(order)}", interrupt) as api:
                 api.start(container)
             undo.pop_all()
@@ -113,6 +124,7 @@ class DockerBackend:
         if force and grace:
             terminate(self._engine, resource.id, doing, grace, interrupt)
         with self._engine.call(doing, interrupt, limited=True) as api:
+            remove_companions(api, resource, self._socket_mounts, force=force)
             if self._is_gone_after_removal(api, resource.id, force=force):
                 return
         deadline = self._context.clock.monotonic() + REMOVAL_SECONDS
@@ -127,16 +139,20 @@ class DockerBackend:
         return found
 
     def _list(self) -> list[Resource]:
+        owner = self._context.owner
         with self._engine.call("list containers") as api:
+            listed = own_containers(api, owner)
             found = own_resources(
                 api,
-                self._context.owner,
+                listed,
+                owner,
                 self._reported_ended,
                 self._socket_mounts,
                 self._outdated_runners,
                 self._unreadable,
             )
-        self._reported_ended.intersection_update(resource.id for resource in found)
+        self._sidecars.sweep(listed)
+        self._reported_ended.intersection_update(str(one.get("Id")) for one in listed)
         return found
 
     def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
@@ -155,14 +171,19 @@ class DockerBackend:
             try:
                 processes = answers.strings(api.top(resource.id)["Processes"], "the list of processes")
             except APIError as error:
-                # Gone or not running: no job runs in it. With any other error the engine cannot tell.
-                return False if status(error) in (404, CONFLICT) else None
+                # Gone or not running: no job runs in it. With any other error the engine cannot tell, unless
+                # it ended meanwhile.
+                return False if status(error) in (404, CONFLICT) or _has_ended(api, resource.id) else None
             except JSONDecodeError:
                 return None  # Podman answers with nothing where it cannot tell
         return any(WORKER in field for field in processes) if processes else None
 
     def watch(self, since: float, report: Callable[[Observation], None]) -> Watch:
-        def heard(observation: Observation) -> None:
+        def heard(observation: Observation | SidecarLost) -> None:
+            if isinstance(observation, SidecarLost):
+                self._reported_ended.add(observation.container)
+                report(BackendAvailable())  # so that the receiver lists
+                return
             if isinstance(observation, ResourceEnded):
                 self._reported_ended.add(observation.resource_id)
                 self._missed_ends.heard(observation.resource_id)
@@ -175,8 +196,26 @@ class DockerBackend:
         context = self._context
         return Watch(self._engine, context.owner, context.clock, since, heard, self._missed_ends)
 
+    def disk_paths(self) -> list[Path]:
+        if (facts := self._facts) is None:
+            with self._engine.call("ask where its images lie", seconds=DISK_SECONDS) as api:
+                facts = self._facts = EngineFacts.of(api.info())
+        root = Path(facts.data_root)
+        if facts.host_name != socket.gethostname() or not root.is_absolute():
+            raise BackendError("its images lie on another host, or in a VM")
+        return [root]
+
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
-        return self.image_pruning(settings).sweeps()
+        own = (shared_volume_sweep.sweeps_for, buildx_sweep.sweeps_for)
+        sweeps = [
+            sweep
+            for sweeps_for in own
+            for sweep in sweeps_for(settings, self._engine, self._context, self._closing)
+        ]
+        return [*sweeps, *self.image_pruning(settings).sweeps()]
+
+    def tidy_up(self, settings: Sequence[ScaleSetSettings], interrupt: Interrupt) -> str:
+        return tidy_up(self._engine, self._context.owner, settings, interrupt)
 
     def image_pruning(self, settings: Sequence[ScaleSetSettings]) -> ImagePruning:
         return ImagePruning(self._engine, self._context.clock, self._image_records, settings)
@@ -185,6 +224,7 @@ class DockerBackend:
         return self._images.look_again(ImageRequest.of(settings))
 
     def close(self) -> None:
+        self._closing.set()
         self._engine.disconnect()
 
     def _create(self, order: RunnerOrder, body: Mapping[str, object], interrupt: Interrupt) -> str:
@@ -230,14 +270,17 @@ class DockerBackend:
         """Copy the file `ca` of the settings into the container, as a remote engine has no access to it."""
         if not order.settings.ca:
             return
-        try:
-            content = read_input(Path(order.settings.ca))[0]
-        except OSError as error:
-            raise StartFailed(
-                f"cannot start {_description(order)}: ca {order.settings.ca}: {error}"
-            ) from error
+        own, bundle = read_certificates(order.settings.ca, _description(order))
         with self._starting(order, f"copy ca into {_description(order)}", interrupt) as api:
-            api.put_archive(container, "/", file_archive(CA_FILE, content))
+            api.put_archive(container, "/", file_archive({CA_FILE: own, BUNDLE_FILE: bundle}))
+
+    def _start_sidecar(
+        self, order: RunnerOrder, container: str, facts: EngineFacts, interrupt: Interrupt
+    ) -> None:
+        def call(doing: str) -> AbstractContextManager[EngineApi]:
+            return self._starting(order, doing, interrupt, grace=CREATE_GRACE)
+
+        self._sidecars.start(order, container, facts, call, interrupt)
 
     def _discard(self, order: RunnerOrder) -> None:
         """Undo a start. The container is found by name and label, as the reply with its id may be missing."""
@@ -245,6 +288,8 @@ class DockerBackend:
         doing = f"remove container {order.runner}, whose start failed"
         try:
             with self._engine.call(doing, seconds=UNDO_SECONDS) as api:
+                if order.settings.docker.dind == "sidecar":
+                    remove_sidecars(api, self._context.owner, order.runner)
                 for listed in answers.tables(api.containers(all=True, filters=filters), "the list"):
                     container = answers.identifier(listed.get("Id"), "the id of a container")
                     self._is_gone_after_removal(api, container, force=True)
@@ -262,7 +307,7 @@ class DockerBackend:
         except NotFound:
             return True
         except APIError as error:
-            if status(error) == CONFLICT and "already in progress" in str(error.explanation):
+            if is_being_removed(error):
                 return False
             raise
         return True
@@ -295,6 +340,14 @@ class DockerBackend:
             with self._starting(order, "ask the engine what it can do", interrupt) as api:
                 facts = self._facts = EngineFacts.of(api.info())
         return facts
+
+
+def _has_ended(api: EngineApi, container: str) -> bool:
+    try:
+        state = answers.table(api.inspect_container(container)["State"], "the state of a container")
+    except NotFound:
+        return True
+    return state.get("Running") is False
 
 
 def _description(order: RunnerOrder) -> str:

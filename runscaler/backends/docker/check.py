@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docker.errors import NotFound
@@ -12,6 +11,8 @@ from runscaler.backends.docker.facts import EngineFacts
 from runscaler.backends.docker.image_request import ImageRequest
 from runscaler.backends.docker.images import OLD_DAYS
 from runscaler.backends.docker.limits import image_findings, limit_findings
+from runscaler.backends.docker.sidecar_check import sidecar_findings
+from runscaler.backends.loopback_proxy import loopback_proxy
 from runscaler.errors import BackendDown, BackendError
 from runscaler.findings import Finding, Level
 from runscaler.interrupt import Interrupt
@@ -35,13 +36,17 @@ def findings(
     name = settings.name
     try:
         found = [_engine_finding(engine, settings)]
-        found += [_image_finding(images, engine.url, settings)]
+        found += [
+            _image_finding(images, engine.url, one, settings.name) for one in ImageRequest.all_of(settings)
+        ]
         found += _fitting_findings(engine, images, settings)
         found += _network_findings(engine, settings)
         found += _socket_findings(images, sockets, settings)
     except BackendError as error:
         return [Finding(Level.ERROR, str(error), error.fixes, name)]
-    return [*found, *_host_findings(settings)]
+    if settings.docker.network != "host":
+        found += loopback_proxy(settings, "in containers", 'set [docker] network = "host"')
+    return found
 
 
 def _engine_finding(engine: Engine, settings: ScaleSetSettings) -> Finding:
@@ -60,26 +65,25 @@ def _engine_finding(engine: Engine, settings: ScaleSetSettings) -> Finding:
     return Finding(Level.OK, text, (), settings.name)
 
 
-def _image_finding(images: Images, engine: str, settings: ScaleSetSettings) -> Finding:
-    wanted = ImageRequest.of(settings)
+def _image_finding(images: Images, engine: str, wanted: ImageRequest, name: str) -> Finding:
     age = images.age_in_days(wanted)
     if age is not None:
-        return _age_finding(wanted, age, f"{wanted} is on the engine {engine}, {age} days old", settings.name)
+        return _age_finding(wanted, age, f"{wanted} is on the engine {engine}, {age} days old", name)
     missing = f"{wanted} is not on the engine {engine}"
     if wanted.pull == "never":
         fixes = (f"pull it: `docker pull {wanted.image}`", 'set pull = "missing"')
-        return Finding(Level.ERROR, f'{missing}, and pull is "never"', fixes, settings.name)
+        return Finding(Level.ERROR, f'{missing}, and pull is "never"', fixes, name)
     try:
         who = images.ask_registry(wanted)
     except BackendDown:
         raise
     except BackendError as error:
-        return Finding(Level.WARNING, f"{missing}: {error}", error.fixes, settings.name)
-    return Finding(Level.WARNING, f"{missing}: {who} has it, the start pulls it", (), settings.name)
+        return Finding(Level.WARNING, f"{missing}: {error}", error.fixes, name)
+    return Finding(Level.WARNING, f"{missing}: {who} has it, the start pulls it", (), name)
 
 
 def _age_finding(wanted: ImageRequest, days: int, text: str, name: str) -> Finding:
-    if days < OLD_DAYS:
+    if days < OLD_DAYS or not wanted.is_runner:
         return Finding(Level.OK, text, (), name)
     fix = f"pull a newer one: `docker pull {wanted.image}`"
     return Finding(Level.WARNING, f"{text}: GitHub refuses runners a month behind", (fix,), name)
@@ -90,7 +94,8 @@ def _fitting_findings(engine: Engine, images: Images, settings: ScaleSetSettings
     with engine.call("ask the engine what it can do", seconds=10.0) as api:
         facts = EngineFacts.of(api.info())
     image = images.inspect(ImageRequest.of(settings))
-    return [*limit_findings(settings, facts), *(image_findings(settings, facts, image) if image else ())]
+    found = [*limit_findings(settings, facts), *sidecar_findings(settings, facts)]
+    return [*found, *(image_findings(settings, facts, image) if image else ())]
 
 
 def _network_findings(engine: Engine, settings: ScaleSetSettings) -> list[Finding]:
@@ -129,11 +134,4 @@ def _socket_findings(images: Images, sockets: SocketGroups, settings: ScaleSetSe
         fix = f"set [docker] dind-group to what `stat -c %g {docker.dind_path}` says on the engine's host"
         text = f"jobs may lack the right to use {subject}: its group cannot be told ({seen.why})"
         return [Finding(Level.WARNING, text, (fix,), name)]
-    return []
-
-
-def _host_findings(settings: ScaleSetSettings) -> list[Finding]:
-    """Problems with files of this host that the daemon copies into the containers."""
-    if settings.ca and not Path(settings.ca).is_file():
-        return [Finding(Level.ERROR, f"ca {settings.ca}: there is no such file", (), settings.name)]
     return []

@@ -19,6 +19,7 @@ ENGINE_ERRORS = (DockerException, RequestException, HTTPError, StreamParseError,
 """What a call through docker-py may raise."""
 
 NO_SPACE = "no space left on device"
+CONFLICT = 409
 
 
 def translated(
@@ -65,6 +66,11 @@ def status(error: BaseException | None) -> int:
     if isinstance(error, APIError) and error.response is not None:
         return error.response.status_code
     return status(error.__cause__) if isinstance(error, BackendError) else 0
+
+
+def is_being_removed(error: APIError) -> bool:
+    """Did the engine refuse a removal because of another one that it has not ended yet?"""
+    return status(error) == CONFLICT and "already in progress" in str(error.explanation)
 
 
 def lacks_credential_helper(error: BaseException) -> bool:

@@ -31,6 +31,7 @@ class EngineFacts:
     security: frozenset[str] = frozenset()
     host_name: str = ""
     operating_system: str = ""
+    data_root: str = ""
     is_podman: bool = False
     limits_memory: bool = True
     limits_cpu: bool = True
@@ -47,6 +48,7 @@ class EngineFacts:
             logging_driver=str(info.get("LoggingDriver") or ""),
             security=frozenset(found[1] for found in named if found),
             host_name=str(info.get("Name") or ""),
+            data_root=str(info.get("DockerRootDir") or ""),
             operating_system=str(info.get("OperatingSystem") or ""),
             is_podman="BuildahVersion" in info,
             limits_memory=info.get("MemoryLimit") is not False,

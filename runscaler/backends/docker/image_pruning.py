@@ -81,16 +81,21 @@ class ImagePruning:
         self, engine: Engine, clock: Clock, records: ImageRecords, settings: Sequence[ScaleSetSettings]
     ) -> None:
         self._engine, self._clock, self._records = engine, clock, records
-        self._wanted = [ImageRequest.of(one) for one in settings]
+        self._wanted = [wanted for one in settings for wanted in ImageRequest.all_of(one)]
         self.after = max((one.docker.prune_images_after for one in settings), default=0.0)
         """Seconds; 0: nothing is pruned."""
         self._spared = frozenset(
-            _repositories(one.runner_image for one in settings if not one.docker.prune_images_after)
+            _repositories(
+                wanted.image
+                for one in settings
+                if not one.docker.prune_images_after
+                for wanted in ImageRequest.all_of(one)
+            )
         )
 
     def sweeps(self) -> list[Sweep]:
         interval = min(self.after, LONGEST_INTERVAL)
-        return [Sweep(NAME, interval, self.run, self.plan)] if self.after else []
+        return [Sweep(NAME, interval, self.run, self.plan, "images")] if self.after else []
 
     def plan(self) -> list[SweepTarget]:
         """What `run` would remove now, with the engine's sizes, which include layers that

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from runscaler.backends.docker.image_references import ImageReference
@@ -22,6 +22,8 @@ class ImageRequest:
     pull_interval: float = 24 * 3600.0
     mirror: str = ""
     logins: GivenLogins = ()
+    is_runner: bool = True
+    """Does it grow too old for GitHub?"""
 
     @classmethod
     def of(cls, settings: ScaleSetSettings) -> ImageRequest:
@@ -34,6 +36,14 @@ class ImageRequest:
             docker.registry_mirror,
             given_logins(docker.registry_auth),
         )
+
+    @classmethod
+    def all_of(cls, settings: ScaleSetSettings) -> tuple[ImageRequest, ...]:
+        """The runner's, and that of its sidecar if it has one."""
+        runner = cls.of(settings)
+        if settings.docker.dind != "sidecar":
+            return (runner,)
+        return runner, replace(runner, image=settings.docker.sidecar_image, is_runner=False)
 
     @property
     def key(self) -> tuple[str, str]:

@@ -82,7 +82,7 @@ class Images:
 
     def _warn_if_old(self, wanted: ImageRequest, image: Inspection) -> None:
         age = self._days_since(built_at(image))
-        if age >= OLD_DAYS:
+        if wanted.is_runner and age >= OLD_DAYS:
             logger.warning("{} is {} days old: GitHub refuses runners a month behind", wanted, age)
 
     def _pull(self, wanted: ImageRequest, pull: JoinedPull, interrupt: Interrupt, *, present: bool) -> bool:

@@ -11,6 +11,7 @@ from runscaler.backends.base import ResourceState
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.labels import own_filter, resource_of
+from runscaler.backends.docker.sidecar import DEAD_SIDECAR, without_engine
 from runscaler.backends.docker.socket_mounts import DEAD_MOUNT
 from runscaler.backends.docker.watch import ending_of
 from runscaler.backends.marks import UnreadableMarks
@@ -28,31 +29,36 @@ if TYPE_CHECKING:
 LIVE = ("running", "paused", "restarting")
 
 
+def own_containers(api: EngineApi, owner: OwnerId) -> list[Inspection]:
+    """As the engine lists them, helpers and sidecars too."""
+    return list(answers.tables(api.containers(all=True, filters={"label": own_filter(owner)}), "the list"))
+
+
 def own_resources(
     api: EngineApi,
+    listed: list[Inspection],
     owner: OwnerId,
     reported_ended: Collection[str],
     socket_mounts: SocketMounts,
     outdated_runners: OutdatedRunners,
     unreadable: UnreadableResources,
 ) -> list[Resource]:
-    """One call for all, and one more for each that has ended, because the list does not say how it ended.
+    """The runners among `listed`. One call for each that has ended, because the list does not say how.
 
     `reported_ended` are those with an event of their end. It comes a moment before the list shows it, so
     they are looked at one by one too. Containers with labels that cannot be read are left out.
     """
-    listed = answers.tables(api.containers(all=True, filters={"label": own_filter(owner)}), "the list")
     left_out: list[tuple[str, str]] = []
     found = [_resource(api, container, reported_ended, left_out) for container in listed]
     unreadable.warn(left_out)
     own = [resource for resource in found if resource is not None and resource.owner == owner]
-    dead, outdated = socket_mounts.dead(api, listed), outdated_runners.among(api, listed, own)
+    outdated = outdated_runners.among(api, listed, own)
+    unfit = {
+        **dict.fromkeys(without_engine(listed, reported_ended), DEAD_SIDECAR),
+        **dict.fromkeys(socket_mounts.dead(api, listed), DEAD_MOUNT),
+    }
     return [
-        replace(
-            resource,
-            unfit=DEAD_MOUNT if resource.id in dead else "",
-            outdated=outdated.get(resource.id, ""),
-        )
+        replace(resource, unfit=unfit.get(resource.id, ""), outdated=outdated.get(resource.id, ""))
         for resource in own
     ]
 

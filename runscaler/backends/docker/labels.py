@@ -17,13 +17,21 @@ if TYPE_CHECKING:
 
     from runscaler.backends.base import BackendContext, RunnerOrder
     from runscaler.github.base import JitConfig
-    from runscaler.names import ScaleSetKey
+    from runscaler.names import RunnerName, ScaleSetKey
 
 MANAGED_BY, RUNNER = "managed-by", "runner"
 PREFIX = "io.runscaler"
 OWNER = f"{PREFIX}.owner"
+STATE_DIR = f"{PREFIX}.state-dir"
 HELPER = f"{PREFIX}.helper"
 """On our containers without a runner; its value is their purpose."""
+JOB_LABEL = f"{PREFIX}.job-label"
+RUNNER_NAME = f"{PREFIX}.runner"
+SIDECAR = f"{PREFIX}.sidecar"
+"""On a runner's container that has an engine of its own; its value is the name of that container."""
+SIDECAR_HELPER = "sidecar"
+"""The purpose of that container, which bears the name of its runner, too."""
+HELPER_OWNER, HELPER_STATE_DIR = f"{HELPER}.owner", f"{HELPER}.state-dir"
 
 
 def labels_for(order: RunnerOrder, jit: JitConfig, context: BackendContext) -> dict[str, str]:
@@ -37,14 +45,44 @@ def labels_for(order: RunnerOrder, jit: JitConfig, context: BackendContext) -> d
         "runner-id": str(jit.runner_id),
         "state-dir": str(context.state_dir or ""),
         "job-label": job_label(jit),
+        "sidecar": sidecar_name(order.runner) if order.settings.docker.dind == "sidecar" else "",
     }
     named = {f"{PREFIX}.{name}": value for name, value in values.items() if value}
     return {MANAGED_BY: RUNNER, OWNER: context.owner, **named}
 
 
+def sidecar_name(runner: RunnerName) -> str:
+    """The name of the container with the runner's own engine."""
+    return f"{runner}-engine"
+
+
+def sidecar_labels(order: RunnerOrder, context: BackendContext) -> dict[str, str]:
+    """All labels of that container."""
+    labels = {MANAGED_BY: RUNNER, OWNER: context.owner, HELPER: SIDECAR_HELPER, RUNNER_NAME: order.runner}
+    return {**labels, f"{PREFIX}.state-dir": str(context.state_dir)} if context.state_dir else labels
+
+
+def helper_labels(purpose: str, context: BackendContext) -> dict[str, str]:
+    """All labels of a container of ours that serves no runner. It has none of a runner's, so that who counts
+    runners by their labels does not count it."""
+    labels = {HELPER: purpose, HELPER_OWNER: context.owner}
+    return labels | ({HELPER_STATE_DIR: str(context.state_dir)} if context.state_dir else {})
+
+
+def helper_filter(owner: OwnerId) -> list[str]:
+    """The engine's label filter for the helper containers of this owner."""
+    return [f"{HELPER_OWNER}={owner}"]
+
+
 def own_filter(owner: OwnerId) -> list[str]:
     """The engine's label filter for what this owner made."""
     return [f"{MANAGED_BY}={RUNNER}", f"{OWNER}={owner}"]
+
+
+def labels_of(listed: Mapping[str, object]) -> Mapping[str, object]:
+    """The labels in an entry of one of the engine's lists."""
+    labels = listed.get("Labels")
+    return labels if isinstance(labels, dict) else {}
 
 
 def resource_of(container_id: str, created_at: float, labels: Mapping[str, object]) -> Resource | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from runscaler.backends.base import ResourceEnded, ResourceState
+from runscaler.backends.base import Ending, ResourceEnded, ResourceState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -93,5 +93,10 @@ class MissedEnds:
         with self._lock:
             self._listed_at = self._clock.monotonic()
             self._unheard = {}
-            new = [one for one in found if one.state is ResourceState.ENDED and one.id not in self._told]
+            new = [one for one in found if _has_run(one) and one.id not in self._told]
         return [ResourceEnded(one.id, one.ending, one.key) for one in new]
+
+
+def _has_run(resource: Resource) -> bool:
+    """Has it ended, and not only been created, as one whose start is under way?"""
+    return resource.state is ResourceState.ENDED and resource.ending != Ending()

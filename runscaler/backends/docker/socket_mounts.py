@@ -66,14 +66,22 @@ class SocketMounts:
             if made.get(holder.source, 0.0) >= holder.created + RESOLUTION
         }
 
+    def mounts_socket(self, container: Inspection) -> bool:
+        """Does a container, listed or inspected, mount the engine's socket?"""
+        return any(True for _ in self._mounted(container))
+
     def _holders(self, container: Inspection) -> Iterator[_Holder]:
-        mounts, created = container.get("Mounts"), container.get("Created")
-        if not isinstance(mounts, list) or not isinstance(created, int):
-            return
-        for mount in mounts:
+        created = container.get("Created")
+        if isinstance(created, int):
+            for source, target in self._mounted(container):
+                yield _Holder(str(container["Id"]), float(created), source, target)
+
+    def _mounted(self, container: Inspection) -> Iterator[tuple[str, str]]:
+        mounts = container.get("Mounts")
+        for mount in mounts if isinstance(mounts, list) else ():
             source, target = str(mount.get("Source", "")), str(mount.get("Destination", ""))
             if mount.get("Type") == "bind" and (target == ENGINE_SOCKET or source == self._own_socket):
-                yield _Holder(str(container["Id"]), float(created), source, target)
+                yield source, target
 
 
 def _made_at(api: EngineApi, holder: _Holder) -> float | None:

@@ -11,19 +11,15 @@ from runscaler.backends.base import BackendContext
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.backend import DockerBackend
 from runscaler.backends.docker.container import SHARED_VOLUME
-from runscaler.backends.docker.labels import MANAGED_BY, OWNER, PREFIX, RUNNER
-from runscaler.backends.leftovers import LEGACY_CLEANUP, LEGACY_RUNNER, Kind, Leftover, state_dir_text
-from runscaler.names import OWNER_ID, OwnerId
+from runscaler.backends.docker.ownership import leftover_of, users_of
+from runscaler.backends.docker.sidecar import without_companions
+from runscaler.backends.leftovers import Kind, Leftover
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from runscaler.backends.docker.api import Inspection
     from runscaler.backends.docker.engine import Engine
     from runscaler.clock import Clock
     from runscaler.interrupt import Interrupt
 
-LEGACY_MANAGERS = ("runner", "runscaler")
 LEGACY_VOLUME = "runscaler-shared"
 """The Go tool's shared volume."""
 SECONDS = 20.0
@@ -48,7 +44,8 @@ class DockerSurvey:
                 with suppress(NotFound):
                     api.inspect_volume(name)
                     volumes.append(Leftover(Kind.VOLUME, name, name, users=users_of(name, listed)))
-        return [*filter(None, map(leftover_of, listed)), *volumes]
+        alone = without_companions(listed)
+        return [*filter(None, map(leftover_of, alone)), *volumes]
 
     def runs_a_job(self, leftover: Leftover, interrupt: Interrupt) -> bool | None:
         if leftover.kind is Kind.VOLUME:
@@ -67,39 +64,3 @@ class DockerSurvey:
 
     def _backend_of(self, leftover: Leftover) -> DockerBackend:
         return DockerBackend(self._engine, BackendContext(leftover.owner, None, self._clock))
-
-
-def leftover_of(listed: Inspection) -> Leftover | None:
-    """From an entry of the engine's list; None for a container that neither we nor the Go tool made."""
-    labels, container, names = listed.get("Labels"), listed.get("Id"), listed.get("Names")
-    if not isinstance(labels, dict) or not isinstance(container, str) or not container.isalnum():
-        return None
-    name = str(names[0]).lstrip("/") if isinstance(names, list) and names else ""
-    owner = labels.get(OWNER)
-    if owner is None:
-        return Leftover(Kind.CONTAINER, container, name) if _is_legacy(name, labels) else None
-    if labels.get(MANAGED_BY) != RUNNER or not isinstance(owner, str) or not OWNER_ID.match(owner):
-        return None
-    state_dir = state_dir_text(labels.get(f"{PREFIX}.state-dir"))
-    return Leftover(Kind.CONTAINER, container, name, OwnerId(owner), state_dir)
-
-
-def _is_legacy(name: str, labels: Mapping[str, object]) -> bool:
-    named = LEGACY_RUNNER.match(name) or LEGACY_CLEANUP.match(name)
-    return bool(named) and labels.get(MANAGED_BY) in LEGACY_MANAGERS
-
-
-def users_of(volume: str, listed: Iterable[Inspection]) -> tuple[str, ...]:
-    """The ids of the listed containers that mount the volume."""
-    return tuple(
-        str(container.get("Id"))
-        for container in listed
-        if any(
-            isinstance(mount, dict) and mount.get("Type") == "volume" and mount.get("Name") == volume
-            for mount in _list(container.get("Mounts"))
-        )
-    )
-
-
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []

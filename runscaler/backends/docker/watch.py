@@ -7,6 +7,7 @@ pinged: it may hang, or a router may have dropped the connection.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from threading import current_thread
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from loguru import logger
 from runscaler.backends.base import BackendAvailable, BackendUnavailable, Ending, ResourceEnded, WatchCrashed
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.errors import is_read_timeout
-from runscaler.backends.docker.labels import HELPER, OWNER, key_of, own_filter
+from runscaler.backends.docker.labels import HELPER, OWNER, RUNNER_NAME, SIDECAR_HELPER, key_of, own_filter
 from runscaler.errors import BackendError, Interrupted
 from runscaler.interrupt import Interrupt
 from runscaler.threads import start_thread
@@ -44,6 +45,13 @@ SIGNALS = range(129, 193)
 """Exit codes that stand for a signal: 128 + its number."""
 
 
+@dataclass(frozen=True, slots=True)
+class SidecarLost:
+    """Observed: a sidecar died before its runner. The list may show it as running for a moment yet."""
+
+    container: str
+
+
 class Watch:
     """One thread that follows the engine's events until it is stopped."""
 
@@ -53,7 +61,7 @@ class Watch:
         owner: OwnerId,
         clock: Clock,
         since: float,
-        report: Callable[[Observation], None],
+        report: Callable[[Observation | SidecarLost], None],
         missed: MissedEnds,
         *,
         silence_seconds: float = SILENCE_SECONDS,
@@ -198,22 +206,29 @@ class Endings:
         self._owner = owner
         self._out_of_memory: set[str] = set()
         self._ended: set[str] = set()
+        self._ended_runners: set[str] = set()
 
-    def observe(self, event: Mapping[str, object], at: float) -> ResourceEnded | None:
+    def observe(self, event: Mapping[str, object], at: float) -> ResourceEnded | SidecarLost | None:
         """Raises `answers.Nonsense`."""
         actor = answers.table(event.get("Actor"), "the actor of an event")
         container = answers.identifier(actor.get("ID"), "the id in an event")
         attributes = answers.table(actor.get("Attributes") or {}, "the labels in an event")
-        if attributes.get(OWNER) != self._owner or HELPER in attributes:
+        if attributes.get(OWNER) != self._owner:
             return None  # Podman takes one of the labels asked for as enough
-        match MEANINGS.get(str(event.get("Action"))):
+        meaning, runner = MEANINGS.get(str(event.get("Action"))), str(attributes.get(RUNNER_NAME, ""))
+        if HELPER in attributes:
+            lost = meaning == "die" and attributes[HELPER] == SIDECAR_HELPER
+            return SidecarLost(container) if lost and runner not in self._ended_runners else None
+        match meaning:
             case "oom":
                 self._out_of_memory.add(container)
             case "die":
                 self._ended.add(container)
+                self._ended_runners.add(runner)
                 code = str(attributes.get("exitCode", attributes.get("containerExitCode", "")))[:20]
                 return ResourceEnded(container, self._ending(container, code, at), key_of(attributes))
             case "destroy":
+                self._ended_runners.discard(runner)
                 return self._destroyed(container, key_of(attributes))
         return None
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import psutil
 from loguru import logger
 
+from runscaler.backends.base import StartStep
+from runscaler.backends.certificates import read_certificates
 from runscaler.backends.process.launch import command_of, environment, launch, populate, require_program
 from runscaler.backends.process.process_tree import RUNNER_PROCESSES
 from runscaler.backends.process.runner_directory import Marks
@@ -23,6 +25,7 @@ from runscaler.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from runscaler.backends.base import BackendContext, Observation, Progress, Resource, RunnerOrder, Sweep
     from runscaler.backends.process.runner_directory import RunnerDirectory
@@ -73,6 +76,7 @@ class ProcessBackend:
             with _as_start_failed(order):
                 directory = starting.enter_context(self._inventory.starting(order.runner))
                 marks = self._create(directory, order, check_time, undo)
+            order.reached(StartStep.CREATED)
             jit = order.jit()
             check_time()
             with _as_start_failed(order):
@@ -122,6 +126,9 @@ class ProcessBackend:
         watch.start()
         return watch
 
+    def disk_paths(self) -> list[Path]:
+        return [self._inventory.base()]
+
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
         return []
 
@@ -146,13 +153,15 @@ class ProcessBackend:
         directory.create(marks)
         undo.callback(self._discard, directory)
         populate(directory.work, order.settings, check_time)
+        if order.settings.ca:
+            directory.write_certificates(*read_certificates(order.settings.ca, order.runner))
         return marks
 
     def _launch(self, directory: RunnerDirectory, marks: Marks, order: RunnerOrder, jit: JitConfig) -> Marks:
         marks = marks.model_copy(update={"runner_id": jit.runner_id})
         directory.write_marks(marks)
         mark = self._inventory.mark_of(directory)
-        variables = environment(order.settings, mark, os.environ)
+        variables = environment(order.settings, mark, directory, os.environ)
         popen = launch(directory, command_of(order.settings), variables, jit.encoded)
         RUNNER_PROCESSES.add(mark, popen)
         marks = marks.with_process(popen.pid, psutil.Process(popen.pid).create_time())

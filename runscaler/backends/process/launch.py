@@ -14,10 +14,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runscaler.backends.certificates import ca_variables
 from runscaler.backends.process.process_table import MARK
+from runscaler.config.proxy_url import revealed
 from runscaler.config.secret_variables import child_environment
 from runscaler.errors import StartFailed
 from runscaler.interpreter import interpreter_words
+from runscaler.net.proxies import runner_variables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,7 +73,9 @@ def populate(work: Path, settings: ScaleSetSettings, before_file: Callable[[], N
         (work / AGENT).write_bytes(agent.read_bytes())
 
 
-def environment(settings: ScaleSetSettings, mark: str, daemon: Mapping[str, str]) -> dict[str, str]:
+def environment(
+    settings: ScaleSetSettings, mark: str, directory: RunnerDirectory, daemon: Mapping[str, str]
+) -> dict[str, str]:
     """The runner's variables without its JIT configuration (docs/protocol.md § 8.1)."""
     chosen = {
         name: value
@@ -84,12 +89,9 @@ def environment(settings: ScaleSetSettings, mark: str, daemon: Mapping[str, str]
     }
     if os.geteuid() == 0:
         chosen["RUNNER_ALLOW_RUNASROOT"] = "1"
-    if settings.proxy:
-        for name in ("http_proxy", "https_proxy"):
-            chosen |= {name: settings.proxy, name.upper(): settings.proxy}
+    chosen |= runner_variables(revealed(settings.proxy), shares_loopback=True)
     if settings.ca:
-        ca = str(Path(settings.ca).expanduser().absolute())
-        chosen |= {"NODE_EXTRA_CA_CERTS": ca, "SSL_CERT_FILE": ca}
+        chosen |= ca_variables(str(directory.certificates), str(directory.bundle))
     return chosen
 
 

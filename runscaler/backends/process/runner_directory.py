@@ -1,4 +1,5 @@
-"""A runner's directory: `marks.json` (whose it is, its process), `output.log`, and `work` to run in.
+"""A runner's directory: `marks.json` (whose it is, its process), `output.log`, and `work` to run in. With a
+`ca` also `ca.pem` and `ca-bundle.pem`.
 
 The marks are written before the process starts and completed afterwards, each time atomically: a daemon
 killed between any two steps leaves a directory that the next one understands. They are deleted last, so
@@ -71,6 +72,8 @@ class RunnerDirectory:
         self.path = path
         self.work = path / "work"
         self.output = path / "output.log"
+        self.certificates = path / "ca.pem"
+        self.bundle = path / "ca-bundle.pem"
 
     @property
     def id(self) -> str:
@@ -80,6 +83,10 @@ class RunnerDirectory:
         """Raises FileExistsError if it exists already."""
         self.path.mkdir(mode=0o700)
         self.write_marks(marks)
+
+    def write_certificates(self, own: bytes, bundle: bytes) -> None:
+        self.certificates.write_bytes(own)
+        self.bundle.write_bytes(bundle)
 
     def write_marks(self, marks: Marks) -> None:
         """Replace them atomically."""

@@ -54,7 +54,7 @@ class RunnerInventory:
     @contextmanager
     def starting(self, runner: str) -> Iterator[RunnerDirectory]:
         """The directory for a new runner, which is not listed before the block ends."""
-        root = private_directory(self._base(), *self._names)
+        root = private_directory(self.base(), *self._names)
         with self._lock:
             self._starting.add(runner)
         try:
@@ -106,11 +106,12 @@ class RunnerInventory:
             for directory in (root, root.parent):
                 directory.rmdir()
 
-    def _base(self) -> Path:
+    def base(self) -> Path:
+        """The directory below which all runners have theirs."""
         return self._state_dir if self._state_dir is not None else _temporary_base()
 
     def _root(self) -> Path:
-        return self._base().joinpath(*self._names)
+        return self.base().joinpath(*self._names)
 
     def _reap_deleted(self, root: Path) -> None:
         """Ended runners whose directories somebody deleted by hand."""

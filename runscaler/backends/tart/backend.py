@@ -151,6 +151,9 @@ class TartBackend:
         self._monitor.wake()
         return watch
 
+    def disk_paths(self) -> list[Path]:
+        return [home.path for home in self._host.inventory.homes()]
+
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
         return sweeps_for(settings, self._host.tart_of, self._timings, self._closing)
 

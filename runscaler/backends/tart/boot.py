@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from runscaler.backends.base import StartStep
 from runscaler.backends.tart.background_exec import ExecProbe
 from runscaler.backends.tart.clone import Clone
 from runscaler.backends.tart.guest import Guest, agent_answers_on
@@ -20,7 +21,7 @@ from runscaler.errors import BackendError, StartFailed, VmLimitReached
 from runscaler.units import format_duration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from runscaler.backends.tart.cli import Tart
     from runscaler.backends.tart.host import TartHost
@@ -44,6 +45,7 @@ class VmBoot:
     tart: Tart
     settings: ScaleSetSettings
     deadline: StartDeadline
+    reached: Callable[[StartStep], None] = lambda _: None
 
     def run(self, record: VmRecord) -> VmRecord:
         """Returns the record of the VM that is ready. Raises `BackendError` and `Interrupted`."""
@@ -58,12 +60,14 @@ class VmBoot:
         self._set_size(vm)
         with self._step("set the MAC of", vm), self.tart.home.exclusive(self.deadline.interrupt):
             vm.set_mac(record.mac)
+        self.reached(StartStep.CREATED)
         with self._step("start", vm):
             record = record.with_phase(Phase.BOOTING)
             write_record(vm, record)
             self._start(record, vm)
         with self._step("wait for", vm):
             self._wait_for_agent(record, vm)
+        self.reached(StartStep.BOOTED)
         self._warn_of_mac_collision(record, vm)
         return record
 

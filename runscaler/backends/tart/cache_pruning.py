@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runscaler.backends.base import Sweep
+from runscaler.backends.base import Sweep, SweepTarget
 from runscaler.backends.tart.images import cached, is_remote
 from runscaler.backends.tart.output_errors import command_error
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from runscaler.backends.tart.cli import Tart
     from runscaler.backends.tart.home import TartHome
     from runscaler.backends.tart.timings import Timings
+    from runscaler.backends.tart.vm import Vm
     from runscaler.config.model import ScaleSetSettings
     from runscaler.interrupt import Interrupt
 
@@ -71,15 +72,29 @@ class CachePruning:
         gone = sorted(before - _entries(self.tart.home))
         return f"removed from {self.tart.home}: {', '.join(gone)}" if gone else ""
 
+    def plan(self) -> list[SweepTarget]:
+        """What was not used for too long. Sizes are left out: to look into an image counts as its use."""
+        configured = {vm.path.resolve() for vm in self._cached_images()}
+        before = self.tart.clock.wall() - self.days * _DAY
+        return [
+            SweepTarget("cache entry", name)
+            for name, path in sorted(_entry_paths(self.tart.home).items())
+            if path.resolve() not in configured and _last_use(path) < before
+        ]
+
     def keep_images(self) -> int:
         """Mark the configured images as just used: prune goes by last access, and fills its budget with the
         entries used last. Returns their size in bytes."""
-        found = [cached(self.tart.home, image) for image in self.images if is_remote(image)]
-        paths = {vm.path.resolve() for vm in found if vm is not None}
+        paths = {vm.path.resolve() for vm in self._cached_images()}
         for path in paths:
             with suppress(OSError):
                 os.utime(path, (self.tart.clock.wall(), path.stat().st_mtime))
         return sum(map(_allocated_bytes, paths))
+
+    def _cached_images(self) -> list[Vm]:
+        """The configured ones that are in the cache."""
+        found = (cached(self.tart.home, image) for image in self.images if is_remote(image))
+        return [vm for vm in found if vm is not None]
 
 
 def _allocated_bytes(path: Path) -> int:
@@ -92,14 +107,27 @@ def _allocated_bytes(path: Path) -> int:
 
 
 def _entries(home: TartHome) -> set[str]:
+    return set(_entry_paths(home))
+
+
+def _entry_paths(home: TartHome) -> dict[str, Path]:
     """The images and IPSWs in the caches. Does not look into the images: that would count as their use."""
     cache = home.path / "cache"
-    found = {str(path.relative_to(cache)) for path in cache.glob("IPSWs/*.ipsw")}
+    found = {str(path.relative_to(cache)): path for path in cache.glob("IPSWs/*.ipsw")}
     for folder, names, _ in os.walk(home.cache):
         digests = [name for name in names if name.startswith("sha256:")]
-        found |= {str(Path(folder, name).relative_to(home.cache)) for name in digests}
+        paths = (Path(folder, name) for name in digests)
+        found |= {str(path.relative_to(home.cache)): path for path in paths}
         names[:] = [name for name in names if name not in digests]
     return found
+
+
+def _last_use(path: Path) -> float:
+    """In wall-clock seconds; infinity for what is gone."""
+    try:
+        return path.stat().st_atime
+    except OSError:
+        return float("inf")
 
 
 def sweeps_for(
@@ -123,5 +151,9 @@ def _sweep(tart: Tart, sets: Sequence[ScaleSetSettings], timings: Timings, inter
     pruning = CachePruning.of(tart, sets)
     interval = min(settings.tart.cache_cleanup_interval for settings in sets)
     return Sweep(
-        f"the pruning of Tart's caches in {tart.home}", interval, lambda: pruning.run(timings, interrupt)
+        f"the pruning of Tart's caches in {tart.home}",
+        interval,
+        lambda: pruning.run(timings, interrupt),
+        pruning.plan if not pruning.budget else None,  # what a budget prunes, only tart knows
+        "tart_cache",
     )

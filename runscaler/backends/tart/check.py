@@ -8,6 +8,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from runscaler.backends.loopback_proxy import loopback_proxy
 from runscaler.backends.tart.images import cached, is_remote, local_missing
 from runscaler.backends.tart.output_errors import FREE_SPACE, command_error
 from runscaler.backends.tart.version import MINIMUM, RECOMMENDED, TartVersion, dotted
@@ -42,7 +43,8 @@ def findings(
         found = [*checks.check_tool(Interrupt()), *checks.check_image(images)]
     except BackendError as error:
         return [Finding(Level.ERROR, str(error), error.fixes, settings.name)]
-    return [*found, *checks.check_disk(), *checks.check_leases(leases)]
+    found += [*checks.check_disk(), *checks.check_leases(leases), *loopback_proxy(settings, "in VMs")]
+    return found
 
 
 def can_run_macos(system: str, kernel: str) -> bool:

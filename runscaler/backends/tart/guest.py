@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from runscaler.backends.tart.cli import Output, Tart
     from runscaler.backends.tart.timings import Timings
-    from runscaler.config.secrets import Secret
     from runscaler.interrupt import Interrupt
 
 HIGHEST_EXIT_CODE = 2**32 - 1
@@ -40,12 +39,30 @@ IFS= read -r ACTIONS_RUNNER_INPUT_JITCONFIG && [ -n "$ACTIONS_RUNNER_INPUT_JITCO
 export ACTIONS_RUNNER_INPUT_JITCONFIG ACTIONS_RUNNER_RETURN_VERSION_DEPRECATED_EXIT_CODE=1
 export RUNNER_MANUALLY_TRAP_SIG=1
 mkdir -p -m 700 "$box" && rm -f "$box/exit" "$box/lives" && mkfifo "$box/lives" || exit 73
+while IFS= read -r line && [ -n "$line" ]; do export "$line"; done
+ca=$box/ca.pem bundle=$box/ca-bundle.pem
+cat >"$ca" || exit 73
+if [ -s "$ca" ]; then
+    cat "$ca" >"$bundle"
+    cat /etc/ssl/cert.pem >>"$bundle" 2>/dev/null
+    export NODE_EXTRA_CA_CERTS="$ca" SSL_CERT_FILE="$bundle" REQUESTS_CA_BUNDLE="$bundle"
+    export CURL_CA_BUNDLE="$bundle" GIT_SSL_CAINFO="$bundle"
+fi
+trust() {
+    keychain=/Library/Keychains/System.keychain
+    awk -v to="$box" '/BEGIN CERT/ {n++} n {print > (to "/ca-" n ".crt")}' "$ca"
+    for each in "$box"/ca-*.crt; do
+        sudo -n security add-trusted-cert -d -r trustRoot -k "$keychain" "$each" ||
+            echo "the system's keychain does not trust $each: the runner itself may fail"
+    done
+}
 set -- ./run.sh
 [ -x /bin/zsh ] && set -- /bin/zsh -lc 'exec ./run.sh'
 set -m
 exec 9<>"$box/lives"
 (
     trap : TERM
+    [ ! -s "$ca" ] || trust
     cd "$dir" && "$@" 9>&-
     echo $? >"$box/exit.new"
     mv "$box/exit.new" "$box/exit"
@@ -55,7 +72,9 @@ echo "started $!"
 """For bash, which run.sh needs too: without a terminal other shells cannot put the runner into a process
 group of its own, and make it ignore SIGINT. Starts it there and returns at once; nothing keeps the exec's
 pipes open. Only the shell around the runner holds the fifo `lives` open for writing, until the runner ends.
-That shell survives a SIGTERM to the group, which is the runner's to answer."""
+That shell survives a SIGTERM to the group, which is the runner's to answer.
+
+Only the keychain decides what the runner itself trusts on macOS; `security` takes one certificate a file."""
 
 WAIT_SCRIPT = """\
 box=$HOME/.runscaler
@@ -128,13 +147,14 @@ class Guest:
             return False
         return output.code == 0
 
-    def start_runner(self, runner_dir: str, encoded: Secret, interrupt: Interrupt) -> int:
-        """Returns the runner's pid in the guest. After any error it may run nevertheless: never try again."""
+    def start_runner(self, runner_dir: str, stdin: bytes, interrupt: Interrupt) -> int:
+        """Returns the runner's pid in the guest. After any error it may run nevertheless: never try again.
+        `stdin` is of `guest_input`."""
         output = self.tart.call(
             *("exec", "-i", self.name, "/bin/bash", "-c", START_SCRIPT, "runscaler", runner_dir),
             seconds=self.timings.inject,
             interrupt=interrupt,
-            stdin=encoded.reveal().encode() + b"\n",
+            stdin=stdin,
         )
         started = _STARTED.search(output.out)
         pid = whole_number(started[1], HIGHEST_PID) if output.code == 0 and started else None

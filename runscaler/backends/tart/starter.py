@@ -11,6 +11,7 @@ from loguru import logger
 
 from runscaler.backends.base import Place
 from runscaler.backends.tart.boot import VmBoot
+from runscaler.backends.tart.guest_input import guest_input
 from runscaler.backends.tart.images import fqn
 from runscaler.backends.tart.output_errors import as_start_error, file_error
 from runscaler.backends.tart.record import Phase, VmRecord, write_record
@@ -119,7 +120,7 @@ class _RunnerStart:
         self._starting.enter_context(host.inventory.starting(name))
         record = self._assigned(new_record(host, settings, name, place))
         self._undo.callback(host.discard, record)
-        return VmBoot(host, tart, settings, self._deadline).run(record)
+        return VmBoot(host, tart, settings, self._deadline, self._order.reached).run(record)
 
     def _claim_slot(self) -> Place:
         """The order's VM slot, or the lowest free one. A slot claimed here is released after a failure."""
@@ -144,7 +145,8 @@ class _RunnerStart:
         _write(host, record)
         began = host.clock.monotonic()
         guest = host.guest_of(record)
-        pid = guest.start_runner(settings.tart.runner_dir, jit.encoded, self._deadline.interrupt)
+        stdin = guest_input(settings, jit.encoded, record.name)
+        pid = guest.start_runner(settings.tart.runner_dir, stdin, self._deadline.interrupt)
         record = record.with_phase(Phase.RUNNING, guest_pid=pid)
         _write(host, record)
         logger.debug("the runner in VM {} started in {:.3f} s", record.name, host.clock.monotonic() - began)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 TOKEN_VARIABLE = "RUNNER_TOKEN"  # noqa: S105
 PLACEHOLDER = "placeholder"
-"""In place of variables that only the service will have."""
+"""In place of the token that only the service will have."""
 LOCAL_ENGINES = frozenset({"unix:///var/run/docker.sock", "unix:///run/docker.sock"})
 """Where docker.service listens."""
 
@@ -33,13 +33,16 @@ def read_needs(path: Path, environ: Mapping[str, str], locations: Locations) -> 
     A variable that is not set there is no error here: see `missing_variables`. Raises `ConfigError`.
     """
     named = tuple(dict.fromkeys(_referenced(path)))
-    known = dict.fromkeys(named, PLACEHOLDER) | dict(environ)
+
+    def load(known: Mapping[str, str]) -> Config:
+        return load_config(path, environ=known, locations=locations, unset_is_error=False)
+
     try:
-        config, variables = load_config(path, environ=known, locations=locations), named
+        config, variables = load(environ), named
     except ConfigError as error:
-        if known.get(TOKEN_VARIABLE) or not _misses_a_token(error):
+        if environ.get(TOKEN_VARIABLE) or not _misses_a_token(error):
             raise
-        config = load_config(path, environ={**known, TOKEN_VARIABLE: PLACEHOLDER}, locations=locations)
+        config = load({**environ, TOKEN_VARIABLE: PLACEHOLDER})
         variables = (*named, TOKEN_VARIABLE)
     return _needs(config, variables)
 

@@ -17,7 +17,6 @@ from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
-from requests.utils import get_environ_proxies
 
 from runscaler.clock import SystemClock
 from runscaler.errors import Unreachable, UpdateFailed
@@ -28,6 +27,7 @@ from runscaler.github.tls import tls_context
 from runscaler.interrupt import Interrupt
 from runscaler.net.cancellable import CallCancelled, CancellableCall
 from runscaler.net.deadlines import Deadlines
+from runscaler.net.proxies import proxy_for
 from runscaler.ops.update.versions import Release, parse_version
 
 if TYPE_CHECKING:
@@ -160,8 +160,7 @@ class ReleaseHost:
         raise UpdateFailed(f"could not {what}: more than {MAX_REDIRECTS} redirects")
 
     def _get(self, what: str, url: str) -> requests.Response:
-        found = get_environ_proxies(url)
-        proxy = found.get(urlsplit(url).scheme) or found.get("all")
+        proxy = proxy_for(url)
         if proxy:
             require_usable_proxy(what, proxy)
         try:

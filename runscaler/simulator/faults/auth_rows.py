@@ -76,7 +76,8 @@ def revoke(context: FaultContext) -> None:
 
 
 def missing_right(context: FaultContext) -> Outcome:
-    """`kind` is scope, sso, hidden or ip."""
+    """`kind` is scope, sso, hidden, ip, pending (a fine-grained PAT that waits for approval) or integration
+    (a GitHub App)."""
     kind = context.params.text("kind", "scope")
     if kind == "sso":
         text = "Resource protected by organization SAML enforcement."
@@ -86,6 +87,10 @@ def missing_right(context: FaultContext) -> Outcome:
     if kind == "ip":
         text = "The organization has an IP allow list enabled, and your IP address is not permitted."
         return replies.rest(403, text)
+    if kind in ("pending", "integration"):
+        what = "integration" if kind == "integration" else "personal access token"
+        needed = ("X-Accepted-GitHub-Permissions", "organization_self_hosted_runners=write")
+        return replies.rest(403, f"Resource not accessible by {what}", needed)
     return replies.rest(
         403,
         "Resource not accessible by personal access token",
@@ -153,7 +158,13 @@ ROWS: tuple[Row, ...] = (
         lambda _: replies.rest(401, "Bad credentials"),
         begin=revoke,
     ),
-    Row("F28", "the PAT lacks a right: `kind` scope, sso, hidden, ip", REGISTRATION, None, missing_right),
+    Row(
+        "F28",
+        "a right is missing: `kind` scope, sso, hidden, ip, pending, integration",
+        REGISTRATION,
+        None,
+        missing_right,
+    ),
     Row("F29", "the App is refused: `kind` key, installation, suspended", INSTALLATION, None, app_refused),
     Row(
         "F31",

@@ -98,10 +98,13 @@ def test_memory_that_runs_out_is_reported(backend, orders, rig, api):
 def test_certificates_are_in_the_container_where_the_variables_say(backend, orders, rig, api, tmp_path):
     ca = tmp_path / "ca.pem"
     ca.write_text("a certificate\n")
+    script = "cat $NODE_EXTRA_CA_CERTS; head -n 1 $SSL_CERT_FILE; grep -c BEGIN $SSL_CERT_FILE"
 
-    resource = started(backend, orders, rig, "cat $SSL_CERT_FILE", ca=str(ca))
+    resource = started(backend, orders, rig, script, ca=str(ca))
 
-    assert output_of(api, resource) == "a certificate\n"
+    *own, public = output_of(api, resource).splitlines()
+    assert own == ["a certificate"] * 2
+    assert int(public) > 50
 
 
 def test_certificates_that_cannot_be_read_leave_nothing(backend, orders, rig):

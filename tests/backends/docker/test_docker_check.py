@@ -10,6 +10,7 @@ from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.image_request import ImageRequest
 from runscaler.backends.docker.images import Images
 from runscaler.backends.docker.socket_group import SocketGroups
+from runscaler.config.proxy_url import ProxyUrl
 from runscaler.findings import Level
 from runscaler.interrupt import Interrupt
 from runscaler.testing.clock import FakeClock
@@ -68,6 +69,22 @@ def test_a_missing_image_that_its_registry_refuses_is_a_warning_with_its_words(r
     assert image.fixes
 
 
+def test_the_image_of_a_sidecar_is_looked_for_too(rig, backend):
+    with_sidecar = settings_of(rig, dind="sidecar", sidecar_image="runscaler-test-absent:2", network="none")
+
+    runner, sidecar = (one for one in backend.check(with_sidecar) if "image" in one.message)
+
+    assert (runner.level, sidecar.level) == (Level.OK, Level.ERROR)
+    assert "runscaler-test-absent:2 is not on the engine" in sidecar.message
+
+
+def test_settings_that_keep_a_sidecar_from_starting_are_errors(rig, backend):
+    found = backend.check(settings_of(rig, dind="sidecar", sidecar_image=rig.image, network="host"))
+
+    (error,) = (one for one in found if one.level is Level.ERROR)
+    assert "network = 'host'" in error.message
+
+
 def test_a_missing_image_that_may_not_be_pulled_is_an_error(rig, backend):
     _, image = backend.check(settings_of(rig, "runscaler-test-absent:1", pull="never"))
 
@@ -120,8 +137,12 @@ def test_a_check_leaves_no_container(rig, backend):
     assert rig.leftovers() == []
 
 
-def test_a_ca_file_that_is_not_there_is_an_error(rig, backend):
-    findings = backend.check(settings_of(rig).model_copy(update={"ca": "/no/such.pem"}))
+@pytest.mark.parametrize("network", ["bridge", "host"])
+def test_a_proxy_on_loopback_is_a_warning_where_containers_have_their_own(rig, backend, network):
+    proxy = ProxyUrl("http://me:pw@localhost:1")
+    settings = settings_of(rig, network=network).model_copy(update={"proxy": proxy})
 
-    assert levels(findings) == [Level.OK, Level.OK, Level.ERROR]
-    assert "/no/such.pem" in findings[2].message
+    warnings = [one.message for one in backend.check(settings) if one.level is Level.WARNING]
+
+    expected = "the proxy localhost:1 is on this host's loopback: runners in containers do without it"
+    assert warnings == ([expected] if network == "bridge" else [])

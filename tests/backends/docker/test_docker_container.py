@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from runscaler.backends.docker.container import CA_FILE, create_body
+from runscaler.backends.docker.container import BUNDLE_FILE, CA_FILE, create_body, sidecar_body
 from runscaler.backends.docker.facts import EngineFacts
 from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
@@ -10,8 +10,8 @@ from runscaler.config.secrets import Secret
 DOCKER = EngineFacts(logging_driver="json-file")
 
 
-def body(*, socket_group=None, proxy="", ca="", facts=DOCKER, **docker):
-    settings = ScaleSetSettings(
+def settings_with(*, proxy="", ca="", **docker):
+    return ScaleSetSettings(
         url="https://github.com/my-org",
         name="linux",
         token=Secret("t"),
@@ -20,7 +20,16 @@ def body(*, socket_group=None, proxy="", ca="", facts=DOCKER, **docker):
         ca=ca,
         docker=DockerSettings(**{"dind": False, **docker}),
     )
-    return create_body(settings, Secret("the-jit"), {"a": "b"}, socket_group, facts)
+
+
+def body(*, socket_group=None, facts=DOCKER, **keys):
+    labels = {"a": "b", "io.runscaler.sidecar": "runner-1-engine"}
+    made = create_body(settings_with(**keys), Secret("the-jit"), labels, socket_group, facts)
+    return {**made, "Labels": {"a": made["Labels"]["a"]}}
+
+
+def sidecar(**keys):
+    return sidecar_body(settings_with(dind="sidecar", **keys), "the-runner", {"a": "b"}, DOCKER)
 
 
 def environment(made):
@@ -122,21 +131,30 @@ def test_a_proxy_is_given_in_both_spellings():
 def test_what_needs_no_proxy_is_given_beside_it_in_both_spellings(
     monkeypatch: pytest.MonkeyPatch, spelling: str
 ):
-    for each in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(each, raising=False)
-    assert not {"no_proxy", "NO_PROXY"} & set(environment(body(proxy="http://proxy:3128")))
-
     monkeypatch.setenv(spelling, "inside.example,10.0.0.0/8")
     made = environment(body(proxy="http://proxy:3128"))
 
-    assert made["no_proxy"] == made["NO_PROXY"] == "inside.example,10.0.0.0/8"
+    assert made["no_proxy"] == made["NO_PROXY"] == "inside.example,10.0.0.0/8,localhost,127.0.0.1,::1"
     assert not {"no_proxy", "NO_PROXY"} & set(environment(body()))
+
+
+def test_the_daemon_s_own_proxy_is_the_runners_too_unless_it_is_on_loopback(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://localhost:3129")
+
+    made = environment(body())
+    sharing = environment(body(network="host"))
+
+    assert made["https_proxy"] == made["HTTPS_PROXY"] == "http://proxy:3128"
+    assert not {"http_proxy", "HTTP_PROXY"} & set(made)
+    assert sharing["http_proxy"] == "http://localhost:3129"
 
 
 def test_certificates_are_named_to_all_that_read_them():
     made = environment(body(ca="/etc/corporate.pem"))
 
-    assert made["NODE_EXTRA_CA_CERTS"] == made["SSL_CERT_FILE"] == CA_FILE
+    assert made["NODE_EXTRA_CA_CERTS"] == CA_FILE
+    assert {made[name] for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_SSL_CAINFO")} == {BUNDLE_FILE}
     assert made["RUNNER_UPDATE_CA_CERTS"] == "1"
 
 
@@ -163,3 +181,55 @@ def test_gpus_are_a_number_or_all():
 
 def test_a_run_command_is_split_into_words_as_a_shell_would():
     assert body(run_command="/bin/sh -c 'exec sleep 1'")["Cmd"] == ["/bin/sh", "-c", "exec sleep 1"]
+
+
+def test_a_runner_with_a_sidecar_shares_its_network_socket_work_and_externals():
+    made = body(dind="sidecar", network="mine", extra_hosts=("a:10.0.0.1",))
+    host = made["HostConfig"]
+
+    assert host["NetworkMode"] == "container:runner-1-engine"
+    assert not host["ExtraHosts"]  # those of the network, which is the sidecar's
+    assert {mount["Target"] for mount in host["Mounts"]} == {
+        "/var/run",
+        "/home/runner/_work",
+        "/home/runner/externals",
+    }
+    assert not any("Source" in mount for mount in host["Mounts"])
+    assert host["GroupAdd"] == ["123"]
+    assert environment(made)["DOCKER_HOST"] == "unix:///var/run/docker.sock"
+
+
+def test_a_sidecar_is_privileged_and_gets_neither_the_jobs_environment_nor_their_rights():
+    assert sidecar(env={"TOKEN": "t"}, privileged=False) == {
+        "Image": "docker:dind",
+        "Cmd": ["dockerd", "--host=unix:///var/run/docker.sock", "--group=123"],
+        "Env": [],
+        "Labels": {"a": "b"},
+        "HostConfig": {
+            "Privileged": True,
+            "SecurityOpt": ["label:disable"],
+            "VolumesFrom": ["the-runner"],
+            "Mounts": [{"Type": "volume", "Target": "/var/lib/docker"}],
+            "PidsLimit": 16_384,
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "50m"}},
+            "RestartPolicy": {"Name": "no"},
+        },
+    }
+
+
+def test_a_sidecar_has_the_network_and_the_limits_of_the_settings():
+    host = sidecar(network="mine", extra_hosts=("a:10.0.0.1",), memory=512, cpu=1.5)["HostConfig"]
+
+    assert (host["NetworkMode"], host["ExtraHosts"]) == ("mine", ["a:10.0.0.1"])
+    assert (host["Memory"], host["NanoCpus"]) == (512 * 1024 * 1024, 1_500_000_000)
+
+
+def test_a_sidecar_with_a_runtime_needs_no_privileges():
+    host = sidecar(runtime="sysbox-runc")["HostConfig"]
+
+    assert host["Runtime"] == "sysbox-runc"
+    assert "Privileged" not in host
+
+
+def test_the_engine_of_a_sidecar_pulls_through_the_proxy():
+    assert "HTTPS_PROXY=http://proxy:3128" in sidecar(proxy="http://proxy:3128")["Env"]

@@ -101,6 +101,16 @@ def test_the_age_of_an_image_is_known_in_days(images, registry, clock):
 
 
 @pytest.mark.engine
+def test_only_images_of_runners_grow_too_old(images, registry, clock, log_lines):
+    ensure(images, ImageRequest(registry.image, is_runner=False))
+    assert not any("days old" in line for line in log_lines)
+
+    clock.advance(3600.0)
+    ensure(images, ImageRequest(registry.image, pull_interval=3600.0))
+    assert any("45 days old" in line for line in log_lines)
+
+
+@pytest.mark.engine
 def test_an_image_for_another_platform_is_not_the_one_that_is_wanted(images, registry):
     ensure(images, ImageRequest(registry.image))
 

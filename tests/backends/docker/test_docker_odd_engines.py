@@ -75,6 +75,24 @@ def test_an_engine_that_lists_no_process_cannot_tell_whether_a_job_runs(server, 
     assert rig.backend.runs_a_job(rig.resource, Interrupt()) is expected
 
 
+@pytest.mark.parametrize(
+    ("inspected", "expected"),
+    [
+        (answer({"State": {"Running": True}}), None),
+        (answer({"State": {"Running": False}}), False),
+        (GONE, False),
+    ],
+)
+def test_no_job_runs_in_a_container_that_ended_while_its_processes_were_asked_for(
+    server, rig, inspected, expected
+):
+    server.on("GET", "/version", answer(DOCKER))
+    server.on("GET", "/top", answer({"message": "ps: exit status 1"}, 500))
+    server.on("GET", "/containers/c1/json", inspected)
+
+    assert rig.backend.runs_a_job(rig.resource, Interrupt()) is expected
+
+
 @pytest.mark.parametrize(("version", "kills"), [(PODMAN, 1), (DOCKER, 0)])
 def test_podman_whose_removal_waits_for_sigterm_gets_a_kill_first(server, rig, version, kills):
     server.on("GET", "/version", answer(version))
@@ -139,7 +157,7 @@ def test_a_helper_container_is_removed_with_its_anonymous_volumes(server, rig):
 
     rig.backend.prepare(rig.settings(), lambda *_: None, Interrupt())
 
-    assert ["v=True" in one.target for one in server.requests("DELETE", "/containers/")] == [True, True]
+    assert ["v=True" in one.target for one in server.requests("DELETE", "/containers/")] == [True]
 
 
 @pytest.mark.parametrize("spelling", ["demo:2", "docker.io/library/demo:2", "localhost/demo:2"])

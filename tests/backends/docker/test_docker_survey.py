@@ -2,10 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from runscaler.backends.docker.survey import leftover_of, users_of
+from runscaler.backends.docker.ownership import leftover_of, users_of
 from runscaler.backends.leftovers import NOBODY, Kind, Leftover
 
 OWNER = "a" * 32
+HELPER = {
+    "io.runscaler.helper": "shared-volume",
+    "io.runscaler.helper.owner": OWNER,
+    "io.runscaler.helper.state-dir": "/var/lib/x",
+}
 OURS = {"managed-by": "runner", "io.runscaler.owner": OWNER, "io.runscaler.state-dir": "/var/lib/x"}
 
 
@@ -18,6 +23,7 @@ def listed(name="runner-0123abcd", labels=OURS, **more):
     [
         (OURS, "/var/lib/x"),
         ({**OURS, "io.runscaler.helper": "shared-volume"}, "/var/lib/x"),
+        (HELPER, "/var/lib/x"),
         ({**OURS, "io.runscaler.state-dir": ""}, ""),
         ({**OURS, "io.runscaler.state-dir": "relative"}, ""),
         ({**OURS, "io.runscaler.state-dir": "/x\n/y"}, ""),

@@ -14,7 +14,7 @@ from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.answers import Nonsense
 from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.missed_ends import MissedEnds
-from runscaler.backends.docker.watch import LONGEST_PAUSE, Endings, Watch, engine_time
+from runscaler.backends.docker.watch import LONGEST_PAUSE, Endings, SidecarLost, Watch, engine_time
 from runscaler.clock import SystemClock
 from runscaler.interrupt import Interrupt
 from runscaler.names import new_owner_id
@@ -134,6 +134,22 @@ def test_the_ends_of_helpers_say_nothing():
     labels = {"io.runscaler.helper": "socket", "exitCode": "0"}
 
     assert Endings(OURS).observe(event("die", **labels), 5.0) is None
+
+
+SIDECAR = {"io.runscaler.helper": "sidecar", "io.runscaler.runner": "runner-1", "exitCode": "137"}
+"""Of the sidecar of runner-1."""
+
+
+def test_a_sidecar_that_dies_before_its_runner_is_a_reason_to_list():
+    assert Endings(OURS).observe(event("die", "sidecar", **SIDECAR), 5.0) == SidecarLost("sidecar")
+    assert Endings(OURS).observe(event("destroy", "sidecar", **SIDECAR), 6.0) is None
+
+
+def test_a_sidecar_that_goes_with_its_runner_says_nothing():
+    endings = Endings(OURS)
+    endings.observe(event("die", "runner", **{"io.runscaler.runner": "runner-1", "exitCode": "0"}), 4.0)
+
+    assert endings.observe(event("die", "sidecar", **SIDECAR), 5.0) is None
 
 
 def test_the_engine_is_asked_from_a_time_that_is_finer_than_seconds():

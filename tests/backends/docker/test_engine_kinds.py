@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.engine import RunnerScript
+from support.engine import RunnerScript, connect
+from support.siblings import ALL, LeftByJob, label_of
 
 from runscaler.errors import BackendError
 from runscaler.findings import Level
@@ -73,5 +74,51 @@ def test_whether_a_job_runs_is_told_or_not_known_but_never_an_error(rig, backend
     assert backend.runs_a_job(resource, Interrupt()) in (False, None)
 
 
+def test_what_the_job_of_an_ended_runner_left_goes_with_it(rig, backend):
+    order = Orders(rig).make()
+    settings = rig.settings(RunnerScript(), dind=True, dind_group="123")
+    try:
+        resource = backend.start(replace(order, settings=settings), Interrupt())
+    except BackendError as error:
+        pytest.skip(f"its socket cannot be mounted: {error}")
+
+    with (
+        LeftByJob(rig.url, rig.image, label_of(rig.url, resource.id)) as left,
+        LeftByJob(rig.url, rig.image, "f0f0f0") as foreign,
+    ):
+        backend.remove(resource, force=True, interrupt=Interrupt())
+
+        assert left.left() == []
+        assert set(foreign.left()) == ALL
+
+
 def test_a_plain_runner_on_it_is_no_cause_for_an_error(rig, backend):
     assert Level.ERROR not in levels(backend.check(rig.settings(RunnerScript())))
+
+
+def test_old_files_of_a_runner_go_from_the_shared_volume(rig, owner):
+    age = "touch -d 2020-01-01"
+    make = f"cd /shared; mkdir d; touch old new d/old; {age} old d/old; {age} d; echo made"
+    settings = rig.settings(
+        RunnerScript(),
+        shared_volume="/shared",
+        shared_volume_ttl=3600.0,
+        buildx_cleanup=False,
+        run_command=f'/bin/sh -c "{make}; exec sleep 600"',
+    )
+    backend = rig.open_with(settings, owner)
+    try:
+        backend.prepare(settings, lambda *_: None, Interrupt())
+        resource = backend.start(replace(Orders(rig).make(), settings=settings), Interrupt())
+        wait_for_output(backend, resource, b"made")
+        (sweep,) = backend.sweeps([settings])
+
+        assert [one.name for one in sweep.plan()] == ["2 in volume runner-shared"]
+        assert sweep.run().startswith("removed 2 files and 1 empty folder, ")
+        assert sweep.run() == ""
+    finally:
+        backend.close()
+        with connect(rig.url) as api:
+            for name in rig.leftovers():
+                api.remove_container(name, force=True)
+            api.remove_volume("runner-shared")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from support.certificates import Authority
 from support.disk import full_disk
 from support.processes import in_shell, process_settings, zombies
 from support.run_sh import write_runner
@@ -29,6 +30,10 @@ from runscaler.interrupt import Interrupt
 from runscaler.testing.backend_contract import PATIENCE, Observed, Orders
 from runscaler.testing.backend_rig import wait_for_output
 
+COUNT_CERTIFICATES = """
+lines=$(wc -l <$NODE_EXTRA_CA_CERTS); head -n $lines $SSL_CERT_FILE
+echo ===; grep -c BEGIN $SSL_CERT_FILE; echo end"""
+DIRECTORY = RunnerDirectory(Path("/state/process/runner-1"))
 REPOSITORY = Path(__file__).parents[3]
 
 
@@ -374,7 +379,7 @@ def test_only_this_user_has_access_to_the_directory(rig, backend, start):
 def test_the_daemons_variables_are_not_inherited():
     daemon = {"RUNNER_TOKEN": "s3cr3t", "ANY_NAME": "s3cr3t", "PATH": "/bin", "LC_ALL": "C"}
 
-    variables = environment(process_settings(), "owner/runner", daemon)
+    variables = environment(process_settings(), "owner/runner", DIRECTORY, daemon)
 
     assert "s3cr3t" not in variables.values()
     assert (variables["PATH"], variables["LC_ALL"]) == ("/bin", "C")
@@ -386,16 +391,48 @@ def test_the_daemons_variables_are_not_inherited():
 def test_a_runner_may_run_as_root_if_the_daemon_does(monkeypatch, user, allowed):
     monkeypatch.setattr(os, "geteuid", lambda: user)
 
-    assert environment(process_settings(), "owner/runner", {}).get("RUNNER_ALLOW_RUNASROOT") == allowed
+    variables = environment(process_settings(), "owner/runner", DIRECTORY, {})
+
+    assert variables.get("RUNNER_ALLOW_RUNASROOT") == allowed
 
 
 def test_proxy_and_ca_of_the_scale_set_reach_the_runner():
     settings = process_settings(proxy="http://proxy:3128", ca="/etc/ca.pem")
 
-    variables = environment(settings, "owner/runner", {"HTTPS_PROXY": "http://other"})
+    variables = environment(settings, "owner/runner", DIRECTORY, {"HTTPS_PROXY": "http://other"})
 
     assert variables["HTTPS_PROXY"] == variables["http_proxy"] == "http://proxy:3128"
-    assert variables["NODE_EXTRA_CA_CERTS"] == variables["SSL_CERT_FILE"] == "/etc/ca.pem"
+    assert variables["NODE_EXTRA_CA_CERTS"] == "/state/process/runner-1/ca.pem"
+    assert (
+        variables["SSL_CERT_FILE"] == variables["GIT_SSL_CAINFO"] == "/state/process/runner-1/ca-bundle.pem"
+    )
+
+
+def test_a_proxy_of_the_daemon_s_loopback_is_the_runner_s_too(monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:3128")
+    monkeypatch.setenv("NO_PROXY", "inside.example")
+
+    variables = environment(process_settings(), "owner/runner", DIRECTORY, {})
+
+    assert variables["https_proxy"] == "http://127.0.0.1:3128"
+    assert variables["no_proxy"] == "inside.example,localhost,127.0.0.1,::1"
+
+
+def test_a_runner_trusts_the_own_authority_beside_the_public_ones(backend, start, tmp_path):
+    authority = Authority(tmp_path, "company")
+
+    resource = start(
+        f"cmp $NODE_EXTRA_CA_CERTS {authority.pem} && {COUNT_CERTIFICATES}", ca=str(authority.pem)
+    )
+
+    own, _, count = wait_for_output(backend, resource, b"\nend").partition(b"===\n")
+    assert own == authority.pem.read_bytes()
+    assert int(count.split()[0]) > 50
+
+
+def test_a_start_fails_clearly_without_the_file_of_ca(start):
+    with pytest.raises(StartFailed, match=r"ca /nowhere\.pem cannot be read: No such file"):
+        start(ca="/nowhere.pem")
 
 
 # the template
@@ -561,3 +598,11 @@ def test_without_a_template_the_built_in_agent_takes_the_jit_configuration(rig, 
     assert observed.end_of(resource).ending.exit_code == 1
     assert b"An error occurred" in backend.logs(resource, 10_000, Interrupt())
     observed.stop()
+
+
+def test_the_disk_of_its_runners_is_that_of_the_state_directory(owner, tmp_path):
+    with_state_dir = ProcessBackend(BackendContext(owner, tmp_path, SystemClock()))
+    without = ProcessBackend(BackendContext(owner, None, SystemClock()))
+
+    assert with_state_dir.disk_paths() == [tmp_path]
+    assert [path.parent for path in without.disk_paths()] == [Path(tempfile.gettempdir())]

@@ -43,6 +43,26 @@ def test_unused_images_are_pruned_and_configured_ones_never(rig, backend):
     assert not is_there(rig, OLD)
 
 
+def test_the_plan_names_what_would_be_pruned_and_uses_nothing(rig, backend):
+    for image in (IMAGE, OLD, "ghcr.io/acme/used:latest"):
+        rig.tart.add_image(image, {"file": image})
+        age(rig, image, 30 if image in (IMAGE, OLD) else 1)
+    (sweep,) = backend.sweeps([tart_settings(cache_max_age=7 * DAY)])
+
+    (planned,) = sweep.plan()
+    assert (planned.kind, planned.bytes) == ("cache entry", None)
+    assert planned.name.startswith("ghcr.io/acme/old/sha256:")
+    assert sweep.plan() == [planned]
+    assert planned.name in sweep.run()
+    assert sweep.plan() == []
+
+
+def test_what_a_budget_would_prune_is_not_told_beforehand(backend):
+    (sweep,) = backend.sweeps([tart_settings(cache_space_budget=50)])
+
+    assert sweep.plan is None
+
+
 def test_vms_are_never_pruned(rig, backend):
     resource = backend.start(order_of(rig), Interrupt())
 

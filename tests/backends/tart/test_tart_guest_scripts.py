@@ -11,7 +11,12 @@ import pytest
 from support.run_sh import write_runner
 from support.tart import wait_until
 
+from runscaler.backends.loopback_proxy import loopback_proxy
 from runscaler.backends.tart.guest import START_SCRIPT, TERMINATE_SCRIPT, WAIT_SCRIPT
+from runscaler.backends.tart.guest_input import guest_input
+from runscaler.config.model import ScaleSetSettings
+from runscaler.config.secrets import Secret
+from runscaler.errors import StartFailed
 from runscaler.testing.backend_rig import PATIENCE
 
 WAITS = 'read -r code <"$HOME/go"; exit "$code"'
@@ -33,14 +38,14 @@ class Guest:
         path.write_text(f"#!/bin/sh\n{text}\n")
         path.chmod(0o755)
 
-    def start(self, run_sh=None):
+    def start(self, run_sh=None, stdin=b"jit\n"):
         """The pid of the shell around the runner; None: its run.sh is there already."""
         if run_sh is not None:
             self.write("actions-runner/run.sh", run_sh)
         words = ["bash", "-c", START_SCRIPT, "runscaler", str(self.runner_dir)]
         ended = subprocess.run(
             words,
-            input=b"jit\n",
+            input=stdin,
             env=self.env,
             stdout=subprocess.PIPE,
             umask=0o22,
@@ -183,3 +188,57 @@ def test_the_end_of_an_ended_runner_is_not_waited_for(guest):
     guest.printed(guest.await_runner(pid))
 
     assert guest.terminate(pid) in (b"", b"0\n")
+
+
+PEM = "-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n"
+CERTIFICATES = "".join(map(PEM.format, "ab")).encode()
+SHOWS_NETWORK = 'echo "$https_proxy $NO_PROXY"; cat "$NODE_EXTRA_CA_CERTS" "$SSL_CERT_FILE"; echo shown'
+
+
+@pytest.fixture
+def certified(tmp_path):
+    """Settings of a scale set with a proxy and an own authority."""
+    ca = tmp_path / "company.pem"
+    ca.write_bytes(CERTIFICATES)
+    return ScaleSetSettings(url="u", name="n", proxy="http://me:$x%20`y`'@proxy:3128", ca=str(ca))
+
+
+def test_the_runner_gets_the_proxy_and_the_certificates(guest, certified):
+    guest.write("bin/sudo", 'printf "%s " "$@" >>"$HOME/asked"; cat "$9" >>"$HOME/trusted"')
+
+    pid = guest.start(SHOWS_NETWORK, guest_input(certified, Secret("jit"), "vm"))
+    guest.await_output("shown")
+    guest.printed(guest.await_runner(pid))
+
+    log = (guest.box / "log").read_bytes()
+    assert log.startswith(b"http://me:$x%20`y`'@proxy:3128 localhost,127.0.0.1,::1\n" + CERTIFICATES * 2)
+    assert (guest.home / "trusted").read_bytes() == CERTIFICATES
+    first = (guest.home / "asked").read_text()
+    assert first.startswith("-n security add-trusted-cert -d -r trustRoot -k ")
+
+
+def test_a_guest_whose_keychain_cannot_be_changed_says_so_and_runs(guest, certified):
+    guest.write("bin/sudo", "exit 1")
+
+    pid = guest.start("echo runs", guest_input(certified, Secret("jit"), "vm"))
+    guest.await_output("runs")
+    guest.printed(guest.await_runner(pid))
+
+    assert (guest.box / "log").read_text().count("the system's keychain does not trust") == 2
+
+
+def test_without_proxy_and_certificates_there_is_the_configuration_alone():
+    assert guest_input(ScaleSetSettings(url="u", name="n"), Secret("jit"), "vm") == b"jit\n"
+
+
+def test_a_proxy_of_the_host_s_loopback_is_kept_from_the_guest():
+    local = ScaleSetSettings(url="u", name="n", proxy="http://127.0.0.1:3128")
+
+    assert guest_input(local, Secret("jit"), "vm") == b"jit\n"
+    (warning,) = loopback_proxy(local, "in VMs")
+    assert str(warning.message).startswith("the proxy 127.0.0.1:3128 is on this host's loopback")
+
+
+def test_certificates_that_cannot_be_read_fail_the_start():
+    with pytest.raises(StartFailed, match=r"cannot start vm: ca /nowhere\.pem cannot be read"):
+        guest_input(ScaleSetSettings(url="u", name="n", ca="/nowhere.pem"), Secret("jit"), "vm")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
-from support.tart import OWNER
+from support.tart import OWNER, tart_settings
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.tart.home import TartHome
@@ -126,3 +127,9 @@ def test_an_intent_under_another_vms_name_leads_nowhere(inventory, vm, folder):
     path.write_text(path.read_text().replace("pool-00000001", "../../precious"))
 
     assert intents.all() == []
+
+
+def test_the_disks_of_its_vms_are_those_of_every_tart_home(rig, backend, tmp_path):
+    backend.add_home_of(tart_settings(home=str(tmp_path / "other")))
+
+    assert set(backend.disk_paths()) == {Path(rig.tart.home).resolve(), (tmp_path / "other").resolve()}

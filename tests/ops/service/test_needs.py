@@ -38,6 +38,13 @@ def test_without_a_token_the_service_needs_the_standard_variable(tmp_path: Path)
     assert needs(tmp_path, 'token = "t"\n').variables == ()
 
 
+@pytest.mark.parametrize("key", ["env:APP_KEY", "file:$CREDENTIALS_DIRECTORY/app"])
+def test_a_key_that_only_the_service_has_is_no_error(tmp_path: Path, key: str) -> None:
+    found = needs(tmp_path, f'[app]\nclient-id = "Iv1.0a"\nprivate-key = "{key}"\n')
+
+    assert missing_variables(found, {}) == (["APP_KEY"] if key.startswith("env:") else [])
+
+
 def test_another_error_is_not_hidden_by_that(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="max-runers"):
         needs(tmp_path, "max-runers = 3\n")

@@ -1,0 +1,90 @@
+"""What goes from an engine when the process ends (docs/behaviour.md § 7.1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from docker.errors import APIError, NotFound
+from loguru import logger
+
+from runscaler.backends.docker import answers
+from runscaler.backends.docker.container import SHARED_VOLUME
+from runscaler.backends.docker.errors import CONFLICT, status
+from runscaler.backends.docker.labels import helper_filter
+from runscaler.backends.docker.ownership import leftover_of, may_run
+from runscaler.backends.docker.volume import discard
+from runscaler.units import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runscaler.backends.docker.api import EngineApi, Inspection
+    from runscaler.backends.docker.engine import Engine
+    from runscaler.config.model import ScaleSetSettings
+    from runscaler.interrupt import Interrupt
+    from runscaler.names import OwnerId
+
+NO_SUCH_CALL = (404, 405, 501)
+
+
+def tidy_up(engine: Engine, owner: OwnerId, sets: Sequence[ScaleSetSettings], interrupt: Interrupt) -> str:
+    """Remove our helper containers; if all sets want that and nobody else needs them, also the shared volume,
+    dangling images and the build cache. Returns one line about that."""
+    with engine.call("remove the helper containers", interrupt) as api:
+        _discard_helpers(api, owner)
+        if not sets or not all(one.docker.prune_on_exit for one in sets):
+            return ""
+        others = _others(api)
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        who = f"{others[0]}{more} of another daemon"
+        return f"nothing is pruned, as {who} may need it (if it is dead: runner doctor)"
+    said = [_remove_shared_volume(engine, sets, interrupt)]
+    images = _pruned(engine, "dangling images", lambda api: api.prune_images({"dangling": True}), interrupt)
+    cache = _pruned(engine, "the build cache", lambda api: api.prune_builds(), interrupt)
+    return ", ".join(filter(None, [*said, images, cache]))
+
+
+def _discard_helpers(api: EngineApi, owner: OwnerId) -> None:
+    """Also those that earlier processes left, which were killed."""
+    filters = {"label": helper_filter(owner)}
+    for listed in answers.tables(api.containers(all=True, filters=filters), "the list"):
+        discard(api, answers.identifier(listed.get("Id"), "the id of a container"))
+
+
+def _others(api: EngineApi) -> list[str]:
+    """The containers of all daemons that run or may be started. Ours are gone by now, or should be; a daemon
+    without a runner has the one that holds the shared volume."""
+    listed = answers.tables(api.containers(all=True, filters={}), "the list")
+    found = (leftover_of(one) for one in listed if may_run(one))
+    return sorted(one.name for one in found if one is not None)
+
+
+def _remove_shared_volume(engine: Engine, sets: Sequence[ScaleSetSettings], interrupt: Interrupt) -> str:
+    """The engine refuses it while a container has the volume, whoever made it and whether or not it runs."""
+    if not any(one.docker.shared_volume for one in sets):
+        return ""
+    with engine.call(f"remove volume {SHARED_VOLUME}", interrupt) as api:
+        try:
+            api.remove_volume(SHARED_VOLUME)
+        except NotFound:
+            return ""
+        except APIError as error:
+            if status(error) != CONFLICT:
+                raise
+            return f"volume {SHARED_VOLUME} stays, as a container uses it"
+    return f"removed volume {SHARED_VOLUME}"
+
+
+def _pruned(engine: Engine, what: str, prune: Callable[[EngineApi], Inspection], interrupt: Interrupt) -> str:
+    with engine.call(f"prune {what}", interrupt) as api:
+        try:
+            answer = answers.table(prune(api), "what was pruned")
+        except APIError as error:
+            if status(error) not in NO_SUCH_CALL:
+                raise
+            logger.debug("the engine {} does not prune {}", engine.url, what)
+            return ""
+    freed, gone = answer.get("SpaceReclaimed"), answer.get("ImagesDeleted") or answer.get("CachesDeleted")
+    size = format_bytes(freed) if isinstance(freed, int) else "of unknown size"
+    return f"pruned {what} ({size})" if gone else ""

@@ -1,0 +1,81 @@
+"""The sweeps of all backends by hand, for `runner clean` (docs/behaviour.md § 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runscaler.backends.base import BackendContext
+from runscaler.backends.registry import factory_for
+from runscaler.backends.sweep_plans import known_bytes
+from runscaler.errors import BackendDown, BackendError
+from runscaler.names import new_owner_id
+from runscaler.ops.owner import read_owner
+from runscaler.ops.state_path import existing_state_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from runscaler.backends.base import Backend, Sweep, SweepTarget
+    from runscaler.clock import Clock
+    from runscaler.config.model import Config, ScaleSetSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """One sweep of one backend. `targets` is what it removes, None where that cannot be told beforehand;
+    `done` what it did, as it says; `error` why it failed. `sweep` is empty if the backend cannot be used."""
+
+    backend: str
+    sweep: str = ""
+    targets: tuple[SweepTarget, ...] | None = ()
+    done: str = ""
+    error: str = ""
+    fixes: tuple[str, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        return known_bytes(self.targets or ())
+
+
+def context_of(config: Config, clock: Clock) -> BackendContext:
+    """That of the daemon with this configuration, of whose notes some sweeps make use; without the lock, as a
+    sweep may run beside those of the daemon."""
+    state_dir = existing_state_dir(config)
+    owner = read_owner(state_dir) if state_dir is not None else None
+    return BackendContext(owner or new_owner_id(), state_dir, clock)
+
+
+def clean(
+    scale_sets: Sequence[ScaleSetSettings], context: BackendContext, *, dry_run: bool
+) -> Iterator[Cleaned]:
+    """Run the sweeps that these scale sets ask for, or with `dry_run` only plan them. Yields each when it has
+    ended."""
+    by_location: dict[str, list[ScaleSetSettings]] = {}
+    for settings in scale_sets:
+        try:
+            location = factory_for(settings.backend).location(settings)
+        except BackendError as error:
+            yield Cleaned(settings.backend, error=str(error), fixes=error.fixes)
+        else:
+            by_location.setdefault(location, []).append(settings)
+    for together in by_location.values():
+        backend = factory_for(together[0].backend).create(together[0], context)
+        try:
+            for sweep in backend.sweeps(together):
+                yield _clean(backend, sweep, dry_run=dry_run)
+        except BackendDown as error:  # said once, for all its sweeps
+            yield Cleaned(backend.name, error=str(error), fixes=error.fixes)
+        finally:
+            backend.close()
+
+
+def _clean(backend: Backend, sweep: Sweep, *, dry_run: bool) -> Cleaned:
+    try:
+        targets = tuple(sweep.plan()) if sweep.plan is not None else None
+        done = "" if dry_run or targets == () else sweep.run()
+    except BackendDown:
+        raise
+    except BackendError as error:
+        return Cleaned(backend.name, sweep.name, error=str(error), fixes=error.fixes)
+    return Cleaned(backend.name, sweep.name, targets, done)

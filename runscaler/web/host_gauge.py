@@ -1,0 +1,36 @@
+"""How busy the daemon's host is. Docker engines and VMs may be elsewhere; this is where the daemon runs."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runscaler.web.health import Json
+
+
+def host_gauge(folder: Path) -> Json:
+    """Bytes of memory, and of the file system that `folder` is on; what cannot be read is None.
+
+    `load` is the number of processes that run or wait for a processor, over the last minute.
+    """
+    import psutil
+
+    free: int | None
+    size: int | None
+    memory = psutil.virtual_memory()
+    try:
+        disk = psutil.disk_usage(str(folder))
+        free, size = disk.free, disk.total
+    except OSError:
+        free = size = None
+    return {
+        "cpus": os.cpu_count(),
+        "load": round(os.getloadavg()[0], 2),
+        "memory_bytes": memory.total,
+        "memory_available_bytes": memory.available,
+        "disk_bytes": size,
+        "disk_free_bytes": free,
+    }

@@ -1,0 +1,236 @@
+"""Builders of buildx and their volumes, on an engine of our own, with a stand-in for BuildKit's image.
+
+docs/behaviour.md § 7.1
+"""
+
+from __future__ import annotations
+
+import pytest
+from support.buildx import BUILDING, IMAGE, STATE, Buildx
+from support.engine import RunnerScript, connect, engine_address, shell_image
+from support.private_engine import PrivateEngine
+
+from runscaler.backends.base import BackendContext
+from runscaler.backends.docker.builder_processes import only_its_daemon
+from runscaler.backends.docker.buildx_sweep import BuildxSweep, time_of_engine
+from runscaler.backends.docker.engine import Engine
+from runscaler.clock import SystemClock
+from runscaler.interrupt import Interrupt
+
+HOUR = 3600.0
+TTL = 24 * HOUR
+NOW = -1.0
+"""A TTL by which all that is there is old; ages of containers and volumes cannot be set."""
+
+
+@pytest.fixture(scope="module")
+def own_engine():
+    engine = PrivateEngine()
+    engine.start()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def image(own_engine):
+    return shell_image(own_engine.url)
+
+
+@pytest.fixture
+def api(own_engine):
+    with connect(own_engine.url) as api:
+        yield api
+
+
+@pytest.fixture
+def buildx(api, image):
+    made = Buildx(api, SystemClock().wall())
+    yield made
+    made.discard_all()
+
+
+@pytest.fixture
+def sweep_of(own_engine, image, owner):
+    """`sweep_of(ttl)` is the sweep with that TTL, `ahead` seconds later than now."""
+    engine = Engine(engine_address(own_engine.url))
+
+    def make(ttl, images=(image,), ahead=0.0):
+        context = BackendContext(owner, None, SystemClock())
+        return BuildxSweep(engine, context, ttl, images, Interrupt(), lambda api: time_of_engine(api) + ahead)
+
+    yield make
+    engine.disconnect()
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(120)
+class TestOnAnEngine:
+    def test_exactly_the_builders_that_build_nothing_go_with_their_volume(self, buildx, api, image, sweep_of):
+        idle = buildx.builder("idle")
+        stopped = buildx.builder("stopped", ["true"])
+        api.wait(stopped)
+        never = buildx.builder("never", started=False)
+        plain = buildx.builder("without-init", init=False)
+        building = buildx.builder("client")
+        buildx.begin_build(building)
+        steps = buildx.builder("steps", BUILDING)
+        paused = buildx.builder("paused")
+        api.pause(paused)
+        users = buildx.builder("mine", ["sleep", "600"], image)
+        other = "my_buildx_buildkit_a0"
+        api.create_container_from_config({"Image": IMAGE, "Cmd": ["true"]}, other)
+        kept = {building, steps, paused, users, other}
+        pids = {name: api.inspect_container(name)["State"]["Pid"] for name in kept}
+
+        said = sweep_of(NOW).run()
+
+        assert buildx.containers() == kept
+        assert buildx.volumes() == {f"{name}_state" for name in kept - {other}}
+        assert {name: api.inspect_container(name)["State"]["Pid"] for name in kept} == pids
+        for name in (idle, stopped, never, plain):
+            assert name in said
+            assert f"{name}_state" in said
+
+    def test_one_that_was_started_within_the_ttl_stays(self, buildx, sweep_of):
+        builder = buildx.builder("young")
+
+        assert sweep_of(TTL).run() == ""
+        assert buildx.containers() == {builder}
+
+    def test_exactly_the_old_volumes_that_no_container_uses_go(self, buildx, api, sweep_of):
+        later = 2 * TTL
+        old = [buildx.volume(name, last_used=TTL + 60 - later) for name in ("old0_state", "old0")]
+        used = buildx.volume("used0_state", last_used=TTL + 60 - later)
+        mount = {"Type": "volume", "Source": used, "Target": "/v"}
+        api.create_container_from_config(
+            {"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"Mounts": [mount]}}, "user"
+        )
+        recent = buildx.volume("fixed0_state", last_used=TTL - 60 - later)
+        for name in ("my_buildx_buildkit_a0_state", "buildx_buildkit", "runner-shared"):
+            api.create_volume(name)
+        said = sweep_of(TTL, ahead=later).run()
+
+        assert buildx.volumes() == {
+            used, recent, "my_buildx_buildkit_a0_state", "buildx_buildkit", "runner-shared"
+        }  # fmt: skip
+        assert all(name in said for name in old)
+        assert buildx.containers() == {"user"}
+
+    def test_a_volume_younger_than_the_ttl_stays_however_old_its_files(self, buildx, sweep_of):
+        young = buildx.volume("young0_state", last_used=2 * TTL)
+
+        assert sweep_of(TTL).run() == ""
+        assert buildx.volumes() == {young}
+
+    def test_what_cannot_be_looked_into_stays(self, buildx, sweep_of):
+        volume = buildx.volume("old0_state", last_used=2 * TTL)
+
+        assert sweep_of(NOW, images=("runscaler-test-absent:1",)).run() == ""
+        assert buildx.volumes() == {volume}
+
+    def test_the_plan_tells_names_and_sizes_and_changes_nothing(self, buildx, api, sweep_of):
+        builder = buildx.builder("idle", ["sh", "-c", f"head -c 50000 /bin/busybox > {STATE}/cache; true"])
+        api.wait(builder)
+        volume = buildx.volume("old0_state", last_used=TTL)
+
+        planned = {(one.kind, one.name): one.bytes for one in sweep_of(NOW).plan()}
+
+        assert planned.keys() == {
+            ("builder", builder), ("volume", f"{builder}_state"), ("volume", volume)
+        }  # fmt: skip
+        assert planned["volume", f"{builder}_state"] >= 50_000
+        assert buildx.containers() == {builder}
+        assert buildx.volumes() == {f"{builder}_state", volume}
+
+    def test_what_a_killed_look_into_a_volume_left_is_replaced(self, buildx, api, sweep_of):
+        buildx.volume("old0_state", last_used=TTL)
+        api.create_container_from_config({"Image": IMAGE, "Cmd": ["true"]}, "runner-buildx-look")
+
+        assert sweep_of(NOW).run() == "removed volume buildx_buildkit_old0_state"
+        assert buildx.containers() == set()
+
+    def test_a_build_that_begins_after_the_first_look_is_not_cut(self, buildx, api, sweep_of):
+        builder = buildx.builder("late")
+        sweep = sweep_of(NOW)
+        (found,) = sweep.builders()
+        buildx.begin_build(builder)
+
+        assert not sweep.remove_builder(found)
+        state = api.inspect_container(builder)["State"]
+        assert (state["Running"], state["Paused"]) == (True, False)
+
+    def test_a_stopped_builder_that_is_started_after_the_first_look_stays(self, buildx, api, sweep_of):
+        builder = buildx.builder("late", started=False)
+        sweep = sweep_of(NOW)
+        (found,) = sweep.builders()
+        api.start(builder)
+
+        assert not sweep.remove_builder(found)
+        assert buildx.containers() == {builder}
+
+    def test_one_that_was_started_and_has_ended_again_stays_too(self, buildx, api, sweep_of):
+        builder = buildx.builder("late", ["true"], started=False)
+        sweep = sweep_of(NOW)
+        (found,) = sweep.builders()
+        api.start(builder)
+        api.wait(builder)
+
+        assert not sweep.remove_builder(found)
+        assert buildx.containers() == {builder}
+
+
+@pytest.mark.engine
+def test_of_several_sets_the_longest_ttl_and_the_shortest_interval_count_unless_one_keeps_all(rig, owner):
+    def sweeps(*tables):
+        sets = [rig.settings(RunnerScript(), **table) for table in tables]
+        backend = rig.open_with(sets[0], owner)
+        try:
+            return [(one.interval, one.run.__self__._ttl) for one in backend.sweeps(sets)]
+        finally:
+            backend.close()
+
+    first = {"buildx_cleanup_ttl": 60.0, "buildx_cleanup_interval": 30.0}
+    second = {"buildx_cleanup_ttl": 120.0, "buildx_cleanup_interval": 90.0}
+    assert sweeps(first, second) == [(30.0, 120.0)]
+    assert sweeps(first, {"buildx_cleanup": False}) == []
+
+
+# -- the processes of a builder -----------------------------------------------------------------------
+
+INIT, DAEMON = "/sbin/docker-init -- buildkitd", "buildkitd --allow-insecure-entitlement network.host"
+
+
+def processes(*rows):
+    return [{"PID": pid, "PPID": parent, "CMD": command} for pid, parent, command in rows]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [("10", "1", DAEMON)],
+        [("10", "1", INIT), ("11", "10", DAEMON)],
+        [
+            ("10", "1", "rootlesskit buildkitd"),
+            ("11", "10", "/exe buildkitd"),
+            ("12", "11", "buildkitd"),
+        ],
+    ],
+)
+def test_only_the_daemon_is_no_build(rows):
+    assert only_its_daemon(processes(*rows), "10")
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [],
+        [("11", "1", DAEMON)],
+        [("10", "1", DAEMON), ("20", "1", "buildctl dial-stdio")],
+        [("10", "1", DAEMON), ("20", "1", "buildkitd --version")],
+        [("10", "1", DAEMON), ("20", "10", "buildkit-runc run abc")],
+        [("10", "1", INIT), ("11", "10", DAEMON), ("20", "11", "/bin/sh -c make")],
+        [("10", "1", INIT), ("11", "10", DAEMON), ("20", "10", "/bin/sh")],
+    ],
+)
+def test_anything_else_may_be_a_build(rows):
+    assert not only_its_daemon(processes(*rows), "10")

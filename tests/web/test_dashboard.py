@@ -1,0 +1,367 @@
+"""The dashboard in a real Chromium: what it shows, that it stays live, and that anyone can use it."""
+
+from __future__ import annotations
+
+import re
+import socket
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+from support import dashboard
+from support.browser import chromium
+from support.dashboard import Watched, busy_slot, having, scale_set, with_slots
+
+from runscaler.events import JobCompleted, JobStarted, RunnerFailed, RunnerStarted
+from runscaler.status import SetState, SlotStatus
+from runscaler.web.live import MAX_STREAMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser, Page
+
+DESK, PHONE = 1440, 390
+HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>"\'`${1}‮'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=20_000)
+    with chromium() as made:
+        yield made
+
+
+class Visit:
+    """Opens pages, and notes what none of them may do."""
+
+    def __init__(self, browser: Browser, open_: ExitStack) -> None:
+        self._browser, self._open = browser, open_
+        self.errors: list[str] = []
+        self.outside: list[str] = []
+
+    def serve(self, watched: Watched) -> Watched:
+        self._open.callback(watched.close)
+        return watched
+
+    def __call__(self, watched: Watched, width: int = DESK, scheme: str = "light") -> Page:
+        page = self._browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        self._open.callback(page.close)
+        page.on("console", lambda said: said.type in ("error", "warning") and self.errors.append(said.text))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda asked: asked.url.startswith(watched.url) or self.outside.append(asked.url))
+        page.goto(watched.url)
+        expect(page.locator("#main[aria-busy=false]")).to_be_attached()
+        expect(page.locator("#link")).to_have_attribute("data-link", re.compile("live|polling"))
+        page.evaluate("window.notReloaded = true")
+        return page
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    with ExitStack() as stack:
+        made = Visit(browser, stack)
+        yield made
+        assert made.outside == []
+        assert made.errors == []
+
+
+def violations(page: Page) -> list[str]:
+    """What axe-core finds, contrast included; a line for each element."""
+    found = Axe().run(page).response["violations"]
+    nodes = [(one["id"], node) for one in found for node in one["nodes"]]
+    return [f"{rule}: {node['html'][:120]}: {node['failureSummary']}" for rule, node in nodes]
+
+
+def names(page: Page) -> list[str]:
+    return page.locator("#set-list > li .who b").all_inner_texts()
+
+
+# -- what it shows ------------------------------------------------------------------------------------
+
+
+def test_an_idle_daemon_says_what_to_do_next(visit):
+    page = visit(visit.serve(dashboard.empty()))
+
+    expect(page.locator("#timeline")).to_contain_text("runs-on: linux")
+    expect(page.locator("#events-none")).to_have_text("Nothing has happened since the daemon started.")
+    expect(page.locator("#overall")).to_have_text("ok")
+    expect(page.locator("#tile-runners-more")).to_have_text("of 12 · 0 busy, 0 idle, 0 starting")
+    assert names(page) == ["linux", "gpu"]
+    assert page.title() == "0 busy, 0 waiting · runscaler"
+
+
+def test_a_hundred_scale_sets_show_trouble_first_and_fold_the_quiet_ones(visit):
+    watched = visit.serve(dashboard.busy(sets=100, slots=1000))
+    page = visit(watched)
+    total = sum(one.total for one in watched.status.scale_sets)
+
+    expect(page.locator("#tile-runners")).to_have_text(f"{total:,}")
+    expect(page.locator("#tile-sets-more")).to_contain_text("1 degraded, 1 failed")
+    shown = names(page)
+    states = page.locator("#set-list .chip").all_inner_texts()
+    assert states[:2] == ["failed", "degraded"]
+    assert 3 < len(shown) < 100
+    expect(page.locator("#quiet")).to_have_text(f"Show {100 - len(shown)} quiet scale sets")
+
+    page.locator("#quiet").click()
+    expect(page.locator("#set-list > li")).to_have_count(100)
+
+
+def test_the_filter_finds_scale_sets_by_name_and_by_job_and_chooses_the_timeline(visit):
+    now = dashboard.SystemClock().wall()
+    linux = with_slots(scale_set("linux"), busy_slot(0, "r-1", now - 5, "build"))
+    gpu = with_slots(scale_set("gpu"), busy_slot(0, "r-2", now - 5, "train"))
+    page = visit(visit.serve(Watched(having(linux, gpu, scale_set("docs")))))
+
+    for words, found in (
+        ("gpu", ["gpu"]),
+        ("TRAIN", ["gpu"]),
+        ("my-org/app build", ["linux"]),
+        ("nothing", []),
+    ):
+        page.locator("#filter").fill(words)
+        expect(page.locator("#set-list > li")).to_have_count(len(found))
+        assert names(page) == found
+    expect(page.locator("#sets-none")).to_have_text("No scale set matches.")
+    page.locator("#filter").fill("gpu")
+    expect(page.locator("#timeline .lane")).to_have_count(1)
+    expect(page.locator("#timeline .lane")).to_contain_text("gpu #0")
+    page.get_by_role("radio", name="At work").check()
+    page.locator("#filter").fill("")
+    expect(page.locator("#set-list > li")).to_have_count(2)
+
+
+def test_a_degraded_set_says_why_and_when_it_is_tried_again(visit):
+    page = visit(visit.serve(dashboard.degraded()))
+
+    expect(page.locator("#overall")).to_have_text("degraded")
+    expect(page.locator("#banners")).to_contain_text("linux is degraded: the Docker engine does not answer")
+    why = page.locator("#set-list > li").first.locator(".why")
+    expect(why).to_contain_text(re.compile("next try in [0-9]+ s"))
+    expect(why).to_contain_text("4 wanted runners not started, the backend is down")
+    expect(page.locator("#events li").first).to_contain_text("linux is degraded")
+    assert page.title().startswith("▲ 1 in trouble")
+
+
+def test_standby_and_draining_are_told(visit):
+    standby = visit(visit.serve(dashboard.standby()))
+    expect(standby.locator("#banners")).to_contain_text("linux, gpu are on standby: another listener holds")
+    expect(standby.locator("#set-list .chip").first).to_have_text("standby")
+
+    draining = visit(visit.serve(dashboard.draining()))
+    expect(draining.locator("#overall")).to_have_text("draining")
+    expect(draining.locator("#banners")).to_contain_text("no new jobs; 6 busy runners may finish")
+
+
+def test_a_set_opens_to_its_slots_with_links_to_the_runs(visit):
+    now = dashboard.SystemClock().wall()
+    linux = with_slots(
+        scale_set("linux"),
+        busy_slot(0, "r-1", now - 65, "build", run=4711),
+        SlotStatus(3, "idle", "r-2", "", now - 5),
+    )
+    watched = visit.serve(Watched(having(linux)))
+    page = visit(watched)
+
+    page.locator("summary").click()
+
+    expect(page.locator(".slots li")).to_have_count(2)
+    first, second = page.locator(".slots li").all()
+    expect(first).to_contain_text(
+        re.compile("#0busy1 min [0-9]+ sbuild my-org/app · ci.yml on main run 4711")
+    )
+    expect(first.locator("a")).to_have_attribute("href", "https://github.com/my-org/app/actions/runs/4711")
+    expect(second).to_contain_text("#3idle")
+    watched.put(with_slots(scale_set("linux"), linux.slots[1]))
+    expect(page.locator(".slots li")).to_have_count(1)
+
+
+# -- live ---------------------------------------------------------------------------------------------
+
+
+def test_what_changes_shows_without_a_reload(visit):
+    watched = visit.serve(dashboard.empty())
+    page = visit(watched)
+    now = watched.clock.wall()
+    who = {"scale_set": "linux", "slot": 0, "runner": "r-1"}
+    job = {**who, "job_id": "j", "job": "build", "repository": "my-org/app"}
+
+    watched.put(with_slots(scale_set("linux"), busy_slot(0, "r-1", now)))
+    watched.happen(RunnerStarted(at=now, **who, resource="c", seconds=1.25))
+    watched.happen(JobStarted(at=now, **job, seconds_queued=2.0))
+
+    expect(page.locator("#tile-runners")).to_have_text("1")
+    expect(page.locator("#events li").first).to_contain_text("linux build of my-org/app started after 2.0 s")
+    expect(page.locator("#timeline .life.busy")).to_have_count(1)
+    expect(page.locator("#startup-text")).to_contain_text("half within 1.3 s")
+
+    watched.put(scale_set("linux"))
+    watched.happen(JobCompleted(at=now + 3, **job, result="failed", seconds_run=3.0))
+
+    expect(page.locator("#tile-runners")).to_have_text("0")
+    expect(page.locator("#events li").first).to_contain_text("failed after 3.0 s")
+    expect(page.locator("#timeline .life.failed")).to_have_count(1)
+    page.get_by_role("radio", name="Trouble").last.check()
+    expect(page.locator("#events li")).to_have_count(1)
+    assert page.evaluate("window.notReloaded")
+
+
+def test_the_list_of_scale_sets_may_change(visit):
+    watched = visit.serve(dashboard.empty())
+    page = visit(watched)
+
+    watched.status = having(scale_set("new"), scale_set("gpu", max=2))
+
+    expect(page.locator("#set-list > li .who b").first).to_have_text("new")
+    assert names(page) == ["new", "gpu"]
+
+
+def test_a_daemon_that_is_gone_is_said_and_the_page_catches_up(visit, browser):
+    first = dashboard.degraded()
+    page = visit(first)
+    first.close()
+    expect(page.locator("#gone")).to_contain_text("The daemon does not answer since")
+    expect(page.locator("#link")).to_have_text("no answer")
+    assert violations(page) == []
+    visit.errors.clear()  # Chromium notes each connection that is refused
+
+    again = visit.serve(Watched(having(scale_set("linux")), first.port))
+    who = {"scale_set": "linux", "slot": 0, "runner": "r-9"}
+    again.happen(RunnerFailed(at=again.clock.wall(), **who, reason="its image is not there"))
+
+    expect(page.locator("#link")).to_have_text("live")
+    expect(page.locator("#gone")).to_be_empty()
+    expect(page.locator("#overall")).to_have_text("ok")
+    expect(page.locator("#events li")).to_have_count(1)
+    expect(page.locator("#events li")).to_contain_text("its image is not there")
+    assert page.evaluate("window.notReloaded")
+    visit.errors.clear()
+
+
+def test_a_viewer_for_whom_no_stream_is_left_asks_from_time_to_time(visit):
+    watched = visit.serve(dashboard.empty())
+    with ExitStack() as open_:
+        for _ in range(MAX_STREAMS):
+            client = open_.enter_context(socket.create_connection(("127.0.0.1", watched.port), timeout=20))
+            client.sendall(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"200 OK" in client.recv(100)
+        page = visit(watched)
+        expect(page.locator("#link")).to_have_text("every 5 s")
+        visit.errors.clear()  # Chromium notes each 503
+
+        watched.put(scale_set("linux", idle=1, total=1))
+
+        expect(page.locator("#tile-runners")).to_have_text("1")
+    expect(page.locator("#link")).to_have_text("live")
+    visit.errors.clear()
+
+
+def test_phases_of_a_start_show_where_the_daemon_tells_them(visit):
+    page = visit(visit.serve(dashboard.empty()))
+
+    told = page.evaluate(
+        """async () => {
+            const { Model } = await import("/dashboard/model.js");
+            const { showCharts } = await import("/dashboard/charts.js");
+            const model = new Model();
+            const body = await (await fetch("/api/v1/status")).json();
+            const phases = { wait: 0.25, jit: 0.5, create: 2, boot: null, start: 1 };
+            const slot = { slot: 0, state: "idle", seconds: 1, runner: "r", job: "", start_seconds: phases };
+            body.scale_sets[0].slots = [slot];
+            model.load(body);
+            const who = { scale_set: "linux", slot: 0, runner: "r" };
+            model.hear({ event: "runner_started", at: body.now, seconds: 3.75, ...who });
+            showCharts(model);
+            return document.getElementById("startup-text").textContent;
+        }"""
+    )
+
+    assert told.startswith("wait 0.3 sjit 0.5 screate 2.0 sstart 1.0 s")
+
+
+# -- for anyone ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [DESK, PHONE])
+@pytest.mark.parametrize("state", dashboard.STATES)
+def test_it_is_accessible_and_fits(visit, state, width, scheme):
+    page = visit(visit.serve(dashboard.STATES[state]()), width, scheme)
+    page.locator("#set-list summary").first.click()
+    expect(page.locator("#set-list details[open]")).to_have_count(1)
+
+    assert violations(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_it_can_be_used_with_the_keyboard_alone(visit):
+    page = visit(visit.serve(dashboard.degraded()))
+
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#sets")).to_be_focused()
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#set-list > li")).to_have_count(1)
+    page.keyboard.press("Tab")
+    page.keyboard.type("linux")
+    expect(page.locator("#filter")).to_have_value("linux")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.locator("#set-list details[open]")).to_have_count(1)
+
+
+def test_nothing_moves_while_things_change(visit):
+    watched = visit.serve(dashboard.busy(sets=20, slots=100))
+    page = visit(watched)
+    all_of = "[...document.querySelectorAll('main > *, #set-list > li')]"
+    places = f"{all_of}.map((one) => one.getBoundingClientRect().y)"
+    before = page.evaluate(places)
+
+    linux = watched.status.scale_sets[0]
+    watched.put(with_slots(linux, *linux.slots[1:]))
+    expect(page.locator("#tile-runners")).to_have_text(
+        str(sum(one.total for one in watched.status.scale_sets))
+    )
+
+    assert page.evaluate(places) == before
+
+
+def test_what_github_says_is_only_ever_text(visit):
+    now = dashboard.SystemClock().wall()
+    slot = replace(
+        busy_slot(0, HOSTILE, now - 5, HOSTILE),
+        origin=replace(busy_slot(0, "", 0).origin, repository=HOSTILE),
+    )
+    hostile = with_slots(scale_set(HOSTILE, state=SetState.DEGRADED, reason=HOSTILE), slot)
+    watched = visit.serve(Watched(having(replace(hostile, url="javascript:alert(1)"))))
+    job = {"scale_set": HOSTILE, "slot": 0, "runner": HOSTILE, "job_id": HOSTILE, "job": HOSTILE}
+    watched.happen(JobStarted(at=now, **job, repository=HOSTILE))
+    watched.happen(JobCompleted(at=now, **job, result=HOSTILE, seconds_run=1.0))
+    page = visit(watched)
+    page.locator("summary").click()
+    expect(page.locator(".slots li")).to_contain_text(HOSTILE)
+    expect(page.locator("#events li").first).to_contain_text(HOSTILE)
+
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("main img, main script").count() == 0
+    assert page.locator("main a").count() == 0
+
+
+def test_the_policy_of_the_page_forbids_inline_and_foreign_code(visit):
+    page = visit(visit.serve(dashboard.empty()))
+
+    tried: Callable[[str], str] = lambda code: page.evaluate(  # noqa: E731
+        "(code) => { const one = document.createElement('script'); one.textContent = code;"
+        " document.head.append(one); return window.ran ?? 'refused'; }",
+        code,
+    )
+
+    assert tried("window.ran = 'ran'") == "refused"
+    assert any("Content Security Policy" in error for error in visit.errors)
+    visit.errors.clear()
