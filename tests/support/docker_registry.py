@@ -91,6 +91,20 @@ class DockerRegistry:
         self._call("PUT", f"/v2/{repository}/manifests/{tag}", json.dumps(manifest).encode(), MANIFEST)
         return _digest(config)
 
+    def rename(self, image: str, tag: str) -> None:
+        """Give what `image` ("runner:next") means another tag as well, as the engine pushed it."""
+        repository, _, given = image.rpartition(":")
+        connection = http.client.HTTPConnection(self.host, timeout=PATIENCE)
+        try:
+            accepted = {"Accept": MANIFEST, **self._authorization()}
+            connection.request("GET", f"/v2/{repository}/manifests/{given}", headers=accepted)
+            answer = connection.getresponse()
+            manifest = answer.read()
+        finally:
+            connection.close()
+        assert answer.status == 200, (answer.status, manifest)
+        self._call("PUT", f"/v2/{repository}/manifests/{tag}", manifest, MANIFEST)
+
     def manifest_requests(self, image: str) -> int:
         """How often the manifest of that tag was asked for; pushes do not count."""
         marker = f"/v2/marker{next(self._markers)}/tags/list"
@@ -117,9 +131,7 @@ class DockerRegistry:
     ) -> str:
         """Returns the header Location of the answer."""
         headers = {"Content-Type": kind} if kind else {}
-        if self._login:
-            word = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-            headers["Authorization"] = f"Basic {word}"
+        headers |= self._authorization()
         connection = http.client.HTTPConnection(self.host, timeout=PATIENCE)
         try:
             connection.request(method, path, body, headers)
@@ -129,6 +141,10 @@ class DockerRegistry:
             connection.close()
         assert answer.status in expected, (method, path, answer.status, content)
         return answer.headers.get("Location", "")
+
+    def _authorization(self) -> dict[str, str]:
+        word = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+        return {"Authorization": f"Basic {word}"} if self._login else {}
 
     def _read(self) -> None:
         assert self._process.stdout is not None
