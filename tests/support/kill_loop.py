@@ -26,6 +26,8 @@ EARLY_SHARE = 0.4
 """How many of the processes are killed while they start."""
 EARLY_SECONDS = 1.2
 """From before the lock is taken to the first session and the first runners."""
+KEPT = (JOURNAL, "docker")
+"""Folders of a state directory with what outlives runners: the journal, the account of runner images."""
 PERMANENT = ("owner", "lock")
 """What a state directory keeps for the next start."""
 
@@ -134,6 +136,7 @@ def assert_nothing_is_left(program: Daemon, github: SimulatedGitHub) -> None:
 
 
 def files_left(state_dir: Path) -> list[str]:
-    """Files about runners, sessions or failures, relative to the state directory. The journal stays."""
-    files = [path for path in state_dir.rglob("*") if path.is_file() and path.parent.name != JOURNAL]
+    """Files about runners, sessions or failures, relative to the state directory. The journal and the account
+    of images stay."""
+    files = [path for path in state_dir.rglob("*") if path.is_file() and path.parent.name not in KEPT]
     return sorted(str(path.relative_to(state_dir)) for path in files if path.name not in PERMANENT)
