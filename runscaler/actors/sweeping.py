@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runscaler.actors.workers import WorkerPool
-    from runscaler.backends.base import Backend, Sweep
+    from runscaler.backends.base import Backend, Sweep, SweepResult
     from runscaler.clock import Clock
     from runscaler.config.model import ScaleSetSettings
     from runscaler.metrics.metrics import Metrics
@@ -52,7 +52,7 @@ class Sweeping:
             return
         self._workers.submit(
             sweep.run,
-            done=lambda what: Swept(name, what),
+            done=lambda result: _swept(name, result),
             failed=lambda error: Swept(name, str(error), failed=True),
         )
 
@@ -60,7 +60,7 @@ class Sweeping:
         """Log what the sweep did, and plan it again."""
         sweep = self._sweeps.get(swept.name)
         if sweep is not None:
-            self._count(sweep.kind, failed=swept.failed)
+            self._count(sweep.kind, swept)
         if swept.failed:
             logger.warning("{} failed: {}; it is tried again next time", swept.name, swept.what)
         elif swept.what:
@@ -68,10 +68,18 @@ class Sweeping:
         if sweep is not None:
             self._after(sweep.interval, SweepDue(swept.name))
 
-    def _count(self, kind: str, *, failed: bool) -> None:
-        self._metrics.count(own.SWEEPS_DONE, kind, "error" if failed else "ok")
-        if not failed:
+    def _count(self, kind: str, swept: Swept) -> None:
+        self._metrics.count(own.SWEEPS_DONE, kind, "error" if swept.failed else "ok")
+        if not swept.failed:
             self._metrics.publish_one(own.SWEEP_AT, self._clock.wall(), kind)
+            self._metrics.count(own.SWEEP_REMOVED, kind, by=swept.removed)
+            self._metrics.count(own.SWEEP_BYTES, kind, by=swept.bytes)
 
     def close(self) -> None:
         self._workers.close()
+
+
+def _swept(name: str, result: SweepResult | str) -> Swept:
+    if isinstance(result, str):
+        return Swept(name, result)
+    return Swept(name, result.words, removed=result.removed, bytes=result.bytes)

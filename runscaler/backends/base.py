@@ -172,8 +172,22 @@ class SweepTarget:
 
 
 @dataclass(frozen=True, slots=True)
+class SweepResult:
+    """What a sweep did: one line about it, or ""; how many things it removed, and the bytes that became free.
+    0 for a number that cannot be told."""
+
+    words: str = ""
+    removed: int = 0
+    bytes: int = 0
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True, slots=True)
 class Sweep:
-    """Periodic housekeeping, every `interval` seconds. `run` returns one line about what it did, or "".
+    """Periodic housekeeping, every `interval` seconds. `run` returns what it did: a `SweepResult`, which
+    metrics count, or only the line.
 
     `plan` tells what `run` would remove, and changes nothing; None where that cannot be told beforehand. Both
     may block for minutes, and raise `BackendError` and `Interrupted`.
@@ -181,7 +195,7 @@ class Sweep:
 
     name: str
     interval: float
-    run: Callable[[], str]
+    run: Callable[[], SweepResult | str]
     plan: Callable[[], list[SweepTarget]] | None = None
     kind: str = "leftovers"
     """As metrics call it: one of `metrics.own.SWEEPS`."""

@@ -73,7 +73,7 @@ def clean(
 def _clean(backend: Backend, sweep: Sweep, *, dry_run: bool) -> Cleaned:
     try:
         targets = tuple(sweep.plan()) if sweep.plan is not None else None
-        done = "" if dry_run or targets == () else sweep.run()
+        done = "" if dry_run or targets == () else str(sweep.run())
     except BackendDown:
         raise
     except BackendError as error:

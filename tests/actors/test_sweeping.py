@@ -8,7 +8,7 @@ from support.world import scale_set
 
 from runscaler.actors.messages import SweepDue, Swept
 from runscaler.actors.sweeping import Sweeping
-from runscaler.backends.base import Sweep
+from runscaler.backends.base import Sweep, SweepResult
 from runscaler.backends.memory import MemoryBackend
 from runscaler.errors import BackendError
 from runscaler.metrics import own
@@ -27,7 +27,7 @@ SETS = (scale_set("linux"),)
 class SweepingBackend(MemoryBackend):
     """Offers a sweep of each name in `names`, every 60 s; `run` is what each does."""
 
-    def __init__(self, run: Callable[[], str]) -> None:
+    def __init__(self, run: Callable[[], SweepResult | str]) -> None:
         super().__init__(FakeClock())
         self.names = ["images"]
         self._run = run
@@ -39,7 +39,7 @@ class SweepingBackend(MemoryBackend):
 class Harness:
     """`planned` lists the deadlines, `told` the results; neither is passed on to the sweeping by itself."""
 
-    def __init__(self, run: Callable[[], str] = lambda: "removed 2 images") -> None:
+    def __init__(self, run: Callable[[], SweepResult | str] = lambda: "removed 2 images") -> None:
         self.planned: list[tuple[float, SweepDue]] = []
         self.told: list[object] = []
         self.backend = SweepingBackend(run)
@@ -108,3 +108,18 @@ def test_each_sweep_is_counted_by_its_kind_and_a_good_one_dated() -> None:
     counted = harness.metrics.counters[own.SWEEPS_DONE]
     assert (counted.value(("images", "ok")), counted.value(("images", "error"))) == (1, 1)
     assert harness.metrics.published()[own.SWEEP_AT] == {("images",): FakeClock().wall()}
+
+
+def test_what_a_sweep_removed_and_freed_is_counted_by_its_kind(log_lines: list[str]) -> None:
+    harness = Harness(lambda: SweepResult("removed 2 images", 2, 4096))
+    harness.sweeping.plan(SETS)
+    for _ in range(2):
+        harness.sweeping.run("images")
+    for told in harness.told:
+        assert isinstance(told, Swept)
+        harness.sweeping.swept(told)
+
+    counters = harness.metrics.counters
+    assert counters[own.SWEEP_REMOVED].value(("images",)) == 4
+    assert counters[own.SWEEP_BYTES].value(("images",)) == 8192
+    assert log_lines == ["images: removed 2 images\n"] * 2

@@ -147,11 +147,14 @@ class SweepDue:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """From a worker: what the sweep did (empty: nothing), or why it `failed`."""
+    """From a worker: what the sweep did (empty: nothing), or why it `failed`; how many things it removed, and
+    the bytes that became free, as far as it tells."""
 
     name: str
     what: str
     failed: bool = False
+    removed: int = 0
+    bytes: int = 0
 
 
 KeeperMessage = (

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from docker.errors import APIError, NotFound
 
-from runscaler.backends.base import Sweep, SweepTarget
+from runscaler.backends.base import Sweep, SweepResult, SweepTarget
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.builder_processes import is_idle
@@ -106,15 +106,17 @@ class BuildxSweep:
             *(SweepTarget("volume", one, sizes.get(one)) for one in (*states, *volumes)),
         ]
 
-    def run(self) -> str:
+    def run(self) -> SweepResult:
         builders, states = [], []
         for builder in self.builders():
             if self.remove_builder(builder):
                 builders.append(builder.name)
                 states += [builder.volume] if builder.volume and self._remove_volume(builder.volume) else []
         volumes = [name for name in self._volumes() if self._remove_volume(name)]
-        parts = (_named("builder", builders), _named("volume", [*states, *volumes]))
-        return f"removed {' and '.join(filter(None, parts))}" if any(parts) else ""
+        volumes = [*states, *volumes]
+        parts = (_named("builder", builders), _named("volume", volumes))
+        words = f"removed {' and '.join(filter(None, parts))}" if any(parts) else ""
+        return SweepResult(words, len(builders) + len(volumes))
 
     # -- builders -----------------------------------------------------------------------------------
 

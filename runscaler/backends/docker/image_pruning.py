@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from docker.errors import APIError, ImageNotFound
 from loguru import logger
 
-from runscaler.backends.base import Sweep, SweepTarget
+from runscaler.backends.base import Sweep, SweepResult, SweepTarget
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.errors import explanation
@@ -106,16 +106,17 @@ class ImagePruning:
             look = self._look(api)
             return [SweepTarget("image", one.name, one.size) for one in self._due(api, look)]
 
-    def run(self) -> str:
-        """Returns what was removed, as one line. Raises `BackendError`."""
+    def run(self) -> SweepResult:
+        """The bytes include layers that other images share. Raises `BackendError`."""
         with self._engine.call("remove unused runner images") as api:
             look = self._look(api)
             self._account(look)
             gone = [one for one in self._due(api, look) if _removed(api, one)]
         if not gone:
-            return ""
+            return SweepResult()
         names = ", ".join(in_one_line(one.name, 100) for one in gone)
-        return f"removed {names} (up to {format_bytes(sum(one.size for one in gone))})"
+        size = sum(one.size for one in gone)
+        return SweepResult(f"removed {names} (up to {format_bytes(size)})", len(gone), size)
 
     def _look(self, api: EngineApi) -> _Look:
         images = [_Image.of(one) for one in answers.tables(api.images(), "the list of images")]

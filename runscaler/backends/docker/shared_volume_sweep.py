@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from docker.errors import APIError, NotFound
 
-from runscaler.backends.base import Sweep, SweepTarget
+from runscaler.backends.base import Sweep, SweepResult, SweepTarget
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.container import SHARED_VOLUME, shared_volume_mount
@@ -88,13 +88,21 @@ class Swept:
     bytes_left: int = 0
 
     @property
+    def removed(self) -> int:
+        """Files, without directories."""
+        return max(0, self.files - self.files_left)
+
+    @property
+    def freed(self) -> int:
+        return max(0, self.bytes - self.bytes_left)
+
+    @property
     def line(self) -> str:
-        removed = max(0, self.files - self.files_left)
-        parts = [_counted(removed, "file"), _counted(self.folders, "empty folder")]
+        parts = [_counted(self.removed, "file"), _counted(self.folders, "empty folder")]
         if not any(parts) and not self.files_left:
             return ""
         text = f"removed {' and '.join(filter(None, parts)) or 'nothing'}"
-        text += f", {format_bytes(max(0, self.bytes - self.bytes_left))}" if removed else ""
+        text += f", {format_bytes(self.freed)}" if self.removed else ""
         if not self.files_left:
             return text
         return f"{text}; {_counted(self.files_left, 'file')} could not be removed"
@@ -140,9 +148,11 @@ class SharedVolumeSweep:
             return []
         return [SweepTarget("files", f"{swept.files} in volume {SHARED_VOLUME}", swept.bytes)]
 
-    def run(self) -> str:
+    def run(self) -> SweepResult:
         swept = self._in_container("delete")
-        return swept.line if swept is not None else ""
+        if swept is None:
+            return SweepResult()
+        return SweepResult(swept.line, swept.removed + swept.folders, swept.freed)
 
     def _in_container(self, doing: str) -> Swept | None:
         """None if there is no such volume. Raises `ImageMissing` if none of the images is on the engine."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runscaler.backends.base import Sweep, SweepTarget
+from runscaler.backends.base import Sweep, SweepResult, SweepTarget
 from runscaler.backends.tart.images import cached, is_remote
 from runscaler.backends.tart.output_errors import command_error
 
@@ -58,10 +58,10 @@ class CachePruning:
         budget_option = ("--space-budget", str(budget)) if budget else ()
         return ("prune", "--entries", "caches", "--older-than", str(self.days), *budget_option)
 
-    def run(self, timings: Timings, interrupt: Interrupt) -> str:
+    def run(self, timings: Timings, interrupt: Interrupt) -> SweepResult:
         """No clone runs at the same time: nothing else protects its image from being pruned.
 
-        Returns what was removed, as one line. Raises `BackendError` and `Interrupted`.
+        Tells no sizes, as to look into an image counts as its use. Raises `BackendError` and `Interrupted`.
         """
         before = _entries(self.tart.home)
         with self.tart.home.exclusive(interrupt):
@@ -70,7 +70,8 @@ class CachePruning:
         if output.code != 0:
             raise command_error(f"prune the caches in {self.tart.home}", output)
         gone = sorted(before - _entries(self.tart.home))
-        return f"removed from {self.tart.home}: {', '.join(gone)}" if gone else ""
+        words = f"removed from {self.tart.home}: {', '.join(gone)}" if gone else ""
+        return SweepResult(words, len(gone))
 
     def plan(self) -> list[SweepTarget]:
         """What was not used for too long. Sizes are left out: to look into an image counts as its use."""

@@ -82,7 +82,7 @@ class TestOnAnEngine:
         kept = {building, steps, paused, users, other}
         pids = {name: api.inspect_container(name)["State"]["Pid"] for name in kept}
 
-        said = sweep_of(NOW).run()
+        said = str(sweep_of(NOW).run())
 
         assert buildx.containers() == kept
         assert buildx.volumes() == {f"{name}_state" for name in kept - {other}}
@@ -94,7 +94,7 @@ class TestOnAnEngine:
     def test_one_that_was_started_within_the_ttl_stays(self, buildx, sweep_of):
         builder = buildx.builder("young")
 
-        assert sweep_of(TTL).run() == ""
+        assert str(sweep_of(TTL).run()) == ""
         assert buildx.containers() == {builder}
 
     def test_exactly_the_old_volumes_that_no_container_uses_go(self, buildx, api, sweep_of):
@@ -108,24 +108,25 @@ class TestOnAnEngine:
         recent = buildx.volume("fixed0_state", last_used=TTL - 60 - later)
         for name in ("my_buildx_buildkit_a0_state", "buildx_buildkit", "runner-shared"):
             api.create_volume(name)
-        said = sweep_of(TTL, ahead=later).run()
+        result = sweep_of(TTL, ahead=later).run()
 
         assert buildx.volumes() == {
             used, recent, "my_buildx_buildkit_a0_state", "buildx_buildkit", "runner-shared"
         }  # fmt: skip
-        assert all(name in said for name in old)
+        assert all(name in result.words for name in old)
+        assert result.removed == len(old)
         assert buildx.containers() == {"user"}
 
     def test_a_volume_younger_than_the_ttl_stays_however_old_its_files(self, buildx, sweep_of):
         young = buildx.volume("young0_state", last_used=2 * TTL)
 
-        assert sweep_of(TTL).run() == ""
+        assert str(sweep_of(TTL).run()) == ""
         assert buildx.volumes() == {young}
 
     def test_what_cannot_be_looked_into_stays(self, buildx, sweep_of):
         volume = buildx.volume("old0_state", last_used=2 * TTL)
 
-        assert sweep_of(NOW, images=("runscaler-test-absent:1",)).run() == ""
+        assert sweep_of(NOW, images=("runscaler-test-absent:1",)).run().words == ""
         assert buildx.volumes() == {volume}
 
     def test_the_plan_tells_names_and_sizes_and_changes_nothing(self, buildx, api, sweep_of):
@@ -146,7 +147,7 @@ class TestOnAnEngine:
         buildx.volume("old0_state", last_used=TTL)
         api.create_container_from_config({"Image": IMAGE, "Cmd": ["true"]}, "runner-buildx-look")
 
-        assert sweep_of(NOW).run() == "removed volume buildx_buildkit_old0_state"
+        assert str(sweep_of(NOW).run()) == "removed volume buildx_buildkit_old0_state"
         assert buildx.containers() == set()
 
     def test_a_build_that_begins_after_the_first_look_is_not_cut(self, buildx, api, sweep_of):

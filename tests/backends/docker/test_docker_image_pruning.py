@@ -105,7 +105,7 @@ def days_pass(clock, *prunings, days=12):
 def test_an_image_that_lost_its_tag_goes_after_the_time_and_not_before(host, replaced, clock):
     pruning = host.pruning()
     clock.advance(7 * DAY)
-    assert (pruning.plan(), pruning.run(), host.there(replaced)) == ([], "", True)
+    assert (pruning.plan(), str(pruning.run()), host.there(replaced)) == ([], "", True)
 
     clock.advance(4 * DAY)
     (planned,) = pruning.plan()
@@ -114,7 +114,9 @@ def test_an_image_that_lost_its_tag_goes_after_the_time_and_not_before(host, rep
     assert planned.name == f"{host.registry.host}/runner ({replaced[7:19]})"
     assert host.there(replaced)
 
-    assert pruning.run().startswith(f"removed {planned.name} (up to ")
+    result = pruning.run()
+    assert result.words.startswith(f"removed {planned.name} (up to ")
+    assert (result.removed, result.bytes) == (1, planned.bytes)
     assert not host.there(replaced)
     assert pruning.plan() == []
 
@@ -256,6 +258,6 @@ def test_what_the_engine_does_not_give_stays(host, replaced, clock, monkeypatch)
     clock.advance(11 * DAY)
     monkeypatch.setattr("docker.APIClient.remove_image", refuse)
 
-    assert host.pruning().run() == ""
+    assert str(host.pruning().run()) == ""
     monkeypatch.undo()
     assert host.there(replaced)

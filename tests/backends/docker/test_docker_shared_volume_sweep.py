@@ -110,13 +110,15 @@ def test_exactly_what_is_older_than_the_ttl_goes(sweep_of, volume, api, now):
     volume.put([*TARGETS, *LOOK_ALIKES], now)
     (sweep,) = sweep_of(TTL)
 
-    said = sweep.run()
+    result = sweep.run()
+    said = str(result)
 
     # "a b" is new, as it was made by the archive just now.
     assert volume.paths() == {item.path for item in LOOK_ALIKES} | {"a b"}
     files = sum(not item.is_directory for item in TARGETS)
     assert said.startswith(f"removed {files} files and 3 empty folders, ")
-    assert sweep.run() == ""
+    assert result.removed == files + 3
+    assert str(sweep.run()) == ""
     assert api.containers(all=True, filters={"name": HELPER}) == []
 
 
@@ -130,7 +132,9 @@ def test_the_plan_tells_what_would_go_and_changes_nothing(sweep_of, volume, now)
     assert (planned.kind, planned.name) == ("files", f"8 in volume {SHARED_VOLUME}")
     assert 100 * KIB <= planned.bytes < 200 * KIB
     assert volume.paths() == before
-    assert format_bytes(planned.bytes) in sweep.run()
+    result = sweep.run()
+    assert format_bytes(planned.bytes) in str(result)
+    assert result.bytes == planned.bytes
     assert sweep.plan() == []
 
 
@@ -175,7 +179,7 @@ def test_seconds_of_a_ttl_count_as_a_whole_minute(sweep_of, volume, now):
 def test_without_the_volume_there_is_nothing_to_do_and_none_is_made(sweep_of, api):
     (sweep,) = sweep_of(TTL)
 
-    assert (sweep.plan(), sweep.run()) == ([], "")
+    assert (sweep.plan(), str(sweep.run())) == ([], "")
     with pytest.raises(NotFound):
         api.inspect_volume(SHARED_VOLUME)
 
@@ -194,7 +198,7 @@ def test_what_a_killed_daemon_left_of_its_sweep_is_replaced(sweep_of, volume, ap
     api.wait(left_by_a_killed_daemon(api, rig, "true", started=True))
     (sweep,) = sweep_of(TTL)
 
-    assert sweep.run() == "removed 1 file, 4 KiB"
+    assert str(sweep.run()) == "removed 1 file, 4 KiB"
     assert api.containers(all=True, filters={"name": HELPER}) == []
 
 
@@ -242,7 +246,7 @@ def test_the_image_of_any_scale_set_will_do(rig, owner, volume, now):
     backend = rig.open_with(there, owner)
     (sweep,) = backend.sweeps([absent, there])
 
-    assert sweep.run() == "removed 1 file, 4 KiB"
+    assert str(sweep.run()) == "removed 1 file, 4 KiB"
     backend.close()
 
 

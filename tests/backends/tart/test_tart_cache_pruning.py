@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from support.tart import IMAGE, order_of, tart_settings
 
+from runscaler.backends.base import SweepResult
 from runscaler.backends.tart.cache_pruning import CachePruning
 from runscaler.backends.tart.home import TartHome
 from runscaler.backends.tart.images import cached
@@ -35,10 +36,12 @@ def test_unused_images_are_pruned_and_configured_ones_never(rig, backend):
         age(rig, image, 30)
 
     (sweep,) = backend.sweeps([tart_settings(cache_max_age=7 * DAY)])
-    said = sweep.run()
+    result = sweep.run()
 
-    assert said.startswith(f"removed from {rig.tart.home}: ghcr.io/acme/old/sha256:")
-    assert sweep.run() == ""
+    assert isinstance(result, SweepResult)
+    assert result.words.startswith(f"removed from {rig.tart.home}: ghcr.io/acme/old/sha256:")
+    assert (result.removed, result.bytes) == (1, 0)
+    assert str(sweep.run()) == ""
     assert is_there(rig, IMAGE)
     assert not is_there(rig, OLD)
 
@@ -53,7 +56,7 @@ def test_the_plan_names_what_would_be_pruned_and_uses_nothing(rig, backend):
     assert (planned.kind, planned.bytes) == ("cache entry", None)
     assert planned.name.startswith("ghcr.io/acme/old/sha256:")
     assert sweep.plan() == [planned]
-    assert planned.name in sweep.run()
+    assert planned.name in str(sweep.run())
     assert sweep.plan() == []
 
 
@@ -158,4 +161,4 @@ def test_a_prune_is_interrupted_when_the_backend_closes(rig, backend):
 def test_a_missing_home_is_no_error(rig, backend):
     (sweep,) = backend.sweeps([tart_settings(home=str(rig.tart.folder / "nowhere"))])
 
-    assert sweep.run() == ""
+    assert str(sweep.run()) == ""
