@@ -212,6 +212,8 @@ class ScaleSetStatus:
     """We hold its message session."""
     image_checked_at: float | None = None
     """When its runner image was last pulled, or found to be there; as above."""
+    image_built_at: float | None = None
+    """When that image was built, as the backend says; None if it does not."""
     announced_capacity: int = 0
     """The maximum number of runners that GitHub was told last."""
     windows: tuple[tuple[str, bool], ...] = ()

@@ -19,7 +19,7 @@ from runscaler.actors.base import SupervisedActor
 from runscaler.actors.measuring import backend_and_engine, measured
 from runscaler.actors.sweeping import Sweeping
 from runscaler.actors.tidying import Tidying
-from runscaler.backends.base import ImageBackend
+from runscaler.backends.base import DatedBackend, ImageBackend
 from runscaler.interrupt import Interrupt
 from runscaler.metrics import own
 from runscaler.metrics.words import Operation
@@ -315,10 +315,10 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
             self._prepare(message.key)
             return
         match message:
-            case m.Prepared(key):
+            case m.Prepared(key, built_at):
                 attached.preparing, attached.failures, attached.ready = False, 0, True
                 attached.prepared = attached.revision
-                self.send(attached.ref, m.ImagePrepared(attached.revision))
+                self.send(attached.ref, m.ImagePrepared(attached.revision, built_at))
                 self.image_prepared(key)
                 self._prepare_after(refresh_seconds(attached.settings), key, attached)
             case m.PrepareFailed(key, reason, fixes):
@@ -347,14 +347,15 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         progress = self._progress(key)
         self._image_workers.submit(
             lambda: self._pull(attached.settings, progress),
-            done=lambda _: m.Prepared(key),
+            done=lambda built_at: m.Prepared(key, built_at),
             failed=lambda error: _prepare_failed(key, error),
         )
 
-    def _pull(self, settings: ScaleSetSettings, progress: Progress) -> None:
-        """On a worker. Returns at once where all is there."""
+    def _pull(self, settings: ScaleSetSettings, progress: Progress) -> float | None:
+        """On a worker. Returns when the image was built, at once where all is there."""
         with measured(self._metrics, self.clock, self.backend.name, Operation.PULL):
             self.backend.prepare(settings, progress, self._interrupt)
+        return self.backend.image_built_at(settings) if isinstance(self.backend, DatedBackend) else None
 
     def _version_refused(self, key: ScaleSetKey) -> None:
         """The next runner may be of a newer image, which this pulls; the backend says how often that makes

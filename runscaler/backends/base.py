@@ -265,6 +265,15 @@ class ImageBackend(Backend, Protocol):
 
 
 @runtime_checkable
+class DatedBackend(Backend, Protocol):
+    """A backend that knows when the image of its runners was built."""
+
+    def image_built_at(self, settings: ScaleSetSettings) -> float | None:
+        """Of the image that the last `prepare` with these settings found or pulled, in wall-clock seconds;
+        None if unknown. Does not block."""
+
+
+@runtime_checkable
 class TidyBackend(Backend, Protocol):
     """A backend with something to remove when the process ends (docs/behaviour.md § 7.1)."""
 

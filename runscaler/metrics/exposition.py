@@ -11,15 +11,22 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from runscaler.metrics import arc, own
-from runscaler.metrics.gauges import arc_samples, controller_samples, jobs_wait, own_samples
+from runscaler.metrics.gauges import (
+    aging_samples,
+    arc_samples,
+    controller_samples,
+    jobs_wait,
+    own_samples,
+)
 from runscaler.metrics.identity import identities
 from runscaler.metrics.numbers import go_number
 from runscaler.metrics.series import in_braces, label_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from runscaler.metrics.family import Family
+    from runscaler.metrics.gauges import Sample
     from runscaler.metrics.metrics import Metrics
     from runscaler.metrics.options import Scope
     from runscaler.metrics.series import CounterSeries, HistogramSeries, Labels
@@ -77,7 +84,7 @@ class _ScaleSetView:
         if known is not status or jobs_wait(status):  # then time alone may change something
             lines = self._gauges(status, now)
             self._shown = status, lines
-        return lines
+        return [*lines, *self._own_lines(aging_samples(status, now))]
 
     def _gauges(self, status: ScaleSetStatus, now: float) -> list[tuple[str, str]]:
         line = self._lines.line
@@ -87,11 +94,12 @@ class _ScaleSetView:
                 (family.name, line(family, (), value, self._controller))
                 for family, value in controller_samples(status)
             ),
-            *(
-                (family.name, line(family, labels, value, self.own))
-                for family, labels, value in own_samples(status, now)
-            ),
+            *self._own_lines(own_samples(status, now)),
         ]
+
+    def _own_lines(self, samples: Iterable[Sample]) -> Iterator[tuple[str, str]]:
+        for family, labels, value in samples:
+            yield family.name, self._lines.line(family, labels, value, self.own)
 
 
 class Exposition:

@@ -86,6 +86,12 @@ def own_samples(status: ScaleSetStatus, now: float) -> Iterator[Sample]:
     yield own.STALLED, (), stalled(status, now)
 
 
+def aging_samples(status: ScaleSetStatus, now: float) -> Iterator[Sample]:
+    """What changes with time alone, while the snapshot stays the same."""
+    if status.image_built_at is not None:
+        yield own.IMAGE_AGE, (), max(0.0, now - status.image_built_at)
+
+
 def stalled(status: ScaleSetStatus, now: float) -> int:
     """Idle runners that have got nothing for three minutes while GitHub counts jobs that wait."""
     if not jobs_wait(status):

@@ -82,6 +82,7 @@ def scale_set_json(one: ScaleSetStatus, now: float) -> Json:
         "runners_lost": one.counters.runners_lost,
         "restarts": one.restarts,
         "last_poll_seconds": None if one.last_poll is None else round(max(0.0, now - one.last_poll), 1),
+        "image_age_days": None if one.image_built_at is None else _whole_days(now - one.image_built_at),
         "metrics": {
             **_counters(one.counters),
             "desired_runners": one.desired_runners,
@@ -91,6 +92,10 @@ def scale_set_json(one: ScaleSetStatus, now: float) -> Json:
         },
         "typical_start_seconds": _phases(one.typical_start),
     }
+
+
+def _whole_days(seconds: float) -> int:
+    return int(max(0.0, seconds) // 86_400)
 
 
 def _unmet(one: UnmetDemand, now: float) -> Json:

@@ -75,6 +75,19 @@ def test_10000_jobs_leave_a_bounded_number_of_series() -> None:
     assert seen.total("gha_started_jobs_total") == 10_000
 
 
+def test_the_age_of_the_image_is_told_once_the_backend_knows_it_and_grows() -> None:
+    world = served()
+    assert "runscaler_image_age_seconds" not in scrape(world).types
+
+    built = world.clock.wall() - 26 * 86_400
+    world.backend.image_built_at = lambda _settings: built  # type: ignore[attr-defined]
+    world.advance(3600)
+    exposition, status, now = Exposition(world.metrics), world.board.read(), world.clock.wall()
+    for later in (0, 60):  # the same snapshot
+        seen = Scrape.of(exposition.text(status, now + later, {}))
+        assert seen.value("runscaler_image_age_seconds") == now + later - built
+
+
 def test_githubs_counts_and_ours_stand_beside_each_other() -> None:
     world = served(min_runners=1)
     world.queue(1)

@@ -88,6 +88,7 @@ def test_health_says_why_wanted_runners_are_not_started(world):
             max=10,
             restarts=2,
             last_poll=1_800_000_000.0,
+            image_built_at=1_800_000_000.0 - 26 * 86_400.0,
             retry_at=1_800_000_009.0,
             counters=Counters(runners_failed=4, runners_lost=1),
             unmet=(
@@ -111,6 +112,7 @@ def test_health_says_why_wanted_runners_are_not_started(world):
     ]
     assert (got["starting"], got["total"], got["max"], got["restarts"]) == (1, 3, 10, 2)
     assert (got["last_poll_seconds"], got["retry_seconds"]) == (1.3, 7.7)
+    assert got["image_age_days"] == 26
     assert (got["runners_failed"], got["runners_lost"]) == (4, 1)
 
 
@@ -120,6 +122,7 @@ def test_every_key_is_there_from_the_start(world):
     (got,) = world.get("/healthz").json["scale_sets"]
 
     assert got["last_poll_seconds"] is None
+    assert got["image_age_days"] is None
     assert got["retry_seconds"] is None
     assert got["slots"] == []
     assert got["unmet"] == []

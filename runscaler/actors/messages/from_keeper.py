@@ -41,10 +41,12 @@ class BackendUp:
 class ImagePrepared:
     """The backend has everything that it needs to start a runner of the scale set, such as the image.
 
-    `revision` is the one of the settings that it was prepared for (`ScaleSetChanged`).
+    `revision` is the one of the settings that it was prepared for (`ScaleSetChanged`). `image_built_at` is in
+    wall-clock seconds, None if unknown.
     """
 
     revision: int = 0
+    image_built_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

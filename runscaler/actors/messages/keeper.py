@@ -71,9 +71,10 @@ class ListingFailed:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """From a worker."""
+    """From a worker. `image_built_at` is in wall-clock seconds, None if unknown."""
 
     key: ScaleSetKey
+    image_built_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

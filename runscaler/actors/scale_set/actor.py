@@ -412,8 +412,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._conditions.vm_slots_full(holders)
             case m.HostShort():
                 self._conditions.host_is_short(message)
-            case m.ImagePrepared(revision):
-                self._heard.image_at = self.clock.wall()
+            case m.ImagePrepared(revision, built_at):
+                self._heard.image_at, self._heard.image_built_at = self.clock.wall(), built_at
                 self._conditions.image_prepared()
                 self._settings.prepared(revision)
             case m.ImageAbsent():

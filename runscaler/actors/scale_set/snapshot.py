@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Heard:
-    """When GitHub was heard, in wall-clock seconds, and whether our message session is open."""
+    """When GitHub was heard, in wall-clock seconds, whether our message session is open, and what the keeper
+    said about the runner image: when it was there last, and when it was built."""
 
     message_at: float | None = None
     statistics_at: float | None = None
     session: bool = False
     image_at: float | None = None
+    image_built_at: float | None = None
 
 
 _WITH_JOB = (SlotState.BUSY, SlotState.FINISHING)
@@ -80,6 +82,7 @@ def snapshot(
         last_message=heard.message_at,
         session=heard.session,
         image_checked_at=heard.image_at,
+        image_built_at=heard.image_built_at,
         announced_capacity=settings.max_runners if heard.session else 0,
         windows=_windows(context),
         degraded_by=conditions.degraded_by(),

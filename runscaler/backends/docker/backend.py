@@ -223,6 +223,9 @@ class DockerBackend:
     def look_for_newer_image(self, settings: ScaleSetSettings) -> bool:
         return self._images.look_again(ImageRequest.of(settings))
 
+    def image_built_at(self, settings: ScaleSetSettings) -> float | None:
+        return self._images.built(ImageRequest.of(settings))
+
     def close(self) -> None:
         self._closing.set()
         self._engine.disconnect()

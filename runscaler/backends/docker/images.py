@@ -48,6 +48,8 @@ class Images:
         self._lock = threading.Lock()
         self._joined: dict[tuple[str, str], JoinedPull] = defaultdict(JoinedPull)
         self._pulled: dict[tuple[str, str], float] = {}
+        self._built: dict[tuple[str, str], float] = {}
+        """When the image was built that is there as of the last `ensure`; 0 if unknown."""
         self._failed: dict[tuple[object, object], float] = {}
         self._refused: dict[tuple[str, str], float] = {}
         """When GitHub refused the runner of an image, and a newer one was last looked for because of that."""
@@ -61,13 +63,23 @@ class Images:
         with self._lock:
             pull = self._joined[wanted.key]
         with pull.joined(progress, interrupt) as ticket:
-            self._ensure(wanted, pull, ticket, interrupt)
+            image = self._ensure(wanted, pull, ticket, interrupt)
+            self._built[wanted.key] = built_at(image)
 
-    def _ensure(self, wanted: ImageRequest, pull: JoinedPull, ticket: Ticket, interrupt: Interrupt) -> None:
+    def built(self, wanted: ImageRequest) -> float | None:
+        """When the image was built that the last `ensure` found or pulled, in wall-clock seconds; None if
+        unknown. Does not block."""
+        built = self._built.get(wanted.key, 0.0)
+        return built if built > 0 else None
+
+    def _ensure(
+        self, wanted: ImageRequest, pull: JoinedPull, ticket: Ticket, interrupt: Interrupt
+    ) -> Inspection:
+        """Returns the image that is there now."""
         before = self.inspect(wanted, interrupt)
         if before is not None and not self._is_due(wanted):
             self._note(wanted, before, pulled=False)
-            return
+            return before
         if before is None and wanted.pull == "never":
             raise ImageMissing(
                 f'{wanted} is not on the engine {self._engine.url}, and pull is "never"',
@@ -75,10 +87,10 @@ class Images:
             )
         if before is None:
             pull.raise_shared(ticket, wanted.way)
-        if self._pull(wanted, pull, interrupt, present=before is not None):
-            self._warn_if_old(wanted, self._pulled_one(wanted, before, interrupt))
-        elif before is not None:
-            self._warn_if_old(wanted, before)
+        was_pulled = self._pull(wanted, pull, interrupt, present=before is not None)
+        image = before if before and not was_pulled else self._pulled_one(wanted, before, interrupt)
+        self._warn_if_old(wanted, image)
+        return image
 
     def _warn_if_old(self, wanted: ImageRequest, image: Inspection) -> None:
         age = self._days_since(built_at(image))

@@ -95,9 +95,11 @@ def test_the_age_of_an_image_is_known_in_days(images, registry, clock):
     request = ImageRequest(registry.image)
     assert images.age_in_days(request) is None
 
+    assert images.built(request) is None
     ensure(images, request)
 
     assert images.age_in_days(request) == 45
+    assert images.built(request) == images.find(request)
 
 
 @pytest.mark.engine
