@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import click
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from runscaler.autoscaler import Autoscaler
     from runscaler.clock import Clock
     from runscaler.config.model import Config
+    from runscaler.metrics.metrics import Metrics
 
 SWITCH_SECONDS = 0.02
 """Python's thread switch interval. With the default of 5 ms, a thousand runner actors that start at the same
@@ -124,7 +126,8 @@ def _serve(config: Config, read: Callable[[], Config]) -> None:
 
     def on_started() -> None:
         if config.update_check:
-            start_thread(_look_for_release, "update-check", lambda _: None)  # it is logged
+            look = partial(look_for_release, system.metrics)
+            start_thread(look, "update-check", lambda _: None)  # it is logged
         if notifier.wanted:
             keep_running(lambda: report_to_systemd(notifier, system), "systemd")
 
@@ -141,12 +144,15 @@ def _reload(system: Autoscaler) -> None:
         system.reload()
 
 
-def _look_for_release() -> None:
+def look_for_release(metrics: Metrics) -> None:
     """On a thread of its own, so that nothing waits for it, not even for its imports."""
     from runscaler import __version__
+    from runscaler.metrics.own import UPDATE_AVAILABLE
     from runscaler.ops.update.announcement import announce_newer_release
 
-    announce_newer_release(__version__)
+    newer = announce_newer_release(__version__)
+    if newer is not None:
+        metrics.publish(UPDATE_AVAILABLE, {(): int(newer)})
 
 
 def _health_address(config: Config) -> str:

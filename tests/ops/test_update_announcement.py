@@ -9,6 +9,9 @@ from loguru import logger
 from support.releases import ReleaseServer
 
 import runscaler
+from runscaler.cli.run import look_for_release
+from runscaler.metrics import own
+from runscaler.metrics.metrics import Metrics
 from runscaler.ops.update.announcement import announce_newer_release
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ def test_a_newer_release_is_said_once_with_the_command(releases: ReleaseServer, 
     releases.publish("0.9.0")
     releases.publish("0.10.0")
 
-    announce_newer_release(runscaler.__version__)
+    assert announce_newer_release(runscaler.__version__) is True
 
     (line,) = said
     assert f"release 0.10.0 is newer than this, {runscaler.__version__}: " in line
@@ -49,7 +52,7 @@ def test_nothing_is_said_without_a_newer_release(
 ) -> None:
     releases.publish(version)
 
-    announce_newer_release(runscaler.__version__)
+    assert announce_newer_release(runscaler.__version__) is False
 
     assert said == []
 
@@ -60,6 +63,27 @@ def test_a_host_that_cannot_be_asked_is_no_trouble(
 ) -> None:
     monkeypatch.setenv("RUNNER_RELEASES", address)
 
-    announce_newer_release(runscaler.__version__)
+    assert announce_newer_release(runscaler.__version__) is None
 
     assert said == []
+
+
+@pytest.mark.parametrize(("version", "available"), [("99.0.0", 1), (runscaler.__version__, 0)])
+def test_the_metrics_say_whether_there_is_a_newer_release(
+    releases: ReleaseServer, version: str, available: int
+) -> None:
+    releases.publish(version)
+    metrics = Metrics()
+
+    look_for_release(metrics)
+
+    assert metrics.published()[own.UPDATE_AVAILABLE] == {(): available}
+
+
+def test_the_metrics_say_nothing_where_the_host_cannot_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUNNER_RELEASES", "http://127.0.0.1:9/o/r/releases")
+    metrics = Metrics()
+
+    look_for_release(metrics)
+
+    assert own.UPDATE_AVAILABLE not in metrics.published()

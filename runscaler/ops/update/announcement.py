@@ -10,18 +10,20 @@ from runscaler.ops.update.release_host import ReleaseHost, release_address
 from runscaler.ops.update.versions import newest, parse_version
 
 
-def announce_newer_release(version: str) -> None:
+def announce_newer_release(version: str) -> bool | None:
     """Log a warning if there is a newer one than `version`, this one. Blocks for a minute at most.
 
-    A host that cannot be asked is no trouble of the daemon: that is not said.
+    Returns whether there is; None if the host cannot be asked, which is no trouble of the daemon: that is not
+    said.
     """
     try:
         line = newer_release(version)
     except (RunscalerError, OSError) as error:
         logger.debug("no look for a newer release: {}", error)
-        return
+        return None
     if line:
         logger.warning("{}", line)
+    return bool(line)
 
 
 def newer_release(version: str) -> str:
