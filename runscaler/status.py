@@ -214,6 +214,8 @@ class ScaleSetStatus:
     """When its runner image was last pulled, or found to be there; as above."""
     image_built_at: float | None = None
     """When that image was built, as the backend says; None if it does not."""
+    leftovers: int = 0
+    """Its ended runners that could not be removed yet; that is tried again."""
     announced_capacity: int = 0
     """The maximum number of runners that GitHub was told last."""
     windows: tuple[tuple[str, bool], ...] = ()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from runscaler.metrics.family import Family
     from runscaler.metrics.series import Labels
-    from runscaler.status import ScaleSetStatus
+    from runscaler.status import ScaleSetStatus, Status
 
 Sample = tuple["Family", "Labels", float]
 STALLED_SECONDS = 180.0
@@ -27,6 +27,7 @@ _STATES = {
     SetState.FAILED: "failed",
     SetState.STOPPED: "draining",
 }
+_KINDS_OF_RUNNERS = {"docker": "container", "tart": "vm", "process": "process"}
 _PAUSES = (Unmet.PAUSED, Unmet.HOST_GUARD)
 
 
@@ -90,6 +91,16 @@ def aging_samples(status: ScaleSetStatus, now: float) -> Iterator[Sample]:
     """What changes with time alone, while the snapshot stays the same."""
     if status.image_built_at is not None:
         yield own.IMAGE_AGE, (), max(0.0, now - status.image_built_at)
+
+
+def orphans(status: Status) -> dict[Labels, float]:
+    """Samples of `own.ORPHANS`: ended runners that could not be removed yet, where the kind of backend says
+    what they are."""
+    counts: dict[Labels, float] = {(kind,): 0 for kind in _KINDS_OF_RUNNERS.values()}
+    for one in status.scale_sets:
+        if (kind := _KINDS_OF_RUNNERS.get(one.backend)) is not None:
+            counts[kind,] += one.leftovers
+    return counts
 
 
 def stalled(status: ScaleSetStatus, now: float) -> int:

@@ -227,7 +227,7 @@ ORPHANS = Family(
     PREFIX + "orphans",
     Kind.GAUGE,
     "Own leftovers not removed yet.",
-    (Label("kind", ("container", "vm", "service", "volume", "registration")),),
+    (Label("kind", ("container", "vm", "process", "service", "volume", "registration")),),
     only_above_zero=True,
 )
 _ACTOR = _one_of("actor", ActorKind)

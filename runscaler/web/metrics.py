@@ -11,6 +11,7 @@ import psutil
 
 from runscaler.metrics import own
 from runscaler.metrics.exposition import CONTENT_TYPE, Exposition
+from runscaler.metrics.gauges import orphans
 from runscaler.metrics.words import ActorKind
 from runscaler.web.reply import Reply
 
@@ -67,6 +68,7 @@ def _most_files() -> int:
 def _host_gauges(status: Status) -> Gauges:
     """What costs nothing to look at; the guards publish the rest."""
     return {
+        own.ORPHANS: orphans(status),
         own.HOST_LOAD: {(): os.getloadavg()[0]},
         own.HOST_MEMORY: {(): psutil.virtual_memory().available},
         own.HOST_RUNNERS: {(): sum(one.total for one in status.scale_sets)},

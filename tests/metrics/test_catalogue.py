@@ -125,7 +125,7 @@ CLOSED = {
             "missed_completion statistics_refreshed"
         ),
     ],
-    "orphans": ["container vm service volume registration"],
+    "orphans": ["container vm process service volume registration"],
     "actors": ["root scale_set listener runner keeper tart_slots host health"],
     "host_guard_active": ["memory disk load max_runners"],
 }

@@ -12,9 +12,18 @@ from runscaler.actors.listener import ListenerActor
 from runscaler.actors.scale_set.job_tracking import JobTracking
 from runscaler.backends.base import Ending
 from runscaler.config.model import MetricsSettings, ScheduleWindow
-from runscaler.errors import AccessDenied, ImageMissing, Refused, ServerError, SessionConflict, StartFailed
+from runscaler.errors import (
+    AccessDenied,
+    BackendError,
+    ImageMissing,
+    Refused,
+    ServerError,
+    SessionConflict,
+    StartFailed,
+)
 from runscaler.metrics import own
 from runscaler.metrics.exposition import Exposition
+from runscaler.metrics.gauges import orphans
 from runscaler.metrics.jobs import JobWords
 from runscaler.policy.host_guard import Disk, Measurement
 from runscaler.simulator.options import Flavour
@@ -466,3 +475,22 @@ def test_the_windows_of_a_schedule_and_the_last_look_at_the_image_are_shown() ->
     assert seen.value("runscaler_schedule_active", window="1") == 1
     assert seen.value("gha_max_runners") == 2
     assert seen.value("runscaler_image_last_check_timestamp_seconds") >= 1.8e9
+
+
+def test_ended_runners_that_cannot_be_removed_are_orphans_until_they_are_gone() -> None:
+    world = served()
+    world.queue(2)
+    world.play()
+    for _ in range(6):
+        world.backend.fail_next("remove", BackendError("500 from the engine"))
+    world.finish_all()
+    world.advance(5)
+    seen = world.board.read()
+    (status,) = seen.scale_sets
+    sets = (status, status, replace(status, backend="tart"), replace(status, backend="somebody's"))
+
+    assert scrape(world).value("runscaler_reconcile_repairs_total", kind="stuck_removing") == 2
+    assert orphans(replace(seen, scale_sets=sets)) == {("container",): 4, ("vm",): 2, ("process",): 0}
+
+    world.advance(300)
+    assert world.status().leftovers == 0

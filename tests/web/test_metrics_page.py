@@ -6,6 +6,7 @@ import gzip
 import shutil
 import subprocess
 import threading
+from dataclasses import replace
 
 import pytest
 from support.missing import missing
@@ -38,6 +39,16 @@ def test_it_is_text_of_version_0_0_4(world):
     seen = Scrape.of(answer.body.decode())
     assert seen.value("gha_max_runners", name="linux") == 0
     assert "_created" not in answer.body.decode()
+
+
+def test_runners_that_cannot_be_removed_are_served_while_there_are_any(world):
+    having(world, "linux")
+    assert "runscaler_orphans" not in world.get("/metrics").body.decode()
+
+    (linux,) = world.status.scale_sets
+    world.status = replace(world.status, scale_sets=(replace(linux, leftovers=3),))
+    seen = Scrape.of(world.get("/metrics").body.decode())
+    assert seen.value("runscaler_orphans", kind="container") == 3
 
 
 def test_promtool_finds_nothing_wrong(world):

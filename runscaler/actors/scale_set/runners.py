@@ -349,6 +349,7 @@ class Runners:
         if slot.has_ended and slot.resource is not None:
             self._say_end(slot)
             self._leftovers.add(slot, reason)
+            self._context.metrics.count(own.REPAIRS, Repair.STUCK_REMOVING)
             self.apply(slot, SlotEvent.LEFT_BEHIND)
 
     def gone(self, number: SlotNumber, generation: Generation) -> None:

@@ -83,6 +83,7 @@ def snapshot(
         session=heard.session,
         image_checked_at=heard.image_at,
         image_built_at=heard.image_built_at,
+        leftovers=conditions.condition.leftovers,
         announced_capacity=settings.max_runners if heard.session else 0,
         windows=_windows(context),
         degraded_by=conditions.degraded_by(),
