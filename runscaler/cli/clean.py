@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command(
     short_help="Run the housekeeping sweeps by hand.",
-    epilog="Example: runner clean --dry-run, and if all that it lists may go: runner clean",
+    epilog="Example: runner clean --dry-run",
 )
 @click.option("--dry-run", is_flag=True, help="Only show what would go, and how many bytes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -23,7 +23,10 @@ LOOK_THROUGH = (
 )
 
 
-@click.command(epilog="Examples: runner report; runner report -o bug.tar.gz --log /var/log/runner.log")
+@click.command(
+    short_help="Pack an archive for a bug report.",
+    epilog="Examples: runner report; runner report -o bug.tar.gz --log /var/log/runner.log",
+)
 @click.option(
     "-o",
     "--output",

@@ -142,6 +142,19 @@ def test_idle_runners_are_replaced_and_a_busy_one_goes_on(log_lines: list[str]) 
     assert world.cut_down == []
 
 
+def test_many_idle_runners_are_replaced_a_quarter_at_a_time() -> None:
+    world = World(max_runners=8, min_runners=8, backend=Noting, runner_image="old")
+    world.play()
+    reload(world, changed(world, runner_image="new"))
+    fewest = 8
+    for _ in range(300):
+        world.advance(1)
+        fewest = min(fewest, world.states().count("idle"))
+
+    assert fewest == 6
+    assert {world.backend.images[one.runner] for one in world.resources()} == {"new"}
+
+
 def test_a_new_image_that_cannot_be_had_keeps_no_job_waiting() -> None:
     world, _ = busy_and_idle(runner_image="old")
     for _ in range(3):

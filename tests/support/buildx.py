@@ -26,7 +26,7 @@ BUILDING = ("buildkitd", "a step")
 """The daemon with a process below it, as it has while a step of a build runs."""
 STATE = "/var/lib/buildkit"
 SCRIPT = b"""#!/bin/sh
-[ $# = 0 ] || sleep 600 &
+if [ $# != 0 ]; then sleep 600 & fi
 mkfifo /wait
 read -r _ < /wait
 """

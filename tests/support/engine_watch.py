@@ -43,6 +43,8 @@ class EngineWatch:
     """Existing containers by id."""
     most: Counter[str] = field(default_factory=Counter)
     """The largest number of containers that each scale set had at once, from create to destroy."""
+    most_living: Counter[str] = field(default_factory=Counter)
+    """The same without those that had ended and were still to be removed."""
     runners: list[str] = field(default_factory=list)
     """The runner of each container that was created."""
     intruders: list[str] = field(default_factory=list)
@@ -91,6 +93,9 @@ class EngineWatch:
         for gone in self.alive.keys() - {each["Id"] for each in listed}:
             del self.alive[gone]
         for each in listed:
+            if each["State"] in ("exited", "dead"):
+                self.ended.add(each["Id"])  # while nobody watched
+        for each in listed:
             self._count(each["Id"], each["Labels"])
         self._watches.set()
         for event in self._stream:
@@ -116,4 +121,7 @@ class EngineWatch:
             self.overlaps.append(made.runner)
         self.alive[container] = made
         self.runners.append(made.runner)
+        living = [id_ for id_, one in self.alive.items() if one.scale_set == made.scale_set]
+        living = [id_ for id_ in living if id_ not in self.ended]
+        self.most_living[made.scale_set] = max(self.most_living[made.scale_set], len(living))
         self.most[made.scale_set] = max(self.most[made.scale_set], len(neighbours) + 1)

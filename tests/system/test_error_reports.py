@@ -11,7 +11,7 @@ from runscaler.testing.simulator import Match, SimulatedGitHub
 
 PROBLEMS = {
     "away": ("refused the connection", "check url, this host's network"),
-    "refused": ("the token is wrong, expired or revoked", "make a new token"),
+    "refused": ("the token is wrong", "make a new token"),
     "missing": ("does not exist", "start the engine"),
     "forbidden": ("no permission to use the engine", "into the docker group"),
 }

@@ -106,7 +106,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._shutdown = Shutdown(context, book, runners, child_actors, conditions, self._stopped)
         self._drain = ManualDrain(runners, child_actors, claims, conditions)
         self._settings = SettingsInForce(
-            context, book, child_actors, runners, self._connect, self._tell_keeper
+            context, book, child_actors, self._reconciliation, self._connect, self._tell_keeper
         )
 
     def started(self) -> None:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from runscaler.actors import messages as m
@@ -18,7 +19,7 @@ from runscaler.policy.lifecycle import SlotEvent, SlotState
 from runscaler.policy.schedule import largest_max
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from runscaler.actors.scale_set.child_actors import ChildActors
     from runscaler.actors.scale_set.claims import Claims
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 ON_THEIR_WAY = (SlotState.WAITING, SlotState.STARTING, SlotState.RETIRING, SlotState.REMOVING)
 """Slots whose runner goes, or does not serve yet."""
+OUTDATED = "made with earlier settings"
 FIRST_SLOT = SlotNumber(0)
 """Its actor removes the registrations that an earlier process left."""
 
@@ -80,7 +82,6 @@ class Reconciliation:
             self._runners.start_lost(self._book.slot(number))
         self._runners.forget_early_ends()
         self._retire_unfit(resources)
-        self._runners.retire_outdated()
 
     def _count(self, kind: Repair, count: int) -> None:
         if count:
@@ -96,19 +97,25 @@ class Reconciliation:
             self._runners.resource_ended(slot.resource.id, None if seen is None else seen.ending)
 
     def _retire_unfit(self, resources: list[Resource]) -> None:
-        """Idle runners on which a job would fail are replaced before they get one, all at once. Those that
-        are only outdated go a quarter at a time, as they can serve until others are up."""
-        idle = [
-            (slot, resource)
-            for resource in resources
-            if (slot := self._book.of_resource(resource.id)) is not None
-            and slot.state in (SlotState.IDLE, SlotState.ADOPTED)
-        ]
-        unfit = [(slot, resource.unfit) for slot, resource in idle if resource.unfit]
-        self._replace(unfit)
-        outdated = [(slot, one.outdated) for slot, one in idle if one.outdated and not one.unfit]
+        """Idle runners on which a job would fail are replaced before they get one, all at once."""
+        found = {
+            slot.number: one for one in resources if (slot := self._book.of_resource(one.id)) is not None
+        }
+        idle = [slot for slot in self._idle() if slot.number in found]
+        self._replace([(slot, found[slot.number].unfit) for slot in idle if found[slot.number].unfit])
+        self.replace_outdated({number: one.outdated for number, one in found.items() if one.outdated})
+
+    def replace_outdated(self, seen: Mapping[SlotNumber, str] = MappingProxyType({})) -> None:
+        """Idle runners that were made with other settings, or of another image as the backend has `seen`, go
+        a quarter at a time, as they can serve until others are up."""
+        idle, newest = self._idle(), self._book.revision
+        reasons = {slot: seen.get(slot.number) or OUTDATED * (slot.revision < newest) for slot in idle}
+        outdated = [(slot, why) for slot, why in reasons.items() if why]
         on_their_way = len(self._book.in_state(*ON_THEIR_WAY))
         self._replace(outdated[: max(0, to_replace(len(idle) + on_their_way) - on_their_way)])
+
+    def _idle(self) -> list[Slot]:
+        return self._book.in_state(SlotState.IDLE, SlotState.ADOPTED)
 
     def _replace(self, runners: list[tuple[Slot, str]]) -> None:
         """Retire idle runners, each for its reason, which is said once for all of them."""

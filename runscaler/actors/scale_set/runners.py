@@ -43,7 +43,6 @@ ASK_AGAIN_SECONDS = 30.0
 ASK_AGAIN_UNHEARD_SECONDS = 600.0
 """The same for a runner about whose job no message ever came (fault F81)."""
 
-OUTDATED = "made with earlier settings"
 _OVERDUE_REASONS = {
     SlotState.BUSY: "its time is up",
     SlotState.STARTING: "its start took too long",
@@ -88,15 +87,6 @@ class Runners:
     def retire(self, numbers: Iterable[SlotNumber], reason: str) -> None:
         for number in numbers:
             self.apply(self._book.slot(number), SlotEvent.RETIRE, reason)
-
-    def retire_outdated(self) -> None:
-        """Idle runners that were made with earlier settings are replaced."""
-        idle = self._book.in_state(SlotState.IDLE, SlotState.ADOPTED)
-        outdated = [slot for slot in idle if slot.revision < self._book.revision]
-        if outdated:
-            self._context.log.info("replacing idle runners ({}): {}", len(outdated), OUTDATED)
-        for slot in outdated:
-            self.apply(slot, SlotEvent.RETIRE, OUTDATED)
 
     def stop(self) -> None:
         """An orderly stop begins, and the session is left."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from runscaler.actors.scale_set.child_actors import ChildActors
     from runscaler.actors.scale_set.context import ScaleSetContext
-    from runscaler.actors.scale_set.runners import Runners
+    from runscaler.actors.scale_set.reconciliation import Reconciliation
     from runscaler.actors.scale_set.slots import SlotBook
     from runscaler.config.changes import SetChange
     from runscaler.config.model import ScaleSetSettings
@@ -31,12 +31,12 @@ class SettingsInForce:
         context: ScaleSetContext,
         book: SlotBook,
         child_actors: ChildActors,
-        runners: Runners,
+        reconciliation: Reconciliation,
         connect: Callable[[ScaleSetSettings], ScaleSetService],
         tell_keeper: Callable[[object], None],
     ) -> None:
         self._context, self._book = context, book
-        self._child_actors, self._runners = child_actors, runners
+        self._child_actors, self._reconciliation = child_actors, reconciliation
         self._connect, self._tell_keeper = connect, tell_keeper
         self.revision = 0
 
@@ -59,4 +59,4 @@ class SettingsInForce:
         self._context.runner_settings = self._context.settings
         self._child_actors.update_runners()
         self._book.revision = revision
-        self._runners.retire_outdated()
+        self._reconciliation.replace_outdated()
