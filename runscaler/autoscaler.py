@@ -236,7 +236,8 @@ class Autoscaler:
         return (lambda crashed: Servers(apps, crashed)) if apps else None
 
     def _web_app(self, state_dir: StateDir | None, *, loopback_only: bool) -> WebApp:
-        live = Live(self.status, self._clock, None if state_dir is None else state_dir.path)
+        folder = None if state_dir is None else state_dir.path
+        live = Live(self.status, self._clock, folder, lambda: self._config.host)
         self._releases += [live.close, self.subscribe(live.hear)]
         live.start()
         return WebApp(

@@ -21,7 +21,7 @@ from runscaler import events
 from runscaler.autoscaler import Autoscaler
 from runscaler.backends.memory import MemoryBackend, MemoryEngine
 from runscaler.clock import SystemClock
-from runscaler.config.model import Config
+from runscaler.config.model import Config, HostSettings
 from runscaler.config.secrets import Secret
 from runscaler.errors import ConfigError, HostError, RunscalerError, Unreachable
 from runscaler.status import SetState
@@ -598,6 +598,20 @@ def test_a_reload_puts_another_configuration_in_force(site: Site) -> None:
         assert lines == ("scale set other: added, it starts now", "scale set linux: max-runners 2 → 3")
         assert autoscaler.reload(site.config("linux", "other", max_runners=3)) == ()
         assert autoscaler.drain("other") == ("other",)
+
+
+def test_the_limits_of_the_host_on_the_dashboard_are_those_in_force(site: Site) -> None:
+    port = free_port()
+
+    def max_load() -> object:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/status", timeout=TIMEOUT) as reply:
+            return json.load(reply)["host"]["limits"]["max_load"]
+
+    with site.autoscaler(port=port, host=HostSettings(max_load=900)) as autoscaler:
+        assert autoscaler.wait_ready(TIMEOUT)
+        assert max_load() == 900.0
+        autoscaler.reload(site.config(port=port, host=HostSettings(max_load=800)))
+        assert max_load() == 800.0
 
 
 def test_a_reload_with_certificates_that_cannot_be_read_changes_nothing(

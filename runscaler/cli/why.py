@@ -10,7 +10,10 @@ from runscaler.cli.admin import daemon_options
 from runscaler.cli.suggestions import suggest_scale_sets
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from runscaler.config.model import Config
 
 WORDS = {
     "max_runners": "max-runners is reached",
@@ -36,23 +39,60 @@ def why(
     """Say why runners are wanted and not started, in SCALE_SET or in all."""
     from runscaler.cli.admin import admin_socket, scale_sets
     from runscaler.cli.console import printable, say, show_json
+    from runscaler.cli.logging import silence
     from runscaler.errors import HostError
 
-    sets = scale_sets(admin_socket(ctx, config, state_dir))
+    silence()
+    socket = admin_socket(ctx, config, state_dir)
+    sets = scale_sets(socket)
     meant = [one for one in sets if scale_set is None or str(one["name"]).lower() == scale_set.lower()]
     if not meant:
         there = ", ".join(str(one["name"]) for one in sets)
         raise HostError(f"there is no scale set {scale_set!r}; there are: {there}")
+    frees = _clean_frees(meant, config or ctx.find_root().params.get("config"), socket.parent)
     if as_json:
-        show_json({"scale_sets": [{"name": one["name"], "why": explanation(one)} for one in meant]})
+        show_json({"scale_sets": [_as_json(one, frees) for one in meant]})
         return
     for one in meant:
-        say(printable(f"{one['name']}: {explanation(one)}"))
+        say(printable(f"{one['name']}: {explanation(one, frees)}"))
 
 
-def explanation(one: Mapping[str, object]) -> str:
-    """A sentence about a scale set, as the health report shows it."""
-    parts = [_state(one), *map(_unmet, _objects(one.get("unmet")))]
+def _as_json(one: Mapping[str, object], frees: int | None) -> dict[str, object]:
+    short = any(map(_lacks_disk, _objects(one.get("unmet"))))
+    return {"name": one["name"], "why": explanation(one, frees), "clean_bytes": frees if short else None}
+
+
+def _clean_frees(sets: Sequence[Mapping[str, object]], path: str | None, state_dir: Path) -> int | None:
+    """Bytes that `runner clean` would free on this host if it is short of disk; None if that is not so, or if
+    it cannot be told soon."""
+    from runscaler.clock import SystemClock
+    from runscaler.ops.clean_forecast import bytes_to_free
+
+    if not any(_lacks_disk(unmet) for one in sets for unmet in _objects(one.get("unmet"))):
+        return None
+    loaded = _configuration(path, state_dir)
+    return None if loaded is None else bytes_to_free(loaded, SystemClock())
+
+
+def _configuration(path: str | None, state_dir: Path) -> Config | None:
+    """That of the daemon with this state directory: the one that is given, or that of the default places if
+    its state lies there. None if it cannot be read."""
+    from runscaler.config.load import load_config
+    from runscaler.errors import RunscalerError
+    from runscaler.ops.state_path import candidates
+
+    try:
+        loaded = load_config(path, unset_is_error=False)
+    except (RunscalerError, OSError):
+        return None
+    places = [place.absolute() for place in candidates(loaded)]
+    return loaded if path is not None or state_dir.absolute() in places else None
+
+
+def explanation(one: Mapping[str, object], frees: int | None = None) -> str:
+    """A sentence about a scale set, as the health report shows it. `frees`: the bytes that `runner clean`
+    would free; 0 and None are not told."""
+    parts = [_state(one), *(_unmet(unmet, frees) for unmet in _objects(one.get("unmet")))]
     return "; ".join(part for part in parts if part) or _well(one)
 
 
@@ -65,13 +105,19 @@ def _state(one: Mapping[str, object]) -> str:
     return f"{reason}{then}" if state == "ok" else f"{state}: {reason}{then}"
 
 
-def _unmet(unmet: Mapping[str, object]) -> str:
+def _lacks_disk(unmet: Mapping[str, object]) -> bool:
+    return unmet.get("reason") == "host_guard" and "free disk" in str(unmet.get("detail"))
+
+
+def _unmet(unmet: Mapping[str, object], frees: int | None) -> str:
     from runscaler.cli.status_page import next_look
+    from runscaler.units import format_bytes
 
     count, reason, detail = unmet.get("count"), str(unmet.get("reason")), str(unmet.get("detail") or "")
     runners = "1 more runner is" if count == 1 else f"{count} more runners are"
     if reason == "host_guard" and detail:
-        return f"{runners} wanted and not started: {detail}{next_look(unmet)}"
+        clean = f"; `runner clean` would free {format_bytes(frees)}" if frees and _lacks_disk(unmet) else ""
+        return f"{runners} wanted and not started: {detail}{next_look(unmet)}{clean}"
     words = WORDS.get(reason, reason)
     return f"{runners} wanted and not started, as {words}{f' ({detail})' if detail else ''}"
 

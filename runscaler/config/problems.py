@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from runscaler.config.schema import KeySpec
 
 _LONGEST = 60
-_USER_INFO = re.compile(r"(?<!/)//(?!/)[^\n]*@|^[^/@\s]*@|^[^/@:\s]+:(?!//)[^\n]*@(?!sha\d+:)")
-"""A password may contain "@", "/" and spaces: everything up to the last "@" is masked."""
+_USER_INFO = re.compile(r"(?<!/)//(?!/)[^\n]*@|^[^/@:\s]+:(?!//)[^\n]*@(?!sha\d+:)|^[^/@\s]+@(?!sha\d+:)")
+"""A password may contain "@", "/" and spaces: everything up to the last "@" is masked. What begins with "@",
+as the cron expression "@daily", and an image pinned by its digest have no user name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from runscaler.ops.owner import read_owner
 from runscaler.ops.state_path import existing_state_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from runscaler.backends.base import Backend, Sweep, SweepTarget
     from runscaler.clock import Clock
@@ -47,10 +47,14 @@ def context_of(config: Config, clock: Clock) -> BackendContext:
 
 
 def clean(
-    scale_sets: Sequence[ScaleSetSettings], context: BackendContext, *, dry_run: bool
+    scale_sets: Sequence[ScaleSetSettings],
+    context: BackendContext,
+    *,
+    dry_run: bool,
+    wanted: Callable[[Backend], bool] = lambda _: True,
 ) -> Iterator[Cleaned]:
     """Run the sweeps that these scale sets ask for, or with `dry_run` only plan them. Yields each when it has
-    ended."""
+    ended. Backends that are not `wanted` are left out."""
     by_location: dict[str, list[ScaleSetSettings]] = {}
     for settings in scale_sets:
         try:
@@ -62,7 +66,7 @@ def clean(
     for together in by_location.values():
         backend = factory_for(together[0].backend).create(together[0], context)
         try:
-            for sweep in backend.sweeps(together):
+            for sweep in backend.sweeps(together) if wanted(backend) else ():
                 yield _clean(backend, sweep, dry_run=dry_run)
         except BackendDown as error:  # said once, for all its sweeps
             yield Cleaned(backend.name, error=str(error), fixes=error.fixes)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from runscaler.config.model import HostSettings
     from runscaler.web.health import Json
 
 
-def host_gauge(folder: Path) -> Json:
+def host_gauge(folder: Path, limits: HostSettings) -> Json:
     """Bytes of memory, and of the file system that `folder` is on; what cannot be read is None.
 
-    `load` is the number of processes that run or wait for a processor, over the last minute.
+    `load` is the number of processes that run or wait for a processor, over the last minute. `limits` are
+    those of `[host]` at which no runner starts, None where there is none.
     """
     import psutil
 
@@ -33,4 +35,9 @@ def host_gauge(folder: Path) -> Json:
         "memory_available_bytes": memory.available,
         "disk_bytes": size,
         "disk_free_bytes": free,
+        "limits": {
+            "max_load": limits.max_load or None,
+            "min_free_memory_bytes": limits.min_free_memory or None,
+            "min_free_disk_bytes": limits.min_free_disk or None,
+        },
     }

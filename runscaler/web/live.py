@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runscaler.config.model import HostSettings
 from runscaler.threads import keep_running
 from runscaler.web.changes import changes, same_sets
 from runscaler.web.health import health
@@ -36,14 +37,21 @@ ROUND_SECONDS = 0.25
 
 
 class Live:
-    """`status` reads the latest snapshot; `folder` is on the file system whose space is told.
+    """`status` reads the latest snapshot, `limits` what is in force of `[host]`; `folder` is on the file
+    system whose space is told.
 
     `hear` is for the thread that delivers events, `admit` for those of the server; `turn` is called by our
     own thread, and by tests.
     """
 
-    def __init__(self, status: Callable[[], Status], clock: Clock, folder: Path | None = None) -> None:
-        self._status, self._clock = status, clock
+    def __init__(
+        self,
+        status: Callable[[], Status],
+        clock: Clock,
+        folder: Path | None = None,
+        limits: Callable[[], HostSettings] = HostSettings,
+    ) -> None:
+        self._status, self._clock, self._limits = status, clock, limits
         self._folder = folder or Path("/")
         self._recent = RecentEvents(f"{int(clock.wall() * 1000):x}")
         self._history = History()
@@ -70,7 +78,7 @@ class Live:
             **health(status, now),
             "run": self._recent.run,
             "now": round(now, 3),
-            "host": host_gauge(self._folder),
+            "host": host_gauge(self._folder, self._limits()),
             "history": {
                 "step_seconds": STEP_SECONDS,
                 "columns": list(COLUMNS),
@@ -158,7 +166,8 @@ class Live:
         row = self._history.step(self._status(), self._clock.wall())
         if not self._streams:
             return b""
-        return b": alive\n" + _message("step", {"row": list(row), "host": host_gauge(self._folder)})
+        host = host_gauge(self._folder, self._limits())
+        return b": alive\n" + _message("step", {"row": list(row), "host": host})
 
     def _send(self, data: bytes) -> None:
         if data:

@@ -63,9 +63,16 @@ def test_no_secret_gets_through(load: Load) -> None:
         ("http://me:p@ss/w@h:1/x", "http://********@h:1/x"),
         ("http://me:p ss@h", "http://********@h"),
         ("me:p/ss@h", "********@h"),
+        ("me:p@ss@h", "********@h"),
+        ("me:@h", "********@h"),
+        (":pass@h", "********@h"),
+        ("token@h/o", "********@h/o"),
         ("ghcr.io:443/a/b@sha256:0123", "ghcr.io:443/a/b@sha256:0123"),
         ("unix:///run/a@b.sock", "unix:///run/a@b.sock"),
         ("/srv/a@b/c", "/srv/a@b/c"),
+        ("@daily", "@daily"),
+        ("runner@sha256:0123", "runner@sha256:0123"),
+        ("runner:2.3@sha256:0123", "runner:2.3@sha256:0123"),
     ],
 )
 def test_a_password_in_a_url_is_masked_whole(text: str, masked: str) -> None:

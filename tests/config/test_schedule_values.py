@@ -74,6 +74,12 @@ def without_time_zones() -> Iterator[None]:
     zoneinfo.ZoneInfo.clear_cache()
 
 
+def test_a_nickname_of_cron_is_refused_as_it_was_written(error_lines: Lines) -> None:
+    (line,) = error_lines(f"{MINIMAL}schedule = [{{ {GOOD.replace('0 8 * * MON-FRI', '@daily')} }}]\n")
+
+    assert 'cron: "@daily" is not valid (it has 1 field)' in line
+
+
 @pytest.mark.usefixtures("without_time_zones")
 def test_time_zones_are_known_on_a_host_that_has_none() -> None:
     assert time_zone("Europe/Berlin") == "Europe/Berlin"

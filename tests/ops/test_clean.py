@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from runscaler.backends.base import BackendContext, Sweep, SweepTarget
 from runscaler.backends.memory import MemoryBackend
-from runscaler.backends.sweep_plans import bytes_to_free
 from runscaler.config.model import Config, ScaleSetSettings
 from runscaler.errors import BackendDown, BackendError
 from runscaler.names import new_owner_id
 from runscaler.ops import clean as ops
 from runscaler.ops.clean import Cleaned, clean, context_of
+from runscaler.ops.clean_forecast import bytes_to_free
 from runscaler.ops.state_dir import StateDir
 from runscaler.testing.clock import FakeClock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Sequence
 
 FOUND = [SweepTarget("volume", "a", 1000), SweepTarget("volume", "b")]
 
@@ -31,6 +32,12 @@ class Swept(MemoryBackend):
         super().__init__(FakeClock())
         self._sets, self._sweeps = sets, sweeps
         self.closed = 0
+        self.elsewhere: BackendError | None = None
+
+    def disk_paths(self) -> list[Path]:
+        if self.elsewhere is not None:
+            raise self.elsewhere
+        return [Path("/")]
 
     def sweeps(self, settings: Sequence[ScaleSetSettings]) -> list[Sweep]:
         self._sets.append(settings)
@@ -50,13 +57,16 @@ class Factory:
         self.sets: list[Sequence[ScaleSetSettings]] = []
         self.backends: list[Swept] = []
         self.plan: list[SweepTarget] | None = FOUND
+        self.plans: Callable[[], list[SweepTarget]] = lambda: self.plan or []
+        self.elsewhere: BackendError | None = None
 
     def location(self, settings: ScaleSetSettings) -> str:
         return settings.docker.host
 
     def create(self, settings: ScaleSetSettings, context: BackendContext) -> Swept:
-        plan = None if self.plan is None else lambda: self.plan
+        plan = None if self.plan is None else self.plans
         self.backends.append(Swept(self.sets, [Sweep("the sweep", 60.0, self._run, plan)] * self.count))
+        self.backends[-1].elsewhere = self.elsewhere
         return self.backends[-1]
 
     def _run(self) -> str:
@@ -149,7 +159,51 @@ def test_a_backend_that_there_is_not_keeps_no_other_from_its_sweeps(factory: Fac
     assert second.done == "removed two volumes"
 
 
-def test_what_would_become_free_is_what_is_known_of_the_plans() -> None:
-    sweeps = [Sweep("one", 1.0, str, lambda: FOUND), Sweep("two", 1.0, str), Sweep("three", 1.0, str, list)]
+# -- the forecast of `runner why` -----------------------------------------------------------------------
 
-    assert bytes_to_free(sweeps) == 1000
+
+def forecast_of(*sets: ScaleSetSettings, seconds: float = 20.0) -> int | None:
+    return bytes_to_free(Config(scale_sets=sets), FakeClock(), seconds)
+
+
+def test_a_forecast_only_plans_and_closes_the_backend(factory: Factory) -> None:
+    factory.count = 2
+
+    assert forecast_of(settings()) == 2000
+    assert factory.runs == []
+    assert [backend.closed for backend in factory.backends] == [1]
+
+
+def test_a_forecast_that_takes_too_long_is_none(factory: Factory) -> None:
+    over = threading.Event()
+
+    def plan() -> list[SweepTarget]:
+        over.wait()
+        return FOUND
+
+    factory.plans = plan
+    told = forecast_of(settings(), seconds=0.01)
+    over.set()
+
+    assert told is None
+
+
+@pytest.mark.parametrize("error", [BackendError("on another host"), BackendDown("nobody listens")])
+def test_a_forecast_is_of_the_disks_of_this_host(factory: Factory, error: BackendError) -> None:
+    factory.elsewhere = error
+
+    assert forecast_of(settings()) is None
+    assert [backend.closed for backend in factory.backends] == [1]
+
+
+def test_a_forecast_that_fails_or_cannot_be_planned_is_none(factory: Factory) -> None:
+    assert forecast_of(settings(backend="absent")) is None
+
+    factory.plan = None
+    assert forecast_of(settings()) is None
+
+    def crash() -> list[SweepTarget]:
+        raise RuntimeError("a bug")
+
+    factory.plan, factory.plans = FOUND, crash
+    assert forecast_of(settings()) is None

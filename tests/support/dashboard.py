@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runscaler.clock import SystemClock
+from runscaler.config.model import HostSettings
 from runscaler.events import (
     JobCompleted,
     JobStarted,
@@ -21,6 +22,7 @@ from runscaler.events import (
 from runscaler.status import (
     Counters,
     JobOrigin,
+    Opening,
     ScaleSetStatus,
     SetState,
     SlotStatus,
@@ -49,10 +51,11 @@ REASONS = (
 class Watched:
     """`status` is what the board holds; write to it and call `turn` to have the streams told at once."""
 
-    def __init__(self, status: Status, port: int = 0) -> None:
+    def __init__(self, status: Status, port: int = 0, limits: HostSettings | None = None) -> None:
         self.clock = SystemClock()
         self.status = status
-        self.live = Live(lambda: self.status, self.clock)
+        self.limits = limits or HostSettings()
+        self.live = Live(lambda: self.status, self.clock, limits=lambda: self.limits)
         self.listener = bind("127.0.0.1", port)
         self.port = int(self.listener.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}/"
@@ -115,6 +118,13 @@ def busy_slot(number: int, runner: str, since: float, job: str = "build", run: i
     return SlotStatus(number, "busy", runner, job, since, origin)
 
 
+def opening(now: float, hours: float, **more: object) -> Opening:
+    """A window of ten hours that opens in so many hours."""
+    opens = now // 3600 * 3600 + hours * 3600
+    facts: dict[str, object] = {"min": 4, "max": 20, "timezone": "Europe/Berlin", **more}
+    return Opening(1, opens, opens + 36_000, **facts)  # type: ignore[arg-type]
+
+
 def empty() -> Watched:
     return _kept(Watched(having(scale_set("linux"), scale_set("gpu", max=2))))
 
@@ -128,7 +138,8 @@ def busy(sets: int = 100, slots: int = 1000, port: int = 0) -> Watched:
     for number, share in enumerate(shares):
         held = round(slots * share / sum(shares))
         made.append(_set_at_work(dice, number, held, now))
-    watched = Watched(having(*made), port)
+    limits = HostSettings(min_free_memory="1GiB", min_free_disk="10GiB", max_load=64)  # type: ignore[arg-type]
+    watched = Watched(having(*made), port, limits)
     _hour(watched, dice, now)
     lives = [_life(dice, one.name, slot, now) for one in made[:20] for slot in one.slots[:12]]
     watched.happen(*sorted((event for life in lives for event in life), key=lambda event: event.at))
@@ -161,6 +172,12 @@ def _set_at_work(dice: random.Random, number: int, held: int, now: float) -> Sca
         reason = REASONS[number == 42]
         state = SetState.DEGRADED if number == 17 else SetState.FAILED
         return replace(one, state=state, reason=reason, retry_at=now + 75, restarts=2)
+    if number in (0, 3):
+        window = opening(now, -2, max=one.max) if number == 0 else None
+        return replace(one, window=window, next_window=opening(now, 22))
+    if number == 4:
+        short = "free disk 9.6 GiB is below min-free-disk 10 GiB (/var/lib/docker)"
+        return replace(one, unmet=(UnmetDemand(Unmet.HOST_GUARD, 3, short, now + 12),))
     if number == 5:
         held_back = UnmetDemand(Unmet.BACKOFF, 4, "5 runners in a row ended before they had a job")
         return replace(one, unmet=(held_back,))

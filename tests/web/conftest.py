@@ -9,6 +9,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 
+from runscaler.config.model import HostSettings
 from runscaler.status import Status
 from runscaler.testing.clock import FakeClock
 from runscaler.web.app import WebApp
@@ -69,9 +70,10 @@ class World:
     alive: bool = True
     loopback_only: bool = True
     metrics: Metrics | None = None
+    limits: HostSettings = field(default_factory=HostSettings)
 
     def __post_init__(self) -> None:
-        self.live = Live(lambda: self.status, self.clock)
+        self.live = Live(lambda: self.status, self.clock, limits=lambda: self.limits)
 
     def app(self) -> WebApp:
         return WebApp(

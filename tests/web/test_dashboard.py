@@ -15,8 +15,9 @@ from support import dashboard
 from support.browser import chromium
 from support.dashboard import Watched, busy_slot, having, scale_set, with_slots
 
+from runscaler.config.model import HostSettings
 from runscaler.events import JobCompleted, JobStarted, RunnerFailed, RunnerStarted
-from runscaler.status import SetState, SlotStatus
+from runscaler.status import Opening, SetState, SlotStatus, Unmet, UnmetDemand
 from runscaler.web.live import MAX_STREAMS
 
 if TYPE_CHECKING:
@@ -145,6 +146,67 @@ def test_a_degraded_set_says_why_and_when_it_is_tried_again(visit):
     expect(why).to_contain_text("4 wanted runners not started, the backend is down")
     expect(page.locator("#events li").first).to_contain_text("linux is degraded")
     assert page.title().startswith("▲ 1 in trouble")
+
+
+def test_what_is_short_on_the_host_is_said_with_the_next_look(visit):
+    now = dashboard.SystemClock().wall()
+    short = UnmetDemand(Unmet.HOST_GUARD, 3, "free disk 9.6 GiB is below min-free-disk 10 GiB", now + 40)
+    watched = visit.serve(Watched(having(scale_set(unmet=(short,)))))
+    page = visit(watched)
+
+    why = page.locator("#set-list .why")
+    expect(why).to_have_text(
+        re.compile(
+            "^3 wanted runners not started, the host guard holds them back: free disk 9.6 GiB is below "
+            "min-free-disk 10 GiB; next look in [0-9]+ s$"
+        )
+    )
+    watched.put(scale_set(unmet=(replace(short, look_at=now - 1),)))
+    expect(why).to_contain_text("10 GiB; looking now")
+    watched.put(scale_set(unmet=(replace(short, look_at=None),)))
+    expect(why).to_have_text(re.compile("min-free-disk 10 GiB$"))
+
+
+def test_a_schedule_is_told_with_the_window_in_force_and_the_next(visit):
+    monday = 1_796_018_400.0  # 2026-11-30 07:00 in Berlin
+    window = Opening(1, monday, monday + 36_000, "Europe/Berlin", 4, 1200)
+    next_ = Opening(2, monday + 86_400, monday + 90_000, "Europe/Berlin", 1, 5)
+    watched = visit.serve(Watched(having(scale_set(window=window, next_window=next_))))
+    page = visit(watched)
+
+    words = page.locator("#set-list .schedule")
+    expect(words).to_have_text(
+        "Schedule: min 4, max 1,200 until Mon 30 Nov, 17:00; min 1, max 5 from Tue 1 Dec, 07:00 Europe/Berlin"
+    )
+    watched.put(scale_set(window=window, next_window=replace(next_, timezone="UTC")))
+    expect(words).to_have_text(
+        "Schedule: min 4, max 1,200 until Mon 30 Nov, 17:00 Europe/Berlin; "
+        "min 1, max 5 from Tue 1 Dec, 06:00 UTC"
+    )
+    watched.put(scale_set(next_window=next_))
+    expect(words).to_have_text("Schedule: min 1, max 5 from Tue 1 Dec, 07:00 Europe/Berlin")
+    watched.put(scale_set())
+    expect(words).to_be_hidden()
+
+
+def test_the_limits_of_the_host_are_marked_where_there_are_any(visit):
+    unlimited = visit(visit.serve(Watched(having(scale_set()))))
+    ticks = unlimited.locator("#host b")
+    expect(ticks).to_have_count(3)
+    assert [one.is_visible() for one in ticks.all()] == [False] * 3
+    expect(unlimited.locator("#host")).not_to_contain_text(re.compile("m(in|ax) "))
+
+    limits = HostSettings(min_free_memory="1MiB", min_free_disk="900TiB", max_load=9000)
+    page = visit(visit.serve(Watched(having(scale_set()), limits=limits)))
+    load, memory, disk = (one.locator("span").last for one in page.locator("#host .gauge").all())
+    expect(load).to_have_text(re.compile(r"^[0-9.]+ on [0-9]+ CPUs?, max 9000$"))
+    expect(memory).to_have_text(re.compile(r"^[0-9.]+ [MGT]iB free, min 1 MiB$"))
+    expect(disk).to_have_text(re.compile(r"^[0-9.]+ [MGT]iB free, min 900 TiB$"))
+    assert [one.evaluate("one => one.className") for one in (load, memory, disk)] == ["", "", "short"]
+    places = [one.evaluate("one => one.style.left") for one in page.locator("#host b").all()]
+    assert places == ["100%", "100%", "0%"]
+    assert page.locator("#host i").last.get_attribute("data-level") == "full"
+    assert violations(page) == []
 
 
 def test_standby_and_draining_are_told(visit):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
+from runscaler.config.model import HostSettings
 from runscaler.events import (
     JobCompleted,
     JobStarted,
@@ -241,6 +242,20 @@ def test_the_status_is_the_health_report_and_more(world):
     assert status["now"] == AT
     assert status["host"]["cpus"] >= 1
     assert 0 < status["host"]["memory_available_bytes"] <= status["host"]["memory_bytes"]
+
+
+def test_the_limits_in_force_stand_beside_what_the_host_has(world):
+    _, stream = world.watch()
+    off = {"max_load": None, "min_free_memory_bytes": None, "min_free_disk_bytes": None}
+    assert world.get("/api/v1/status").json["host"]["limits"] == off
+
+    world.limits = HostSettings(min_free_memory="1GiB", min_free_disk="10GiB", max_load=8)
+    world.clock.advance(STEP_SECONDS)
+    world.live.turn()
+
+    on = {"max_load": 8.0, "min_free_memory_bytes": 2**30, "min_free_disk_bytes": 10 * 2**30}
+    assert world.get("/api/v1/status").json["host"]["limits"] == on
+    assert stream.told()[-1]["data"]["host"]["limits"] == on
 
 
 def test_the_last_hour_is_kept_in_steps(world):

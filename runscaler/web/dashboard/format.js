@@ -3,6 +3,7 @@
 const number = new Intl.NumberFormat("en");
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const minute = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
 
 export const count = (value) => number.format(value);
 
@@ -29,7 +30,14 @@ export const hourAndMinute = (seconds) => minute.format(new Date(seconds * 1000)
 export function bytes(value) {
   if (value === null || value === undefined) return "–";
   const gib = value / 2 ** 30;
+  if (value > 0 && gib < 1) return `${Math.ceil(value / 2 ** 20)} MiB`;
   return gib >= 1024 ? `${(gib / 1024).toFixed(1)} TiB` : `${gib >= 100 ? Math.round(gib) : gib.toFixed(1)} GiB`;
+}
+
+// "Mon 30 Nov, 18:00" of an ISO 8601 time, in the time zone it is written in.
+export function dayAndTime(iso) {
+  const day = new Date(`${iso.slice(0, 10)}T12:00:00Z`);
+  return `${weekday.format(day)}, ${iso.slice(11, 16)}`;
 }
 
 // The value below which `part` of the values are; null for none.

@@ -1,7 +1,7 @@
 // The list of scale sets: trouble first, then those at work, then the quiet ones, folded.
 
 import { byId, choice, el, setAttribute, setChip, setText } from "./elements.js";
-import { count, elapsed, many, runUrl, span, workflowName } from "./format.js";
+import { count, dayAndTime, elapsed, many, runUrl, workflowName } from "./format.js";
 import { TROUBLED, waiting } from "./model.js";
 
 const TONES = { ok: "good", degraded: "warn", failed: "bad", standby: "wait", draining: "down", starting: "start", stopped: "quiet" };
@@ -122,13 +122,14 @@ class Row {
     this.meter = el("span", { class: "meter", role: "img" }, ...Object.values(this.parts));
     this.numbers = ["Busy", "Idle", "Starting", "Max", "Waiting", "Done"].map((label) => el("span", { class: "n", "data-label": label }));
     this.why = el("span", { class: "why" });
+    this.schedule = el("span", { class: "schedule" });
     this.facts = el("p", { class: "facts" });
     this.table = el("ul", { class: "slots" });
     this.body = el("div", { class: "body" }, this.facts, this.table);
     this.details = el(
       "details",
       { ontoggle: () => this.set && this.#open() },
-      el("summary", {}, el("span", { class: "who" }, this.name, this.place), el("span", {}, this.chip), this.meter, ...this.numbers, this.why),
+      el("summary", {}, el("span", { class: "who" }, this.name, this.place), el("span", {}, this.chip), this.meter, ...this.numbers, this.why, this.schedule),
       this.body,
     );
     this.node = el("li", {}, this.details);
@@ -143,6 +144,9 @@ class Row {
     const why = reasons(set, this.model.now());
     setText(this.why, why);
     this.why.hidden = !why;
+    const windows = scheduleWords(set.schedule);
+    setText(this.schedule, windows);
+    this.schedule.hidden = !windows;
     setAttribute(this.node, "data-tone", TROUBLED.has(set.state) ? TONES[set.state] : null);
     if (this.details.open) this.#open();
   }
@@ -248,11 +252,24 @@ function reasons(set, now) {
   if (set.reason) parts.push(set.reason);
   if (set.retry_seconds !== null) {
     const left = set.retry_seconds - (now - set.at);
-    parts.push(left > 0 ? `next try in ${span(Math.ceil(left))}` : "trying now");
+    parts.push(left > 0 ? `next try in ${elapsed(Math.ceil(left))}` : "trying now");
   }
   for (const one of set.unmet) {
     const detail = one.detail && !set.reason.includes(one.detail) ? `: ${one.detail}` : "";
     parts.push(`${many(one.count, "wanted runner")} not started, ${UNMET[one.reason] ?? one.reason}${detail}`);
+    if (one.look_seconds !== null) {
+      const left = one.look_seconds - (now - set.at);
+      parts.push(left > 0 ? `next look in ${elapsed(Math.ceil(left))}` : "looking now");
+    }
   }
   return parts.join("; ");
+}
+
+// The window whose limits are in force, and the next one; their time zone once if it is the same.
+function scheduleWords({ window, next }) {
+  const words = (one, word, time, zone) => `min ${count(one.min)}, max ${count(one.max)} ${word} ${dayAndTime(time)} ${zone}`.trim();
+  const parts = [];
+  if (window) parts.push(words(window, "until", window.closes, window.timezone === next?.timezone ? "" : window.timezone));
+  if (next) parts.push(words(next, "from", next.opens, next.timezone));
+  return parts.length ? `Schedule: ${parts.join("; ")}` : "";
 }

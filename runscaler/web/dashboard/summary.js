@@ -90,18 +90,28 @@ function tile(name, value, more) {
 
 function host(facts) {
   const node = byId("host");
-  if (!node.children.length) node.append(...["load", "memory", "disk"].map(() => el("div", { class: "gauge" }, el("span"), el("span", { class: "track" }, el("i")), el("span"))));
-  const part = (used, all) => (all ? Math.min(1, used / all) : 0);
+  if (!node.children.length) node.append(...["load", "memory", "disk"].map(() => el("div", { class: "gauge" }, el("span"), el("span", { class: "track" }, el("i"), el("b", { hidden: true })), el("span"))));
+  const { max_load: load, min_free_memory_bytes: memory, min_free_disk_bytes: disk } = facts.limits ?? {};
   const rows = [
-    ["Load", part(facts.load, facts.cpus), `${facts.load.toFixed(1)} on ${many(facts.cpus, "CPU")}`],
-    ["Memory", part(facts.memory_bytes - facts.memory_available_bytes, facts.memory_bytes), `${bytes(facts.memory_available_bytes)} free`],
-    ["Disk", part(facts.disk_bytes - facts.disk_free_bytes, facts.disk_bytes), `${bytes(facts.disk_free_bytes)} free`],
+    { name: "Load", used: facts.load, all: Math.max(facts.cpus, load ?? 0), limit: load, text: `${facts.load.toFixed(1)} on ${many(facts.cpus, "CPU")}`, at: load && `max ${load}` },
+    free("Memory", facts.memory_bytes, facts.memory_available_bytes, memory),
+    free("Disk", facts.disk_bytes, facts.disk_free_bytes, disk),
   ];
-  rows.forEach(([name, value, text], at) => {
-    const [label, track, words] = node.children[at].children;
-    setText(label, name);
-    track.firstChild.style.width = `${Math.round(value * 100)}%`;
-    track.firstChild.dataset.level = value < 0.75 ? "low" : value < 0.9 ? "high" : "full";
-    setText(words, text);
-  });
+  rows.forEach((row, at) => gauge(node.children[at].children, row));
+}
+
+const free = (name, all, left, least) => ({ name, used: all - left, all, limit: least && all - least, text: `${bytes(left)} free`, at: least && `min ${bytes(least).replace(".0 ", " ")}` });
+
+// `limit` is the use above which no runner starts; falsy where there is none.
+function gauge([label, track, words], { name, used, all, limit, text, at }) {
+  const part = (value) => (all ? Math.max(0, Math.min(1, value / all)) : 0);
+  const [bar, tick] = track.children;
+  const short = Boolean(at) && used > limit;
+  setText(label, name);
+  bar.style.width = `${Math.round(part(used) * 100)}%`;
+  bar.dataset.level = short || part(used) >= 0.9 ? "full" : part(used) < 0.75 ? "low" : "high";
+  tick.hidden = !at;
+  if (at) tick.style.left = `${Math.round(part(limit) * 100)}%`;
+  setText(words, at ? `${text}, ${at}` : text);
+  words.classList.toggle("short", short);
 }
