@@ -8,7 +8,6 @@ from __future__ import annotations
 import pytest
 from support.buildx import BUILDING, IMAGE, STATE, Buildx
 from support.engine import RunnerScript, connect, engine_address, shell_image
-from support.private_engine import PrivateEngine
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.docker.builder_processes import only_its_daemon
@@ -21,14 +20,6 @@ HOUR = 3600.0
 TTL = 24 * HOUR
 NOW = -1.0
 """A TTL by which all that is there is old; ages of containers and volumes cannot be set."""
-
-
-@pytest.fixture(scope="module")
-def own_engine():
-    engine = PrivateEngine()
-    engine.start()
-    yield engine
-    engine.close()
 
 
 @pytest.fixture

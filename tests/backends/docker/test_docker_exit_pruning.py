@@ -11,7 +11,6 @@ import tarfile
 import pytest
 from support.engine import DockerRig, RunnerScript, connect, shell_image
 from support.missing import missing
-from support.private_engine import PrivateEngine
 
 from runscaler.backends.base import TidyBackend
 from runscaler.errors import BackendError, Interrupted
@@ -22,14 +21,6 @@ from runscaler.testing.backend_contract import Orders
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 VOLUME = "runner-shared"
 NAMED = "runscaler-test-named:1"
-
-
-@pytest.fixture(scope="module")
-def own_engine():
-    engine = PrivateEngine()
-    engine.start()
-    yield engine
-    engine.close()
 
 
 @pytest.fixture

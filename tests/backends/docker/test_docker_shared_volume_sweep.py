@@ -11,7 +11,6 @@ import tarfile
 import pytest
 from docker.errors import NotFound
 from support.engine import DockerRig, RunnerScript, connect, shell_image
-from support.private_engine import PrivateEngine
 from support.shared_volume import Item, SharedVolumeOn
 
 from runscaler.backends.docker.container import SHARED_VOLUME
@@ -26,14 +25,6 @@ TTL = 60 * MINUTE
 OLD = TTL + 1
 KIB = 1024
 HELPER = "runner-shared-sweep"
-
-
-@pytest.fixture(scope="module")
-def own_engine():
-    engine = PrivateEngine()
-    engine.start()
-    yield engine
-    engine.close()
 
 
 @pytest.fixture
