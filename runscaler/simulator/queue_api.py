@@ -39,6 +39,8 @@ class QueueApi:
         raise not_found(request)
 
     def _poll(self, request: Request) -> Reply:
+        if self._comes_too_late(request):
+            return ACCEPTED
         with self._lock:
             session = self._session(request)
             check_api_version(self._store, request, request.header("accept"))
@@ -51,6 +53,16 @@ class QueueApi:
             request.connection.when_gone(None)
             with self._lock:
                 self._machine.sessions.poll_ends(session)
+
+    def _comes_too_late(self, request: Request) -> bool:
+        """Was it broken off by its client, which then ended the session? It is no use of it, only read late.
+        The hanging up may be noticed a moment later still."""
+        with self._lock:
+            session = self._store.sessions.get(request.query.get("sessionId", ""))
+        if session is None or session.live:
+            return False
+        self._lock.pause(OVERTAKEN_GRACE, request.connection)
+        return request.connection.gone()
 
     def _await_message(self, request: Request, session: Session, number: int, cursor: int) -> Reply:
         def ready() -> Reply | None:

@@ -6,6 +6,7 @@ import base64
 import json
 import threading
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
@@ -13,8 +14,10 @@ from support.demo_agent import HandMadeAgent
 from support.scale_set_client import NEW, SETS, USER_AGENT, VERSION, ScaleSetClient
 from urllib3.util import SKIP_HEADER
 
-from runscaler.simulator.http_messages import NoConnection
+from runscaler.simulator.http_messages import NoConnection, Request
+from runscaler.simulator.queue_api import QueueApi
 from runscaler.simulator.rate_rule import Caller, RateRule
+from runscaler.simulator.refusals import ServiceRefusal
 from runscaler.simulator.violations import Violations
 from runscaler.testing.clock import FakeClock
 from runscaler.testing.simulator import Flavour, Installation, Match, Options, SimulatedGitHub
@@ -332,6 +335,25 @@ class FakeConnection(NoConnection):
 
     def gone(self) -> bool:
         return self.closed
+
+
+def test_a_poll_that_was_broken_off_before_its_session_ended_is_no_use_of_it(client: ScaleSetClient) -> None:
+    """It may be read only after the end."""
+    url, _, query = client.session["messageQueueUrl"].partition("?")
+    client.close_session()
+    connection = FakeConnection()
+    headers = {name.lower(): value for name, value in client.queue_headers(1).items()}
+    request = Request("GET", urlsplit(url).path, dict(parse_qsl(query)), headers, b"", url, connection)
+    queue = QueueApi(client.github._lock)
+
+    connection.closed = True
+    assert queue.handle(request).status == 202
+    assert broken(client.github) == []
+
+    connection.closed = False
+    with pytest.raises(ServiceRefusal):
+        queue.handle(request)
+    assert broken(client.github) == [9]
 
 
 def two_refreshes(earlier: Caller, later: Caller, *, closed: bool = False) -> list[int]:

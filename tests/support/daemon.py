@@ -20,7 +20,7 @@ import tomlkit
 from docker.errors import APIError
 from support.engine import connect
 from support.missing import missing
-from support.planted import files_of, secrets_in, shown_by
+from support.planted import files_of_state, secrets_in, shown_by
 
 from runscaler.backends.process.process_table import mark_of
 from runscaler.clock import SystemClock
@@ -196,7 +196,7 @@ class Daemon:
         if self._process is not None and self._process.poll() is None:
             with suppress(OSError):
                 arguments["its arguments"] = Path(f"/proc/{self._process.pid}/cmdline").read_bytes()
-        return shown_by(self.secrets, {**logs, **self._shown, **arguments, **files_of(self.state_dir)})
+        return shown_by(self.secrets, {**logs, **self._shown, **arguments, **files_of_state(self.state_dir)})
 
     # -- leftovers ----------------------------------------------------------------------------------
 

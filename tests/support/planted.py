@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Collection, Iterator, Mapping
 
 SECRET_KEYS = frozenset({"token", "password", "private-key"})
 SECRET_VARIABLES = re.compile("TOKEN|SECRET|PASSWORD|PRIVATE_KEY")
@@ -50,12 +51,17 @@ def shown_by(secrets: set[str], texts: Mapping[str, bytes]) -> list[str]:
     ]
 
 
-def files_of(state_dir: Path) -> dict[str, bytes]:
-    """What a state directory holds beside the folders of its runners."""
-    files: dict[str, bytes] = {}
-    for path in state_dir.rglob("*"):
-        if not set(WITH_SECRETS) & set(path.relative_to(state_dir).parts):
+def files_of(folder: Path, without: Collection[str] = ()) -> Iterator[tuple[Path, bytes]]:
+    """The files below a folder, but for those below folders with the names `without`. What goes meanwhile is
+    left out."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if name not in without]
+        for path in (Path(parent, name) for name in names):
             with suppress(OSError):
                 if path.is_file():
-                    files[str(path)] = path.read_bytes()
-    return files
+                    yield path, path.read_bytes()
+
+
+def files_of_state(state_dir: Path) -> dict[str, bytes]:
+    """What a state directory holds beside the folders of its runners."""
+    return {str(path): content for path, content in files_of(state_dir, WITH_SECRETS)}

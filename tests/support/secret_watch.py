@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from support.planted import files_of
 from support.poller import Poller
 
 if TYPE_CHECKING:
@@ -41,8 +42,5 @@ def found_in(secrets: Iterable[str], texts: Iterable[bytes]) -> list[str]:
 
 
 def files_below(*folders: Path) -> Iterator[bytes]:
-    for folder in folders:
-        for path in folder.rglob("*"):
-            with suppress(OSError):
-                if path.is_file():
-                    yield path.read_bytes()
+    """What they hold; what goes meanwhile is left out."""
+    return (content for folder in folders for _, content in files_of(folder))
