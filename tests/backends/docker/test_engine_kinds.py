@@ -114,8 +114,8 @@ def test_old_files_of_a_runner_go_from_the_shared_volume(rig, owner):
         (sweep,) = backend.sweeps([settings])
 
         assert [one.name for one in sweep.plan()] == ["2 in volume runner-shared"]
-        assert sweep.run().startswith("removed 2 files and 1 empty folder, ")
-        assert sweep.run() == ""
+        assert str(sweep.run()).startswith("removed 2 files and 1 empty folder, ")
+        assert str(sweep.run()) == ""
     finally:
         backend.close()
         with connect(rig.url) as api:
