@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from runscaler.names import OwnerId
 
 Json: TypeAlias = dict[str, Any]  # what came over the wire
-PERMANENT = ("lock", "owner", "logs", "registrations", "journal")
+PERMANENT = ("lock", "owner", "logs", "registrations", "journal", "docker")
 """Names in the state directory that stay when the daemon ends in order."""
 CRASH = re.compile(r"Traceback|\bcrashed\b")
 
