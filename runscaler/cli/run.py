@@ -168,10 +168,9 @@ def runs_as_launch_daemon() -> bool:
 
 
 def configuration_warnings(config: Config) -> Iterator[str]:
-    from runscaler.config.features import missing_features
     from runscaler.findings import with_fixes
 
-    for finding in (*config.warnings, *missing_features(config)):
+    for finding in config.warnings:
         place = f"[{finding.scale_set}] " if finding.scale_set else ""
         yield place + with_fixes(finding.message, finding.fixes)
 

@@ -25,43 +25,19 @@ if TYPE_CHECKING:
     from runscaler.config.model import Config
     from runscaler.names import ScaleSetKey
 
-NEED_RESTART: frozenset[TomlPath] = frozenset(
-    {
-        ("health-host",),
-        ("health-port",),
-        ("state-dir",),
-        ("dry-run",),
-        *(("metrics", key) for key in ("namespace", "arc-labels", "job-labels", "job-buckets")),
-        *(("metrics", key) for key in ("disable", "max-job-series")),
-    }
-)
+# The first part of a key's path: a key at the top, or a whole table.
+NEED_RESTART = frozenset({"health-host", "health-port", "state-dir", "dry-run", "metrics"})
 """What a program takes when it starts."""
-WITHOUT_TRACE: frozenset[TomlPath] = frozenset({("update-check",)})
+WITHOUT_TRACE = frozenset({"update-check"})
 """What only matters at a start."""
-CREDENTIALS: frozenset[TomlPath] = frozenset(
-    {
-        ("token",),
-        ("app", "client-id"),
-        ("app", "installation-id"),
-        ("app", "private-key"),
-        ("proxy",),
-        ("ca",),
-    }
-)
+CREDENTIALS = frozenset({"token", "app", "proxy", "ca"})
 """What the calls to GitHub are made with."""
-LABELS: TomlPath = ("labels",)
-_IN_PLACE: frozenset[TomlPath] = frozenset(
-    {
-        ("max-runners",),
-        ("min-runners",),
-        ("idle-timeout",),
-        ("start-timeout",),
-        ("job-timeout",),
-        ("schedule",),
-        LABELS,
-        *(path for path in CREDENTIALS if path not in {("proxy",), ("ca",)}),
-    }
+LABELS = "labels"
+_LIMITS = frozenset(
+    {"max-runners", "min-runners", "schedule", "idle-timeout", "start-timeout", "job-timeout"}
 )
+_IN_PLACE = _LIMITS | {LABELS, "token", "app"}
+"""What a runner is not made with; of the credentials, it gets `proxy` and `ca`."""
 _HOUSEKEEPING = frozenset(
     {
         *("shared-volume-ttl", "shared-volume-cleanup-interval"),
@@ -98,16 +74,16 @@ class SetChange:
     @property
     def reconnects(self) -> bool:
         """Its calls to GitHub are made with something else."""
-        return any(one.path in CREDENTIALS for one in self.keys)
+        return any(one.path[0] in CREDENTIALS for one in self.keys)
 
     @property
     def relabels(self) -> bool:
-        return any(one.path == LABELS for one in self.keys)
+        return any(one.path[0] == LABELS for one in self.keys)
 
     @property
     def reshapes_runners(self) -> bool:
         """A runner that starts now differs from those that are there."""
-        return any(one.path not in _IN_PLACE and one.path[-1] not in _HOUSEKEEPING for one in self.keys)
+        return any(one.path[0] not in _IN_PLACE and one.path[-1] not in _HOUSEKEEPING for one in self.keys)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +136,8 @@ def compare(old: Config, new: Config) -> ConfigChanges:
         added=tuple(one for key, one in after.items() if key not in before),
         removed=tuple(one for key, one in before.items() if key not in after),
         changed=tuple(_changed(before, after)),
-        live=tuple(one for one in of_process if one.path not in NEED_RESTART | WITHOUT_TRACE),
-        waiting=tuple(one for one in of_process if one.path in NEED_RESTART),
+        live=tuple(one for one in of_process if one.path[0] not in NEED_RESTART | WITHOUT_TRACE),
+        waiting=tuple(one for one in of_process if one.path[0] in NEED_RESTART),
     )
 
 

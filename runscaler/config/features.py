@@ -39,8 +39,7 @@ def note(path: TomlPath) -> str:
 
 def refuse_missing(config: Config) -> None:
     """Raises `ConfigError` if the configuration needs a feature that this version lacks."""
-    missing = missing_features(config)
-    if any(finding.level is Level.ERROR for finding in missing):
+    if missing := missing_features(config):
         raise ConfigError(missing)
 
 
