@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from runscaler.findings import Finding
+
 
 def daemon_options(command: Callable[..., None]) -> Callable[..., None]:
     """`--config` and `--state-dir`, to be given to `admin_socket`."""
@@ -69,28 +71,7 @@ def change(socket: Path, what: str, scale_set: str) -> list[str]:
 
 def reload_configuration(socket: Path) -> list[str]:
     """Returns what is different. Raises `ConfigError` if it cannot be used, `HostError` if none answers."""
-    from runscaler.errors import ConfigError, HostError
-    from runscaler.findings import Finding, Level
-    from runscaler.ops.admin_client import ask
-
-    answer = ask(socket, "/v1/reload", {})
-    changes, findings = answer.value("changes"), answer.value("findings")
-    if answer.ok and isinstance(changes, list):
-        return [str(line) for line in changes]
-    if isinstance(findings, list):
-        found = [one for one in findings if isinstance(one, dict)]
-        raise ConfigError(
-            [
-                Finding(
-                    Level.ERROR,
-                    str(one.get("message")),
-                    tuple(str(fix) for fix in one.get("fixes") or ()),
-                    str(one.get("scale_set") or ""),
-                )
-                for one in found
-            ]
-        )
-    raise HostError(str(answer.value("error") or f"the daemon answers {answer.status}"))
+    return [str(line) for line in _asked(socket, "reload", {}, "changes")]
 
 
 def scale_sets(socket: Path) -> list[dict[str, object]]:
@@ -98,13 +79,27 @@ def scale_sets(socket: Path) -> list[dict[str, object]]:
     return [one for one in _asked(socket, "status", {}) if isinstance(one, dict)]
 
 
-def _asked(socket: Path, what: str, body: dict[str, object]) -> list[object]:
-    """The `scale_sets` of the daemon's answer."""
-    from runscaler.errors import HostError
+def _asked(socket: Path, what: str, body: dict[str, object], key: str = "scale_sets") -> list[object]:
+    """That list in the daemon's answer. Raises what it refuses with."""
+    from runscaler.errors import ConfigError, HostError
     from runscaler.ops.admin_client import ask
 
     answer = ask(socket, f"/v1/{what}", body)
-    found = answer.value("scale_sets")
-    if not answer.ok or not isinstance(found, list):
-        raise HostError(str(answer.value("error") or f"the daemon answers {answer.status}"))
-    return found
+    found, findings = answer.value(key), answer.value("findings")
+    if answer.ok and isinstance(found, list):
+        return found
+    if isinstance(findings, list):
+        raise ConfigError([_error(one) for one in findings if isinstance(one, dict)])
+    raise HostError(str(answer.value("error") or f"the daemon answers {answer.status}"))
+
+
+def _error(told: dict[str, object]) -> Finding:
+    from runscaler.findings import Finding, Level
+
+    fixes = told.get("fixes")
+    return Finding(
+        Level.ERROR,
+        str(told.get("message")),
+        tuple(map(str, fixes)) if isinstance(fixes, list) else (),
+        str(told.get("scale_set") or ""),
+    )

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.registry import factory_for
-from runscaler.backends.sweep_plans import known_bytes
 from runscaler.errors import BackendDown, BackendError
 from runscaler.names import new_owner_id
 from runscaler.ops.owner import read_owner
@@ -35,7 +34,8 @@ class Cleaned:
 
     @property
     def bytes(self) -> int:
-        return known_bytes(self.targets or ())
+        """Of the targets whose size is known."""
+        return sum(target.bytes or 0 for target in self.targets or ())
 
 
 def context_of(config: Config, clock: Clock) -> BackendContext:
