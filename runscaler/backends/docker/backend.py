@@ -17,6 +17,7 @@ from runscaler.backends.docker import answers, buildx_sweep, shared_volume_sweep
 from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.companions import remove_companions
 from runscaler.backends.docker.container import BUNDLE_FILE, CA_FILE, create_body
+from runscaler.backends.docker.containers import is_gone, state_of
 from runscaler.backends.docker.engine import CALL_SECONDS
 from runscaler.backends.docker.errors import CONFLICT, is_being_removed, status
 from runscaler.backends.docker.exit_pruning import tidy_up
@@ -197,9 +198,7 @@ class DockerBackend:
         return Watch(self._engine, context.owner, context.clock, since, heard, self._missed_ends)
 
     def disk_paths(self) -> list[Path]:
-        if (facts := self._facts) is None:
-            with self._engine.call("ask where its images lie", seconds=DISK_SECONDS) as api:
-                facts = self._facts = EngineFacts.of(api.info())
+        facts = self._known_facts(self._engine.call("ask where its images lie", seconds=DISK_SECONDS))
         root = Path(facts.data_root)
         if facts.host_name != socket.gethostname() or not root.is_absolute():
             raise BackendError("its images lie on another host, or in a VM")
@@ -317,11 +316,7 @@ class DockerBackend:
 
     def _is_gone(self, resource: Resource, interrupt: Interrupt) -> bool:
         with self._engine.call(f"look for container {resource.runner}", interrupt) as api:
-            try:
-                api.inspect_container(resource.id)
-            except NotFound:
-                return True
-        return False
+            return is_gone(api, resource.id)
 
     def _socket_group(self, order: RunnerOrder, interrupt: Interrupt) -> int | str | None:
         """The group of the mounted engine socket as containers see it; None if that cannot be told."""
@@ -339,18 +334,19 @@ class DockerBackend:
         return seen.usable_group
 
     def _engine_facts(self, order: RunnerOrder, interrupt: Interrupt) -> EngineFacts:
+        return self._known_facts(self._starting(order, "ask the engine what it can do", interrupt))
+
+    def _known_facts(self, call: AbstractContextManager[EngineApi]) -> EngineFacts:
+        """Asked by `call` where they are not known."""
         if (facts := self._facts) is None:
-            with self._starting(order, "ask the engine what it can do", interrupt) as api:
+            with call as api:
                 facts = self._facts = EngineFacts.of(api.info())
         return facts
 
 
 def _has_ended(api: EngineApi, container: str) -> bool:
-    try:
-        state = answers.table(api.inspect_container(container)["State"], "the state of a container")
-    except NotFound:
-        return True
-    return state.get("Running") is False
+    state = state_of(api, container)
+    return state is None or state.get("Running") is False
 
 
 def _description(order: RunnerOrder) -> str:

@@ -18,6 +18,7 @@ from runscaler.backends.base import Sweep, SweepResult, SweepTarget
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.builder_processes import is_idle
+from runscaler.backends.docker.containers import state_of
 from runscaler.backends.docker.errors import status
 from runscaler.backends.docker.volume_use import VolumeUse
 
@@ -154,8 +155,8 @@ class BuildxSweep:
     def remove_builder(self, builder: Builder) -> bool:
         """Paused first, so that no build begins between the last look and the removal."""
         with self._call(f"remove builder {builder.name}") as api, suppress(NotFound):
-            state = answers.table(api.inspect_container(builder.id)["State"], "the state of a container")
-            if str(state.get("StartedAt")) != builder.started:
+            state = state_of(api, builder.id)
+            if state is None or str(state.get("StartedAt")) != builder.started:
                 return False
             if not builder.is_running:
                 # Without force: the engine refuses if it was started this very moment.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from docker.errors import APIError, NotFound
 
 from runscaler.backends.docker import answers
-from runscaler.backends.docker.errors import status
+from runscaler.backends.docker.errors import CONFLICT, status
 from runscaler.backends.docker.labels import JOB_LABEL, SIDECAR, labels_of
 from runscaler.backends.docker.siblings import remove_siblings
 from runscaler.backends.docker.sidecar import remove_sidecars
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from runscaler.backends.base import Resource
     from runscaler.backends.docker.api import EngineApi
     from runscaler.backends.docker.socket_mounts import SocketMounts
-
-CONFLICT = 409
 
 
 def remove_companions(

@@ -9,10 +9,10 @@ from loguru import logger
 
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.container import SHARED_VOLUME
+from runscaler.backends.docker.containers import discard
 from runscaler.backends.docker.errors import CONFLICT, status
 from runscaler.backends.docker.labels import helper_filter
 from runscaler.backends.docker.ownership import leftover_of, may_run
-from runscaler.backends.docker.volume import discard
 from runscaler.units import format_bytes
 
 if TYPE_CHECKING:

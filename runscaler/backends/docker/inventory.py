@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from docker.errors import NotFound
-
 from runscaler.backends.base import ResourceState
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
+from runscaler.backends.docker.containers import state_of
 from runscaler.backends.docker.labels import own_filter, resource_of
 from runscaler.backends.docker.sidecar import DEAD_SIDECAR, without_engine
 from runscaler.backends.docker.socket_mounts import DEAD_MOUNT
@@ -77,9 +76,7 @@ def _resource(
         return None
     if resource is None or (listed.get("State") in LIVE and resource.id not in reported_ended):
         return resource
-    try:
-        state = answers.table(api.inspect_container(resource.id)["State"], "the state of a container")
-    except NotFound:
+    if (state := state_of(api, resource.id)) is None:
         return None
     return resource if answers.boolean(state.get("Running"), "Running") else ended(resource, state)
 

@@ -18,9 +18,9 @@ from runscaler.backends.base import Sweep, SweepResult, SweepTarget
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.container import SHARED_VOLUME, shared_volume_mount
+from runscaler.backends.docker.containers import discard, state_of
 from runscaler.backends.docker.errors import CONFLICT, explanation, status
 from runscaler.backends.docker.labels import helper_labels
-from runscaler.backends.docker.volume import discard
 from runscaler.config.housekeeping import common_ttl
 from runscaler.errors import BackendError, ImageMissing
 from runscaler.units import format_bytes
@@ -195,9 +195,7 @@ class SharedVolumeSweep:
             raise BackendError(f"cannot {doing}: {in_one_line(explanation(error))}", fixes=FIXES) from error
 
     def _discard_earlier(self, api: EngineApi) -> None:
-        try:
-            state = answers.table(api.inspect_container(NAME)["State"], "the state of a container")
-        except NotFound:
+        if (state := state_of(api, NAME)) is None:
             return
         age = self._context.clock.wall() - seconds_of(str(state.get("StartedAt", "")))
         if state.get("Running") and age < MOST_SECONDS:

@@ -12,15 +12,15 @@ container does not exist belongs to nobody.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 from loguru import logger
 
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.container import ENGINE_SOCKET, sidecar_body
-from runscaler.backends.docker.errors import explanation, status
+from runscaler.backends.docker.containers import discard, is_gone, state_of
+from runscaler.backends.docker.errors import explanation
 from runscaler.backends.docker.labels import (
     HELPER,
     OWNER,
@@ -62,7 +62,6 @@ NO_COMMAND = (126, 127)
 """Exit codes with which an engine says that a command is not there."""
 LAST_WORDS = 2000
 CALL_SECONDS = 10.0
-CONFLICT = 409
 
 
 class Sidecars:
@@ -100,9 +99,9 @@ class Sidecars:
         for sidecar, runner in orphans(listed):
             try:
                 with self._engine.call(f"remove the engine that {runner} left") as api:
-                    if _is_gone(api, runner):
+                    if is_gone(api, runner):
                         logger.warning("removing the engine of {}, whose container is gone", runner)
-                        remove_by_force(api, sidecar)
+                        discard(api, sidecar)
             except BackendError as error:
                 logger.warning("{}; the next inventory finds it", error)
 
@@ -143,16 +142,11 @@ def _ask(api: EngineApi, sidecar: str, what: str) -> str:
         said = explanation(error)
         if "executable file not found" in said or "no such file" in said:
             raise _no_docker(what) from error
-        if not _runs(api, sidecar):
+        state = state_of(api, sidecar)
+        if state is None or state.get("Running") is not True:
             raise StartFailed(f"{what} ended before it answered") from error
         raise
     return question
-
-
-def _runs(api: EngineApi, container: str) -> bool:
-    with suppress(NotFound):
-        return answers.table(api.inspect_container(container)["State"], "its state").get("Running") is True
-    return False
 
 
 def _answer(api: EngineApi, question: str) -> int | None:
@@ -174,18 +168,7 @@ def remove_sidecars(api: EngineApi, owner: OwnerId, runner: str) -> None:
     filters = {"label": [*own_filter(owner), *marks]}
     for listed in answers.tables(api.containers(all=True, filters=filters), "the list"):
         if labels_of(listed).get(OWNER) == owner and runner_of(listed) == runner:
-            remove_by_force(api, answers.identifier(listed.get("Id"), "the id of a container"))
-
-
-def remove_by_force(api: EngineApi, container: str) -> None:
-    """No error if it is gone, or being removed already."""
-    try:
-        api.remove_container(container, v=True, force=True)
-    except NotFound:
-        return
-    except APIError as error:
-        if status(error) != CONFLICT or "already in progress" not in explanation(error):
-            raise
+            discard(api, answers.identifier(listed.get("Id"), "the id of a container"))
 
 
 def runner_of(listed: Inspection) -> str:
@@ -229,11 +212,3 @@ def _with_sidecar(listed: Iterable[Inspection]) -> Iterator[Inspection]:
         labels = labels_of(one)
         if one.get("State") in LIVE and HELPER not in labels and {SIDECAR, RUNNER_NAME} <= labels.keys():
             yield one
-
-
-def _is_gone(api: EngineApi, name: str) -> bool:
-    try:
-        api.inspect_container(name)
-    except NotFound:
-        return True
-    return False

@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.container import ENGINE_SOCKET, RUNNER_USER, security_options
+from runscaler.backends.docker.containers import discard
 from runscaler.backends.docker.errors import explanation
 from runscaler.backends.docker.labels import HELPER, MANAGED_BY, OWNER, RUNNER
 from runscaler.errors import BackendError
@@ -92,13 +93,13 @@ class SocketGroups:
         doing = f"look at the engine socket {path} in a container"
         try:
             with self._engine.call(doing, interrupt, seconds=LOOK_SECONDS) as api:
-                _discard(api, name)  # left by a daemon that was killed here
+                discard(api, name)  # left by a daemon that was killed here
                 made = api.create_container_from_config(body, name, settings.docker.platform or None)
                 return _seen_by(api, answers.identifier(made["Id"], "the id of a new container"))
         finally:
             # Also where the look was cut, which cancels the calls in it.
             with suppress(BackendError), self._engine.call(doing, seconds=UNDO_SECONDS) as api:
-                _discard(api, name)
+                discard(api, name)
 
 
 def _seen_by(api: EngineApi, container: str) -> SeenSocket:
@@ -108,11 +109,6 @@ def _seen_by(api: EngineApi, container: str) -> SeenSocket:
         return answer_of(b"".join(api.logs(container, stream=True, follow=False, tail=10)))
     except APIError as error:
         return SeenSocket(why=explanation(error))
-
-
-def _discard(api: EngineApi, container: str) -> None:
-    with suppress(NotFound):
-        api.remove_container(container, v=True, force=True)
 
 
 def answer_of(output: bytes) -> SeenSocket:

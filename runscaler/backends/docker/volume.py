@@ -7,11 +7,11 @@ import tarfile
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
-from docker.errors import APIError, NotFound
+from docker.errors import NotFound
 
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.container import SHARED_VOLUME, shared_volume_mount
-from runscaler.backends.docker.errors import is_being_removed
+from runscaler.backends.docker.containers import discard
 from runscaler.backends.docker.labels import MANAGED_BY, PREFIX, RUNNER, helper_labels
 from runscaler.net.semaphore import InterruptibleSemaphore
 
@@ -90,17 +90,6 @@ class SharedVolume:
 
 def holder_name(owner: OwnerId) -> str:
     return f"{TARGET}-{owner[:8]}"
-
-
-def discard(api: EngineApi, container: str) -> None:
-    """Remove a helper container with its anonymous volumes, if it is there. Somebody else may be at it."""
-    try:
-        api.remove_container(container, v=True, force=True)
-    except NotFound:
-        return
-    except APIError as error:
-        if not is_being_removed(error):
-            raise
 
 
 def directory_archive(name: str, uid: int, gid: int) -> bytes:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import path_stat, seconds_of
+from runscaler.backends.docker.containers import discard
 from runscaler.backends.docker.labels import helper_labels
-from runscaler.backends.docker.volume import discard
 from runscaler.errors import BackendDown, BackendError, ImageMissing
 
 if TYPE_CHECKING:
