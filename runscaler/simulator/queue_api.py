@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import TYPE_CHECKING
 
 from runscaler.simulator import bodies
@@ -13,14 +14,15 @@ from runscaler.simulator.refusals import PlainRefusal
 from runscaler.simulator.tokens import TokenKind
 
 if TYPE_CHECKING:
-    from runscaler.simulator.http_messages import Request
+    from runscaler.simulator.http_messages import Connection, Request
     from runscaler.simulator.machine_lock import MachineLock
     from runscaler.simulator.records import Session
 
 PREFIX = "/_sim/queue/"
 QUEUE = re.compile(r"/_sim/queue/(\d+)/messages(?:/(\d+))?")
 DIGITS = re.compile(r"\d{1,18}")
-OVERTAKEN_GRACE = 0.25
+NOTICED_WITHIN = 0.25
+"""Seconds, of real time, whatever the simulator's clock, after which a client's hanging up is noticed."""
 FOREVER = 86400.0
 
 
@@ -55,14 +57,12 @@ class QueueApi:
                 self._machine.sessions.poll_ends(session)
 
     def _comes_too_late(self, request: Request) -> bool:
-        """Was it broken off by its client, which then ended the session? It is no use of it, only read late.
-        The hanging up may be noticed a moment later still."""
+        """Was it broken off by its client, which then ended the session? It is no use of it, only read
+        late."""
         with self._lock:
             session = self._store.sessions.get(request.query.get("sessionId", ""))
-        if session is None or session.live:
-            return False
-        self._lock.pause(OVERTAKEN_GRACE, request.connection)
-        return request.connection.gone()
+        ended_by_client = session is not None and session.by_client and not session.live
+        return ended_by_client and hangs_up(request.connection)
 
     def _await_message(self, request: Request, session: Session, number: int, cursor: int) -> Reply:
         def ready() -> Reply | None:
@@ -79,10 +79,8 @@ class QueueApi:
         return reply or ACCEPTED
 
     def _check_overtaken(self, request: Request, session: Session) -> None:
-        """Record two polls at once, unless the client broke the earlier one off: its hanging up may be
-        noticed a moment late (docs/protocol.md § 5.1)."""
-        self._lock.pause(OVERTAKEN_GRACE, request.connection)
-        if not request.connection.gone() and not self._lock.closed:
+        """Record two polls at once, unless the client broke the earlier one off (docs/protocol.md § 5.1)."""
+        if not hangs_up(request.connection) and not self._lock.closed:
             with self._lock:
                 self._store.violations.record(7, f"two polls at once in session {session.id}")
 
@@ -114,3 +112,13 @@ class QueueApi:
             self._store.violations.refuse(6, refusal)
             return 0
         return int(text)
+
+
+def hangs_up(connection: Connection) -> bool:
+    """Whether the client has hung up, which may be noticed a moment late."""
+    gone = threading.Event()
+    connection.when_gone(gone.set)
+    if not connection.gone():
+        gone.wait(NOTICED_WITHIN)
+    connection.when_gone(None)
+    return connection.gone()
