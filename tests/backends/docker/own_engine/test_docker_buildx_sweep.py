@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from support.buildx import BUILDING, IMAGE, STATE, Buildx
-from support.engine import RunnerScript, connect, engine_address, shell_image
+from support.engine import RunnerScript, engine_address
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.docker.builder_processes import only_its_daemon
@@ -20,17 +20,6 @@ HOUR = 3600.0
 TTL = 24 * HOUR
 NOW = -1.0
 """A TTL by which all that is there is old; ages of containers and volumes cannot be set."""
-
-
-@pytest.fixture
-def image(own_engine):
-    return shell_image(own_engine.url)
-
-
-@pytest.fixture
-def api(own_engine):
-    with connect(own_engine.url) as api:
-        yield api
 
 
 @pytest.fixture
