@@ -35,14 +35,14 @@ class ProcessWatch(Poller):
         self._lock = threading.Lock()
         self._looked_at: Counter[int] = Counter()
         self._ours = {os.getpid()}
-        os.environ[MARK] = uuid.uuid4().hex
-        self._mark = f"{MARK}={os.environ[MARK]}\0".encode()
+        self._mark = f"{MARK}={os.environ.setdefault(MARK, uuid.uuid4().hex)}\0".encode()
 
-    def poll(self) -> None:
+    def poll(self, again: bool = False) -> None:
+        """`again`: also those of ours that have been looked at often enough."""
         with self._lock:
             there = {int(name) for name in os.listdir("/proc") if name.isdigit()}  # noqa: PTH208, it is fast
             for pid in there - {os.getpid()}:
-                if self._looked_at[pid] < TIMES:
+                if self._looked_at[pid] < TIMES or (again and pid in self._ours):
                     self._looked_at[pid] += 1
                     with suppress(OSError, ValueError):
                         self._look_at(pid)

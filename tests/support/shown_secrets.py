@@ -35,7 +35,7 @@ LIBRARIES = (
 
 class ShownSecrets:
     def __init__(self) -> None:
-        self._found: list[str] = []
+        self._found: deque[str] = deque()  # filled by several threads
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._patch = pytest.MonkeyPatch()
         self._processes = ProcessWatch(self.look) if Path("/proc/self/environ").exists() else None
@@ -44,7 +44,7 @@ class ShownSecrets:
         """Look for secrets in what the running test shows."""
         for text in texts:
             content = text.encode(errors="replace") if isinstance(text, str) else bytes(text or b"")
-            self._found += [f"{one} in {where}" for one in planted_in(content)]
+            self._found.extend(f"{one} in {where}" for one in planted_in(content))
 
     def pytest_configure(self, config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{MARKER}(why): shows planted secrets on purpose")
@@ -72,11 +72,11 @@ class ShownSecrets:
     ) -> Iterator[pytest.TestReport]:
         report: pytest.TestReport = yield
         if self._processes is not None:
-            self._processes.poll()  # what is found later is the next test's
+            self._processes.poll(again=True)  # what is found later is the next test's
         for name, text in report.sections:
             if name.endswith(f" {call.when}"):
                 self.look(name.lower(), text)
-        found, self._found = list(dict.fromkeys(self._found)), []
+        found = list(dict.fromkeys(self._found.popleft() for _ in range(len(self._found))))
         if found and not _may_show(item):
             told = f"{item.nodeid} shows secrets:\n" + "\n".join(f"  {one}" for one in found)
             report.longrepr = f"{report.longreprtext}\n{told}" if report.failed else told
