@@ -224,9 +224,21 @@ def _state_note(one: Json) -> str:
     name, reason, seconds = one.get("name"), str(one["reason"]), one.get("retry_seconds")
     if one.get("state") == SetState.OK:
         return f"· [{name}] {state_in_words(SetState.OK, reason)}"
+    text = f"⚠ [{name}] {reason}"
+    if so_long := how_long(one.get("state_seconds")):
+        text += f" (for {so_long})"
     if not isinstance(seconds, int | float) or not 0 <= seconds < LONGEST_WAIT:
-        return f"⚠ [{name}] {reason}"
-    return f"⚠ [{name}] {reason}; next try in {max(1.0, seconds):.0f} s"
+        return text
+    return f"{text}; next try in {max(1.0, seconds):.0f} s"
+
+
+def how_long(seconds: object) -> str:
+    """Such as "5m3s"; empty where it is not told, or nonsense."""
+    from runscaler.units import format_uptime
+
+    if not isinstance(seconds, int | float) or not 0 <= seconds < LONGEST_WAIT:
+        return ""
+    return format_uptime(seconds)
 
 
 def _count(one: Json, key: str) -> int:

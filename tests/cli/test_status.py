@@ -91,13 +91,17 @@ def test_problems_are_listed_below_the_table(runner, daemon):
     assert "⚠ [linux] 3 not started, backend_down: engine away" in out
 
 
-def test_a_reason_is_shown_with_the_time_of_the_next_try(runner, daemon):
+def test_a_reason_is_shown_with_since_when_and_the_time_of_the_next_try(runner, daemon):
     retry_at = FakeClock().wall() + 3723 + 8
-    port = daemon(one(state=SetState.DEGRADED, reason="GitHub does not answer", retry_at=retry_at))
+    since = FakeClock().wall() + 3723 - 605
+    degraded = one(
+        state=SetState.DEGRADED, reason="GitHub does not answer", retry_at=retry_at, state_since=since
+    )
+    port = daemon(degraded)
 
     out = runner("status", "--health-port", str(port)).out
 
-    assert "⚠ [linux] GitHub does not answer; next try in 8 s\n" in out
+    assert "⚠ [linux] GitHub does not answer (for 10m5s); next try in 8 s\n" in out
 
 
 def test_what_a_serving_scale_set_waits_for_is_no_warning_and_no_contradiction(runner, daemon):

@@ -57,6 +57,22 @@ def explained(**facts: object) -> str:
             + WORDS["backoff"]
             + " (no space left)",
         ),
+        (
+            {
+                "state": SetState.DEGRADED,
+                "reason": "no engine",
+                "state_since": -605.0,
+                "waiting_since": -3723.0,
+                "unmet": (UnmetDemand(Unmet.BACKEND_DOWN, 2),),
+            },
+            "degraded for 10m5s: no engine; 2 more runners are wanted and not started, as "
+            + WORDS["backend_down"]
+            + "; jobs have waited for 1h2m3s",
+        ),
+        (
+            {"state": SetState.OK, "state_since": -9.0, "waiting_since": -2.0},
+            "nothing waits: no job is assigned, no runner is needed",
+        ),
         ({"state": SetState.OK, "reason": "pulling an image (40 %)"}, "pulling an image (40 %)"),
         ({"state": SetState.STARTING}, "starting"),
     ],
