@@ -6,7 +6,7 @@ const AGAIN_MS = 1000;
 async function start() {
   await import("./main.js");
   if (document.readyState !== "complete") await new Promise((done) => addEventListener("load", done, { once: true }));
-  if (document.querySelector('link[rel="stylesheet"]').sheet === null) throw new Error("no style sheet");
+  if (!getComputedStyle(document.documentElement).getPropertyValue("--page")) throw new Error("no style sheet");
 }
 
 start().catch((error) => {
