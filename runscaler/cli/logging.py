@@ -34,7 +34,8 @@ TOKEN = re.compile(
 )
 PLACE = ("scale_set", "slot")
 TWINS = ("url", "runner_group")
-"""What tells scale sets of one name apart: text lines have it only for those, JSON always."""
+"""What tells scale sets of one name apart: text lines have it only for those, JSON always. A runner group that
+is the default one is no news in a text line."""
 SHORTEST_SECRET = 6
 """Shorter values are not masked: replacing "a" everywhere would make the log unreadable."""
 
@@ -112,10 +113,14 @@ class Sink:
 
     def _shown(self, fields: Mapping[str, object]) -> Mapping[str, object]:
         """The fields of a text line: where it happened, if the message says the rest of an event in words."""
-        twins = TWINS if fields.get("scale_set") in self._shared_names else ()
-        if "event" in fields:
-            return {key: fields[key] for key in (*PLACE, *twins) if key in fields}
-        return {key: value for key, value in fields.items() if key not in TWINS or key in twins}
+        keys = (key for key in fields if key in PLACE or key in TWINS) if "event" in fields else fields
+        told = TWINS if fields.get("scale_set") in self._shared_names else ()
+        usual = {"runner_group": DEFAULT_GROUP}
+        return {
+            key: fields[key]
+            for key in keys
+            if key not in TWINS or (key in told and fields[key] != usual.get(key))
+        }
 
     def _exception_text(self, record: Record) -> str:
         """The exception logged with a record: its traceback at level debug, else its type and message."""
