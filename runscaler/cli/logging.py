@@ -33,9 +33,8 @@ TOKEN = re.compile(
     r"|(?<=[Bb]earer )\S+|(?<=RemoteAuth )\S+"
 )
 PLACE = ("scale_set", "slot")
-TWINS = ("url", "runner_group")
-"""What tells scale sets of one name apart: text lines have it only for those, JSON always. A runner group that
-is the default one is no news in a text line."""
+TWINS = {"url": "", "runner_group": "default"}
+"""What tells scale sets of one name apart: lines of text have it only for those, where it is not as usual."""
 SHORTEST_SECRET = 6
 """Shorter values are not masked: replacing "a" everywhere would make the log unreadable."""
 
@@ -113,13 +112,10 @@ class Sink:
 
     def _shown(self, fields: Mapping[str, object]) -> Mapping[str, object]:
         """The fields of a text line: where it happened, if the message says the rest of an event in words."""
-        keys = (key for key in fields if key in PLACE or key in TWINS) if "event" in fields else fields
-        told = TWINS if fields.get("scale_set") in self._shared_names else ()
-        usual = {"runner_group": DEFAULT_GROUP}
+        shared = fields.get("scale_set") in self._shared_names
+        keys = [key for key in (*PLACE, *TWINS) if key in fields] if "event" in fields else fields
         return {
-            key: fields[key]
-            for key in keys
-            if key not in TWINS or (key in told and fields[key] != usual.get(key))
+            key: fields[key] for key in keys if key not in TWINS or (shared and fields[key] != TWINS[key])
         }
 
     def _exception_text(self, record: Record) -> str:

@@ -70,14 +70,16 @@ def test_an_event_s_fields_are_in_json_and_only_its_place_in_text(log):
 def test_a_text_line_tells_the_url_only_where_two_scale_sets_share_the_name(log, event):
     out = log(shared_names={"linux"})
 
-    for name in ("linux", "gpu"):
-        place = {"scale_set": name, "url": "https://github.com/my-org", "runner_group": "ci", "slot": 3}
+    for name, group in (("linux", "ci"), ("linux", "default"), ("gpu", "ci")):
+        place = {"scale_set": name, "url": "https://github.com/my-org", "runner_group": group}
         logger.bind(**event, **place).info("said")
 
-    linux, gpu = (line.split("said ")[1] for line in out.getvalue().splitlines())
-    assert "url=https://github.com/my-org" in linux
-    assert "runner_group=ci" in linux
-    assert gpu == "scale_set=gpu slot=3"
+    told = [line.split("said ")[1] for line in out.getvalue().splitlines()]
+    assert told == [
+        "scale_set=linux url=https://github.com/my-org runner_group=ci",
+        "scale_set=linux url=https://github.com/my-org",
+        "scale_set=gpu",
+    ]
 
 
 def test_messages_below_the_level_are_not_logged(log):
