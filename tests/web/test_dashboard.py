@@ -7,6 +7,7 @@ import socket
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -397,6 +398,34 @@ def test_a_daemon_that_is_gone_is_said_and_the_page_catches_up(visit, browser):
     expect(page.locator("#events li")).to_contain_text("its image is not there")
     assert page.evaluate("window.notReloaded")
     visit.errors.clear()
+
+
+def test_one_failure_of_stream_and_status_together_is_not_told(visit, browser):
+    """Chromium breaks off both when the networks of its host change."""
+    watched = visit.serve(dashboard.empty())
+    page = browser.new_page()
+    left = ["/api/v1/events", "/api/v1/status"]
+
+    def fail_each_once(route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if path in left:
+            left.remove(path)
+            route.abort("failed")
+        else:
+            route.continue_()
+
+    page.route("**/api/v1/*", fail_each_once)
+    page.add_init_script(
+        "window.links = []; addEventListener('DOMContentLoaded', () => {"
+        " const link = document.getElementById('link');"
+        " new MutationObserver(() => links.push(link.dataset.link)).observe(link, { attributes: true }); })"
+    )
+    page.goto(watched.url)
+
+    expect(page.locator("#link")).to_have_text("live")
+    assert left == []
+    assert "gone" not in page.evaluate("window.links")
+    page.close()
 
 
 def test_a_viewer_for_whom_no_stream_is_left_asks_from_time_to_time(visit):
