@@ -40,6 +40,7 @@ def why(
     from runscaler.cli.admin import admin_socket, scale_sets
     from runscaler.cli.console import printable, say, show_json
     from runscaler.cli.logging import silence
+    from runscaler.cli.status_page import labels_of
     from runscaler.errors import HostError
 
     silence()
@@ -53,13 +54,16 @@ def why(
     if as_json:
         show_json({"scale_sets": [_as_json(one, frees) for one in meant]})
         return
-    for one in meant:
-        say(printable(f"{one['name']}: {explanation(one, frees)}"))
+    for one, label in zip(sets, labels_of(sets), strict=True):
+        if one in meant:
+            say(printable(f"{label}: {explanation(one, frees)}"))
 
 
 def _as_json(one: Mapping[str, object], frees: int | None) -> dict[str, object]:
     short = any(map(_lacks_disk, _objects(one.get("unmet"))))
-    return {"name": one["name"], "why": explanation(one, frees), "clean_bytes": frees if short else None}
+    why = explanation(one, frees)
+    place = {key: one.get(key) for key in ("url", "runner_group")}
+    return {"name": one["name"], **place, "why": why, "clean_bytes": frees if short else None}
 
 
 def _clean_frees(sets: Sequence[Mapping[str, object]], path: str | None, state_dir: Path) -> int | None:

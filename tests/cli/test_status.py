@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from support.wire_server import WireServer
@@ -72,6 +73,23 @@ def test_the_first_line_is_version_and_uptime_then_a_table(runner, daemon):
     assert tuple(re.split(r"\s{2,}", lines[1].strip())) == HEADERS
     assert lines[2].split() == ["linux", "1", "2", "3", "6", "10", "5", "7", "ok"]
     assert lines[3].split()[0] == "other"
+
+
+def test_scale_sets_of_one_name_are_told_apart_in_the_table_and_below_it(runner, daemon):
+    elsewhere = "https://github.com/other/app"
+    twins = (
+        one(state=SetState.DEGRADED, reason="no engine"),
+        replace(one(state=SetState.DEGRADED, reason="no token"), url=elsewhere),
+        replace(one(counters=Counters(runners_lost=1)), url=elsewhere, runner_group="arm"),
+        one("gpu", reason="preparing an-image"),
+    )
+
+    out = runner("status", "--health-port", str(daemon(*twins))).out
+
+    assert f"⚠ [linux {URL}] no engine\n" in out
+    assert f"⚠ [linux {elsewhere} default] no token\n" in out
+    assert f"⚠ [linux {elsewhere} arm] runners since the start: 1 died" in out
+    assert "· [gpu] ok" in out
 
 
 def test_json_is_the_answer_of_the_endpoint(runner, daemon):
