@@ -37,10 +37,7 @@ def translated(
         )
     if isinstance(error, DockerException):
         # docker-py itself raised it: the engine was not asked.
-        words = explanation(error)
-        return BackendError(
-            f"cannot {doing}: {words}", fixes=CREDENTIAL_HELPER_FIXES if "redentials" in words else ()
-        )
+        return BackendError(f"cannot {doing}: {explanation(error)}")
     if isinstance(error, InvalidJSONError):
         return nonsense(error, doing, engine)
     return _unreachable(error, doing, engine, handled)
@@ -73,11 +70,6 @@ def is_being_removed(error: APIError) -> bool:
     return status(error) == CONFLICT and "already in progress" in str(error.explanation)
 
 
-def lacks_credential_helper(error: BaseException) -> bool:
-    """Does the user's Docker configuration name a credential helper that is not there?"""
-    return not isinstance(error, APIError) and "not installed or not available in PATH" in str(error)
-
-
 def is_read_timeout(error: BaseException) -> bool:
     """Was the engine silent for longer than the call allows, on a connection that stands?"""
     return any(_is_timeout(cause) for cause in causes_of(error))
@@ -104,10 +96,6 @@ NETWORK_FIXES = ("check that the engine can reach the registry (DNS, proxy, fire
 REGISTRY_FIXES = (
     "check runner-image for a typing mistake",
     "log in at its registry as the user that runs this program: `docker login REGISTRY`",
-)
-CREDENTIAL_HELPER_FIXES = (
-    "put the credential helper that ~/.docker/config.json names into this program's PATH",
-    "log in without one: `docker login REGISTRY`",
 )
 IMAGE_FIXES = (
     'pull it: `docker pull IMAGE`, or set pull = "missing"',
