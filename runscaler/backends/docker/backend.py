@@ -75,7 +75,7 @@ class DockerBackend:
         self._volume = SharedVolume(engine, context)
         self._closing = Interrupt()
         self._socket_mounts = SocketMounts(engine.address.socket_path)
-        self._socket_groups = SocketGroups(engine, context.owner)
+        self._socket_groups = SocketGroups(engine, context)
         self._sidecars = Sidecars(engine, context)
         self._facts: EngineFacts | None = None
         self._warned: set[str] = set()
@@ -214,7 +214,7 @@ class DockerBackend:
         return [*sweeps, *self.image_pruning(settings).sweeps()]
 
     def tidy_up(self, settings: Sequence[ScaleSetSettings], interrupt: Interrupt) -> str:
-        return tidy_up(self._engine, self._context.owner, settings, interrupt)
+        return tidy_up(self._engine, self._context, settings, interrupt)
 
     def image_pruning(self, settings: Sequence[ScaleSetSettings]) -> ImagePruning:
         return ImagePruning(self._engine, self._context.clock, self._image_records, settings)
