@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from docker.errors import APIError, NotFound
+from loguru import logger
 
 from runscaler.backends.base import Sweep, SweepResult, SweepTarget
 from runscaler.backends.docker import answers
@@ -21,6 +22,7 @@ from runscaler.backends.docker.builder_processes import is_idle
 from runscaler.backends.docker.containers import state_of
 from runscaler.backends.docker.errors import status
 from runscaler.backends.docker.volume_use import VolumeUse
+from runscaler.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +40,7 @@ BUILDER_NAME = re.compile(rf"{PREFIX}[A-Za-z0-9_.-]+")
 IMAGE = re.compile(r"(.*/)?buildkit([:@].*)?")
 """Of a builder: moby/buildkit, or the copy of it in another registry."""
 SECONDS = 120.0
+UNDO_SECONDS = 5.0
 SHOWN = 5
 REFUSED = (404, 409)
 """Gone already; in use."""
@@ -154,21 +157,45 @@ class BuildxSweep:
 
     def remove_builder(self, builder: Builder) -> bool:
         """Paused first, so that no build begins between the last look and the removal."""
-        with self._call(f"remove builder {builder.name}") as api, suppress(NotFound):
+        doing = f"remove builder {builder.name}"
+        with (
+            self._engine.call(doing, self._interrupt, seconds=SECONDS, grace=UNDO_SECONDS) as api,
+            suppress(NotFound),
+        ):
             state = state_of(api, builder.id)
             if state is None or str(state.get("StartedAt")) != builder.started:
                 return False
             if not builder.is_running:
                 # Without force: the engine refuses if it was started this very moment.
                 return _accepted(lambda: api.remove_container(builder.id, v=True))
-            if not _accepted(lambda: api.pause(builder.id)):
-                return False
-            with _unpaused_unless_removed(api, builder.id) as removed:
-                if is_idle(api, api.inspect_container(builder.id)):
-                    api.remove_container(builder.id, v=True, force=True)
-                    removed.append(builder.id)
-            return bool(removed)
+            with self._paused(api, builder) as paused:
+                if not paused or not is_idle(api, api.inspect_container(builder.id)):
+                    return False
+                return _accepted(lambda: api.remove_container(builder.id, v=True, force=True))
         return False
+
+    @contextmanager
+    def _paused(self, api: EngineApi, builder: Builder) -> Iterator[bool]:
+        """False if the engine refuses. It goes on afterwards if it is still there, also where a call was cut:
+        a build on one that stays paused would wait for ever."""
+        paused = True
+        try:
+            try:
+                paused = _accepted(lambda: api.pause(builder.id))
+            except APIError:
+                paused = False
+                raise
+            yield paused
+        finally:
+            if paused:
+                self._unpause(builder)
+
+    def _unpause(self, builder: Builder) -> None:
+        try:
+            with self._engine.call(f"unpause builder {builder.name}", seconds=UNDO_SECONDS) as api:
+                _accepted(lambda: api.unpause(builder.id))
+        except BackendError as error:
+            logger.warning("{}: builds on it wait until `docker unpause {}`", error, builder.name)
 
     # -- volumes ------------------------------------------------------------------------------------
 
@@ -203,17 +230,6 @@ def _accepted(call: Callable[[], object]) -> bool:
             raise
         return False
     return True
-
-
-@contextmanager
-def _unpaused_unless_removed(api: EngineApi, container: str) -> Iterator[list[str]]:
-    """Its body adds what it removed to the list."""
-    removed: list[str] = []
-    try:
-        yield removed
-    finally:
-        if not removed:
-            _accepted(lambda: api.unpause(container))
 
 
 def _sizes(entries: object, key: str, path: tuple[str, ...]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import path_stat, seconds_of
-from runscaler.backends.docker.containers import discard
+from runscaler.backends.docker.containers import discard, is_gone
 from runscaler.backends.docker.labels import helper_labels
 from runscaler.errors import BackendDown, BackendError, ImageMissing
 
@@ -74,6 +74,10 @@ class VolumeUse:
                 created = api.create_container_from_config(body, NAME, None)
                 container = answers.identifier(created["Id"], "the id of a new container")
                 stats = [path_stat(api, container, f"{ROOT}{path}")[0] for path in FILES]
+                if is_gone(
+                    api, container
+                ):  # another daemon's look took its name: what is missing may be there
+                    return NEVER
         except (BackendDown, ImageMissing):
             raise
         except BackendError:
