@@ -65,6 +65,12 @@ def status(error: BaseException | None) -> int:
     return status(error.__cause__) if isinstance(error, BackendError) else 0
 
 
+def lacks_program(error: APIError) -> bool:
+    """Could the engine not start a command in a container, as its image does not have it?"""
+    said = explanation(error).lower()
+    return "executable file not found" in said or "no such file" in said
+
+
 def is_being_removed(error: APIError) -> bool:
     """Did the engine refuse a removal because of another one that it has not ended yet?"""
     return status(error) == CONFLICT and "already in progress" in str(error.explanation)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import path_stat, seconds_of
-from runscaler.backends.docker.containers import discard, is_gone
+from runscaler.backends.docker.containers import discard, helper_called, is_gone
 from runscaler.backends.docker.labels import helper_labels
 from runscaler.errors import BackendDown, BackendError, ImageMissing
 
@@ -68,9 +68,11 @@ class VolumeUse:
                 "NetworkMode": "none",
             },
         }
+        container = ""
         try:
             with self._engine.call(doing, interrupt, seconds=SECONDS) as api:
-                discard(api, NAME)
+                if (earlier := helper_called(api, NAME)) is not None:
+                    discard(api, answers.identifier(earlier["Id"], "the id of a container"))
                 created = api.create_container_from_config(body, NAME, None)
                 container = answers.identifier(created["Id"], "the id of a new container")
                 stats = [path_stat(api, container, f"{ROOT}{path}")[0] for path in FILES]
@@ -83,7 +85,8 @@ class VolumeUse:
         except BackendError:
             return NEVER
         finally:
-            with suppress(BackendError), self._engine.call(doing, seconds=SECONDS) as api:
-                discard(api, NAME)
+            if container:
+                with suppress(BackendError), self._engine.call(doing, seconds=SECONDS) as api:
+                    discard(api, container)
         times = [seconds_of(str(stat.get("mtime", ""))) for stat in stats if stat]
         return max(times, default=NEVER) or NEVER

@@ -23,6 +23,7 @@ from runscaler.backends.docker.volume_use import NEVER
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendError, Interrupted
 from runscaler.interrupt import Interrupt
+from runscaler.names import new_owner_id
 from runscaler.testing.clock import FakeClock
 
 HOUR = 3600.0
@@ -145,10 +146,20 @@ class TestOnAnEngine:
 
     def test_what_a_killed_look_into_a_volume_left_is_replaced(self, buildx, api, sweep_of):
         buildx.volume("old0_state", last_used=TTL)
-        api.create_container_from_config({"Image": IMAGE, "Cmd": ["true"]}, "runner-buildx-look")
+        labels = {"io.runscaler.helper": "buildx", "io.runscaler.helper.owner": new_owner_id()}
+        body = {"Image": IMAGE, "Cmd": ["true"], "Labels": labels}
+        api.create_container_from_config(body, "runner-buildx-look")
 
         assert str(sweep_of(NOW).run()) == "removed volume buildx_buildkit_old0_state"
         assert buildx.containers() == set()
+
+    def test_a_container_of_somebody_else_with_the_name_of_the_look_stays(self, buildx, api, sweep_of):
+        volume = buildx.volume("old0_state", last_used=TTL)
+        api.create_container_from_config({"Image": IMAGE, "Cmd": ["true"]}, "runner-buildx-look")
+
+        assert str(sweep_of(NOW).run()) == ""
+        assert buildx.containers() == {"runner-buildx-look"}
+        assert buildx.volumes() == {volume}
 
     def test_a_build_that_begins_after_the_first_look_is_not_cut(self, buildx, api, sweep_of):
         builder = buildx.builder("late")
@@ -271,7 +282,6 @@ def test_a_volume_counts_as_used_if_the_look_into_it_was_cut_short(server, sweep
     """By another daemon, whose look has the same name: the files that are missing in it may be new."""
     stat = base64.b64encode(json.dumps({"name": "state", "mtime": DAYS_AGO}).encode()).decode()
     seen = answer(headers={"X-Docker-Container-Path-Stat": stat})
-    server.on("DELETE", "/containers/runner-buildx-look", answer(status=204), times=9)
     server.on("POST", "/containers/create", answer({"Id": "c1"}, 201))
     server.on("HEAD", "/containers/c1/archive", seen)
     server.on("HEAD", "/containers/c1/archive", answer(status=404), times=99)
