@@ -6,6 +6,7 @@ error: a helper that waits for a keyring to be unlocked would hold a pull up for
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.config.secret_variables import child_environment
 from runscaler.errors import BackendError
+from runscaler.units import format_duration
 from runscaler.untrusted import in_one_line, parse_json
 
 if TYPE_CHECKING:
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from runscaler.interrupt import Interrupt
 
 PREFIX = "docker-credential-"
-SECONDS = 30.0
-"""One that asks a cloud for a password of an hour takes a few."""
 SLICE = 0.5
 MOST_OUTPUT = 1024 * 1024
 NOT_FOUND = "credentials not found in native keychain"
@@ -41,11 +41,13 @@ class NoHelper(Exception):
     """The program is not there."""
 
 
-def ask_helper(name: str, registry: str, doing: str, interrupt: Interrupt) -> Mapping[str, str] | None:
+def ask_helper(
+    name: str, registry: str, doing: str, seconds: float, interrupt: Interrupt
+) -> Mapping[str, str] | None:
     """The login as engines take it; None if the helper has none. `registry` is spelled as it knows it, and
     `doing` follows "cannot".
 
-    Raises `NoHelper`, `Interrupted`, and `BackendError` for one that fails or does not answer in time.
+    Raises `NoHelper`, `Interrupted`, and `BackendError` for one that fails or takes longer than `seconds`.
     """
     program = f"{PREFIX}{name}"
     found = shutil.which(program)
@@ -53,7 +55,7 @@ def ask_helper(name: str, registry: str, doing: str, interrupt: Interrupt) -> Ma
         raise NoHelper(f"{program} is not installed, or not in PATH")
     fixes = tuple(fix.format(registry=registry, program=program) for fix in FIXES)
     try:
-        code, out, err = _run(found, registry, interrupt)
+        code, out, err = _run(found, registry, seconds, interrupt)
     except OSError as error:
         raise BackendError(
             f"cannot {doing}: the credential helper {program} cannot be run: {error.strerror}", fixes=fixes
@@ -79,7 +81,7 @@ class _Killed(Exception):
     """It was, for this reason."""
 
 
-def _run(program: str, registry: str, interrupt: Interrupt) -> tuple[int, bytes, bytes]:
+def _run(program: str, registry: str, seconds: float, interrupt: Interrupt) -> tuple[int, bytes, bytes]:
     """Exit code, output and errors. Raises `_Killed`, OSError."""
     with subprocess.Popen(
         [program, "get"],
@@ -91,7 +93,7 @@ def _run(program: str, registry: str, interrupt: Interrupt) -> tuple[int, bytes,
     ) as popen:
         try:
             with interrupt.cancelling(lambda: _end(popen)):
-                out, err = _outputs(popen, registry.encode())
+                out, err = _outputs(popen, registry.encode(), seconds)
                 if popen.returncode < 0:
                     interrupt.wait(0)
         except BaseException:
@@ -100,16 +102,16 @@ def _run(program: str, registry: str, interrupt: Interrupt) -> tuple[int, bytes,
         return popen.returncode, out, err
 
 
-def _outputs(popen: subprocess.Popen[bytes], registry: bytes) -> tuple[bytes, bytes]:
+def _outputs(popen: subprocess.Popen[bytes], registry: bytes, seconds: float) -> tuple[bytes, bytes]:
     question: bytes | None = registry
-    for _ in range(max(1, round(SECONDS / SLICE))):
+    for _ in range(math.ceil(seconds / SLICE)):
         try:
             return popen.communicate(question, SLICE)
         except subprocess.TimeoutExpired as so_far:
             question = None
             if len(so_far.output or b"") + len(so_far.stderr or b"") > MOST_OUTPUT:
                 raise _Killed("prints without an end") from None
-    raise _Killed(f"did not answer within {SECONDS:.0f} s")
+    raise _Killed(f"did not answer within {format_duration(seconds)}")
 
 
 def _end(popen: subprocess.Popen[bytes]) -> None:

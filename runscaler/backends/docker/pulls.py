@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 PULL_SECONDS = 30 * 60.0
 PULL_SILENCE = 5 * 60.0
 """The longest silence of an engine while it verifies or unpacks a large layer."""
-ASK_SECONDS = 30.0
+ASK_SECONDS, ASK_HELPER_SECONDS = 10.0, 5.0
+"""Both together are less than `runner validate` has for all that it looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Pulls:
 
     def _ask(self, source: _Source, doing: str, wanted: ImageRequest) -> None:
         with _registry(source) as login:
-            login.found = find_login(source.host, wanted.logins, doing, Interrupt())
+            login.found = find_login(source.host, wanted.logins, doing, Interrupt(), ASK_HELPER_SECONDS)
             with self._engine.call(doing, seconds=ASK_SECONDS) as api:
                 api.inspect_distribution(source.name, **_options(login.found))
 

@@ -26,6 +26,8 @@ HUB_ADDRESS = "https://index.docker.io/v1/"
 """By this name engines know that a login is for Docker Hub."""
 FROM_SETTINGS = "[docker] registry-auth"
 _SECRET_PARTS = ("password", "secret", "token", "auth")
+HELPER_SECONDS = 30.0
+"""One that asks a cloud for a password of some hours takes a few."""
 SHORTEST_SECRET = 4
 """What is shorter is not masked: it would be found in half of all words."""
 
@@ -65,12 +67,14 @@ class Login:
         return text
 
 
-def find_login(registry: str, given: GivenLogins, doing: str, interrupt: Interrupt) -> Login:
+def find_login(
+    registry: str, given: GivenLogins, doing: str, interrupt: Interrupt, seconds: float = HELPER_SECONDS
+) -> Login:
     """Looked for at each pull: logins change while the daemon runs, some every twelve hours.
 
-    `doing` is for messages and follows "cannot". Raises `BackendError` for a Docker configuration that cannot
-    be read and for a credential helper that fails, and `Interrupted`. A helper that is not there is warned
-    about: perhaps no login is needed.
+    `doing` is for messages and follows "cannot"; `seconds` is for a credential helper. Raises `BackendError`
+    for a Docker configuration that cannot be read and for a helper that fails, and `Interrupted`. A helper
+    that is not there is warned about: perhaps no login is needed.
     """
     for one in given:
         if one.host == registry:
@@ -87,7 +91,7 @@ def find_login(registry: str, given: GivenLogins, doing: str, interrupt: Interru
     if helper:
         address = HUB_ADDRESS if registry == DOCKER_HUB else registry
         try:
-            found = ask_helper(str(helper), address, doing, interrupt) or found
+            found = ask_helper(str(helper), address, doing, seconds, interrupt) or found
         except NoHelper as error:
             logger.warning("{}: trying without a login", error)
             return Login({})
