@@ -123,7 +123,7 @@ def _refused(error: APIError, doing: str, engine: str) -> BackendError:
     if NO_SPACE in lower:
         return BackendError(f"cannot {doing}: the disk of the engine {engine} is full", fixes=DISK_FIXES)
     if "no such image" in lower or "does not match the specified platform" in lower:
-        return ImageMissing(line, fixes=IMAGE_FIXES)
+        return ImageMissing(line, fixes=IMAGE_FIXES[1:] if "invalid reference" in lower else IMAGE_FIXES)
     return BackendError(
         line, fixes=next((fixes for sign, fixes in FIXES_BY_WORDS.items() if sign in lower), ())
     )
