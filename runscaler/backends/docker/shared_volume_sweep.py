@@ -40,6 +40,8 @@ NAME = "runner-shared-sweep"
 killed daemon left."""
 ROOT = "/runner-shared"
 MOST_SECONDS = 1800.0
+CALL_SECONDS = 60.0
+"""For what does not wait for the end of the sweep: an engine that hangs is not waited for that long."""
 UNDO_SECONDS = 5.0
 NO_TOOL = 127
 BLOCK = 512
@@ -170,12 +172,14 @@ class SharedVolumeSweep:
     def _run(self, image: str, platform: str, doing: str) -> Swept | None:
         what, container = f"sweep volume {SHARED_VOLUME} with image {image}", ""
         try:
-            with self._engine.call(what, self._interrupt, seconds=MOST_SECONDS) as api:
+            with self._engine.call(what, self._interrupt, seconds=CALL_SECONDS) as api:
                 if not _volume_exists(api):
                     return None
                 container = self._create(api, self._body(image, doing), platform or None)
                 self._start(api, container, what)
+            with self._engine.call(what, self._interrupt, seconds=MOST_SECONDS) as api:
                 code = _exit_code(api.wait(container))
+            with self._engine.call(what, self._interrupt, seconds=CALL_SECONDS) as api:
                 output = b"".join(api.logs(container, stream=True, follow=False, tail=10))
         finally:
             if container:  # also if the call was cut: then the container may still run

@@ -12,12 +12,14 @@ import pytest
 from docker.errors import NotFound
 from support.engine import DockerRig, RunnerScript, connect, shell_image
 from support.shared_volume import Item, SharedVolumeOn
+from support.wire_server import WireServer, answer
 
 from runscaler.backends.base import SweepTarget
+from runscaler.backends.docker import shared_volume_sweep
 from runscaler.backends.docker.container import SHARED_VOLUME
 from runscaler.backends.docker.shared_volume_sweep import SCRIPT, Swept, _result
 from runscaler.clock import SystemClock
-from runscaler.errors import BackendError, ImageMissing, Interrupted
+from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted
 from runscaler.names import new_owner_id
 from runscaler.units import format_bytes
 
@@ -281,6 +283,21 @@ def test_closing_the_backend_cuts_a_sweep_and_removes_its_container(rig, owner, 
         sweep.run()
     assert api.containers(all=True, filters={"name": HELPER}) == []
     assert volume.paths() == {"old"}
+
+
+def test_an_engine_that_hangs_is_not_waited_for_as_a_sweep_is(rig, owner, monkeypatch):
+    monkeypatch.setattr(shared_volume_sweep, "CALL_SECONDS", 0.5)
+    with WireServer() as server:
+        server.on("GET", "/version", answer({"ApiVersion": "1.43"}), times=9)
+        server.on("GET", "/volumes/", lambda conversation: conversation.ended.wait())
+        rig.url = server.url
+        settings = rig.settings(RunnerScript(), shared_volume="/s", shared_volume_ttl=TTL)
+        backend = rig.open_with(settings, owner)
+        sweep, _ = backend.sweeps([settings])
+
+        with pytest.raises(BackendDown, match=r"cannot sweep volume .* does not answer in time"):
+            sweep.run()
+        backend.close()
 
 
 # -- what the container runs and says -----------------------------------------------------------------
