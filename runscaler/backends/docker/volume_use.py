@@ -50,7 +50,7 @@ class VolumeUse:
 
     def last(self, volume: str, interrupt: Interrupt) -> float:
         """In wall-clock seconds of the engine's host; infinity, which is too young for every sweep, if that
-        cannot be told."""
+        cannot be told. Raises `BackendError` if the engine cannot be asked, or the name is not ours."""
         for image in self._images:
             with suppress(ImageMissing):
                 return self._look(volume, image, interrupt)
@@ -69,10 +69,11 @@ class VolumeUse:
             },
         }
         container = ""
+        with self._engine.call(doing, interrupt, seconds=SECONDS) as api:
+            if (earlier := helper_called(api, NAME)) is not None:
+                discard(api, answers.identifier(earlier["Id"], "the id of a container"))
         try:
             with self._engine.call(doing, interrupt, seconds=SECONDS) as api:
-                if (earlier := helper_called(api, NAME)) is not None:
-                    discard(api, answers.identifier(earlier["Id"], "the id of a container"))
                 created = api.create_container_from_config(body, NAME, None)
                 container = answers.identifier(created["Id"], "the id of a new container")
                 stats = [path_stat(api, container, f"{ROOT}{path}")[0] for path in FILES]
