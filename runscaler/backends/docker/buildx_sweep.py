@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from docker.errors import APIError, NotFound
@@ -22,7 +23,7 @@ from runscaler.backends.docker.builder_processes import is_idle
 from runscaler.backends.docker.containers import state_of
 from runscaler.backends.docker.errors import status
 from runscaler.backends.docker.volume_use import VolumeUse
-from runscaler.errors import BackendError
+from runscaler.errors import BackendDown, BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -111,16 +112,18 @@ class BuildxSweep:
         ]
 
     def run(self) -> SweepResult:
-        builders, states = [], []
-        for builder in self.builders():
-            if self.remove_builder(builder):
-                builders.append(builder.name)
-                states += [builder.volume] if builder.volume and self._remove_volume(builder.volume) else []
-        volumes = [name for name in self._volumes() if self._remove_volume(name)]
+        """One that the engine cannot remove keeps no other from going; it is raised at the end."""
+        failed: list[BackendError] = []
+        gone = [one for one in self.builders() if _done(partial(self.remove_builder, one), failed)]
+        states = [one.volume for one in gone if one.volume]
+        states = [one for one in states if _done(partial(self._remove_volume, one), failed)]
+        volumes = [one for one in self._volumes() if _done(partial(self._remove_volume, one), failed)]
         volumes = [*states, *volumes]
-        parts = (_named("builder", builders), _named("volume", volumes))
+        parts = (_named("builder", [one.name for one in gone]), _named("volume", volumes))
         words = f"removed {' and '.join(filter(None, parts))}" if any(parts) else ""
-        return SweepResult(words, len(builders) + len(volumes))
+        if failed:
+            raise BackendError("; ".join(filter(None, [str(failed[0]), words])), fixes=failed[0].fixes)
+        return SweepResult(words, len(gone) + len(volumes))
 
     # -- builders -----------------------------------------------------------------------------------
 
@@ -219,6 +222,17 @@ class BuildxSweep:
 
     def _call(self, doing: str) -> AbstractContextManager[EngineApi]:
         return self._engine.call(doing, self._interrupt, seconds=SECONDS)
+
+
+def _done(call: Callable[[], bool], failed: list[BackendError]) -> bool:
+    """A refusal of the engine is kept in `failed`. Raises `BackendDown` and `Interrupted`."""
+    try:
+        return call()
+    except BackendDown:
+        raise
+    except BackendError as error:
+        failed.append(error)
+        return False
 
 
 def _accepted(call: Callable[[], object]) -> bool:

@@ -270,6 +270,31 @@ def test_a_builder_goes_on_if_the_engine_cannot_remove_it(server, sweeping):
     assert len(server.requests("POST", "/unpause")) == 1
 
 
+def test_one_that_the_engine_cannot_remove_keeps_no_other_from_going(server, sweeping):
+    ended = {"Running": False, "StartedAt": DAYS_AGO}
+    listed = []
+    for number in (1, 2):
+        name = f"buildx_buildkit_a{number}"
+        mounts = [{"Name": f"{name}_state"}]
+        found = {"Id": f"b{number}", "Name": f"/{name}", "State": ended, "Mounts": mounts}
+        found["Config"] = {"Image": "moby/buildkit"}
+        listed.append({"Id": found["Id"]})
+        server.on("GET", f"/containers/b{number}/json", answer(found), times=9)
+        server.on("DELETE", f"/volumes/{name}_state", answer(status=204))
+    server.on("GET", "/info", answer({"SystemTime": "2026-02-02T03:04:05Z"}), times=9)
+    server.on("GET", "/containers/json", answer(listed))
+    server.on("DELETE", "/containers/b1", answer({"message": "device or resource busy"}, 500))
+    server.on("DELETE", "/containers/b2", answer(status=204))
+    server.on("GET", "/volumes", answer({"Volumes": []}))
+
+    with pytest.raises(BackendError, match="cannot remove builder") as caught:
+        sweeping[0].run()
+    assert "busy; removed builder buildx_buildkit_a2 and volume buildx_buildkit_a2_state" in str(caught.value)
+    assert [one.target.rpartition("/")[2] for one in server.requests("DELETE", "/volumes/")] == [
+        "buildx_buildkit_a2_state"
+    ]
+
+
 @pytest.mark.parametrize("status", [409, 404])
 def test_one_that_cannot_be_paused_is_not_unpaused(server, sweeping, status):
     server.on("GET", "/containers/b1/json", answer(BUILDER), times=9)
