@@ -7,6 +7,7 @@ command lines of the processes that descend from the tests; in their environment
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import sysconfig
@@ -89,6 +90,7 @@ class ShownSecrets:
     def _looking_at_the_log(self) -> Iterator[None]:
         self._log.clear()
         logger.enable("runscaler")
+        logging.root.setLevel(logging.WARNING)  # commands raise it
         form = "{level} {message} {extra}\n{exception}"
         sink = logger.add(self._hear, level=0, format=form, backtrace=False, diagnose=False)
         yield
