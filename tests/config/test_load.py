@@ -475,6 +475,14 @@ def test_an_incomplete_app_names_what_is_missing(error_lines: Lines) -> None:
     ]
 
 
+def test_an_invalid_key_of_an_app_is_not_called_missing_too(error_lines: Lines) -> None:
+    text = f'{MINIMAL}[app]\nclient-id = ""\nprivate-key = "env:KEY"\n'
+
+    (line,) = error_lines(text, environ={"KEY": private_key()})
+
+    assert line.startswith('config.toml:4: [app] client-id: "" is not valid')
+
+
 def test_an_app_id_may_be_a_number(load: Load) -> None:
     text = f'{MINIMAL}[app]\nclient-id = 123\nprivate-key = "env:KEY"\n'
 
