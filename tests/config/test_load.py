@@ -294,6 +294,15 @@ def test_without_search_no_file_is_read(locations: Locations) -> None:
         load_config(environ=TOKEN, locations=locations, search=False)
 
 
+def test_without_search_a_named_file_must_be_there_though_flags_would_do(tmp_path: Path) -> None:
+    flags = {"url": "https://github.com/o", "name": "n"}
+    path = tmp_path / "gone.toml"
+
+    assert load_config(path, environ=TOKEN, flags=flags).path is None
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load_config(path, environ=TOKEN, flags=flags, search=False)
+
+
 def test_a_missing_configuration_is_an_error_with_the_locations_and_fixes(locations: Locations) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(environ={}, locations=locations)
