@@ -54,6 +54,11 @@ _Diagnosis = tuple[type[Unreachable], str, tuple[str, ...]]
 def _diagnose(causes: tuple[BaseException, ...], host: str, proxy: str | None) -> _Diagnosis:
     if any(isinstance(each, urllib3.ProxyError | InvalidProxyURL) for each in causes):
         return _diagnose_proxy(causes, proxy or "")
+    kind, why, fixes = _diagnose_host(causes, host)
+    return kind, f"{why}, through the proxy {address_of(proxy)}" if proxy else why, fixes
+
+
+def _diagnose_host(causes: tuple[BaseException, ...], host: str) -> _Diagnosis:
     for cause in reversed(causes):
         diagnosis = _known(cause, host)
         if diagnosis is not None:

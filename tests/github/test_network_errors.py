@@ -44,3 +44,12 @@ def test_the_deepest_cause_that_is_known_counts() -> None:
     outer.args[0].__cause__ = ConnectionRefusedError()
 
     assert "refused the connection" in str(unreachable(outer, "try", "https://github.test/x", None))
+
+
+def test_a_failure_behind_a_proxy_names_it_without_its_password() -> None:
+    error = unreachable(
+        ConnectionResetError(), "try", "https://github.test/x", "http://me:hunter2@proxy:3128"
+    )
+
+    assert "github.test dropped the connection, through the proxy proxy:3128" in str(error)
+    assert "hunter2" not in str(error)
