@@ -177,3 +177,11 @@ def test_a_secret_of_the_configuration_before_a_reload_stays_masked(capsys):
     logger.info("the-old-one, the-new-one")
 
     assert capsys.readouterr().out.endswith("********, ********\n")
+
+
+def test_the_newer_form_of_an_installation_s_token_is_masked_as_a_whole(log):
+    out = log()
+
+    logger.info("refused: ghs_1234567_eyJhbGciOiJSUzI1NiJ9.eyJpYXQiOjE3MDB9.c2lnbmF0dXJl")
+
+    assert out.getvalue().endswith("refused: ********\n")
