@@ -135,6 +135,9 @@ def require_usable_proxy(what: str, proxy: str) -> None:
 
 
 def _diagnose_proxy(causes: tuple[BaseException, ...], proxy: str) -> _Diagnosis:
+    distrust = next((each for each in causes if isinstance(each, ssl.SSLCertVerificationError)), None)
+    if distrust is not None:
+        return _diagnose_certificate(distrust, f"the proxy {address_of(proxy)}")
     refused = next(filter(None, (_NO_LOGIN.match(str(each)) for each in causes)), None)
     if refused is not None:
         why = _wants_login(proxy, refused[1])
