@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.daemon import wait_until
 
 from runscaler.errors import Interrupted
 from runscaler.interrupt import Interrupt
@@ -97,3 +98,44 @@ def test_no_more_than_its_limit_ever_hold_it() -> None:
         list(pool.map(work, range(200)))
 
     assert 1 <= most <= 3
+
+
+def test_a_patient_waiter_lets_one_go_first_that_came_later() -> None:
+    semaphore, order = InterruptibleSemaphore(1), []
+
+    def hold(patient: bool) -> None:
+        with semaphore.held(Interrupt(), LIMIT, patient=patient):
+            order.append("patient" if patient else "first")
+
+    threads = [threading.Thread(target=hold, args=(patient,)) for patient in (True, False)]
+    with semaphore.held(Interrupt()):
+        for number, thread in enumerate(threads, 1):
+            thread.start()
+            wait_until(lambda number=number: semaphore.waiting == number, "one more that waits")
+    for thread in threads:
+        thread.join(LIMIT)
+
+    assert order == ["first", "patient"]
+
+
+def test_who_is_let_in_and_interrupted_at_once_passes_it_on() -> None:
+    """Its thread runs again only after both."""
+    semaphore, interrupt, outcome = InterruptibleSemaphore(1), Interrupt(), []
+
+    def wait_in_vain() -> None:
+        try:
+            with semaphore.held(interrupt):
+                outcome.append("in")
+        except Interrupted:
+            outcome.append("interrupted")
+
+    thread = threading.Thread(target=wait_in_vain)
+    with semaphore.held(Interrupt()):
+        thread.start()
+        wait_until(lambda: semaphore.waiting == 1, "one that waits")
+        interrupt.set()
+    thread.join(LIMIT)
+
+    assert outcome == ["interrupted"]
+    with semaphore.held(Interrupt(), 0):
+        assert semaphore.waiting == 0

@@ -18,7 +18,7 @@ from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.companions import remove_companions
 from runscaler.backends.docker.container import BUNDLE_FILE, CA_FILE, create_body
 from runscaler.backends.docker.containers import is_gone, state_of
-from runscaler.backends.docker.engine import CALL_SECONDS
+from runscaler.backends.docker.engine import CALL_SECONDS, Change
 from runscaler.backends.docker.errors import CONFLICT, is_being_removed, status
 from runscaler.backends.docker.exit_pruning import tidy_up
 from runscaler.backends.docker.facts import EngineFacts
@@ -124,7 +124,7 @@ class DockerBackend:
         doing = f"remove container {resource.runner}"
         if force and grace:
             terminate(self._engine, resource.id, doing, grace, interrupt)
-        with self._engine.call(doing, interrupt, limited=True) as api:
+        with self._engine.call(doing, interrupt, change=Change.REMOVAL) as api:
             remove_companions(api, resource, self._socket_mounts, force=force)
             if self._is_gone_after_removal(api, resource.id, force=force):
                 return
@@ -261,7 +261,9 @@ class DockerBackend:
             raise StartFailed(f"cannot {doing}: its start-timeout has passed")
         seconds = min(left, CALL_SECONDS)
         try:
-            with self._engine.call(doing, interrupt, seconds=seconds, grace=grace, limited=True) as api:
+            with self._engine.call(
+                doing, interrupt, seconds=seconds, grace=grace, change=Change.START
+            ) as api:
                 yield api
         except (BackendDown, ImageMissing, StartFailed):
             raise

@@ -7,7 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.daemon import wait_until
 from support.engine import RunnerScript, connect
+from support.engine_proxy import EngineProxy
+from support.relay import ShortFolder
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.docker.address import EngineAddress
@@ -234,3 +237,31 @@ def test_a_runner_that_has_its_grace_takes_no_place_of_calls_that_change_contain
     assert isinstance(removal.exception(), Interrupted)
     assert {listed.id for listed in backend.inventory()} == {stays.id, other.id}
     backend.close()
+
+
+def test_a_start_overtakes_a_storm_of_removals(rig, orders, owner, engine_url):
+    """Of three places two are for removals, which the engine does not answer; two more wait."""
+    rig.open(owner)  # so that it removes what is left
+    with ShortFolder() as folder, EngineProxy(engine_url, folder / "proxy.sock") as proxy:
+        engine = Engine(EngineAddress(proxy.url), max_changes=3)
+        backend = DockerBackend(engine, BackendContext(owner, None, SystemClock()))
+        earlier = [backend.start(orders.make(), Interrupt()) for _ in range(4)]
+        mute = proxy.hold("DELETE", "/containers/.*")
+        with ThreadPoolExecutor(4) as pool:
+            removals = [
+                pool.submit(backend.remove, one, force=True, interrupt=Interrupt()) for one in earlier
+            ]
+            try:
+                wait_until(lambda: mute.hits == 2 and engine._changes.waiting == 2, "a storm of removals")
+                late = backend.start(orders.make(), Interrupt())
+                sent_meanwhile = mute.hits
+            finally:
+                proxy.lift(mute)
+
+        assert sent_meanwhile == 2
+        errors = [error for one in removals if (error := one.exception()) is not None]
+        assert [type(error) for error in errors] == [BackendDown, BackendDown]  # those whose calls were held
+        for one in earlier:
+            backend.remove(one, force=True, interrupt=Interrupt())
+        assert [listed.id for listed in backend.inventory()] == [late.id]
+        backend.close()
