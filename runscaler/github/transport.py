@@ -21,6 +21,7 @@ from runscaler.github.wire import (
     POLL_DEADLINE,
     POLL_READ_TIMEOUT,
     READ_TIMEOUT,
+    Lane,
     Reply,
     Request,
     host_of,
@@ -40,6 +41,8 @@ CONNECT_TIMEOUT = 10.0
 MAX_BODY = 8 * 1024 * 1024
 CHUNK = 64 * 1024
 MAX_CONCURRENT_CALLS = 64
+MAX_CONCURRENT_HOUSEKEEPING = 48
+"""So many of these, so that a start finds a place where GitHub takes long for its answers."""
 MAX_REDIRECTS = 3
 PROXY_AUTHENTICATION_REQUIRED = 407
 _REDIRECTS = (301, 302, 307, 308)
@@ -59,7 +62,7 @@ class Transport:
     def __init__(self, context: ssl.SSLContext, deadlines: Deadlines, proxy: str = "") -> None:
         self._deadlines = deadlines
         self._proxy = proxy
-        self._concurrency = InterruptibleSemaphore(MAX_CONCURRENT_CALLS)
+        self._concurrency = InterruptibleSemaphore(MAX_CONCURRENT_CALLS, MAX_CONCURRENT_HOUSEKEEPING)
         self._session = _Session()
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -79,7 +82,7 @@ class Transport:
         """
         if request.poll:
             return self._follow(request, interrupt, POLL_DEADLINE)
-        with self._concurrency.held(interrupt):
+        with self._concurrency.held(interrupt, patient=request.lane is Lane.HOUSEKEEPING):
             return self._follow(request, interrupt, CALL_DEADLINE if seconds is None else seconds)
 
     def _follow(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:
