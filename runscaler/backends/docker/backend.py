@@ -18,7 +18,7 @@ from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.companions import remove_companions
 from runscaler.backends.docker.container import BUNDLE_FILE, CA_FILE, create_body
 from runscaler.backends.docker.containers import is_gone, state_of
-from runscaler.backends.docker.engine import CALL_SECONDS, Change
+from runscaler.backends.docker.engine import CALL_SECONDS, Turn
 from runscaler.backends.docker.errors import CONFLICT, is_being_removed, status
 from runscaler.backends.docker.exit_pruning import tidy_up
 from runscaler.backends.docker.facts import EngineFacts
@@ -103,6 +103,16 @@ class DockerBackend:
         jit = order.jit()
         labels = labels_for(order, jit, self._context)
         body = create_body(order.settings, jit.encoded, labels, group, facts)
+        with self._engine.starts.one():
+            container = self._create_and_start(order, body, facts, interrupt)
+        resource = resource_of(container, self._context.clock.wall(), labels)
+        assert resource is not None, "the labels of an order name its runner"
+        self._missed_ends.started(container)
+        return resource
+
+    def _create_and_start(
+        self, order: RunnerOrder, body: Mapping[str, object], facts: EngineFacts, interrupt: Interrupt
+    ) -> str:
         container = self._create(order, body, interrupt)
         with ExitStack() as undo:
             undo.callback(self._discard, order)
@@ -113,10 +123,7 @@ class DockerBackend:
             with self._starting(order, f"start {_description(order)}", interrupt) as api:
                 api.start(container)
             undo.pop_all()
-        resource = resource_of(container, self._context.clock.wall(), labels)
-        assert resource is not None, "the labels of an order name its runner"
-        self._missed_ends.started(container)
-        return resource
+        return container
 
     def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt, grace: float = 0.0) -> None:
         if resource.owner != self._context.owner:
@@ -124,7 +131,7 @@ class DockerBackend:
         doing = f"remove container {resource.runner}"
         if force and grace:
             terminate(self._engine, resource.id, doing, grace, interrupt)
-        with self._engine.call(doing, interrupt, change=Change.REMOVAL) as api:
+        with self._engine.call(doing, interrupt, turn=Turn.LATER) as api:
             remove_companions(api, resource, self._socket_mounts, force=force)
             if self._is_gone_after_removal(api, resource.id, force=force):
                 return
@@ -158,7 +165,8 @@ class DockerBackend:
 
     def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
         kept = b""
-        with self._engine.call(f"read the output of container {resource.runner}", interrupt) as api:
+        doing = f"read the output of container {resource.runner}"
+        with self._engine.call(doing, interrupt, turn=Turn.LATER) as api:
             try:
                 # A line has at least one byte, so that `tail` lines hold `tail` bytes.
                 for chunk in api.logs(resource.id, stream=True, follow=False, tail=max(tail, 1)):
@@ -168,7 +176,8 @@ class DockerBackend:
         return kept
 
     def runs_a_job(self, resource: Resource, interrupt: Interrupt) -> bool | None:
-        with self._engine.call(f"look into container {resource.runner}", interrupt) as api:
+        doing = f"look into container {resource.runner}"
+        with self._engine.call(doing, interrupt, turn=Turn.LATER) as api:
             try:
                 processes = answers.strings(api.top(resource.id)["Processes"], "the list of processes")
             except APIError as error:
@@ -261,9 +270,7 @@ class DockerBackend:
             raise StartFailed(f"cannot {doing}: its start-timeout has passed")
         seconds = min(left, CALL_SECONDS)
         try:
-            with self._engine.call(
-                doing, interrupt, seconds=seconds, grace=grace, change=Change.START
-            ) as api:
+            with self._engine.call(doing, interrupt, seconds=seconds, grace=grace, turn=Turn.START) as api:
                 yield api
         except (BackendDown, ImageMissing, StartFailed):
             raise

@@ -239,28 +239,35 @@ def test_a_runner_that_has_its_grace_takes_no_place_of_calls_that_change_contain
     backend.close()
 
 
-def test_a_start_overtakes_a_storm_of_removals(rig, orders, owner, engine_url):
-    """Of three places two are for removals, which the engine does not answer; two more wait."""
+@pytest.mark.parametrize(
+    ("method", "path", "ask"),
+    [
+        ("DELETE", "", lambda backend, one: backend.remove(one, force=True, interrupt=Interrupt())),
+        ("GET", "/top", lambda backend, one: backend.runs_a_job(one, Interrupt())),
+        ("GET", "/logs", lambda backend, one: backend.logs(one, 100, Interrupt())),
+    ],
+    ids=["remove", "look", "read"],
+)
+def test_a_start_overtakes_calls_about_what_is_there(rig, orders, owner, engine_url, method, path, ask):
+    """Of two places one is for these: the engine does not answer the first, and the second waits."""
     rig.open(owner)  # so that it removes what is left
     with ShortFolder() as folder, EngineProxy(engine_url, folder / "proxy.sock") as proxy:
-        engine = Engine(EngineAddress(proxy.url), max_changes=3)
+        engine = Engine(EngineAddress(proxy.url), max_changes=2)
         backend = DockerBackend(engine, BackendContext(owner, None, SystemClock()))
-        earlier = [backend.start(orders.make(), Interrupt()) for _ in range(4)]
-        mute = proxy.hold("DELETE", "/containers/.*")
-        with ThreadPoolExecutor(4) as pool:
-            removals = [
-                pool.submit(backend.remove, one, force=True, interrupt=Interrupt()) for one in earlier
-            ]
+        earlier = [backend.start(orders.make(), Interrupt()) for _ in range(2)]
+        mute = proxy.hold(method, f"/containers/[0-9a-f]+{path}")
+        with ThreadPoolExecutor(2) as pool:
+            calls = [pool.submit(ask, backend, one) for one in earlier]
             try:
-                wait_until(lambda: mute.hits == 2 and engine._changes.waiting == 2, "a storm of removals")
+                wait_until(lambda: mute.hits == 1 and engine._changes.waiting == 1, "one call and a waiter")
                 late = backend.start(orders.make(), Interrupt())
                 sent_meanwhile = mute.hits
             finally:
                 proxy.lift(mute)
 
-        assert sent_meanwhile == 2
-        errors = [error for one in removals if (error := one.exception()) is not None]
-        assert [type(error) for error in errors] == [BackendDown, BackendDown]  # those whose calls were held
+        assert sent_meanwhile == 1
+        errors = [error for one in calls if (error := one.exception()) is not None]
+        assert [type(error) for error in errors] == [BackendDown]  # of the one that was held
         for one in earlier:
             backend.remove(one, force=True, interrupt=Interrupt())
         assert [listed.id for listed in backend.inventory()] == [late.id]

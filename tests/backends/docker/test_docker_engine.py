@@ -9,7 +9,7 @@ import pytest
 from support.wire_server import WireServer, answer
 
 from runscaler.backends.docker.address import EngineAddress
-from runscaler.backends.docker.engine import Change, Engine
+from runscaler.backends.docker.engine import Engine, Turn
 from runscaler.errors import BackendDown, BackendError, Interrupted
 from runscaler.interrupt import Interrupt
 
@@ -89,7 +89,7 @@ def test_a_call_that_waits_for_others_is_interrupted_too(mute):
     engine = Engine(mute.address, max_changes=1)
     first, second = Interrupt(), Interrupt()
     with ThreadPoolExecutor(2) as pool:
-        calls = [pool.submit(ping, engine, one, change=Change.START) for one in (first, second)]
+        calls = [pool.submit(ping, engine, one, turn=Turn.START) for one in (first, second)]
         second.set()
         first.set()
 
@@ -103,7 +103,7 @@ def test_an_interrupted_call_that_only_waits_gets_no_grace(mute):
     timer.start()
 
     with pytest.raises(Interrupted):
-        ping(engine, interrupt, change=Change.START, grace=PATIENCE, seconds=PATIENCE / 2)
+        ping(engine, interrupt, turn=Turn.START, grace=PATIENCE, seconds=PATIENCE / 2)
 
     timer.join()
     assert [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)] == []
