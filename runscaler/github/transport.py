@@ -27,6 +27,7 @@ from runscaler.github.wire import (
     host_of,
     origin_of,
 )
+from runscaler.net.admission import Turn
 from runscaler.net.cancellable import CallCancelled, CancellableCall
 from runscaler.net.proxies import proxy_for
 from runscaler.net.semaphore import InterruptibleSemaphore
@@ -82,7 +83,8 @@ class Transport:
         """
         if request.poll:
             return self._follow(request, interrupt, POLL_DEADLINE)
-        with self._concurrency.held(interrupt, patient=request.lane is Lane.HOUSEKEEPING):
+        turn = Turn.LATER if request.lane is Lane.HOUSEKEEPING else Turn.USUAL
+        with self._concurrency.held(interrupt, turn=turn):
             return self._follow(request, interrupt, CALL_DEADLINE if seconds is None else seconds)
 
     def _follow(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:

@@ -1,27 +1,34 @@
-"""Who may be inside, where there is room for some at once, and some let the others go first. Nothing waits
-here."""
+"""Who may be inside, where there is room for some at once, and some go before others. Nothing waits here."""
 
 from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from enum import Enum
 
 MOST_OVERTAKEN = 8
-"""So many go first in a row while a patient one waits that might have come in; then it does."""
+"""So many go first in a row while a `LATER` one waits that might have come in; then it does."""
+
+
+class Turn(Enum):
+    FIRST = "first"
+    """To finish what has begun in its `USUAL` turn."""
+    USUAL = "usual"
+    LATER = "later"
+    """Lets the others go first."""
 
 
 @dataclass(eq=False, slots=True)
 class Visitor:
     """Somebody who is inside, or waits for that."""
 
-    patient: bool = False
-    """Lets those go first that are not."""
+    turn: Turn = Turn.USUAL
     inside: bool = False
 
 
 @dataclass(slots=True)
 class _Line:
-    """Visitors of one kind, in the order in which they came; at most `most` of them are inside."""
+    """Visitors with the same turn, in the order in which they came; at most `most` of them are inside."""
 
     most: int
     inside: int = 0
@@ -33,39 +40,37 @@ class _Line:
 
 
 class Admission:
-    """For `most` at once, of whom `most_patient` (None: all) may be patient ones. Not thread-safe.
+    """For `most` at once, of whom `most_later` (None: all) may be `LATER` ones. Not thread-safe.
 
-    Nobody stays outside where there is room for one of its kind, and nobody waits for ever: those of a kind
-    go in the order in which they came, patient ones at the latest after `MOST_OVERTAKEN` others.
+    Nobody stays outside where there is room for one of its kind, and nobody waits for ever: those with the
+    same turn go in the order in which they came, `LATER` ones at the latest after `MOST_OVERTAKEN` others.
     """
 
-    def __init__(self, most: int, most_patient: int | None = None) -> None:
+    def __init__(self, most: int, most_later: int | None = None) -> None:
         self._most = most
-        self._prompt = _Line(most)
-        self._patient = _Line(most if most_patient is None else most_patient)
+        self._lines = {turn: _Line(most) for turn in Turn}
+        if most_later is not None:
+            self._lines[Turn.LATER].most = most_later
         self._overtaken = 0
 
     @property
     def waiting(self) -> int:
-        return len(self._prompt.waiting) + len(self._patient.waiting)
+        return sum(len(line.waiting) for line in self._lines.values())
 
     def come(self, visitor: Visitor) -> list[Visitor]:
         """Returns who comes in because of that: the visitor, or nobody."""
-        self._line(visitor).waiting.append(visitor)
+        self._lines[visitor.turn].waiting.append(visitor)
         return self._admitted()
 
     def leave(self, visitor: Visitor) -> list[Visitor]:
         """From inside, or without having been there. Returns who comes in because of that."""
-        line = self._line(visitor)
+        line = self._lines[visitor.turn]
         if visitor.inside:
             visitor.inside = False
             line.inside -= 1
         else:
             line.waiting.remove(visitor)
         return self._admitted()
-
-    def _line(self, visitor: Visitor) -> _Line:
-        return self._patient if visitor.patient else self._prompt
 
     def _admitted(self) -> list[Visitor]:
         admitted = []
@@ -77,12 +82,14 @@ class Admission:
         return admitted
 
     def _next(self) -> _Line | None:
-        if self._prompt.inside + self._patient.inside >= self._most:
+        if sum(line.inside for line in self._lines.values()) >= self._most:
             return None
-        if not self._patient.may_go_on:
-            return self._prompt if self._prompt.may_go_on else None
-        if self._prompt.may_go_on and self._overtaken < MOST_OVERTAKEN:
+        ready = [line for line in self._lines.values() if line.may_go_on]
+        later = self._lines[Turn.LATER]
+        if later not in ready:
+            return ready[0] if ready else None
+        if ready[0] is not later and self._overtaken < MOST_OVERTAKEN:
             self._overtaken += 1
-            return self._prompt
+            return ready[0]
         self._overtaken = 0
-        return self._patient
+        return later

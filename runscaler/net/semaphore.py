@@ -1,4 +1,4 @@
-"""A semaphore whose waiters can be interrupted, and of whom some let the others go first."""
+"""A semaphore whose waiters can be interrupted, and of whom some go before others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from runscaler.errors import Interrupted
-from runscaler.net.admission import Admission, Visitor
+from runscaler.net.admission import Admission, Turn, Visitor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class InterruptibleSemaphore:
-    """Held by at most `limit` threads at once, of which `patient_limit` may be patient (None: all)."""
+    """Held by at most `limit` threads at once, by `later_limit` in a `LATER` turn (None: by as many)."""
 
-    def __init__(self, limit: int, patient_limit: int | None = None) -> None:
-        self._admission = Admission(limit, patient_limit)
+    def __init__(self, limit: int, later_limit: int | None = None) -> None:
+        self._admission = Admission(limit, later_limit)
         self._lock = threading.Lock()
         self._wake_ups: dict[Visitor, threading.Condition] = {}
         """Of those that wait: each has its own, so that a release wakes only whom it lets in."""
@@ -31,14 +31,13 @@ class InterruptibleSemaphore:
 
     @contextmanager
     def held(
-        self, interrupt: Interrupt, seconds: float | None = None, *, patient: bool = False
+        self, interrupt: Interrupt, seconds: float | None = None, *, turn: Turn = Turn.USUAL
     ) -> Iterator[None]:
-        """Hold it in the body. Blocks until it is free, for at most `seconds` (None: for ever). `patient`:
-        let those go first that are not, as `Admission` says.
+        """Hold it in the body. Blocks until it is free, for at most `seconds` (None: for ever).
 
         Raises `Interrupted` if `interrupt` is set before it is held, `TimeoutError`.
         """
-        visitor = Visitor(patient)
+        visitor = Visitor(turn)
         self._acquire(visitor, interrupt, seconds)
         try:
             yield

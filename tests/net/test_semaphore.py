@@ -8,6 +8,7 @@ from support.daemon import wait_until
 
 from runscaler.errors import Interrupted
 from runscaler.interrupt import Interrupt
+from runscaler.net.admission import Turn
 from runscaler.net.semaphore import InterruptibleSemaphore
 
 LIMIT = 20.0
@@ -100,14 +101,14 @@ def test_no_more_than_its_limit_ever_hold_it() -> None:
     assert 1 <= most <= 3
 
 
-def test_a_patient_waiter_lets_one_go_first_that_came_later() -> None:
+def test_waiters_go_by_their_turns_and_not_as_they_came() -> None:
     semaphore, order = InterruptibleSemaphore(1), []
 
-    def hold(patient: bool) -> None:
-        with semaphore.held(Interrupt(), LIMIT, patient=patient):
-            order.append("patient" if patient else "first")
+    def hold(turn: Turn) -> None:
+        with semaphore.held(Interrupt(), LIMIT, turn=turn):
+            order.append(turn)
 
-    threads = [threading.Thread(target=hold, args=(patient,)) for patient in (True, False)]
+    threads = [threading.Thread(target=hold, args=(turn,)) for turn in reversed(Turn)]
     with semaphore.held(Interrupt()):
         for number, thread in enumerate(threads, 1):
             thread.start()
@@ -115,7 +116,7 @@ def test_a_patient_waiter_lets_one_go_first_that_came_later() -> None:
     for thread in threads:
         thread.join(LIMIT)
 
-    assert order == ["first", "patient"]
+    assert order == [Turn.FIRST, Turn.USUAL, Turn.LATER]
 
 
 def test_who_is_let_in_and_interrupted_at_once_passes_it_on() -> None:

@@ -18,7 +18,7 @@ from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.companions import remove_companions
 from runscaler.backends.docker.container import BUNDLE_FILE, CA_FILE, create_body
 from runscaler.backends.docker.containers import is_gone, state_of
-from runscaler.backends.docker.engine import CALL_SECONDS, Turn
+from runscaler.backends.docker.engine import CALL_SECONDS
 from runscaler.backends.docker.errors import CONFLICT, is_being_removed, status
 from runscaler.backends.docker.exit_pruning import tidy_up
 from runscaler.backends.docker.facts import EngineFacts
@@ -39,6 +39,7 @@ from runscaler.backends.docker.watch import SidecarLost, Watch
 from runscaler.backends.marks import UnreadableResources
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
+from runscaler.net.admission import Turn
 from runscaler.untrusted import in_one_line
 
 if TYPE_CHECKING:
@@ -242,7 +243,7 @@ class DockerBackend:
         platform = order.settings.docker.platform or None
         doing = f"create {_description(order)}"
         try:
-            with self._starting(order, doing, interrupt, grace=CREATE_GRACE) as api:
+            with self._starting(order, doing, interrupt, CREATE_GRACE, Turn.USUAL) as api:
                 created = api.create_container_from_config(body, order.runner, platform)
                 container = answers.identifier(created["Id"], "the id of a new container")
         except (BackendError, Interrupted) as error:
@@ -262,7 +263,12 @@ class DockerBackend:
 
     @contextmanager
     def _starting(
-        self, order: RunnerOrder, doing: str, interrupt: Interrupt, grace: float = 0.0
+        self,
+        order: RunnerOrder,
+        doing: str,
+        interrupt: Interrupt,
+        grace: float = 0.0,
+        turn: Turn = Turn.FIRST,
     ) -> Iterator[EngineApi]:
         """A call that is part of a start: it ends by the deadline, and a refusal raises `StartFailed`."""
         left = order.deadline - self._context.clock.monotonic()
@@ -270,7 +276,7 @@ class DockerBackend:
             raise StartFailed(f"cannot {doing}: its start-timeout has passed")
         seconds = min(left, CALL_SECONDS)
         try:
-            with self._engine.call(doing, interrupt, seconds=seconds, grace=grace, turn=Turn.START) as api:
+            with self._engine.call(doing, interrupt, seconds=seconds, grace=grace, turn=turn) as api:
                 yield api
         except (BackendDown, ImageMissing, StartFailed):
             raise

@@ -6,7 +6,6 @@ import re
 import sys
 import threading
 from contextlib import closing, contextmanager, nullcontext
-from enum import Enum
 from typing import TYPE_CHECKING, cast
 
 from docker import APIClient
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from runscaler.backends.docker.address import EngineAddress
     from runscaler.backends.docker.api import EngineApi
+    from runscaler.net.admission import Turn
 
 CALL_SECONDS = 60.0
 PODMAN = "Podman Engine"
@@ -37,14 +37,6 @@ MAX_CONCURRENT_CHANGES = 12
 cores, in seconds for 1, 4, 8, 12, 16, 24 at once: host network 3.9, 1.8, 1.7, 1.7, 2.0, 1.8; bridge network
 (up to 16) -, 5.2, 5.0, 4.8, 4.6. More do not help the engine, and make each start slower (0.25 s for 8, 0.7 s
 for 24)."""
-
-
-class Turn(Enum):
-    """What a call about one container is for."""
-
-    START = "start"
-    LATER = "later"
-    """To look at or remove what is there: lets starts go first."""
 
 
 class Engine:
@@ -80,7 +72,8 @@ class Engine:
         `doing` is for messages and follows "cannot". `seconds` is the longest silence of the engine that is
         waited out. `grace` is how many seconds a request that has been sent may still take after an
         interrupt. Calls with a `turn`, which change containers or look into one, wait until there are not
-        too many of them.
+        too many of them. The turn is `USUAL` for what begins a start, `FIRST` for the rest of it, and
+        `LATER` for what is about a container that is there.
         """
         interrupt = interrupt or Interrupt()
         call, handled = EngineCall(seconds, grace=grace), sys.exception()
@@ -101,7 +94,7 @@ class Engine:
     ) -> AbstractContextManager[None]:
         if turn is None:
             return nullcontext()
-        return self._changes.held(interrupt, seconds, patient=turn is Turn.LATER)
+        return self._changes.held(interrupt, seconds, turn=turn)
 
     def disconnect(self) -> None:
         """Close idle connections. The next call asks for the API version again: it may have changed."""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from docker.errors import APIError
 
-from runscaler.backends.docker.engine import Turn
 from runscaler.backends.docker.errors import is_read_timeout, status
 from runscaler.errors import BackendError
+from runscaler.net.admission import Turn
 
 if TYPE_CHECKING:
     from runscaler.backends.docker.engine import Engine

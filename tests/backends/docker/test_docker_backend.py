@@ -19,6 +19,7 @@ from runscaler.backends.docker.engine import Engine
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendDown, ImageMissing, Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
+from runscaler.net.admission import Turn
 from runscaler.testing.backend_contract import PATIENCE, Orders
 from runscaler.testing.backend_rig import wait_for_output
 
@@ -272,3 +273,20 @@ def test_a_start_overtakes_calls_about_what_is_there(rig, orders, owner, engine_
             backend.remove(one, force=True, interrupt=Interrupt())
         assert [listed.id for listed in backend.inventory()] == [late.id]
         backend.close()
+
+
+def test_the_rest_of_a_start_goes_before_another_start(rig, orders, owner, engine_url):
+    """Else of many starts at once all containers would be created before the first one runs."""
+    turns = []
+
+    class Recorded(Engine):
+        def call(self, doing, *arguments, turn=None, **options):
+            turns.append((doing.split()[0], turn))
+            return super().call(doing, *arguments, turn=turn, **options)
+
+    rig.open(owner)  # so that it removes what is left
+    backend = DockerBackend(Recorded(EngineAddress(engine_url)), BackendContext(owner, None, SystemClock()))
+    backend.start(orders.make(), Interrupt())
+
+    assert turns == [("ask", Turn.FIRST), ("create", Turn.USUAL), ("start", Turn.FIRST)]
+    backend.close()
