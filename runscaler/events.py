@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """`at` is wall-clock seconds; `scale_set` is the set's name, empty for shared components."""
+    """`at` is wall-clock seconds. `scale_set` is the set's name; `url` and `runner_group` tell sets of one
+    name apart. All three are empty for shared components."""
 
     at: float
     scale_set: str = ""
+    url: str = ""
+    runner_group: str = ""
 
     def fields(self) -> dict[str, object]:
         """What a JSON log line about it has as fields: `event`, such as "job_started", and all but `at`."""

@@ -181,6 +181,10 @@ class ScaleSetStatus:
     retry_at: float | None = None
     """When what keeps it from serving is tried again, in wall-clock seconds; None: nothing does, or it is not
     known."""
+    state_since: float | None = None
+    """When it came into that state, in wall-clock seconds; None before its first snapshot."""
+    waiting_since: float | None = None
+    """Since when jobs have waited without a break, as above; None: none waits."""
     idle: int = 0
     busy: int = 0
     starting: int = 0
@@ -231,6 +235,11 @@ class ScaleSetStatus:
     slots: tuple[SlotStatus, ...] = ()
     typical_start: StartPhases = NO_PHASES
     """The median of each phase over the latest starts."""
+
+    @property
+    def jobs_wait(self) -> bool:
+        """Whether GitHub counts jobs that no runner has begun."""
+        return self.assigned_jobs > self.running_jobs
 
     @property
     def key(self) -> ScaleSetKey:

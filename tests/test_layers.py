@@ -38,7 +38,7 @@ LIBRARIES = {
     ),
     "platformdirs": ("config", "ops"),
     "prometheus_client": ("web",),
-    "psutil": ("actors", "backends", "cli", "ops", "testing", "web"),
+    "psutil": ("actors", "backends", "cli", "host_facts", "ops", "testing", "web"),
     "pydantic": (
         "config",
         "backends.marks",

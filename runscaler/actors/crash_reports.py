@@ -22,6 +22,8 @@ def report_crash(
     *,
     name: str,
     scale_set: str,
+    url: str = "",
+    runner_group: str = "",
     restart_in: float | None,
     gave_up: bool,
     kind: ActorKind,
@@ -40,7 +42,13 @@ def report_crash(
     context.metrics.count(ACTOR_RESTARTS, kind)
     context.emit(
         events.ActorRestarted(
-            at=context.clock.wall(), scale_set=scale_set, name=name, reason=reason, gave_up=gave_up
+            at=context.clock.wall(),
+            scale_set=scale_set,
+            url=url,
+            runner_group=runner_group,
+            name=name,
+            reason=reason,
+            gave_up=gave_up,
         )
     )
     return reason

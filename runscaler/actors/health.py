@@ -63,8 +63,19 @@ class HealthActor(SupervisedActor[m.HealthMessage]):
         shown = {one.key: one for one in self._context.board.read().scale_sets}
         configured = [one.key for one in self._context.config.scale_sets]
         if key in configured or status.state is not SetState.STOPPED:
-            shown[key] = status
+            shown[key] = _dated(status, shown.get(key), self.clock.wall())
         else:
             shown.pop(key, None)
         in_order = {one: shown.pop(one) for one in configured if one in shown}
         return (*in_order.values(), *shown.values())
+
+
+def _dated(status: ScaleSetStatus, before: ScaleSetStatus | None, now: float) -> ScaleSetStatus:
+    """With the times since when it is as it is, which only who knows the last snapshot can tell."""
+    same = before is not None and before.state is status.state
+    waited = None if before is None else before.waiting_since
+    return replace(
+        status,
+        state_since=(before.state_since if before is not None and same else None) or now,
+        waiting_since=(waited or now) if status.jobs_wait else None,
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from math import ceil
+from math import ceil, inf, isinf
 from typing import TYPE_CHECKING
 
 from loguru import logger
@@ -65,12 +65,9 @@ class AttachedSet:
     """What is being prepared is no longer what it needs."""
 
 
-def refresh_seconds(settings: ScaleSetSettings) -> float:
+def refresh_seconds(pull_interval: float) -> float:
     """When to ask next: at the latest after an hour, and so that a pull which is due then is not missed."""
-    interval = settings.docker.pull_interval
-    if settings.backend != "docker" or settings.docker.pull != "always":
-        return REFRESH_SECONDS
-    return interval / ceil(interval / REFRESH_SECONDS)
+    return REFRESH_SECONDS if isinf(pull_interval) else pull_interval / ceil(pull_interval / REFRESH_SECONDS)
 
 
 class KeeperActor(SupervisedActor[m.KeeperMessage]):
@@ -320,7 +317,7 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
                 attached.prepared = attached.revision
                 self.send(attached.ref, m.ImagePrepared(attached.revision, built_at))
                 self.image_prepared(key)
-                self._prepare_after(refresh_seconds(attached.settings), key, attached)
+                self._prepare_after(refresh_seconds(self._pull_interval(attached)), key, attached)
             case m.PrepareFailed(key, reason, fixes):
                 attached.preparing = attached.ready = False
                 attached.failures += 1
@@ -356,6 +353,10 @@ class KeeperActor(SupervisedActor[m.KeeperMessage]):
         with measured(self._metrics, self.clock, self.backend.name, Operation.PULL):
             self.backend.prepare(settings, progress, self._interrupt)
         return self.backend.image_built_at(settings) if isinstance(self.backend, DatedBackend) else None
+
+    def _pull_interval(self, attached: AttachedSet) -> float:
+        backend = self.backend
+        return backend.pull_interval(attached.settings) if isinstance(backend, ImageBackend) else inf
 
     def _version_refused(self, key: ScaleSetKey) -> None:
         """The next runner may be of a newer image, which this pulls; the backend says how often that makes

@@ -14,6 +14,7 @@ from loguru import logger
 
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
+from runscaler.actors.place import place_of
 from runscaler.actors.registration import Registration
 from runscaler.errors import (
     AccessDenied,
@@ -105,7 +106,7 @@ class ListenerActor(SupervisedActor[m.ListenerMessage]):
         """Polls in a row whose reply could not be read."""
         self._lost_sessions = 0
         """Sessions lost in a row without a single poll that returned."""
-        self._log = logger.bind(scale_set=settings.name)
+        self._log = logger.bind(**place_of(settings))
 
     def started(self) -> None:
         self._schedule_turn()

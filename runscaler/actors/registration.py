@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from runscaler.actors.place import place_of
 from runscaler.errors import GitHubError, Refused
 from runscaler.findings import with_fixes
 from runscaler.github.base import ScaleSetChange, ScaleSetId
@@ -63,7 +64,7 @@ class Registration:
         """The new config URL that was warned of."""
         self._warned: set[str] = set()
         """The kinds of warnings that were logged since the scale set was last as configured."""
-        self._log = logger.bind(scale_set=settings.name)
+        self._log = logger.bind(**place_of(settings))
 
     @property
     def id(self) -> ScaleSetId | None:

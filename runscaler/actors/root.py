@@ -19,12 +19,10 @@ from runscaler.actors.base import SupervisedActor
 from runscaler.actors.crash_reports import first_line, report_crash
 from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
-from runscaler.actors.keeper import KeeperActor
+from runscaler.actors.keepers import Keepers
 from runscaler.actors.measuring import kind_of_actor
 from runscaler.actors.scale_set import ScaleSetActor, ScaleSetWiring
-from runscaler.actors.tart_slots import TartSlotActor
 from runscaler.actors.unconfigured import UnconfiguredScaleSets
-from runscaler.backends.base import PlacedBackend
 from runscaler.config.changes import compare
 from runscaler.metrics import own
 from runscaler.metrics.words import ActorKind, MessageFailure
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runscaler.actors.context import ActorContext
-    from runscaler.backends.base import Backend
     from runscaler.config.changes import SetChange
     from runscaler.config.model import Config, ScaleSetSettings
     from runscaler.names import ScaleSetKey
@@ -48,7 +45,6 @@ POISON_AFTER = 3
 """Crashes by the same batch after which it is set aside (docs/behaviour.md § 8.4)."""
 ORPHAN_CHECK_SECONDS = 0.1
 """How often a restart checks whether the dead actor's children have ended."""
-_KEEPER = "keeper "
 _OF_SCALE_SETS = (ActorKind.LISTENER, ActorKind.RUNNER)
 NOT_CONFIGURED = "not configured any more"
 MOVING = "it moves to another backend once its runners here have ended"
@@ -60,7 +56,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def __init__(self, context: ActorContext, ended: Callable[[str], None]) -> None:
         super().__init__("root", None, context.clock)
         self._context, self._ended = context, ended
-        self._backends: dict[str, Backend] = {}
+        self._keepers: Keepers
         self._scale_sets = {one.key: one for one in context.config.scale_sets}
         """Those configured, then those that are retired because they are not configured any more."""
         self._unconfigured: UnconfiguredScaleSets
@@ -81,12 +77,14 @@ class RootActor(SupervisedActor[m.RootMessage]):
         """The deepest mailbox of each kind since the last heartbeat."""
 
     def started(self) -> None:
+        self._keepers = Keepers(self._context, self.children, self._launch, self.actor_ref)
         self._context.metrics.config_read(self.clock.wall())
         self._launch(m.HEALTH, lambda: self._context.launch(HealthActor, self.actor_ref, self._context))
         self._launch(m.HOST, lambda: self._context.launch(HostActor, self.actor_ref, self._context))
         for settings in self._context.config.scale_sets:
-            self._start_keeper(settings)
-        self._unconfigured = UnconfiguredScaleSets(self._context, self._scale_sets.keys(), self._backends)
+            self._keepers.open_for(settings)
+        backend_ids = self._keepers.backend_ids()
+        self._unconfigured = UnconfiguredScaleSets(self._context, self._scale_sets.keys(), backend_ids)
         for settings in self._context.config.scale_sets:
             self._start_scale_set(settings)
         self._check_heartbeats()
@@ -100,11 +98,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self._reason = ""
 
     def clean_up(self) -> None:
-        for backend in self._backends.values():
-            try:
-                backend.close()
-            except Exception as error:
-                logger.warning("{} could not be closed: {}", backend.name, error)
+        self._keepers.close_all()
         self._ended(self._reason)
 
     def receive(self, message: m.RootMessage) -> object:
@@ -142,37 +136,23 @@ class RootActor(SupervisedActor[m.RootMessage]):
         if crash is not None:
             self._child_crashed(crash)
 
-    def _start_keeper(self, settings: ScaleSetSettings) -> None:
-        backend_id = self._context.backend_id_of(settings)
-        if backend_id in self._backends:
-            return
-        backend = self._backends[backend_id] = self._context.open_backend(settings)
-        self._launch(_keeper_name(backend_id), partial(self._make_keeper, backend_id, backend))
-
-    def _make_keeper(self, backend_id: str, backend: Backend) -> m.Ref:
-        name = _keeper_name(backend_id)
-        if not isinstance(backend, PlacedBackend):
-            return self._context.launch(KeeperActor, name, self.actor_ref, self._context, backend)
-        sets = tuple(
-            one for one in self._context.config.scale_sets if self._context.backend_id_of(one) == backend_id
-        )
-        return self._context.launch(TartSlotActor, name, self.actor_ref, self._context, backend, sets)
-
     def _start_scale_set(self, settings: ScaleSetSettings) -> None:
+        """Or leave it for later, while the keeper of its backend ends."""
+        if not self._keepers.open_for(settings):
+            return
         self._scale_sets[settings.key] = settings
         self._launch(_set_name(settings.key), partial(self._make_scale_set, settings.key))
 
     def _make_scale_set(self, key: ScaleSetKey) -> m.Ref:
         """For a restart too, which continues the counters of the last snapshot."""
         settings = self._scale_sets[key]
-        backend_id = self._context.backend_id_of(settings)
         last = self._last_snapshot(settings.key)
         wiring = ScaleSetWiring(
             parent=self.actor_ref,
-            keeper=self.children.ref(_keeper_name(backend_id)),
+            keeper=self._keepers.ref_for(settings),
             host=self.children.ref(m.HOST),
             health=self.children.ref(m.HEALTH),
-            backend=self._backends[backend_id],
+            backend=self._keepers.backend_for(settings),
             restarts=self._count_restart(settings.key, last.restarts),
             poisonous=self._poisonous_batches(_set_name(settings.key)),
             counters=last.counters,
@@ -220,9 +200,10 @@ class RootActor(SupervisedActor[m.RootMessage]):
         return None
 
     def _retire(self, keeper: str, keys: tuple[ScaleSetKey, ...]) -> None:
-        if self._stopping:
+        backend_id = self._keepers.backend_id(keeper)
+        if self._stopping or backend_id is None:
             return
-        for settings in self._unconfigured.listed(keeper.removeprefix(_KEEPER), keys):
+        for settings in self._unconfigured.listed(backend_id, keys):
             self._start_scale_set(settings)
         self._expect_reports()
 
@@ -241,9 +222,24 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self._restarts.pop(key, None)
         del self._scale_sets[key]
         self._context.metrics.forget(key)
+        if self._stopping:
+            return
         configured = self._configured().get(key)
-        if configured is not None and not self._stopping:
+        if configured is not None:
             self._start_scale_set(configured)
+        self._close_unused_keepers()
+
+    def _close_unused_keepers(self) -> None:
+        needed_by = (*self._scale_sets.values(), *self._context.config.scale_sets)
+        for name in list(self._keepers.close_unused(needed_by)):
+            self._child_ended(name)
+
+    def _keeper_closed(self, name: str) -> None:
+        """A scale set that was configured for its backend meanwhile opens that anew."""
+        self._keepers.closed(name)
+        for settings in () if self._stopping else self._context.config.scale_sets:
+            if settings.key not in self._scale_sets:
+                self._start_scale_set(settings)
 
     # -- a changed configuration (docs/behaviour.md § 4.5) --------------------------------------------
 
@@ -254,9 +250,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
         before = self._context.config
         changes = compare(before, config)
         returning = frozenset(one.key for one in changes.added if one.key in self._scale_sets)
+        self._keepers.note_served()
         self._context.configuration.config = config
-        for settings in config.scale_sets:
-            self._start_keeper(settings)
         for change in changes.changed:
             self._change(change)
         self._moving -= {one.key for one in changes.removed}
@@ -348,8 +343,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         if name == m.HOST:
             self._expect_reports()
         for settings in self._scale_sets.values():
-            keeper = _keeper_name(self._context.backend_id_of(settings))
-            kind = m.KEEPER if name == keeper else name
+            kind = m.KEEPER if name == self._keepers.name_for(settings) else name
             if kind in (m.HOST, m.HEALTH, m.KEEPER):
                 self.children.tell(_set_name(settings.key), m.PeerReplaced(kind, ref))
 
@@ -395,8 +389,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
             self._context.metrics.observe(own.MAILBOX_WAIT, self.clock.monotonic() - asked, kind)
 
     def _kind(self, name: str) -> ActorKind:
-        backend = self._backends.get(name.removeprefix(_KEEPER)) if name.startswith(_KEEPER) else None
-        return kind_of_actor(name, has_vm_slots=isinstance(backend, PlacedBackend))
+        return kind_of_actor(name, has_vm_slots=self._keepers.has_vm_slots(name))
 
     def _publish_actors(self) -> None:
         """Of its own children and itself; the scale sets tell of theirs."""
@@ -444,6 +437,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
 
     def _is_needed(self, name: str) -> bool:
         """Whether a crashed child must be restarted: in a stop only what a draining scale set depends on."""
+        if self._keepers.is_closing(name):
+            return False
         if not self._stopping:
             return True
         draining = any(self._settings_of(one) for one in self.children.names() if one != name)
@@ -452,6 +447,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
     def _child_ended(self, name: str) -> None:
         self._unanswered.pop(name, None)
         self.children.forget(name)
+        if self._keepers.is_closing(name):
+            self._keeper_closed(name)
         if self._stopping:
             self._continue_stop()
 
@@ -479,22 +476,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
             return m.StopHealth()
         if name == m.HOST:
             return m.StopHost()
-        keep = self._context.config.on_exit == "keep"
-        return m.StopKeeper(keep, tidy_up=not keep and self._has_served(name))
-
-    def _has_served(self, keeper: str) -> bool:
-        """Whether a scale set on this backend has had a session with GitHub: else its start has failed."""
-        shown = self._context.board.read().scale_sets
-        polled = {one.key for one in shown if one.last_poll is not None}
-        sets = self._context.config.scale_sets
-        return any(
-            _keeper_name(self._context.backend_id_of(one)) == keeper and one.key in polled for one in sets
-        )
+        return self._keepers.stop_order(name)
 
 
 def _set_name(key: ScaleSetKey) -> str:
     return f"scale-set {key}"
-
-
-def _keeper_name(backend_id: str) -> str:
-    return f"{_KEEPER}{backend_id}"

@@ -15,6 +15,7 @@ from loguru import logger
 from runscaler.actors import messages as m
 from runscaler.actors.base import SupervisedActor
 from runscaler.actors.measuring import count_failed_start, count_start, measured
+from runscaler.actors.place import place_of
 from runscaler.actors.start_failures import failure_reason
 from runscaler.actors.start_timer import StartTimer
 from runscaler.actors.unused_registrations import UnusedRegistrations
@@ -92,7 +93,7 @@ class RunnerActor(SupervisedActor[m.RunnerMessage]):
         self._current: _CurrentRunner | None = None
         self._removals: dict[Generation, _Removal] = {}
         """What is being removed: tried until it is gone, beside whatever runner comes next."""
-        self._log = logger.bind(scale_set=settings.name, slot=slot)
+        self._log = logger.bind(**place_of(settings), slot=slot)
         self._registrations = UnusedRegistrations(
             settings.key, slot, service, context.state_store, interrupt, self.report, self.after, self._log
         )

@@ -89,7 +89,7 @@ class UnconfiguredScaleSets:
         if key in self._served:
             return
         template = self._template(key, backend_id)
-        log = logger.bind(scale_set=key.name)
+        log = logger.bind(scale_set=key.name, url=key.url, runner_group=key.group)
         if template is not None:
             text = "scale set {} is not configured any more, but has {} here: it ends once its jobs have"
             log.warning(text, key, runners)

@@ -259,6 +259,9 @@ class Backend(Protocol):
 class ImageBackend(Backend, Protocol):
     """A backend whose runners are in images that may be had newer from elsewhere."""
 
+    def pull_interval(self, settings: ScaleSetSettings) -> float:
+        """After how many seconds `prepare` looks for a newer image by itself; `math.inf`: never."""
+
     def look_for_newer_image(self, settings: ScaleSetSettings) -> bool:
         """GitHub refuses the runner in the image of these settings: the next `prepare` looks for a newer one.
         False if it does not, as it did so not long ago or the settings forbid it. Does not block."""

@@ -19,7 +19,7 @@ from runscaler.cli.console import in_colour
 from runscaler.config.secrets import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from loguru import Message, Record
 
@@ -33,14 +33,25 @@ TOKEN = re.compile(
     r"|(?<=[Bb]earer )\S+|(?<=RemoteAuth )\S+"
 )
 PLACE = ("scale_set", "slot")
+TWINS = {"url": "", "runner_group": "default"}
+"""What tells scale sets of one name apart: lines of text have it only for those, where it is not as usual."""
 SHORTEST_SECRET = 6
 """Shorter values are not masked: replacing "a" everywhere would make the log unreadable."""
 
 
-def configure(level: str, form: str, *, secrets: Iterable[Secret] = (), stream: TextIO | None = None) -> None:
-    """Log everything of at least `level` to standard output (or `stream`) as `form`, "text" or "json"."""
+def configure(
+    level: str,
+    form: str,
+    *,
+    secrets: Iterable[Secret] = (),
+    shared_names: Collection[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Log everything of at least `level` to standard output (or `stream`) as `form`, "text" or "json".
+    `shared_names` are those that more than one scale set has."""
     out = stream or sys.stdout
-    sink = Sink(out, form, debug=level == "debug", hidden=[s.reveal() for s in secrets])
+    hidden = [one.reveal() for one in secrets]
+    sink = Sink(out, form, debug=level == "debug", hidden=hidden, shared_names=shared_names)
     logger.remove()
     logger.add(
         sink.write, level=LEVELS[level], format="{message}", backtrace=False, diagnose=False, catch=True
@@ -58,11 +69,20 @@ def silence() -> None:
 class Sink:
     """Writes log records and flushes after each, so that a crash loses none."""
 
-    def __init__(self, out: TextIO, form: str, *, debug: bool, hidden: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        out: TextIO,
+        form: str,
+        *,
+        debug: bool,
+        hidden: Iterable[str] = (),
+        shared_names: Collection[str] = (),
+    ) -> None:
         self._out = out
         self._render = self._json if form == "json" else self._text
         self._debug = debug
         self._colour = in_colour(out)
+        self._shared_names = frozenset(shared_names)
         self._hidden = [value for value in hidden if len(value) >= SHORTEST_SECRET]
 
     def write(self, message: Message) -> None:
@@ -72,7 +92,8 @@ class Sink:
 
     def _text(self, record: Record) -> str:
         name = record["level"].name
-        fields = "".join(f" {key}={_quoted(str(value))}" for key, value in _shown(record["extra"]).items())
+        shown = self._shown(record["extra"])
+        fields = "".join(f" {key}={_quoted(str(value))}" for key, value in shown.items())
         line = f"{record['time']:%Y-%m-%d %H:%M:%S.%f}"[:-3] + f" {SHORT.get(name, name):<5} "
         line += _one_record(record["message"] + self._exception_text(record)) + fields
         if self._colour and name in COLOURS:
@@ -88,6 +109,14 @@ class Sink:
         }
         values |= {key: _plain(value) for key, value in record["extra"].items() if key not in values}
         return json.dumps(values)
+
+    def _shown(self, fields: Mapping[str, object]) -> Mapping[str, object]:
+        """The fields of a text line: where it happened, if the message says the rest of an event in words."""
+        shared = fields.get("scale_set") in self._shared_names
+        keys = [key for key in (*PLACE, *TWINS) if key in fields] if "event" in fields else fields
+        return {
+            key: fields[key] for key in keys if key not in TWINS or (shared and fields[key] != TWINS[key])
+        }
 
     def _exception_text(self, record: Record) -> str:
         """The exception logged with a record: its traceback at level debug, else its type and message."""
@@ -123,13 +152,6 @@ def intercept(level: str) -> None:
     logging.basicConfig(handlers=[Interceptor()], level=quietest, force=True)
     for name, at_least in LIBRARY_LEVELS.items():
         logging.getLogger(name).setLevel(at_least)
-
-
-def _shown(fields: Mapping[str, object]) -> Mapping[str, object]:
-    """The fields of a text line: where it happened, if the message says the rest of an event in words."""
-    if "event" not in fields:
-        return fields
-    return {key: fields[key] for key in PLACE if key in fields}
 
 
 def _one_record(message: str) -> str:

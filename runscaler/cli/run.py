@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import Counter
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -84,7 +85,22 @@ def _start_log(config: Config) -> None:
     from runscaler.config.proxy_url import passwords_in_environment
 
     secrets = (*secrets_of(config), *passwords_in_environment(os.environ))
-    configure(config.log_level, config.log_format, secrets=secrets)
+    configure(config.log_level, config.log_format, secrets=secrets, shared_names=_shared_names(config))
+
+
+def _shared_names(config: Config) -> set[str]:
+    """The names that more than one scale set has."""
+    counts = Counter(one.name for one in config.scale_sets)
+    return {name for name, count in counts.items() if count > 1}
+
+
+def _scale_sets(config: Config) -> str:
+    """Their names and backends, with the url where two share a name."""
+    shared = _shared_names(config)
+    names = (
+        (f"{one.name} of {one.url}" if one.name in shared else one.name, one) for one in config.scale_sets
+    )
+    return ", ".join(f"{name} ({one.backend})" for name, one in names)
 
 
 def _read_again(read: Callable[[], Config]) -> Config:
@@ -109,7 +125,7 @@ def _serve(config: Config, read: Callable[[], Config]) -> None:
     from runscaler.threads import keep_running, start_thread
 
     _start_log(config)
-    sets = ", ".join(f"{one.name} ({one.backend})" for one in config.scale_sets)
+    sets = _scale_sets(config)
     file = f"configuration {config.path}" if config.path else "no configuration file"
     logger.info("runner {} starts: {}; {}; {}", __version__, sets, file, _health_address(config))
     for warning in start_warnings(config, is_launch_daemon=runs_as_launch_daemon()):

@@ -147,45 +147,58 @@ def _text(text: str) -> Text:
     return Text(printable(text))
 
 
+def labels_of(sets: Sequence[Mapping[str, object]]) -> list[str]:
+    """Their names; with the url where several share one, and with the group where that is the same, too."""
+    forms = [_forms(one) for one in sets]
+    counts = [Counter(form[step] for form in forms) for step in range(2)]
+    return [
+        next((form[step] for step in range(2) if counts[step][form[step]] == 1), form[2]) for form in forms
+    ]
+
+
+def _forms(one: Mapping[str, object]) -> tuple[str, str, str]:
+    name = str(one.get("name", "?"))
+    with_url = f"{name} {one.get('url', '')}".rstrip()
+    return name, with_url, f"{with_url} {one.get('runner_group', '')}".rstrip()
+
+
 def _rows(sets: Sequence[Json]) -> list[list[str | int]]:
-    """With the url where two scale sets have one name."""
-    names = [str(one.get("name")) for one in sets]
-    return [_row(one, with_url=names.count(str(one.get("name"))) > 1) for one in sets]
+    return [_row(one, label) for one, label in zip(sets, labels_of(sets), strict=True)]
 
 
-def _row(one: Mapping[str, object], *, with_url: bool) -> list[str | int]:
+def _row(one: Mapping[str, object], label: str) -> list[str | int]:
     """A row of the table. The Go tool's answer has fewer keys; missing values are shown as dashes."""
     metrics = one.get("metrics")
     jobs: Mapping[str, object] = metrics if isinstance(metrics, dict) else {}
     numbers = [one.get(key) for key in ("idle", "busy", "starting", "total", "max")]
     numbers += [jobs.get("assigned_jobs"), jobs.get("jobs_completed")]
     cells: list[str | int] = [number if isinstance(number, int) else "-" for number in numbers]
-    name = f"{one.get('name', '?')} {one.get('url', '') if with_url else ''}".rstrip()
-    return [name, *cells, str(one.get("state", "-"))]
+    return [label, *cells, str(one.get("state", "-"))]
 
 
-def _notes(answer: Json, sets: Iterable[Json]) -> list[str]:
+def _notes(answer: Json, sets: Sequence[Json]) -> list[str]:
     """The lines below the table: problems and their reasons."""
     given_up = [f"✗ {answer['reason']}"] if answer.get("reason") else []
-    return [*given_up, *(note for one in sets for note in _notes_of(one))]
+    named = zip(sets, labels_of(sets), strict=True)
+    return [*given_up, *(note for one, label in named for note in _notes_of(one, label))]
 
 
-def _notes_of(one: Json) -> Iterator[str]:
+def _notes_of(one: Json, label: str) -> Iterator[str]:
     if one.get("reason"):
-        yield _state_note(one)
-    yield from _schedule_notes(one)
+        yield _state_note(one, label)
+    yield from _schedule_notes(one, label)
     for unmet in _list(one.get("unmet")):
         if isinstance(unmet, dict):
             detail = f": {unmet['detail']}" if unmet.get("detail") else ""
             why = f"{unmet.get('reason')}{detail}{next_look(unmet)}"
-            yield f"⚠ [{one.get('name')}] {unmet.get('count')} not started, {why}"
+            yield f"⚠ [{label}] {unmet.get('count')} not started, {why}"
     lost, failed = _count(one, "runners_lost"), _count(one, "runners_failed")
     if lost or failed:
         counts = f"{lost} died in a job, {failed} did not start or had no job"
-        yield f"⚠ [{one.get('name')}] runners since the start: {counts}"
+        yield f"⚠ [{label}] runners since the start: {counts}"
 
 
-def _schedule_notes(one: Json) -> Iterator[str]:
+def _schedule_notes(one: Json, label: str) -> Iterator[str]:
     """The window whose limits are in force, and the next one."""
     schedule = one.get("schedule")
     if not isinstance(schedule, dict):
@@ -194,7 +207,7 @@ def _schedule_notes(one: Json) -> Iterator[str]:
         window = schedule.get(key)
         if isinstance(window, dict) and (when := _time(window.get(moment))):
             limits = f"min {window.get('min')}, max {window.get('max')}"
-            yield f"· [{one.get('name')}] schedule: {limits} {word} {when} {window.get('timezone')}"
+            yield f"· [{label}] schedule: {limits} {word} {when} {window.get('timezone')}"
 
 
 def _time(moment: object) -> str:
@@ -217,16 +230,28 @@ def next_look(unmet: Mapping[str, object]) -> str:
     return f"; next look in {max(1.0, seconds):.0f} s"
 
 
-def _state_note(one: Json) -> str:
+def _state_note(one: Json, label: str) -> str:
     """The reason for the state, and when the next try is."""
     from runscaler.status import SetState, state_in_words
 
-    name, reason, seconds = one.get("name"), str(one["reason"]), one.get("retry_seconds")
+    reason, seconds = str(one["reason"]), one.get("retry_seconds")
     if one.get("state") == SetState.OK:
-        return f"· [{name}] {state_in_words(SetState.OK, reason)}"
+        return f"· [{label}] {state_in_words(SetState.OK, reason)}"
+    text = f"⚠ [{label}] {reason}"
+    if so_long := how_long(one.get("state_seconds")):
+        text += f" (for {so_long})"
     if not isinstance(seconds, int | float) or not 0 <= seconds < LONGEST_WAIT:
-        return f"⚠ [{name}] {reason}"
-    return f"⚠ [{name}] {reason}; next try in {max(1.0, seconds):.0f} s"
+        return text
+    return f"{text}; next try in {max(1.0, seconds):.0f} s"
+
+
+def how_long(seconds: object) -> str:
+    """Such as "5m3s"; empty where it is not told, or nonsense."""
+    from runscaler.units import format_uptime
+
+    if not isinstance(seconds, int | float) or not 0 <= seconds < LONGEST_WAIT:
+        return ""
+    return format_uptime(seconds)
 
 
 def _count(one: Json, key: str) -> int:

@@ -40,6 +40,7 @@ def why(
     from runscaler.cli.admin import admin_socket, scale_sets
     from runscaler.cli.console import printable, say, show_json
     from runscaler.cli.logging import silence
+    from runscaler.cli.status_page import labels_of
     from runscaler.errors import HostError
 
     silence()
@@ -53,13 +54,16 @@ def why(
     if as_json:
         show_json({"scale_sets": [_as_json(one, frees) for one in meant]})
         return
-    for one in meant:
-        say(printable(f"{one['name']}: {explanation(one, frees)}"))
+    for one, label in zip(sets, labels_of(sets), strict=True):
+        if one in meant:
+            say(printable(f"{label}: {explanation(one, frees)}"))
 
 
 def _as_json(one: Mapping[str, object], frees: int | None) -> dict[str, object]:
     short = any(map(_lacks_disk, _objects(one.get("unmet"))))
-    return {"name": one["name"], "why": explanation(one, frees), "clean_bytes": frees if short else None}
+    why = explanation(one, frees)
+    place = {key: one.get(key) for key in ("url", "runner_group")}
+    return {"name": one["name"], **place, "why": why, "clean_bytes": frees if short else None}
 
 
 def _clean_frees(sets: Sequence[Mapping[str, object]], path: str | None, state_dir: Path) -> int | None:
@@ -92,17 +96,31 @@ def _configuration(path: str | None, state_dir: Path) -> Config | None:
 def explanation(one: Mapping[str, object], frees: int | None = None) -> str:
     """A sentence about a scale set, as the health report shows it. `frees`: the bytes that `runner clean`
     would free; 0 and None are not told."""
-    parts = [_state(one), *(_unmet(unmet, frees) for unmet in _objects(one.get("unmet")))]
+    unmet = [_unmet(each, frees) for each in _objects(one.get("unmet"))]
+    parts = [_state(one), *unmet, _waiting(one) if unmet else ""]
     return "; ".join(part for part in parts if part) or _well(one)
 
 
 def _state(one: Mapping[str, object]) -> str:
     """The state, unless it is well, with its reason and when what is in the way is tried again."""
+    from runscaler.cli.status_page import how_long
+
     state, reason, seconds = str(one.get("state")), one.get("reason"), one.get("retry_seconds")
     if not reason:
         return "" if state == "ok" else state
     then = f", next try in {max(1.0, seconds):.0f} s" if isinstance(seconds, int | float) else ""
-    return f"{reason}{then}" if state == "ok" else f"{state}: {reason}{then}"
+    if state == "ok":
+        return f"{reason}{then}"
+    so_long = how_long(one.get("state_seconds"))
+    return f"{state}{f' for {so_long}' if so_long else ''}: {reason}{then}"
+
+
+def _waiting(one: Mapping[str, object]) -> str:
+    """Since when jobs wait, which is not always the same ones."""
+    from runscaler.cli.status_page import how_long
+
+    so_long = how_long(one.get("waiting_seconds"))
+    return f"jobs have waited for {so_long}" if so_long else ""
 
 
 def _lacks_disk(unmet: Mapping[str, object]) -> bool:

@@ -15,7 +15,6 @@ from runscaler.metrics.gauges import (
     aging_samples,
     arc_samples,
     controller_samples,
-    jobs_wait,
     own_samples,
 )
 from runscaler.metrics.identity import identities
@@ -81,7 +80,7 @@ class _ScaleSetView:
     def gauges(self, status: ScaleSetStatus, now: float) -> list[tuple[str, str]]:
         """The lines of its gauges."""
         known, lines = self._shown
-        if known is not status or jobs_wait(status):  # then time alone may change something
+        if known is not status or status.jobs_wait:  # then time alone may change something
             lines = self._gauges(status, now)
             self._shown = status, lines
         return [*lines, *self._own_lines(aging_samples(status, now))]

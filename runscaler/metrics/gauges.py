@@ -105,14 +105,10 @@ def orphans(status: Status) -> dict[Labels, float]:
 
 def stalled(status: ScaleSetStatus, now: float) -> int:
     """Idle runners that have got nothing for three minutes while GitHub counts jobs that wait."""
-    if not jobs_wait(status):
+    if not status.jobs_wait:
         return 0
     late = now - STALLED_SECONDS
     return sum(slot.state == "idle" and slot.since <= late for slot in status.slots)
-
-
-def jobs_wait(status: ScaleSetStatus) -> bool:
-    return status.assigned_jobs > status.running_jobs
 
 
 def _unmet(status: ScaleSetStatus) -> Iterator[Sample]:

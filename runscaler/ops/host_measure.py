@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-import psutil
 from loguru import logger
 
+from runscaler import host_facts
 from runscaler.backends.base import LocalDisks
 from runscaler.errors import BackendDown, BackendError
 from runscaler.policy.host_guard import Disk, Measurement
@@ -38,17 +38,18 @@ class HostMeasure:
 
     def __call__(self) -> Measurement:
         limits = self._limits()
-        memory = self._tried("memory", _free_memory) if limits.min_free_memory else None
-        load = self._tried("the load", _load) if limits.max_load else None
-        return Measurement(memory, self._disks() if limits.min_free_disk else (), load)
+        memory = self._tried("memory", host_facts.memory) if limits.min_free_memory else None
+        load = self._tried("the load", host_facts.load) if limits.max_load else None
+        free = None if memory is None else memory.available
+        return Measurement(free, self._disks() if limits.min_free_disk else (), load)
 
     def _disks(self) -> tuple[Disk, ...]:
         """One for each disk, however many of the paths lie on it."""
         found: dict[int, Disk] = {}
         for path in self._paths():
-            free = self._tried(f"the disk of {path}", partial(_free, path))
-            if free is not None:
-                found.setdefault(free[0], Disk(str(path), free[1]))
+            disk = self._tried(f"the disk of {path}", partial(host_facts.disk, path))
+            if disk is not None:
+                found.setdefault(disk.device, Disk(str(path), disk.free))
         watched = tuple(disk.path for disk in found.values())
         if watched != self._watched:
             self._watched = watched
@@ -69,7 +70,7 @@ class HostMeasure:
     def _tried(self, what: str, measure: Callable[[], T]) -> T | None:
         try:
             return measure()
-        except (OSError, psutil.Error, NotImplementedError) as error:
+        except host_facts.UNTOLD as error:
             self._say(f"{what} cannot be measured, and guards nothing: {error}")
             return None
 
@@ -77,22 +78,3 @@ class HostMeasure:
         if text not in self._said:
             self._said.add(text)
             logger.warning("{}", text)
-
-
-def _free_memory() -> int:
-    return psutil.virtual_memory().available
-
-
-def _load() -> float:
-    return psutil.getloadavg()[0]
-
-
-def _free(path: Path) -> tuple[int, int]:
-    """The device on which the path lies, or would lie, and how many bytes are free there."""
-    while True:
-        try:
-            return path.stat().st_dev, psutil.disk_usage(str(path)).free
-        except (FileNotFoundError, PermissionError):
-            if path == path.parent:
-                raise
-            path = path.parent

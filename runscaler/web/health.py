@@ -69,6 +69,8 @@ def scale_set_json(one: ScaleSetStatus, now: float) -> Json:
         "backend": one.backend,
         "state": one.state.value,
         "reason": one.reason,
+        "state_seconds": _seconds_since(one.state_since, now),
+        "waiting_seconds": _seconds_since(one.waiting_since, now),
         "retry_seconds": None if one.retry_at is None else round(max(0.0, one.retry_at - now), 1),
         "idle": one.idle,
         "busy": one.busy,
@@ -81,7 +83,7 @@ def scale_set_json(one: ScaleSetStatus, now: float) -> Json:
         "runners_failed": one.counters.runners_failed,
         "runners_lost": one.counters.runners_lost,
         "restarts": one.restarts,
-        "last_poll_seconds": None if one.last_poll is None else round(max(0.0, now - one.last_poll), 1),
+        "last_poll_seconds": _seconds_since(one.last_poll, now),
         "image_age_days": None if one.image_built_at is None else _whole_days(now - one.image_built_at),
         "metrics": {
             **_counters(one.counters),
@@ -92,6 +94,10 @@ def scale_set_json(one: ScaleSetStatus, now: float) -> Json:
         },
         "typical_start_seconds": _phases(one.typical_start),
     }
+
+
+def _seconds_since(at: float | None, now: float) -> float | None:
+    return None if at is None else round(max(0.0, now - at), 1)
 
 
 def _whole_days(seconds: float) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,23 +19,18 @@ def host_gauge(folder: Path, limits: HostSettings) -> Json:
     `load` is the number of processes that run or wait for a processor, over the last minute. `limits` are
     those of `[host]` at which no runner starts, None where there is none.
     """
-    import psutil
+    from runscaler import host_facts
+    from runscaler.host_facts import told
 
-    free: int | None
-    size: int | None
-    memory = psutil.virtual_memory()
-    try:
-        disk = psutil.disk_usage(str(folder))
-        free, size = disk.free, disk.total
-    except OSError:
-        free = size = None
+    load, memory = told(host_facts.load), told(host_facts.memory)
+    disk = told(partial(host_facts.disk, folder))
     return {
         "cpus": os.cpu_count(),
-        "load": round(os.getloadavg()[0], 2),
-        "memory_bytes": memory.total,
-        "memory_available_bytes": memory.available,
-        "disk_bytes": size,
-        "disk_free_bytes": free,
+        "load": None if load is None else round(load, 2),
+        "memory_bytes": memory and memory.size,
+        "memory_available_bytes": memory and memory.available,
+        "disk_bytes": disk and disk.size,
+        "disk_free_bytes": disk and disk.free,
         "limits": {
             "max_load": limits.max_load or None,
             "min_free_memory_bytes": limits.min_free_memory or None,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import psutil
 
+from runscaler import host_facts
 from runscaler.metrics import own
 from runscaler.metrics.exposition import CONTENT_TYPE, Exposition
 from runscaler.metrics.gauges import orphans
@@ -67,10 +67,11 @@ def _most_files() -> int:
 
 def _host_gauges(status: Status) -> Gauges:
     """What costs nothing to look at; the guards publish the rest."""
+    load, memory = host_facts.told(host_facts.load), host_facts.told(host_facts.memory)
     return {
         own.ORPHANS: orphans(status),
-        own.HOST_LOAD: {(): os.getloadavg()[0]},
-        own.HOST_MEMORY: {(): psutil.virtual_memory().available},
+        own.HOST_LOAD: {} if load is None else {(): load},
+        own.HOST_MEMORY: {} if memory is None else {(): memory.available},
         own.HOST_RUNNERS: {(): sum(one.total for one in status.scale_sets)},
         own.ACTORS: {
             (ActorKind.LISTENER,): sum(one.listening for one in status.scale_sets),

@@ -22,11 +22,13 @@ PAGES = {
         for name in (
             "style.css",
             "icon.svg",
+            "start.js",
             "main.js",
             "connection.js",
             "model.js",
             "elements.js",
             "format.js",
+            "reasons.js",
             "summary.js",
             "charts.js",
             "sets.js",

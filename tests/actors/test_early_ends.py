@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
+from support.newer_images import NewerImages
 from support.world import World
 
 from runscaler.actors.listener import ListenerActor
+from runscaler.backends.memory import MemoryBackend
 from runscaler.status import SetState, Unmet
 
-if TYPE_CHECKING:
-    from runscaler.config.model import ScaleSetSettings
 
-
-def waiting_world() -> World:
+def waiting_world(**options: Any) -> World:
     """Jobs are assigned, but no agent ever connects to take them."""
-    world = World(max_runners=1)
+    world = World(max_runners=1, **options)
     world.agents_connect = False
     world.queue(1)
     world.play()
@@ -224,53 +223,49 @@ def test_a_job_that_is_over_before_github_told_of_it_needs_no_second_runner() ->
 # -- GitHub refuses the runner's version ---------------------------------------------------------------
 
 
-class Looks:
-    """A backend's `look_for_newer_image`, which counts how often it was asked."""
-
-    def __init__(self, world: World, *, looks: bool = True) -> None:
-        self.asked: list[str] = []
-        self._looks = looks
-        world.backend.look_for_newer_image = self.look  # type: ignore[attr-defined]
-
-    def look(self, settings: ScaleSetSettings) -> bool:
-        self.asked.append(settings.name)
-        return self._looks
+def refused(world: World) -> list[str]:
+    """The scale sets for which the backend was told of a refusal."""
+    assert isinstance(world.backend, NewerImages)
+    return world.backend.refused
 
 
 def test_a_refused_version_lets_a_newer_image_be_looked_for(log_lines: list[str]) -> None:
-    world = waiting_world()
-    looks = Looks(world)
+    world = waiting_world(backend=NewerImages)
     fail_one(world, exit_code=7)
 
-    assert looks.asked == ["linux"]
+    assert refused(world) == ["linux"]
     (line,) = [one for one in log_lines if "looking for a newer image" in one]
     assert line.startswith("GitHub refuses the runner in ghcr.io/")
 
 
 def test_what_only_may_be_a_refusal_is_looked_into_once_it_is_a_failure() -> None:
     """The runner ended with 0 at once, and GitHub still has its registration: it had no job."""
-    world = waiting_world()
-    looks = Looks(world)
+    world = waiting_world(backend=NewerImages)
     fail_one(world, exit_code=0)
-    before = list(looks.asked)
+    before = refused(world).copy()
     world.advance(11)
 
-    assert (before, looks.asked) == ([], ["linux"])
+    assert (before, refused(world)) == ([], ["linux"])
 
 
 @pytest.mark.parametrize("exit_code", [1, 143])
 def test_another_end_is_no_refusal(exit_code: int) -> None:
-    world = waiting_world()
-    looks = Looks(world)
+    world = waiting_world(backend=NewerImages)
     fail_one(world, exit_code)
     world.advance(30)
 
-    assert looks.asked == []
+    assert refused(world) == []
 
 
-def test_a_backend_that_does_not_look_now_says_nothing(log_lines: list[str]) -> None:
-    world = waiting_world()
-    Looks(world, looks=False)
+class NotNow(NewerImages):
+    looks = False
+
+
+@pytest.mark.parametrize("backend", [NotNow, MemoryBackend])
+def test_a_backend_that_does_not_look_now_or_has_no_images_says_nothing(
+    backend: type[MemoryBackend], log_lines: list[str]
+) -> None:
+    world = waiting_world(backend=backend)
     fail_one(world, exit_code=7)
 
     assert not any("looking for a newer image" in line for line in log_lines)

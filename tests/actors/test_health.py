@@ -42,7 +42,27 @@ def test_a_snapshot_replaces_the_last_one_of_its_scale_set() -> None:
 
     solo.tell(health, SnapshotTaken(solo.config.scale_sets[1].key, taken))
 
-    assert solo.board.read().scale_sets == (before[0], taken)
+    shown = solo.board.read().scale_sets
+    assert shown == (before[0], replace(taken, state_since=solo.clock.wall()))
+
+
+def test_the_board_tells_since_when_a_scale_set_is_in_its_state_and_jobs_wait() -> None:
+    solo = Solo()
+    health = start(solo)
+    (before,) = solo.board.read().scale_sets
+    began = solo.clock.wall()
+
+    def told(later: float, **facts: Any) -> tuple[float | None, float | None]:
+        solo.clock.advance(later)
+        solo.tell(health, SnapshotTaken(before.key, replace(before, **facts)))
+        (one,) = solo.board.read().scale_sets
+        return tuple(None if at is None else at - began for at in (one.state_since, one.waiting_since))
+
+    assert told(5, state=SetState.OK) == (5, None)
+    assert told(10, state=SetState.OK, assigned_jobs=3, running_jobs=1) == (5, 15)
+    assert told(10, state=SetState.DEGRADED, reason="x", assigned_jobs=2, running_jobs=1) == (25, 15)
+    assert told(10, state=SetState.DEGRADED, reason="y", assigned_jobs=1, running_jobs=1) == (25, None)
+    assert told(10, state=SetState.DEGRADED, reason="y", assigned_jobs=2) == (25, 45)
 
 
 def test_a_scale_set_that_is_not_configured_any_more_comes_last_until_it_has_stopped() -> None:
@@ -52,7 +72,7 @@ def test_a_scale_set_that_is_not_configured_any_more_comes_last_until_it_has_sto
     old = replace(before[0], name="old", state=SetState.DRAINING)
 
     solo.tell(health, SnapshotTaken(old.key, old))
-    assert solo.board.read().scale_sets == (*before, old)
+    assert [one.name for one in solo.board.read().scale_sets] == [*(one.name for one in before), "old"]
 
     solo.tell(health, SnapshotTaken(old.key, replace(old, state=SetState.STOPPED)))
     assert solo.board.read().scale_sets == before

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from loguru import logger
-from support.world import World
+from support.world import World, scale_set
 
 from runscaler import events
 from runscaler.github.messages import JobCompleted, JobStarted
@@ -66,11 +66,13 @@ def complete(world: World, runner: str, result: str, **more: Any) -> None:
 
 
 def test_a_job_that_began_is_told_with_its_repository_and_run(records: list[dict[str, Any]]) -> None:
-    _, runner = world_with_job()
+    world, runner = world_with_job()
 
     line = of_event(records, "job_started")
     assert line["msg"] == (f"{runner} began job build of my-org/app (run 4711), which was queued for 3 s")
+    settings = world.config.scale_sets[0]
     place = {"event": "job_started", "scale_set": "linux", "slot": 0, "runner": runner}
+    place |= {"url": settings.url, "runner_group": settings.runner_group}
     rest = {"job_id": "j", "seconds_queued": 3.0}
     assert {key: line[key] for key in line if key != "msg"} == {**place, **FIELDS, **rest}
 
@@ -142,6 +144,23 @@ def test_texts_are_made_harmless_and_short_everywhere(records: list[dict[str, An
     assert max(map(len, said)) < 500
 
 
+def test_events_and_log_lines_of_two_scale_sets_of_one_name_tell_which(
+    records: list[dict[str, Any]],
+) -> None:
+    urls = ("https://github.com/my-org", "https://github.com/other/app")
+    sets = tuple(scale_set("linux", url=url, min_runners=1) for url in urls)
+    world = World(scale_sets=sets)
+    world.play()
+
+    for kind in (events.ScaleSetChanged, events.RunnerStarted):
+        of_kind = [one for one in world.events if isinstance(one, kind)]
+        assert {(one.scale_set, one.url, one.runner_group) for one in of_kind} == {
+            ("linux", url, "default") for url in urls
+        }
+    said = [line for line in records if "scale_set" in line]
+    assert {(line["scale_set"], line["url"]) for line in said} == {("linux", url) for url in urls}
+
+
 def test_the_fields_of_an_event_are_its_name_and_its_values() -> None:
     event = events.RunnerLost(
         at=1.0, scale_set="linux", slot=2, runner="runner-1", job_id="j", job="build", reason="signal 9"
@@ -150,6 +169,8 @@ def test_the_fields_of_an_event_are_its_name_and_its_values() -> None:
     assert event.fields() == {
         "event": "runner_lost",
         "scale_set": "linux",
+        "url": "",
+        "runner_group": "",
         "slot": 2,
         "runner": "runner-1",
         "job_id": "j",

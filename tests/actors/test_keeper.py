@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 from support.held_workers import HeldWorkerPool
+from support.newer_images import NewerImages
 from support.solo import Solo
 from support.world import scale_set
 
@@ -29,7 +31,6 @@ from runscaler.actors.messages import (
 )
 from runscaler.backends.base import Ending, Resource, ResourceEnded, WatchCrashed
 from runscaler.backends.memory import TEST_OWNER, MemoryBackend
-from runscaler.config.model import DockerSettings
 from runscaler.errors import BackendError, ImageMissing, Interrupted
 from runscaler.names import RunnerName, SlotNumber
 from runscaler.testing.probe import InlineWorkerPool
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class PullingBackend(MemoryBackend):
+class PullingBackend(NewerImages):
     """Reports `steps` (what, done, total) as the progress of a pull; counts calls, and fails if told to."""
 
     steps: tuple[tuple[str, int, int], ...] = ()
@@ -346,29 +347,15 @@ def test_an_image_that_is_ready_is_prepared_again_hourly_without_progress_report
 
 
 @pytest.mark.parametrize(
-    ("docker", "seconds"),
-    [
-        ({}, 3600),
-        ({"pull_interval": 600.0}, 600),
-        ({"pull_interval": 5400.0}, 2700),
-        ({"pull_interval": 7 * 3600.0}, 3600),
-        ({"pull_interval": 600.0, "pull": "missing"}, 3600),
-    ],
+    ("interval", "seconds"), [(600.0, 600), (5400.0, 2700), (7 * 3600.0, 3600), (86400.0, 3600), (inf, 3600)]
 )
-def test_an_image_is_prepared_when_a_pull_may_be_due(docker: dict[str, Any], seconds: float) -> None:
+def test_an_image_is_prepared_when_a_pull_may_be_due(interval: float, seconds: float) -> None:
     """Every interval is a multiple of it, so that no pull comes late by a part of an hour."""
-    assert refresh_seconds(scale_set("linux", docker=DockerSettings(**docker))) == seconds
+    assert refresh_seconds(interval) == seconds
 
 
-def test_the_interval_of_pulls_of_docker_means_nothing_elsewhere() -> None:
-    settings = scale_set("linux", backend="process", docker=DockerSettings(pull_interval=60.0))
-
-    assert refresh_seconds(settings) == 3600
-
-
-def test_an_image_is_prepared_again_at_an_interval_below_an_hour() -> None:
-    engine = Engine()
-    engine.sets = (scale_set("linux", docker=DockerSettings(pull_interval=60.0)), engine.sets[1])
+def test_an_image_is_prepared_again_at_an_interval_below_an_hour(engine: Engine) -> None:
+    engine.backend.interval = 60.0
     engine.join()
 
     engine.solo.advance(60)
@@ -379,20 +366,12 @@ def test_an_image_is_prepared_again_at_an_interval_below_an_hour() -> None:
 
 def test_a_refused_version_prepares_the_image_at_once_where_the_backend_looks(engine: Engine) -> None:
     engine.join()
-    engine.backend.look_for_newer_image = lambda _: True  # type: ignore[attr-defined]
     engine.tell(VersionRefused(engine.key()))
     assert engine.backend.pulls == 2
 
-    engine.backend.look_for_newer_image = lambda _: False  # type: ignore[attr-defined]
+    engine.backend.looks = False
     engine.tell(VersionRefused(engine.key()), VersionRefused(engine.key(1)))
     assert engine.backend.pulls == 2
-
-
-def test_a_backend_without_images_ignores_a_refused_version(engine: Engine) -> None:
-    engine.join()
-    engine.tell(VersionRefused(engine.key()))
-
-    assert engine.backend.pulls == 1
 
 
 def test_an_image_is_prepared_at_once_when_a_scale_set_misses_it(engine: Engine) -> None:

@@ -332,6 +332,7 @@ def test_one_that_moves_to_another_engine_drains_there_and_begins_anew_here() ->
     world.advance(60)
     first, second = world.engines.values()
     assert first.inventory() == []
+    assert len(world.harness.alive(KeeperActor)) == 1
     assert len(second.inventory()) == 2
     assert (world.status().state, world.status().busy) == (SetState.OK, 1)
     assert world.github.scale_set("linux").id == number  # type: ignore[union-attr]

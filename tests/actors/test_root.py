@@ -24,6 +24,7 @@ from runscaler.actors.messages import (
     HeartbeatAnswered,
     PeerReplaced,
     Ping,
+    Reload,
     RestartsCounted,
     ScaleSetStopped,
     SharedStopped,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
     from runscaler.actors.messages import Ref
     from runscaler.actors.scale_set import ScaleSetWiring
+    from runscaler.config.model import ScaleSetSettings
     from runscaler.testing.probe import Probe
 
 
@@ -137,6 +139,17 @@ class Harness:
             self.crash(kind, number)
             self.solo.advance(delay)
         self.crash(kind, number)
+
+    def reload(self, *sets: ScaleSetSettings) -> None:
+        """Read a configuration with these scale sets only."""
+        self.root.receive(Reload(self.root._context.config.model_copy(update={"scale_sets": sets})))
+        self.solo.play()
+
+    def note_poll(self) -> None:
+        """All scale sets have had a session."""
+        status = self.solo.board.status
+        polled = tuple(replace(one, last_poll=1.0) for one in status.scale_sets)
+        self.solo.board.status = replace(status, scale_sets=polled)
 
     def stop_sets(self) -> None:
         self.tell(ScaleSetStopped(self.linux.key), ScaleSetStopped(self.windows.key))
@@ -374,6 +387,90 @@ def test_a_stop_just_after_giving_up_does_not_hide_the_reason() -> None:
 
     (reason,) = harness.ended
     assert reason.startswith("host crashed again and again")
+
+
+# -- backends that no scale set is on any more ----------------------------------------------------------
+
+
+def without_windows(harness: Harness) -> Probe:
+    """The keeper of the scale set that was taken out of the configuration and has ended."""
+    harness.reload(harness.linux)
+    harness.tell(ScaleSetStopped(harness.windows.key))
+    return harness.all(KeeperActor)[-1]
+
+
+@pytest.mark.parametrize(("on_exit", "tidies"), [("remove", True), ("keep", False)])
+def test_the_keeper_of_the_last_set_ends_with_it_and_its_backend_is_closed(
+    on_exit: str, tidies: bool
+) -> None:
+    harness = Harness(on_exit=on_exit)
+    harness.note_poll()
+    harness.reload(harness.linux)
+    harness.solo.board.status = replace(harness.solo.board.status, scale_sets=())
+    assert harness.all(KeeperActor)[1].of(StopKeeper) == []
+
+    harness.tell(ScaleSetStopped(harness.windows.key))
+    assert harness.all(KeeperActor)[1].of(StopKeeper) == [StopKeeper(keep=False, tidy_up=tidies)]
+    assert harness.backends[1].closed == 0
+
+    harness.tell(SharedStopped("keeper windows"))
+    assert [one.closed for one in harness.backends] == [0, 1]
+    assert harness.all(KeeperActor)[0].of(StopKeeper) == []
+
+
+def test_nothing_is_tidied_up_where_no_set_has_had_a_session() -> None:
+    assert without_windows(Harness()).of(StopKeeper) == [StopKeeper(keep=False, tidy_up=False)]
+
+
+def test_a_keeper_stays_while_another_set_needs_it() -> None:
+    assert without_windows(Harness(one_engine=True)).of(StopKeeper) == []
+
+
+def test_a_set_that_comes_back_meanwhile_waits_for_the_end_of_its_keeper() -> None:
+    harness = Harness()
+    without_windows(harness)
+    harness.reload(harness.linux, harness.windows)
+    assert (harness.kinds().count(KeeperActor), harness.kinds().count(ScaleSetActor)) == (2, 2)
+
+    harness.tell(SharedStopped("keeper windows"))
+    assert (harness.kinds().count(KeeperActor), harness.kinds().count(ScaleSetActor)) == (3, 3)
+    assert harness.wirings()[2].backend is harness.backends[2]
+    assert harness.wirings()[2].keeper == harness.all(KeeperActor)[2].actor_ref
+
+
+def test_a_keeper_that_crashes_while_it_ends_has_ended() -> None:
+    harness = Harness()
+    without_windows(harness)
+    harness.crash(KeeperActor, 1)
+    harness.solo.advance(60)
+
+    assert harness.kinds().count(KeeperActor) == 2
+    assert [one.closed for one in harness.backends] == [0, 1]
+
+
+def test_a_keeper_that_is_down_when_its_last_set_ends_is_not_started_again() -> None:
+    harness = Harness()
+    harness.crash(KeeperActor, 1)
+    without_windows(harness)
+    harness.solo.advance(60)
+
+    assert harness.kinds().count(KeeperActor) == 2
+    assert [one.closed for one in harness.backends] == [0, 1]
+
+
+def test_a_stop_waits_for_a_keeper_that_is_ending() -> None:
+    harness = Harness()
+    harness.note_poll()
+    keeper = without_windows(harness)
+    harness.tell(Shutdown(), ScaleSetStopped(harness.linux.key))
+    assert keeper.of(StopKeeper) == [StopKeeper(keep=False, tidy_up=True)] * 2
+
+    harness.tell(SharedStopped("host"), SharedStopped("keeper linux"))
+    assert not harness.all(HealthActor)[0].of(StopHealth)
+
+    harness.tell(SharedStopped("keeper windows"), SharedStopped("health"))
+    assert harness.ended == [""]
+    assert [one.closed for one in harness.backends] == [1, 1]
 
 
 # -- stopping --------------------------------------------------------------------------------------------

@@ -17,9 +17,11 @@ def log():
     """`log("info", "json")` configures; the text so far is `.getvalue()` of what it returns."""
     handlers, level = logging.root.handlers[:], logging.root.level
 
-    def start(level: str = "info", form: str = "text", secrets=(), stream=None) -> io.StringIO:
+    def start(
+        level: str = "info", form: str = "text", secrets=(), stream=None, shared_names=()
+    ) -> io.StringIO:
         out = stream or io.StringIO()
-        configure(level, form, secrets=secrets, stream=out)
+        configure(level, form, secrets=secrets, shared_names=shared_names, stream=out)
         return out
 
     yield start
@@ -62,6 +64,22 @@ def test_an_event_s_fields_are_in_json_and_only_its_place_in_text(log):
     assert text.getvalue().endswith("INFO  runner-1 began job build scale_set=linux slot=3\n")
     values = json.loads(as_json.getvalue())
     assert {key: values[key] for key in event} == event
+
+
+@pytest.mark.parametrize("event", [{}, {"event": "job_started", "job": "build"}])
+def test_a_text_line_tells_the_url_only_where_two_scale_sets_share_the_name(log, event):
+    out = log(shared_names={"linux"})
+
+    for name, group in (("linux", "ci"), ("linux", "default"), ("gpu", "ci")):
+        place = {"scale_set": name, "url": "https://github.com/my-org", "runner_group": group}
+        logger.bind(**event, **place).info("said")
+
+    told = [line.split("said ")[1] for line in out.getvalue().splitlines()]
+    assert told == [
+        "scale_set=linux url=https://github.com/my-org runner_group=ci",
+        "scale_set=linux url=https://github.com/my-org",
+        "scale_set=gpu",
+    ]
 
 
 def test_messages_below_the_level_are_not_logged(log):

@@ -6,6 +6,7 @@ import pty
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from support.wire_server import WireServer
@@ -74,6 +75,23 @@ def test_the_first_line_is_version_and_uptime_then_a_table(runner, daemon):
     assert lines[3].split()[0] == "other"
 
 
+def test_scale_sets_of_one_name_are_told_apart_in_the_table_and_below_it(runner, daemon):
+    elsewhere = "https://github.com/other/app"
+    twins = (
+        one(state=SetState.DEGRADED, reason="no engine"),
+        replace(one(state=SetState.DEGRADED, reason="no token"), url=elsewhere),
+        replace(one(counters=Counters(runners_lost=1)), url=elsewhere, runner_group="arm"),
+        one("gpu", reason="preparing an-image"),
+    )
+
+    out = runner("status", "--health-port", str(daemon(*twins))).out
+
+    assert f"⚠ [linux {URL}] no engine\n" in out
+    assert f"⚠ [linux {elsewhere} default] no token\n" in out
+    assert f"⚠ [linux {elsewhere} arm] runners since the start: 1 died" in out
+    assert "· [gpu] ok" in out
+
+
 def test_json_is_the_answer_of_the_endpoint(runner, daemon):
     value = runner("status", "--health-port", str(daemon(one())), "--json").json
 
@@ -91,13 +109,17 @@ def test_problems_are_listed_below_the_table(runner, daemon):
     assert "⚠ [linux] 3 not started, backend_down: engine away" in out
 
 
-def test_a_reason_is_shown_with_the_time_of_the_next_try(runner, daemon):
+def test_a_reason_is_shown_with_since_when_and_the_time_of_the_next_try(runner, daemon):
     retry_at = FakeClock().wall() + 3723 + 8
-    port = daemon(one(state=SetState.DEGRADED, reason="GitHub does not answer", retry_at=retry_at))
+    since = FakeClock().wall() + 3723 - 605
+    degraded = one(
+        state=SetState.DEGRADED, reason="GitHub does not answer", retry_at=retry_at, state_since=since
+    )
+    port = daemon(degraded)
 
     out = runner("status", "--health-port", str(port)).out
 
-    assert "⚠ [linux] GitHub does not answer; next try in 8 s\n" in out
+    assert "⚠ [linux] GitHub does not answer (for 10m5s); next try in 8 s\n" in out
 
 
 def test_what_a_serving_scale_set_waits_for_is_no_warning_and_no_contradiction(runner, daemon):

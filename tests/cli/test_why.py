@@ -57,6 +57,22 @@ def explained(**facts: object) -> str:
             + WORDS["backoff"]
             + " (no space left)",
         ),
+        (
+            {
+                "state": SetState.DEGRADED,
+                "reason": "no engine",
+                "state_since": -605.0,
+                "waiting_since": -3723.0,
+                "unmet": (UnmetDemand(Unmet.BACKEND_DOWN, 2),),
+            },
+            "degraded for 10m5s: no engine; 2 more runners are wanted and not started, as "
+            + WORDS["backend_down"]
+            + "; jobs have waited for 1h2m3s",
+        ),
+        (
+            {"state": SetState.OK, "state_since": -9.0, "waiting_since": -2.0},
+            "nothing waits: no job is assigned, no runner is needed",
+        ),
         ({"state": SetState.OK, "reason": "pulling an image (40 %)"}, "pulling an image (40 %)"),
         ({"state": SetState.STARTING}, "starting"),
     ],
@@ -136,6 +152,8 @@ def test_json_has_the_bytes(why) -> None:
         "scale_sets": [
             {
                 "name": "linux",
+                "url": "https://github.com/my-org",
+                "runner_group": "default",
                 "why": f"{SENTENCE}; `runner clean` would free 2 KiB",
                 "clean_bytes": 2048,
             }
@@ -163,3 +181,17 @@ def test_the_configuration_at_the_default_place_is_used_if_it_is_that_of_the_dae
 
     assert (own, others) == ([["linux"]], [])
     assert "runner clean" not in told.out
+
+
+def test_scale_sets_of_one_name_are_told_apart(runner, monkeypatch, tmp_path) -> None:
+    twins = [
+        {**reported(state=SetState.OK), "url": f"https://github.com/{place}"}
+        for place in ("my-org", "other/app")
+    ]
+    monkeypatch.setattr("runscaler.cli.admin.admin_socket", lambda *_: tmp_path / "admin.sock")
+    monkeypatch.setattr("runscaler.cli.admin.scale_sets", lambda _socket: twins)
+
+    told = " ".join(runner("why", "linux").out.split())
+
+    assert "linux https://github.com/my-org: nothing waits" in told
+    assert "linux https://github.com/other/app: nothing waits" in told

@@ -83,7 +83,7 @@ class Rig:
     def diagnose(self, request, configured=(LINUX,)):
         github = GitHub(configured, self.github.connect, Interrupt())
         with Owners([self.path], hold=request.fix) as owners:
-            return Doctor(request, [self.engine], owners, github, Interrupt()).diagnose()
+            return Doctor(request, [self.engine], owners, github, Interrupt(), FakeClock()).diagnose()
 
 
 @pytest.fixture
@@ -137,6 +137,21 @@ def test_a_job_that_begins_after_the_first_look_is_not_killed(rig):
 
     assert verdicts(diagnosis) == {("container", RUNNER): ("busy", "left")}
     assert len(rig.engine.there) == 1
+
+
+def test_a_runner_that_ends_with_its_registration_goes_though_its_engine_cannot_tell_for_a_moment(rig):
+    rig.container()
+    rig.engine.jobs[RUNNER] = [False, None, BackendError("no such process"), False]
+
+    assert verdicts(rig.diagnose(FIX)) == {("container", RUNNER): ("orphan", "removed")}
+
+
+@pytest.mark.parametrize("last", [None, True])
+def test_what_goes_on_not_telling_or_begins_a_job_meanwhile_is_kept(rig, last):
+    rig.container()
+    rig.engine.jobs[RUNNER] = [False, None, last]
+
+    assert verdicts(rig.diagnose(FIX)) == {("container", RUNNER): ("busy", "left")}
 
 
 def test_where_it_cannot_be_told_whether_a_job_runs_it_is_said_why(rig):

@@ -7,11 +7,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from runscaler import host_facts
 from runscaler.backends.base import BackendContext
 from runscaler.config.model import HostSettings
 from runscaler.errors import BackendDown, BackendError
 from runscaler.names import new_owner_id
-from runscaler.ops import host_measure
 from runscaler.ops.host_measure import HostMeasure
 from runscaler.testing.clock import FakeClock
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_measured_is_said_once_and_left_out(measuring, monkeypatc
     def broken():
         raise OSError("no /proc here")
 
-    monkeypatch.setattr(host_measure, "_load", broken)
+    monkeypatch.setattr(host_facts, "load", broken)
     measure = measuring(limits=HostSettings(max_load=3.0))
 
     assert (measure().load, measure().load) == (None, None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runscaler.clock import SystemClock
 from runscaler.config.model import HostSettings
@@ -93,6 +93,11 @@ def scale_set(name: str = "linux", **more: object) -> ScaleSetStatus:
     return ScaleSetStatus(name=name, **{**facts, **more})  # type: ignore[arg-type]
 
 
+def place(name: str, url: str = URL) -> dict[str, Any]:
+    """What an event of that scale set says about it."""
+    return {"scale_set": name, "url": url, "runner_group": "default"}
+
+
 def having(*sets: ScaleSetStatus) -> Status:
     return Status("0.1.0", SystemClock().wall() - 4 * 3600 - 130, sets)
 
@@ -165,13 +170,15 @@ def _set_at_work(dice: random.Random, number: int, held: int, now: float) -> Sca
         max=max(10, held + dice.randrange(8)),
         counters=Counters(jobs_started=done + held, jobs_completed=done, runners_failed=done // 100),
         assigned_jobs=held + dice.randrange(0, 9) * (held > 0),
+        waiting_since=now - 400 if held > 40 else now - 5,
         last_poll=now - dice.random() * 40,
     )
     one = with_slots(one, *slots)
     if number in (17, 42):
         reason = REASONS[number == 42]
         state = SetState.DEGRADED if number == 17 else SetState.FAILED
-        return replace(one, state=state, reason=reason, retry_at=now + 75, restarts=2)
+        since = now - 60 * (7 if number == 17 else 95)
+        return replace(one, state=state, reason=reason, state_since=since, retry_at=now + 75, restarts=2)
     if number in (0, 3):
         window = opening(now, -2, max=one.max) if number == 0 else None
         return replace(one, window=window, next_window=opening(now, 22))
@@ -206,7 +213,7 @@ def _life(dice: random.Random, name: str, slot: SlotStatus, now: float) -> list[
         up, ran = dice.uniform(0.6, 4), dice.uniform(20, 150)
         job = dice.choice(JOBS)
         at += up
-        who = {"scale_set": name, "slot": slot.slot, "runner": runner}
+        who = {**place(name), "slot": slot.slot, "runner": runner}
         found.append(RunnerStarted(at=at, **who, resource="c1", seconds=round(up, 2)))
         at += dice.random() * 2
         what = {**who, "job_id": "j", "job": job, "repository": "my-org/app", "workflow_run_id": 4711}
@@ -226,6 +233,8 @@ def degraded() -> Watched:
         state=SetState.DEGRADED,
         reason=REASONS[0],
         retry_at=now + 42,
+        state_since=now - 61,
+        waiting_since=now - 340,
         assigned_jobs=6,
         unmet=(UnmetDemand(Unmet.BACKEND_DOWN, 4, ""),),
         restarts=1,
@@ -235,19 +244,23 @@ def degraded() -> Watched:
         linux, busy_slot(0, "linux-4f2a", now - 340), busy_slot(1, "linux-9c01", now - 75, "lint")
     )
     watched = Watched(having(linux, scale_set("gpu", max=2), scale_set("release", max=4)))
-    who = {"scale_set": "linux", "slot": 2, "runner": "linux-77aa"}
+    who = {**place("linux"), "slot": 2, "runner": "linux-77aa"}
     watched.happen(
         RunnerFailed(
             at=now - 70, **who, reason="it ended with exit code 137 before it had a job", exit_code=137
         ),
-        ScaleSetChanged(at=now - 61, scale_set="linux", state="degraded", reason=REASONS[0]),
+        ScaleSetChanged(at=now - 61, **place("linux"), state="degraded", reason=REASONS[0]),
     )
     return _kept(watched)
 
 
 def standby() -> Watched:
+    now = SystemClock().wall()
     reason = "another listener holds the session (build-2, since 14:02); taking over when it ends"
-    sets = [scale_set(name, state=SetState.STANDBY, reason=reason) for name in ("linux", "gpu")]
+    sets = [
+        scale_set(name, state=SetState.STANDBY, reason=reason, state_since=now - 86_400)
+        for name in ("linux", "gpu")
+    ]
     return _kept(Watched(having(*sets)))
 
 
@@ -255,7 +268,9 @@ def draining() -> Watched:
     now = SystemClock().wall()
     made = []
     for name in ("linux", "gpu"):
-        one = scale_set(name, state=SetState.DRAINING, reason="runner drain", assigned_jobs=5)
+        one = scale_set(
+            name, state=SetState.DRAINING, reason="runner drain", state_since=now - 130, assigned_jobs=5
+        )
         made.append(with_slots(one, *(busy_slot(n, f"{name}-{n}f3", now - 60 * n - 9) for n in range(3))))
     return _kept(Watched(having(*made)))
 

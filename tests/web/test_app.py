@@ -90,6 +90,8 @@ def test_health_says_why_wanted_runners_are_not_started(world):
             last_poll=1_800_000_000.0,
             image_built_at=1_800_000_000.0 - 26 * 86_400.0,
             retry_at=1_800_000_009.0,
+            state_since=1_800_000_000.0 - 600,
+            waiting_since=1_800_000_000.0 - 60,
             counters=Counters(runners_failed=4, runners_lost=1),
             unmet=(
                 UnmetDemand(Unmet.BACKEND_DOWN, 3, "no answer"),
@@ -112,6 +114,7 @@ def test_health_says_why_wanted_runners_are_not_started(world):
     ]
     assert (got["starting"], got["total"], got["max"], got["restarts"]) == (1, 3, 10, 2)
     assert (got["last_poll_seconds"], got["retry_seconds"]) == (1.3, 7.7)
+    assert (got["state_seconds"], got["waiting_seconds"]) == (601.3, 61.3)
     assert got["image_age_days"] == 26
     assert (got["runners_failed"], got["runners_lost"]) == (4, 1)
 
@@ -124,6 +127,8 @@ def test_every_key_is_there_from_the_start(world):
     assert got["last_poll_seconds"] is None
     assert got["image_age_days"] is None
     assert got["retry_seconds"] is None
+    assert got["state_seconds"] is None
+    assert got["waiting_seconds"] is None
     assert got["slots"] == []
     assert got["unmet"] == []
     assert set(got["metrics"].values()) == {0}

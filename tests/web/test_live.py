@@ -38,7 +38,8 @@ def put(world, at: int, **more: object) -> None:
 
 
 def started(number: int) -> RunnerStarted:
-    return RunnerStarted(at=AT, scale_set="linux", slot=0, runner=f"r-{number}", resource="c", seconds=1.5)
+    place = {"scale_set": "linux", "url": "https://github.com/my-org", "runner_group": "default"}
+    return RunnerStarted(at=AT, **place, slot=0, runner=f"r-{number}", resource="c", seconds=1.5)
 
 
 def slot(number: int, state: str = "idle", runner: str = "r", job: str = "") -> SlotStatus:
@@ -77,6 +78,8 @@ def test_an_event_is_told_with_its_time_and_an_id(world):
         "event": "runner_started",
         "at": AT,
         "scale_set": "linux",
+        "url": "https://github.com/my-org",
+        "runner_group": "default",
         "slot": 0,
         "runner": "r-1",
         "resource": "c",
@@ -318,3 +321,15 @@ def test_a_line_break_in_a_name_does_not_break_the_stream(world):
 
     (message,) = stream.told()
     assert message["data"]["scale_sets"][0]["slots"][0]["job"] == hostile
+
+
+def test_what_a_host_does_not_tell_is_none_and_the_rest_is_there(world, monkeypatch):
+    def refuse() -> None:
+        raise OSError("Function not implemented")
+
+    monkeypatch.setattr("psutil.getloadavg", refuse)
+
+    host = world.live.snapshot()["host"]
+
+    assert host["load"] is None
+    assert host["memory_bytes"] > 0

@@ -13,10 +13,10 @@ from runscaler.actors.scale_set.claims import Claims
 from runscaler.actors.scale_set.conditions import Conditions
 from runscaler.actors.scale_set.context import ScaleSetContext
 from runscaler.actors.scale_set.ended_runners import EndedRunners
-from runscaler.actors.scale_set.job_metrics import count_batch
 from runscaler.actors.scale_set.job_tracking import JobTracking
 from runscaler.actors.scale_set.leftovers import Leftovers
 from runscaler.actors.scale_set.limits import LimitsInForce
+from runscaler.actors.scale_set.listener_reports import ListenerReports
 from runscaler.actors.scale_set.manual_drain import ManualDrain
 from runscaler.actors.scale_set.planning import Planning
 from runscaler.actors.scale_set.reconciliation import Reconciliation
@@ -24,25 +24,22 @@ from runscaler.actors.scale_set.runners import Runners
 from runscaler.actors.scale_set.settings import SettingsInForce
 from runscaler.actors.scale_set.shutdown import Phase, Shutdown
 from runscaler.actors.scale_set.slots import SlotBook
-from runscaler.actors.scale_set.snapshot import Heard, snapshot
+from runscaler.actors.scale_set.snapshot import snapshot
 from runscaler.actors.scale_set.starts import Starts
 from runscaler.backends.base import PlacedBackend
 from runscaler.metrics import own
-from runscaler.metrics.words import MessageFailure, Repair, Retirement
+from runscaler.metrics.words import Retirement
 from runscaler.policy.ended_runners import Evidence
 from runscaler.policy.lifecycle import SlotEvent
 from runscaler.status import Counters, SetState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from runscaler.actors.context import ActorContext
     from runscaler.actors.scale_set.child_actors import Child
     from runscaler.backends.base import Backend
     from runscaler.config.changes import SetChange
     from runscaler.config.model import ScaleSetSettings
-    from runscaler.github.base import ScaleSetId, ScaleSetService, Trouble
-    from runscaler.github.messages import JobAvailable, Statistics
+    from runscaler.github.base import ScaleSetService, Trouble
     from runscaler.names import SlotNumber
 
 RECONCILE_SECONDS = 30.0
@@ -78,12 +75,9 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
     def __init__(self, actors: ActorContext, settings: ScaleSetSettings, wiring: ScaleSetWiring) -> None:
         super().__init__(f"scale-set {settings.name}", wiring.parent, actors.clock)
         self._keeper, self._health = wiring.keeper, wiring.health
-        self._poisonous, self._restarts = wiring.poisonous, wiring.restarts
+        self._restarts = wiring.restarts
         self._ordered_stop, self._begins_drained = wiring.stop, wiring.drained
         self._retired = wiring.stop is not None
-        self._last_poll: float | None = None
-        self._polled_at: float | None = None
-        self._heard = Heard()
         self._publish_due = self._plan_queued = False
         context = self._context = ScaleSetContext(
             actors, settings, self.actor_ref, self.send, self.after, self._changed, wiring.counters
@@ -94,17 +88,31 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self._starts = Starts(context, book)
         child_actors = self._child_actors = ChildActors(context, self.children, service, wiring.backend)
         conditions = self._conditions = Conditions(context, lambda: child_actors.service.clock_skew())
-        self._limits = LimitsInForce(context, book, conditions, self._announce_capacity)
         claims = self._claims = Claims(context, book, wiring.host, wiring.keeper, has_vm_slots=has_vm_slots)
         ended = self._ended = EndedRunners(context, book, child_actors, conditions, self._version_refused)
         leftovers = self._leftovers = Leftovers(conditions)
         runners = self._runners = Runners(context, book, child_actors, claims, conditions, ended, leftovers)
         planning = self._planning = Planning(context, book, runners, ended, conditions)
         checks = self._checks = AnomalyChecks(context, book, runners, planning, child_actors, conditions)
-        self._job_tracking = JobTracking(context, book, runners, ended, conditions, checks)
+        job_tracking = JobTracking(context, book, runners, ended, conditions, checks)
         self._reconciliation = Reconciliation(context, book, runners, child_actors, claims, leftovers)
         self._shutdown = Shutdown(context, book, runners, child_actors, conditions, self._stopped)
         self._drain = ManualDrain(runners, child_actors, claims, conditions)
+        self._reports = ListenerReports(
+            context,
+            planning,
+            self._starts,
+            child_actors,
+            conditions,
+            ended,
+            checks,
+            job_tracking,
+            self._reconciliation,
+            self._shutdown,
+            self._takes_jobs,
+            wiring.poisonous,
+        )
+        self._limits = LimitsInForce(context, book, conditions, self._reports.announce_capacity)
         self._settings = SettingsInForce(
             context, book, child_actors, self._reconciliation, self._connect, self._tell_keeper
         )
@@ -131,7 +139,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
 
     def _dispatch(self, message: m.ScaleSetMessage) -> None:
         if isinstance(message, m.ListenerReport):
-            self._hear_listener(message)
+            self._reports.hear(message)
         elif isinstance(message, m.RunnerReport):
             self._hear_runner(message)
         elif isinstance(message, m.KeeperReport):
@@ -169,11 +177,11 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         if self._shutdown.begun:
             return
         if isinstance(order, m.DrainScaleSet):
-            self._heard.session = False
+            self._reports.session_ended()
             self._drain.begin()
         else:
             self._drain.end()
-            self._polled()
+            self._reports.polled()
         self._changed()
 
     def _change_settings(self, change: SetChange) -> None:
@@ -184,6 +192,13 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
 
     def _connect(self, settings: ScaleSetSettings) -> ScaleSetService:
         return self._context.actors.connect(settings, self._hear_trouble)
+
+    def _hear_trouble(self, trouble: Trouble | None) -> None:
+        """From the service, on whatever thread its call runs."""
+        self.send(self.actor_ref, m.CallsTroubled(trouble))
+
+    def _takes_jobs(self) -> bool:
+        return not (self._shutdown.begun or self._retired or self._drain.active)
 
     # -- planning ---------------------------------------------------------------------------------------
 
@@ -197,143 +212,6 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         if not self._plan_queued:
             self._plan_queued = True
             self.send_self(m.MakePlan())
-
-    # -- the listener's reports -------------------------------------------------------------------------
-
-    def _hear_trouble(self, trouble: Trouble | None) -> None:
-        """From the service, on whatever thread its call runs."""
-        self.send(self.actor_ref, m.CallsTroubled(trouble))
-
-    def _hear_listener(self, message: m.ListenerReport) -> None:
-        match message:
-            case m.ScaleSetFound(scale_set_id):
-                self._found(scale_set_id)
-            case m.SessionOpened():
-                self._session_opened(message)
-            case m.BatchReceived():
-                self._batch_received(message)
-            case m.NoMessageReceived():
-                self._polled()
-                self._look_for_offers(in_vain=True)
-                self._changed()
-            case m.OffersFound(offers):
-                self._planning.forget_offers()  # these are all
-                self._answer(None, offers)
-            case m.StatisticsRefreshed(statistics):
-                self._statistics_refreshed(statistics)
-            case m.StandbyEntered(reason, retry_at):
-                self._heard.session = False
-                self._conditions.standby_entered(reason, retry_at)
-            case m.ListenerTroubled(trouble, has_session):
-                self._heard.session = self._heard.session and has_session
-                self._conditions.listener_troubled(trouble)
-            case m.CallsTroubled(trouble):
-                self._conditions.calls_troubled(trouble)
-            case m.ListenerStopped():
-                self._heard.session = False
-                self._shutdown.listener_stopped()
-            case _:
-                assert_never(message)
-
-    def _found(self, scale_set_id: ScaleSetId) -> None:
-        if self._context.scale_set_id not in (0, scale_set_id):
-            self._conditions.scale_set_replaced()
-        self._context.scale_set_id = scale_set_id
-
-    def _session_opened(self, opened: m.SessionOpened) -> None:
-        self._context.journal("session", statistics=opened.statistics, events=opened.offers)
-        self._found(opened.scale_set_id)
-        self._heard.session = True
-        self._polled()
-        self._count(opened.statistics)
-        self._planning.forget_offers()
-        self._conditions.session_opened()
-        if self._conditions.condition.listed:
-            self._reconciliation.remove_left_registrations()
-        self._answer(None, opened.offers)
-
-    def _batch_received(self, batch: m.BatchReceived) -> None:
-        self._context.journal(
-            "message",
-            id=batch.batch_id,
-            statistics=batch.statistics,
-            events=batch.events,
-            problems=batch.problems,
-        )
-        self._polled()
-        self._heard.message_at = self.clock.wall()
-        count_batch(self._context.metrics, batch, self.clock.wall())
-        self._checks.log_problems(batch.problems)
-        self._count(batch.statistics)
-        self._checks.compare_counts(batch.statistics, batch.events)
-        events = () if self._is_set_aside(batch) else batch.events
-        self._answer(batch.batch_id, self._job_tracking.apply(events))
-        self._starts.jobs_told(events)
-        self._look_for_offers(in_vain=False)
-        self._changed()
-
-    def _statistics_refreshed(self, statistics: Statistics | None) -> None:
-        self._checks.statistics_refreshed(statistics)
-        self._checks.counted(statistics)
-        self._note_counts(statistics)
-        self._context.metrics.count(own.REPAIRS, Repair.STATISTICS_REFRESHED)
-        if statistics is not None:
-            self._ended.counts_came()
-        self._look_for_offers(in_vain=False)
-        self._changed()
-
-    def _count(self, statistics: Statistics | None) -> None:
-        """Take GitHub's counts, which include what was proved before."""
-        self._planning.count(statistics)
-        self._checks.counted(statistics)
-        self._note_counts(statistics)
-        if statistics is not None:
-            self._ended.counts_came()
-
-    def _note_counts(self, statistics: Statistics | None) -> None:
-        if statistics is not None:
-            self._heard.statistics_at = self.clock.wall()
-            self._starts.counted(statistics)
-
-    def _polled(self) -> None:
-        """The session is alive."""
-        self._last_poll, self._polled_at = self.clock.wall(), self.clock.monotonic()
-
-    def _is_set_aside(self, batch: m.BatchReceived) -> bool:
-        """A batch whose handling has crashed three scale set actors is not handled again; the statistics
-        have to do (docs/behaviour.md § 8.4)."""
-        is_poison = bool(self._poisonous) and batch.digest in self._poisonous
-        self._conditions.batch_set_aside(is_poison)
-        if not is_poison:
-            return False
-        self._context.metrics.count(own.MESSAGE_FAILURES, MessageFailure.QUARANTINED)
-        context = self._context
-        kept = context.actors.state_store.set_aside(context.key, batch.batch_id, repr(batch.events))
-        where = f"kept in {kept}" if kept else "dropped"
-        context.log.error("batch {} crashed the scale set three times: {}", batch.batch_id, where)
-        return True
-
-    def _answer(self, batch_id: int | None, offers: Iterable[JobAvailable]) -> None:
-        capacity = self._context.limits.max_runners
-        acquire = self._planning.acquire(capacity, offers) if self._takes_jobs() else ()
-        self._child_actors.tell_listener(m.BatchHandled(batch_id, acquire))
-
-    def _look_for_offers(self, *, in_vain: bool) -> None:
-        capacity = self._context.limits.max_runners
-        if self._takes_jobs() and self._planning.misses_offers(capacity, in_vain=in_vain):
-            self._child_actors.tell_listener(m.FindOffers())
-
-    def _announce_capacity(self, capacity: int) -> None:
-        """A poll in flight is broken off; a call that opens or closes a session is not."""
-        order = m.AnnounceCapacity(capacity)
-        if self._serves():
-            self._child_actors.interrupt_listener(order)
-            self._look_for_offers(in_vain=True)  # there may be room for some that were left
-        else:
-            self._child_actors.tell_listener(order)
-
-    def _takes_jobs(self) -> bool:
-        return not (self._shutdown.begun or self._retired or self._drain.active)
 
     # -- the runner actors' reports ---------------------------------------------------------------------
 
@@ -413,7 +291,8 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             case m.HostShort():
                 self._conditions.host_is_short(message)
             case m.ImagePrepared(revision, built_at):
-                self._heard.image_at, self._heard.image_built_at = self.clock.wall(), built_at
+                heard = self._reports.heard
+                heard.image_at, heard.image_built_at = self.clock.wall(), built_at
                 self._conditions.image_prepared()
                 self._settings.prepared(revision)
             case m.ImageAbsent():
@@ -480,7 +359,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
                 self._runners.due(number)
             case m.EndedRunnerDue(runner):
                 self._ended.due(runner)
-                self._refresh_old_counts()
+                self._reports.refresh_old_counts()
             case m.DrainTimedOut():
                 self._shutdown.drain_timed_out()
             case m.ShutdownStepTimedOut(what):
@@ -499,17 +378,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
         self.after(RECONCILE_SECONDS, m.Reconcile())
         self._starts.give_up_waiting()
         self._limits.look()
-        if self._serves() and self._checks.look(self._polled_at):
-            self._polled_at = self.clock.monotonic()
-        self._refresh_old_counts()
-
-    def _refresh_old_counts(self) -> None:
-        """Jobs are proved to be over, and no message may ever come with counts that say so (fault F87)."""
-        if self._ended.counts_are_old and self._serves():
-            self._checks.refresh_counts()
-
-    def _serves(self) -> bool:
-        return self._conditions.condition.is_serving and self._takes_jobs()
+        self._reports.look_for_anomalies()
 
     # -- its children -----------------------------------------------------------------------------------
 
@@ -519,7 +388,7 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._leftovers.forget_slot(child.slot)
             self._changed()
         elif child is not None and child.gave_up:
-            self._heard.session = False
+            self._reports.session_ended()
             self._conditions.listener_failed(child.gave_up)
         self._shutdown.check()
 
@@ -551,10 +420,9 @@ class ScaleSetActor(SupervisedActor[m.ScaleSetMessage]):
             self._book,
             self._conditions,
             self._planning,
-            last_poll=self._last_poll,
             restarts=self._restarts + self.children.total_restarts(),
             typical_start=self._starts.typical(),
-            heard=self._heard,
+            heard=self._reports.heard,
             actors=self._child_actors.runners_up(),
             listening=self._child_actors.has_listener(),
         )

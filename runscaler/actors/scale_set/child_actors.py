@@ -12,6 +12,7 @@ from runscaler.actors import messages as m
 from runscaler.actors.crash_reports import first_line, report_crash
 from runscaler.actors.listener import ListenerActor
 from runscaler.actors.measuring import kind_of_actor
+from runscaler.actors.place import place_of
 from runscaler.actors.runner import RunnerActor
 from runscaler.interrupt import Interrupt
 from runscaler.names import SlotNumber
@@ -162,7 +163,7 @@ class ChildActors:
             self._context.log,
             crash,
             name=crash.name,
-            scale_set=self._context.settings.name,
+            **place_of(self._context.settings),
             restart_in=delay,
             gave_up=gave_up,
             kind=kind_of_actor(verdict.name),

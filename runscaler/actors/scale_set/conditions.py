@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runscaler import events
+from runscaler.actors.place import place_of
 from runscaler.errors import AccessDenied
 from runscaler.findings import with_fixes
 from runscaler.github.clock_skew import clock_words
@@ -244,7 +245,7 @@ class Conditions:
         self._context.actors.emit(
             events.ScaleSetChanged(
                 at=self._context.clock.wall(),
-                scale_set=self._context.settings.name,
+                **place_of(self._context.settings),
                 state=str(state),
                 reason=reason,
             )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
+from runscaler.actors.place import Place, place_of
 from runscaler.github.base import ScaleSetId
 from runscaler.metrics.own import FAILURES
 from runscaler.policy.schedule import timetable
@@ -28,11 +29,10 @@ if TYPE_CHECKING:
     from runscaler.status import Counters
 
 
-class RunnerFacts(TypedDict):
+class RunnerFacts(Place):
     """What every event about a runner says."""
 
     at: float
-    scale_set: str
     slot: int
     runner: str
 
@@ -69,7 +69,7 @@ class ScaleSetContext:
         self.runner_settings = self.settings
         self.key, self.clock = self.settings.key, self.actors.clock
         self.timetable = timetable(self.settings, self.clock.wall())
-        self.log = logger.bind(scale_set=self.settings.name)
+        self.log = logger.bind(**place_of(self.settings))
         self.metrics = self.actors.metrics.of(self.key, self.settings.url)
 
     @property
@@ -97,7 +97,7 @@ class ScaleSetContext:
         """The part of an event that says when, where and which runner."""
         return {
             "at": self.clock.wall(),
-            "scale_set": self.settings.name,
+            **place_of(self.settings),
             "slot": slot,
             "runner": runner or "",
         }

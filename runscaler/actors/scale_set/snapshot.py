@@ -22,6 +22,7 @@ class Heard:
     """When GitHub was heard, in wall-clock seconds, whether our message session is open, and what the keeper
     said about the runner image: when it was there last, and when it was built."""
 
+    poll_at: float | None = None
     message_at: float | None = None
     statistics_at: float | None = None
     session: bool = False
@@ -38,7 +39,6 @@ def snapshot(
     conditions: Conditions,
     planning: Planning,
     *,
-    last_poll: float | None,
     restarts: int,
     typical_start: StartPhases,
     heard: Heard,
@@ -78,7 +78,7 @@ def snapshot(
         statistics_at=heard.statistics_at,
         unmet=plan.unmet,
         restarts=restarts,
-        last_poll=last_poll,
+        last_poll=heard.poll_at,
         last_message=heard.message_at,
         session=heard.session,
         image_checked_at=heard.image_at,

@@ -229,6 +229,9 @@ class DockerBackend:
     def image_pruning(self, settings: Sequence[ScaleSetSettings]) -> ImagePruning:
         return ImagePruning(self._engine, self._context.clock, self._image_records, settings)
 
+    def pull_interval(self, settings: ScaleSetSettings) -> float:
+        return ImageRequest.of(settings).due_after
+
     def look_for_newer_image(self, settings: ScaleSetSettings) -> bool:
         return self._images.look_again(ImageRequest.of(settings))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from runscaler.backends.docker.image_references import ImageReference
@@ -44,6 +45,11 @@ class ImageRequest:
         if settings.docker.dind != "sidecar":
             return (runner,)
         return runner, replace(runner, image=settings.docker.sidecar_image, is_runner=False)
+
+    @property
+    def due_after(self) -> float:
+        """Seconds from one look for a newer image to the next; `inf` where only a missing one is pulled."""
+        return self.pull_interval if self.pull == "always" and self.pull_interval > 0 else inf
 
     @property
     def key(self) -> tuple[str, str]:

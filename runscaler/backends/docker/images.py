@@ -139,12 +139,12 @@ class Images:
 
     def _is_fresh(self, wanted: ImageRequest) -> bool:
         """Pulled for whichever scale set; or tried the same way, in vain."""
-        now, interval = self._clock.monotonic(), wanted.pull_interval
+        now, interval = self._clock.monotonic(), wanted.due_after
         failed = self._failed.get((wanted.key, wanted.way))
-        if failed is not None and now - failed < min(interval or RETRY_SECONDS, RETRY_SECONDS):
+        if failed is not None and now - failed < min(interval, RETRY_SECONDS):
             return True
         pulled = self._pulled.get(wanted.key)
-        return pulled is not None and (interval <= 0 or now - pulled < interval)
+        return pulled is not None and now - pulled < interval
 
     def look_again(self, wanted: ImageRequest) -> bool:
         """GitHub refuses the image's runner: let the next `ensure` look for a newer one, whatever its

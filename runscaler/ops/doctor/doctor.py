@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runscaler.backends.leftovers import Leftover, Survey
+    from runscaler.clock import Clock
     from runscaler.interrupt import Interrupt
     from runscaler.names import OwnerId, ScaleSetKey
     from runscaler.ops.doctor.owners import Owners
     from runscaler.ops.doctor.registrations import GitHub, Note
 
 REGISTRATION = "registration"
+ENDING_SECONDS, LOOK_SECONDS = 5.0, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Doctor:
         owners: Owners,
         github: GitHub,
         interrupt: Interrupt,
+        clock: Clock,
         problems: Sequence[Problem] = (),
     ) -> None:
         self._request = request
@@ -94,6 +97,7 @@ class Doctor:
         self._owners = owners
         self._github = github
         self._interrupt = interrupt
+        self._clock = clock
         self._problems = list(problems)
 
     def diagnose(self) -> Diagnosis:
@@ -144,11 +148,23 @@ class Doctor:
     def _look_for_jobs(self, cases: Sequence[_Case]) -> None:
         for case in cases:
             if case.is_orphan:
-                try:
-                    runs_a_job = case.survey.runs_a_job(case.leftover, self._interrupt)
-                except BackendError as error:
-                    runs_a_job, case.error = None, str(error)
-                case.judgement = judge_job(case.judgement, runs_a_job, force=self._request.force)
+                case.judgement = judge_job(case.judgement, self._runs_a_job(case), force=self._request.force)
+
+    def _look_for_jobs_again(self, case: _Case) -> None:
+        """A runner whose registration has just gone ends, and for a moment its engine may not be able to tell
+        what runs in it."""
+        deadline = self._clock.monotonic() + ENDING_SECONDS
+        while (runs_a_job := self._runs_a_job(case)) is None and self._clock.monotonic() < deadline:
+            self._clock.pause(LOOK_SECONDS, self._interrupt)
+        case.judgement = judge_job(case.judgement, runs_a_job, force=self._request.force)
+
+    def _runs_a_job(self, case: _Case) -> bool | None:
+        case.error = ""
+        try:
+            return case.survey.runs_a_job(case.leftover, self._interrupt)
+        except BackendError as error:
+            case.error = str(error)
+            return None
 
     def _volume(
         self, survey: Survey, volume: Leftover, resources: Sequence[_Case], known: Sequence[Owner]
@@ -185,7 +201,8 @@ class Doctor:
     def _remove(self, cases: Sequence[_Case]) -> None:
         """What begins a job meanwhile is kept."""
         for case in cases if self._request.fix else ():
-            self._look_for_jobs([case])
+            if case.is_orphan:
+                self._look_for_jobs_again(case)
             if not case.is_orphan:
                 continue
             try:

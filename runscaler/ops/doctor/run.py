@@ -55,7 +55,7 @@ def diagnose(
             closed.enter_context(closing(one))
         owners = closed.enter_context(Owners(state_dirs, hold=request.fix))
         github = GitHub(scale_sets, connected, interrupt)
-        return Doctor(request, opened, owners, github, interrupt, problems).diagnose()
+        return Doctor(request, opened, owners, github, interrupt, clock, problems).diagnose()
 
 
 def _state_dirs(config: Config | None) -> list[Path]:

@@ -72,9 +72,11 @@ export class Connection {
     }
   }
 
+  // The first failure alone is no news: a browser on the daemon's own host breaks off all that it asks for when a
+  // container starts and the host's networks change.
   #lost() {
     this.#close();
-    this.#say("gone");
+    if (this.#tries > 0) this.#say("gone");
     this.#later(RETRY_SECONDS[Math.min(this.#tries++, RETRY_SECONDS.length - 1)]);
   }
 
@@ -84,7 +86,9 @@ export class Connection {
   }
 
   #watch() {
-    if (this.#source && Date.now() - Math.max(this.#heard, this.#opened) > SILENT_SECONDS * 1000) this.#lost();
+    if (!this.#source || Date.now() - Math.max(this.#heard, this.#opened) <= SILENT_SECONDS * 1000) return;
+    this.#tries = Math.max(1, this.#tries);
+    this.#lost();
   }
 
   #close() {

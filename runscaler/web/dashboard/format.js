@@ -3,9 +3,13 @@
 const number = new Intl.NumberFormat("en");
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const minute = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
 const weekday = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
 
 export const count = (value) => number.format(value);
+
+// Words that stay on one line.
+export const together = (text) => text.replaceAll(" ", "\u00a0");
 
 export const many = (value, one, more = `${one}s`) => `${count(value)} ${value === 1 ? one : more}`;
 
@@ -26,6 +30,12 @@ export const elapsed = (seconds) => (seconds < 10 ? `${Math.floor(Math.max(0, se
 export const timeOfDay = (seconds) => clock.format(new Date(seconds * 1000));
 
 export const hourAndMinute = (seconds) => minute.format(new Date(seconds * 1000));
+
+// "21:03:12" of today, "Sat 28 Nov, 21:03" of another day; `now` in seconds, too.
+export function moment(seconds, now) {
+  const [at, today] = [new Date(seconds * 1000), new Date(now * 1000)];
+  return at.toDateString() === today.toDateString() ? timeOfDay(seconds) : `${day.format(at)}, ${hourAndMinute(seconds)}`;
+}
 
 export function bytes(value) {
   if (value === null || value === undefined) return "–";

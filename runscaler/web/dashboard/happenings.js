@@ -37,7 +37,7 @@ export class Happenings {
     this.#first = events.at(-1) ?? null;
     const atTop = this.list.scrollTop < 4;
     const height = this.list.scrollHeight;
-    this.list.prepend(...fresh.reverse().map(line));
+    this.list.prepend(...fresh.reverse().map((event) => line(event, this.model.labelOf(event))));
     while (this.list.children.length > MOST) this.list.lastElementChild.remove();
     if (!atTop && fresh.length) this.list.scrollTop += this.list.scrollHeight - height; // who reads stays
     const none = byId("events-none");
@@ -46,14 +46,14 @@ export class Happenings {
   }
 }
 
-function line(event) {
+function line(event, label) {
   const [tone, what, more] = words(event);
   return el(
     "li",
     { "data-tone": tone },
     el("time", { datetime: new Date(event.at * 1000).toISOString() }, timeOfDay(event.at)),
     icon(tone),
-    el("p", {}, event.scale_set ? el("b", {}, event.scale_set) : null, event.scale_set ? " " : null, what, more ? el("small", {}, more) : null),
+    el("p", {}, label ? el("b", {}, label) : null, label ? " " : null, what, more ? el("small", {}, more) : null),
   );
 }
 

@@ -26,7 +26,7 @@ function show() {
   const second = round++ % 4 === 0;
   if (link === "gone" && !changed) return; // times stand still with the facts they belong to
   if (changed || second) {
-    showSummary(model);
+    showSummary(model, (key) => sets.reveal(key));
     sets.show();
   }
   if (changed) happenings.show();

@@ -8,6 +8,7 @@ export const TROUBLED = new Set(["degraded", "failed"]);
 const TROUBLE_EVENTS = new Set(["runner_failed", "runner_lost", "actor_restarted"]);
 
 export const keyOf = (set) => JSON.stringify([set.url, set.runner_group, set.name]);
+const keyOfEvent = (event) => JSON.stringify([event.url, event.runner_group, event.scale_set]);
 
 export class Model {
   constructor() {
@@ -43,6 +44,7 @@ export class Model {
     this.columns = history.columns;
     this.sets = new Map();
     for (const one of scale_sets) this.#put(one, one.slots, []);
+    this.#label();
     this.#endUnseen();
     this.revision++;
   }
@@ -51,6 +53,7 @@ export class Model {
     if (!this.loaded) return;
     this.overall = overall;
     for (const one of scale_sets) this.#put(one, one.slots, one.emptied);
+    this.#label();
     this.revision++;
   }
 
@@ -86,13 +89,29 @@ export class Model {
     return sum;
   }
 
+  // What people are shown: the name, with its place where several have that name.
+  #label() {
+    const named = new Map();
+    for (const set of this.sets.values()) named.set(set.name, [...(named.get(set.name) ?? []), set]);
+    for (const twins of named.values()) {
+      const alone = (set) => twins.filter((one) => placeOf(one) === placeOf(set)).length === 1;
+      for (const set of twins) set.label = twins.length === 1 ? set.name : `${set.name} (${placeOf(set)}${alone(set) ? "" : `, ${set.runner_group}`})`;
+    }
+  }
+
+  // The same for an event, whose scale set may be gone.
+  labelOf(event) {
+    return this.sets.get(keyOfEvent(event))?.label ?? event.scale_set;
+  }
+
   #put(one, changed, emptied) {
     const key = keyOf(one);
     const before = this.sets.get(key);
     const slots = before?.slots ?? new Map();
     const now = this.now();
     const inUse = one.total > 0 || waiting(one) > 0;
-    const set = { ...one, key, slots, at: now, active: inUse ? now : (before?.active ?? 0) };
+    const times = { since: moment(now, one.state_seconds, before?.since), waitingSince: moment(now, one.waiting_seconds, before?.waitingSince) };
+    const set = { ...one, ...times, key, slots, at: now, active: inUse ? now : (before?.active ?? 0) };
     this.sets.set(key, set);
     for (const number of emptied) {
       this.#ended(set, slots.get(number));
@@ -108,6 +127,7 @@ export class Model {
 
   // -- lives of runners: one runner, one job ----------------------------------------------------------
 
+  // `set` is a key: two scale sets may have one name.
   #life(set, runner, slot) {
     const key = `${set} ${runner}`;
     let life = this.lives.get(key);
@@ -121,7 +141,7 @@ export class Model {
 
   #seen(set, slot) {
     if (!slot.runner) return;
-    const life = this.#life(set.name, slot.runner, slot.slot);
+    const life = this.#life(set.key, slot.runner, slot.slot);
     life.begin ??= slot.since;
     life.gone = null;
     life.phases = slot.start_seconds ?? life.phases;
@@ -136,24 +156,24 @@ export class Model {
 
   // How long each phase of a runner's start took, by name; empty where the daemon does not tell.
   phasesOf(event) {
-    return this.lives.get(`${event.scale_set} ${event.runner}`)?.phases ?? {};
+    return this.lives.get(`${keyOfEvent(event)} ${event.runner}`)?.phases ?? {};
   }
 
   #ended(set, slot) {
-    const life = slot && this.lives.get(`${set.name} ${slot.runner}`);
+    const life = slot && this.lives.get(`${set.key} ${slot.runner}`);
     if (life) life.gone ??= this.now();
   }
 
   // What happened while nobody watched is not known better than that.
   #endUnseen() {
     const seen = new Set();
-    for (const set of this.sets.values()) for (const slot of set.slots.values()) seen.add(`${set.name} ${slot.runner}`);
+    for (const set of this.sets.values()) for (const slot of set.slots.values()) seen.add(`${set.key} ${slot.runner}`);
     for (const [key, life] of this.lives) if (!seen.has(key)) life.gone ??= this.now();
   }
 
   #lived(event) {
     if (!event.runner) return;
-    const life = this.#life(event.scale_set, event.runner, event.slot);
+    const life = this.#life(keyOfEvent(event), event.runner, event.slot);
     const before = life.begin ?? event.at;
     switch (event.event) {
       case "runner_started":
@@ -183,6 +203,12 @@ export class Model {
     }
   }
 
+  // From when on runners are known.
+  get earliest() {
+    const begins = [...this.lives.values()].map((life) => life.begin).filter((begin) => begin !== null);
+    return begins.length ? Math.max(this.startedAt, Math.min(...begins)) : this.startedAt;
+  }
+
   // Those that were there within the last `span` seconds.
   recentLives(span) {
     const now = this.now();
@@ -196,7 +222,18 @@ export class Model {
   }
 }
 
+// Whether wanted runners do not start for a reason other than its own limit.
+export const held = (set) => set.unmet.some((one) => one.reason !== "max_runners");
+
 export const waiting = (set) => Math.max(0, set.metrics.assigned_jobs - set.metrics.running_jobs);
+
+// When something began; the same as before if only the clocks' small differences make it another.
+function moment(now, seconds, before) {
+  if (seconds === null) return null;
+  return Math.abs(now - seconds - (before ?? -Infinity)) < 2 ? before : now - seconds;
+}
+
+const placeOf = (set) => set.url.replace(/^https?:\/\/[^/]*\/?/, "") || set.url;
 
 export const isTrouble = (event) =>
   TROUBLE_EVENTS.has(event.event) ||

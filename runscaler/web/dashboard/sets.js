@@ -1,8 +1,9 @@
 // The list of scale sets: trouble first, then those at work, then the quiet ones, folded.
 
 import { byId, choice, el, setAttribute, setChip, setText } from "./elements.js";
-import { count, dayAndTime, elapsed, many, runUrl, workflowName } from "./format.js";
-import { TROUBLED, waiting } from "./model.js";
+import { count, elapsed, many, runUrl, workflowName } from "./format.js";
+import { held, TROUBLED, waiting } from "./model.js";
+import { reasons, scheduleWords } from "./reasons.js";
 
 const TONES = { ok: "good", degraded: "warn", failed: "bad", standby: "wait", draining: "down", starting: "start", stopped: "quiet" };
 const ACTIVE_SECONDS = 60;
@@ -85,6 +86,16 @@ export class Sets {
     this.#words(shown.length, quiet.length);
   }
 
+  // Open it, and bring it into view.
+  reveal(key) {
+    this.filter.value = "";
+    this.#show = "all";
+    byId("sets-show").querySelector('[value="all"]').checked = true;
+    this.#unfolded ||= this.#rank(this.model.sets.get(key)) === QUIET;
+    this.#again();
+    this.#rows.get(key)?.open();
+  }
+
   #hasGone() {
     return [...this.#rows.keys()].some((key) => !this.model.sets.has(key));
   }
@@ -106,8 +117,6 @@ export class Sets {
     setText(none, this.isFiltered ? "No scale set matches." : "No scale set is configured.");
   }
 }
-
-const held = (set) => set.unmet.some((one) => one.reason !== "max_runners");
 
 class Row {
   #slots = new Map();
@@ -138,7 +147,8 @@ class Row {
   update(set) {
     this.set = set;
     setText(this.name, set.name);
-    setText(this.place, `${set.url.replace(/^https?:\/\//, "")} · ${set.backend}`);
+    const group = set.runner_group === "default" ? "" : ` · group ${set.runner_group}`;
+    setText(this.place, `${set.url.replace(/^https?:\/\//, "")}${group} · ${set.backend}`);
     setChip(this.chip, TONES[set.state] ?? "quiet", set.state);
     this.#fill(set);
     const why = reasons(set, this.model.now());
@@ -149,6 +159,12 @@ class Row {
     this.schedule.hidden = !windows;
     setAttribute(this.node, "data-tone", TROUBLED.has(set.state) ? TONES[set.state] : null);
     if (this.details.open) this.#open();
+  }
+
+  open() {
+    this.details.open = true;
+    this.details.querySelector("summary").focus({ preventScroll: true });
+    this.node.scrollIntoView({ block: "nearest" });
   }
 
   #fill(set) {
@@ -234,42 +250,4 @@ function jobParts(slot, set) {
   const run = slot.workflow_run_id ? `run ${slot.workflow_run_id}` : "";
   const more = [slot.repository, slot.workflow && workflowName(slot.workflow)].filter(Boolean).join(" · ");
   return [el("b", {}, slot.job || "a job"), more ? ` ${more} ` : " ", url ? el("a", { href: url, rel: "noreferrer", target: "_blank" }, run) : run];
-}
-
-const UNMET = {
-  max_runners: "max-runners is reached",
-  host_guard: "the host guard holds them back",
-  host_cap: "the host's cap is reached",
-  backoff: "starts failed before",
-  rate_limit: "GitHub's rate limit",
-  backend_down: "the backend is down",
-  vm_limit: "no VM slot is free",
-  paused: "paused",
-};
-
-function reasons(set, now) {
-  const parts = [];
-  if (set.reason) parts.push(set.reason);
-  if (set.retry_seconds !== null) {
-    const left = set.retry_seconds - (now - set.at);
-    parts.push(left > 0 ? `next try in ${elapsed(Math.ceil(left))}` : "trying now");
-  }
-  for (const one of set.unmet) {
-    const detail = one.detail && !set.reason.includes(one.detail) ? `: ${one.detail}` : "";
-    parts.push(`${many(one.count, "wanted runner")} not started, ${UNMET[one.reason] ?? one.reason}${detail}`);
-    if (one.look_seconds !== null) {
-      const left = one.look_seconds - (now - set.at);
-      parts.push(left > 0 ? `next look in ${elapsed(Math.ceil(left))}` : "looking now");
-    }
-  }
-  return parts.join("; ");
-}
-
-// The window whose limits are in force, and the next one; their time zone once if it is the same.
-function scheduleWords({ window, next }) {
-  const words = (one, word, time, zone) => `min ${count(one.min)}, max ${count(one.max)} ${word} ${dayAndTime(time)} ${zone}`.trim();
-  const parts = [];
-  if (window) parts.push(words(window, "until", window.closes, window.timezone === next?.timezone ? "" : window.timezone));
-  if (next) parts.push(words(next, "from", next.opens, next.timezone));
-  return parts.length ? `Schedule: ${parts.join("; ")}` : "";
 }

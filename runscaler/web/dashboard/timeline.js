@@ -13,7 +13,8 @@ const SPANS = [["60", "1 min"], ["300", "5 min"], ["900", "15 min"], ["3600", "1
 const KEYS = [["start", "starting"], ["idle", "idle"], ["busy", "job runs"], ["succeeded", "succeeded"], ["failed", "failed or lost"], ["other", "canceled"]];
 
 export class Timeline {
-  #span = 0; // not chosen yet
+  #span = 0;
+  #chosen = false;
   #lanes = [];
 
   constructor(model, sets) {
@@ -21,6 +22,7 @@ export class Timeline {
     this.sets = sets;
     this.node = byId("timeline");
     choice(byId("timeline-span"), SPANS, "", (value) => {
+      this.#chosen = true;
       this.#span = Number(value);
       this.show();
     });
@@ -28,23 +30,25 @@ export class Timeline {
     new ResizeObserver(() => model.loaded && this.show()).observe(this.node);
   }
 
-  // At first as much as there can be something to see of.
+  // Until somebody chooses: as much as there can be something to see of.
   #suit() {
-    const up = this.model.now() - this.model.startedAt;
-    this.#span = up < 90 ? 60 : up < 600 ? 300 : 900;
+    const known = this.model.now() - this.model.earliest;
+    const suiting = known < 90 ? 60 : known < 600 ? 300 : 900;
+    if (suiting <= this.#span) return;
+    this.#span = suiting;
     byId("timeline-span").querySelector(`[value="${this.#span}"]`).checked = true;
   }
 
   show() {
     const { model } = this;
-    if (!this.#span) this.#suit();
+    if (!this.#chosen) this.#suit();
     const order = new Map();
-    for (const set of this.sets.chosen()) if (!order.has(set.name)) order.set(set.name, order.size);
+    for (const set of this.sets.chosen()) order.set(set.key, order.size);
     const lanes = new Map();
     for (const life of model.recentLives(this.#span)) {
       if (!order.has(life.set)) continue;
       const key = `${life.set} #${life.slot}`;
-      const lane = lanes.get(key) ?? { key, set: life.set, slot: life.slot, lives: [], last: 0 };
+      const lane = lanes.get(key) ?? { key, set: life.set, label: model.sets.get(life.set).label, slot: life.slot, lives: [], last: 0 };
       lane.lives.push(life);
       lane.last = Math.max(lane.last, life.busy ?? life.begin);
       lanes.set(key, lane);
@@ -78,9 +82,10 @@ export class Timeline {
     const parts = [this.#axis(x, now, width, height)];
     lanes.forEach((lane, n) => {
       const y = TOP + n * LANE;
-      const name = `${short(lane.set, label === LABEL ? 18 : 10)} #${lane.slot}`;
-      parts.push(svg("text", { class: "lane", x: 0, y: y + BAR - 2 }, name, svg("title", {}, lane.key)));
-      for (const life of lane.lives) parts.push(lifeBar(life, x, y, now));
+      const name = `${short(lane.label, label === LABEL ? 19 : 10)} #${lane.slot}`;
+      const whole = `${lane.label} #${lane.slot}`;
+      parts.push(svg("text", { class: "lane", x: 0, y: y + BAR - 2 }, name, svg("title", {}, whole)));
+      for (const life of lane.lives) parts.push(lifeBar(life, whole, x, y, now));
     });
     const running = lanes.flatMap((lane) => lane.lives).filter((life) => life.busy !== null && life.end === null && life.gone === null);
     const words = `${many(lanes.length, "slot")}, ${count(running.length)} with a job now; each job stands in the list of events`;
@@ -110,17 +115,18 @@ export class Timeline {
 }
 
 // Start-up, idle time and job of one runner, side by side.
-function lifeBar(life, x, y, now) {
+function lifeBar(life, lane, x, y, now) {
   const end = life.gone ?? now;
   const up = life.up ?? life.busy ?? end;
   const busy = life.busy ?? end;
   const over = life.end ?? end;
-  const group = svg("g", {}, svg("title", {}, described(life, now)));
+  const group = svg("g", {}, svg("title", {}, described(life, lane, now)));
   const part = (kind, from, to) => {
     const width = x(to) - x(from);
     if (width > 0.3) group.append(svg("rect", { class: `life ${kind}`, x: x(from), width: Math.max(1.5, width), y, height: BAR, rx: 2 }));
   };
-  part(life.result === "failed start" ? "failed" : "start", life.begin, Math.min(up, end));
+  if (life.result === "failed start") group.append(failure(x(end), y));
+  else part("start", life.begin, Math.min(up, end));
   part("idle", up, Math.min(busy, end));
   if (life.busy !== null) {
     part(kindOf(life), busy, over);
@@ -132,6 +138,12 @@ function lifeBar(life, x, y, now) {
   return group;
 }
 
+// A start that failed: how long it took is not told, so it is a mark of one size.
+function failure(x, y) {
+  const at = x - BAR;
+  return svg("g", {}, svg("rect", { class: "life failed", x: at, width: BAR, y, height: BAR, rx: 2 }), svg("text", { class: "life-name", x: at + 3, y: y + BAR - 3 }, "×"));
+}
+
 const sign = (life) => (kindOf(life) === "failed" ? "× " : "");
 
 function kindOf(life) {
@@ -140,10 +152,11 @@ function kindOf(life) {
   return "other";
 }
 
-function described(life, now) {
-  const lines = [`${life.set} #${life.slot} · ${life.runner}`];
+function described(life, lane, now) {
+  const lines = [`${lane} · ${life.runner}`];
   if (life.job) lines.push([life.job, life.repository].filter(Boolean).join(" of "));
-  if (life.up && life.begin) lines.push(`up after ${span(life.up - life.begin)}`);
+  if (life.result === "failed start") lines.push("failed before it had a job");
+  else if (life.up && life.begin) lines.push(`up after ${span(life.up - life.begin)}`);
   if (life.busy) lines.push(`${life.result || "running"}, ${span((life.end ?? life.gone ?? now) - life.busy)}`);
   return lines.join("\n");
 }

@@ -4,6 +4,7 @@ import base64
 import json
 import threading
 import traceback
+from math import inf
 
 import pytest
 from support.engine import connect, shell_layer
@@ -160,6 +161,14 @@ def test_a_failed_pull_of_a_present_image_is_no_reason_not_to_start(images, regi
 def log_in(folder, password):
     auth = base64.b64encode(f"me:{password}".encode()).decode()
     (folder / "config.json").write_text(json.dumps({"auths": {"registry.invalid": {"auth": auth}}}))
+
+
+@pytest.mark.parametrize(
+    ("pull", "interval", "due_after"),
+    [("always", 600.0, 600.0), ("always", 0.0, inf), ("missing", 600.0, inf), ("never", 600.0, inf)],
+)
+def test_a_newer_image_is_due_only_where_it_is_always_pulled(pull, interval, due_after):
+    assert ImageRequest("runner", pull=pull, pull_interval=interval).due_after == due_after
 
 
 def test_each_pull_goes_with_the_login_of_that_time(answers, clock, tmp_path):
