@@ -40,6 +40,7 @@ from runscaler.interrupt import Interrupt
 from runscaler.metrics import own
 from runscaler.metrics.metrics import Metrics
 from runscaler.metrics.options import MetricsOptions, Scope
+from runscaler.ops.doctor.owners import is_dead
 from runscaler.ops.host_measure import HostMeasure
 from runscaler.ops.owner import machine_id, owner_without_state_dir
 from runscaler.ops.state_dir import open_state_dir
@@ -181,7 +182,7 @@ class Autoscaler:
     def _build(self) -> ActorContext:
         state_dir = self._open_state_dir()
         owner = state_dir.owner if state_dir else self._owner_without_state_dir()
-        context = BackendContext(owner, state_dir.path if state_dir else None, self._clock)
+        context = BackendContext(owner, state_dir.path if state_dir else None, self._clock, is_dead)
         serve, configuration = self._bind(state_dir), Configuration(self._config)
         return ActorContext(
             configuration=configuration,

@@ -497,6 +497,22 @@ def test_health_is_served_from_start_to_stop(site: Site) -> None:
         again.bind(("127.0.0.1", port))
 
 
+def test_backends_are_told_which_daemons_are_proved_to_be_dead(site: Site) -> None:
+    given: list[BackendContext] = []
+
+    def open_backend(settings: ScaleSetSettings, context: BackendContext) -> Backend:
+        given.append(context)
+        return site._open(settings, context)
+
+    with site.autoscaler(open_backend=open_backend) as autoscaler:
+        autoscaler.wait_ready(TIMEOUT)
+        (context,) = given
+        mark = context.owner, str(context.state_dir)
+        assert not context.is_dead(*mark)
+    assert context.is_dead(*mark)
+    assert not context.is_dead(context.owner, "/nowhere")
+
+
 def test_it_runs_without_a_state_directory(
     site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

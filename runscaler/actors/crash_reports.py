@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from runscaler.actors.context import ActorContext
     from runscaler.actors.messages import ChildCrashed
+    from runscaler.actors.place import Place
     from runscaler.metrics.words import ActorKind
 
 
@@ -21,9 +22,7 @@ def report_crash(
     crash: ChildCrashed,
     *,
     name: str,
-    scale_set: str,
-    url: str = "",
-    runner_group: str = "",
+    place: Place,
     restart_in: float | None,
     gave_up: bool,
     kind: ActorKind,
@@ -31,7 +30,7 @@ def report_crash(
     """Log the crash and emit `ActorRestarted` for the child `name`. Returns the reason as one line.
 
     `restart_in` is in seconds, None: it stays down. `gave_up`: it crashed too often for a quick restart.
-    `scale_set` is empty for an actor that all scale sets share.
+    `place` is `SHARED` for an actor that all scale sets share.
     """
     then = "giving up" if restart_in is None else f"restarting in {restart_in:g} s"
     if gave_up and restart_in is not None:
@@ -41,15 +40,7 @@ def report_crash(
     log.debug("{} crashed: {}", crash.name, crash.error)
     context.metrics.count(ACTOR_RESTARTS, kind)
     context.emit(
-        events.ActorRestarted(
-            at=context.clock.wall(),
-            scale_set=scale_set,
-            url=url,
-            runner_group=runner_group,
-            name=name,
-            reason=reason,
-            gave_up=gave_up,
-        )
+        events.ActorRestarted(at=context.clock.wall(), **place, name=name, reason=reason, gave_up=gave_up)
     )
     return reason
 

@@ -14,5 +14,9 @@ class Place(TypedDict):
     runner_group: str
 
 
+SHARED: Place = {"scale_set": "", "url": "", "runner_group": ""}
+"""Of what belongs to no scale set."""
+
+
 def place_of(settings: ScaleSetSettings) -> Place:
     return {"scale_set": settings.name, "url": settings.url, "runner_group": settings.runner_group}

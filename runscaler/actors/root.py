@@ -21,6 +21,7 @@ from runscaler.actors.health import HealthActor
 from runscaler.actors.host import HostActor
 from runscaler.actors.keepers import Keepers
 from runscaler.actors.measuring import kind_of_actor
+from runscaler.actors.place import SHARED, place_of
 from runscaler.actors.scale_set import ScaleSetActor, ScaleSetWiring
 from runscaler.actors.unconfigured import UnconfiguredScaleSets
 from runscaler.config.changes import compare
@@ -299,7 +300,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
             logger,
             crash,
             name=name,
-            scale_set="" if settings is None else settings.name,
+            place=SHARED if settings is None else place_of(settings),
             restart_in=after_giving_up if delay is None else delay,
             gave_up=delay is None,
             kind=self._kind(name),

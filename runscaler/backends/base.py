@@ -347,17 +347,24 @@ class LocalDisks(Protocol):
         where the disks are another host's, and `BackendDown` where that is not known yet."""
 
 
+def nothing_is_known(_owner: OwnerId, _state_dir: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class BackendContext:
     """What every backend gets from the process.
 
     `owner` must be written on every resource. `state_dir` is a directory to keep files in, None if nothing
     is writable: then use the system's temporary directory or do without (docs/behaviour.md § 4.2).
+    `is_dead` tells whether it is proved that another owner's daemon is dead (docs/behaviour.md § 14.5); its
+    second argument is the state directory that a mark of that owner names, or "".
     """
 
     owner: OwnerId
     state_dir: Path | None
     clock: Clock
+    is_dead: Callable[[OwnerId, str], bool] = nothing_is_known
 
 
 class BackendFactory(Protocol):

@@ -88,8 +88,9 @@ def _summary(sweeps: list[Cleaned], *, dry_run: bool) -> str:
         return "no sweep is switched on"
     if all(one.error for one in sweeps):
         return "nothing was looked at"
-    size = format_bytes(sum(one.bytes for one in sweeps if one.done or dry_run))
-    return f"runner clean would free {size}" if dry_run else f"freed {size}"
+    if dry_run:
+        return f"runner clean would free {format_bytes(sum(one.bytes for one in sweeps))}"
+    return f"freed {format_bytes(sum(one.freed for one in sweeps))}"
 
 
 def _as_json(one: Cleaned) -> dict[str, object]:
@@ -104,6 +105,7 @@ def _as_json(one: Cleaned) -> dict[str, object]:
         "targets": targets,
         "bytes": one.bytes,
         "done": one.done,
+        "freed": one.freed,
         "error": one.error,
         "fixes": list(one.fixes),
     }

@@ -137,6 +137,8 @@ def _proxy(value: object) -> object:
 def _mount_path(value: str) -> str:
     if value and (not value.startswith("/") or ":" in value or not value.isprintable()):
         raise ValueError("it is not an absolute path without colons")
+    if value and not value.strip("/."):
+        raise ValueError("it is the root of the container")
     return value
 
 

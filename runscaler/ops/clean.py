@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runscaler.backends.base import BackendContext
+from runscaler.backends.base import BackendContext, SweepResult
 from runscaler.backends.registry import factory_for
 from runscaler.errors import BackendDown, BackendError
 from runscaler.names import new_owner_id
@@ -23,19 +23,21 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Cleaned:
     """One sweep of one backend. `targets` is what it removes, None where that cannot be told beforehand;
-    `done` what it did, as it says; `error` why it failed. `sweep` is empty if the backend cannot be used."""
+    `done` what it did, as it says, and `freed` at least how many bytes; `error` why it failed. `sweep` is
+    empty if the backend cannot be used."""
 
     backend: str
     sweep: str = ""
     targets: tuple[SweepTarget, ...] | None = ()
     done: str = ""
+    freed: int = 0
     error: str = ""
     fixes: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
         """Of the targets whose size is known."""
-        return sum(target.bytes or 0 for target in self.targets or ())
+        return _size(self.targets)
 
 
 def context_of(config: Config, clock: Clock) -> BackendContext:
@@ -77,9 +79,20 @@ def clean(
 def _clean(backend: Backend, sweep: Sweep, *, dry_run: bool) -> Cleaned:
     try:
         targets = tuple(sweep.plan()) if sweep.plan is not None else None
-        done = "" if dry_run or targets == () else str(sweep.run())
+        done = "" if dry_run or targets == () else sweep.run()
     except BackendDown:
         raise
     except BackendError as error:
         return Cleaned(backend.name, sweep.name, error=str(error), fixes=error.fixes)
-    return Cleaned(backend.name, sweep.name, targets, done)
+    return Cleaned(backend.name, sweep.name, targets, str(done), _freed(done, targets))
+
+
+def _freed(done: SweepResult | str, targets: tuple[SweepTarget, ...] | None) -> int:
+    """What the sweep tells; else what was planned, if it removed all of that."""
+    if isinstance(done, str):
+        return _size(targets) if done else 0
+    return done.bytes or (_size(targets) if done.removed >= len(targets or ()) else 0)
+
+
+def _size(targets: tuple[SweepTarget, ...] | None) -> int:
+    return sum(target.bytes or 0 for target in targets or ())

@@ -12,7 +12,7 @@ from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.missed_ends import MissedEnds
 from runscaler.backends.docker.watch import Watch
 from runscaler.clock import SystemClock
-from runscaler.config.model import ScaleSetSettings
+from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
 from runscaler.errors import BackendError
 from runscaler.github.base import JitConfig
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 OWNER = OwnerId("0123456789abcdef" * 2)
 RUNNER = RunnerName("runner-0011aabb")
 SETTINGS = ScaleSetSettings(url="https://github.com/my-org", name="linux", token=Secret("t"))
+SWEPT = SETTINGS.model_copy(
+    update={"docker": DockerSettings(shared_volume="/s", shared_volume_ttl=60.0, prune_images_after=60.0)}
+)
 CLOCK = SystemClock()
 
 
@@ -68,6 +71,9 @@ def feed(value: object) -> None:
         lambda: backend.start(order, Interrupt()),
         lambda: backend.check(SETTINGS),
         lambda: backend.prepare(SETTINGS, lambda *_: None, Interrupt()),
+        lambda: backend.remove(resource, force=True, interrupt=Interrupt()),
+        *(call for sweep in backend.sweeps([SWEPT]) for call in (sweep.plan, sweep.run) if call),
+        lambda: backend.tidy_up([SWEPT], Interrupt()),
     )
     for call in calls:
         try:

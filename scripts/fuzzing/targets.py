@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from fuzzing import engine, http_server, inputs
+from runscaler.backends.docker.credential_helper import _login
 from runscaler.backends.docker.labels import resource_of
 from runscaler.backends.marks import HIGHEST_SLOT, RUNNER, UnreadableMarks
 from runscaler.backends.process.runner_directory import MARKS, RunnerDirectory
@@ -112,6 +113,12 @@ def _check_resource(found: dict[str, object]) -> None:
 def engine_answers(data: bytes) -> None:
     with suppress(ValueError):
         engine.feed(parse_json(data))
+
+
+def credential_helper(data: bytes) -> None:
+    with suppress(ValueError):
+        login = _login(data, "r")
+        assert login is None or all(isinstance(one, str) for one in login.values())
 
 
 def engine_events(data: bytes) -> None:
@@ -443,6 +450,7 @@ TARGETS = (
     Target("engine-list", engine_answers, inputs.as_json([_CONTAINER])),
     Target("engine-answers", engine_answers, inputs.as_json(_ANSWER)),
     Target("engine-events", engine_events, inputs.as_json([_EVENT, {**_EVENT, "Action": "destroy"}])),
+    Target("credential-helper", credential_helper, inputs.as_json({"Username": "me", "Secret": "word"})),
     Target("guest-output", guest_output, inputs.as_text(_GUEST)),
     Target("state-files", state_files, inputs.as_json(_STATE_FILE)),
     Target("wire", wire, inputs.as_json(_WIRE)),

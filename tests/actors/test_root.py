@@ -233,7 +233,7 @@ def test_a_crash_is_emitted_as_an_event() -> None:
     first, second = harness.solo.events
     assert isinstance(first, events.ActorRestarted)
     assert isinstance(second, events.ActorRestarted)
-    assert (first.scale_set, first.gave_up) == ("linux", False)
+    assert (first.scale_set, first.url, first.gave_up) == ("linux", harness.linux.url, False)
     assert first.reason == "ValueError: broken while handling an order"
     assert (second.scale_set, second.name) == ("", "host")
 

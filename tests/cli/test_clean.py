@@ -60,7 +60,7 @@ def test_a_dry_run_shows_what_would_go_and_how_many_bytes(runner, config, cleani
 
 def test_a_run_shows_what_it_did(runner, config, cleaning):
     given = cleaning(
-        Cleaned(ENGINE, "the sweep", PLANNED, "removed builder a"),
+        Cleaned(ENGINE, "the sweep", PLANNED, "removed builder a", 1024),
         Cleaned(ENGINE, "another", PLANNED, ""),
         Cleaned(ENGINE, "a third", None, ""),
     )
@@ -72,7 +72,7 @@ def test_a_run_shows_what_it_did(runner, config, cleaning):
         f"✓ {ENGINE}: another: there is nothing to remove",
         f"✓ {ENGINE}: a third: there is nothing to remove",
         OFF,
-        "freed 2 KiB",
+        "freed 1 KiB",
     ]
     assert given == [(["x"], False)]
 
@@ -95,7 +95,7 @@ def test_a_failure_is_one_line_with_its_fixes_and_exit_code_1(runner, config, cl
 
 def test_json_has_all_keys(runner, config, cleaning):
     cleaning(
-        Cleaned(ENGINE, "the sweep", PLANNED[:1], "removed"),
+        Cleaned(ENGINE, "the sweep", PLANNED[:1], "removed", 2000),
         Cleaned("tart", "b", None, error="no", fixes=("f",)),
     )
     told = runner("clean", "--json", "--config", config)
@@ -111,6 +111,7 @@ def test_json_has_all_keys(runner, config, cleaning):
                 "targets": [{"kind": "builder", "name": "buildx_buildkit_a0", "bytes": 2048}],
                 "bytes": 2048,
                 "done": "removed",
+                "freed": 2000,
                 "error": "",
                 "fixes": [],
             },
@@ -120,6 +121,7 @@ def test_json_has_all_keys(runner, config, cleaning):
                 "targets": None,
                 "bytes": 0,
                 "done": "",
+                "freed": 0,
                 "error": "no",
                 "fixes": ["f"],
             },

@@ -133,6 +133,13 @@ dind = "maybe"
             ),
         ),
         (
+            'docker.shared-volume = "/"',
+            (
+                '[docker] shared-volume: "/" is not valid (it is the root of the container): '
+                "expected an absolute path in the container, or an empty string"
+            ),
+        ),
+        (
             'metrics.job-labels = ["repo"]',
             (
                 '[metrics] job-labels: ["repo"] is not valid (no such label: repo): '

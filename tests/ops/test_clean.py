@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runscaler.backends.base import BackendContext, Sweep, SweepTarget
+from runscaler.backends.base import BackendContext, Sweep, SweepResult, SweepTarget
 from runscaler.backends.memory import MemoryBackend
 from runscaler.config.model import Config, ScaleSetSettings
 from runscaler.errors import BackendDown, BackendError
@@ -57,6 +57,7 @@ class Factory:
         self.sets: list[Sequence[ScaleSetSettings]] = []
         self.backends: list[Swept] = []
         self.plan: list[SweepTarget] | None = FOUND
+        self.done: SweepResult | str = "removed two volumes"
         self.plans: Callable[[], list[SweepTarget]] = lambda: self.plan or []
         self.elsewhere: BackendError | None = None
 
@@ -69,11 +70,11 @@ class Factory:
         self.backends[-1].elsewhere = self.elsewhere
         return self.backends[-1]
 
-    def _run(self) -> str:
+    def _run(self) -> SweepResult | str:
         if self.error is not None:
             raise self.error
         self.runs.append("ran")
-        return "removed two volumes"
+        return self.done
 
 
 @pytest.fixture
@@ -110,10 +111,29 @@ def test_it_uses_the_notes_of_the_daemon_whose_lock_it_does_not_need(tmp_path: P
 def test_a_sweep_is_planned_and_run(factory: Factory) -> None:
     (one,) = cleaned(settings())
 
-    assert one == Cleaned("memory", "the sweep", tuple(FOUND), "removed two volumes")
+    assert one == Cleaned("memory", "the sweep", tuple(FOUND), "removed two volumes", 1000)
     assert one.bytes == 1000
     assert factory.runs == ["ran"]
     assert [backend.closed for backend in factory.backends] == [1]
+
+
+@pytest.mark.parametrize(
+    ("done", "freed"),
+    [
+        (SweepResult("removed a, b", 2, 400), 400),
+        (SweepResult("removed a, b", 2), 1000),
+        (SweepResult("removed b", 1), 0),
+        (SweepResult(), 0),
+        ("", 0),
+    ],
+)
+def test_what_was_freed_is_what_went_not_what_was_planned(
+    factory: Factory, done: SweepResult | str, freed: int
+) -> None:
+    factory.done = done
+    (one,) = cleaned(settings())
+
+    assert (one.bytes, one.freed) == (1000, freed)
 
 
 def test_a_dry_run_only_plans(factory: Factory) -> None:

@@ -22,6 +22,7 @@ from runscaler.backends.docker.transport import EngineAdapter, pool_for
 from runscaler.clock import SystemClock
 from runscaler.config.model import DockerSettings, ScaleSetSettings
 from runscaler.config.secrets import Secret
+from runscaler.ops.doctor.owners import is_dead
 from runscaler.testing.backend_contract import RunnerScript
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ class DockerRig:
     def open(self, owner: OwnerId) -> Backend:
         return self.open_with(self.settings(RunnerScript()), owner)
 
-    def open_with(self, settings: ScaleSetSettings, owner: OwnerId) -> Backend:
+    def open_with(self, settings: ScaleSetSettings, owner: OwnerId, state_dir: Path | None = None) -> Backend:
         self._owners.add(owner)
-        return factory.create(settings, BackendContext(owner, None, SystemClock()))
+        return factory.create(settings, BackendContext(owner, state_dir, SystemClock(), is_dead))
 
     def settings(self, script: RunnerScript, **docker: object) -> ScaleSetSettings:
         keys: dict[str, object] = {

@@ -34,7 +34,7 @@ HOSTILE = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script>"\
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=20_000)
+    expect.set_options(timeout=60_000)
     with chromium() as made:
         yield made
 

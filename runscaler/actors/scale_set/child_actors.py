@@ -163,7 +163,7 @@ class ChildActors:
             self._context.log,
             crash,
             name=crash.name,
-            **place_of(self._context.settings),
+            place=place_of(self._context.settings),
             restart_in=delay,
             gave_up=gave_up,
             kind=kind_of_actor(verdict.name),

@@ -27,7 +27,8 @@ from runscaler.backends.docker.image_records import ImageRecords
 from runscaler.backends.docker.image_request import ImageRequest
 from runscaler.backends.docker.images import Images
 from runscaler.backends.docker.inventory import own_containers, own_resources
-from runscaler.backends.docker.labels import labels_for, own_filter, resource_of
+from runscaler.backends.docker.job_labels import JobLabels
+from runscaler.backends.docker.labels import JOB_LABEL, labels_for, own_filter, resource_of
 from runscaler.backends.docker.missed_ends import MissedEnds
 from runscaler.backends.docker.outdated_runners import OutdatedRunners
 from runscaler.backends.docker.sidecar import Sidecars, remove_sidecars
@@ -76,7 +77,8 @@ class DockerBackend:
         self._volume = SharedVolume(engine, context)
         self._closing = Interrupt()
         self._socket_mounts = SocketMounts(engine.address.socket_path)
-        self._socket_groups = SocketGroups(engine, context.owner)
+        self._job_labels = JobLabels(self._socket_mounts)
+        self._socket_groups = SocketGroups(engine, context)
         self._sidecars = Sidecars(engine, context)
         self._facts: EngineFacts | None = None
         self._warned: set[str] = set()
@@ -109,6 +111,8 @@ class DockerBackend:
         resource = resource_of(container, self._context.clock.wall(), labels)
         assert resource is not None, "the labels of an order name its runner"
         self._missed_ends.started(container)
+        if order.settings.docker.dind is True:
+            self._job_labels.keep(container, labels.get(JOB_LABEL, ""))
         return resource
 
     def _create_and_start(
@@ -133,14 +137,17 @@ class DockerBackend:
         if force and grace:
             terminate(self._engine, resource.id, doing, grace, interrupt)
         with self._engine.call(doing, interrupt, turn=Turn.LATER) as api:
-            remove_companions(api, resource, self._socket_mounts, force=force)
+            known_label = self._job_labels.of(resource.id)
+            remove_companions(api, resource, self._socket_mounts, known_label, force=force)
             if self._is_gone_after_removal(api, resource.id, force=force):
+                self._job_labels.forget(resource.id)
                 return
         deadline = self._context.clock.monotonic() + REMOVAL_SECONDS
         while not self._is_gone(resource, interrupt):
             if self._context.clock.monotonic() > deadline:
                 raise BackendError(f"cannot {doing}: the engine {self._engine.url} is still removing it")
             self._context.clock.pause(POLL_SECONDS, interrupt)
+        self._job_labels.forget(resource.id)
 
     def inventory(self) -> list[Resource]:
         found = self._list()
@@ -161,6 +168,7 @@ class DockerBackend:
                 self._unreadable,
             )
         self._sidecars.sweep(listed)
+        self._job_labels.listed(listed)
         self._reported_ended.intersection_update(str(one.get("Id")) for one in listed)
         return found
 
@@ -224,7 +232,7 @@ class DockerBackend:
         return [*sweeps, *self.image_pruning(settings).sweeps()]
 
     def tidy_up(self, settings: Sequence[ScaleSetSettings], interrupt: Interrupt) -> str:
-        return tidy_up(self._engine, self._context.owner, settings, interrupt)
+        return tidy_up(self._engine, self._context, settings, interrupt)
 
     def image_pruning(self, settings: Sequence[ScaleSetSettings]) -> ImagePruning:
         return ImagePruning(self._engine, self._context.clock, self._image_records, settings)

@@ -10,9 +10,11 @@ from __future__ import annotations
 import re
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from docker.errors import APIError, NotFound
+from loguru import logger
 
 from runscaler.backends.base import Sweep, SweepResult, SweepTarget
 from runscaler.backends.docker import answers
@@ -21,6 +23,7 @@ from runscaler.backends.docker.builder_processes import is_idle
 from runscaler.backends.docker.containers import state_of
 from runscaler.backends.docker.errors import status
 from runscaler.backends.docker.volume_use import VolumeUse
+from runscaler.errors import BackendDown, BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +41,7 @@ BUILDER_NAME = re.compile(rf"{PREFIX}[A-Za-z0-9_.-]+")
 IMAGE = re.compile(r"(.*/)?buildkit([:@].*)?")
 """Of a builder: moby/buildkit, or the copy of it in another registry."""
 SECONDS = 120.0
+UNDO_SECONDS = 5.0
 SHOWN = 5
 REFUSED = (404, 409)
 """Gone already; in use."""
@@ -108,17 +112,18 @@ class BuildxSweep:
         ]
 
     def run(self) -> SweepResult:
-        builders, states = [], []
-        for builder in self.builders():
-            self._engine.starts.let_pass(self._interrupt)
-            if self.remove_builder(builder):
-                builders.append(builder.name)
-                states += [builder.volume] if builder.volume and self._remove_volume(builder.volume) else []
-        volumes = [name for name in self._volumes() if self._remove_volume(name)]
+        """One that the engine cannot remove keeps no other from going; it is raised at the end."""
+        failed: list[BackendError] = []
+        gone = [one for one in self.builders() if _done(partial(self.remove_builder, one), failed)]
+        states = [one.volume for one in gone if one.volume]
+        states = [one for one in states if _done(partial(self._remove_volume, one), failed)]
+        volumes = [one for one in self._volumes() if _done(partial(self._remove_volume, one), failed)]
         volumes = [*states, *volumes]
-        parts = (_named("builder", builders), _named("volume", volumes))
+        parts = (_named("builder", [one.name for one in gone]), _named("volume", volumes))
         words = f"removed {' and '.join(filter(None, parts))}" if any(parts) else ""
-        return SweepResult(words, len(builders) + len(volumes))
+        if failed:
+            raise BackendError("; ".join(filter(None, [str(failed[0]), words])), fixes=failed[0].fixes)
+        return SweepResult(words, len(gone) + len(volumes))
 
     # -- builders -----------------------------------------------------------------------------------
 
@@ -155,21 +160,45 @@ class BuildxSweep:
 
     def remove_builder(self, builder: Builder) -> bool:
         """Paused first, so that no build begins between the last look and the removal."""
-        with self._call(f"remove builder {builder.name}") as api, suppress(NotFound):
+        doing = f"remove builder {builder.name}"
+        with (
+            self._engine.call(doing, self._interrupt, seconds=SECONDS, grace=UNDO_SECONDS) as api,
+            suppress(NotFound),
+        ):
             state = state_of(api, builder.id)
             if state is None or str(state.get("StartedAt")) != builder.started:
                 return False
             if not builder.is_running:
                 # Without force: the engine refuses if it was started this very moment.
                 return _accepted(lambda: api.remove_container(builder.id, v=True))
-            if not _accepted(lambda: api.pause(builder.id)):
-                return False
-            with _unpaused_unless_removed(api, builder.id) as removed:
-                if is_idle(api, api.inspect_container(builder.id)):
-                    api.remove_container(builder.id, v=True, force=True)
-                    removed.append(builder.id)
-            return bool(removed)
+            with self._paused(api, builder) as paused:
+                if not paused or not is_idle(api, api.inspect_container(builder.id)):
+                    return False
+                return _accepted(lambda: api.remove_container(builder.id, v=True, force=True))
         return False
+
+    @contextmanager
+    def _paused(self, api: EngineApi, builder: Builder) -> Iterator[bool]:
+        """False if the engine refuses. It goes on afterwards if it is still there, also where a call was cut:
+        a build on one that stays paused would wait for ever."""
+        paused = True
+        try:
+            try:
+                paused = _accepted(lambda: api.pause(builder.id))
+            except APIError:
+                paused = False
+                raise
+            yield paused
+        finally:
+            if paused:
+                self._unpause(builder)
+
+    def _unpause(self, builder: Builder) -> None:
+        try:
+            with self._engine.call(f"unpause builder {builder.name}", seconds=UNDO_SECONDS) as api:
+                _accepted(lambda: api.unpause(builder.id))
+        except BackendError as error:
+            logger.warning("{}: builds on it wait until `docker unpause {}`", error, builder.name)
 
     # -- volumes ------------------------------------------------------------------------------------
 
@@ -199,6 +228,17 @@ class BuildxSweep:
         return self._engine.call(doing, self._interrupt, seconds=SECONDS)
 
 
+def _done(call: Callable[[], bool], failed: list[BackendError]) -> bool:
+    """A refusal of the engine is kept in `failed`. Raises `BackendDown` and `Interrupted`."""
+    try:
+        return call()
+    except BackendDown:
+        raise
+    except BackendError as error:
+        failed.append(error)
+        return False
+
+
 def _accepted(call: Callable[[], object]) -> bool:
     """False if the engine refuses it, as what it is about is gone or in use."""
     try:
@@ -208,17 +248,6 @@ def _accepted(call: Callable[[], object]) -> bool:
             raise
         return False
     return True
-
-
-@contextmanager
-def _unpaused_unless_removed(api: EngineApi, container: str) -> Iterator[list[str]]:
-    """Its body adds what it removed to the list."""
-    removed: list[str] = []
-    try:
-        yield removed
-    finally:
-        if not removed:
-            _accepted(lambda: api.unpause(container))
 
 
 def _sizes(entries: object, key: str, path: tuple[str, ...]) -> dict[str, int]:

@@ -25,15 +25,17 @@ if TYPE_CHECKING:
 
 
 def remove_companions(
-    api: EngineApi, resource: Resource, socket_mounts: SocketMounts, *, force: bool
+    api: EngineApi, resource: Resource, socket_mounts: SocketMounts, known_label: str, *, force: bool
 ) -> None:
     """Those of a runner that has ended, and by `force` also of one that runs, which is killed.
 
-    Nothing if its container is gone, or if it runs and must not be killed.
+    Nothing if it runs and must not be killed. Where somebody else removed its container, `known_label` is the
+    job label that it had, if it could use the engine's socket; its sidecar goes with the next inventory.
     """
     try:
         container = answers.table(api.inspect_container(resource.id), "the container")
     except NotFound:
+        remove_siblings(api, resource.id, resource.runner, known_label)
         return
     labels = labels_of(answers.table(container.get("Config"), "the configuration of a container"))
     has_sidecar, mounts_socket = SIDECAR in labels, socket_mounts.mounts_socket(container)

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager, nullcontext
 from typing import TYPE_CHECKING, cast
 
 from docker import APIClient
+from docker.auth import AuthConfig
 from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.errors import InvalidConfigFile
 from loguru import logger
@@ -126,6 +127,7 @@ class Engine:
         # With this URL docker-py uses http+docker://localhost, for which our adapter is mounted.
         with users_docker_config():
             client = APIClient("unix:///engine", version=version)
+        client._auth_configs = _NoLogins({})  # type: ignore[attr-defined]  # where docker-py looks
         client.mount("http+docker://", EngineAdapter(pool_for(self.address, self._max_changes)))
         return cast("EngineApi", client)
 
@@ -141,10 +143,14 @@ def _most_later(changes: int) -> int:
     return max(1, changes * 2 // 3)
 
 
-def read_logins(api: EngineApi) -> None:
-    """Call this before a registry is used: logins change while the daemon runs, some every twelve hours."""
-    with users_docker_config():
-        api.reload_config()
+class _NoLogins(AuthConfig):
+    """Keeps docker-py from looking for logins itself, by credential helpers that it gives no limit: a pull is
+    given its login, if it has one (`registry_logins`)."""
+
+    is_empty = False  # so that it does not read the file
+
+    def resolve_authconfig(self, registry: str | None = None) -> None:
+        """There is none."""
 
 
 @contextmanager

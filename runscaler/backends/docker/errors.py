@@ -37,10 +37,7 @@ def translated(
         )
     if isinstance(error, DockerException):
         # docker-py itself raised it: the engine was not asked.
-        words = explanation(error)
-        return BackendError(
-            f"cannot {doing}: {words}", fixes=CREDENTIAL_HELPER_FIXES if "redentials" in words else ()
-        )
+        return BackendError(f"cannot {doing}: {explanation(error)}")
     if isinstance(error, InvalidJSONError):
         return nonsense(error, doing, engine)
     return _unreachable(error, doing, engine, handled)
@@ -68,14 +65,15 @@ def status(error: BaseException | None) -> int:
     return status(error.__cause__) if isinstance(error, BackendError) else 0
 
 
+def lacks_program(error: APIError) -> bool:
+    """Could the engine not start a command in a container, as its image does not have it?"""
+    said = explanation(error).lower()
+    return "executable file not found" in said or "no such file" in said
+
+
 def is_being_removed(error: APIError) -> bool:
     """Did the engine refuse a removal because of another one that it has not ended yet?"""
     return status(error) == CONFLICT and "already in progress" in str(error.explanation)
-
-
-def lacks_credential_helper(error: BaseException) -> bool:
-    """Does the user's Docker configuration name a credential helper that is not there?"""
-    return not isinstance(error, APIError) and "not installed or not available in PATH" in str(error)
 
 
 def is_read_timeout(error: BaseException) -> bool:
@@ -105,10 +103,6 @@ REGISTRY_FIXES = (
     "check runner-image for a typing mistake",
     "log in at its registry as the user that runs this program: `docker login REGISTRY`",
 )
-CREDENTIAL_HELPER_FIXES = (
-    "put the credential helper that ~/.docker/config.json names into this program's PATH",
-    "log in without one: `docker login REGISTRY`",
-)
 IMAGE_FIXES = (
     'pull it: `docker pull IMAGE`, or set pull = "missing"',
     "check runner-image for a typing mistake",
@@ -129,7 +123,7 @@ def _refused(error: APIError, doing: str, engine: str) -> BackendError:
     if NO_SPACE in lower:
         return BackendError(f"cannot {doing}: the disk of the engine {engine} is full", fixes=DISK_FIXES)
     if "no such image" in lower or "does not match the specified platform" in lower:
-        return ImageMissing(line, fixes=IMAGE_FIXES)
+        return ImageMissing(line, fixes=IMAGE_FIXES[1:] if "invalid reference" in lower else IMAGE_FIXES)
     return BackendError(
         line, fixes=next((fixes for sign, fixes in FIXES_BY_WORDS.items() if sign in lower), ())
     )

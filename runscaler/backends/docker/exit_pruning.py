@@ -12,14 +12,16 @@ from runscaler.backends.docker.container import SHARED_VOLUME
 from runscaler.backends.docker.containers import discard
 from runscaler.backends.docker.errors import CONFLICT, status
 from runscaler.backends.docker.labels import helper_filter
-from runscaler.backends.docker.ownership import leftover_of, may_run
+from runscaler.backends.docker.ownership import is_unstarted_helper, leftover_of, may_run
 from runscaler.units import format_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from runscaler.backends.base import BackendContext
     from runscaler.backends.docker.api import EngineApi, Inspection
     from runscaler.backends.docker.engine import Engine
+    from runscaler.backends.leftovers import Leftover
     from runscaler.config.model import ScaleSetSettings
     from runscaler.interrupt import Interrupt
     from runscaler.names import OwnerId
@@ -27,22 +29,30 @@ if TYPE_CHECKING:
 NO_SUCH_CALL = (404, 405, 501)
 
 
-def tidy_up(engine: Engine, owner: OwnerId, sets: Sequence[ScaleSetSettings], interrupt: Interrupt) -> str:
+def tidy_up(
+    engine: Engine, context: BackendContext, sets: Sequence[ScaleSetSettings], interrupt: Interrupt
+) -> str:
     """Remove our helper containers; if all sets want that and nobody else needs them, also the shared volume,
     dangling images and the build cache. Returns one line about that."""
     with engine.call("remove the helper containers", interrupt) as api:
-        _discard_helpers(api, owner)
+        _discard_helpers(api, context.owner)
         if not sets or not all(one.docker.prune_on_exit for one in sets):
             return ""
-        others = _others(api)
-    if others:
-        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-        who = f"{others[0]}{more} of another daemon"
-        return f"nothing is pruned, as {who} may need it (if it is dead: runner doctor)"
-    said = [_remove_shared_volume(engine, sets, interrupt)]
+        others, unstarted = _others(api)
+    left = [one for one in others if one.id in unstarted and context.is_dead(one.owner, one.state_dir)]
+    if living := [one for one in others if one not in left]:
+        return _refusal(living, context.owner)
+    said = [_remove_left(engine, left, interrupt), _remove_shared_volume(engine, sets, interrupt)]
     images = _pruned(engine, "dangling images", lambda api: api.prune_images({"dangling": True}), interrupt)
     cache = _pruned(engine, "the build cache", lambda api: api.prune_builds(), interrupt)
     return ", ".join(filter(None, [*said, images, cache]))
+
+
+def _refusal(living: Sequence[Leftover], own: OwnerId) -> str:
+    more = f" and {len(living) - 1} more" if len(living) > 1 else ""
+    whose = "this daemon" if living[0].owner == own else "another daemon"
+    who = f"{living[0].name}{more} of {whose}"
+    return f"nothing is pruned, as {who} may need it (if it is dead: runner doctor)"
 
 
 def _discard_helpers(api: EngineApi, owner: OwnerId) -> None:
@@ -52,12 +62,25 @@ def _discard_helpers(api: EngineApi, owner: OwnerId) -> None:
         discard(api, answers.identifier(listed.get("Id"), "the id of a container"))
 
 
-def _others(api: EngineApi) -> list[str]:
-    """The containers of all daemons that run or may be started. Ours are gone by now, or should be; a daemon
-    without a runner has the one that holds the shared volume."""
+def _others(api: EngineApi) -> tuple[list[Leftover], set[str]]:
+    """The containers of all daemons that run or may be started, by name. Ours are gone by now, or should be;
+    a daemon without a runner has the one that holds the shared volume. With them the ids of those that are
+    helpers and never ran."""
     listed = answers.tables(api.containers(all=True, filters={}), "the list")
-    found = (leftover_of(one) for one in listed if may_run(one))
-    return sorted(one.name for one in found if one is not None)
+    found = filter(None, (leftover_of(one) for one in listed if may_run(one)))
+    unstarted = {str(one.get("Id")) for one in listed if is_unstarted_helper(one)}
+    return sorted(found, key=lambda one: one.name), unstarted
+
+
+def _remove_left(engine: Engine, left: Sequence[Leftover], interrupt: Interrupt) -> str:
+    """By their ids: a daemon that was started meanwhile has made itself new ones, and keeps the volume."""
+    if not left:
+        return ""
+    names = ", ".join(one.name for one in left)
+    with engine.call(f"remove {names} of a dead daemon", interrupt) as api:
+        for one in left:
+            discard(api, one.id)
+    return f"removed {names} of a dead daemon"
 
 
 def _remove_shared_volume(engine: Engine, sets: Sequence[ScaleSetSettings], interrupt: Interrupt) -> str:

@@ -18,7 +18,7 @@ from loguru import logger
 from runscaler.backends.base import Sweep, SweepResult, SweepTarget
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
-from runscaler.backends.docker.errors import explanation
+from runscaler.backends.docker.errors import CONFLICT, explanation, status
 from runscaler.backends.docker.image_names import familiar
 from runscaler.backends.docker.image_references import ImageReference
 from runscaler.backends.docker.image_request import ImageRequest
@@ -179,7 +179,8 @@ def _removed(api: EngineApi, image: _Image) -> bool:
     except ImageNotFound:
         return False
     except APIError as error:
-        logger.debug("{} stays: {}", image.name, explanation(error))
+        level = "DEBUG" if status(error) == CONFLICT else "WARNING"
+        logger.log(level, "image {} stays: {}", image.name, explanation(error))
         return False
     return True
 

@@ -11,6 +11,7 @@ from runscaler.backends.docker.labels import (
     OWNER,
     RUNNER,
     STATE_DIR,
+    labels_of,
 )
 from runscaler.backends.leftovers import LEGACY_CLEANUP, LEGACY_RUNNER, Kind, Leftover, state_dir_text
 from runscaler.names import OWNER_ID, OwnerId
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 LEGACY_MANAGERS = ("runner", "runscaler")
 ENDED = ("exited", "dead", "removing")
 """The states of a container whose process has run and runs no more."""
+CREATED = "created"
 
 
 def leftover_of(listed: Inspection) -> Leftover | None:
@@ -62,6 +64,11 @@ def users_of(volume: str, listed: Iterable[Inspection]) -> tuple[str, ...]:
 def may_run(listed: Inspection) -> bool:
     """Does an entry of the engine's list run, or may it be started yet?"""
     return listed.get("State") not in ENDED
+
+
+def is_unstarted_helper(listed: Inspection) -> bool:
+    """Does it only hold a volume, or look at one, and has never run?"""
+    return listed.get("State") == CREATED and HELPER_OWNER in labels_of(listed)
 
 
 def _list(value: object) -> list[object]:

@@ -10,11 +10,11 @@ from docker.errors import APIError
 from loguru import logger
 
 from runscaler.backends.docker import answers
-from runscaler.backends.docker.engine import read_logins
 from runscaler.backends.docker.errors import registry_error
 from runscaler.backends.docker.registry_logins import FROM_SETTINGS, Login, find_login
 from runscaler.config.registries import registry_host
 from runscaler.errors import BackendDown, BackendError, ImageMissing
+from runscaler.interrupt import Interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from runscaler.backends.docker.image_references import ImageReference
     from runscaler.backends.docker.image_request import ImageRequest
     from runscaler.clock import Clock
-    from runscaler.interrupt import Interrupt
 
 PULL_SECONDS = 30 * 60.0
 PULL_SILENCE = 5 * 60.0
 """The longest silence of an engine while it verifies or unpacks a large layer."""
-ASK_SECONDS = 30.0
+ASK_SECONDS, ASK_HELPER_SECONDS = 10.0, 5.0
+"""Both together are less than `runner validate` has for all that it looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,29 +81,28 @@ class Pulls:
         return "its registry"
 
     def _ask(self, source: _Source, doing: str, wanted: ImageRequest) -> None:
-        with _registry(source) as login, self._engine.call(doing, seconds=ASK_SECONDS) as api:
-            login.found = find_login(source.host, wanted.logins)
-            api.inspect_distribution(source.name, **_options(api, login.found))
+        with _registry(source) as login:
+            login.found = find_login(source.host, wanted.logins, doing, Interrupt(), ASK_HELPER_SECONDS)
+            with self._engine.call(doing, seconds=ASK_SECONDS) as api:
+                api.inspect_distribution(source.name, **_options(login.found))
 
     def _pull_from(
         self, source: _Source, doing: str, wanted: ImageRequest, progress: Progress, interrupt: Interrupt
     ) -> None:
         limit = self._clock.monotonic() + PULL_SECONDS
         layers: dict[str, tuple[int, int]] = {}
-        with (
-            _registry(source) as login,
-            self._engine.call(doing, interrupt, seconds=PULL_SILENCE) as api,
-        ):
-            login.found = find_login(source.host, wanted.logins)
-            for line in _lines(api, source, wanted.platform, login.found):
-                if "error" in answers.table(line, "the progress of a pull"):
-                    words = " ".join(str(line["error"]).split())
-                    raise BackendError(f"cannot {doing}: the engine {self._engine.url} says: {words}")
-                if self._clock.monotonic() > limit:
-                    raise ImageMissing(f"the pull of {wanted} took longer than 30 minutes")
-                record_layer(layers, line)
-                done = sum(loaded for loaded, _ in layers.values())
-                progress(f"pulling {wanted.image}", done, sum(size for _, size in layers.values()))
+        with _registry(source) as login:
+            login.found = find_login(source.host, wanted.logins, doing, interrupt)
+            with self._engine.call(doing, interrupt, seconds=PULL_SILENCE) as api:
+                for line in _lines(api, source, wanted.platform, login.found):
+                    if "error" in answers.table(line, "the progress of a pull"):
+                        words = " ".join(str(line["error"]).split())
+                        raise BackendError(f"cannot {doing}: the engine {self._engine.url} says: {words}")
+                    if self._clock.monotonic() > limit:
+                        raise ImageMissing(f"the pull of {wanted} took longer than 30 minutes")
+                    record_layer(layers, line)
+                    done = sum(loaded for loaded, _ in layers.values())
+                    progress(f"pulling {wanted.image}", done, sum(size for _, size in layers.values()))
 
     def _rename(
         self, mirrored: _Source, reference: ImageReference, wanted: ImageRequest, interrupt: Interrupt
@@ -162,16 +161,12 @@ def _lines(api: EngineApi, source: _Source, platform: str, login: Login) -> Iter
         stream=True,
         decode=True,
         platform=platform or None,
-        **_options(api, login),
+        **_options(login),
     )
 
 
-def _options(api: EngineApi, login: Login) -> dict[str, Mapping[str, str]]:
-    """docker-py looks for a login by itself if it is given none: in the configuration of that time."""
-    if login.sent is None:
-        read_logins(api)
-        return {}
-    return {"auth_config": login.sent}
+def _options(login: Login) -> dict[str, Mapping[str, str]]:
+    return {} if login.sent is None else {"auth_config": login.sent}
 
 
 def record_layer(layers: dict[str, tuple[int, int]], line: Mapping[str, object]) -> None:

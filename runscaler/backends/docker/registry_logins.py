@@ -7,12 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from docker.auth import load_config
-from docker.errors import DockerException
+from docker.auth import AuthConfig, load_config
 from loguru import logger
 
+from runscaler.backends.docker.credential_helper import NoHelper, ask_helper
 from runscaler.backends.docker.engine import users_docker_config
-from runscaler.backends.docker.errors import explanation, lacks_credential_helper
 from runscaler.config.registries import DOCKER_HUB, registry_host
 from runscaler.config.secrets import Secret, Unresolved, resolve
 from runscaler.errors import ImageMissing
@@ -21,11 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runscaler.config.backends import RegistryCredential
+    from runscaler.interrupt import Interrupt
 
 HUB_ADDRESS = "https://index.docker.io/v1/"
 """By this name engines know that a login is for Docker Hub."""
 FROM_SETTINGS = "[docker] registry-auth"
 _SECRET_PARTS = ("password", "secret", "token", "auth")
+HELPER_SECONDS = 30.0
+"""One that asks a cloud for a password of some hours takes a few."""
 SHORTEST_SECRET = 4
 """What is shorter is not masked: it would be found in half of all words."""
 
@@ -65,11 +67,14 @@ class Login:
         return text
 
 
-def find_login(registry: str, given: GivenLogins) -> Login:
+def find_login(
+    registry: str, given: GivenLogins, doing: str, interrupt: Interrupt, seconds: float = HELPER_SECONDS
+) -> Login:
     """Looked for at each pull: logins change while the daemon runs, some every twelve hours.
 
-    Raises `BackendError` for a Docker configuration that cannot be read, `DockerException` for a credential
-    helper that fails. One that is not there is warned about: perhaps no login is needed.
+    `doing` is for messages and follows "cannot"; `seconds` is for a credential helper. Raises `BackendError`
+    for a Docker configuration that cannot be read and for a helper that fails, and `Interrupted`. A helper
+    that is not there is warned about: perhaps no login is needed.
     """
     for one in given:
         if one.host == registry:
@@ -80,12 +85,15 @@ def find_login(registry: str, given: GivenLogins) -> Login:
             }
             return Login(sent, FROM_SETTINGS)
     with users_docker_config():
+        config = load_config()
+        helper = config.get_credential_store(registry)
+        found = AuthConfig({"auths": config.auths}).resolve_authconfig(registry)
+    if helper:
+        address = HUB_ADDRESS if registry == DOCKER_HUB else registry
         try:
-            found = load_config().resolve_authconfig(registry)
-        except DockerException as error:
-            if not lacks_credential_helper(error):
-                raise
-            logger.warning("{}: trying without a login", explanation(error))
+            found = ask_helper(str(helper), address, doing, seconds, interrupt) or found
+        except NoHelper as error:
+            logger.warning("{}: trying without a login", error)
             return Login({})
     texts = {name: value for name, value in (found or {}).items() if isinstance(value, str)}
     return Login(texts, "the Docker configuration") if texts else Login()

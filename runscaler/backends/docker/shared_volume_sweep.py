@@ -18,8 +18,8 @@ from runscaler.backends.base import Sweep, SweepResult, SweepTarget
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import seconds_of
 from runscaler.backends.docker.container import SHARED_VOLUME, shared_volume_mount
-from runscaler.backends.docker.containers import discard, state_of
-from runscaler.backends.docker.errors import CONFLICT, explanation, status
+from runscaler.backends.docker.containers import discard, helper_called
+from runscaler.backends.docker.errors import CONFLICT, explanation, lacks_program, status
 from runscaler.backends.docker.labels import helper_labels
 from runscaler.config.housekeeping import common_ttl
 from runscaler.errors import BackendError, ImageMissing
@@ -40,6 +40,8 @@ NAME = "runner-shared-sweep"
 killed daemon left."""
 ROOT = "/runner-shared"
 MOST_SECONDS = 1800.0
+CALL_SECONDS = 60.0
+"""For what does not wait for the end of the sweep: an engine that hangs is not waited for that long."""
 UNDO_SECONDS = 5.0
 NO_TOOL = 127
 BLOCK = 512
@@ -67,7 +69,11 @@ remove() {
   fi 2> /dev/null
 }
 count before
-[ "$doing" = delete ] || exit 0
+[ "$doing" = delete ] || {
+  empty() { find "$root" -xdev -mindepth 1 -type d ! -mmin "-$age" -empty -print0 2> /dev/null; }
+  echo "folders $(empty | tr -dc '\\000' | wc -c | tr -dc 0-9) 0"
+  exit 0
+}
 echo "folders $(remove | tr -dc '\\000' | wc -c | tr -dc 0-9) 0"
 count after
 """
@@ -79,7 +85,7 @@ ANSWER = re.compile(rb"^(before|folders|after) ([0-9]{1,18}) ([0-9]{1,18})$", re
 @dataclass(frozen=True, slots=True)
 class Swept:
     """What a run in the container said: files older than the TTL and their bytes before and after it, and
-    how many directories it removed."""
+    how many directories it removed. A look tells those that are empty already, not those that would be."""
 
     files: int
     bytes: int
@@ -144,9 +150,10 @@ class SharedVolumeSweep:
 
     def plan(self) -> list[SweepTarget]:
         swept = self._in_container("look")
-        if swept is None or not swept.files:
+        if swept is None:
             return []
-        return [SweepTarget("files", f"{swept.files} in volume {SHARED_VOLUME}", swept.bytes)]
+        found = (("files", swept.files, swept.bytes), ("empty folders", swept.folders, None))
+        return [SweepTarget(kind, f"{n} in volume {SHARED_VOLUME}", size) for kind, n, size in found if n]
 
     def run(self) -> SweepResult:
         swept = self._in_container("delete")
@@ -165,12 +172,14 @@ class SharedVolumeSweep:
     def _run(self, image: str, platform: str, doing: str) -> Swept | None:
         what, container = f"sweep volume {SHARED_VOLUME} with image {image}", ""
         try:
-            with self._engine.call(what, self._interrupt, seconds=MOST_SECONDS) as api:
+            with self._engine.call(what, self._interrupt, seconds=CALL_SECONDS) as api:
                 if not _volume_exists(api):
                     return None
                 container = self._create(api, self._body(image, doing), platform or None)
                 self._start(api, container, what)
+            with self._engine.call(what, self._interrupt, seconds=MOST_SECONDS) as api:
                 code = _exit_code(api.wait(container))
+            with self._engine.call(what, self._interrupt, seconds=CALL_SECONDS) as api:
                 output = b"".join(api.logs(container, stream=True, follow=False, tail=10))
         finally:
             if container:  # also if the call was cut: then the container may still run
@@ -191,16 +200,19 @@ class SharedVolumeSweep:
     def _start(self, api: EngineApi, container: str, doing: str) -> None:
         try:
             api.start(container)
-        except APIError as error:  # the image has no shell
+        except APIError as error:
+            if not lacks_program(error):
+                raise
             raise BackendError(f"cannot {doing}: {in_one_line(explanation(error))}", fixes=FIXES) from error
 
     def _discard_earlier(self, api: EngineApi) -> None:
-        if (state := state_of(api, NAME)) is None:
+        if (earlier := helper_called(api, NAME)) is None:
             return
+        state = answers.table(earlier["State"], "the state of a container")
         age = self._context.clock.wall() - seconds_of(str(state.get("StartedAt", "")))
         if state.get("Running") and age < MOST_SECONDS:
             raise BackendError(f"container {NAME} is at it already")
-        discard(api, NAME)
+        discard(api, answers.identifier(earlier["Id"], "the id of a container"))
 
     def _body(self, image: str, doing: str) -> dict[str, object]:
         mount = {**shared_volume_mount(ROOT), "ReadOnly": doing != "delete"}

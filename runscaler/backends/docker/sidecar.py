@@ -20,7 +20,7 @@ from loguru import logger
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.container import ENGINE_SOCKET, sidecar_body
 from runscaler.backends.docker.containers import discard, is_gone, state_of
-from runscaler.backends.docker.errors import explanation
+from runscaler.backends.docker.errors import lacks_program
 from runscaler.backends.docker.labels import (
     HELPER,
     OWNER,
@@ -139,8 +139,7 @@ def _ask(api: EngineApi, sidecar: str, what: str) -> str:
         question = answers.identifier(api.exec_create(sidecar, QUESTION)["Id"], "the id of a command")
         api.exec_start(question, detach=True)
     except APIError as error:
-        said = explanation(error)
-        if "executable file not found" in said or "no such file" in said:
+        if lacks_program(error):
             raise _no_docker(what) from error
         state = state_of(api, sidecar)
         if state is None or state.get("Running") is not True:

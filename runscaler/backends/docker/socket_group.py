@@ -18,16 +18,16 @@ from runscaler.backends.docker import answers
 from runscaler.backends.docker.container import ENGINE_SOCKET, RUNNER_USER, security_options
 from runscaler.backends.docker.containers import discard
 from runscaler.backends.docker.errors import explanation
-from runscaler.backends.docker.labels import HELPER, MANAGED_BY, OWNER, RUNNER
+from runscaler.backends.docker.labels import helper_labels
 from runscaler.errors import BackendError
 from runscaler.net.semaphore import InterruptibleSemaphore
 
 if TYPE_CHECKING:
+    from runscaler.backends.base import BackendContext
     from runscaler.backends.docker.api import EngineApi
     from runscaler.backends.docker.engine import Engine
     from runscaler.config.model import ScaleSetSettings
     from runscaler.interrupt import Interrupt
-    from runscaler.names import OwnerId
 
 LOOK_SECONDS = 15.0
 UNDO_SECONDS = 5.0
@@ -70,9 +70,9 @@ class SeenSocket:
 class SocketGroups:
     """Thread-safe. A container looks once for each socket, and again when the engine may be another one."""
 
-    def __init__(self, engine: Engine, owner: OwnerId) -> None:
+    def __init__(self, engine: Engine, context: BackendContext) -> None:
         self._engine = engine
-        self._owner = owner
+        self._context = context
         self._looking = InterruptibleSemaphore(1)
         self._seen: dict[str, SeenSocket] = {}
 
@@ -89,7 +89,7 @@ class SocketGroups:
             return seen[path]
 
     def _look(self, path: str, settings: ScaleSetSettings, interrupt: Interrupt) -> SeenSocket:
-        body, name = _body(settings, self._owner), f"runner-look-{self._owner[:8]}"
+        body, name = _body(settings, self._context), f"runner-look-{self._context.owner[:8]}"
         doing = f"look at the engine socket {path} in a container"
         try:
             with self._engine.call(doing, interrupt, seconds=LOOK_SECONDS) as api:
@@ -120,14 +120,14 @@ def answer_of(output: bytes) -> SeenSocket:
     return SeenSocket(int(found[2]), int(found[1], 16))
 
 
-def _body(settings: ScaleSetSettings, owner: OwnerId) -> dict[str, object]:
+def _body(settings: ScaleSetSettings, context: BackendContext) -> dict[str, object]:
     mount = {"Type": "bind", "Source": settings.docker.dind_path, "Target": ENGINE_SOCKET}
     return {
         "Image": settings.runner_image,
         "User": RUNNER_USER,
         "Entrypoint": ["stat"],
         "Cmd": ["-c", FORMAT, ENGINE_SOCKET],
-        "Labels": {MANAGED_BY: RUNNER, OWNER: owner, HELPER: "socket"},
+        "Labels": helper_labels("socket", context),
         "HostConfig": {
             "Mounts": [mount],
             "NetworkMode": "none",

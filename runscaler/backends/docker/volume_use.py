@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runscaler.backends.docker import answers
 from runscaler.backends.docker.api import path_stat, seconds_of
-from runscaler.backends.docker.containers import discard
+from runscaler.backends.docker.containers import discard, helper_called, is_gone
 from runscaler.backends.docker.labels import helper_labels
 from runscaler.errors import BackendDown, BackendError, ImageMissing
 
@@ -50,7 +50,7 @@ class VolumeUse:
 
     def last(self, volume: str, interrupt: Interrupt) -> float:
         """In wall-clock seconds of the engine's host; infinity, which is too young for every sweep, if that
-        cannot be told."""
+        cannot be told. Raises `BackendError` if the engine cannot be asked, or the name is not ours."""
         for image in self._images:
             with suppress(ImageMissing):
                 return self._look(volume, image, interrupt)
@@ -68,18 +68,26 @@ class VolumeUse:
                 "NetworkMode": "none",
             },
         }
+        container = ""
+        with self._engine.call(doing, interrupt, seconds=SECONDS) as api:
+            if (earlier := helper_called(api, NAME)) is not None:
+                discard(api, answers.identifier(earlier["Id"], "the id of a container"))
         try:
             with self._engine.call(doing, interrupt, seconds=SECONDS) as api:
-                discard(api, NAME)
                 created = api.create_container_from_config(body, NAME, None)
                 container = answers.identifier(created["Id"], "the id of a new container")
                 stats = [path_stat(api, container, f"{ROOT}{path}")[0] for path in FILES]
+                if is_gone(
+                    api, container
+                ):  # another daemon's look took its name: what is missing may be there
+                    return NEVER
         except (BackendDown, ImageMissing):
             raise
         except BackendError:
             return NEVER
         finally:
-            with suppress(BackendError), self._engine.call(doing, seconds=SECONDS) as api:
-                discard(api, NAME)
+            if container:
+                with suppress(BackendError), self._engine.call(doing, seconds=SECONDS) as api:
+                    discard(api, container)
         times = [seconds_of(str(stat.get("mtime", ""))) for stat in stats if stat]
         return max(times, default=NEVER) or NEVER

@@ -10,6 +10,7 @@ from runscaler.errors import HostError
 from runscaler.ops.doctor.verdicts import Owner, OwnerState
 from runscaler.ops.lock import StateLock, is_held
 from runscaler.ops.owner import read_owner
+from runscaler.ops.state_path import state_directories
 from runscaler.private_files import NotPrivate, check_tree
 
 if TYPE_CHECKING:
@@ -90,6 +91,12 @@ class Owners:
             return False
         self._locks.callback(lock.release)
         return True
+
+
+def is_dead(owner: OwnerId, state_dir: str) -> bool:
+    """See `BackendContext`. As of now: nothing keeps that daemon from being started the next moment."""
+    with Owners(state_directories(), hold=False) as owners:
+        return owners.owner(owner, state_dir).state is OwnerState.DEAD
 
 
 def _resolved(path: Path) -> Path:

@@ -237,6 +237,8 @@ def test_a_runner_that_has_its_grace_takes_no_place_of_calls_that_change_contain
     assert is_waiting
     assert isinstance(removal.exception(), Interrupted)
     assert {listed.id for listed in backend.inventory()} == {stays.id, other.id}
+    for one in (stays, other):
+        backend.remove(one, force=True, interrupt=Interrupt())
     backend.close()
 
 

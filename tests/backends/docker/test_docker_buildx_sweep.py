@@ -5,17 +5,27 @@ docs/behaviour.md § 7.1
 
 from __future__ import annotations
 
+import base64
+import json
+
 import pytest
 from support.buildx import BUILDING, IMAGE, STATE, Buildx
 from support.engine import RunnerScript, connect, engine_address, shell_image
+from support.wire_server import WireServer, answer
 
 from runscaler.backends.base import BackendContext
+from runscaler.backends.docker import buildx_sweep
+from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.builder_processes import only_its_daemon
-from runscaler.backends.docker.buildx_sweep import BuildxSweep, time_of_engine
+from runscaler.backends.docker.buildx_sweep import Builder, BuildxSweep, time_of_engine
 from runscaler.backends.docker.engine import Engine
 from runscaler.backends.docker.starts_under_way import StartsUnderWay
+from runscaler.backends.docker.volume_use import NEVER
 from runscaler.clock import SystemClock
+from runscaler.errors import BackendError, Interrupted
 from runscaler.interrupt import Interrupt
+from runscaler.names import new_owner_id
+from runscaler.testing.clock import FakeClock
 
 HOUR = 3600.0
 TTL = 24 * HOUR
@@ -151,10 +161,21 @@ class TestOnAnEngine:
 
     def test_what_a_killed_look_into_a_volume_left_is_replaced(self, buildx, api, sweep_of):
         buildx.volume("old0_state", last_used=TTL)
-        api.create_container_from_config({"Image": IMAGE, "Cmd": ["true"]}, "runner-buildx-look")
+        labels = {"io.runscaler.helper": "buildx", "io.runscaler.helper.owner": new_owner_id()}
+        body = {"Image": IMAGE, "Cmd": ["true"], "Labels": labels}
+        api.create_container_from_config(body, "runner-buildx-look")
 
         assert str(sweep_of(NOW).run()) == "removed volume buildx_buildkit_old0_state"
         assert buildx.containers() == set()
+
+    def test_a_container_of_somebody_else_with_the_name_of_the_look_stays(self, buildx, api, sweep_of):
+        volume = buildx.volume("old0_state", last_used=TTL)
+        api.create_container_from_config({"Image": IMAGE, "Cmd": ["true"]}, "runner-buildx-look")
+
+        with pytest.raises(BackendError, match="a container called runner-buildx-look is there"):
+            sweep_of(NOW).run()
+        assert buildx.containers() == {"runner-buildx-look"}
+        assert buildx.volumes() == {volume}
 
     def test_a_build_that_begins_after_the_first_look_is_not_cut(self, buildx, api, sweep_of):
         builder = buildx.builder("late")
@@ -200,6 +221,113 @@ def test_of_several_sets_the_longest_ttl_and_the_shortest_interval_count_unless_
     second = {"buildx_cleanup_ttl": 120.0, "buildx_cleanup_interval": 90.0}
     assert sweeps(first, second) == [(30.0, 120.0)]
     assert sweeps(first, {"buildx_cleanup": False}) == []
+
+
+# -- what comes in between ----------------------------------------------------------------------------
+
+DAYS_AGO = "2026-01-02T03:04:05Z"
+BUILDER = {
+    "Id": "b1",
+    "Name": "/buildx_buildkit_a0",
+    "State": {"Running": True, "Pid": 10, "StartedAt": DAYS_AGO},
+}
+
+
+@pytest.fixture
+def server():
+    with WireServer() as made:
+        made.on("GET", "/version", answer({"ApiVersion": "1.43", "Version": "27"}), times=99)
+        yield made
+
+
+@pytest.fixture
+def sweeping(server, owner):
+    """A sweep on an engine that the test scripts, and its interrupt."""
+    engine, interrupt = Engine(EngineAddress(server.url)), Interrupt()
+    context = BackendContext(owner, None, FakeClock())
+    yield BuildxSweep(engine, context, TTL, ("image:1",), interrupt), interrupt
+    engine.disconnect()
+
+
+def found(running=True):
+    return Builder("b1", "buildx_buildkit_a0", "", DAYS_AGO, is_running=running)
+
+
+def test_a_builder_goes_on_if_the_daemon_stops_amid_its_removal(server, sweeping, monkeypatch):
+    monkeypatch.setattr(buildx_sweep, "UNDO_SECONDS", 0.5)
+    sweep, interrupt = sweeping
+
+    def interrupted(conversation):
+        interrupt.set()
+        answer(status=204)(conversation)
+
+    server.on("GET", "/containers/b1/json", answer(BUILDER), times=9)
+    server.on("POST", "/containers/b1/pause", interrupted)
+    server.on("GET", "/containers/b1/top", lambda conversation: conversation.ended.wait())
+    server.on("POST", "/containers/b1/unpause", answer(status=204))
+
+    with pytest.raises(Interrupted):
+        sweep.remove_builder(found())
+    assert len(server.requests("POST", "/unpause")) == 1
+    assert server.requests("DELETE", "/containers/b1") == []
+
+
+def test_a_builder_goes_on_if_the_engine_cannot_remove_it(server, sweeping):
+    server.on("GET", "/containers/b1/json", answer(BUILDER), times=9)
+    server.on("POST", "/containers/b1/pause", answer(status=204))
+    top = {"Titles": ["PID", "PPID", "CMD"], "Processes": [["10", "1", "buildkitd"]]}
+    server.on("GET", "/containers/b1/top", answer(top))
+    server.on("DELETE", "/containers/b1", answer({"message": "the driver failed"}, 500))
+    server.on("POST", "/containers/b1/unpause", answer(status=204))
+
+    with pytest.raises(BackendError, match=r"cannot remove builder buildx_buildkit_a0: .* the driver failed"):
+        sweeping[0].remove_builder(found())
+    assert len(server.requests("POST", "/unpause")) == 1
+
+
+def test_one_that_the_engine_cannot_remove_keeps_no_other_from_going(server, sweeping):
+    ended = {"Running": False, "StartedAt": DAYS_AGO}
+    listed = []
+    for number in (1, 2):
+        name = f"buildx_buildkit_a{number}"
+        mounts = [{"Name": f"{name}_state"}]
+        found = {"Id": f"b{number}", "Name": f"/{name}", "State": ended, "Mounts": mounts}
+        found["Config"] = {"Image": "moby/buildkit"}
+        listed.append({"Id": found["Id"]})
+        server.on("GET", f"/containers/b{number}/json", answer(found), times=9)
+        server.on("DELETE", f"/volumes/{name}_state", answer(status=204))
+    server.on("GET", "/info", answer({"SystemTime": "2026-02-02T03:04:05Z"}), times=9)
+    server.on("GET", "/containers/json", answer(listed))
+    server.on("DELETE", "/containers/b1", answer({"message": "device or resource busy"}, 500))
+    server.on("DELETE", "/containers/b2", answer(status=204))
+    server.on("GET", "/volumes", answer({"Volumes": []}))
+
+    with pytest.raises(BackendError, match="cannot remove builder") as caught:
+        sweeping[0].run()
+    assert "busy; removed builder buildx_buildkit_a2 and volume buildx_buildkit_a2_state" in str(caught.value)
+    assert [one.target.rpartition("/")[2] for one in server.requests("DELETE", "/volumes/")] == [
+        "buildx_buildkit_a2_state"
+    ]
+
+
+@pytest.mark.parametrize("status", [409, 404])
+def test_one_that_cannot_be_paused_is_not_unpaused(server, sweeping, status):
+    server.on("GET", "/containers/b1/json", answer(BUILDER), times=9)
+    server.on("POST", "/containers/b1/pause", answer({"message": "it is paused"}, status))
+
+    assert not sweeping[0].remove_builder(found())
+    assert server.requests("POST", "/unpause") == []
+
+
+def test_a_volume_counts_as_used_if_the_look_into_it_was_cut_short(server, sweeping):
+    """By another daemon, whose look has the same name: the files that are missing in it may be new."""
+    stat = base64.b64encode(json.dumps({"name": "state", "mtime": DAYS_AGO}).encode()).decode()
+    seen = answer(headers={"X-Docker-Container-Path-Stat": stat})
+    server.on("POST", "/containers/create", answer({"Id": "c1"}, 201))
+    server.on("HEAD", "/containers/c1/archive", seen)
+    server.on("HEAD", "/containers/c1/archive", answer(status=404), times=99)
+
+    assert sweeping[0]._use.last("buildx_buildkit_a0_state", Interrupt()) == NEVER
 
 
 # -- the processes of a builder -----------------------------------------------------------------------

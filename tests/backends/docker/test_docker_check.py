@@ -4,6 +4,7 @@ import pytest
 from support.engine import RunnerScript, connect, shell_layer
 from support.registry import Registry
 
+from runscaler.backends.base import BackendContext
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.check import findings
 from runscaler.backends.docker.engine import Engine
@@ -97,7 +98,9 @@ def test_an_old_image_is_a_warning(rig, owner, registry, engine_url):
     images, settings = Images(engine, clock), settings_of(rig, registry.image, pull="missing")
     images.ensure(ImageRequest.of(settings), lambda *_: None, Interrupt())
 
-    _, image = findings(engine, images, SocketGroups(engine, owner), settings)
+    _, image = findings(
+        engine, images, SocketGroups(engine, BackendContext(owner, None, FakeClock())), settings
+    )
 
     with connect(engine_url) as api:
         api.remove_image(registry.image)

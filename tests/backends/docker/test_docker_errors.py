@@ -113,3 +113,9 @@ def test_an_engine_that_is_too_old_is_said_to_be():
 def test_silence_is_told_from_a_broken_connection():
     assert is_read_timeout(wrapped(TimeoutError("timed out")))
     assert not is_read_timeout(wrapped(ConnectionResetError(errno.ECONNRESET, "reset")))
+
+
+def test_what_is_no_name_of_an_image_need_not_be_pulled():
+    error = translated(refusal(400, "no such image: A:1: invalid reference format"), DOING, ENGINE)
+
+    assert error.fixes == ("check runner-image for a typing mistake",)

@@ -7,16 +7,22 @@ import os
 import shutil
 import subprocess
 import tarfile
+from types import SimpleNamespace
 
 import pytest
 from support.engine import DockerRig, RunnerScript, connect, shell_image
 from support.missing import missing
 
-from runscaler.backends.base import TidyBackend
+from runscaler.backends.base import BackendContext, TidyBackend
+from runscaler.backends.docker.socket_group import _body
+from runscaler.backends.docker.volume import holder_name
 from runscaler.errors import BackendError, Interrupted
 from runscaler.interrupt import Interrupt
 from runscaler.names import new_owner_id
+from runscaler.ops.lock import StateLock
+from runscaler.ops.owner import load_or_create_owner
 from runscaler.testing.backend_contract import Orders
+from runscaler.testing.clock import FakeClock
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 VOLUME = "runner-shared"
@@ -42,11 +48,11 @@ def api(own_engine):
 class Daemon:
     """A backend with one scale set, which has prepared for its runners."""
 
-    def __init__(self, rig, **docker):
-        self.owner = new_owner_id()
+    def __init__(self, rig, state_dir=None, **docker):
+        self.owner = new_owner_id() if state_dir is None else load_or_create_owner(state_dir)
         self._rig = rig
         self.settings = rig.settings(RunnerScript(), **docker)
-        self.backend = rig.open_with(self.settings, self.owner)
+        self.backend = rig.open_with(self.settings, self.owner, state_dir)
         self.backend.prepare(self.settings, lambda *_: None, Interrupt())
 
     def start_runner(self):
@@ -62,8 +68,8 @@ class Daemon:
 def daemon(rig, api):
     made = []
 
-    def make(**docker):
-        made.append(Daemon(rig, **docker))
+    def make(state_dir=None, **docker):
+        made.append(Daemon(rig, state_dir, **docker))
         return made[-1]
 
     yield make
@@ -157,6 +163,64 @@ def test_nothing_goes_while_another_daemon_lives_that_has_no_runner_at_the_momen
     assert volumes(api) == []
 
 
+@pytest.fixture
+def state_dir(tmp_path):
+    """Of another daemon, which holds its lock."""
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    lock = StateLock(folder)
+    lock.acquire()
+    yield SimpleNamespace(path=folder, die=lock.release)
+    lock.release()
+
+
+def test_what_a_daemon_left_that_is_proved_to_be_dead_goes_first(daemon, dangling, api, state_dir):
+    last, killed = daemon(shared_volume="/shared"), daemon(state_dir.path, shared_volume="/shared")
+    state_dir.die()
+
+    said = last.exit()
+
+    assert said.startswith(
+        f"removed {holder_name(killed.owner)} of a dead daemon, removed volume runner-shared"
+    )
+    assert (volumes(api), containers(api)) == ([], [])
+    assert dangling not in images(api)
+
+
+def test_a_daemon_that_holds_its_lock_lives(daemon, dangling, api, state_dir):
+    last, other = daemon(shared_volume="/shared"), daemon(state_dir.path, shared_volume="/shared")
+
+    assert holder_name(other.owner) in last.exit()
+    assert (volumes(api), containers(api)) == ([VOLUME], [holder_name(other.owner)])
+    assert dangling in images(api)
+
+
+def test_a_directory_of_somebody_else_proves_no_death(daemon, api, state_dir):
+    last, other = daemon(shared_volume="/shared"), daemon(state_dir.path, shared_volume="/shared")
+    state_dir.die()
+    (state_dir.path / "owner").write_text(new_owner_id())
+
+    assert holder_name(other.owner) in last.exit()
+    assert volumes(api) == [VOLUME]
+
+
+def test_a_dead_daemons_runner_that_runs_keeps_all(daemon, dangling, api, state_dir):
+    last, killed = daemon(shared_volume="/shared"), daemon(state_dir.path, shared_volume="/shared")
+    runner = killed.start_runner()
+    state_dir.die()
+
+    assert f"nothing is pruned, as {runner.runner} of another daemon" in last.exit()
+    assert containers(api) == sorted([runner.runner, holder_name(killed.owner)])
+    assert dangling in images(api)
+
+
+def test_a_runner_of_ones_own_that_could_not_be_removed_is_called_that(daemon):
+    one = daemon()
+    runner = one.start_runner()
+
+    assert f"nothing is pruned, as {runner.runner} of this daemon may need it" in one.exit()
+
+
 def test_nothing_goes_while_another_daemons_runner_lives(daemon, dangling, api):
     first, second = daemon(shared_volume="/shared"), daemon()
     runner = second.start_runner()
@@ -205,6 +269,16 @@ def test_helpers_that_earlier_processes_left_go_and_those_of_others_stay(rig, da
 
     assert "others" in one.exit()
     assert containers(api) == ["others"]
+
+
+def test_a_look_at_the_socket_that_was_killed_goes_too(rig, daemon, api):
+    one = daemon()
+    looking = _body(rig.settings(RunnerScript(), dind=True), BackendContext(one.owner, None, FakeClock()))
+    api.create_container_from_config(looking, "look")
+
+    one.exit()
+
+    assert containers(api) == []
 
 
 def test_an_exit_that_is_interrupted_does_nothing(daemon, api):

@@ -13,7 +13,7 @@ from support.engine import connect
 from runscaler.backends.base import SweepTarget
 from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
-from runscaler.backends.docker.image_pruning import ImagePruning
+from runscaler.backends.docker.image_pruning import ImagePruning, _Image, _removed
 from runscaler.backends.docker.image_records import ImageRecords
 from runscaler.backends.docker.image_request import ImageRequest
 from runscaler.backends.docker.images import Images
@@ -261,3 +261,16 @@ def test_what_the_engine_does_not_give_stays(host, replaced, clock, monkeypatch)
     assert str(host.pruning().run()) == ""
     monkeypatch.undo()
     assert host.there(replaced)
+
+
+@pytest.mark.parametrize(("status", "is_said"), [(409, False), (500, True)])
+def test_an_image_that_the_engine_cannot_remove_is_warned_about_but_not_one_in_use(
+    log_lines, status, is_said
+):
+    def refuse(*_args, **_options):
+        raise APIError("no", SimpleNamespace(status_code=status), "the disk is read-only")
+
+    image = _Image("sha256:1", ("x:1",), frozenset(), 1)
+
+    assert not _removed(SimpleNamespace(remove_image=refuse), image)
+    assert log_lines == (["image x:1 stays: the disk is read-only\n"] if is_said else [])

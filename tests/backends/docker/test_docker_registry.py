@@ -302,10 +302,25 @@ def test_a_credential_helper_that_fails_is_one_clear_line(
         ensure(images, of(private))
 
     assert "\n" not in str(caught.value)
-    assert any("credential helper" in fix for fix in caught.value.fixes)
+    assert any("docker-credential-fake get" in fix for fix in caught.value.fixes)
 
 
-@pytest.mark.filterwarnings("ignore:docker-credential-absent")
+def test_a_credential_helper_that_knows_nothing_is_asked_once_a_pull(
+    images, registry, docker_config, monkeypatch, tmp_path
+):
+    registry.push("runner:1")
+    credential_helper(
+        monkeypatch,
+        tmp_path,
+        f"echo >> {tmp_path}/times; echo credentials not found in native keychain; exit 1",
+    )
+    docker_config.write({"credHelpers": {registry.host: "fake"}})
+
+    ensure(images, of(registry))
+
+    assert (tmp_path / "times").read_text() == "\n"
+
+
 def test_a_credential_helper_that_is_not_there_is_warned_about(images, registry, docker_config, log_lines):
     registry.push("runner:1")
     docker_config.write({"credsStore": "absent"})

@@ -12,11 +12,15 @@ import pytest
 from docker.errors import NotFound
 from support.engine import DockerRig, RunnerScript, connect, shell_image
 from support.shared_volume import Item, SharedVolumeOn
+from support.wire_server import WireServer, answer
 
+from runscaler.backends.base import SweepTarget
+from runscaler.backends.docker import shared_volume_sweep
 from runscaler.backends.docker.container import SHARED_VOLUME
 from runscaler.backends.docker.shared_volume_sweep import SCRIPT, Swept, _result
 from runscaler.clock import SystemClock
-from runscaler.errors import BackendError, ImageMissing, Interrupted
+from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted
+from runscaler.names import new_owner_id
 from runscaler.units import format_bytes
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
@@ -118,15 +122,25 @@ def test_the_plan_tells_what_would_go_and_changes_nothing(sweep_of, volume, now)
     (sweep,) = sweep_of(TTL)
     before = volume.paths()
 
-    (planned,) = sweep.plan()
+    planned, folders = sweep.plan()
 
     assert (planned.kind, planned.name) == ("files", f"8 in volume {SHARED_VOLUME}")
+    assert folders == SweepTarget("empty folders", f"1 in volume {SHARED_VOLUME}")
     assert 100 * KIB <= planned.bytes < 200 * KIB
     assert volume.paths() == before
     result = sweep.run()
     assert format_bytes(planned.bytes) in str(result)
     assert result.bytes == planned.bytes
     assert sweep.plan() == []
+
+
+def test_old_folders_without_a_file_are_planned_and_go(sweep_of, volume, now):
+    volume.put([Item("deep/er", OLD, is_directory=True), Item("deep", OLD, is_directory=True)], now)
+    (sweep,) = sweep_of(TTL)
+
+    assert sweep.plan() == [SweepTarget("empty folders", f"1 in volume {SHARED_VOLUME}")]
+    assert str(sweep.run()) == "removed 2 empty folders"
+    assert (volume.paths(), sweep.plan()) == (set(), [])
 
 
 def test_the_root_stays_and_belongs_to_the_runner(sweep_of, volume, api, now):
@@ -177,11 +191,28 @@ def test_without_the_volume_there_is_nothing_to_do_and_none_is_made(sweep_of, ap
 
 def left_by_a_killed_daemon(api, rig, command, *, started):
     mount = {"Type": "volume", "Source": SHARED_VOLUME, "Target": "/v"}
-    body = {"Image": rig.image, "Cmd": ["sh", "-c", command], "HostConfig": {"Mounts": [mount]}}
+    labels = {"io.runscaler.helper": "sweep", "io.runscaler.helper.owner": new_owner_id()}
+    body = {
+        "Image": rig.image,
+        "Cmd": ["sh", "-c", command],
+        "Labels": labels,
+        "HostConfig": {"Mounts": [mount]},
+    }
     container = api.create_container_from_config(body, HELPER)["Id"]
     if started:
         api.start(container)
     return container
+
+
+def test_a_container_of_somebody_else_with_the_name_stays(sweep_of, volume, api, rig, now):
+    volume.put([Item("old", OLD)], now)
+    other = api.create_container_from_config({"Image": rig.image, "Cmd": ["true"]}, HELPER)["Id"]
+    (sweep,) = sweep_of(TTL)
+
+    with pytest.raises(BackendError, match=f"a container called {HELPER} is there that is not of this"):
+        sweep.run()
+    assert [one["Id"] for one in api.containers(all=True)] == [other]
+    assert volume.paths() == {"old"}
 
 
 def test_what_a_killed_daemon_left_of_its_sweep_is_replaced(sweep_of, volume, api, rig, now):
@@ -252,6 +283,21 @@ def test_closing_the_backend_cuts_a_sweep_and_removes_its_container(rig, owner, 
         sweep.run()
     assert api.containers(all=True, filters={"name": HELPER}) == []
     assert volume.paths() == {"old"}
+
+
+def test_an_engine_that_hangs_is_not_waited_for_as_a_sweep_is(rig, owner, monkeypatch):
+    monkeypatch.setattr(shared_volume_sweep, "CALL_SECONDS", 0.5)
+    with WireServer() as server:
+        server.on("GET", "/version", answer({"ApiVersion": "1.43"}), times=9)
+        server.on("GET", "/volumes/", lambda conversation: conversation.ended.wait())
+        rig.url = server.url
+        settings = rig.settings(RunnerScript(), shared_volume="/s", shared_volume_ttl=TTL)
+        backend = rig.open_with(settings, owner)
+        sweep, _ = backend.sweeps([settings])
+
+        with pytest.raises(BackendDown, match=r"cannot sweep volume .* does not answer in time"):
+            sweep.run()
+        backend.close()
 
 
 # -- what the container runs and says -----------------------------------------------------------------

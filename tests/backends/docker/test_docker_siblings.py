@@ -74,6 +74,25 @@ def test_what_the_job_of_an_ended_runner_left_goes_with_it_and_that_of_others_st
     other.close()
 
 
+@pytest.mark.parametrize("restarted", [False, True])
+def test_what_is_left_goes_although_somebody_removed_the_runners_container(
+    rig, owner, backend, api, started, left_by, restarted
+):
+    resource, other = started(), started()
+    left, of_other = left_by(resource), left_by(other)
+    if restarted:
+        backend = rig.open(owner)
+        backend.inventory()
+    api.remove_container(resource.id, force=True)
+
+    removed(backend, resource)
+
+    assert left.left() == []
+    assert set(of_other.left()) == ALL
+    if restarted:
+        backend.close()
+
+
 def test_a_runner_that_is_removed_by_force_takes_what_its_job_left_with_it(backend, started, left_by):
     resource = started()
     left = left_by(resource)
