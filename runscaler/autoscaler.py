@@ -354,6 +354,7 @@ class Autoscaler:
                 raise
             reloaded = self._ask_root(Reload(wanted), RELOAD_SECONDS)
             if not isinstance(reloaded, Reloaded):
+                logger.warning("the configuration stays as it was: {}", NOT_RUNNING)
                 raise HostError(NOT_RUNNING)
             self._config = wanted
             self._metrics.config_read(self._clock.wall())
@@ -456,6 +457,7 @@ def _log_refused_reload(error: RunscalerError) -> None:
     logger.error("the configuration stays as it was, as the new one is not usable")
     if isinstance(error, ConfigError):
         for finding in error.findings:
-            logger.error("{}", with_fixes(finding.message, finding.fixes))
+            place = f"[{finding.scale_set}] " if finding.scale_set else ""
+            logger.error("{}", place + with_fixes(finding.message, finding.fixes))
     else:
         logger.error("{}", with_fixes(str(error), error.fixes))

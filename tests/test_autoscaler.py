@@ -644,15 +644,18 @@ def test_a_reload_with_certificates_that_cannot_be_read_changes_nothing(
     assert [line for line in log_lines if "stays as it was" in line]
 
 
-def test_a_reload_without_a_file_or_a_daemon_is_refused(site: Site) -> None:
+def test_a_reload_without_a_file_or_a_daemon_is_refused(site: Site, log_lines: list[str]) -> None:
     autoscaler = site.autoscaler()
     with pytest.raises(HostError, match="comes from no file"):
         autoscaler.reload()
     with pytest.raises(HostError, match="does not answer"):
         autoscaler.reload(site.config())
+    assert "the configuration stays as it was: the daemon is stopping" in log_lines[-1]
 
 
-def test_a_reload_reads_the_file_that_the_configuration_came_from(site: Site, tmp_path: Path) -> None:
+def test_a_reload_reads_the_file_that_the_configuration_came_from(
+    site: Site, tmp_path: Path, log_lines: list[str]
+) -> None:
     path = tmp_path / "config.toml"
     text = (
         'url = "https://github.com/my-org"\nname = "linux"\ntoken = "t"\nmax-runners = {}\nhealth-port = 0\n'
@@ -663,5 +666,6 @@ def test_a_reload_reads_the_file_that_the_configuration_came_from(site: Site, tm
         path.write_text(text.format('"many"'))
         with pytest.raises(ConfigError, match="max-runners"):
             autoscaler.reload()
+        assert f"[linux] {path}:4: max-runners" in log_lines[-1]
         path.write_text(text.format(3))
         assert "scale set linux: token changed, max-runners 2 → 3" in autoscaler.reload()

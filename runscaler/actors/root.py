@@ -255,8 +255,10 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self._context.configuration.config = config
         for change in changes.changed:
             self._change(change)
-        self._moving -= {one.key for one in changes.removed}
-        for key in (*(one.key for one in changes.removed), *self._moving):
+        removed = [one.key for one in changes.removed]
+        self._moving.difference_update(removed)
+        self._drained.difference_update(removed)
+        for key in (*removed, *self._moving):
             self.children.tell(_set_name(key), self._order_to_leave(key))
         for settings in changes.added:
             if settings.key not in returning:
@@ -411,7 +413,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
         """Remembered for a scale set that crashes; a new process begins undrained."""
         if self._stopping:
             return False
-        self._drained = self._drained | set(keys) if drain else self._drained - set(keys)
+        (self._drained.update if drain else self._drained.difference_update)(keys)
         for key in keys:
             self.children.tell(_set_name(key), m.DrainScaleSet() if drain else m.ResumeScaleSet())
         return True

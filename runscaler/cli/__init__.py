@@ -29,6 +29,7 @@ NOT_COMMANDS = frozenset(
         "demo_view",
         "exit_codes",
         "frozen",
+        "init_questions",
         "logging",
         "options",
         "signals",

@@ -29,7 +29,7 @@ COLOURS = {"DEBUG": "2", "WARNING": "33", "ERROR": "31", "CRITICAL": "31;1"}
 LIBRARY_LEVELS = {"pykka": logging.CRITICAL, "waitress": logging.ERROR, "urllib3": logging.ERROR}
 """Libraries whose messages only repeat our own: actor crashes, retried connections."""
 TOKEN = re.compile(
-    r"\b(gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|eyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?)"
+    r"\b(ghs_[A-Za-z0-9._-]{16,}|gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|eyJ[\w-]{8,}\.[\w-]{8,}(\.[\w-]*)?)"
     r"|(?<=[Bb]earer )\S+|(?<=RemoteAuth )\S+"
 )
 PLACE = ("scale_set", "slot")

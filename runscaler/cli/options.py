@@ -83,20 +83,26 @@ class FlagOption(click.Option):
 
 
 def load_configuration(
-    ctx: click.Context, given: Mapping[str, object], *, unset_is_error: bool = True
+    ctx: click.Context,
+    given: Mapping[str, object],
+    *,
+    unset_is_error: bool = True,
+    known: Config | None = None,
 ) -> Config:
     """Load the configuration for this command line. Raises `ConfigError` with all problems.
 
-    `given` are the command's parameters; those that are not configuration flags are ignored.
+    `given` are the command's parameters; those that are not configuration flags are ignored. `known` is
+    the one that was loaded before: it is read again from where that came from, and nowhere else.
     """
     from runscaler.config.load import load_config
 
     command = ctx.command
     assert isinstance(command, ConfigCommand)
-    path = given.get("config") or ctx.find_root().params.get("config")
+    path = known.path if known else given.get("config") or ctx.find_root().params.get("config")
     names = {option.name for option in command.flag_options}
     flags = {name: value for name, value in given.items() if name in names and value is not None}
-    return load_config(str(path) if path else None, flags=flags, unset_is_error=unset_is_error)
+    search = known is None
+    return load_config(str(path) if path else None, flags=flags, search=search, unset_is_error=unset_is_error)
 
 
 def _option_arguments(flag: Flag) -> dict[str, Any]:  # click's own keywords

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from runscaler.autoscaler import Autoscaler
     from runscaler.clock import Clock
     from runscaler.config.model import Config
+    from runscaler.config.secrets import Secret
     from runscaler.metrics.metrics import Metrics
 
 SWITCH_SECONDS = 0.02
@@ -59,18 +60,18 @@ def run(ctx: click.Context, /, **given: object) -> None:
     the variable RUNNER_TOKEN. The log goes to standard output.
     """
 
-    def read() -> Config:
+    def read(known: Config | None = None) -> Config:
         """Keys of features that this version lacks are errors (docs/behaviour.md § 4.4)."""
         from runscaler.config.features import refuse_missing
 
-        config = load_configuration(ctx, given)
+        config = load_configuration(ctx, given, known=known)
         refuse_missing(config)
         return config
 
     config = read()
     if config.dry_run:
         ctx.exit(_dry_run(config))
-    _serve(config, read)
+    _serve(config, lambda: read(config))
 
 
 def _dry_run(config: Config) -> int:
@@ -79,13 +80,15 @@ def _dry_run(config: Config) -> int:
     return report(config, examine(config, offline=False), as_json=False)
 
 
-def _start_log(config: Config) -> None:
+def start_log(config: Config, hidden: dict[Secret, None]) -> None:
+    """`hidden` are the secrets that are masked, those of earlier configurations included: a scale set that
+    leaves, or one whose new settings are refused, goes on with them."""
     from runscaler.cli.logging import configure
     from runscaler.config.masked import secrets_of
     from runscaler.config.proxy_url import passwords_in_environment
 
-    secrets = (*secrets_of(config), *passwords_in_environment(os.environ))
-    configure(config.log_level, config.log_format, secrets=secrets, shared_names=_shared_names(config))
+    hidden |= dict.fromkeys((*secrets_of(config), *passwords_in_environment(os.environ)))
+    configure(config.log_level, config.log_format, secrets=hidden, shared_names=_shared_names(config))
 
 
 def _shared_names(config: Config) -> set[str]:
@@ -103,12 +106,12 @@ def _scale_sets(config: Config) -> str:
     return ", ".join(f"{name} ({one.backend})" for name, one in names)
 
 
-def _read_again(read: Callable[[], Config]) -> Config:
+def _read_again(read: Callable[[], Config], hidden: dict[Secret, None]) -> Config:
     """For a reload: the log is made as configured, before anything in it may show a new secret."""
     from loguru import logger
 
     config = read()
-    _start_log(config)
+    start_log(config, hidden)
     for warning in configuration_warnings(config):
         logger.warning("{}", warning)
     return config
@@ -124,13 +127,14 @@ def _serve(config: Config, read: Callable[[], Config]) -> None:
     from runscaler.ops.notify import Notifier, report_to_systemd
     from runscaler.threads import keep_running, start_thread
 
-    _start_log(config)
+    hidden: dict[Secret, None] = {}
+    start_log(config, hidden)
     sets = _scale_sets(config)
     file = f"configuration {config.path}" if config.path else "no configuration file"
     logger.info("runner {} starts: {}; {}; {}", __version__, sets, file, _health_address(config))
     for warning in start_warnings(config, is_launch_daemon=runs_as_launch_daemon()):
         logger.warning("{}", warning)
-    system, notifier = Autoscaler(config, read=lambda: _read_again(read)), Notifier()
+    system, notifier = Autoscaler(config, read=lambda: _read_again(read, hidden)), Notifier()
     stops = (*STOP_SIGNALS, signal.SIGHUP) if has_terminal() else STOP_SIGNALS
 
     def on_signal(signal_: signal.Signals) -> None:

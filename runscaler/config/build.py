@@ -10,7 +10,7 @@ from runscaler.config.problems import ConfigValue, Problems, invalid, nearest
 from runscaler.config.schema import KeySpec, Kind, TomlPath, attribute, key_spec_of, put_nested, toml_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -41,7 +41,7 @@ def build(
             return model.model_validate({**_nested(good), **(extra or {})}), frozenset(rejected)
         except ValidationError as error:
             details = error.errors(include_url=False)
-        bad = _report(details, good, problems, scale_set)
+        bad = _report(details, good, rejected, problems, scale_set)
         if not bad:
             raise AssertionError(f"{model.__name__} cannot be built from its defaults")
         rejected |= bad
@@ -80,13 +80,21 @@ def _entry(item: object) -> object:
     return {attribute(name): value for name, value in item.items()} if isinstance(item, dict) else item
 
 
-def _report(details: list[ErrorDetails], layer: Layer, problems: Problems, scale_set: str) -> set[TomlPath]:
-    """Report each validation error; returns the keys to leave out."""
+def _report(
+    details: list[ErrorDetails],
+    layer: Layer,
+    rejected: Collection[TomlPath],
+    problems: Problems,
+    scale_set: str,
+) -> set[TomlPath]:
+    """Report each validation error; returns the keys to leave out. `rejected` were left out before."""
     bad: set[TomlPath] = set()
     for detail in details:
         path = _path(detail["loc"], layer)
         if detail["type"] == "missing" and path not in layer:
-            bad |= _report_missing(path, layer, problems, scale_set)
+            bad |= _siblings(path, layer)
+            if path not in rejected:
+                _report_missing(path, layer, problems, scale_set)
         elif path in layer:
             origin = _origin(layer[path], detail)
             problems.error(origin, _message(path, layer[path], detail), scale_set=scale_set)
@@ -100,12 +108,15 @@ def _origin(given: ConfigValue, detail: ErrorDetails) -> Origin:
     return given.origin if entry is None else given.origin_of(entry)
 
 
-def _report_missing(path: TomlPath, layer: Layer, problems: Problems, scale_set: str) -> set[TomlPath]:
-    """Report that a table lacks a required key; the whole table is left out."""
-    siblings = {other for other in layer if other[:-1] == path[:-1]}
-    origin = layer[min(siblings, key=lambda other: layer[other].origin.line)].origin
+def _siblings(path: TomlPath, layer: Layer) -> set[TomlPath]:
+    """The keys of the same table: without a required one the whole table is left out."""
+    return {other for other in layer if other[:-1] == path[:-1]}
+
+
+def _report_missing(path: TomlPath, layer: Layer, problems: Problems, scale_set: str) -> None:
+    """Report that a table lacks a required key."""
+    origin = min((layer[one].origin for one in _siblings(path, layer)), key=lambda origin: origin.line)
     problems.error(origin, f"[{'.'.join(path[:-1])}]: {path[-1]} is missing", scale_set=scale_set)
-    return siblings
 
 
 def _path(location: tuple[int | str, ...], layer: Layer) -> TomlPath:

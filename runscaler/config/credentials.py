@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 _TOKEN = ("token",)
 _PRIVATE_KEY = ("app", "private-key")
+_PROXY = ("proxy",)
 _BY_SYSTEMD = (
     "start it by systemd, with LoadCredential=NAME:PATH in the unit",
     "check the rest with runner validate --offline",
@@ -169,7 +170,7 @@ class Credentials:
         except Unresolved as error:
             label = spec.label if path in (_TOKEN, spec.path) else ".".join(path)
             self._report_unresolved(given.origin, label, error, name)
-            text = "unresolved"
+            text = "" if path == _PROXY else "unresolved"  # the first is a valid proxy
         if is_open_table(spec):
             text = text if is_reference(written) else written  # its white space may matter
         elif variable:
@@ -217,7 +218,7 @@ def warn_if_readable_by_others(layers: Iterable[Layer], mode: int, problems: Pro
 
 def _holds_secret(spec: KeySpec, value: str) -> bool:
     """Is it written out here? The URL of a proxy that asks for no password is none."""
-    return bool(value) and not is_reference(value) and (spec.path != ("proxy",) or "@" in value)
+    return bool(value) and not is_reference(value) and (spec.path != _PROXY or "@" in value)
 
 
 def _text(given: ConfigValue | None) -> str:

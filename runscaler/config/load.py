@@ -37,7 +37,8 @@ def load_config(
     """Load the configuration from `path`, else from the first default location with a file.
 
     `flags` override the file: those of `runscaler.config.flags`, by name, as text or typed; None means not
-    given. `environ` defaults to the process's environment. With `search=False` no file but `path` is read.
+    given. `environ` defaults to the process's environment. With `search=False` no file but `path` is read,
+    which must be there.
     With `unset_is_error=False` the unset variable of an `env:NAME` is a warning, for checks on another host.
     Raises `ConfigError` with all errors (`UsageError` if one is about a flag). Warnings are in
     `Config.warnings`.
@@ -66,7 +67,7 @@ def _document(
     except ValueError as error:
         problems.error(Origin(str(path)), str(error), fixes=["correct the path"])
         return None
-    if not named.exists() and ("url",) in given and ("name",) in given:
+    if search and not named.exists() and ("url",) in given and ("name",) in given:
         problems.warn(Origin(str(named)), "there is no such file; using only the flags")
         return None
     return read_document(named, locations, problems)

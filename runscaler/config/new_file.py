@@ -9,11 +9,15 @@ import tomlkit
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the user chose. `engine` is the URL of a Docker engine, "" for the default socket."""
+    """What the user chose. `engine` is the URL of a Docker engine, "" for the default socket. With a
+    `client_id` the credential is a GitHub App, else the `token`."""
 
     url: str
     name: str
-    token: str
+    token: str = ""
+    client_id: str = ""
+    private_key: str = ""
+    installation_id: int | None = None
     backend: str = "docker"
     max_runners: int = 10
     runner_image: str = ""
@@ -30,7 +34,7 @@ def document(answers: Answers) -> str:
         "",
         _key("url", answers.url, "an organisation, repository or enterprise"),
         _key("name", answers.name, "what jobs use in runs-on"),
-        _key("token", answers.token, _about_token(answers.token)),
+        *([] if answers.client_id else [_key("token", answers.token, _about_token(answers.token))]),
         _key("backend", answers.backend, 'where runners live: "docker", "tart" or "process"'),
         "",
         _key("max-runners", answers.max_runners, "never more at once"),
@@ -44,9 +48,22 @@ def document(answers: Answers) -> str:
         "health-port = 8080                    # 0 = off; `runner status` reads it",
         'drain-timeout = "30s"                 # time for busy runners to finish at a stop',
         '# on-exit = "keep"                    # a stop leaves runners alone; the next start adopts them',
+        *(_app(answers) if answers.client_id else ()),
         *(_docker(answers) if answers.backend == "docker" else ()),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _app(answers: Answers) -> list[str]:
+    known = answers.installation_id
+    found = "# installation-id = 12345678          # looked up from url"
+    return [
+        "",
+        "[app]",
+        _key("client-id", answers.client_id, "a GitHub Enterprise Server before 3.14 wants the App ID"),
+        _key("private-key", answers.private_key, "a path, env:NAME or file:PATH"),
+        found if known is None else _key("installation-id", known, "looked up from url if it is absent"),
+    ]
 
 
 def _docker(answers: Answers) -> list[str]:

@@ -15,6 +15,9 @@ class UnusableKey(Unresolved):
 
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
 _LINE = 64
+_BARE = re.compile(r"(MI[A-Za-z0-9]|LS0tLS1CRUdJTi)[A-Za-z0-9+/=]{40,}")
+"""How a key begins without its first line, and one that was encoded in base64 as a whole."""
+FEWEST_BITS = 2048
 _OTHERS = (
     ("ENCRYPTED", "it is encrypted: write it without its passphrase (openssl rsa -in KEY -out NEW)"),
     ("PUBLIC KEY", "it is a public key: give the private key, which GitHub offers once as a .pem file"),
@@ -29,7 +32,7 @@ def as_reference(written: str) -> str:
     text = written.strip()
     if is_reference(text) or intended_reference(text) or "-----" in text or not text:
         return written
-    if "\n" in text or len(text) > LONGEST_PATH:
+    if "\n" in text or len(text) > LONGEST_PATH or _BARE.fullmatch(text):
         raise UnusableKey("it is neither PEM text nor env:NAME nor the path of a file")
     return f"file:{text}"
 
@@ -51,10 +54,10 @@ def usable_key(text: str, written: str = "") -> str:
 
 
 def _normalised(text: str) -> str:
-    found = _PEM.search(text)
-    if found is None:
+    blocks = _PEM.findall(text)
+    if not blocks:
         raise UnusableKey("it is no private key in PEM form, or was cut off")
-    label, body = found.groups()
+    label, body = next((one for one in blocks if "PRIVATE KEY" in one[0]), blocks[0])
     for part, problem in _OTHERS:
         if part in label or (part == "ENCRYPTED" and part in body):
             raise UnusableKey(problem)
@@ -74,3 +77,5 @@ def _require_rsa(pem: str) -> None:
         raise UnusableKey("it is damaged: it cannot be read as a private key") from None
     if not isinstance(key, RSAPrivateKey):
         raise UnusableKey("it is no RSA key, which the keys of GitHub Apps are")
+    if key.key_size < FEWEST_BITS:
+        raise UnusableKey(f"it has {key.key_size} bits only; the keys of GitHub Apps have {FEWEST_BITS}")

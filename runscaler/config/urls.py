@@ -164,6 +164,8 @@ def _check_api(base: str, segments: list[str]) -> None:
 def _check_segments(text: str, segments: list[str]) -> None:
     root = text.split("/", 3)
     base = "/".join(root[:3])
+    if not {".", ".."}.isdisjoint(segments):
+        raise InvalidUrl(f"its path has a part that is no name: {_EXPECTED}")
     _check_api(base, segments)
     if not segments:
         raise InvalidUrl(f"it has no path: {_EXPECTED}", f"{base}/my-org")

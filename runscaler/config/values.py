@@ -174,7 +174,8 @@ def _printable(value: str) -> str:
 _APP_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def _app_id(value: str) -> str:
+def app_id(value: str) -> str:
+    """The id of a GitHub App. Raises `ValueError` for what cannot be one."""
     if not _APP_ID.fullmatch(value):
         raise ValueError("it is none, perhaps because of a stray character")
     return value
@@ -234,7 +235,7 @@ Capabilities = Annotated[tuple[Annotated[str, AfterValidator(_capability)], ...]
 MountPath = Annotated[str, AfterValidator(_mount_path)]
 Cron = Annotated[str, AfterValidator(cron_expression)]
 TimeZone = Annotated[str, AfterValidator(time_zone)]
-AppId = Annotated[str, AfterValidator(_app_id)]
+AppId = Annotated[str, AfterValidator(app_id)]
 PrintableString = Annotated[str, AfterValidator(_printable)]
 """Not empty and printable."""
 PrintableStrings = Annotated[tuple[PrintableString, ...], BeforeValidator(_tuple)]

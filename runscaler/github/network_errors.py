@@ -54,6 +54,11 @@ _Diagnosis = tuple[type[Unreachable], str, tuple[str, ...]]
 def _diagnose(causes: tuple[BaseException, ...], host: str, proxy: str | None) -> _Diagnosis:
     if any(isinstance(each, urllib3.ProxyError | InvalidProxyURL) for each in causes):
         return _diagnose_proxy(causes, proxy or "")
+    kind, why, fixes = _diagnose_host(causes, host)
+    return kind, f"{why}, through the proxy {address_of(proxy)}" if proxy else why, fixes
+
+
+def _diagnose_host(causes: tuple[BaseException, ...], host: str) -> _Diagnosis:
     for cause in reversed(causes):
         diagnosis = _known(cause, host)
         if diagnosis is not None:
@@ -130,6 +135,9 @@ def require_usable_proxy(what: str, proxy: str) -> None:
 
 
 def _diagnose_proxy(causes: tuple[BaseException, ...], proxy: str) -> _Diagnosis:
+    distrust = next((each for each in causes if isinstance(each, ssl.SSLCertVerificationError)), None)
+    if distrust is not None:
+        return _diagnose_certificate(distrust, f"the proxy {address_of(proxy)}")
     refused = next(filter(None, (_NO_LOGIN.match(str(each)) for each in causes)), None)
     if refused is not None:
         why = _wants_login(proxy, refused[1])

@@ -19,7 +19,7 @@ from runscaler.github.credentials import FileToken, PersonalToken
 from runscaler.github.pacing import Pacer
 from runscaler.github.rate_limited import RateLimitedTransport
 from runscaler.github.rate_limits import RateLimits
-from runscaler.github.tls import tls_context
+from runscaler.github.tls import tls_context, trust_again
 from runscaler.github.transport import Transport
 from runscaler.metrics.metrics import Metrics
 from runscaler.net.deadlines import Deadlines
@@ -83,10 +83,14 @@ class TransportPool:
             return self._token_caches[token_key], transport
 
     def trust(self, ca: str) -> None:
-        """Read the certificates of the system and of the file `ca`. Raises `HostError` if that is impossible;
-        they are not read again."""
+        """Read the certificates of the system and of the file `ca`; the next time, those that are new in
+        that file or in those that variables name. Raises `HostError` if that is impossible."""
         with self._lock:
-            self._context(ca)
+            known = self._contexts.get(ca)
+            if known is None:
+                self._context(ca)
+            else:
+                trust_again(known, ca, self._environ)
 
     def close(self) -> None:
         """Close idle connections; those in use are closed when their calls end. Ends the thread that

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from runscaler.github.wire import Request
 
 LONGEST_WAIT = 900.0
-SECONDARY_WAIT = 60.0
+UNTOLD_WAIT = 60.0
+LONG_PAST = 60.0
+"""A reset that is past by more than a clock may be wrong tells nothing."""
 LIMITING_STATUSES = (403, 429, 503)
 _REST = "rest "
 
@@ -75,7 +77,7 @@ def requested_pause(
 ) -> float | None:
     """Seconds that a reply asks us to wait, 15 minutes at most (fault F17); None where it names no time.
 
-    `now` is the server's wall clock. A secondary limit without a Retry-After means a minute, doubled for
+    `now` is the server's wall clock. A limit that tells no time that can be used means a minute, doubled for
     each of the `in_a_row` limits before it.
     """
     if status not in LIMITING_STATUSES:
@@ -83,8 +85,8 @@ def requested_pause(
     asked = _retry_after(headers.get("Retry-After", ""), now)
     if asked is None:
         asked = _until_reset(headers, now)
-    if asked is None and status != 503 and _is_secondary(text):
-        asked = SECONDARY_WAIT * 2.0 ** min(in_a_row, 10)
+    if asked is None and status != 503 and (_budget_is_spent(headers) or _is_limit(text)):
+        asked = UNTOLD_WAIT * 2.0 ** min(in_a_row, 10)
     if asked is None:
         return None
     return min(LONGEST_WAIT, max(1.0, asked))
@@ -92,12 +94,16 @@ def requested_pause(
 
 def is_primary(headers: Mapping[str, str]) -> bool:
     """Is the hourly budget of the REST API spent? That limits REST calls only (fault F16)."""
-    return headers.get("X-RateLimit-Remaining", "").strip() == "0" and "Retry-After" not in headers
+    return _budget_is_spent(headers) and "Retry-After" not in headers
 
 
-def _is_secondary(text: str) -> bool:
+def _budget_is_spent(headers: Mapping[str, str]) -> bool:
+    return headers.get("X-RateLimit-Remaining", "").strip() == "0"
+
+
+def _is_limit(text: str) -> bool:
     lowered = text.lower()
-    return "secondary rate limit" in lowered or "abuse detection" in lowered
+    return "rate limit" in lowered or "abuse detection" in lowered
 
 
 def _retry_after(value: str, now: float) -> float | None:
@@ -114,6 +120,7 @@ def _retry_after(value: str, now: float) -> float | None:
 
 def _until_reset(headers: Mapping[str, str], now: float) -> float | None:
     reset = headers.get("X-RateLimit-Reset", "").strip()
-    if not is_primary(headers) or not (reset.isascii() and reset.isdigit()):
+    if not _budget_is_spent(headers) or not (reset.isascii() and reset.isdigit()):
         return None
-    return max(0.0, float(reset[:12]) - now) + 1.0
+    left = float(reset[:12]) - now
+    return None if left < -LONG_PAST else max(0.0, left) + 1.0

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+_FILE, _BUNDLE, _CA = "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE", "ca"
+"""What names files with roots, and what messages call it."""
+
+
 def tls_context(ca: str = "", environ: Mapping[str, str] = os.environ) -> ssl.SSLContext:
     """A context that verifies certificates, with the roots of the system, of SSL_CERT_FILE, of
     REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, and of the file `ca`. Without roots of the system, certifi's.
@@ -26,16 +30,36 @@ def tls_context(ca: str = "", environ: Mapping[str, str] = os.environ) -> ssl.SS
 
     Raises `HostError` for a file that cannot be read.
     """
+    named = _named_roots(ca, environ)
     context = _keychain_context() if sys.platform == "darwin" else _openssl_context()
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    if environ.get("SSL_CERT_FILE"):
-        _load(context, Path(environ["SSL_CERT_FILE"]), "SSL_CERT_FILE")
-    if bundle := named_bundle(environ):
-        _load(context, bundle, "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE")
-    if ca:
-        _load(context, Path(ca).expanduser(), "ca")
+    for named_by, path in named.items():
+        _load(context, path, named_by)
     return context
+
+
+def trust_again(context: ssl.SSLContext, ca: str, environ: Mapping[str, str]) -> None:
+    """Read what the variables and `ca` name once more: what is new there is trusted by connections that are
+    made from now on, what is there no more stays trusted. Raises `HostError` as `tls_context` does."""
+    for named_by, path in _named_roots(ca, environ).items():
+        _load(context, path, named_by)
+
+
+def _named_roots(ca: str, environ: Mapping[str, str]) -> dict[str, Path]:
+    """By what names them. Raises `HostError` for what must not be opened: OpenSSL would wait for a pipe."""
+    named = {
+        _FILE: Path(environ[_FILE]) if environ.get(_FILE) else None,
+        _BUNDLE: named_bundle(environ),
+        _CA: Path(ca).expanduser() if ca else None,
+    }
+    found = {named_by: path for named_by, path in named.items() if path is not None}
+    for named_by, path in found.items():
+        if named_by == _CA and path.is_dir():
+            raise _unreadable(path, named_by, "it is a directory, not a file")
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise _unreadable(path, named_by, "it is no regular file")
+    return found
 
 
 def _keychain_context() -> ssl.SSLContext:
@@ -73,8 +97,10 @@ def _load(context: ssl.SSLContext, path: Path, named_by: str) -> None:
             context.load_verify_locations(cafile=path)
     except OSError as error:
         no_pem = isinstance(error, ssl.SSLError)
-        why = "it holds no certificate in PEM form" if no_pem else error.strerror
-        raise HostError(
-            f"cannot read the CA certificates in {path}: {why}",
-            fixes=(f"{named_by} must name a readable PEM file with the certificates to trust",),
-        ) from error
+        why = "it holds no certificate in PEM form" if no_pem else str(error.strerror)
+        raise _unreadable(path, named_by, why) from error
+
+
+def _unreadable(path: Path, named_by: str, why: str) -> HostError:
+    fix = f"{named_by} must name a readable PEM file with the certificates to trust"
+    return HostError(f"cannot read the CA certificates in {path}: {why}", fixes=(fix,))

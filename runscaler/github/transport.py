@@ -21,11 +21,13 @@ from runscaler.github.wire import (
     POLL_DEADLINE,
     POLL_READ_TIMEOUT,
     READ_TIMEOUT,
+    Lane,
     Reply,
     Request,
     host_of,
     origin_of,
 )
+from runscaler.net.admission import Turn
 from runscaler.net.cancellable import CallCancelled, CancellableCall
 from runscaler.net.proxies import proxy_for
 from runscaler.net.semaphore import InterruptibleSemaphore
@@ -40,6 +42,8 @@ CONNECT_TIMEOUT = 10.0
 MAX_BODY = 8 * 1024 * 1024
 CHUNK = 64 * 1024
 MAX_CONCURRENT_CALLS = 64
+MAX_CONCURRENT_HOUSEKEEPING = 48
+"""So many of these, so that a start finds a place where GitHub takes long for its answers."""
 MAX_REDIRECTS = 3
 PROXY_AUTHENTICATION_REQUIRED = 407
 _REDIRECTS = (301, 302, 307, 308)
@@ -59,7 +63,7 @@ class Transport:
     def __init__(self, context: ssl.SSLContext, deadlines: Deadlines, proxy: str = "") -> None:
         self._deadlines = deadlines
         self._proxy = proxy
-        self._concurrency = InterruptibleSemaphore(MAX_CONCURRENT_CALLS)
+        self._concurrency = InterruptibleSemaphore(MAX_CONCURRENT_CALLS, MAX_CONCURRENT_HOUSEKEEPING)
         self._session = _Session()
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -79,7 +83,8 @@ class Transport:
         """
         if request.poll:
             return self._follow(request, interrupt, POLL_DEADLINE)
-        with self._concurrency.held(interrupt):
+        turn = Turn.LATER if request.lane is Lane.HOUSEKEEPING else Turn.USUAL
+        with self._concurrency.held(interrupt, turn=turn):
             return self._follow(request, interrupt, CALL_DEADLINE if seconds is None else seconds)
 
     def _follow(self, request: Request, interrupt: Interrupt, seconds: float) -> Reply:

@@ -150,7 +150,8 @@ class Condition:
     def state(self) -> tuple[SetState, str]:
         """The state that people see, with its reason."""
         if self.draining:
-            return SetState.DRAINING, self.draining
+            held_up = "" if self.backend is None else f"; {self.backend.reason}"
+            return SetState.DRAINING, self.draining + held_up
         if self.listener_failed:
             return SetState.FAILED, self.listener_failed
         if (worst := self._worst()) is not None:

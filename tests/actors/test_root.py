@@ -27,6 +27,7 @@ from runscaler.actors.messages import (
     Reload,
     RestartsCounted,
     ScaleSetStopped,
+    SetDrain,
     SharedStopped,
     Shutdown,
     SnapshotTaken,
@@ -436,6 +437,16 @@ def test_a_set_that_comes_back_meanwhile_waits_for_the_end_of_its_keeper() -> No
     assert (harness.kinds().count(KeeperActor), harness.kinds().count(ScaleSetActor)) == (3, 3)
     assert harness.wirings()[2].backend is harness.backends[2]
     assert harness.wirings()[2].keeper == harness.all(KeeperActor)[2].actor_ref
+
+
+def test_a_set_that_was_drained_and_taken_out_comes_back_undrained() -> None:
+    harness = Harness()
+    harness.root.receive(SetDrain((harness.windows.key,), drain=True))
+    without_windows(harness)
+    harness.reload(harness.linux, harness.windows)
+    harness.tell(SharedStopped("keeper windows"))
+
+    assert not harness.wirings()[-1].drained
 
 
 def test_a_keeper_that_crashes_while_it_ends_has_ended() -> None:

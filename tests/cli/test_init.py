@@ -11,6 +11,7 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
+from support.app_keys import private_key, public_key
 
 from runscaler.ops.discovery import discover
 from runscaler.testing.simulator import FAST, SimulatedGitHub
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FLAGS = ("--url", "https://github.com/my-org", "--name", "linux", "--token", "env:RUNNER_TOKEN")
+PEM = private_key()
+BODY = PEM.splitlines()[1]
 RUNNER = (sys.executable, "-m", "runscaler")
 Init = "Callable[..., subprocess.CompletedProcess[str]]"
 
@@ -148,6 +151,82 @@ def test_a_token_itself_is_written_only_when_told_so_twice(init, tmp_path, sure,
     assert written(tmp_path)["token"] == token
 
 
+APP = ("--client-id", "Iv1.0a", "--private-key", "app.pem")
+PLACE = ("--url", "https://github.com/my-org", "--name", "linux")
+
+
+@pytest.fixture
+def key(tmp_path):
+    (tmp_path / "app.pem").write_text(private_key())
+    return str(tmp_path / "app.pem")
+
+
+@pytest.mark.parametrize("installation", [(), ("--installation-id", "7")])
+def test_an_app_in_place_of_a_token_asks_nothing_and_is_found_from_another_folder(
+    init, tmp_path, key, installation
+):
+    with SimulatedGitHub(timers=FAST) as github:
+        place = ("--url", github.config_url(), "--name", "linux", "--backend", "process")
+        done = init(*place, *APP, *installation, "--output", "etc/config.toml")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "takes the GitHub App Iv1.0a" in done.stdout
+    app = tomllib.loads((tmp_path / "etc/config.toml").read_text())["app"]
+    numbers = {"installation-id": 7} if installation else {}
+    assert app == {"client-id": "Iv1.0a", "private-key": key, **numbers}
+
+
+def test_an_app_may_be_answered_for_a_token_and_its_key_is_asked_for_until_it_is_one(init, tmp_path, key):
+    (tmp_path / "other.pem").write_text(public_key())
+    answers = "app\nno id\nIv1.0a\nnone.pem\nother.pem\napp.pem\n5\n"
+    done = init(*PLACE, "--backend", "process", "--no-validate", answers=answers)
+
+    assert done.returncode == 0, done.stderr
+    assert "token" not in written(tmp_path)
+    assert written(tmp_path)["app"] == {"client-id": "Iv1.0a", "private-key": key}
+    assert "this is no App's id" in done.stderr
+    assert "none.pem: the file cannot be read: No such file" in done.stderr
+    assert "other.pem: it is a public key" in done.stderr
+
+
+def test_a_key_that_only_the_daemon_has_is_taken(init, tmp_path):
+    app = ("--client-id", "Iv1.0a", "--private-key", "env:APP_KEY")
+    done = init(*PLACE, *app, "--no-validate")
+
+    assert done.returncode == 0, done.stderr
+    assert written(tmp_path)["app"]["private-key"] == "env:APP_KEY"
+    assert "The key is read from the variable APP_KEY at the start." in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ((*PLACE, "--token", "env:T", *APP), "--token and --client-id exclude each other"),
+        ((*PLACE, *APP[:2], "--private-key", "none.pem"), "none.pem: the file cannot be read"),
+        ((*PLACE, *APP[:2], "--private-key", PEM), "give the path of the key's file, not the key"),
+        ((*PLACE, *APP[:2], "--private-key", "$KEY"), "write env:KEY"),
+        ((*PLACE, "--client-id", "a b", *APP[2:]), "this is no App's id"),
+        (("--url", "https://github.com/enterprises/e", "--name", "n", *APP), "for an enterprise"),
+    ],
+    ids=["token and app", "no file", "the key itself", "a shell's variable", "no id", "enterprise"],
+)
+def test_a_wrong_app_is_wrong_usage_and_nothing_is_written(init, tmp_path, key, flags, words):
+    done = init(*flags)
+
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split())
+    assert BODY not in done.stderr
+    assert not (tmp_path / "config.toml").exists()
+
+
+def test_closed_input_after_half_an_app_says_what_it_needs(init, tmp_path):
+    done = init(*PLACE, "--backend", "process", *APP[:2])
+
+    assert done.returncode == 1
+    assert "give --client-id and --private-key in place of --token" in done.stderr
+    assert not (tmp_path / "config.toml").exists()
+
+
 def test_on_a_terminal_it_offers_what_it_found(tmp_path, environ):
     leader, follower = pty.openpty()
     program = subprocess.Popen(
@@ -163,7 +242,7 @@ def test_on_a_terminal_it_offers_what_it_found(tmp_path, environ):
     told = b"".join(iter_output(leader)).decode()
 
     assert program.wait(60) == 0, told
-    assert "Token: env:NAME, file:PATH, or the token itself [env:RUNNER_TOKEN]" in told
+    assert "Token: env:NAME, file:PATH, or the token itself (app: a GitHub App) [env:RUNNER_TOKEN]" in told
     assert written(tmp_path)["token"] == "env:RUNNER_TOKEN"
 
 

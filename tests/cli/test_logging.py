@@ -9,13 +9,24 @@ import pytest
 from loguru import logger
 
 from runscaler.cli.logging import configure
+from runscaler.cli.run import start_log
+from runscaler.config.model import Config, ScaleSetSettings
 from runscaler.config.secrets import Secret
+
+
+@pytest.fixture(autouse=True)
+def restored():
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    logger.remove()
+    logger.disable("runscaler")
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
 
 
 @pytest.fixture
 def log():
     """`log("info", "json")` configures; the text so far is `.getvalue()` of what it returns."""
-    handlers, level = logging.root.handlers[:], logging.root.level
 
     def start(
         level: str = "info", form: str = "text", secrets=(), stream=None, shared_names=()
@@ -24,11 +35,7 @@ def log():
         configure(level, form, secrets=secrets, shared_names=shared_names, stream=out)
         return out
 
-    yield start
-    logger.remove()
-    logger.disable("runscaler")
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
+    return start
 
 
 def test_a_text_line_has_time_level_message_and_fields(log):
@@ -177,3 +184,22 @@ def test_colour_is_only_for_terminals(log):
     logger.error("bad")
 
     assert "\033[" not in out.getvalue()
+
+
+def test_a_secret_of_the_configuration_before_a_reload_stays_masked(capsys):
+    hidden: dict[Secret, None] = {}
+    for token in ("the-old-one", "the-new-one"):
+        settings = ScaleSetSettings(url="https://github.com/o", name="n", token=Secret(token))
+        start_log(Config(scale_sets=(settings,)), hidden)
+
+    logger.info("the-old-one, the-new-one")
+
+    assert capsys.readouterr().out.endswith("********, ********\n")
+
+
+def test_the_newer_form_of_an_installation_s_token_is_masked_as_a_whole(log):
+    out = log()
+
+    logger.info("refused: ghs_1234567_eyJhbGciOiJSUzI1NiJ9.eyJpYXQiOjE3MDB9.c2lnbmF0dXJl")
+
+    assert out.getvalue().endswith("refused: ********\n")

@@ -264,6 +264,20 @@ def test_without_a_terminal_a_hangup_is_a_reload(config, daemon):
     assert "SIGTERM: stopping" in stop
 
 
+def test_a_reload_without_its_file_changes_nothing_though_flags_would_do(github, config, daemon):
+    path, words = config(free_port()), ("--url", f"{github.url}/my-org", "--name", "linux")
+    process = daemon("--config", path, *words, start_new_session=True)
+
+    Path(path).unlink()
+    process.send_signal(signal.SIGHUP)
+    process.terminate()
+    code, out, err = ended(process)
+
+    assert (code, err) == (0, "")
+    assert "the configuration stays as it was" in out
+    assert f"{path}: there is no such file" in out
+
+
 def test_a_log_on_a_terminal_that_is_gone_disturbs_nothing(github, config):
     """A shell that disowned it sends no signal."""
     with OnTerminal("nohup", *RUNNER, "run", "--config", config(free_port())) as daemon:

@@ -301,6 +301,15 @@ def test_without_search_no_file_is_read(locations: Locations) -> None:
         load_config(environ=TOKEN, locations=locations, search=False)
 
 
+def test_without_search_a_named_file_must_be_there_though_flags_would_do(tmp_path: Path) -> None:
+    flags = {"url": "https://github.com/o", "name": "n"}
+    path = tmp_path / "gone.toml"
+
+    assert load_config(path, environ=TOKEN, flags=flags).path is None
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load_config(path, environ=TOKEN, flags=flags, search=False)
+
+
 def test_a_missing_configuration_is_an_error_with_the_locations_and_fixes(locations: Locations) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config(environ={}, locations=locations)
@@ -480,6 +489,14 @@ def test_an_incomplete_app_names_what_is_missing(error_lines: Lines) -> None:
     assert lines == [
         "config.toml:4: [app]: private-key is missing",
     ]
+
+
+def test_an_invalid_key_of_an_app_is_not_called_missing_too(error_lines: Lines) -> None:
+    text = f'{MINIMAL}[app]\nclient-id = ""\nprivate-key = "env:KEY"\n'
+
+    (line,) = error_lines(text, environ={"KEY": private_key()})
+
+    assert line.startswith('config.toml:4: [app] client-id: "" is not valid')
 
 
 def test_an_app_id_may_be_a_number(load: Load) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.serialization import PrivateFormat
-from support.app_keys import elliptic_key, encrypted_key, private_key, public_key
+from support.app_keys import elliptic_key, encrypted_key, private_key, public_key, short_key
 
 from runscaler.config.load import load_config
 from runscaler.config.masked import masked_settings, secrets_of
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 APP = 'url = "https://github.com/my-org"\nname = "linux"\n[app]\nclient-id = "Iv1.0a"\n'
 PEM = private_key().strip()
 BODY = "".join(PEM.splitlines()[1:-1])
+PARAMETERS = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
+"""What `openssl ecparam -genkey` writes before the key."""
 
 
 def key_of(load: Load, written: str, **environ: str) -> str:
@@ -53,6 +55,8 @@ def test_a_variable_may_have_lost_the_line_breaks(load: Load, joined: str) -> No
         (private_key().replace("-----\n", "-----\nProc-Type: 4,ENCRYPTED\n", 1), "it is encrypted"),
         (public_key(), "it is a public key"),
         (elliptic_key(), "it is no RSA key"),
+        (f"{PARAMETERS}{elliptic_key()}", "it is no RSA key"),
+        (short_key(), "it has 1024 bits only"),
         (PEM.replace("RSA PRIVATE", "OPENSSH PRIVATE"), "it is a key for SSH"),
         (PEM.replace("RSA PRIVATE KEY", "CERTIFICATE"), "it is a certificate"),
         (PEM[:-40], "or was cut off"),
@@ -72,7 +76,17 @@ def test_what_is_wrong_with_a_key_is_told_without_showing_it(
     assert not [part for part in text.splitlines()[1:] if len(part) > 30 and part in line]
 
 
-@pytest.mark.parametrize("text", [PEM[:-40], BODY, f"{BODY}\nx"])
+def test_a_key_behind_its_certificate_is_found(load: Load) -> None:
+    certificate = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+    assert key_of(load, f"{certificate}{PEM}") == PEM
+
+
+@pytest.mark.parametrize(
+    "text",
+    [PEM[:-40], BODY, BODY[:64], f"{BODY}\nx", f"LS0tLS1CRUdJTi{BODY[:90]}"],
+    ids=["cut off", "bare", "its first line", "two lines", "in base64"],
+)
 def test_a_key_in_the_file_that_is_none_is_told_without_showing_it(error_lines: Lines, text: str) -> None:
     (line,) = error_lines(f"{APP}private-key = {json.dumps(text)}\n")
 

@@ -12,7 +12,7 @@ from runscaler.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Load
+    from conftest import Lines, Load
 
 SINGLE = 'url = "https://github.com/o"\nname = "n"\n'
 WITH_PASSWORD = "http://me:hunter2%40@proxy:3128"
@@ -70,6 +70,22 @@ def test_a_proxy_may_come_from_a_variable_or_a_file(load: Load, tmp_path: Path) 
 
     for config in (by_variable, by_file):
         assert revealed(config.scale_sets[0].proxy) == WITH_PASSWORD
+
+
+@pytest.mark.parametrize("reference", ["env:COMPANY", "file:nowhere"])
+def test_a_proxy_that_is_not_there_is_told_once(error_lines: Lines, reference: str) -> None:
+    (line,) = error_lines(f'{SINGLE}proxy = "{reference}"\n')
+
+    assert f"proxy = {reference}: " in line
+
+
+def test_a_proxy_in_a_variable_of_another_host_is_a_warning_only(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(f'{SINGLE}proxy = "env:COMPANY"\n')
+
+    config = load_config(path, environ={"RUNNER_TOKEN": "x"}, unset_is_error=False)
+
+    assert ["the variable COMPANY is not set" in one.message for one in config.warnings] == [True]
 
 
 def test_an_empty_proxy_means_that_of_the_variables_again(load: Load) -> None:

@@ -80,6 +80,8 @@ def test_the_names_keep_their_spelling() -> None:
         ("https://github.com/o?tab=x", "a query", "https://github.com/o"),
         ("https://github.com/o/#x", "a fragment", "https://github.com/o"),
         ("https://github.com/o//r", "empty part", "https://github.com/o/r"),
+        ("https://github.com/o/..", "a part that is no name", ""),
+        ("https://github.com/./o", "a part that is no name", ""),
         ("https://github.com/orgs/X", "begins with orgs/", "https://github.com/X"),
         ("https://github.com/organizations/X/settings/actions", "organizations/", "https://github.com/X"),
         ("https://github.com/users/X", "begins with users/", "https://github.com/X"),

@@ -47,6 +47,27 @@ def test_a_used_up_budget_waits_until_its_reset() -> None:
     assert asked(403, X_RateLimit_Remaining="4", X_RateLimit_Reset=str(int(NOW) + 600)) is None
 
 
+def test_a_used_up_budget_counts_behind_a_retry_after_that_cannot_be_read() -> None:
+    soon = str(int(NOW) + 60)
+
+    assert asked(429, Retry_After="soon", X_RateLimit_Remaining="0", X_RateLimit_Reset=soon) == 61
+
+
+@pytest.mark.parametrize("reset", [None, "", "-5", "soon", "0", str(int(NOW) - 3600)])
+def test_a_used_up_budget_without_a_reset_that_can_be_used_is_a_minute_and_doubles(reset: str | None) -> None:
+    headers = {"X_RateLimit_Remaining": "0"} | ({} if reset is None else {"X_RateLimit_Reset": reset})
+
+    assert [asked(403, "", before, **headers) for before in range(3)] == [60, 120, 240]
+
+
+def test_a_reset_that_is_a_moment_past_is_no_reason_to_wait_for_long() -> None:
+    assert asked(403, X_RateLimit_Remaining="0", X_RateLimit_Reset=str(int(NOW) - 2)) == 1
+
+
+def test_a_limit_is_known_by_its_text_alone() -> None:
+    assert asked(403, "API rate limit exceeded for installation ID 7.") == 60
+
+
 def test_a_secondary_limit_without_a_time_is_a_minute_and_doubles() -> None:
     text = "You have exceeded a secondary rate limit. Please wait a few minutes."
 

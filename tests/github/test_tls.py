@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from typing import TYPE_CHECKING
 
@@ -130,6 +131,43 @@ def test_a_variable_that_names_nothing_is_an_error(tmp_path: Path, variable: str
         tls_context("", {variable: str(tmp_path / "nothing.pem")})
 
     assert variable in caught.value.fixes[0]
+
+
+@pytest.mark.parametrize("named_by", ["ca", "SSL_CERT_FILE"])
+def test_a_pipe_is_refused_and_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named_by: str
+) -> None:
+    pipe = str(tmp_path / "pipe")
+    os.mkfifo(pipe)
+    if named_by != "ca":
+        monkeypatch.setenv(named_by, pipe)
+
+    with pytest.raises(HostError, match="pipe: it is no regular file"):
+        tls_context(pipe if named_by == "ca" else "")
+
+
+def test_ca_is_no_directory_as_runners_need_a_file(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="it is a directory, not a file"):
+        tls_context(str(tmp_path), {})
+
+
+def test_an_authority_that_was_added_to_the_file_is_trusted_once_it_is_read_again(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    company, other = Authority(tmp_path, "company"), Authority(tmp_path, "other")
+    pool = TransportPool(clock, environ={})
+    connector = Connector(clock, pool)
+    with pytest.raises(Unreachable, match="not signed by an authority that this host trusts"):
+        reach(connector, company, other.pem)
+
+    other.pem.write_bytes(other.pem.read_bytes() + company.pem.read_bytes())
+    pool.trust(str(other.pem))
+    reach(connector, company, other.pem)
+
+    other.pem.write_bytes(b"")
+    with pytest.raises(HostError, match="holds no certificate"):
+        pool.trust(str(other.pem))
+    pool.close()
 
 
 def test_where_the_system_has_no_roots_certifi_s_are_trusted(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+from support.daemon import wait_until
 from support.wire_server import WireServer, answer, drip, hang, head
 
 from runscaler.clock import SystemClock
@@ -15,7 +17,7 @@ from runscaler.config.secrets import Secret
 from runscaler.errors import Interrupted, RunscalerError, Unreachable
 from runscaler.github.tls import tls_context
 from runscaler.github.transport import Transport
-from runscaler.github.wire import Reply, Request, bearer
+from runscaler.github.wire import Lane, Reply, Request, bearer
 from runscaler.interrupt import Interrupt
 from runscaler.net.cancellable import CancellableCall
 from runscaler.net.deadlines import Deadlines
@@ -37,9 +39,9 @@ def transport() -> Iterator[Transport]:
     deadlines.close()
 
 
-def request(url: str, *, poll: bool = False, grace: float = 0.0) -> Request:
+def request(url: str, *, poll: bool = False, grace: float = 0.0, lane: Lane = Lane.START) -> Request:
     headers = {"User-Agent": "x"}
-    return Request("try", "GET", url, bearer(Secret("token")), headers, poll=poll, grace=grace)
+    return Request("try", "GET", url, bearer(Secret("token")), headers, poll=poll, grace=grace, lane=lane)
 
 
 def half_a_body(conversation: Conversation) -> None:
@@ -142,6 +144,30 @@ def test_calls_are_limited_in_number_and_polls_are_not(
         interrupt.set()
         assert isinstance(call.outcome(), Interrupted)
     assert server.requests("GET", "/waits") == []
+    transport.close()
+    deadlines.close()
+
+
+def test_a_start_overtakes_housekeeping_that_github_does_not_answer(
+    server: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runscaler.github.transport.MAX_CONCURRENT_CALLS", 2)
+    monkeypatch.setattr("runscaler.github.transport.MAX_CONCURRENT_HOUSEKEEPING", 1)
+    deadlines, interrupts = Deadlines(SystemClock()), (Interrupt(), Interrupt())
+    transport = Transport(tls_context(environ={}), deadlines)
+    server.on("GET", "/look", hang)
+    server.on("GET", "/start", answer({}))
+    look = request(f"{server.url}/look", lane=Lane.HOUSEKEEPING)
+    calls = [InFlight(partial(transport.send, look, interrupt)) for interrupt in interrupts]
+    wait_until(lambda: transport._concurrency.waiting == 1, "housekeeping that waits")
+    server.wait_for("GET", "/look")
+
+    assert transport.send(request(f"{server.url}/start"), Interrupt()).ok
+
+    assert len(server.requests("GET", "/look")) == 1
+    for interrupt in interrupts:
+        interrupt.set()
+    assert [type(call.outcome()) for call in calls] == [Interrupted, Interrupted]
     transport.close()
     deadlines.close()
 

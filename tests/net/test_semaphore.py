@@ -4,9 +4,11 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.daemon import wait_until
 
 from runscaler.errors import Interrupted
 from runscaler.interrupt import Interrupt
+from runscaler.net.admission import Turn
 from runscaler.net.semaphore import InterruptibleSemaphore
 
 LIMIT = 20.0
@@ -97,3 +99,44 @@ def test_no_more_than_its_limit_ever_hold_it() -> None:
         list(pool.map(work, range(200)))
 
     assert 1 <= most <= 3
+
+
+def test_waiters_go_by_their_turns_and_not_as_they_came() -> None:
+    semaphore, order = InterruptibleSemaphore(1), []
+
+    def hold(turn: Turn) -> None:
+        with semaphore.held(Interrupt(), LIMIT, turn=turn):
+            order.append(turn)
+
+    threads = [threading.Thread(target=hold, args=(turn,)) for turn in reversed(Turn)]
+    with semaphore.held(Interrupt()):
+        for number, thread in enumerate(threads, 1):
+            thread.start()
+            wait_until(lambda number=number: semaphore.waiting == number, "one more that waits")
+    for thread in threads:
+        thread.join(LIMIT)
+
+    assert order == [Turn.FIRST, Turn.USUAL, Turn.LATER]
+
+
+def test_who_is_let_in_and_interrupted_at_once_passes_it_on() -> None:
+    """Its thread runs again only after both."""
+    semaphore, interrupt, outcome = InterruptibleSemaphore(1), Interrupt(), []
+
+    def wait_in_vain() -> None:
+        try:
+            with semaphore.held(interrupt):
+                outcome.append("in")
+        except Interrupted:
+            outcome.append("interrupted")
+
+    thread = threading.Thread(target=wait_in_vain)
+    with semaphore.held(Interrupt()):
+        thread.start()
+        wait_until(lambda: semaphore.waiting == 1, "one that waits")
+        interrupt.set()
+    thread.join(LIMIT)
+
+    assert outcome == ["interrupted"]
+    with semaphore.held(Interrupt(), 0):
+        assert semaphore.waiting == 0

@@ -211,6 +211,11 @@ SESSIONLESS = replace(WELL, session=False)
         ),
         (replace(WELL, listener_failed="six crashes"), SetState.FAILED, "six crashes"),
         (replace(WELL, draining="no new jobs"), SetState.DRAINING, "no new jobs"),
+        (
+            replace(WELL, draining="no new jobs", backend=Hold("the engine is away")),
+            SetState.DRAINING,
+            "no new jobs; the engine is away",
+        ),
     ],
 )
 def test_each_condition_has_its_state_and_reason(condition: Condition, state: SetState, reason: str) -> None:

@@ -30,6 +30,12 @@ def elliptic_key() -> str:
     return key.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption()).decode()
 
 
+@cache
+def short_key() -> str:
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    return key.private_bytes(forms.Encoding.PEM, forms.PrivateFormat.PKCS8, forms.NoEncryption()).decode()
+
+
 def public_key(name: str = "app") -> str:
     return public_key_of(private_key(name))
 

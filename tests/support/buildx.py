@@ -1,7 +1,8 @@
 """What `docker buildx` leaves on an engine, made with a stand-in for the image moby/buildkit.
 
-No registry can be reached from everywhere, so `buildkitd` of the stand-in is a script that waits. Names,
-mounts and settings of its containers are those that buildx gives them.
+No registry can be reached from everywhere, so `buildkitd` of the stand-in is a script that waits on a pipe in
+the image, as a process that made one would be taken for a build. Names, mounts and settings of its containers
+are those that buildx gives them.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ BUILDING = ("buildkitd", "a step")
 STATE = "/var/lib/buildkit"
 SCRIPT = b"""#!/bin/sh
 if [ $# != 0 ]; then sleep 600 & fi
-mkfifo /wait
 read -r _ < /wait
 """
 
@@ -101,7 +101,7 @@ def _layer() -> bytes:
         entry = tarfile.TarInfo("bin/buildkitd")
         entry.mode, entry.size = 0o755, len(SCRIPT)
         layer.addfile(entry, io.BytesIO(SCRIPT))
-        link = tarfile.TarInfo("bin/mkfifo")
-        link.type, link.linkname = tarfile.SYMTYPE, "busybox"
-        layer.addfile(link)
+        fifo = tarfile.TarInfo("wait")
+        fifo.type, fifo.mode = tarfile.FIFOTYPE, 0o666
+        layer.addfile(fifo)
     return buffer.getvalue()

@@ -40,6 +40,7 @@ from runscaler.backends.docker.watch import SidecarLost, Watch
 from runscaler.backends.marks import UnreadableResources
 from runscaler.errors import BackendDown, BackendError, ImageMissing, Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
+from runscaler.net.admission import Turn
 from runscaler.untrusted import in_one_line
 
 if TYPE_CHECKING:
@@ -105,6 +106,18 @@ class DockerBackend:
         jit = order.jit()
         labels = labels_for(order, jit, self._context)
         body = create_body(order.settings, jit.encoded, labels, group, facts)
+        with self._engine.starts.one():
+            container = self._create_and_start(order, body, facts, interrupt)
+        resource = resource_of(container, self._context.clock.wall(), labels)
+        assert resource is not None, "the labels of an order name its runner"
+        self._missed_ends.started(container)
+        if order.settings.docker.dind is True:
+            self._job_labels.keep(container, labels.get(JOB_LABEL, ""))
+        return resource
+
+    def _create_and_start(
+        self, order: RunnerOrder, body: Mapping[str, object], facts: EngineFacts, interrupt: Interrupt
+    ) -> str:
         container = self._create(order, body, interrupt)
         with ExitStack() as undo:
             undo.callback(self._discard, order)
@@ -115,12 +128,7 @@ class DockerBackend:
             with self._starting(order, f"start {_description(order)}", interrupt) as api:
                 api.start(container)
             undo.pop_all()
-        resource = resource_of(container, self._context.clock.wall(), labels)
-        assert resource is not None, "the labels of an order name its runner"
-        self._missed_ends.started(container)
-        if order.settings.docker.dind is True:
-            self._job_labels.keep(container, labels.get(JOB_LABEL, ""))
-        return resource
+        return container
 
     def remove(self, resource: Resource, *, force: bool, interrupt: Interrupt, grace: float = 0.0) -> None:
         if resource.owner != self._context.owner:
@@ -128,7 +136,7 @@ class DockerBackend:
         doing = f"remove container {resource.runner}"
         if force and grace:
             terminate(self._engine, resource.id, doing, grace, interrupt)
-        with self._engine.call(doing, interrupt, limited=True) as api:
+        with self._engine.call(doing, interrupt, turn=Turn.LATER) as api:
             known_label = self._job_labels.of(resource.id)
             remove_companions(api, resource, self._socket_mounts, known_label, force=force)
             if self._is_gone_after_removal(api, resource.id, force=force):
@@ -166,7 +174,8 @@ class DockerBackend:
 
     def logs(self, resource: Resource, tail: int, interrupt: Interrupt) -> bytes:
         kept = b""
-        with self._engine.call(f"read the output of container {resource.runner}", interrupt) as api:
+        doing = f"read the output of container {resource.runner}"
+        with self._engine.call(doing, interrupt, turn=Turn.LATER) as api:
             try:
                 # A line has at least one byte, so that `tail` lines hold `tail` bytes.
                 for chunk in api.logs(resource.id, stream=True, follow=False, tail=max(tail, 1)):
@@ -176,7 +185,8 @@ class DockerBackend:
         return kept
 
     def runs_a_job(self, resource: Resource, interrupt: Interrupt) -> bool | None:
-        with self._engine.call(f"look into container {resource.runner}", interrupt) as api:
+        doing = f"look into container {resource.runner}"
+        with self._engine.call(doing, interrupt, turn=Turn.LATER) as api:
             try:
                 processes = answers.strings(api.top(resource.id)["Processes"], "the list of processes")
             except APIError as error:
@@ -244,7 +254,7 @@ class DockerBackend:
         platform = order.settings.docker.platform or None
         doing = f"create {_description(order)}"
         try:
-            with self._starting(order, doing, interrupt, grace=CREATE_GRACE) as api:
+            with self._starting(order, doing, interrupt, CREATE_GRACE, Turn.USUAL) as api:
                 created = api.create_container_from_config(body, order.runner, platform)
                 container = answers.identifier(created["Id"], "the id of a new container")
         except (BackendError, Interrupted) as error:
@@ -264,7 +274,12 @@ class DockerBackend:
 
     @contextmanager
     def _starting(
-        self, order: RunnerOrder, doing: str, interrupt: Interrupt, grace: float = 0.0
+        self,
+        order: RunnerOrder,
+        doing: str,
+        interrupt: Interrupt,
+        grace: float = 0.0,
+        turn: Turn = Turn.FIRST,
     ) -> Iterator[EngineApi]:
         """A call that is part of a start: it ends by the deadline, and a refusal raises `StartFailed`."""
         left = order.deadline - self._context.clock.monotonic()
@@ -272,7 +287,7 @@ class DockerBackend:
             raise StartFailed(f"cannot {doing}: its start-timeout has passed")
         seconds = min(left, CALL_SECONDS)
         try:
-            with self._engine.call(doing, interrupt, seconds=seconds, grace=grace, limited=True) as api:
+            with self._engine.call(doing, interrupt, seconds=seconds, grace=grace, turn=turn) as api:
                 yield api
         except (BackendDown, ImageMissing, StartFailed):
             raise

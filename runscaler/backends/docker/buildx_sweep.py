@@ -98,7 +98,7 @@ class BuildxSweep:
         self._interrupt = interrupt
 
     def plan(self) -> list[SweepTarget]:
-        builders, volumes = self.builders(), self._volumes()
+        builders, volumes = self.builders(), list(self._volumes())
         if not builders and not volumes:
             return []
         with self._call("ask for the size of buildx builders") as api:
@@ -202,14 +202,18 @@ class BuildxSweep:
 
     # -- volumes ------------------------------------------------------------------------------------
 
-    def _volumes(self) -> list[str]:
-        """Those that no container uses, and that none has written to for longer than the TTL."""
+    def _volumes(self) -> Iterator[str]:
+        """Those that no container uses, and that none has written to for longer than the TTL: each as of the
+        moment when it is asked for."""
         with self._call("look for buildx volumes") as api:
             now = self._time_of(api)
             answer = api.volumes(filters={"dangling": True, "name": PREFIX})
             listed = answers.tables(answer.get("Volumes") or [], "the list of volumes")
             old = [str(one.get("Name")) for one in listed if self._is_old(one, now)]
-        return [name for name in old if now - self._use.last(name, self._interrupt) > self._ttl]
+        for name in old:
+            self._engine.starts.let_pass(self._interrupt)
+            if now - self._use.last(name, self._interrupt) > self._ttl:
+                yield name
 
     def _is_old(self, volume: Inspection, now: float) -> bool:
         created = seconds_of(str(volume.get("CreatedAt", "")))

@@ -8,6 +8,7 @@ from docker.errors import APIError
 
 from runscaler.backends.docker.errors import is_read_timeout, status
 from runscaler.errors import BackendError
+from runscaler.net.admission import Turn
 
 if TYPE_CHECKING:
     from runscaler.backends.docker.engine import Engine
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
 def terminate(engine: Engine, container: str, doing: str, seconds: float, interrupt: Interrupt) -> None:
     """Send SIGTERM to the container's main process, and return when that has ended, after `seconds` at most.
 
-    At once where nothing runs. The wait holds none of the places of `limited` calls. Raises `BackendError`
+    At once where nothing runs. The wait holds none of the places of calls with a turn. Raises `BackendError`
     if the engine does not answer, and `Interrupted`.
     """
-    with engine.call(doing, interrupt, limited=True) as api:
+    with engine.call(doing, interrupt, turn=Turn.LATER) as api:
         try:
             api.kill(container, signal="SIGTERM")
         except APIError:

@@ -7,7 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.daemon import wait_until
 from support.engine import RunnerScript, connect
+from support.engine_proxy import EngineProxy
+from support.relay import ShortFolder
 
 from runscaler.backends.base import BackendContext
 from runscaler.backends.docker.address import EngineAddress
@@ -16,6 +19,7 @@ from runscaler.backends.docker.engine import Engine
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendDown, ImageMissing, Interrupted, StartFailed
 from runscaler.interrupt import Interrupt
+from runscaler.net.admission import Turn
 from runscaler.testing.backend_contract import PATIENCE, Orders
 from runscaler.testing.backend_rig import wait_for_output
 
@@ -235,4 +239,56 @@ def test_a_runner_that_has_its_grace_takes_no_place_of_calls_that_change_contain
     assert {listed.id for listed in backend.inventory()} == {stays.id, other.id}
     for one in (stays, other):
         backend.remove(one, force=True, interrupt=Interrupt())
+    backend.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "ask"),
+    [
+        ("DELETE", "", lambda backend, one: backend.remove(one, force=True, interrupt=Interrupt())),
+        ("GET", "/top", lambda backend, one: backend.runs_a_job(one, Interrupt())),
+        ("GET", "/logs", lambda backend, one: backend.logs(one, 100, Interrupt())),
+    ],
+    ids=["remove", "look", "read"],
+)
+def test_a_start_overtakes_calls_about_what_is_there(rig, orders, owner, engine_url, method, path, ask):
+    """Of two places one is for these: the engine does not answer the first, and the second waits."""
+    rig.open(owner)  # so that it removes what is left
+    with ShortFolder() as folder, EngineProxy(engine_url, folder / "proxy.sock") as proxy:
+        engine = Engine(EngineAddress(proxy.url), max_changes=2)
+        backend = DockerBackend(engine, BackendContext(owner, None, SystemClock()))
+        earlier = [backend.start(orders.make(), Interrupt()) for _ in range(2)]
+        mute = proxy.hold(method, f"/containers/[0-9a-f]+{path}")
+        with ThreadPoolExecutor(2) as pool:
+            calls = [pool.submit(ask, backend, one) for one in earlier]
+            try:
+                wait_until(lambda: mute.hits == 1 and engine._changes.waiting == 1, "one call and a waiter")
+                late = backend.start(orders.make(), Interrupt())
+                sent_meanwhile = mute.hits
+            finally:
+                proxy.lift(mute)
+
+        assert sent_meanwhile == 1
+        errors = [error for one in calls if (error := one.exception()) is not None]
+        assert [type(error) for error in errors] == [BackendDown]  # of the one that was held
+        for one in earlier:
+            backend.remove(one, force=True, interrupt=Interrupt())
+        assert [listed.id for listed in backend.inventory()] == [late.id]
+        backend.close()
+
+
+def test_the_rest_of_a_start_goes_before_another_start(rig, orders, owner, engine_url):
+    """Else of many starts at once all containers would be created before the first one runs."""
+    turns = []
+
+    class Recorded(Engine):
+        def call(self, doing, *arguments, turn=None, **options):
+            turns.append((doing.split()[0], turn))
+            return super().call(doing, *arguments, turn=turn, **options)
+
+    rig.open(owner)  # so that it removes what is left
+    backend = DockerBackend(Recorded(EngineAddress(engine_url)), BackendContext(owner, None, SystemClock()))
+    backend.start(orders.make(), Interrupt())
+
+    assert turns == [("ask", Turn.FIRST), ("create", Turn.USUAL), ("start", Turn.FIRST)]
     backend.close()

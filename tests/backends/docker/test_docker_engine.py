@@ -12,6 +12,7 @@ from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.engine import Engine
 from runscaler.errors import BackendDown, BackendError, Interrupted
 from runscaler.interrupt import Interrupt
+from runscaler.net.admission import Turn
 
 PATIENCE = 60.0
 
@@ -89,7 +90,7 @@ def test_a_call_that_waits_for_others_is_interrupted_too(mute):
     engine = Engine(mute.address, max_changes=1)
     first, second = Interrupt(), Interrupt()
     with ThreadPoolExecutor(2) as pool:
-        calls = [pool.submit(ping, engine, one, limited=True) for one in (first, second)]
+        calls = [pool.submit(ping, engine, one, turn=Turn.USUAL) for one in (first, second)]
         second.set()
         first.set()
 
@@ -103,7 +104,7 @@ def test_an_interrupted_call_that_only_waits_gets_no_grace(mute):
     timer.start()
 
     with pytest.raises(Interrupted):
-        ping(engine, interrupt, limited=True, grace=PATIENCE, seconds=PATIENCE / 2)
+        ping(engine, interrupt, turn=Turn.USUAL, grace=PATIENCE, seconds=PATIENCE / 2)
 
     timer.join()
     assert [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)] == []

@@ -19,6 +19,7 @@ from runscaler.backends.docker.address import EngineAddress
 from runscaler.backends.docker.builder_processes import only_its_daemon
 from runscaler.backends.docker.buildx_sweep import Builder, BuildxSweep, time_of_engine
 from runscaler.backends.docker.engine import Engine
+from runscaler.backends.docker.starts_under_way import StartsUnderWay
 from runscaler.backends.docker.volume_use import NEVER
 from runscaler.clock import SystemClock
 from runscaler.errors import BackendError, Interrupted
@@ -106,6 +107,20 @@ class TestOnAnEngine:
         assert all(name in result.words for name in old)
         assert result.removed == len(old)
         assert buildx.containers() == {"user"}
+
+    def test_starts_are_let_pass_before_each_volume_is_looked_into_and_removed(self, buildx, sweep_of):
+        volumes = {buildx.volume(f"old{number}_state", last_used=TTL) for number in range(3)}
+        sweep, left = sweep_of(NOW), []
+
+        class Recorder(StartsUnderWay):
+            def let_pass(self, *_):
+                left.append(buildx.volumes())
+
+        sweep._engine.starts = Recorder()
+        assert sweep.run().removed == 3
+
+        assert [len(one) for one in left] == [3, 2, 1]
+        assert left[0] == volumes
 
     def test_a_volume_younger_than_the_ttl_stays_however_old_its_files(self, buildx, sweep_of):
         young = buildx.volume("young0_state", last_used=2 * TTL)
