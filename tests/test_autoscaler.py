@@ -570,7 +570,7 @@ from runscaler.testing.memory_github import MemoryGitHub
 
 handlers, level = list(logging.root.handlers), logging.root.level
 github = MemoryGitHub(SystemClock())
-url, token = "https://github.com/my-org", Secret("ghp_x")
+url, token = "https://github.com/my-org", Secret("ghp_s3" "cr3t")
 settings = ScaleSetSettings(url=url, name="linux", token=token, min_runners=1)
 config = Config(scale_sets=(settings,), state_dir=pathlib.Path(sys.argv[1]), health_port=0)
 backend = MemoryBackend(SystemClock())
@@ -595,7 +595,7 @@ def test_an_embedded_system_prints_and_logs_nothing(tmp_path: Path) -> None:
 def test_github_and_backend_are_those_of_the_configuration(tmp_path: Path) -> None:
     with SimulatedGitHub(fast=True) as github:
         settings = scale_set("linux").model_copy(
-            update={"url": github.config_url(), "backend": "memory", "token": Secret("ghp_x")}
+            update={"url": github.config_url(), "backend": "memory", "token": Secret("ghp_s3cr3t")}
         )
         config = Config(scale_sets=(settings,), state_dir=tmp_path, health_port=0)
         with Autoscaler(config) as autoscaler:

@@ -26,9 +26,10 @@ def main() -> None:
             pyinstaller.build(work, executable, commit, date)
         else:
             bundle = Bundle(work)
-            bundle.build(executable)
+            bundle.prepare()
             libraries = bundle.library_names()
             check_glibc(bundle.glibc_version(), options.glibc)
+            bundle.write(executable)
     for path in (*archives.write_archives(executable, target, options.output), executable):
         say(f"{path}  {path.stat().st_size / 2**20:.1f} MiB")
     say(str(archives.write_checksums(options.output)))

@@ -43,21 +43,26 @@ class Bundle:
         self._work = work
         self._parts: dict[Path, Part] = {}
         self._end = LAUNCHER_SPACE
+        self._archived_index = ""
 
-    def build(self, target: Path) -> None:
+    def prepare(self) -> None:
+        """Compile the launcher, and find all parts but the archive of modules."""
         startup = [self._add(path) for path in self._startup_libraries()]
         boot = self._add(self._compile_boot())
         found = {name: self._add(path, path) for name, path in sorted(modules.extensions().items())}
         certificates = self._add(modules.certificates())
-        index = self._index(found, {part.path for part in startup}, certificates)
-        launcher = self._compile_launcher([*startup, boot])
+        self._archived_index = self._index(found, {part.path for part in startup}, certificates)
+        self._compile_launcher([*startup, boot])
+
+    def write(self, target: Path) -> None:
+        """Write what was prepared as one file."""
         with target.open("wb") as out:
-            shutil.copyfileobj(launcher.open("rb"), out)
+            shutil.copyfileobj((self._work / LAUNCHER).open("rb"), out)
             for part in self._parts.values():
                 out.seek(part.offset)
                 out.write(part.path.read_bytes())
             out.seek(self._end)
-            self._write_archive(out, index)
+            self._write_archive(out)
         target.chmod(0o755)
 
     def glibc_version(self) -> tuple[int, int]:
@@ -107,12 +112,12 @@ class Bundle:
         place = (certificates.offset, certificates.size)
         return f"EXTENSIONS = {rows!r}\nLIBRARIES = {others!r}\nCERTIFICATES = {place!r}\n"
 
-    def _write_archive(self, out: IO[bytes], index: str) -> None:
+    def _write_archive(self, out: IO[bytes]) -> None:
         written = set()
         with zipfile.ZipFile(out, "w") as archive:
             files = [
                 *modules.python_files(*modules.commit_and_date()),
-                modules.compiled("bundle_index.py", index.encode()),
+                modules.compiled("bundle_index.py", self._archived_index.encode()),
             ]
             for name, content in files:
                 if name not in written:
@@ -126,7 +131,7 @@ class Bundle:
         self._compile("boot.c", target, *flags)
         return target
 
-    def _compile_launcher(self, startup: list[Part]) -> Path:
+    def _compile_launcher(self, startup: list[Part]) -> None:
         rows = "".join(f'    {{"{part.name}", {part.offset}, {part.size}}},\n' for part in startup)
         (self._work / "startup.h").write_text(
             "struct part { const char *name; long long offset, size; };\n"
@@ -136,7 +141,6 @@ class Bundle:
         self._compile("launcher.c", target, f"-I{self._work}", "-s", "-ldl")
         if target.stat().st_size > LAUNCHER_SPACE:
             raise SystemExit(f"the launcher is larger than {LAUNCHER_SPACE} bytes: raise LAUNCHER_SPACE")
-        return target
 
     def _compile(self, source: str, target: Path, *flags: str) -> None:
         libraries_last = [flag for flag in flags if flag.startswith("-l")]

@@ -7,6 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from support import planted
 
 from runscaler.github.messages import JobStarted, Statistics
 from runscaler.names import RunnerName, ScaleSetKey
@@ -14,7 +15,7 @@ from runscaler.ops.state_dir import StateDir
 from runscaler.testing.clock import FakeClock
 
 TOKEN = "a-token-of-no-known-form"
-KNOWN = "ghp_" + "s3cr3t" * 6
+KNOWN = planted.TOKEN
 KEY = ScaleSetKey("https://github.com/my-org", "default", "linux")
 CONFIG = f"""\
 # a comment with {KNOWN}

@@ -12,6 +12,7 @@ from urllib.request import urlopen
 
 import psutil
 import pytest
+from support.planted import TOKEN
 from support.releases import ReleaseServer
 from support.terminal import OnTerminal
 
@@ -22,7 +23,6 @@ from runscaler.simulator.server import SimulatorServer
 from runscaler.simulator.timers import FAST
 
 RUNNER = (sys.executable, "-m", "runscaler")
-TOKEN = "ghp_" + "s3cr3t" * 6
 TIMEOUT = 30
 
 

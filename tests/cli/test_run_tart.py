@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from support.planted import TOKEN
 
 from runscaler.testing.fake_tart_host import IMAGE, FakeTart, demo_runner
 from runscaler.testing.fake_tart_processes import wait_for
@@ -36,15 +37,16 @@ def daemon(mac, github, tmp_path):
     started = []
 
     def start(*flags: str) -> subprocess.Popen[str]:
-        words = ("--url", github.config_url(), "--name", "macs", "--token", "ghp_" + "x" * 36)
+        words = ("--url", github.config_url(), "--name", "macs")
         here = ("--backend", "tart", "--runner-image", IMAGE, "--health-port", "0", "--max-runners", "2")
-        folders = {
+        variables = {
+            "RUNNER_TOKEN": TOKEN,
             "RUNSCALER_TART_SLOTS": str(tmp_path / "slots"),
             "STATE_DIRECTORY": str(tmp_path / "state"),
         }
         process = subprocess.Popen(
             [sys.executable, "-m", "runscaler", "run", *words, *here, *flags],
-            env={**mac.environ, **folders},
+            env={**mac.environ, **variables},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from runscaler.config.model import Config
 
-TOKEN = {"RUNNER_TOKEN": "ghp_of_the_environment"}
+TOKEN = {"RUNNER_TOKEN": "ghp_s3cr3t_of_the_environment"}
 MINIMAL = 'url = "https://github.com/my-org"\nname = "linux"\n'
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runscaler.config.sources import Locations
 
 MINIMAL = 'url = "https://github.com/my-org"\nname = "linux"\n'
-TOKEN = {"RUNNER_TOKEN": "ghp_of_the_environment"}
+TOKEN = {"RUNNER_TOKEN": "ghp_s3cr3t_of_the_environment"}
 
 
 def write(path: Path, text: str = MINIMAL) -> Path:

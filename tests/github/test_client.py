@@ -85,7 +85,7 @@ def test_the_first_call_gets_a_registration_token_and_an_admin_jwt(
     token, register, call = server.seen
 
     assert token.target == "/api/v3/orgs/my-org/actions/runners/registration-token"
-    assert token.headers["authorization"] == "Bearer ghp_the-users-token"
+    assert token.headers["authorization"] == "Bearer ghp_the-users-s3cr3t"
     assert token.headers["content-type"] == "application/vnd.github.v3+json"
     assert token.body == b""
     assert register.target == "/api/v3/actions/runner-registration"

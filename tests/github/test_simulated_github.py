@@ -525,7 +525,7 @@ def test_a_poll_in_progress_is_cancelled_and_can_be_sent_again_with_another_capa
 def test_eight_jit_calls_are_in_flight_and_no_more() -> None:
     clock = SystemClock()
     with closing(TransportPool(clock, environ={})) as pool, SimulatedGitHub(threads=40) as github:
-        settings = ScaleSetSettings(url=github.config_url(), name=NAME, token=Secret("ghp_x"))
+        settings = ScaleSetSettings(url=github.config_url(), name=NAME, token=Secret("ghp_s3cr3t"))
         service = connect(settings, clock=clock, report=lambda _: None, pool=pool, identity=IDENTITY)
         made = service.create_scale_set(NAME, 1, [], IDLE)
         delay = github.inject("delay", seconds=0.1, match=Match(path="generatejitconfig"))

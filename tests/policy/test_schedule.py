@@ -38,7 +38,7 @@ def settings(*schedule: ScheduleWindow, min_runners: int = 1, max_runners: int =
     return ScaleSetSettings(
         url="https://github.com/my-org",
         name="linux",
-        token=Secret("ghp_x"),
+        token=Secret("ghp_s3cr3t"),
         min_runners=min_runners,
         max_runners=max_runners,
         schedule=schedule,

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
@@ -36,6 +37,8 @@ RUNNER = (sys.executable, "-m", "runscaler")
 PATIENCE = 60.0
 POLL_SECONDS = 0.05
 """For what can only be polled."""
+PAGES = ("/metrics", "/api/v1/status")
+"""Looked at for secrets before each stop."""
 CLOCK = SystemClock()
 Json = dict[str, Any]
 
@@ -93,6 +96,8 @@ class Daemon:
         self.path = folder / "config.toml"
         self.engine_url = engine_url
         self.port = free_port()
+        self.runner: tuple[str, ...] = RUNNER
+        """The program, without its arguments."""
         self.before: tuple[str, ...] = ()
         """A command that runs the daemon, such as `setpriv` with its options."""
         self.env: dict[str, str] = {}
@@ -118,7 +123,7 @@ class Daemon:
         self._runs += 1
         self.secrets |= secrets_in({}, self.env)
         with self._file("out").open("wb") as out, self._file("err").open("wb") as err:
-            command = [*self.before, *RUNNER, "run", "--config", str(self.path)]
+            command = [*self.before, *self.runner, "run", "--config", str(self.path)]
             self._process = subprocess.Popen(
                 command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env={**os.environ, **self.env}
             )
@@ -139,6 +144,9 @@ class Daemon:
             raise AssertionError(f"it did not end:\n{self.told()}") from None
 
     def stop(self) -> int:
+        for path in PAGES:
+            with suppress(OSError, HTTPException):
+                self._ask(path)
         self.signal()
         return self.ended()
 
@@ -147,12 +155,15 @@ class Daemon:
     def health(self) -> Json | None:
         """The answer of `/healthz`; None while nobody answers."""
         try:
-            with urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10) as reply:
-                self._shown["/healthz"] = reply.read()
-                body: Json = json.loads(self._shown["/healthz"])
-                return body
+            body: Json = json.loads(self._ask("/healthz"))
         except OSError:
             return None
+        return body
+
+    def _ask(self, path: str) -> bytes:
+        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as reply:
+            self._shown[path] = reply.read()
+        return self._shown[path]
 
     def wait_for(self, holds: Callable[[Json], bool], seconds: float = PATIENCE) -> Json:
         """Wait for a health answer for which `holds` and return it."""

@@ -28,8 +28,8 @@ from support.engine import shell_layer
 if TYPE_CHECKING:
     from pathlib import Path
 
-USER, PASSWORD = "me", "right word"
-HTPASSWD = "me:$2y$05$abcdefghijklmnopqrstuuz8.2z5YkXDV9Bj0DyWWsqup5tWWZCye\n"
+USER, PASSWORD = "me", "a right s3cr3t"
+HTPASSWD = "me:$2y$04$abcdefghijklmnopqrstuutUSuEsV4OALmkWde.sTnveb7WEZ5P72\n"
 """Of that user and password, by bcrypt with its lowest cost."""
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"

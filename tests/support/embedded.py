@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from support.daemon import wait_until
+from support.planted import TOKEN
 
 from runscaler.autoscaler import Autoscaler
 from runscaler.config.load import load_config
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 POLL = Match("GET", "/_sim/queue/")
 ACKNOWLEDGE = Match("DELETE", "/_sim/queue/")
 JIT = Match("POST", "/generatejitconfig")
-TOKEN = "ghp_" + "s3cr3t" * 6
 AT_GITHUB = (RunnerState.REGISTERED, RunnerState.IDLE, RunnerState.BUSY, RunnerState.OFFLINE)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runscaler.testing.clock import FakeClock
 
 IDENTITY = Identity("1.2.3", "abc1234")
-TOKEN = "ghp_the-users-token"
+TOKEN = "ghp_the-users-s3cr3t"
 
 
 @dataclass

@@ -71,4 +71,4 @@ def readiness(daemon: Daemon) -> int:
 
 
 def new_token() -> str:
-    return f"ghp_{secrets.token_hex(18)}"
+    return f"ghp_s3cr3t{secrets.token_hex(15)}"

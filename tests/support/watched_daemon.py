@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from support.daemon import Daemon, of, wait_until
 from support.engine import connect
 from support.engine_watch import EngineWatch
+from support.planted import TOKEN
 
 from runscaler.testing.simulator import JobState, RunnerState
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from runscaler.testing.simulator import SimulatedGitHub
 
-TOKEN = "ghp_" + "s3cr3t" * 6
 NAME = "linux"
 WARNINGS = (" WARN ", " ERROR ")
 AT_GITHUB = (RunnerState.REGISTERED, RunnerState.IDLE, RunnerState.BUSY, RunnerState.OFFLINE)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import IO, Self
 
-TOKEN = "registration-token"
-ADMIN = "admin-token"
+TOKEN = "registration-s3cr3t"
+ADMIN = "admin-s3cr3t"
 
 
 @dataclass(frozen=True)

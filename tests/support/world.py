@@ -13,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support.planted import TOKEN
+
 from runscaler.actors.context import ActorContext, Configuration
 from runscaler.actors.keeper import KeeperActor
 from runscaler.actors.listener import ListenerActor
@@ -407,7 +409,7 @@ class World:
 
 
 def scale_set(name: str, **settings: Any) -> ScaleSetSettings:
-    return ScaleSetSettings(**{"url": URL, "name": name, "token": Secret("ghp_x"), **settings})
+    return ScaleSetSettings(**{"url": URL, "name": name, "token": Secret(TOKEN), **settings})
 
 
 def blank(config: Config) -> Status:

@@ -15,6 +15,7 @@ from support.daemon import Daemon, Latch
 from support.engine import connect, engine_address
 from support.mac import Mac
 from support.missing import missing
+from support.planted import TOKEN
 from support.private_engine import PrivateEngine
 from support.watched_daemon import NAME, WatchedDaemon
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from support.engine_proxy import EngineProxy
-
-TOKEN = "ghp_" + "s3cr3t" * 6
 
 
 TIMERS = replace(FAST, session=60.0, agent_silence=60.0, registration=600.0, lease=60.0, pick_up=60.0)

@@ -35,6 +35,7 @@ def lines():
     """What runscaler logs to a log sink of the embedding program."""
     heard = []
     logger.remove()
+    logger.disable("runscaler")  # as importing it did
     sink = logger.add(lambda line: heard.append(str(line)), level="DEBUG")
     yield heard
     logger.remove(sink)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,13 @@ LIVE_RESTORE = "--live-restore"
 AWAY_SECONDS = 20.0
 """How long the engine is down: long enough for every call to fail several times."""
 DOWN = "start the engine: `sudo systemctl start docker`"
+IMPATIENT = """
+from runscaler.actors.scale_set import shutdown
+from runscaler.cli import main
+shutdown.FORCE_SECONDS = 10.0
+main()
+"""
+"""The program with a shorter wait for an engine that is to remove what is left by force."""
 
 TIMERS = replace(FAST, session=60.0, agent_silence=60.0, registration=600.0, lease=10.0, pick_up=60.0)
 """GitHub soon gives up a runner that died during its job; all other timeouts are long."""
@@ -161,6 +169,7 @@ def test_while_an_engine_hangs_no_runner_is_touched_and_a_stop_ends_in_its_time(
     private_engine.start()
     stays = watched_daemon(max_runners=3)
     leaves = watched_daemon(max_runners=3, min_runners=1, scope="other-org", drain_timeout="0s")
+    leaves.program.runner = (sys.executable, "-c", IMPATIENT)
     for one in (stays, leaves):
         one.start()
     at_work, lost = (one.queue_running(1, latch.step) for one in (stays, leaves))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-USER, PASSWORD = "company-user", "planted-proxy-password"
+USER, PASSWORD = "company-user", "s3cr3t-of-the-proxy"
 TIMERS = replace(FAST, session=60.0, agent_silence=60.0, registration=600.0, lease=60.0, pick_up=60.0)
 
 

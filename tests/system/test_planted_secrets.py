@@ -19,17 +19,17 @@ from support.secret_watch import SecretWatch, files_below, found_in
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-OWN_TOKEN, COMMON_TOKEN, OLD_TOKEN = (f"ghp_{kind * 6}" for kind in ("planted0", "planted1", "planted2"))
-LITERAL, BY_VARIABLE, BY_FILE = (f"planted-{kind}-of-the-container" for kind in ("text", "variable", "file"))
-PASSWORD = "planted@password/with@signs"
-PROXY_PASSWORD, VARIABLE_PASSWORD = "planted-password-of-proxy", "planted-password-of-variable"
+OWN_TOKEN, COMMON_TOKEN, OLD_TOKEN = (f"ghp_{kind * 6}" for kind in ("s3cr3t0", "s3cr3t1", "s3cr3t2"))
+LITERAL, BY_VARIABLE, BY_FILE = (f"s3cr3t-{kind}-of-the-container" for kind in ("text", "variable", "file"))
+PASSWORD = "planted@s3cr3t/with@signs"
+PROXY_PASSWORD, VARIABLE_PASSWORD = "s3cr3t-of-proxy", "s3cr3t-of-variable"
 HEADERS = tuple(
     base64.b64encode(f"me:{one}".encode()).decode() for one in (PROXY_PASSWORD, VARIABLE_PASSWORD)
 )
 ALL = (OWN_TOKEN, COMMON_TOKEN, OLD_TOKEN, LITERAL, BY_VARIABLE, BY_FILE)
 JIT = re.compile(rb"ey[A-Za-z0-9+/=]{40,}")
 PRINTS_JIT = "sh -c 'echo printed=$ACTIONS_RUNNER_INPUT_JITCONFIG; exit 3'"
-NO_TOKENS = "! env | grep ghp_planted"
+NO_TOKENS = "! env | grep ghp_s3cr3t"
 HAS_VARIABLES = 'test "$A $B $C" = ' + f"'{LITERAL} {BY_VARIABLE} {BY_FILE}'"
 
 
@@ -153,7 +153,7 @@ def test_no_command_shows_one_in_its_errors(tmp_path, text, mode):
     ended = [run(*one, "--log-level", "debug", "--config", str(path), env=variables) for one in words]
 
     proxies = (PROXY_PASSWORD, VARIABLE_PASSWORD, *HEADERS)
-    secrets = (*ALL, *proxies, "planted@", "password/", "with@signs", *KEY_LINES)
+    secrets = (*ALL, *proxies, "planted@", "s3cr3t/", "with@signs", *KEY_LINES)
     assert_hidden(secrets, *(text for one in ended for text in (one.out, one.err)))
     assert all(one.code for one in ended), RUNNER
 
@@ -215,5 +215,7 @@ def test_every_daemon_of_these_tests_is_looked_at_for_its_secrets(daemon, scale_
 
     with (program.folder / "run-1.out").open("a") as log:
         log.write(f"{OWN_TOKEN} {COMMON_TOKEN} {'ey' + 'Ab3/' * 100}")
-    assert len(program.shown_secrets()) == 3
+    shown = program.shown_secrets()
+    assert len([one for one in shown if one.startswith(OWN_TOKEN[:8])]) == 2
+    assert len([one for one in shown if one.startswith(("a planted secret", "a JIT configuration"))]) == 2
     (program.folder / "run-1.out").unlink()

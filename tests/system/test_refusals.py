@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TIMERS = replace(FAST, long_poll=1.0, session=60.0, agent_silence=60.0, registration=600.0, lease=60.0)
 NAME = "linux"
 FACTOR = 20.0
-NEW_TOKEN = "ghp_" + "n3w" * 12
+NEW_TOKEN = "ghp_" + "n3ws3cr3t" * 4
 UNCHANGEABLE = {"forbidden": 403, "missing": 404, "unknown": 501, "failing": 503}
 POLICIES = {
     "disabled": "self-hosted runners are disabled on this repository",
@@ -171,7 +171,7 @@ def test_a_token_file_is_read_again_after_a_refusal(
 ) -> None:
     """F99."""
     file = tmp_path / "token"
-    file.write_text("ghp_" + "0ld" * 12)
+    file.write_text("ghp_" + "0lds3cr3t" * 4)
     file.chmod(0o600)
     with SimulatedGitHub(Options(timers=TIMERS, tokens=(NEW_TOKEN,))) as github:
         embedded = started(github, configured(github, NAME, token=f"file:{file}"))

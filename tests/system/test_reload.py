@@ -62,7 +62,7 @@ def test_each_kind_of_change_under_load_touches_no_busy_runner(github, daemon, c
     program.wait_for(lambda health: of(health, "linux")["idle"] >= 1)
     config = changed(config, labels=["linux", "big"])
     assert len(reloaded(program, config)) == 1
-    config = changed(config, token="ghp_" + "n3w" * 12)
+    config = changed(config, token="ghp_" + "n3ws3cr3t" * 4)
     assert reloaded(program, config) == ["scale set linux: token changed"]
     if config["scaleset"][0]["backend"] == "docker":
         before = {one["runner"] for one in of(program.health(), "linux")["slots"]} - busy

@@ -226,6 +226,7 @@ def test_a_newer_glibc_than_allowed_fails_the_build(release: Path, tmp_path: Pat
 
     assert built.returncode == 1
     assert "build it on an older system" in built.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def serve(releases: ReleaseServer, release: Path, version: str) -> None:

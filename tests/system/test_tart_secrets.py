@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 from support.daemon import all_ok
-from support.embedded import TOKEN
 from support.missing import missing
 from support.secret_watch import SecretWatch, files_below, found_in
 
 from runscaler.testing.simulator import JobState
 
 JOBS = 6
+TOKEN = "ghp_" + "s3cr3t0fth3mac" * 3
+"""Of this module alone, as the processes of all other tests are looked at too."""
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_jit_configurations_and_tokens_reach_only_the_runner(
     """Checked while runners are busy, because some files are removed with their VMs, and after the end."""
     mac.tart.state(limit=3)
     tart = mac.keys(max_vms=3, pool_size=pool_size)
-    program = mac_daemon(scale_set("macs", tart, max_runners=3), log_level="debug")
+    program = mac_daemon(scale_set("macs", tart, token=TOKEN, max_runners=3), log_level="debug")
     with watch:
         program.start()
         program.wait_for(all_ok)

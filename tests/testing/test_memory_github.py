@@ -34,7 +34,7 @@ IDLE = Interrupt()
 
 
 def scale_set_settings(name: str) -> ScaleSetSettings:
-    return ScaleSetSettings(url="https://github.com/my-org", name=name, token=Secret("ghp_test"))
+    return ScaleSetSettings(url="https://github.com/my-org", name=name, token=Secret("ghp_s3cr3t"))
 
 
 @pytest.fixture

@@ -28,17 +28,6 @@ def owner():
     return new_owner_id()
 
 
-@pytest.fixture(scope="module")
-def own_engine():
-    """A running engine for the tests of one module, which may remove all that lies on it."""
-    engine = PrivateEngine()
-    try:
-        engine.start()
-        yield engine
-    finally:
-        engine.close()
-
-
 @pytest.fixture
 def private_engine():
     engine = PrivateEngine()

@@ -75,7 +75,7 @@ def test_the_settings_give_logins_by_the_one_spelling_of_their_hosts():
 
 
 def test_a_login_is_masked_in_the_words_of_others_and_in_its_own():
-    login = Login({"Username": "me", "Password": "right word", "IdentityToken": "tok"}, "x")
+    login = Login({"Username": "me", "Password": "right s3cr3t", "IdentityToken": "tok"}, "x")
 
-    assert login.masked("me sent right word, tok") == "me sent ********, tok"
-    assert "right word" not in repr(login)
+    assert login.masked("me sent right s3cr3t, tok") == "me sent ********, tok"
+    assert "right s3cr3t" not in repr(login)

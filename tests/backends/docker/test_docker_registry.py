@@ -25,7 +25,7 @@ pytestmark = pytest.mark.engine
 
 PATIENCE = 60.0
 HOUR = 3600.0
-WRONG = "wrong word"
+WRONG = "a wrong s3cr3t"
 
 
 @pytest.fixture

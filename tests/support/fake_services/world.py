@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
+from support.planted import TOKEN
+
 from runscaler.ops.demo import free_port
 from runscaler.ops.service.layout import Layout
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 GO_TOOL = (sys.executable, str(HERE / "go_tool.py"))
 RUNNER = (sys.executable, "-m", "runscaler")
-TOKEN = "ghp_" + "s3cr3t" * 6
 
 
 class ServiceHost:

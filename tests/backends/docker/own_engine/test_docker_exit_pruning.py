@@ -10,7 +10,7 @@ import tarfile
 from types import SimpleNamespace
 
 import pytest
-from support.engine import DockerRig, RunnerScript, connect, shell_image
+from support.engine import RunnerScript
 from support.missing import missing
 
 from runscaler.backends.base import BackendContext, TidyBackend
@@ -27,22 +27,6 @@ from runscaler.testing.clock import FakeClock
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 VOLUME = "runner-shared"
 NAMED = "runscaler-test-named:1"
-
-
-@pytest.fixture
-def rig(own_engine):
-    return DockerRig(own_engine.url, shell_image(own_engine.url))
-
-
-@pytest.fixture
-def api(own_engine):
-    with connect(own_engine.url) as api:
-        yield api
-        for listed in api.containers(all=True):
-            api.remove_container(listed["Id"], force=True)
-        for volume in api.volumes()["Volumes"] or ():
-            api.remove_volume(volume["Name"])
-        api.prune_images({"dangling": True})
 
 
 class Daemon:

@@ -10,7 +10,7 @@ import json
 
 import pytest
 from support.buildx import BUILDING, IMAGE, STATE, Buildx
-from support.engine import RunnerScript, connect, engine_address, shell_image
+from support.engine import RunnerScript, engine_address
 from support.wire_server import WireServer, answer
 
 from runscaler.backends.base import BackendContext
@@ -31,17 +31,6 @@ HOUR = 3600.0
 TTL = 24 * HOUR
 NOW = -1.0
 """A TTL by which all that is there is old; ages of containers and volumes cannot be set."""
-
-
-@pytest.fixture
-def image(own_engine):
-    return shell_image(own_engine.url)
-
-
-@pytest.fixture
-def api(own_engine):
-    with connect(own_engine.url) as api:
-        yield api
 
 
 @pytest.fixture

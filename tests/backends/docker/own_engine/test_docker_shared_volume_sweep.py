@@ -10,7 +10,7 @@ import tarfile
 
 import pytest
 from docker.errors import NotFound
-from support.engine import DockerRig, RunnerScript, connect, shell_image
+from support.engine import RunnerScript
 from support.shared_volume import Item, SharedVolumeOn
 from support.wire_server import WireServer, answer
 
@@ -29,21 +29,6 @@ TTL = 60 * MINUTE
 OLD = TTL + 1
 KIB = 1024
 HELPER = "runner-shared-sweep"
-
-
-@pytest.fixture
-def rig(own_engine):
-    return DockerRig(own_engine.url, shell_image(own_engine.url))
-
-
-@pytest.fixture
-def api(own_engine):
-    with connect(own_engine.url) as api:
-        yield api
-        for listed in api.containers(all=True):
-            api.remove_container(listed["Id"], force=True)
-        for volume in api.volumes()["Volumes"] or ():
-            api.remove_volume(volume["Name"])
 
 
 @pytest.fixture
