@@ -23,6 +23,8 @@ TIMES = 4
 MARK = "RUNSCALER_TEST_RUN"
 """A variable that tells the processes of these tests from those of others on this machine."""
 AGENT = b"simulator/agent.py"
+OF_COVERAGE = b"COVERAGE_PROCESS_CONFIG="
+"""Its configuration in base64, in the environments of all programs whose coverage is measured."""
 
 
 class ProcessWatch(Poller):
@@ -52,7 +54,7 @@ class ProcessWatch(Poller):
 
     def _look_at(self, pid: int) -> None:
         folder = Path(f"/proc/{pid}")
-        words, variables = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
+        words, variables = (folder / "cmdline").read_bytes(), _without_coverage(folder / "environ")
         parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         if self._mark in variables or parent in self._ours:
             self._ours.add(pid)
@@ -63,3 +65,8 @@ class ProcessWatch(Poller):
     def _is_of_runner(self, parent: int, words: bytes, variables: bytes) -> bool:
         """What a test started itself may stand for a runner."""
         return parent == os.getpid() or AGENT in words or any(mark in variables for mark in MARKS_OF_RUNNERS)
+
+
+def _without_coverage(environ: Path) -> bytes:
+    variables = environ.read_bytes().split(b"\0")
+    return b"\0".join(one for one in variables if not one.startswith(OF_COVERAGE))
