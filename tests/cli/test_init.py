@@ -203,7 +203,11 @@ def test_a_key_that_only_the_daemon_has_is_taken(init, tmp_path):
     [
         ((*PLACE, "--token", "env:T", *APP), "--token and --client-id exclude each other"),
         ((*PLACE, *APP[:2], "--private-key", "none.pem"), "none.pem: the file cannot be read"),
-        ((*PLACE, *APP[:2], "--private-key", PEM), "give the path of the key's file, not the key"),
+        pytest.param(
+            (*PLACE, *APP[:2], "--private-key", PEM),
+            "give the path of the key's file, not the key",
+            marks=pytest.mark.shows_secrets("a user gives the key itself on the command line"),
+        ),
         ((*PLACE, *APP[:2], "--private-key", "$KEY"), "write env:KEY"),
         ((*PLACE, "--client-id", "a b", *APP[2:]), "this is no App's id"),
         (("--url", "https://github.com/enterprises/e", "--name", "n", *APP), "for an enterprise"),

@@ -19,6 +19,11 @@ TESTS = Path(__file__).parents[2]
 WAITS = 'while [ ! -e "$HOME/go" ]; do sleep 0.05; done; exit 3'
 
 
+def wait_until_clear(rig):
+    """The calls of tart that a killed daemon has left end a moment after their VM."""
+    wait_until(lambda: rig.leftovers() == [])
+
+
 @pytest.fixture
 def daemon(rig):
     """A function that runs a daemon in a process of its own, which it returns so that it can be killed."""
@@ -110,7 +115,8 @@ def test_a_clone_that_outlives_its_daemon_is_ended_and_its_vm_removed(rig, daemo
     (late,) = cleared(successor)
 
     assert late.state is ResourceState.ENDED
-    assert (rig.leftovers(), rig.intents()) == ([], [])
+    wait_until_clear(rig)
+    assert rig.intents() == []
 
 
 def test_an_intent_without_a_vm_is_deleted(rig, daemon, quick):
@@ -142,7 +148,7 @@ def test_a_job_survives_the_death_of_its_daemon(rig, daemon, successor):
     assert observed.end_of(adopted).ending.exit_code == 3
     observed.stop()
     cleared(successor)
-    assert rig.leftovers() == []
+    wait_until_clear(rig)
 
 
 def test_a_runner_that_ended_while_no_daemon_ran_is_listed_with_its_exit_code(rig, daemon, successor):
@@ -183,7 +189,7 @@ def test_a_vm_that_lost_all_its_files_while_no_daemon_ran_is_ended(rig, daemon, 
     (found,) = cleared(successor)
 
     assert (found.id, found.state) == (name, ResourceState.ENDED)
-    assert rig.leftovers() == []
+    wait_until_clear(rig)
     assert successor.claim_place(2).vm_slot == 0
 
 
@@ -198,7 +204,7 @@ def test_a_warm_vm_survives_the_death_of_its_daemon(rig, daemon, successor):
     assert successor.inventory() == []
     assert warm.place.vm_slot == 0
     successor.remove_warm(warm, Interrupt())
-    assert rig.leftovers() == []
+    wait_until_clear(rig)
 
 
 def test_after_a_reboot_of_the_host_everything_has_ended_and_is_removed(rig, backend, successor):
@@ -212,7 +218,7 @@ def test_after_a_reboot_of_the_host_everything_has_ended_and_is_removed(rig, bac
     assert {resource.id for resource in found} == {resource.id for resource in resources}
     assert {resource.runner_id for resource in found} == {resource.runner_id for resource in resources}
     assert all(resource.state is ResourceState.ENDED for resource in found)
-    assert rig.leftovers() == []
+    wait_until_clear(rig)
     assert successor.start(order_of(rig), Interrupt()).place.vm_slot == 0
 
 
@@ -223,7 +229,7 @@ def test_after_a_reboot_of_the_host_warm_vms_are_removed(rig, backend, successor
     rig.tart.reboot()
 
     assert successor.warm_resources() == []
-    assert rig.leftovers() == []
+    wait_until_clear(rig)
 
 
 def test_vms_with_names_like_ours_and_no_record_are_left_alone(rig, backend):

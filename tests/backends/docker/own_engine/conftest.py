@@ -7,8 +7,9 @@ from support.engine import DockerRig, connect, shell_image
 from support.private_engine import PrivateEngine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def own_engine():
+    """Not for the whole run: other tests count the children of this process."""
     engine = PrivateEngine()
     try:
         engine.start()
