@@ -146,6 +146,7 @@ def test_jobs_bound_to_killed_runners_are_no_demand_and_new_ones_run(
     """F97: until the leases end, GitHub counts these jobs as running."""
     daemon = program(NAME, max_runners=6)
     lost = github.wait_for_jobs(github.queue_jobs(NAME, 3, steps=["sleep 100"]), JobState.RUNNING)
+    daemon.wait_for(lambda health: of(health, NAME)["busy"] == 3)
     for job in lost:
         daemon.kill_runner(job.runner)
     daemon.wait_for(lambda health: of(health, NAME)["total"] == 0)
