@@ -49,7 +49,7 @@ class Keepers:
 
     def name_for(self, settings: ScaleSetSettings) -> str:
         """The name of the keeper that is responsible for such a scale set."""
-        return f"{_PREFIX}{self._context.backend_id_of(settings)}"
+        return _name(self._context.backend_id_of(settings))
 
     def backend_id(self, name: str) -> str | None:
         """The id of that keeper's backend; None for another actor's name."""
@@ -72,11 +72,11 @@ class Keepers:
         backend_id = self._context.backend_id_of(settings)
         if backend_id not in self._backends:
             backend = self._backends[backend_id] = self._context.open_backend(settings)
-            self._launch(f"{_PREFIX}{backend_id}", partial(self._make, backend_id, backend))
+            self._launch(_name(backend_id), partial(self._make, backend_id, backend))
         return backend_id not in self._closing
 
     def _make(self, backend_id: str, backend: Backend) -> m.Ref:
-        name = f"{_PREFIX}{backend_id}"
+        name = _name(backend_id)
         if not isinstance(backend, PlacedBackend):
             return self._context.launch(KeeperActor, name, self._parent, self._context, backend)
         id_of = self._context.backend_id_of
@@ -94,15 +94,14 @@ class Keepers:
             if settings.key in polled:
                 yield self._context.backend_id_of(settings)
 
-    def close_unused(self, needed_by: Iterable[ScaleSetSettings]) -> Iterator[str]:
-        """Stop the keepers that none of these scale sets needs. Yields those that are down, and so have
+    def close_unused(self, needed_by: Iterable[ScaleSetSettings]) -> list[str]:
+        """Stop the keepers that none of these scale sets needs. Returns those that are down, and so have
         ended."""
         needed = {self._context.backend_id_of(one) for one in needed_by}
-        for backend_id in self._backends.keys() - needed - self._closing:
-            self._closing.add(backend_id)
-            name = f"{_PREFIX}{backend_id}"
-            if not self._children.tell(name, self.stop_order(name)):
-                yield name
+        unused = self._backends.keys() - needed - self._closing
+        self._closing |= unused
+        names = map(_name, sorted(unused))
+        return [name for name in names if not self._children.tell(name, self.stop_order(name))]
 
     def stop_order(self, name: str) -> m.StopKeeper:
         backend_id = name.removeprefix(_PREFIX)
@@ -124,6 +123,10 @@ class Keepers:
     def close_all(self) -> None:
         for backend in self._backends.values():
             _close(backend)
+
+
+def _name(backend_id: str) -> str:
+    return f"{_PREFIX}{backend_id}"
 
 
 def _close(backend: Backend) -> None:

@@ -232,7 +232,7 @@ class RootActor(SupervisedActor[m.RootMessage]):
 
     def _close_unused_keepers(self) -> None:
         needed_by = (*self._scale_sets.values(), *self._context.config.scale_sets)
-        for name in list(self._keepers.close_unused(needed_by)):
+        for name in self._keepers.close_unused(needed_by):
             self._child_ended(name)
 
     def _keeper_closed(self, name: str) -> None:
@@ -413,7 +413,10 @@ class RootActor(SupervisedActor[m.RootMessage]):
         """Remembered for a scale set that crashes; a new process begins undrained."""
         if self._stopping:
             return False
-        (self._drained.update if drain else self._drained.difference_update)(keys)
+        if drain:
+            self._drained.update(keys)
+        else:
+            self._drained.difference_update(keys)
         for key in keys:
             self.children.tell(_set_name(key), m.DrainScaleSet() if drain else m.ResumeScaleSet())
         return True

@@ -77,9 +77,8 @@ class VolumeUse:
                 created = api.create_container_from_config(body, NAME, None)
                 container = answers.identifier(created["Id"], "the id of a new container")
                 stats = [path_stat(api, container, f"{ROOT}{path}")[0] for path in FILES]
-                if is_gone(
-                    api, container
-                ):  # another daemon's look took its name: what is missing may be there
+                # If another daemon's look took its name, what is missing may be there.
+                if is_gone(api, container):
                     return NEVER
         except (BackendDown, ImageMissing):
             raise
