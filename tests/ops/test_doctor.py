@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from runscaler.backends.leftovers import Kind, Leftover
@@ -65,6 +67,7 @@ class Rig:
         self.path = path
         self.owner = load_or_create_owner(path)
         self.engine = Engine()
+        self.clock = FakeClock()
         self.github = MemoryGitHub(FakeClock(), blocking=False)
         self.registrations = Registrations(path / "registrations")
 
@@ -83,7 +86,7 @@ class Rig:
     def diagnose(self, request, configured=(LINUX,)):
         github = GitHub(configured, self.github.connect, Interrupt())
         with Owners([self.path], hold=request.fix) as owners:
-            return Doctor(request, [self.engine], owners, github, Interrupt(), FakeClock()).diagnose()
+            return Doctor(request, [self.engine], owners, github, Interrupt(), self.clock).diagnose()
 
 
 @pytest.fixture
@@ -152,6 +155,15 @@ def test_what_goes_on_not_telling_or_begins_a_job_meanwhile_is_kept(rig, last):
     rig.engine.jobs[RUNNER] = [False, None, last]
 
     assert verdicts(rig.diagnose(FIX)) == {("container", RUNNER): ("busy", "left")}
+
+
+def test_by_force_nothing_is_waited_for(rig):
+    rig.container()
+    rig.engine.jobs[RUNNER] = [None]
+    diagnosis = rig.diagnose(replace(FIX, force=True))
+
+    assert verdicts(diagnosis) == {("container", RUNNER): ("orphan", "removed")}
+    assert rig.clock.pauses == []
 
 
 def test_where_it_cannot_be_told_whether_a_job_runs_it_is_said_why(rig):

@@ -152,8 +152,8 @@ class Doctor:
 
     def _look_for_jobs_again(self, case: _Case) -> None:
         """A runner whose registration has just gone ends, and for a moment its engine may not be able to tell
-        what runs in it."""
-        deadline = self._clock.monotonic() + ENDING_SECONDS
+        what runs in it. By force it goes whatever runs."""
+        deadline = self._clock.monotonic() + (0.0 if self._request.force else ENDING_SECONDS)
         while (runs_a_job := self._runs_a_job(case)) is None and self._clock.monotonic() < deadline:
             self._clock.pause(LOOK_SECONDS, self._interrupt)
         case.judgement = judge_job(case.judgement, runs_a_job, force=self._request.force)
