@@ -50,11 +50,13 @@ class Result:
     err: str
 
 
-def wait_until(holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Wait for a true value of `holds` and return it; `what` describes it in the failure."""
+def wait_until(holds: Callable[[], Any], what: str | Callable[[], str], seconds: float = PATIENCE) -> Any:
+    """Wait for a true value of `holds` and return it. `what` describes it in the failure; a function is only
+    called then, and can tell what holds instead."""
     deadline = CLOCK.monotonic() + seconds
     while not (found := holds()):
-        assert CLOCK.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        if CLOCK.monotonic() >= deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}")
         CLOCK.pause(POLL_SECONDS, Interrupt())
     return found
 

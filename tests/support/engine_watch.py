@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from docker.errors import DockerException
 from requests.exceptions import RequestException
-from support.daemon import POLL_SECONDS, wait_until
+from support.daemon import CLOCK, POLL_SECONDS, wait_until
 from support.engine import connect
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class EngineWatch:
     most: Counter[str] = field(default_factory=Counter)
     """The largest number of containers that each scale set had at once, from create to destroy."""
     most_living: Counter[str] = field(default_factory=Counter)
-    """The same without those that had ended and were still to be removed."""
+    """The same from start to end: not those that never started, or had ended and were still there."""
     runners: list[str] = field(default_factory=list)
     """The runner of each container that was created."""
     intruders: list[str] = field(default_factory=list)
@@ -53,6 +53,8 @@ class EngineWatch:
     """Those of them whose predecessor had not even ended."""
     ended: set[str] = field(default_factory=set)
     """Containers by id whose main process has ended."""
+    _living: dict[str, Holder] = field(default_factory=dict)
+    _counted: set[str] = field(default_factory=set)
 
     def __enter__(self) -> Self:
         self._over, self._watches = threading.Event(), threading.Event()
@@ -87,31 +89,53 @@ class EngineWatch:
 
     def _follow(self, api: APIClient) -> None:
         labels = [f"{PREFIX}.state-dir={self.state_dir}"]
-        filters = {"type": ["container"], "event": ["create", "die", "destroy"], "label": labels}
-        self._stream = api.events(decode=True, filters=filters)
+        filters = {"type": ["container"], "event": ["create", "start", "die", "destroy"], "label": labels}
+        # The engine sends its headers before it subscribes; with `since` it repeats what happens in between.
+        self._stream = api.events(since=f"{CLOCK.wall():.9f}", decode=True, filters=filters)
         listed = api.containers(all=True, filters={"label": labels})
         for gone in self.alive.keys() - {each["Id"] for each in listed}:
-            del self.alive[gone]
+            self._forget(gone)
         for each in listed:
             if each["State"] in ("exited", "dead"):
-                self.ended.add(each["Id"])  # while nobody watched
+                self._note_end(each["Id"])  # while nobody watched
         for each in listed:
             self._count(each["Id"], each["Labels"])
+            if each["State"] == "running":
+                self._note_start(each["Id"])
         self._watches.set()
         for event in self._stream:
             self._see(event)
 
     def _see(self, event: dict[str, Any]) -> None:
-        if event["Action"] == "create":
-            self._count(event["Actor"]["ID"], event["Actor"]["Attributes"])
-        elif event["Action"] == "die":
-            self.ended.add(event["Actor"]["ID"])
-        else:
-            self.alive.pop(event["Actor"]["ID"], None)
+        container = event["Actor"]["ID"]
+        match event["Action"]:
+            case "create":
+                self._count(container, event["Actor"]["Attributes"])
+            case "start":
+                self._note_start(container)
+            case "die":
+                self._note_end(container)
+            case "destroy":
+                self._forget(container)
+
+    def _note_start(self, container: str) -> None:
+        if container in self.alive and container not in self.ended:
+            self._living[container] = self.alive[container]
+            for scale_set, count in Counter(one.scale_set for one in self._living.values()).items():
+                self.most_living[scale_set] = max(self.most_living[scale_set], count)
+
+    def _note_end(self, container: str) -> None:
+        self.ended.add(container)
+        self._living.pop(container, None)
+
+    def _forget(self, container: str) -> None:
+        self.alive.pop(container, None)
+        self._living.pop(container, None)
 
     def _count(self, container: str, marks: Mapping[str, str]) -> None:
-        if container in self.alive:
+        if container in self._counted:
             return
+        self._counted.add(container)
         made = Holder(*(marks[f"{PREFIX}.{name}"] for name in ("scale-set", "slot", "runner")))
         neighbours = [one for one in self.alive.values() if one.scale_set == made.scale_set]
         in_slot = [id_ for id_, one in self.alive.items() if one[:2] == made[:2]]
@@ -121,7 +145,4 @@ class EngineWatch:
             self.overlaps.append(made.runner)
         self.alive[container] = made
         self.runners.append(made.runner)
-        living = [id_ for id_, one in self.alive.items() if one.scale_set == made.scale_set]
-        living = [id_ for id_ in living if id_ not in self.ended]
-        self.most_living[made.scale_set] = max(self.most_living[made.scale_set], len(living))
         self.most[made.scale_set] = max(self.most[made.scale_set], len(neighbours) + 1)

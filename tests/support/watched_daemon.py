@@ -115,7 +115,11 @@ class WatchedDaemon:
 
         wait_until(
             is_clear,
-            f"nothing but {kept} runners: {self.github.summary()}, {self.containers()}\n{self.program.log}",
+            lambda: (
+                f"nothing but {kept} runners: {self.github.summary()}, registered {self.registered()}, engine"
+                f" {self.containers()}, watched {self.watch.names()}, health {self.program.health()}\n"
+                f"{self.program.log}"
+            ),
         )
 
     # -- checks -------------------------------------------------------------------------------------

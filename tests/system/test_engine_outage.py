@@ -123,7 +123,7 @@ def test_idle_runners_whose_mount_of_the_engine_s_socket_died_with_it_are_replac
     getattr(private_engine, how)()
     one.wait_for("degraded")
     private_engine.start(LIVE_RESTORE)
-    wait_until(lambda: idle not in one.containers(), f"the end of {idle}: {one.program.log}")
+    wait_until(lambda: idle not in one.containers(), lambda: f"the end of {idle}: {one.program.log}")
     one.wait_for("ok", busy=1, idle=1)
     done = github.wait_for_jobs(one.queue(2, CALL_THE_ENGINE))
     latch.release()
