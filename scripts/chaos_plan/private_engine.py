@@ -63,6 +63,7 @@ class PrivateEngine:
     def start(self, *more: str) -> None:
         """Start dockerd with the options `more` and wait until it answers; `BackendDown` if it does not."""
         self._bridge = self._bridge or subprocess.check_output([BRIDGE], text=True).strip()
+        self._share_data()
         folders = {"data-root": "data", "exec-root": "exec", "pidfile": "pid"}
         paths = [f"--{option}={self.folder / name}" for option, name in folders.items()]
         with (self.folder / "log").open("ab") as log:
@@ -105,6 +106,18 @@ class PrivateEngine:
         if self._bridge:
             subprocess.run(["ip", "link", "delete", self._bridge], check=False)
         shutil.rmtree(self.folder)
+
+    def _share_data(self) -> None:
+        """Let the mount of its data be shared, as on a host with systemd.
+
+        Else each dockerd mounts its data over themselves, and hides what an interrupted start had left
+        mounted: the engine can then never remove that container.
+        """
+        data = self.folder / "data"
+        if str(data) not in self._mounts():
+            data.mkdir(exist_ok=True)
+            subprocess.run(["mount", "--bind", data, data], check=True)
+        subprocess.run(["mount", "--make-shared", data], check=True)
 
     def _wait_for_answer(self, process: subprocess.Popen[bytes]) -> None:
         deadline = self._clock.monotonic() + TIMEOUT_SECONDS
