@@ -42,6 +42,18 @@ def _difference(engine: str, users: Sequence[ScaleSetSettings]) -> Finding:
     return Finding(Level.WARNING, text, ("give these scale sets the same shared-volume-ttl",))
 
 
+def ttl_without_volume(scale_sets: Iterable[ScaleSetSettings]) -> list[Finding]:
+    """A warning where files are to be deleted in a shared volume that no scale set has."""
+    docker = [one.docker for one in scale_sets if one.backend == "docker"]
+    if any(one.shared_volume for one in docker) or not any(one.shared_volume_ttl for one in docker):
+        return []
+    fixes = (
+        'set shared-volume to the path where jobs find it, such as "/shared"',
+        "remove shared-volume-ttl",
+    )
+    return [Finding(Level.WARNING, "[docker] shared-volume-ttl has no effect without shared-volume", fixes)]
+
+
 def switched_off(scale_sets: Iterable[ScaleSetSettings]) -> list[str]:
     """The sweeps that the configuration does without, a line each: the key, and what stays."""
     found: dict[str, None] = {}

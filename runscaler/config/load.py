@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from runscaler.config.build import build
 from runscaler.config.credentials import Credentials, warn_if_readable_by_others
 from runscaler.config.flags import flag_layer, refuse_identity
-from runscaler.config.housekeeping import different_ttls
+from runscaler.config.housekeeping import different_ttls, ttl_without_volume
 from runscaler.config.layers import Layer, Layers, read_layers
 from runscaler.config.model import Config, ScaleSetSettings
 from runscaler.config.precedence import global_part, inherit, override, scale_set_part, with_docker_host
@@ -53,7 +53,8 @@ def load_config(
     loading = _Loading(document, given, environ, locations, problems, unset_is_error=unset_is_error)
     config = loading.run()
     problems.raise_errors()
-    warnings = [*problems.warnings, *different_ttls(config.scale_sets)]
+    sets = config.scale_sets
+    warnings = [*problems.warnings, *different_ttls(sets), *ttl_without_volume(sets)]
     return config.model_copy(update={"warnings": tuple(warnings)})
 
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from runscaler.config.housekeeping import common_ttl, different_ttls, switched_off
+from runscaler.config.housekeeping import common_ttl, different_ttls, switched_off, ttl_without_volume
 from runscaler.config.model import DockerSettings, ScaleSetSettings, TartSettings
 from runscaler.findings import Level
 
@@ -49,6 +49,23 @@ def test_equal_ttls_other_engines_and_sets_without_the_volume_are_no_difference(
     assert different_ttls([hour, hour]) == []
     assert different_ttls([hour, docker(host="tcp://other:2376")]) == []
     assert different_ttls([hour, docker(shared_volume="")]) == []
+
+
+def test_a_ttl_without_any_volume_is_said_to_have_no_effect() -> None:
+    useless = docker(shared_volume="", shared_volume_ttl=HOUR)
+    mac = ScaleSetSettings(url="", name="m", backend="tart", docker=useless.docker)
+    (finding,) = ttl_without_volume([useless, useless])
+
+    assert finding.message == "[docker] shared-volume-ttl has no effect without shared-volume"
+    assert ttl_without_volume([useless, docker("b")]) == []
+    assert ttl_without_volume([docker(shared_volume="")]) == []
+    assert ttl_without_volume([mac]) == []
+
+
+def test_a_configuration_is_warned_about_a_ttl_without_volume(load: Load) -> None:
+    one = '[[scaleset]]\nurl = "https://github.com/o"\nname = "a"\n[docker]\nshared-volume-ttl = "1h"\n'
+
+    assert [found.message for found in load(one).warnings if "no effect" in found.message]
 
 
 def test_a_configuration_is_warned_about_different_ttls(load: Load) -> None:
