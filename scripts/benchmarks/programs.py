@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-READY_SECONDS = 60.0
+READY_SECONDS = STOP_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
 
@@ -63,11 +63,11 @@ class Program:
         with suppress(psutil.NoSuchProcess):
             self._process.terminate()
 
-    def stop(self) -> int:
+    def stop(self, seconds: float = STOP_SECONDS) -> int:
         """Send SIGTERM, wait, kill it if need be; returns the exit code, also if it had ended before."""
         self.terminate()
         try:
-            self._process.wait(READY_SECONDS)
+            self._process.wait(seconds)
         except psutil.TimeoutExpired:
             self.kill()
         return int(self._process.poll())

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 Json: TypeAlias = dict[str, Any]  # what came over the wire
 PERMANENT = ("lock", "owner", "logs", "registrations", "journal", "docker")
 """Names in the state directory that stay when the daemon ends in order."""
+STOP_SECONDS = 150.0
+"""A stop takes drain-timeout, and where need be a minute for an engine that is away and 35 s for a GitHub
+that hangs (docs/reliability.md, *When the engine has trouble*)."""
 CRASH = re.compile(r"Traceback|\bcrashed\b")
 
 
@@ -80,7 +83,7 @@ class Daemon:
 
     def stop(self) -> int:
         """Send SIGTERM, wait for its end and return the exit code, also if it had ended before."""
-        return self._processes[-1].stop()
+        return self._processes[-1].stop(STOP_SECONDS)
 
     def health(self) -> Json | None:
         """The answer of `/healthz`; None while nobody answers."""
