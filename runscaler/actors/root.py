@@ -228,7 +228,15 @@ class RootActor(SupervisedActor[m.RootMessage]):
         configured = self._configured().get(key)
         if configured is not None:
             self._start_scale_set(configured)
+        self._show_no_ended()
         self._close_unused_keepers()
+
+    def _show_no_ended(self) -> None:
+        """Leave out the scale sets whose last snapshot was lost, as the health actor had crashed."""
+        for shown in self._context.board.read().scale_sets:
+            if shown.key not in self._scale_sets and shown.key not in self._configured():
+                ended = replace(shown, state=SetState.STOPPED)
+                self.send(self.children.ref(m.HEALTH), m.SnapshotTaken(shown.key, ended))
 
     def _close_unused_keepers(self) -> None:
         needed_by = (*self._scale_sets.values(), *self._context.config.scale_sets)
@@ -345,6 +353,8 @@ class RootActor(SupervisedActor[m.RootMessage]):
         self._publish_restarts()
         if name == m.HOST:
             self._expect_reports()
+        elif name == m.HEALTH:
+            self._show_no_ended()
         for settings in self._scale_sets.values():
             kind = m.KEEPER if name == self._keepers.name_for(settings) else name
             if kind in (m.HOST, m.HEALTH, m.KEEPER):

@@ -6,6 +6,7 @@ import pytest
 from support.solo import Solo
 from support.world import URL, ScaleSetActor, World
 
+from runscaler.actors.health import HealthActor
 from runscaler.actors.messages import Publish
 from runscaler.actors.unconfigured import MOST_AT_ONCE, UnconfiguredScaleSets
 from runscaler.errors import JobStillRunning
@@ -230,4 +231,20 @@ def test_a_snapshot_that_was_due_at_its_end_does_not_show_it_again() -> None:
 
     retired.receive(Publish())
     world.deliver()
+    assert shown(world) == ["other"]
+
+
+def test_one_that_ends_while_the_health_actor_is_away_is_not_shown_for_ever() -> None:
+    """Its last snapshot is lost."""
+    world = World(max_runners=2)
+    world.queue(1)
+    world.play()
+    reconfigured(world)
+    assert world.status(1).name == "linux"
+    world.crash(HealthActor)
+    world.finish_all()
+    world.play()
+    assert (shown(world), world.github.scale_set("linux")) == (["other", "linux"], None)
+
+    world.advance(2)
     assert shown(world) == ["other"]
