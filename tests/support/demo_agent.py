@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -92,10 +93,17 @@ class HandMadeAgent:
     def complete(self, job: str, result: str = "succeeded") -> requests.Response:
         return self.call("POST", f"jobs/{job}/complete", {"result": result})
 
+    def take_job(self) -> str:
+        """Poll until a job is offered; returns its id."""
+        while (offer := self.poll()).status_code == HTTPStatus.ACCEPTED:
+            pass
+        job: str = offer.json()["jobId"]
+        return job
+
     def run_job(self, result: str = "succeeded") -> str:
         """Register, take the waiting job and complete it at once; returns its id."""
         self.register()
-        job: str = self.poll().json()["jobId"]
+        job = self.take_job()
         self.start(job)
         self.complete(job, result)
         return job
