@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SYSTEM = tuple(Path(__file__).parent / name for name in ("system", "conformance"))
-WITH_ENGINE = {"engine_url", "docker", "private_engine", "release"}
 THREAD_TIMEOUT = 10.0
 
 # No test judges time; `--hypothesis-profile=long` tries twenty times as many examples.
@@ -43,24 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the system tests, and of these the modules that `scripts/test` runs together: those that use the
-    one engine or the built release, or have an engine of their own."""
-    system = [item for item in items if any(folder in item.path.parents for folder in SYSTEM)]
-    with_engine = {item.path for item in system if _needs_engine(item)}
-    for item in system:
-        item.add_marker(pytest.mark.system)
-        if item.path in with_engine:
-            item.add_marker(pytest.mark.engine)
-
-
-def _needs_engine(item: pytest.Item) -> bool:
-    backend = getattr(item, "callspec", None) and item.callspec.params.get("backend")  # type: ignore[attr-defined]
-    fixtures = getattr(item, "fixturenames", ())
-    return (
-        backend == "docker"
-        or item.get_closest_marker("engine") is not None
-        or not WITH_ENGINE.isdisjoint(fixtures)
-    )
+    for item in items:
+        if any(folder in item.path.parents for folder in SYSTEM):
+            item.add_marker(pytest.mark.system)
 
 
 @pytest.fixture(scope="session")
