@@ -53,7 +53,7 @@ class EngineWatch:
     """Those of them whose predecessor had not even ended."""
     ended: set[str] = field(default_factory=set)
     """Containers by id whose main process has ended."""
-    _living: dict[str, Holder] = field(default_factory=dict)
+    _started: set[str] = field(default_factory=set)
     _counted: set[str] = field(default_factory=set)
 
     def __enter__(self) -> Self:
@@ -94,10 +94,10 @@ class EngineWatch:
         self._stream = api.events(since=f"{CLOCK.wall():.9f}", decode=True, filters=filters)
         listed = api.containers(all=True, filters={"label": labels})
         for gone in self.alive.keys() - {each["Id"] for each in listed}:
-            self._forget(gone)
+            del self.alive[gone]
         for each in listed:
             if each["State"] in ("exited", "dead"):
-                self._note_end(each["Id"])  # while nobody watched
+                self.ended.add(each["Id"])  # while nobody watched
         for each in listed:
             self._count(each["Id"], each["Labels"])
             if each["State"] == "running":
@@ -114,23 +114,15 @@ class EngineWatch:
             case "start":
                 self._note_start(container)
             case "die":
-                self._note_end(container)
+                self.ended.add(container)
             case "destroy":
-                self._forget(container)
+                self.alive.pop(container, None)
 
     def _note_start(self, container: str) -> None:
-        if container in self.alive and container not in self.ended:
-            self._living[container] = self.alive[container]
-            for scale_set, count in Counter(one.scale_set for one in self._living.values()).items():
-                self.most_living[scale_set] = max(self.most_living[scale_set], count)
-
-    def _note_end(self, container: str) -> None:
-        self.ended.add(container)
-        self._living.pop(container, None)
-
-    def _forget(self, container: str) -> None:
-        self.alive.pop(container, None)
-        self._living.pop(container, None)
+        self._started.add(container)
+        living = [one for id_, one in self.alive.items() if id_ in self._started - self.ended]
+        for scale_set, count in Counter(one.scale_set for one in living).items():
+            self.most_living[scale_set] = max(self.most_living[scale_set], count)
 
     def _count(self, container: str, marks: Mapping[str, str]) -> None:
         if container in self._counted:
